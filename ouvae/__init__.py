@@ -1,0 +1,9 @@
+"""The science: Ornstein-Uhlenbeck smoothing, hierarchical VAEs, metrics, data and packed training.
+
+Knows nothing of Ray, Optuna, MLflow or Arrow. Shapes are written with one legend throughout: B batch,
+L stochastic layers (z_1 next to the data, z_L the top), d_l the size of z_l, D pixels, P members of a
+pack, S distinct seeds of a pack, K smoothing samples. Every logarithm is natural: metrics are in nats.
+"""
+
+NUMERICS_VERSION = 1
+"""Part of a member's identity: raised whenever a change to this package changes a member's numbers."""

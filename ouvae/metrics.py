@@ -1,0 +1,46 @@
+"""What is measured of a member on the validation split, in nats."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ACTIVE_VARIANCE = 0.01
+"""A unit is active if the variance over x of its posterior mean exceeds this (Burda et al. 2016)."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One evaluation of one member; lists run over the layers, z_1 first.
+
+    Attributes:
+        step: training steps done.
+        elbo_nats: the ELBO without smoothing, a lower bound whatever rho is.
+        objective_nats: the smoothed objective that training maximises (KL weight 1); for large K and small
+            rho it is no lower bound.
+        log_likelihood_nats: E_q[log p(x|z_1)] without smoothing.
+        kl_nats: KL of each layer, without smoothing.
+        kl_top_nats: the last of them, from the closed form.
+        active_units: number of active units of each layer.
+    """
+
+    step: int
+    elbo_nats: float
+    objective_nats: float
+    log_likelihood_nats: float
+    kl_nats: list[float]
+    kl_top_nats: float
+    active_units: list[int]
+
+
+def active_units(first: Tensor, second: Tensor) -> Tensor:
+    """Count the units whose posterior mean varies with x: [P, N, d] twice -> [P].
+
+    Above z_1 the posterior mean depends on the sampled layers below, and Burda's criterion is the variance
+    over x of its expectation given x. The covariance over x of two evaluations with independent noise
+    estimates that without bias, where the variance of a single one would count the noise as activity.
+    """
+    first = first - first.mean(1, keepdim=True)
+    second = second - second.mean(1, keepdim=True)
+    covariance = (first * second).sum(1) / (first.shape[1] - 1)
+    return torch.as_tensor((covariance > ACTIVE_VARIANCE).sum(-1))

@@ -1,0 +1,280 @@
+"""Packed training: the members of a pack train as one.
+
+The P models of a pack have one shape and differ in rho, seed and weights. Their parameters are stacked
+along a leading axis, and `torch.func.vmap` runs the plain single model over that axis, so that whatever is
+written as a single model trains packed. The members never mix: a member's numbers are those it would have
+alone, up to floating-point rounding.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from ouvae.data import Dataset
+from ouvae.metrics import Metrics, active_units
+from ouvae.model import Draws, HierarchicalVAE, Terms
+from ouvae.noise import Minibatches, binarize, sample_draws, stream, stream_seed
+from ouvae.settings import Settings
+
+EVALUATION_DRAWS = 2
+"""Independent draws per validation image; active units need two."""
+
+EVALUATION_CHUNK = 500
+"""Validation images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a member: its history and, if its loss turned non-finite, the step at which."""
+
+    rho: float
+    seed: int
+    history: list[Metrics]
+    diverged_at_step: int | None
+
+
+def initial_model(settings: Settings, pixels: int, seed: int) -> HierarchicalVAE:
+    """Return the seed's model with its initial weights, the same for every rho.
+
+    Modules initialise themselves from the default generator, which is set to the seed's stream here and
+    put back afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed("weights", seed))
+        model = HierarchicalVAE(pixels, settings)
+    return model.to(getattr(torch, settings.precision))
+
+
+class Pack:
+    """P members of one cell in training.
+
+    Args:
+        settings: the cell's.
+        members: (rho, seed) of each.
+        data: the cell's data set; train and validation are used.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        members: Sequence[tuple[float, int]],
+        data: Dataset,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Build the members at their initial weights; no training yet."""
+        self.settings = settings
+        self.members = list(members)
+        self.step = 0
+        self._device = torch.device(device)
+        self._dtype = getattr(torch, settings.precision)
+        self._seeds = sorted({seed for _, seed in members})
+        self._alive = list(range(len(members)))
+        self._histories: list[list[Metrics]] = [[] for _ in members]
+        self._diverged: dict[int, int] = {}
+
+        train = torch.from_numpy(data.train).to(self._device, self._dtype)
+        dynamic = data.binarization == "dynamic"
+        self._minibatches = [
+            Minibatches(train, dynamic, settings.batch_size, seed) for seed in self._seeds
+        ]
+        self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
+        self._validation = self._fixed_validation(data)
+
+        models = [initial_model(settings, train.shape[1], seed) for _, seed in members]
+        parameters, _ = stack_module_state(cast(list[nn.Module], models))
+        self._parameters = {
+            name: value.detach().to(self._device).requires_grad_()
+            for name, value in parameters.items()
+        }
+        self._model = models[0].to("meta")
+        self._optimizer = torch.optim.Adam(
+            self._parameters.values(), lr=settings.learning_rate, fused=True
+        )
+        self._bad_step = torch.full((len(members),), -1, device=self._device)
+        self._place_members()
+
+    @property
+    def done(self) -> bool:
+        """Whether every member has its steps or has diverged."""
+        return self.step >= self.settings.steps or not self._alive
+
+    def train_step(self) -> None:
+        """Take one optimizer step with every member that is alive; evaluate where one is due."""
+        if self.step == 0 and not self._histories[0]:
+            self.evaluate()
+        x = torch.stack([batches.next() for batches in self._minibatches])
+        draws = sample_draws(self.settings, x.shape[1], self._noise, self._dtype)
+        terms = self._run(x, draws, self._rho)
+        loss = self._loss(terms)
+        self._optimizer.zero_grad()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self.step += 1
+        newly_bad = ~loss.detach().isfinite() & (self._bad_step < 0)
+        self._bad_step = torch.where(newly_bad, self.step, self._bad_step)
+        if self.step % self.settings.eval_every == 0 or self.step == self.settings.steps:
+            self._freeze_diverged()
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        """Append an evaluation of every member that is alive to its history."""
+        if not self._alive:
+            return
+        with torch.no_grad():
+            plain, means = self._average_terms(None)
+            smoothed, _ = self._average_terms(self._rho)
+        log_likelihood, kl = plain[:, 0], plain[:, 1:]
+        elbo = log_likelihood - kl.sum(1)
+        objective = smoothed[:, 0] - smoothed[:, 1:].sum(1)
+        units = torch.stack([active_units(*pair) for pair in means], dim=1)
+        for row, member in enumerate(self._alive):
+            self._histories[member].append(
+                Metrics(
+                    step=self.step,
+                    elbo_nats=elbo[row].item(),
+                    objective_nats=objective[row].item(),
+                    log_likelihood_nats=log_likelihood[row].item(),
+                    kl_nats=kl[row].tolist(),
+                    kl_top_nats=kl[row, -1].item(),
+                    active_units=units[row].tolist(),
+                )
+            )
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what became of each member, in the order of `members`."""
+        return [
+            Outcome(rho, seed, self._histories[index], self._diverged.get(index))
+            for index, (rho, seed) in enumerate(self.members)
+        ]
+
+    def losses_and_gradients(self) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return the next minibatch's loss [P], gradients [P, …] and KLs [P, L], without a step.
+
+        It consumes the minibatch and its noise: made for checks of packing.
+        """
+        x = torch.stack([batches.next() for batches in self._minibatches])
+        draws = sample_draws(self.settings, x.shape[1], self._noise, self._dtype)
+        terms = self._run(x, draws, self._rho)
+        loss = self._loss(terms)
+        gradients = torch.autograd.grad(loss.sum(), list(self._parameters.values()))
+        names = list(self._parameters)
+        return loss.detach(), dict(zip(names, gradients, strict=True)), terms.kl.detach().mean(-1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values from which `load_state_dict` goes on exactly."""
+        return {
+            "step": self.step,
+            "alive": self._alive,
+            "diverged": self._diverged,
+            "bad_step": self._bad_step,
+            "histories": [[vars(metrics) for metrics in history] for history in self._histories],
+            "parameters": {name: value.detach() for name, value in self._parameters.items()},
+            "optimizer": self._optimizer.state_dict(),
+            "minibatches": [batches.state_dict() for batches in self._minibatches],
+            "noise": [generator.get_state() for generator in self._noise],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, taken from a pack of the same settings, members and data."""
+        self.step = state["step"]
+        self._keep([self._alive.index(member) for member in state["alive"]])
+        self._diverged = dict(state["diverged"])
+        self._bad_step = state["bad_step"].to(self._device)
+        self._histories = [
+            [Metrics(**metrics) for metrics in history] for history in state["histories"]
+        ]
+        for name, value in self._parameters.items():
+            value.data.copy_(state["parameters"][name])
+        self._optimizer.load_state_dict(state["optimizer"])
+        for batches, saved in zip(self._minibatches, state["minibatches"], strict=True):
+            batches.load_state_dict(saved)
+        for generator, saved in zip(self._noise, state["noise"], strict=True):
+            generator.set_state(saved.cpu())
+
+    def _run(self, x: Tensor, draws: Draws, rho: Tensor | None) -> Terms:
+        """Run every member on its seed's images and draws: leading axis S in, P out."""
+        rows = self._seed_rows
+        own_x = x[rows]
+        own_draws = Draws(*(tuple(piece[rows] for piece in group) for group in draws))
+        return self._packed(own_x, own_draws, rho, 0)
+
+    def _packed(self, x: Tensor, draws: Draws, rho: Tensor | None, x_axis: int | None) -> Terms:
+        def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
+            return cast(Terms, functional_call(self._model, parameters, (x, draws, rho)))
+
+        axes = (0, x_axis, 0, None if rho is None else 0)
+        run = cast(Callable[..., Terms], vmap(single, in_dims=axes))
+        return run(self._parameters, x, draws, rho)
+
+    def _loss(self, terms: Terms) -> Tensor:
+        warmup = self.settings.kl_warmup
+        weight = min(1.0, self.step / warmup) if warmup else 1.0
+        return weight * terms.kl.sum(1).mean(-1) - terms.log_likelihood.mean(-1)
+
+    def _average_terms(self, rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Return validation means [P, 1 + L] of log likelihood and KLs, and two draws of the means."""
+        generators = [stream(self._device, "evaluation", seed) for seed in self._seeds]
+        total: Tensor | float = 0.0
+        means: list[list[list[Tensor]]] = [[[] for _ in self.settings.latents] for _ in range(2)]
+        for chunk in self._validation.split(EVALUATION_CHUNK):
+            for draw in range(EVALUATION_DRAWS):
+                draws = sample_draws(self.settings, len(chunk), generators, self._dtype)
+                own = Draws(
+                    *(tuple(piece[self._seed_rows] for piece in group) for group in draws)
+                )
+                terms = self._packed(chunk, own, rho, None)
+                values = torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1)
+                total = total + values.sum(-1)
+                for layer, mean in enumerate(terms.means):
+                    means[draw][layer].append(mean)
+        average = total / (EVALUATION_DRAWS * len(self._validation))
+        pairs = [
+            (torch.cat(first, 1), torch.cat(second, 1))
+            for first, second in zip(*means, strict=True)
+        ]
+        return cast(Tensor, average), pairs
+
+    def _fixed_validation(self, data: Dataset) -> Tensor:
+        """Return the validation images, binarized once and for all members alike."""
+        images = torch.from_numpy(data.validation)[: self.settings.eval_images]
+        if data.binarization == "dynamic":
+            images = binarize(images, stream(torch.device("cpu"), "validation"))
+        return images.to(self._device, self._dtype)
+
+    def _freeze_diverged(self) -> None:
+        """Take members whose loss turned non-finite out of the pack; the others keep their numbers."""
+        bad = self._bad_step.tolist()
+        if max(bad, default=-1) < 0:
+            return
+        for row, step in enumerate(bad):
+            if step >= 0:
+                self._diverged[self._alive[row]] = step
+        self._keep([row for row, step in enumerate(bad) if step < 0])
+
+    def _keep(self, rows: list[int]) -> None:
+        """Shrink the stacked state to those rows."""
+        index = torch.tensor(rows, dtype=torch.int64, device=self._device)
+        for value in self._parameters.values():
+            value.data = value.data[index]
+            value.grad = None
+            moments = self._optimizer.state[value]
+            for name in ("exp_avg", "exp_avg_sq"):
+                if name in moments:
+                    moments[name] = moments[name][index]
+        self._bad_step = self._bad_step[index]
+        self._alive = [self._alive[row] for row in rows]
+        self._place_members()
+
+    def _place_members(self) -> None:
+        alive = [self.members[member] for member in self._alive]
+        self._rho = torch.tensor(
+            [rho for rho, _ in alive], dtype=self._dtype, device=self._device
+        )
+        self._seed_rows = torch.tensor(
+            [self._seeds.index(seed) for _, seed in alive], dtype=torch.int64, device=self._device
+        )

@@ -1,0 +1,5 @@
+"""What to sweep: named spaces as YAML files, and their validation. Imports no torch, ray, optuna or mlflow."""
+
+from search_spaces.space import Cell, RhoRange, Space, SpaceError, load, names
+
+__all__ = ["Cell", "RhoRange", "Space", "SpaceError", "load", "names"]

@@ -1,0 +1,312 @@
+"""The figures of a run: top-layer KL against rho, and its history during training.
+
+    python analysis/figures.py RUN [--out DIR]
+
+RUN is the folder of a run. The figures go to RUN/figures, or to DIR, as .png and .svg:
+`kl_versus_rho` shows the curves of each cell with its critical rho, `training` the top-layer KL
+against the optimizer step, one line a member, so that the drift of the transition with the budget
+is seen. Thresholds are computed from the members, as they are for the run's own table.
+"""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis import TableError, style
+from analysis.estimate import Array, mean_curve
+from analysis.labels import Row, cell_names, common_words, estimate, heading, interval_kind
+from analysis.tables import (
+    CellCurves,
+    curves,
+    read_history,
+    read_members,
+    table_path,
+    thresholds_table,
+)
+
+_CHARACTERS_PER_INCH = 16  # of a panel's title
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
+
+
+def plot_kl_versus_rho(members: pa.Table, thresholds: pa.Table) -> Figure:
+    """Draw top-layer KL (nats) against rho, a panel a cell of `thresholds`.
+
+    Seeds are thin lines with markers, their mean is the bold line; rho_c is a vertical line with
+    its interval as a band, an exact rho_c a dashed one. The horizontal line is the KL from which a
+    member counts as active. Diverged members are crosses at the upper edge. Raises TableError if
+    the two tables are not about the same cells.
+    """
+    rows = thresholds.to_pylist()
+    by_cell = curves(members)
+    _check_cells(rows, list(by_cell))
+    diverged = _diverged(members)
+    with style.figure_style():
+        figure, axes = style.panel_grid(
+            len(rows), r"smoothing parameter $\rho$", "top-layer KL (nats)"
+        )
+        for ax, row in zip(axes, rows, strict=True):
+            _draw_threshold(ax, row, interval_kind(rows))
+            _draw_curves(ax, by_cell[row["cell_id"]])
+            _draw_diverged(ax, diverged.get(row["cell_id"], []))
+        _fit_axes(axes[0], by_cell, diverged)
+        _write_titles(figure, axes, rows, inches=figure.get_figwidth())
+        _write_legend(figure, axes)
+    return figure
+
+
+def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
+    """Draw top-layer KL (nats) against the optimizer step, a panel a cell of `thresholds`.
+
+    Each member is a thin line with the colour of its rho; up to four seeds differ in their dashes.
+    The horizontal line is the KL from which a member counts as active. Raises TableError if
+    `history` has cells that `thresholds` lacks.
+    """
+    rows = thresholds.to_pylist()
+    lines = _training_lines(history)
+    _check_cells(rows, sorted({cell for cell, _, _ in lines}), all_needed=False)
+    rhos = [rho for _, _, rho in lines] or [0.0, 1.0]
+    low, high = min(rhos), max(max(rhos), min(rhos) + 1e-3)
+    colours = style.rho_colormap()
+    seeds = sorted({seed for _, seed, _ in lines})
+    dashes = dict(zip(seeds, _DASHES, strict=False)) if len(seeds) <= len(_DASHES) else {}
+    with style.figure_style():
+        figure, axes = style.panel_grid(len(rows), "optimizer step", "top-layer KL (nats)")
+        panels = {row["cell_id"]: ax for ax, row in zip(axes, rows, strict=True)}
+        for (cell, seed, rho), (step, kl) in lines.items():
+            panels[cell].plot(
+                step,
+                kl,
+                color=colours((rho - low) / (high - low)),
+                lw=0.8,
+                ls=dashes.get(seed, "-"),
+            )
+        for ax, row in zip(axes, rows, strict=True):
+            _draw_kl_threshold(ax, row)
+            if not any(cell == row["cell_id"] for cell, _, _ in lines):
+                ax.text(0.5, 0.5, "no evaluations", transform=ax.transAxes, ha="center")
+        axes[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes[0].set_ylim(bottom=min(0.0, axes[0].get_ylim()[0]))
+        for seed, dash in dashes.items() if len(seeds) > 1 else ():
+            axes[0].plot([], [], color=style.BLACK, lw=0.8, ls=dash, label=f"seed {seed}")
+        scale = ScalarMappable(Normalize(low, high), colours)
+        figure.colorbar(scale, ax=axes, label=r"smoothing parameter $\rho$", aspect=30)
+        _write_titles(figure, axes, rows, inches=0.87 * figure.get_figwidth())
+        _write_legend(figure, axes)
+    return figure
+
+
+def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
+    """Write the figures of a run to `out`, by default its folder `figures`; return their paths.
+
+    Raises TableError if the members or the history cannot be read, with the problems of both, and
+    before anything is written.
+    """
+    members, history = _read_both(run)
+    thresholds = thresholds_table(members)
+    folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
+    figures = {
+        "kl_versus_rho": plot_kl_versus_rho(members, thresholds),
+        "training": plot_training(history, thresholds),
+    }
+    return [path for stem, figure in figures.items() for path in style.save(figure, folder, stem)]
+
+
+def _read_both(run: str | Path) -> tuple[pa.Table, pa.Table]:
+    readers: tuple[Callable[[str | Path], pa.Table], ...] = (read_members, read_history)
+    tables, problems = [], []
+    for read in readers:
+        try:
+            tables.append(read(run))
+        except TableError as error:
+            problems.append(str(error))
+    if problems:
+        raise TableError("\n".join(dict.fromkeys(problems)))
+    members, history = tables
+    return members, history
+
+
+def _check_cells(rows: list[Row], cells: list[str], all_needed: bool = True) -> None:
+    known = {row["cell_id"] for row in rows}
+    strange = sorted(set(cells) - known)
+    lacking = sorted(known - set(cells)) if all_needed else []
+    if strange or lacking or not rows:
+        raise TableError(
+            "the tables are not of one run: cells without a threshold: "
+            f"{', '.join(strange) or 'none'}; thresholds without a cell: "
+            f"{', '.join(lacking) or 'none'}; compute the thresholds from these members"
+        )
+
+
+def _diverged(members: pa.Table) -> dict[str, list[float]]:
+    """The rho of the diverged members, by cell."""
+    rhos: dict[str, list[float]] = {}
+    for row in members.select(["cell_id", "rho", "status"]).to_pylist():
+        if row["status"] == "diverged":
+            rhos.setdefault(row["cell_id"], []).append(row["rho"])
+    return rhos
+
+
+def _draw_kl_threshold(ax: Axes, row: Row) -> None:
+    nats = row["kl_threshold_nats"]
+    ax.axhline(
+        nats, color=style.GREY, lw=0.6, ls=":", zorder=0.4, label=f"active from {nats:g} nats"
+    )
+
+
+def _draw_threshold(ax: Axes, row: Row, interval_label: str) -> None:
+    _draw_kl_threshold(ax, row)
+    if row["rho_c"] is not None:
+        band = ax.axvspan(
+            row["rho_c_low"],
+            row["rho_c_high"],
+            facecolor=style.VERMILLION,
+            edgecolor="none",
+            alpha=0.2,
+            zorder=0.5,
+            label=interval_label,
+        )
+        band.set_gid(f"interval {row['cell_id']}")
+        ax.axvline(row["rho_c"], color=style.VERMILLION, lw=1.1, zorder=2, label=r"$\rho_c$")
+    if row["rho_c_exact"] is not None:
+        ax.axvline(
+            row["rho_c_exact"],
+            color=style.BLACK,
+            lw=1.0,
+            ls=(0, (4, 2)),
+            zorder=2.5,
+            label=r"$\rho_c$ exact",
+        )
+
+
+def _draw_curves(ax: Axes, seeds: dict[int, tuple[Array, Array]]) -> None:
+    for rho, kl in seeds.values():
+        if rho.size:
+            ax.plot(
+                rho,
+                kl,
+                color=style.SKY_BLUE,
+                lw=0.7,
+                marker="o",
+                ms=2.2,
+                mew=0,
+                zorder=4,
+                label="one seed",
+            )
+    rho, kl = mean_curve(seeds)
+    if rho.size:
+        ax.plot(rho, kl, color=style.BLUE, lw=2.0, zorder=3, label="mean of seeds")
+
+
+def _draw_diverged(ax: Axes, rhos: list[float]) -> None:
+    if rhos:
+        ax.plot(
+            rhos,
+            [0.96] * len(rhos),
+            transform=ax.get_xaxis_transform(),
+            color=style.BLACK,
+            ls="none",
+            marker="x",
+            ms=4,
+            mew=1.0,
+            zorder=5,
+            label="diverged",
+        )
+
+
+def _fit_axes(ax: Axes, by_cell: CellCurves, diverged: dict[str, list[float]]) -> None:
+    """Show the rho that were swept, and room for crosses; both axes are those of all panels."""
+    swept = [rho for seeds in by_cell.values() for rho, _ in seeds.values()]
+    values = np.concatenate([*swept, *map(np.array, diverged.values())])
+    low, high = float(values.min()), float(values.max())
+    margin = 0.04 * (high - low) or 0.02
+    ax.set_xlim(low - margin, high + margin)
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    if diverged:
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom, top + 0.1 * (top - bottom))
+
+
+def _training_lines(
+    history: pa.Table,
+) -> dict[tuple[str, int, float], tuple[list[int], list[float]]]:
+    """Steps and top-layer KL of each member that has any, by cell, seed and rho."""
+    columns = ["cell_id", "seed", "rho", "step", "kl_top_nats"]
+    lines: dict[tuple[str, int, float], tuple[list[int], list[float]]] = {}
+    for row in sorted(history.select(columns).to_pylist(), key=lambda row: row["step"]):
+        if row["kl_top_nats"] is not None and np.isfinite(row["kl_top_nats"]):
+            member = row["cell_id"], row["seed"], row["rho"]
+            step, kl = lines.setdefault(member, ([], []))
+            step.append(row["step"])
+            kl.append(row["kl_top_nats"])
+    return dict(sorted(lines.items()))
+
+
+def _write_titles(figure: Figure, axes: list[Axes], rows: list[Row], inches: float) -> None:
+    """Write name and estimate over each panel, in two lines where one is too narrow.
+
+    `inches` is the width that the panels of a row have together.
+    """
+    room = int(inches / min(len(axes), style.COLUMNS) * _CHARACTERS_PER_INCH)
+    names = cell_names(rows)
+    shared = common_words(names)
+    short = [name.removeprefix(shared).strip() for name in names]
+    estimates = [estimate(row) for row in rows]
+    # of "$\rho_c$" two characters are seen; three more stand between name and estimate
+    longest = max(
+        len(n) + 3 + len(e.replace(r"$\rho_c$", "rc"))
+        for n, e in zip(short, estimates, strict=True)
+    )
+    for ax, name, text in zip(axes, short, estimates, strict=True):
+        if longest <= room:
+            ax.set_title(f"{name} \u00b7 {text}")
+        else:
+            ax.set_title("\n".join([*textwrap.wrap(name, room), text]))
+    figure.suptitle(heading(rows), fontsize=9)
+
+
+def _write_legend(figure: Figure, axes: list[Axes]) -> None:
+    """Put one legend for all panels under them, each label once."""
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    order = sorted(entries, key=lambda label: (label == "diverged", -entries[label].get_zorder()))
+    columns = min(len(entries), 3 if figure.get_figwidth() < 6 else 6)
+    figure.legend(
+        [entries[label] for label in order], order, loc="outside lower center", ncols=columns
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="figures.py", description="Draw the figures of a run.")
+    parser.add_argument("run", metavar="RUN", help="folder of a run")
+    parser.add_argument("--out", metavar="DIR", help="folder to write to (default: RUN/figures)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; return its exit code, 2 after a TableError."""
+    arguments = _parser().parse_args(argv)
+    try:
+        paths = write_figures(arguments.run, arguments.out)
+    except TableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path in paths:
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,359 @@
+"""The contract between sweeps and analysis: the columns of the three tables of a run.
+
+`members.parquet` has a row a member (one trained model: a cell, a rho and a seed),
+`history.parquet` a row a member and evaluation, `thresholds.parquet` a row a cell.
+
+Each field carries two metadata entries: `unit` (`nats`, `steps`, `s`, `layers`, `1` for other
+numbers and counts, `none` for names, labels and dates) and `description`. A field that may be null
+says when; every other field is declared not nullable. The metadata of a schema itself hold
+`schema_version` and `table`, the name of the table.
+
+Lists with an entry per layer go from z_1, the latent layer next to the data, to z_L, the top. The
+paper lists active units the other way round, top to bottom.
+"""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+SCHEMA_VERSION = "1"
+"""Version of all three schemas; a reader refuses a file that carries another."""
+
+
+def _field(
+    name: str, dtype: pa.DataType, unit: str, description: str, nullable: bool = False
+) -> pa.Field:
+    metadata = {"unit": unit, "description": description}
+    return pa.field(name, dtype, nullable=nullable, metadata=metadata)
+
+
+def _label(name: str, description: str) -> pa.Field:
+    return _field(name, pa.string(), "none", description)
+
+
+def _number(name: str, description: str, nullable: bool = False) -> pa.Field:
+    return _field(name, pa.float64(), "1", description, nullable)
+
+
+def _count(name: str, description: str) -> pa.Field:
+    return _field(name, pa.int32(), "1", description)
+
+
+def _nats(name: str, description: str, nullable: bool = False) -> pa.Field:
+    return _field(name, pa.float64(), "nats", description, nullable)
+
+
+def _steps(name: str, description: str, nullable: bool = False) -> pa.Field:
+    return _field(name, pa.int64(), "steps", description, nullable)
+
+
+def _list(dtype: pa.DataType) -> pa.DataType:
+    """A list whose items have the name that parquet gives them, so that files keep the schema."""
+    return pa.list_(pa.field("element", dtype))
+
+
+def _schema(table: str, fields: Sequence[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, "table": table})
+
+
+_INTS, _DOUBLES, _STRINGS = _list(pa.int32()), _list(pa.float64()), _list(pa.string())
+
+MEMBERS = _schema(
+    "members",
+    [
+        _label("member_id", "hash of everything that determines the numbers of this member"),
+        _label("space", "name of the search space that was swept"),
+        _label(
+            "cell_id",
+            "hash of the cell: everything that identifies the member except rho and seed",
+        ),
+        _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
+        _label("dataset", "name of the data set that the member is trained on"),
+        _label("data_digest", "hash of the data set's arrays as they were used"),
+        _field(
+            "data_variance",
+            _DOUBLES,
+            "1",
+            "eigenvalues of the covariance of synthetic Gaussian data, in squared data units; "
+            "null for every other data set",
+            nullable=True,
+        ),
+        _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
+        _field("depth", pa.int32(), "layers", "number L of latent layers"),
+        _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
+        _field("hidden", _INTS, "1", "widths of the hidden layers of one conditional network"),
+        _label("likelihood", "distribution of the observation given z_1"),
+        _number(
+            "observation_variance",
+            "fixed variance of a Gaussian likelihood, in squared data units; null for every "
+            "other likelihood",
+            nullable=True,
+        ),
+        _label(
+            "smoothing",
+            "measure of the Ornstein-Uhlenbeck semigroup: `posterior` (that of q) or "
+            "`ambient` (the standard normal)",
+        ),
+        _field(
+            "smoothed_networks",
+            _STRINGS,
+            "none",
+            "the groups of conditional networks that are smoothed",
+        ),
+        _count("ou_samples", "number K of Ornstein-Uhlenbeck draws averaged"),
+        _number(
+            "rho",
+            "smoothing parameter between 0 and 1; 1 is the variational autoencoder unsmoothed",
+        ),
+        _field(
+            "seed",
+            pa.int64(),
+            "none",
+            "realisation of weights, minibatches and noise, shared by all rho of a curve",
+        ),
+        _label("start", "where training starts: `cold` is fresh weights"),
+        _steps("steps", "training budget: number of optimizer steps"),
+        _count("batch_size", "observations in a minibatch"),
+        _number("learning_rate", "step size of the optimizer"),
+        _steps("kl_warmup", "length of the linear annealing of the KL terms; 0 is none"),
+        _steps("eval_every", "distance between two rows of the history"),
+        _label("precision", "floating-point format of the training"),
+        _label("device", "kind of device that trained the member: cpu or cuda"),
+        _nats("kl_threshold_nats", "top-layer KL from which the run counts a member as active"),
+        _number(
+            "rho_c_exact",
+            "critical rho of the cell where a closed form is known; null elsewhere",
+            nullable=True,
+        ),
+        _label("status", "`completed`, or `diverged` when a loss was not finite"),
+        _steps(
+            "diverged_at_step",
+            "first step at which divergence was seen; null for a completed member",
+            nullable=True,
+        ),
+        _nats(
+            "kl_top_nats",
+            "KL divergence of the top layer z_L after training, mean over the evaluation "
+            "data; null for a diverged member",
+            nullable=True,
+        ),
+        _field(
+            "kl_nats",
+            _DOUBLES,
+            "nats",
+            "KL divergence of each layer after training, z_1 first; null for a diverged member",
+            nullable=True,
+        ),
+        _nats(
+            "elbo_nats",
+            "evidence lower bound per observation without smoothing, the larger the better; "
+            "null for a diverged member",
+            nullable=True,
+        ),
+        _nats(
+            "objective_nats",
+            "smoothed objective per observation; at small rho it need not be a lower bound; "
+            "null for a diverged member",
+            nullable=True,
+        ),
+        _nats(
+            "log_likelihood_nats",
+            "estimate of log p(x) per observation by importance sampling without smoothing; "
+            "null for a diverged member or where none was made",
+            nullable=True,
+        ),
+        _field(
+            "active_units",
+            _INTS,
+            "1",
+            "active latent units of each layer, z_1 first (the paper lists the top first); "
+            "null for a diverged member",
+            nullable=True,
+        ),
+        _field(
+            "seconds",
+            pa.float64(),
+            "s",
+            "wall time of the training of the member's pack, divided by the members of the pack",
+        ),
+        _label("pack_id", "the pack of members that was trained together"),
+        _count("pack_members", "number of members in the member's pack"),
+        _field(
+            "finished_at",
+            pa.timestamp("ms", tz="UTC"),
+            "none",
+            "moment in UTC at which the member's pack was finished",
+        ),
+        _count("numerics_version", "raised by every change of the project that changes numbers"),
+        _label("project_version", "version of the project that trained it"),
+        _label("torch_version", "version of PyTorch that trained the member"),
+        _label("python_version", "version of Python that trained the member"),
+        _label("commit", "commit of the project, or `unknown` outside of one"),
+    ],
+)
+"""A row a member: what it is, how it was trained and what came out."""
+
+HISTORY = _schema(
+    "history",
+    [
+        _label("member_id", "the member, as in the members table"),
+        _label("cell_id", "the member's cell, as in the members table"),
+        _number("rho", "smoothing parameter of the member, between 0 and 1"),
+        _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
+        _steps("step", "optimizer steps taken before this evaluation"),
+        _nats(
+            "kl_top_nats",
+            "KL divergence of the top layer z_L, mean over the validation split; null where "
+            "it was not finite",
+            nullable=True,
+        ),
+        _field(
+            "kl_nats",
+            _DOUBLES,
+            "nats",
+            "KL divergence of each layer over the validation split, z_1 first; null where it "
+            "was not finite",
+            nullable=True,
+        ),
+        _nats(
+            "elbo_nats",
+            "evidence lower bound per observation of the validation split, without smoothing; "
+            "null where it was not finite",
+            nullable=True,
+        ),
+        _nats(
+            "objective_nats",
+            "smoothed objective per observation of the validation split; null where it was "
+            "not finite",
+            nullable=True,
+        ),
+        _nats(
+            "log_likelihood_nats",
+            "estimate of log p(x) per observation of the validation split, without smoothing; "
+            "null where none was made",
+            nullable=True,
+        ),
+        _field(
+            "active_units",
+            _INTS,
+            "1",
+            "active latent units of each layer over the validation split, z_1 first; null "
+            "where none were counted",
+            nullable=True,
+        ),
+    ],
+)
+"""A row a member and evaluation during training, on the validation split."""
+
+_SEED_THRESHOLD = pa.struct(
+    [
+        _field("seed", pa.int64(), "none", "the realisation that this threshold belongs to"),
+        _number(
+            "rho_c",
+            "critical rho of the seed; null unless its status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "rho_low",
+            "lower end of the seed's bracket; null unless its status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "rho_high",
+            "upper end of the seed's bracket; null unless its status is `transition`",
+            nullable=True,
+        ),
+        _nats(
+            "jump_nats",
+            "rise of the top-layer KL across the bracket, from its collapsed to its active "
+            "end; null unless the status is `transition`",
+            nullable=True,
+        ),
+        _label("status", "`transition`, `always_active`, `always_collapsed` or `unresolved`"),
+    ]
+)
+
+THRESHOLDS = _schema(
+    "thresholds",
+    [
+        _label("space", "name of the search space that was swept"),
+        _label("cell_id", "the cell, as in the members table"),
+        _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
+        _label("dataset", "name of the data set that the cell is trained on"),
+        _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
+        _field("depth", pa.int32(), "layers", "number L of latent layers"),
+        _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
+        _label(
+            "smoothing",
+            "measure of the Ornstein-Uhlenbeck semigroup: `posterior` or `ambient`",
+        ),
+        _count("ou_samples", "number K of Ornstein-Uhlenbeck draws averaged"),
+        _steps("steps", "training budget of the members; the apparent threshold drifts with it"),
+        _nats("kl_threshold_nats", "top-layer KL from which this table counts a member as active"),
+        _label(
+            "collapsed_side",
+            "side of the rho axis on which the top layer is collapsed: `high` or `low`",
+        ),
+        _number(
+            "rho_c",
+            "critical rho of the cell: mean over its seeds; null unless status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "rho_c_low",
+            "lower end of the interval of rho_c; null unless status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "rho_c_high",
+            "upper end of the interval of rho_c; null unless status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "confidence",
+            "nominal coverage of the interval of rho_c; null with one seed, whose interval is "
+            "its bracket, and unless status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "bracket_low",
+            "mean over seeds of the lower ends of the brackets; null unless `transition`",
+            nullable=True,
+        ),
+        _number(
+            "bracket_high",
+            "mean over seeds of the upper ends of the brackets; null unless `transition`",
+            nullable=True,
+        ),
+        _number(
+            "width",
+            "mean width of the seeds' brackets, the resolution in rho; null unless `transition`",
+            nullable=True,
+        ),
+        _nats(
+            "jump_nats",
+            "mean over seeds of the rise of the top-layer KL across the bracket; null unless "
+            "status is `transition`",
+            nullable=True,
+        ),
+        _number(
+            "rho_c_exact",
+            "critical rho where a closed form is known; null elsewhere",
+            nullable=True,
+        ),
+        _count("n_seeds", "number of seeds of the cell"),
+        _count("n_members", "number of members of the cell, diverged ones included"),
+        _count("n_diverged", "number of diverged members, left out of the estimate"),
+        _label(
+            "status",
+            "`transition`, `always_active` or `always_collapsed` when all seeds agree, else "
+            "`unresolved`",
+        ),
+        _label("method", "how rho_c and its interval are estimated, in a phrase"),
+        _field("seeds", _list(_SEED_THRESHOLD), "none", "the threshold of each seed by itself"),
+    ],
+)
+"""A row a cell: its critical rho with an interval, and the thresholds of its seeds."""
+
+SCHEMAS = {"members": MEMBERS, "history": HISTORY, "thresholds": THRESHOLDS}
+"""The schemas by the name of their table, which is also the stem of its file."""

@@ -1,0 +1,98 @@
+"""The look of the figures: colours, sizes, the grid of panels, and how a figure is saved.
+
+Figures are made without pyplot and leave matplotlib's global settings as they were. The colours are
+those of Okabe and Ito (2008), which readers with any colour vision tell apart. A figure saved twice
+gives the same bytes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from analysis.tables import replacing
+
+BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY = "#7F7F7F"
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "kl-versus-rho",
+}
+
+COLUMNS = 3
+"""Panels in a row of a figure, at most."""
+_PANEL_INCHES = (2.4, 1.9)
+_PNG_DPI = 200
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Apply the settings of the figures inside the block and restore the others after it."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def rho_colormap() -> ListedColormap:
+    """Return viridis without its pale end: perceptually uniform and legible on white paper."""
+    return ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.92, 256)), name="rho")
+
+
+def panel_grid(panels: int, xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a grid of panels, up to three wide, that share both axes.
+
+    Labels and tick labels stand at the left and wherever no other panel is below.
+    """
+    columns = min(panels, COLUMNS)
+    rows = -(-panels // columns)
+    width, height = _PANEL_INCHES
+    figure = Figure(figsize=(max(columns * width, 4.2), rows * height + 0.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(rows, columns)
+    axes: list[Axes] = []
+    for index in range(panels):
+        row, column = divmod(index, columns)
+        first = axes[0] if axes else None
+        ax = figure.add_subplot(grid[row, column], sharex=first, sharey=first)
+        lowest, leftmost = index + columns >= panels, column == 0
+        ax.tick_params(labelbottom=lowest, labelleft=leftmost)
+        ax.set_xlabel(xlabel if lowest else "")
+        ax.set_ylabel(ylabel if leftmost else "")
+        axes.append(ax)
+    return figure, axes
+
+
+def save(figure: Figure, folder: str | Path, stem: str) -> list[Path]:
+    """Write a figure as `stem.png` and `stem.svg` into a folder, atomically; return both paths."""
+    paths = []
+    for kind in ("png", "svg"):
+        path = Path(folder) / f"{stem}.{kind}"
+        metadata = {"Date": None} if kind == "svg" else None
+        with figure_style(), replacing(path) as file:
+            figure.savefig(file, format=kind, dpi=_PNG_DPI, metadata=metadata)
+        paths.append(path)
+    return paths

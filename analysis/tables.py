@@ -1,0 +1,270 @@
+"""Reading, checking, computing and writing the tables of a run.
+
+A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parquet`. Files are read
+by their exact schema (`analysis.schema`) and never by guessing one, and are written atomically.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis import TableError
+from analysis.estimate import Array, cell_threshold
+from analysis.schema import HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+
+CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
+
+METHOD = (
+    "first active rho from the collapsed side, linear inside its bracket, mean over seeds; "
+    "interval: brackets plus Student's t over seeds"
+)
+"""The entry of the column `method`."""
+
+
+def read_members(run: str | Path) -> pa.Table:
+    """Read the members table of a run folder, or of a path to a `members.parquet`.
+
+    Raises TableError with every problem found: no such folder or file, not parquet, another schema
+    version, columns missing, unknown or of another type, nulls where none may be, no rows.
+    """
+    return _read(table_path(run, "members"), MEMBERS, may_be_empty=False)
+
+
+def read_history(run: str | Path) -> pa.Table:
+    """Read the history table of a run folder, or the one next to a given `members.parquet`.
+
+    It may have no rows: members may end before their first evaluation. Raises TableError as
+    `read_members` does otherwise.
+    """
+    return _read(table_path(run, "history"), HISTORY, may_be_empty=True)
+
+
+def table_path(run: str | Path, table: str) -> Path:
+    """Return the path of a table of a run; TableError if the run or the file does not exist."""
+    run, name = Path(run), f"{table}.parquet"
+    if run.is_file():
+        path = run if table == "members" else run.with_name(name)
+    elif run.is_dir():
+        path = run / name
+    else:
+        raise TableError(
+            f"no such run: {run}; give the folder that a sweep wrote, or its members.parquet"
+        )
+    if not path.is_file():
+        found = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
+        raise TableError(
+            f"{path.parent} holds no {name} (found: {found}); "
+            "give the folder that a sweep wrote, after its end"
+        )
+    return path
+
+
+def _read(path: Path, schema: pa.Schema, may_be_empty: bool) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(
+            f"{path} is not a readable parquet file ({error}); rewrite it by resuming its sweep"
+        ) from error
+    problems = _problems(table, schema)
+    if table.num_rows == 0 and not may_be_empty:
+        problems.append("it has no rows: no member of the sweep is finished")
+    if problems:
+        raise TableError(
+            _listed(f"{path} cannot be read as a {_name(schema)} table", problems)
+            + "\nread it with the version of the project that wrote it, or run its sweep again"
+        )
+    return table.select(schema.names).cast(schema)
+
+
+def _name(schema: pa.Schema) -> str:
+    return _metadata(schema, "table")
+
+
+def _metadata(schema: pa.Schema, key: str) -> str:
+    """An entry of the metadata of a schema, `none` where it has no such entry."""
+    value: bytes = (schema.metadata or {}).get(key.encode(), b"none")
+    return value.decode(errors="replace")
+
+
+def _listed(head: str, problems: list[str]) -> str:
+    return "\n".join([f"{head}:", *(f"  - {problem}" for problem in problems)])
+
+
+def _problems(table: pa.Table, schema: pa.Schema) -> list[str]:
+    """Everything in which a table departs from a schema; the order of the columns is free."""
+    problems = []
+    version = _metadata(table.schema, "schema_version")
+    if version != SCHEMA_VERSION:
+        problems.append(f"its schema_version is {version}, this project reads {SCHEMA_VERSION}")
+    if version == SCHEMA_VERSION and _name(table.schema) != _name(schema):
+        problems.append(f"it is a {_name(table.schema)} table")
+    columns = set(table.column_names)
+    if missing := [name for name in schema.names if name not in columns]:
+        problems.append("columns missing: " + ", ".join(missing))
+    if unknown := [name for name in table.column_names if name not in schema.names]:
+        problems.append("columns unknown: " + ", ".join(unknown))
+    if repeated := sorted(name for name in columns if table.column_names.count(name) > 1):
+        problems.append("columns repeated: " + ", ".join(repeated))
+    for field in schema:
+        if field.name in missing or field.name in repeated:
+            continue
+        column = table.column(field.name)
+        if column.type != field.type:
+            problems.append(f"column {field.name} is {column.type}, it must be {field.type}")
+        elif column.null_count and not field.nullable:
+            problems.append(f"column {field.name} has {column.null_count} nulls, it may have none")
+    return problems
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` whole, or not at all if the block raises.
+
+    It is written aside in the same folder under a name with a leading dot, flushed to disk and
+    renamed; missing folders are made. Raises TableError where the file cannot be written.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise TableError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if aside.exists():
+            aside.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_table(table: pa.Table, path: str | Path) -> None:
+    """Write a table of one of the schemas to a parquet file, atomically.
+
+    The schema is the one named in the table's own metadata. Raises TableError with every departure
+    from it, and where the file cannot be written.
+    """
+    schema = SCHEMAS.get(_name(table.schema))
+    if schema is None:
+        raise TableError(
+            f"cannot write {path}: the table's schema is none of {', '.join(SCHEMAS)}; "
+            "build it with a schema of analysis.schema"
+        )
+    if problems := _problems(table, schema):
+        raise TableError(_listed(f"cannot write {path} as a {_name(schema)} table", problems))
+    with replacing(path) as file:
+        pq.write_table(table.select(schema.names).cast(schema), file, compression="zstd")
+
+
+def curves(members: pa.Table) -> CellCurves:
+    """Return the curves of top-layer KL against rho as `{cell_id: {seed: (rho, kl_nats)}}`.
+
+    Cells and seeds come in the order of first appearance, rho ascending. Diverged members are left
+    out; a seed of which all members diverged keeps an empty curve. Raises TableError if a cell has
+    two completed members of one rho and seed, or a completed member without a finite KL.
+    """
+    points: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    unusable, repeated = [], set()
+    columns = ["member_id", "cell_id", "cell", "seed", "rho", "status", "kl_top_nats"]
+    for row in members.select(columns).to_pylist():
+        curve = points.setdefault(row["cell_id"], {}).setdefault(row["seed"], [])
+        if row["status"] != "completed":
+            continue
+        kl = row["kl_top_nats"]
+        if kl is None or not np.isfinite(kl):
+            unusable.append(row["member_id"])
+            continue
+        if any(rho == row["rho"] for rho, _ in curve):
+            repeated.add(f"{row['cell']} at rho {row['rho']:g}, seed {row['seed']}")
+        curve.append((row["rho"], kl))
+    problems = []
+    if unusable:
+        problems.append("completed members without a finite kl_top_nats: " + ", ".join(unusable))
+    if repeated:
+        problems.append("more than one completed member: " + "; ".join(sorted(repeated)))
+    if problems:
+        raise TableError(_listed("the members give no curves", problems))
+    return {
+        cell: {seed: _arrays(curve) for seed, curve in seeds.items()}
+        for cell, seeds in points.items()
+    }
+
+
+def _arrays(curve: list[tuple[float, float]]) -> tuple[Array, Array]:
+    rho, kl = np.array(sorted(curve), dtype=np.float64).reshape(-1, 2).T
+    return rho, kl
+
+
+def thresholds_table(
+    members: pa.Table, kl_threshold_nats: float | None = None, confidence: float = 0.95
+) -> pa.Table:
+    """Compute the thresholds table: a row a cell, cells in the order of first appearance.
+
+    A member is active from `kl_threshold_nats` on; None takes the threshold of the run from the
+    members' own column. Raises TableError as `curves` does and where that column is not constant
+    within a cell; ValueError for a threshold or a confidence out of range.
+    """
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for row in members.to_pylist():
+        cells.setdefault(row["cell_id"], []).append(row)
+    by_cell = curves(members)
+    rows = []
+    for cell_id, own in cells.items():
+        nats = _run_threshold(own) if kl_threshold_nats is None else kl_threshold_nats
+        rows.append(_cell_row(own, by_cell[cell_id], nats, confidence))
+    return pa.Table.from_pylist(rows, schema=THRESHOLDS)
+
+
+def _run_threshold(members: list[dict[str, Any]]) -> float:
+    values = sorted({member["kl_threshold_nats"] for member in members})
+    if len(values) != 1:
+        raise TableError(
+            f"the members of {members[0]['cell']} were run with several kl_threshold_nats "
+            f"({', '.join(map(str, values))}); give one threshold for all"
+        )
+    return float(values[0])
+
+
+_OF_CELL = (
+    "space", "cell_id", "cell", "dataset", "architecture", "depth", "latents", "smoothing",
+    "ou_samples", "steps", "rho_c_exact",
+)  # fmt: skip
+
+
+def _cell_row(
+    members: list[dict[str, Any]],
+    cell_curves: dict[int, tuple[Array, Array]],
+    kl_threshold_nats: float,
+    confidence: float,
+) -> dict[str, Any]:
+    estimate = cell_threshold(cell_curves, kl_threshold_nats, confidence)
+    return {
+        **{name: members[0][name] for name in _OF_CELL},
+        **asdict(estimate),
+        "seeds": [asdict(seed) for seed in estimate.seeds],
+        "kl_threshold_nats": kl_threshold_nats,
+        "n_seeds": len(cell_curves),
+        "n_members": len(members),
+        "n_diverged": sum(member["status"] == "diverged" for member in members),
+        "method": METHOD,
+    }

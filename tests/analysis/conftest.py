@@ -1,0 +1,143 @@
+"""Made tables: members and histories of cells with a known KL(rho)."""
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis.schema import HISTORY, MEMBERS
+from analysis.tables import write_table
+
+RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())
+FINISHED = datetime.datetime(2024, 5, 17, 12, 30, tzinfo=datetime.UTC)
+
+
+def linear_onset(rho: float, rho_c: float, slope: float = 10.0) -> float:
+    """Top-layer KL in nats that is zero above rho_c and rises linearly below it."""
+    return max(0.0, slope * (rho_c - rho))
+
+
+def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | None) -> dict:
+    """One plausible member; `kl_top` None makes it a diverged one."""
+    label = ",".join(map(str, latents))
+    done = kl_top is not None
+    kl = [*(9.0 - layer for layer in range(len(latents) - 1)), kl_top] if done else None
+    return {
+        "member_id": f"{label}-{seed}-{rho!r}",
+        "space": "made",
+        "cell_id": f"cell-{label}",
+        "cell": f"digits mlp {label}",
+        "dataset": "digits",
+        "data_digest": "0f3c",
+        "data_variance": None,
+        "architecture": "mlp",
+        "depth": len(latents),
+        "latents": list(latents),
+        "hidden": [64, 64],
+        "likelihood": "bernoulli",
+        "observation_variance": None,
+        "smoothing": "posterior",
+        "smoothed_networks": ["p_z"],
+        "ou_samples": 5,
+        "rho": rho,
+        "seed": seed,
+        "start": "cold",
+        "steps": 3000,
+        "batch_size": 100,
+        "learning_rate": 3e-3,
+        "kl_warmup": 0,
+        "eval_every": 500,
+        "precision": "float32",
+        "device": "cpu",
+        "kl_threshold_nats": 0.1,
+        "rho_c_exact": None,
+        "status": "completed" if done else "diverged",
+        "diverged_at_step": None if done else 120,
+        "kl_top_nats": kl_top,
+        "kl_nats": kl,
+        "elbo_nats": -22.4 if done else None,
+        "objective_nats": -22.0 if done else None,
+        "log_likelihood_nats": -21.7 if done else None,
+        "active_units": [4] * len(latents) if done else None,
+        "seconds": 3.5,
+        "pack_id": f"{label}-{seed}",
+        "pack_members": 11,
+        "finished_at": FINISHED,
+        "numerics_version": 1,
+        "project_version": "0.1.0",
+        "torch_version": "2.13.0",
+        "python_version": "3.11.7",
+        "commit": "unknown",
+    }
+
+
+@pytest.fixture
+def make_members() -> Callable[..., pa.Table]:
+    """Return a maker of members tables.
+
+    `cells` maps latent sizes to the rho_c of each seed (seeds 0, 1, ...); `diverged` holds
+    (latents, seed, rho) of members to mark so; further arguments replace columns.
+    """
+
+    def make(
+        cells: Mapping[tuple[int, ...], Sequence[float]],
+        rho: Sequence[float] = RHO,
+        slope: float = 10.0,
+        diverged: Sequence[tuple[tuple[int, ...], int, float]] = (),
+        **columns: object,
+    ) -> pa.Table:
+        rows = []
+        for latents, rho_cs in cells.items():
+            for seed, rho_c in enumerate(rho_cs):
+                for value in rho:
+                    lost = (latents, seed, value) in diverged
+                    kl = None if lost else linear_onset(value, rho_c, slope)
+                    rows.append(member_row(latents, seed, value, kl) | columns)
+        return pa.Table.from_pylist(rows, schema=MEMBERS)
+
+    return make
+
+
+@pytest.fixture
+def make_history() -> Callable[..., pa.Table]:
+    """Return a maker of the history of a members table: the KL grows to its final value."""
+
+    def make(members: pa.Table, evaluations: int = 6) -> pa.Table:
+        rows = []
+        for member in members.to_pylist():
+            for step in range(0, 500 * evaluations + 1, 500):
+                final = member["kl_top_nats"]
+                if final is None and step > 0:
+                    break
+                growth = 1 - np.exp(-step / 800)
+                kl = None if final is None else final * growth
+                rows.append(
+                    {name: member[name] for name in ("member_id", "cell_id", "rho", "seed")}
+                    | {
+                        "step": step,
+                        "kl_top_nats": kl,
+                        "kl_nats": None if kl is None else [9.0 * growth, kl],
+                        "elbo_nats": -60.0 + 38 * growth,
+                        "objective_nats": -59.0 + 38 * growth,
+                        "log_likelihood_nats": None,
+                        "active_units": [4, 4],
+                    }
+                )
+        return pa.Table.from_pylist(rows, schema=HISTORY)
+
+    return make
+
+
+@pytest.fixture
+def made_run(tmp_path: Path, make_members, make_history) -> Path:
+    """Return a run folder with the members and history of two cells, one member diverged."""
+    members = make_members(
+        {(8, 8): [0.88, 0.84, 0.91], (16, 16): [0.73, 0.76, 0.70]},
+        diverged=[((16, 16), 1, RHO[1])],
+    )
+    write_table(members, tmp_path / "run" / "members.parquet")
+    write_table(make_history(members), tmp_path / "run" / "history.parquet")
+    return tmp_path / "run"

@@ -1,0 +1,263 @@
+"""Tables of a run: known thresholds, files that other tools read alike, and refusals."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis import TableError
+from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
+from analysis.tables import (
+    curves,
+    read_history,
+    read_members,
+    replacing,
+    thresholds_table,
+    write_table,
+)
+
+CELLS = {(16, 16): [0.73, 0.77], (8, 8): [0.88, 0.88], (4, 4): [1.2, 1.3]}
+
+
+def plain(value):
+    """A value of any of the readers in plain Python: lists, dicts, numbers, None."""
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value
+
+
+def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
+    table = thresholds_table(make_members(CELLS))
+    assert table.schema.equals(THRESHOLDS, check_metadata=True)
+    first, second, third = table.to_pylist()
+    assert [row["cell"] for row in (first, second, third)] == [
+        "digits mlp 16,16",
+        "digits mlp 8,8",
+        "digits mlp 4,4",
+    ]
+    # the segment from 0.70 to 0.75 falls from 0.3 to 0 nats: 0.1 nats at 0.7333
+    assert first["status"] == "transition"
+    assert first["seeds"][0]["rho_c"] == pytest.approx(0.75 - 0.05 / 3)
+    assert first["bracket_low"] == pytest.approx((0.70 + 0.75) / 2)
+    assert first["width"] == pytest.approx(0.05)
+    assert (first["n_seeds"], first["n_members"], first["n_diverged"]) == (2, 22, 0)
+    assert second["rho_c_low"] == pytest.approx(0.85)
+    assert second["rho_c_high"] == pytest.approx(0.9)
+    assert (third["status"], third["rho_c"], third["confidence"]) == ("always_active", None, None)
+    assert third["seeds"][1] == {
+        "seed": 1,
+        "rho_c": None,
+        "rho_low": None,
+        "rho_high": None,
+        "jump_nats": None,
+        "status": "always_active",
+    }
+
+
+def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
+    members = make_members({(16, 16): [0.73]}, kl_threshold_nats=0.2)
+    by_run, given = thresholds_table(members), thresholds_table(members, 1.0)
+    assert by_run["kl_threshold_nats"].to_pylist() == [0.2]
+    assert given["kl_threshold_nats"].to_pylist() == [1.0]
+    # 10 (0.73 - rho) = 1 at 0.63
+    assert given["rho_c"][0].as_py() == pytest.approx(0.63)
+    assert by_run["rho_c"][0].as_py() == pytest.approx(0.75 - 0.05 * 0.2 / 0.3)
+
+
+def test_diverged_members_are_counted_and_left_out(make_members):
+    rho = (0.5, 0.6, 0.7, 0.8)
+    members = make_members({(8, 8): [0.65, 0.65]}, rho=rho, diverged=[((8, 8), 1, 0.7)])
+    row = thresholds_table(members).to_pylist()[0]
+    assert (row["n_members"], row["n_diverged"]) == (8, 1)
+    assert [seed["rho_high"] for seed in row["seeds"]] == [0.7, 0.8]
+    all_lost = make_members({(8, 8): [0.65, 0.65]}, rho=rho, diverged=[((8, 8), 1, r) for r in rho])
+    row = thresholds_table(all_lost).to_pylist()[0]
+    assert (row["status"], row["n_seeds"]) == ("unresolved", 2)
+    assert [seed["status"] for seed in row["seeds"]] == ["transition", "unresolved"]
+
+
+def test_curves_are_sorted_and_complete(make_members):
+    members = make_members({(8, 8): [0.7]}, rho=(0.9, 0.5, 0.7), diverged=[((8, 8), 0, 0.9)])
+    rho, kl = curves(members)["cell-8,8"][0]
+    assert rho.tolist() == [0.5, 0.7]
+    assert kl == pytest.approx([2.0, 0.0])
+
+
+def test_members_that_give_no_curve_are_all_named(make_members):
+    members = make_members({(8, 8): [0.7]}, rho=(0.5, 0.8, 0.6, 0.5))
+    rows = members.to_pylist()
+    rows[2]["kl_top_nats"] = None
+    rows[1]["kl_top_nats"] = float("nan")
+    rows[1]["rho"] = 0.9
+    with pytest.raises(TableError) as refusal:
+        curves(pa.Table.from_pylist(rows, schema=MEMBERS))
+    assert "digits mlp 8,8 at rho 0.5, seed 0" in str(refusal.value)
+    assert "without a finite kl_top_nats: 8,8-0-0.8, 8,8-0-0.6" in str(refusal.value)
+
+
+def test_one_cell_with_two_thresholds_is_refused_unless_one_is_given(make_members):
+    one = make_members({(8, 8): [0.7]})
+    other = make_members({(8, 8): [0.7]}, seed=1, kl_threshold_nats=0.2)
+    both = pa.concat_tables([one, other])
+    with pytest.raises(TableError, match=r"several kl_threshold_nats \(0.1, 0.2\)"):
+        thresholds_table(both)
+    assert thresholds_table(both, 0.1)["status"].to_pylist() == ["transition"]
+
+
+def test_members_and_history_round_trip(made_run, make_members, make_history):
+    members = read_members(made_run)
+    assert members.schema.equals(MEMBERS, check_metadata=True)
+    assert members.num_rows == 66
+    assert read_members(str(made_run / "members.parquet")).equals(members)
+    history = read_history(made_run)
+    assert history.schema.equals(HISTORY, check_metadata=True)
+    assert history.equals(make_history(members))
+
+
+def test_thresholds_are_read_alike_by_every_reader(make_members, tmp_path):
+    table = thresholds_table(make_members(CELLS, diverged=[((8, 8), 1, 0.5)]))
+    path = tmp_path / "thresholds.parquet"
+    write_table(table, path)
+    rows = table.to_pylist()
+    assert pq.read_table(path).equals(table)
+    relation = duckdb.sql(f"select * from read_parquet('{path}')")
+    from_duckdb = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    assert plain(from_duckdb) == rows
+    assert plain(pl.read_parquet(path).to_dicts()) == rows
+    assert plain(pd.read_parquet(path).to_dict("records")) == rows
+
+
+def test_members_are_read_alike_by_every_reader(made_run):
+    path = made_run / "members.parquet"
+    names = ["member_id", "latents", "rho", "seed", "status", "kl_top_nats", "kl_nats"]
+    rows = read_members(made_run).select(names).to_pylist()
+    relation = duckdb.sql(f"select {', '.join(names)} from read_parquet('{path}')")
+    assert plain([dict(zip(names, row, strict=True)) for row in relation.fetchall()]) == rows
+    assert plain(pl.read_parquet(path, columns=names).to_dicts()) == rows
+    assert plain(pd.read_parquet(path, columns=names).to_dict("records")) == rows
+
+
+def test_a_folder_named_like_a_partition_adds_no_column(make_members, tmp_path):
+    write_table(make_members({(8, 8): [0.7]}), tmp_path / "budget=3000" / "members.parquet")
+    assert read_members(tmp_path / "budget=3000").schema.names == MEMBERS.names
+
+
+def test_a_missing_run_and_a_missing_file_are_told_apart(tmp_path):
+    with pytest.raises(TableError, match=r"no such run: .*nowhere; give the folder"):
+        read_members(tmp_path / "nowhere")
+    (tmp_path / "space.yaml").write_text("name: made\n")
+    with pytest.raises(TableError, match=r"holds no members.parquet \(found: space.yaml\)"):
+        read_members(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"rho,kl\n0.5,1\n", b"PAR1 cut off PAR1"])
+def test_a_file_that_is_not_parquet_is_refused(tmp_path, content):
+    (tmp_path / "members.parquet").write_bytes(content)
+    with pytest.raises(TableError, match="is not a readable parquet file"):
+        read_members(tmp_path)
+
+
+def test_a_file_cut_in_its_data_is_refused(made_run):
+    path = made_run / "members.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(600) + whole[604:])
+    with pytest.raises(TableError, match="is not a readable parquet file"):
+        read_members(made_run)
+
+
+def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_path):
+    table = make_members({(8, 8): [0.7]}).slice(0, 0).drop_columns(["rho", "seed"])
+    table = table.append_column("colour", pa.array([], pa.string()))
+    table = table.set_column(
+        table.column_names.index("depth"), "depth", pa.array([], pa.float64())
+    ).replace_schema_metadata({"schema_version": "7", "table": "members"})
+    pq.write_table(table, tmp_path / "members.parquet")
+    with pytest.raises(TableError) as refusal:
+        read_members(tmp_path)
+    message = str(refusal.value)
+    for problem in (
+        "schema_version is 7, this project reads 1",
+        "columns missing: rho, seed",
+        "columns unknown: colour",
+        "column depth is double, it must be int32",
+        "no rows",
+    ):
+        assert problem in message
+
+
+def test_a_table_without_a_version_or_of_another_kind_is_refused(made_run, make_members):
+    bare = read_members(made_run).replace_schema_metadata(None)
+    pq.write_table(bare, made_run / "members.parquet")
+    with pytest.raises(TableError, match="schema_version is none"):
+        read_members(made_run)
+    with pytest.raises(TableError, match="it is a history table"):
+        read_members(made_run / "history.parquet")
+
+
+def test_only_the_history_may_have_no_rows(made_run):
+    write_table(HISTORY.empty_table(), made_run / "history.parquet")
+    assert read_history(made_run).num_rows == 0
+    write_table(MEMBERS.empty_table(), made_run / "members.parquet")
+    with pytest.raises(TableError, match="it has no rows"):
+        read_members(made_run)
+
+
+def test_what_departs_from_its_schema_is_not_written(make_members, tmp_path):
+    members, path = make_members({(8, 8): [0.7]}), tmp_path / "members.parquet"
+    rows = members.to_pylist()
+    del rows[3]["seed"]
+    with pytest.raises(TableError, match="column seed has 1 nulls, it may have none"):
+        write_table(pa.Table.from_pylist(rows, schema=MEMBERS), path)
+    with pytest.raises(TableError, match="schema is none of members, history, thresholds"):
+        write_table(pa.table({"rho": [0.5]}), path)
+    assert not path.exists()
+
+
+def test_columns_are_written_in_the_order_of_the_schema(make_members, tmp_path):
+    members = make_members({(8, 8): [0.7]})
+    write_table(members.select(members.column_names[::-1]), tmp_path / "members.parquet")
+    assert pq.read_schema(tmp_path / "members.parquet").names == MEMBERS.names
+
+
+def test_writing_replaces_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "folder" / "file"
+    with replacing(path) as file:
+        file.write(b"old")
+    with path.open("rb") as reader:
+        with replacing(path) as file:
+            file.write(b"newer")
+        assert reader.read() == b"old"
+    with pytest.raises(RuntimeError, match="halfway"), replacing(path) as file:
+        file.write(b"new")
+        raise RuntimeError("halfway")
+    assert path.read_bytes() == b"newer"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+    with pytest.raises(TableError, match="cannot write"), replacing(path / "below"):
+        pass
+
+
+def test_analysis_needs_none_of_what_trains_and_sweeps():
+    forbidden = ["torch", "ray", "optuna", "mlflow", "ouvae", "sweeps", "search_spaces"]
+    code = (
+        "import sys, analysis.figures, analysis.thresholds\n"
+        f"found = [n for n in {[*forbidden, 'matplotlib.pyplot']} if n in sys.modules]\n"
+        "assert not found, found"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)

@@ -1,0 +1,225 @@
+"""The figures show what the tables say, stay legible and are reproducible to the byte."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from matplotlib.patches import Rectangle
+
+from analysis import TableError
+from analysis.figures import main, plot_kl_versus_rho, plot_training, write_figures
+from analysis.schema import HISTORY, MEMBERS
+from analysis.tables import read_history, read_members, thresholds_table, write_table
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["kl_versus_rho.png", "kl_versus_rho.svg", "training.png", "training.svg"]
+SEVEN = {
+    (4, 4): [1.2, 1.3],
+    (8, 8): [0.88, 0.84, 0.91],
+    (10, 10): [0.92, 0.8],
+    (16, 16): [0.73, 0.76],
+    (8, 8, 8): [0.88],
+    (40, 40, 40, 40): [0.62, 0.64, 0.6],
+    (64, 64): [0.3, 0.2],
+}
+
+
+def lines(ax, label):
+    """The lines of an axes that carry a label."""
+    return [line for line in ax.lines if line.get_label() == label]
+
+
+def bands(ax):
+    """The interval bands of an axes."""
+    return [p for p in ax.patches if isinstance(p, Rectangle) and "interval" in str(p.get_gid())]
+
+
+def test_there_is_a_panel_a_cell_and_each_says_its_threshold(make_members, make_history):
+    members = make_members(SEVEN)
+    thresholds = thresholds_table(members)
+    figure = plot_kl_versus_rho(members, thresholds)
+    assert len(figure.axes) == len(SEVEN)
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles[0] == "4,4 \u00b7 always active"
+    assert titles[4] == "8,8,8 \u00b7 $\\rho_c$ = 0.88 [0.85, 0.90]"
+    assert titles[6].endswith("always collapsed")
+    assert figure.get_suptitle().startswith("digits mlp \u00b7 3000 steps")
+    assert len({ax.get_xlim() for ax in figure.axes}) == 1
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    history = plot_training(make_history(members), thresholds)
+    assert len(history.axes) == len(SEVEN) + 1  # and a colour bar
+
+
+def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
+    members = make_members(SEVEN)
+    thresholds = thresholds_table(members)
+    figure = plot_kl_versus_rho(members, thresholds)
+    with_band = 0
+    for ax, row in zip(figure.axes, thresholds.to_pylist(), strict=True):
+        if row["status"] != "transition":
+            assert not bands(ax)
+            assert not lines(ax, r"$\rho_c$")
+            continue
+        (band,) = bands(ax)
+        extent = band.get_x(), band.get_x() + band.get_width()
+        assert extent == pytest.approx((row["rho_c_low"], row["rho_c_high"]))
+        assert (band.get_y(), band.get_height()) == (0, 1)
+        (line,) = lines(ax, r"$\rho_c$")
+        assert set(line.get_xdata()) == {row["rho_c"]}
+        with_band += 1
+    assert with_band == 5
+
+
+def test_seeds_mean_and_threshold_are_drawn(make_members):
+    members = make_members({(8, 8): [0.88, 0.84]}, kl_threshold_nats=0.25)
+    (ax,) = plot_kl_versus_rho(members, thresholds_table(members)).axes
+    seeds, (mean,) = lines(ax, "one seed"), lines(ax, "mean of seeds")
+    assert len(seeds) == 2
+    assert mean.get_xdata() == pytest.approx(np.linspace(0.5, 1, 11))
+    expected = np.mean([line.get_ydata() for line in seeds], axis=0)
+    assert mean.get_ydata() == pytest.approx(expected)
+    assert mean.get_linewidth() > 2 * seeds[0].get_linewidth()
+    (threshold,) = lines(ax, "active from 0.25 nats")
+    assert set(threshold.get_ydata()) == {0.25}
+
+
+def test_diverged_members_are_crosses_with_an_entry_in_the_legend(make_members):
+    cells = {(8, 8): [0.88, 0.84], (16, 16): [0.7]}
+    whole = make_members(cells)
+    lost = make_members(cells, diverged=[((8, 8), 0, 0.5), ((8, 8), 1, 0.55)])
+    figures = [plot_kl_versus_rho(m, thresholds_table(m)) for m in (whole, lost)]
+    entries = [[t.get_text() for t in f.legends[0].get_texts()] for f in figures]
+    assert "diverged" not in entries[0]
+    assert entries[1] == [*entries[0], "diverged"]
+    first, second = figures[1].axes
+    (crosses,) = lines(first, "diverged")
+    assert list(crosses.get_xdata()) == [0.5, 0.55]
+    height = first.transAxes.inverted().transform(
+        crosses.get_transform().transform([0.5, crosses.get_ydata()[0]])
+    )[1]
+    assert 0.9 < height < 1
+    assert not lines(second, "diverged")
+
+
+def test_an_exact_threshold_is_dashed(make_members):
+    members = make_members({(1,): [0.87]}, rho_c_exact=0.866)
+    (ax,) = plot_kl_versus_rho(members, thresholds_table(members)).axes
+    (exact,) = lines(ax, r"$\rho_c$ exact")
+    assert set(exact.get_xdata()) == {0.866}
+    assert exact.is_dashed()
+    assert not lines(ax, r"$\rho_c$")[0].is_dashed()
+
+
+def test_a_cell_of_diverged_members_alone_is_still_drawn(make_members, make_history):
+    rho = (0.5, 0.7)
+    members = make_members({(8, 8): [0.6]}, rho=rho, diverged=[((8, 8), 0, r) for r in rho])
+    thresholds = thresholds_table(members)
+    (ax,) = plot_kl_versus_rho(members, thresholds).axes
+    assert ax.get_title().endswith("unresolved")
+    assert list(lines(ax, "diverged")[0].get_xdata()) == [0.5, 0.7]
+    panel = plot_training(HISTORY.empty_table(), thresholds).axes[0]
+    assert [text.get_text() for text in panel.texts] == ["no evaluations"]
+
+
+def test_training_lines_are_coloured_by_rho_and_dashed_by_seed(make_members, make_history):
+    members = make_members({(8, 8): [0.88, 0.84]}, rho=(0.5, 0.6, 0.7, 0.8))
+    history = make_history(members)
+    panel, _ = plot_training(history, thresholds_table(members)).axes
+    drawn = [line for line in panel.lines if len(line.get_xdata()) == 7]
+    assert len(drawn) == 8
+    assert len({tuple(line.get_color()) for line in drawn}) == 4
+    assert len({line.get_linestyle() for line in drawn}) == 2
+    by_final = {line.get_ydata()[-1] for line in drawn}
+    last = history.filter((np.array(history["step"]) == 3000).tolist())
+    assert by_final == set(last["kl_top_nats"].to_pylist())
+    luminance = [sum(line.get_color()[:3]) for line in drawn[:4]]
+    assert luminance == sorted(luminance)
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 7])
+@pytest.mark.parametrize("label", ["digits mlp {}", "omniglot-{} convolutional {} budget 100000"])
+def test_titles_neither_overlap_nor_leave_the_figure(make_members, make_history, cells, label):
+    rows = make_members(dict(list(SEVEN.items())[:cells])).to_pylist()
+    for row in rows:
+        latents = ",".join(map(str, row["latents"]))
+        row["cell"] = label.format(latents, latents)
+    members = pa.Table.from_pylist(rows, schema=MEMBERS)
+    thresholds = thresholds_table(members)
+    for figure, extra in (
+        (plot_kl_versus_rho(members, thresholds), 0),
+        (plot_training(make_history(members), thresholds), 1),
+    ):
+        figure.canvas.draw()
+        panels = figure.axes[: len(figure.axes) - extra]
+        width, height = figure.bbox.size
+        boxes = [ax.title.get_window_extent() for ax in panels]
+        for box in [*boxes, figure.legends[0].get_window_extent()]:
+            assert box.x0 >= 0
+            assert box.x1 <= width
+            assert box.y0 >= 0
+            assert box.y1 <= height
+        for left, right in pairwise(boxes):
+            assert not left.overlaps(right)
+        for index in range(3, cells):
+            label_above = panels[index - 3].xaxis.label.get_window_extent()
+            assert not boxes[index].overlaps(label_above)
+
+
+def test_files_are_the_same_to_the_byte_in_another_process(made_run, tmp_path):
+    with mpl.rc_context({"font.size": 20, "axes.grid": True}):
+        here = write_figures(made_run)
+        assert mpl.rcParams["font.size"] == 20
+    assert [path.name for path in here] == NAMES
+    assert {path.parent for path in here} == {made_run / "figures"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "analysis" / "figures.py", "run", "--out", "elsewhere"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[:-1] == [f"wrote elsewhere/{name}" for name in NAMES]
+    for name in NAMES:
+        data = (made_run / "figures" / name).read_bytes()
+        assert data == (tmp_path / "elsewhere" / name).read_bytes()
+        assert data[:4] == (b"\x89PNG" if name.endswith("png") else b"<?xm")
+
+
+def test_drawing_again_replaces_the_files(made_run):
+    assert write_figures(made_run) == write_figures(str(made_run / "members.parquet"))
+    assert sorted(p.name for p in (made_run / "figures").iterdir()) == NAMES
+
+
+def test_tables_of_two_runs_are_not_mixed(make_members, make_history):
+    one, other = make_members({(8, 8): [0.8]}), make_members({(4, 4): [0.9]})
+    message = "cells without a threshold: cell-8,8; thresholds without a cell: cell-4,4"
+    with pytest.raises(TableError, match=message):
+        plot_kl_versus_rho(one, thresholds_table(other))
+    with pytest.raises(TableError, match="cells without a threshold: cell-8,8"):
+        plot_training(make_history(one), thresholds_table(other))
+
+
+def test_problems_of_both_tables_come_in_one_message_before_anything_is_written(made_run, capsys):
+    pq.write_table(read_members(made_run).drop_columns(["rho"]), made_run / "members.parquet")
+    write_table(read_history(made_run), made_run / "history.parquet")
+    (made_run / "history.parquet").write_text("no parquet")
+    assert main([str(made_run)]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert "columns missing: rho" in message
+    assert "history.parquet is not a readable parquet file" in message
+    assert not (made_run / "figures").exists()
+
+
+def test_a_missing_run_is_said_once(tmp_path, capsys):
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err.count("no such run") == 1

@@ -1,0 +1,100 @@
+"""The schemas document themselves and survive a file."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.schema import HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+
+UNITS = {"nats", "steps", "s", "layers", "1", "none"}
+
+TYPES = {
+    "members": """
+        string: member_id space cell_id cell dataset data_digest architecture likelihood smoothing
+            start precision device status pack_id project_version torch_version python_version
+            commit
+        int32: depth ou_samples batch_size pack_members numerics_version
+        int64: seed steps kl_warmup eval_every diverged_at_step
+        double: observation_variance rho learning_rate kl_threshold_nats rho_c_exact kl_top_nats
+            elbo_nats objective_nats log_likelihood_nats seconds
+        list<element: int32>: latents hidden active_units
+        list<element: double>: data_variance kl_nats
+        list<element: string>: smoothed_networks
+        timestamp[ms, tz=UTC]: finished_at""",
+    "history": """
+        string: member_id cell_id
+        int64: seed step
+        double: rho kl_top_nats elbo_nats objective_nats log_likelihood_nats
+        list<element: double>: kl_nats
+        list<element: int32>: active_units""",
+    "thresholds": """
+        string: space cell_id cell dataset architecture smoothing collapsed_side status method
+        int32: depth ou_samples n_seeds n_members n_diverged
+        int64: steps
+        double: kl_threshold_nats rho_c rho_c_low rho_c_high confidence bracket_low bracket_high
+            width jump_nats rho_c_exact
+        list<element: int32>: latents
+        list<element: struct<seed: int64 not null, rho_c: double, rho_low: double, rho_high: \
+double, jump_nats: double, status: string not null>>: seeds""",
+}
+"""The columns of version 1 by type; a change here asks for another version."""
+
+
+def fields(schema: pa.Schema) -> Iterator[pa.Field]:
+    """All fields of a schema, those of nested structs included."""
+    for field in schema:
+        yield field
+        if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
+            yield from field.type.value_type
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_every_field_has_a_unit_and_a_description_that_says_something(schema):
+    for field in fields(schema):
+        assert field.metadata[b"unit"].decode() in UNITS, field.name
+        description = field.metadata[b"description"].decode()
+        assert len(description.split()) >= 4, field.name
+        assert description.lower() != field.name.replace("_", " "), field.name
+    descriptions = [field.metadata[b"description"] for field in schema]
+    assert len(set(descriptions)) == len(descriptions)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_units_follow_from_names_and_nullable_fields_say_when_they_are_null(schema):
+    for field in fields(schema):
+        unit = field.metadata[b"unit"].decode()
+        assert (unit == "nats") == field.name.endswith("_nats"), field.name
+        assert (unit == "s") == field.name.startswith("seconds"), field.name
+        assert field.nullable == (b"null" in field.metadata[b"description"]), field.name
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_version_and_documentation_are_in_the_file(name, tmp_path):
+    schema = SCHEMAS[name]
+    pq.write_table(schema.empty_table(), tmp_path / "empty.parquet")
+    stored = pq.read_schema(tmp_path / "empty.parquet")
+    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "1"
+    assert stored.metadata[b"table"].decode() == name
+    assert stored.equals(schema, check_metadata=True)
+    for read, meant in zip(fields(stored), fields(schema), strict=True):
+        assert read.metadata[b"description"] == meant.metadata[b"description"]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_types_of_this_version_are_fixed(name):
+    words = {}
+    for line in TYPES[name].replace("\n            ", " ").strip().splitlines():
+        dtype, columns = line.strip().rsplit(": ", 1)
+        words |= dict.fromkeys(columns.split(), dtype)
+    assert {field.name: str(field.type) for field in SCHEMAS[name]} == words
+
+
+def test_columns_that_tables_share_have_one_type_and_unit():
+    for one, other in ((MEMBERS, HISTORY), (MEMBERS, THRESHOLDS)):
+        shared = set(one.names) & set(other.names) - {"status"}
+        assert {"cell_id"} < shared
+        for name in shared:
+            assert one.field(name).type == other.field(name).type, name
+            assert one.field(name).metadata[b"unit"] == other.field(name).metadata[b"unit"], name

@@ -1,0 +1,136 @@
+"""The thresholds script: what it prints, what it writes and what it refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.schema import MEMBERS
+from analysis.tables import thresholds_table
+from analysis.thresholds import format_thresholds, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_script(*arguments, cwd=ROOT):
+    """Run the script as a user does."""
+    return subprocess.run(
+        [sys.executable, ROOT / "analysis" / "thresholds.py", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_text_is_aligned_and_says_everything(make_members):
+    members = make_members(
+        {(16, 16): [0.73, 0.73], (4, 4): [1.2, 0.8], (8, 8, 8): [0.88]},
+        rho_c_exact=0.866,
+        diverged=[((16, 16), 0, 0.5)],
+    )
+    lines = format_thresholds(thresholds_table(members)).splitlines()
+    assert lines == [
+        "cell              steps  status      rho_c  interval                width  jump/nats"
+        "  members          rho_c of seeds              exact",
+        "digits mlp 16,16  3000   transition  0.733  [0.700, 0.750] 95%      0.050  0.300    "
+        "  22 (1 diverged)  0: 0.733, 1: 0.733          0.8660",
+        "digits mlp 4,4    3000   unresolved  -      -                       -      -        "
+        "  22               0: always active, 1: 0.790  0.8660",
+        "digits mlp 8,8,8  3000   transition  0.883  [0.850, 0.900] bracket  0.050  0.300    "
+        "  11               0: 0.883                    0.8660",
+        "rho_c: where the top-layer KL reaches 0.1 nats",
+    ]
+
+
+def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path):
+    (made_run / "history.parquet").unlink()
+    done = run_script("run", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    table = pq.read_table(made_run / "thresholds.parquet")
+    assert done.stdout == f"{format_thresholds(table)}\nwrote run/thresholds.parquet\n"
+    assert table["n_diverged"].to_pylist() == [0, 1]
+
+
+def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, capsys):
+    assert main([str(made_run)]) == 0
+    before = (made_run / "thresholds.parquet").read_bytes()
+    for setting in (["--kl-threshold-nats", "0.5"], ["--confidence", "0.68"]):
+        capsys.readouterr()
+        assert main([str(made_run), *setting]) == 0
+        assert "not written; give --out FILE" in capsys.readouterr().out
+        assert (made_run / "thresholds.parquet").read_bytes() == before
+        out = tmp_path / "elsewhere" / f"{setting[0]}.parquet"
+        assert main([str(made_run), *setting, "--out", str(out)]) == 0
+        assert out.is_file()
+    written = pq.read_table(tmp_path / "elsewhere" / "--kl-threshold-nats.parquet")
+    assert set(written["kl_threshold_nats"].to_pylist()) == {0.5}
+    assert set(written["confidence"].to_pylist()) == {0.95}
+    written = pq.read_table(out)
+    assert set(written["kl_threshold_nats"].to_pylist()) == {0.1}
+    assert set(written["confidence"].to_pylist()) == {0.68}
+
+
+def test_a_members_file_is_printed_and_written_only_on_demand(made_run, tmp_path, capsys):
+    members = str(made_run / "members.parquet")
+    assert main([members]) == 0
+    assert "digits mlp 16,16" in capsys.readouterr().out
+    assert not (made_run / "thresholds.parquet").exists()
+    assert main([members, "--out", str(tmp_path / "mine.parquet")]) == 0
+    assert main([members, "--out", str(tmp_path / "mine.parquet")]) == 0
+
+
+def test_no_other_file_is_overwritten(made_run, capsys):
+    for name in ("members.parquet", "history.parquet"):
+        before = (made_run / name).read_bytes()
+        assert main([str(made_run), "--out", str(made_run / name)]) == 2
+        assert "exists and is no thresholds table" in capsys.readouterr().err
+        assert (made_run / name).read_bytes() == before
+    assert main([str(made_run), "--out", str(made_run)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "error: no such run: nowhere; give the folder that a sweep wrote"),
+        (["empty"], "holds no members.parquet (found: nothing)"),
+        (["text"], "is not a readable parquet file"),
+        (["run", "--kl-threshold-nats", "-1"], "-1 is not a positive number of nats"),
+        (["run", "--confidence", "95"], "95 does not lie between 0 and 1"),
+    ],
+)
+def test_errors_go_to_stderr_with_exit_code_two(made_run, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "members.parquet").write_text("no parquet")
+    done = run_script(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_cells_with_one_label_are_told_apart(make_members):
+    budgets = [
+        make_members({(8, 8): [0.8]}, steps=steps, cell_id=f"cell-{steps}")
+        for steps in (1000, 9000)
+    ]
+    text = format_thresholds(thresholds_table(pa.concat_tables(budgets)))
+    assert "digits mlp 8,8 1000 steps" in text
+    assert "digits mlp 8,8 9000 steps" in text
+    twins = [make_members({(8, 8): [0.8]}, cell_id=f"{letter * 12}") for letter in "ab"]
+    text = format_thresholds(thresholds_table(pa.concat_tables(twins)))
+    assert "digits mlp 8,8 aaaaaaaa" in text
+    assert "digits mlp 8,8 bbbbbbbb" in text
+
+
+def test_collapse_at_low_rho_is_said(make_members):
+    rows = make_members({(8, 8): [0.7]}).to_pylist()
+    for row in rows:
+        row["kl_top_nats"] = max(0.0, row["rho"] - 0.7)
+    table = thresholds_table(pa.Table.from_pylist(rows, schema=MEMBERS))
+    assert "transition, collapsed at low rho" in format_thresholds(table)

@@ -1,0 +1,101 @@
+"""Map KL against rho: run a search space on Ray and report the critical thresholds.
+
+    python sweeps/phase_transition.py
+    python sweeps/phase_transition.py --space mnist_mlp --address auto
+    python sweeps/phase_transition.py --space my_space.yaml --set seeds=5 --set steps=20000 --out runs/mine
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import search_spaces
+from sweeps import SweepError, environment
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    result = argparse.ArgumentParser(
+        prog="phase_transition.py",
+        description="Map the top layer's KL against rho over the cells of a search space, and report "
+        "the critical threshold of each. A sweep that was stopped goes on with the same command.",
+    )
+    add = result.add_argument
+    add(
+        "--space",
+        default="digits",
+        metavar="NAME|FILE",
+        help=f"a space by name ({', '.join(search_spaces.names())}) or a YAML file; default digits",
+    )
+    add(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set any key of the space, VALUE in YAML; may be repeated",
+    )
+    add(
+        "--address",
+        metavar="ADDRESS",
+        help="of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a local Ray",
+    )
+    add("--out", type=Path, metavar="DIR", help="run directory; default runs/<space>")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: mlflow.db beside the run",
+    )
+    add(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with the data set's public files; default: download them once",
+    )
+    add("--pack-size", type=int, metavar="N", help="most members in a pack; same as --set pack_size=N")
+    add("--dry-run", action="store_true", help="print what would be trained and train nothing")
+    add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for input that cannot be used."""
+    given = parser().parse_args(arguments)
+    if given.list_spaces:
+        print("\n".join(search_spaces.names()))
+        return 0
+    overrides = list(given.overrides)
+    if given.pack_size is not None:
+        overrides.append(f"pack_size={given.pack_size}")
+    try:
+        space = search_spaces.load(given.space, overrides)
+    except search_spaces.SpaceError as error:
+        return _refuse(error)
+
+    # Imported only now: Ray reads its environment when it is imported, and a typo should cost no seconds.
+    environment.prepare(local=given.address is None)
+    from rich.console import Console
+
+    from analysis import TableError
+    from ouvae.data import DataError
+    from sweeps import sweep
+
+    options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir)
+    console = Console()
+    try:
+        if given.dry_run:
+            sweep.plan(space, options, console)
+            return 0
+        return sweep.run(space, options, console)
+    except (SweepError, DataError, TableError) as error:
+        return _refuse(error)
+
+
+def _refuse(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Members, their identities, and the packs that train them."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ouvae import NUMERICS_VERSION
+from ouvae.control import critical_rho
+from ouvae.settings import Settings
+from search_spaces import Cell
+
+LARGEST_PACK = {"cpu": 12, "cuda": 96}
+"""Most members in a pack unless a space says otherwise: on a CPU core the stacked step stops gaining
+(and outgrows the cache) at about a dozen members; a GPU wants many to be busy at all."""
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """Where a search trains a member of a cell."""
+
+    rho: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with what else its members' numbers depend on: the data's digest and the device's kind.
+
+    Attributes:
+        cell: the cell.
+        data_digest: of the data set's arrays.
+        device: `cpu` or `cuda`, whose random numbers differ.
+    """
+
+    cell: Cell
+    data_digest: str
+    device: str
+
+    @property
+    def cell_id(self) -> str:
+        """Hash of everything that the cell's members share and their numbers depend on."""
+        return _digest(self._identity())
+
+    def member_id(self, point: Point) -> str:
+        """Hash of everything that determines the member's numbers."""
+        return _digest(self._identity() | {"rho": point.rho, "seed": point.seed})
+
+    def settings(self) -> Settings:
+        """Return what `ouvae` needs to know to train the cell."""
+        keys = set(Settings.__dataclass_fields__)
+        return Settings(**self.cell.model_dump(include=keys))
+
+    def exact_rho(self) -> float | None:
+        """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed."""
+        cell = self.cell
+        linear = cell.architecture == "affine" and cell.depth == 1
+        if not linear or cell.data_variance is None or cell.observation_variance is None:
+            return None
+        if cell.smoothed_networks != ("likelihood",):
+            return None
+        return critical_rho(
+            cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        return self.cell.model_dump(mode="json") | {
+            "data_digest": self.data_digest,
+            "device": self.device,
+            "numerics_version": NUMERICS_VERSION,
+        }
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The members trained together as one trial: points of one cell."""
+
+    cell: PlannedCell
+    points: tuple[Point, ...]
+
+    @property
+    def pack_id(self) -> str:
+        """Hash of the members' identities, in their order."""
+        return _digest([self.cell.member_id(point) for point in self.points])
+
+
+def pack_points(
+    points: Iterable[Point], slots: int, largest: int, cell: PlannedCell
+) -> list[Pack]:
+    """Split a round of a cell into packs: enough of them for every slot, none above `largest`.
+
+    Points are sorted by seed, so that the members of a seed share its images and noise, and split as
+    evenly as they go. The result is a function of the points alone, so that an interrupted round is
+    packed again in the same way.
+    """
+    ordered = sorted(points, key=lambda point: (point.seed, point.rho))
+    if not ordered:
+        return []
+    count = max(math.ceil(len(ordered) / largest), min(slots, len(ordered)))
+    return [Pack(cell, tuple(part)) for part in _even_parts(ordered, count)]
+
+
+def _even_parts(points: Sequence[Point], count: int) -> list[Sequence[Point]]:
+    ends = [round(i * len(points) / count) for i in range(count + 1)]
+    return [points[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def multiply_adds(cell: Cell, pixels: int) -> int:
+    """Estimate the multiply-adds of one training step of one member: forward, and twice that backward."""
+
+    def network(inputs: int, outputs: int) -> int:
+        widths = (inputs, *cell.hidden, outputs)
+        return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+    def draws(name: str) -> int:
+        return cell.ou_samples if name in cell.smoothed_networks else 1
+
+    pairs = list(zip(cell.latents[:-1], cell.latents[1:], strict=True))
+    forward = (
+        network(pixels, 2 * cell.latents[0])
+        + draws("likelihood") * network(cell.latents[0], pixels)
+        + sum(draws("inference") * network(below, 2 * above) for below, above in pairs)
+        + sum(draws("generative") * network(above, 2 * below) for below, above in pairs)
+    )
+    return 3 * cell.batch_size * forward
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,95 @@
+"""From a trained pack to rows of the members and history tables."""
+
+import functools
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypedDict
+
+from ouvae import NUMERICS_VERSION
+from search_spaces import Space
+from sweeps.plan import Pack
+
+Row = dict[str, Any]
+
+
+class PackReport(TypedDict):
+    """What a trial sends back of a finished pack, in plain values.
+
+    Attributes:
+        outcomes: per member, in the pack's order: `history` (a dict an evaluation) and
+            `diverged_at_step`.
+        seconds: wall time of the training, interruptions left out.
+        torch_version: of the worker.
+        python_version: of the worker.
+    """
+
+    outcomes: list[dict[str, Any]]
+    seconds: float
+    torch_version: str
+    python_version: str
+
+
+def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
+    """Return the pack's rows of the members table and of the history table."""
+    shared = _shared(space, pack, report)
+    members: list[Row] = []
+    history: list[Row] = []
+    for point, outcome in zip(pack.points, report["outcomes"], strict=True):
+        identity = {
+            "member_id": pack.cell.member_id(point),
+            "rho": point.rho,
+            "seed": point.seed,
+            "cell_id": pack.cell.cell_id,
+        }
+        history += [{**identity, **evaluation} for evaluation in outcome["history"]]
+        diverged = outcome["diverged_at_step"]
+        last = {} if diverged is not None else dict(outcome["history"][-1])
+        last.pop("step", None)
+        status = "completed" if diverged is None else "diverged"
+        members.append(
+            {**shared, **identity, **last, "status": status, "diverged_at_step": diverged}
+        )
+    return members, history
+
+
+def _shared(space: Space, pack: Pack, report: PackReport) -> Row:
+    cell = pack.cell.cell
+    return {
+        **cell.model_dump(mode="json"),
+        "space": space.name,
+        "cell": cell.label,
+        "depth": cell.depth,
+        "data_digest": pack.cell.data_digest,
+        "device": pack.cell.device,
+        "kl_threshold_nats": space.kl_threshold_nats,
+        "rho_c_exact": pack.cell.exact_rho(),
+        "seconds": report["seconds"] / len(pack.points),
+        "pack_id": pack.pack_id,
+        "pack_members": len(pack.points),
+        "finished_at": datetime.now(UTC),
+        "numerics_version": NUMERICS_VERSION,
+        "project_version": project_version(),
+        "torch_version": report["torch_version"],
+        "python_version": report["python_version"],
+        "commit": commit(),
+    }
+
+
+def project_version() -> str:
+    """Return the installed project's version."""
+    return metadata.version("ouvae-sweeps")
+
+
+@functools.cache
+def commit() -> str:
+    """Return the checkout's commit, `-dirty` where it has changes; `unknown` outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -1,0 +1,165 @@
+"""Where to sample rho next: pure ask/tell rules that know nothing of how members are trained.
+
+A rule works in rounds. A round is a function of the observations of the rounds before it, so that asking
+again after an interruption gives the same rounds; it ends when all of its points are observed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analysis.estimate import TRANSITION, collapsed_side, seed_threshold
+from search_spaces import Space
+from search_spaces.space import RHO_DIGITS
+from sweeps.plan import Point
+
+Observations = Mapping[Point, float | None]
+"""Top-layer KL in nats of each observed point; None for a member that diverged."""
+
+
+class Search(ABC):
+    """Ask for a round of points, tell what was observed, in any order."""
+
+    def __init__(self) -> None:
+        """Start with nothing observed."""
+        self._observed: dict[Point, float | None] = {}
+
+    @abstractmethod
+    def propose(self, known: Observations) -> list[Point]:
+        """Return the next round, given all observations of the rounds before; empty ends the search."""
+
+    @abstractmethod
+    def expected_points(self) -> int:
+        """Return how many points the whole search is expected to ask for."""
+
+    def ask(self) -> list[Point]:
+        """Return the current round, its observed points too; empty when the search is done.
+
+        Until all of the round is told, asking again returns the same points.
+        """
+        known: dict[Point, float | None] = {}
+        while points := self.propose(known):
+            if any(point not in self._observed for point in points):
+                return points
+            known.update({point: self._observed[point] for point in points})
+        return []
+
+    def tell(self, point: Point, kl_top_nats: float | None) -> None:
+        """Record the top-layer KL observed at a point, None if the member diverged."""
+        self._observed[point] = kl_top_nats
+
+    @property
+    def observed(self) -> int:
+        """How many points were told."""
+        return len(self._observed)
+
+    @property
+    def done(self) -> bool:
+        """Whether every round is observed."""
+        return not self.ask()
+
+
+class GridSearch(Search):
+    """Every rho with every seed, in one round."""
+
+    def __init__(self, rho: Sequence[float], seeds: Sequence[int]) -> None:
+        """Search the product of `rho` and `seeds`."""
+        super().__init__()
+        self._points = [Point(value, seed) for seed in seeds for value in rho]
+
+    def propose(self, known: Observations) -> list[Point]:
+        """Return the whole grid, once."""
+        return [] if known else self._points
+
+    def expected_points(self) -> int:
+        """Return the size of the grid."""
+        return len(self._points)
+
+
+class RefineSearch(Search):
+    """A coarse grid, then each seed's own bracket around the threshold, until it is narrow enough.
+
+    The bracket of a seed is the one that `analysis.estimate` takes the threshold from: the step from
+    collapsed to active next to the collapsed side. A round puts `points` evenly spaced values inside it
+    and one guard outside, halfway to the next collapsed value: an active member hidden there would be the
+    true bracket. Seeds without a transition keep their coarse curve.
+
+    Args:
+        rho: the coarse values.
+        seeds: the seeds.
+        kl_threshold_nats: collapsed is below, active is not below.
+        tolerance: width of a bracket that needs no more points.
+        points: values inside the bracket per round.
+    """
+
+    def __init__(
+        self,
+        rho: Sequence[float],
+        seeds: Sequence[int],
+        kl_threshold_nats: float,
+        tolerance: float,
+        points: int,
+    ) -> None:
+        """Start at the coarse grid."""
+        super().__init__()
+        self._coarse, self._seeds = sorted(rho), list(seeds)
+        self._threshold, self._tolerance, self._inside = kl_threshold_nats, tolerance, points
+
+    def propose(self, known: Observations) -> list[Point]:
+        """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""
+        if not known:
+            return [Point(rho, seed) for seed in self._seeds for rho in self._coarse]
+        curves = {seed: self._curve(known, seed) for seed in self._seeds}
+        usable = {seed: curve for seed, curve in curves.items() if len(curve[0])}
+        if not usable:
+            return []
+        side = collapsed_side(usable, self._threshold)
+        proposed = [
+            Point(rho, seed)
+            for seed, (rhos, kls) in usable.items()
+            for rho in self._refine(seed, rhos, kls, side)
+        ]
+        return [point for point in proposed if point not in known]
+
+    def expected_points(self) -> int:
+        """Return the coarse points and the rounds that narrow the widest coarse step enough."""
+        width = max(np.diff(self._coarse), default=0.0)
+        rounds = 0
+        while round(width, RHO_DIGITS) > self._tolerance:
+            width, rounds = width / (self._inside + 1), rounds + 1
+        return len(self._seeds) * (len(self._coarse) + rounds * (self._inside + 1))
+
+    def _curve(self, known: Observations, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        pairs = sorted(
+            (point.rho, kl) for point, kl in known.items() if point.seed == seed and kl is not None
+        )
+        return np.array([rho for rho, _ in pairs]), np.array([kl for _, kl in pairs])
+
+    def _refine(
+        self, seed: int, rhos: np.ndarray, kls: np.ndarray, side: str
+    ) -> list[float]:
+        found = seed_threshold(seed, rhos, kls, self._threshold, side)
+        if found.status != TRANSITION or found.rho_low is None or found.rho_high is None:
+            return []
+        low, high = found.rho_low, found.rho_high
+        if round(high - low, RHO_DIGITS) <= self._tolerance:
+            return []
+        spacing = (high - low) / (self._inside + 1)
+        inside = [low + spacing * i for i in range(1, self._inside + 1)]
+        beyond = rhos[rhos > high] if side == "high" else rhos[rhos < low]
+        guard: list[float] = []
+        if len(beyond):
+            edge, neighbour = (high, beyond.min()) if side == "high" else (low, beyond.max())
+            guard = [(edge + float(neighbour)) / 2]
+        return sorted(round(value, RHO_DIGITS) for value in inside + guard)
+
+
+def search_of(space: Space) -> Search:
+    """Return a new search of the space's kind, for one of its cells."""
+    rho = space.rho_values()
+    if space.search == "grid":
+        return GridSearch(rho, space.seeds)
+    return RefineSearch(
+        rho, space.seeds, space.kl_threshold_nats, space.rho_tolerance, space.refine_points
+    )

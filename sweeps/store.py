@@ -1,0 +1,208 @@
+"""The run directory: one fragment a finished pack, and the tables made of all fragments.
+
+    space.yaml              the space as it was last run
+    fragments/ID.members.parquet, ID.history.parquet    written once, atomically, when a pack is finished
+    checkpoints/ID.pt       the state of a pack in training
+    studies.db              the searches, as Optuna studies
+    members.parquet, history.parquet, thresholds.parquet, figures/    what analysis reads and makes
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from analysis import TableError
+from analysis.schema import HISTORY, MEMBERS
+from analysis.tables import replacing, thresholds_table, write_table
+from search_spaces import Space
+from search_spaces.space import CellKeys
+from sweeps import SweepError
+
+LEAST_FREE_BYTES = 64_000_000
+"""A sweep does not start with less room than this for its tables and checkpoints."""
+
+Row = Mapping[str, Any]
+
+
+class RunDirectory:
+    """A run directory, held by one driver at a time.
+
+    A directory belongs to one space. Running the space again with more cells, rho or seeds, another
+    search or another threshold adds to it; a change of what all cells share would mix curves that do not
+    belong together, and is refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name the directory; `opened` makes and holds it."""
+        self.path = path
+        self.members: dict[str, Row] = {}
+        self.sweep_id = ""
+        self._fragments = path / "fragments"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the packs' states."""
+        return self.path / "checkpoints"
+
+    @property
+    def studies(self) -> Path:
+        """The SQLite file of the Optuna studies."""
+        return self.path / "studies.db"
+
+    @contextmanager
+    def opened(self, space: Space) -> Iterator[None]:
+        """Hold the directory for `space`: make it, check it, read what is finished.
+
+        Raises:
+            SweepError: the directory cannot be written, is held by another driver, holds another space
+                or an unreadable fragment.
+        """
+        try:
+            self._fragments.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
+            if free < LEAST_FREE_BYTES:
+                raise OSError(f"only {free / 1e6:.0f} MB free")
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        with lock:
+            self._hold(lock)
+            self._claim(space)
+            self.sweep_id = self._identify()
+            for path in sorted(self._fragments.glob("*.members.parquet")):
+                rows = _read_fragment(path, MEMBERS).to_pylist()
+                self.members.update({row["member_id"]: row for row in rows})
+            yield
+
+    def require_like(self, device: str, data_digest: str) -> None:
+        """Refuse to mix members of another kind of device or other data with those that are there.
+
+        Raises:
+            SweepError: naming what differs.
+        """
+        for key, value, mend in (
+            ("device", device, "set device to what is there"),
+            ("data_digest", data_digest, "point --data-dir to the data of then"),
+        ):
+            others = {str(row[key]) for row in self.members.values()} - {value}
+            if others:
+                raise SweepError(
+                    f"{self.path} holds members with {key} {', '.join(sorted(others))}, this sweep has "
+                    f"{value}: one curve would mix them; {mend} or give another --out"
+                )
+
+    def history(self, pack_id: str) -> list[Row]:
+        """Return the history rows of a finished pack."""
+        path = self._fragments / f"{pack_id}.history.parquet"
+        return list(_read_fragment(path, HISTORY).to_pylist())
+
+    def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
+        """Write a finished pack; it counts as finished once its members' file is in place."""
+        try:
+            for name, schema, rows in (("history", HISTORY, history), ("members", MEMBERS, members)):
+                table = pa.Table.from_pylist(list(rows), schema=schema)
+                write_table(table, self._fragments / f"{pack_id}.{name}.parquet")
+        except (TableError, OSError) as error:
+            raise SweepError(
+                f"the finished pack {pack_id} could not be written: {error}; make room in {self.path} and "
+                "run the same command again: it goes on from the packs that are written"
+            ) from error
+        self.members.update({row["member_id"]: row for row in members})
+        (self.checkpoints / f"{pack_id}.pt").unlink(missing_ok=True)
+
+    def write_tables(self, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
+        """Write and return members, history and thresholds, made of all fragments.
+
+        Rows go by cell (the space's cells in their order), seed, rho and step, however packs finished.
+        """
+        order = {tuple(cell.latents): index for index, cell in enumerate(space.cells())}
+
+        def place(row: Row) -> tuple[Any, ...]:
+            known = order.get(tuple(row["latents"]), len(order))
+            return (known, row["cell_id"], row["seed"], row["rho"])
+
+        rows = sorted(self.members.values(), key=place)
+        rows = [{**row, "kl_threshold_nats": space.kl_threshold_nats} for row in rows]
+        members = pa.Table.from_pylist(rows, schema=MEMBERS)
+        history = self._all_history([row["member_id"] for row in rows])
+        thresholds = thresholds_table(members, confidence=space.confidence)
+        for name, table in (("history", history), ("members", members), ("thresholds", thresholds)):
+            write_table(table, self.path / f"{name}.parquet")
+        return members, history, thresholds
+
+    def _all_history(self, member_ids: Sequence[str]) -> pa.Table:
+        tables = [
+            _read_fragment(path, HISTORY)
+            for path in sorted(self._fragments.glob("*.history.parquet"))
+            if path.with_name(path.name.replace(".history.", ".members.")).exists()
+        ]
+        rows = [row for table in tables for row in table.to_pylist()]
+        place = {member_id: index for index, member_id in enumerate(member_ids)}
+        rows.sort(key=lambda row: (place[row["member_id"]], row["step"]))
+        return pa.Table.from_pylist(rows, schema=HISTORY)
+
+    def _hold(self, lock: IO[str]) -> None:
+        """Take the directory's lock, which the system lets go when the driver ends, however it ends."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SweepError(
+                f"{self.path} is in use by another sweep; wait for it or give another --out"
+            ) from None
+
+    def _claim(self, space: Space) -> None:
+        path = self.path / "space.yaml"
+        values = space.model_dump(mode="json")
+        if path.exists():
+            held = yaml.safe_load(path.read_text(encoding="utf-8"))
+            keys = ["name", *CellKeys.model_fields]
+            conflicts = [
+                f"{key}: {held.get(key)!r} there, {values[key]!r} now"
+                for key in keys
+                if held.get(key) != values[key]
+            ]
+            if conflicts:
+                raise SweepError(
+                    f"{self.path} holds a sweep of a space that conflicts with this one\n  "
+                    + "\n  ".join(conflicts)
+                    + "\n  give another --out, or set these keys as they are there"
+                )
+        try:
+            with replacing(path) as file:
+                file.write(yaml.safe_dump(values, sort_keys=False).encode())
+        except (OSError, TableError) as error:
+            raise self._unwritable(error) from None
+
+    def _identify(self) -> str:
+        """Return the directory's own identity, made with it."""
+        path = self.path / ".sweep_id"
+        if not path.exists():
+            with replacing(path) as file:
+                file.write(uuid.uuid4().hex.encode())
+        return path.read_text(encoding="utf-8").strip()
+
+    def _unwritable(self, error: Exception) -> SweepError:
+        return SweepError(
+            f"cannot write to the output directory {self.path}: {error}; "
+            "free some space or give a writable --out"
+        )
+
+
+def _read_fragment(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read().select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise SweepError(
+            f"{path} is not a readable fragment ({error}); delete it (and its twin) and run the same "
+            "command again to train its members anew"
+        ) from None

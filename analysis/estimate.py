@@ -89,9 +89,7 @@ def _sorted_curve(rho: ArrayLike, kl: ArrayLike) -> tuple[Array, Array]:
 
 def _check_threshold(kl_threshold_nats: float) -> None:
     if not (np.isfinite(kl_threshold_nats) and kl_threshold_nats > 0):
-        raise ValueError(
-            f"kl_threshold_nats must be positive and finite, not {kl_threshold_nats!r}"
-        )
+        raise ValueError(f"kl_threshold_nats must be positive and finite, not {kl_threshold_nats!r}")
 
 
 def seed_threshold(
@@ -155,9 +153,7 @@ def collapsed_side(curves: Curves, kl_threshold_nats: float) -> str:
     return "low" if at_lowest < kl_threshold_nats <= at_highest else "high"
 
 
-def cell_threshold(
-    curves: Curves, kl_threshold_nats: float, confidence: float = 0.95
-) -> CellThreshold:
+def cell_threshold(curves: Curves, kl_threshold_nats: float, confidence: float = 0.95) -> CellThreshold:
     """Estimate the threshold of a cell and its interval from the curves of its seeds.
 
     The status is that of the seeds when they agree, else `unresolved`. With n seeds, s the standard

@@ -52,9 +52,7 @@ def plot_kl_versus_rho(members: pa.Table, thresholds: pa.Table) -> Figure:
     _check_cells(rows, list(by_cell))
     diverged = _diverged(members)
     with style.figure_style():
-        figure, axes = style.panel_grid(
-            len(rows), r"smoothing parameter $\rho$", "top-layer KL (nats)"
-        )
+        figure, axes = style.panel_grid(len(rows), r"smoothing parameter $\rho$", "top-layer KL (nats)")
         for ax, row in zip(axes, rows, strict=True):
             _draw_threshold(ax, row, interval_kind(rows))
             _draw_curves(ax, by_cell[row["cell_id"]])
@@ -159,9 +157,7 @@ def _diverged(members: pa.Table) -> dict[str, list[float]]:
 
 def _draw_kl_threshold(ax: Axes, row: Row) -> None:
     nats = row["kl_threshold_nats"]
-    ax.axhline(
-        nats, color=style.GREY, lw=0.6, ls=":", zorder=0.4, label=f"active from {nats:g} nats"
-    )
+    ax.axhline(nats, color=style.GREY, lw=0.6, ls=":", zorder=0.4, label=f"active from {nats:g} nats")
 
 
 def _draw_threshold(ax: Axes, row: Row, interval_label: str) -> None:
@@ -264,8 +260,7 @@ def _write_titles(figure: Figure, axes: list[Axes], rows: list[Row], inches: flo
     estimates = [estimate(row) for row in rows]
     # of "$\rho_c$" two characters are seen; three more stand between name and estimate
     longest = max(
-        len(n) + 3 + len(e.replace(r"$\rho_c$", "rc"))
-        for n, e in zip(short, estimates, strict=True)
+        len(n) + 3 + len(e.replace(r"$\rho_c$", "rc")) for n, e in zip(short, estimates, strict=True)
     )
     for ax, name, text in zip(axes, short, estimates, strict=True):
         if longest <= room:
@@ -283,9 +278,7 @@ def _write_legend(figure: Figure, axes: list[Axes]) -> None:
             entries.setdefault(label, handle)
     order = sorted(entries, key=lambda label: (label == "diverged", -entries[label].get_zorder()))
     columns = min(len(entries), 3 if figure.get_figwidth() < 6 else 6)
-    figure.legend(
-        [entries[label] for label in order], order, loc="outside lower center", ncols=columns
-    )
+    figure.legend([entries[label] for label in order], order, loc="outside lower center", ncols=columns)
 
 
 def _parser() -> argparse.ArgumentParser:

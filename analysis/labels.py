@@ -72,9 +72,7 @@ def interval(row: Row, decimals: int) -> str:
 
 def interval_kind(rows: list[Row]) -> str:
     """Return what the intervals of some cells are, `95% interval` or the bracket of one seed."""
-    kinds = [
-        f"{100 * c:g}% interval" for c in sorted({row["confidence"] or 0 for row in rows}) if c
-    ]
+    kinds = [f"{100 * c:g}% interval" for c in sorted({row["confidence"] or 0 for row in rows}) if c]
     if any(row["rho_c"] is not None and row["confidence"] is None for row in rows):
         kinds.append("bracket (one seed)")
     return " or ".join(kinds)

@@ -20,9 +20,7 @@ SCHEMA_VERSION = "1"
 """Version of all three schemas; a reader refuses a file that carries another."""
 
 
-def _field(
-    name: str, dtype: pa.DataType, unit: str, description: str, nullable: bool = False
-) -> pa.Field:
+def _field(name: str, dtype: pa.DataType, unit: str, description: str, nullable: bool = False) -> pa.Field:
     metadata = {"unit": unit, "description": description}
     return pa.field(name, dtype, nullable=nullable, metadata=metadata)
 
@@ -85,8 +83,7 @@ MEMBERS = _schema(
         _label("likelihood", "distribution of the observation given z_1"),
         _number(
             "observation_variance",
-            "fixed variance of a Gaussian likelihood, in squared data units; null for every "
-            "other likelihood",
+            "fixed variance of a Gaussian likelihood, in squared data units; null for every other likelihood",
             nullable=True,
         ),
         _label(
@@ -211,8 +208,7 @@ HISTORY = _schema(
             "kl_nats",
             _DOUBLES,
             "nats",
-            "KL divergence of each layer over the validation split, z_1 first; null where it "
-            "was not finite",
+            "KL divergence of each layer over the validation split, z_1 first; null where it was not finite",
             nullable=True,
         ),
         _nats(
@@ -223,8 +219,7 @@ HISTORY = _schema(
         ),
         _nats(
             "objective_nats",
-            "smoothed objective per observation of the validation split; null where it was "
-            "not finite",
+            "smoothed objective per observation of the validation split; null where it was not finite",
             nullable=True,
         ),
         _nats(
@@ -346,8 +341,7 @@ THRESHOLDS = _schema(
         _count("n_diverged", "number of diverged members, left out of the estimate"),
         _label(
             "status",
-            "`transition`, `always_active` or `always_collapsed` when all seeds agree, else "
-            "`unresolved`",
+            "`transition`, `always_active` or `always_collapsed` when all seeds agree, else `unresolved`",
         ),
         _label("method", "how rho_c and its interval are estimated, in a phrase"),
         _field("seeds", _list(_SEED_THRESHOLD), "none", "the threshold of each seed by itself"),

@@ -55,9 +55,7 @@ def table_path(run: str | Path, table: str) -> Path:
     elif run.is_dir():
         path = run / name
     else:
-        raise TableError(
-            f"no such run: {run}; give the folder that a sweep wrote, or its members.parquet"
-        )
+        raise TableError(f"no such run: {run}; give the folder that a sweep wrote, or its members.parquet")
     if not path.is_file():
         found = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
         raise TableError(
@@ -204,10 +202,7 @@ def curves(members: pa.Table) -> CellCurves:
         problems.append("more than one completed member: " + "; ".join(sorted(repeated)))
     if problems:
         raise TableError(_listed("the members give no curves", problems))
-    return {
-        cell: {seed: _arrays(curve) for seed, curve in seeds.items()}
-        for cell, seeds in points.items()
-    }
+    return {cell: {seed: _arrays(curve) for seed, curve in seeds.items()} for cell, seeds in points.items()}
 
 
 def _arrays(curve: list[tuple[float, float]]) -> tuple[Array, Array]:

@@ -79,8 +79,7 @@ def _members(row: Row) -> str:
 
 def _seeds(row: Row) -> str:
     texts = (
-        f"{seed['seed']}: "
-        + (STATUS[seed["status"]] if seed["rho_c"] is None else _number(seed["rho_c"]))
+        f"{seed['seed']}: " + (STATUS[seed["status"]] if seed["rho_c"] is None else _number(seed["rho_c"]))
         for seed in row["seeds"]
     )
     return ", ".join(texts)
@@ -105,9 +104,7 @@ def _check_destination(path: Path) -> None:
     except (pa.ArrowException, OSError):
         table = None
     if table != b"thresholds":
-        raise TableError(
-            f"{path} exists and is no thresholds table; give --out a new file, or remove it"
-        )
+        raise TableError(f"{path} exists and is no thresholds table; give --out a new file, or remove it")
 
 
 def _positive(text: str) -> float:

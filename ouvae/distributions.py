@@ -34,6 +34,4 @@ def gaussian_kl_sample(
     apply below the top: [..., d] -> [...].
     """
     standardised = (z - prior_mean) * (-prior_log_scale).exp()
-    return (
-        0.5 * (standardised * standardised - eps * eps) + prior_log_scale - log_scale
-    ).sum(-1)
+    return (0.5 * (standardised * standardised - eps * eps) + prior_log_scale - log_scale).sum(-1)

@@ -80,12 +80,8 @@ class HierarchicalVAE(nn.Module):
         """Return the bound's terms for images [B, D]; `rho` None is the model without smoothing."""
         layers = self._infer(x, draws, rho)
         smoothed = rho is not None and bool(draws.likelihood)
-        location = self._evaluate(
-            self.likelihood, layers[0], draws.likelihood[0] if smoothed else None, rho
-        )
-        kl = [
-            self._layer_kl(index, layers, draws, rho) for index in range(len(self.generative))
-        ]
+        location = self._evaluate(self.likelihood, layers[0], draws.likelihood[0] if smoothed else None, rho)
+        kl = [self._layer_kl(index, layers, draws, rho) for index in range(len(self.generative))]
         top = layers[-1]
         kl.append(gaussian_kl_to_standard(top.mean, top.log_scale))
         return Terms(
@@ -107,16 +103,12 @@ class HierarchicalVAE(nn.Module):
             layers.append(Posterior(mean, log_scale, scale, eps, mean + scale * eps))
         return layers
 
-    def _layer_kl(
-        self, index: int, layers: list[Posterior], draws: Draws, rho: Tensor | None
-    ) -> Tensor:
+    def _layer_kl(self, index: int, layers: list[Posterior], draws: Draws, rho: Tensor | None) -> Tensor:
         layer = layers[index]
         omega = draws.generative[index] if draws.generative else None
         prior = self._evaluate(self.generative[index], layers[index + 1], omega, rho)
         prior_mean, prior_log_scale = prior.chunk(2, -1)
-        return gaussian_kl_sample(
-            layer.z, layer.eps, layer.log_scale, prior_mean, prior_log_scale
-        )
+        return gaussian_kl_sample(layer.z, layer.eps, layer.log_scale, prior_mean, prior_log_scale)
 
     def _evaluate(
         self, network: nn.Module, layer: Posterior, omega: Tensor | None, rho: Tensor | None

@@ -43,17 +43,13 @@ class AffineGaussian(nn.Module):
         return torch.cat([mean, self.log_scale.expand_as(mean)], -1)
 
 
-def gaussian_network(
-    architecture: Architecture, inputs: int, hidden: Sequence[int], size: int
-) -> nn.Module:
+def gaussian_network(architecture: Architecture, inputs: int, hidden: Sequence[int], size: int) -> nn.Module:
     """Return the network of a Gaussian of `size` dimensions: [..., inputs] -> [..., 2 size]."""
     if architecture == "affine":
         return AffineGaussian(inputs, size)
     return MLP(inputs, hidden, 2 * size)
 
 
-def location_network(
-    architecture: Architecture, inputs: int, hidden: Sequence[int], size: int
-) -> nn.Module:
+def location_network(architecture: Architecture, inputs: int, hidden: Sequence[int], size: int) -> nn.Module:
     """Return the network of p(x|z_1): Bernoulli logits or Gaussian means, [..., inputs] -> [..., size]."""
     return MLP(inputs, () if architecture == "affine" else hidden, size)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from ouvae.model import Draws
-from ouvae.settings import Settings
+from ouvae.settings import Network, Settings
+
+Shape = tuple[int, ...]
 
 
 def stream_seed(*names: object) -> int:
@@ -25,19 +27,20 @@ def stream(device: torch.device, *names: object) -> torch.Generator:
     return torch.Generator(device).manual_seed(stream_seed(*names))
 
 
-def draw_shapes(settings: Settings, batch: int) -> Draws:
-    """Return a `Draws` that holds shapes instead of tensors."""
+def draw_shapes(settings: Settings, batch: int) -> tuple[tuple[Shape, ...], ...]:
+    """Return the shapes of the tensors in each field of `Draws`, in its order."""
     latents, draws = settings.latents, settings.ou_samples
-    smoothed = set(settings.smoothed_networks)
 
-    def omegas(sizes: Sequence[int], network: str) -> tuple[tuple[int, ...], ...]:
-        return tuple((draws, batch, size) for size in sizes) if network in smoothed else ()
+    def omegas(sizes: Sequence[int], network: Network) -> tuple[Shape, ...]:
+        smoothed = network in settings.smoothed_networks
+        return tuple((draws, batch, size) for size in sizes) if smoothed else ()
 
-    return Draws(  # type: ignore[arg-type]
-        base=tuple((batch, size) for size in latents),
-        generative=omegas(latents[1:], "generative"),
-        likelihood=omegas(latents[:1], "likelihood"),
-        inference=omegas(latents[:-1], "inference"),
+    base: tuple[Shape, ...] = tuple((batch, size) for size in latents)
+    return (
+        base,
+        omegas(latents[1:], "generative"),
+        omegas(latents[:1], "likelihood"),
+        omegas(latents[:-1], "inference"),
     )
 
 
@@ -49,7 +52,7 @@ def sample_draws(
     One generator a seed, one flat draw each, cut into the pieces that `Draws` names.
     """
     groups = draw_shapes(settings, batch)
-    shapes: list[tuple[int, ...]] = [shape for group in groups for shape in group]  # type: ignore[misc]
+    shapes = [shape for group in groups for shape in group]
     sizes = [torch.Size(shape).numel() for shape in shapes]
     flat = torch.stack(
         [
@@ -59,7 +62,7 @@ def sample_draws(
     )
     pieces = iter(
         piece.view(len(generators), *shape)
-        for piece, shape in zip(flat.split(sizes, dim=1), shapes, strict=True)
+        for piece, shape in zip(torch.split(flat, sizes, dim=1), shapes, strict=True)
     )
     return Draws(*(tuple(next(pieces) for _ in group) for group in groups))
 
@@ -111,7 +114,5 @@ class Minibatches:
 
 def binarize(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return a draw of each pixel as Bernoulli(pixel), of the images' own shape and type."""
-    uniform = torch.rand(
-        images.shape, generator=generator, device=images.device, dtype=images.dtype
-    )
+    uniform = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     return (uniform < images).to(images.dtype)

@@ -79,22 +79,17 @@ class Pack:
 
         train = torch.from_numpy(data.train).to(self._device, self._dtype)
         dynamic = data.binarization == "dynamic"
-        self._minibatches = [
-            Minibatches(train, dynamic, settings.batch_size, seed) for seed in self._seeds
-        ]
+        self._minibatches = [Minibatches(train, dynamic, settings.batch_size, seed) for seed in self._seeds]
         self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
         self._validation = self._fixed_validation(data)
 
         models = [initial_model(settings, train.shape[1], seed) for _, seed in members]
         parameters, _ = stack_module_state(cast(list[nn.Module], models))
         self._parameters = {
-            name: value.detach().to(self._device).requires_grad_()
-            for name, value in parameters.items()
+            name: value.detach().to(self._device).requires_grad_() for name, value in parameters.items()
         }
         self._model = models[0].to("meta")
-        self._optimizer = torch.optim.Adam(
-            self._parameters.values(), lr=settings.learning_rate, fused=True
-        )
+        self._optimizer = torch.optim.Adam(self._parameters.values(), lr=settings.learning_rate, fused=True)
         self._bad_step = torch.full((len(members),), -1, device=self._device)
         self._place_members()
 
@@ -185,9 +180,7 @@ class Pack:
         self._keep([self._alive.index(member) for member in state["alive"]])
         self._diverged = dict(state["diverged"])
         self._bad_step = state["bad_step"].to(self._device)
-        self._histories = [
-            [Metrics(**metrics) for metrics in history] for history in state["histories"]
-        ]
+        self._histories = [[Metrics(**metrics) for metrics in history] for history in state["histories"]]
         for name, value in self._parameters.items():
             value.data.copy_(state["parameters"][name])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -221,22 +214,17 @@ class Pack:
         generators = [stream(self._device, "evaluation", seed) for seed in self._seeds]
         total: Tensor | float = 0.0
         means: list[list[list[Tensor]]] = [[[] for _ in self.settings.latents] for _ in range(2)]
-        for chunk in self._validation.split(EVALUATION_CHUNK):
+        for chunk in torch.split(self._validation, EVALUATION_CHUNK):
             for draw in range(EVALUATION_DRAWS):
                 draws = sample_draws(self.settings, len(chunk), generators, self._dtype)
-                own = Draws(
-                    *(tuple(piece[self._seed_rows] for piece in group) for group in draws)
-                )
+                own = Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
                 terms = self._packed(chunk, own, rho, None)
                 values = torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1)
                 total = total + values.sum(-1)
                 for layer, mean in enumerate(terms.means):
                     means[draw][layer].append(mean)
         average = total / (EVALUATION_DRAWS * len(self._validation))
-        pairs = [
-            (torch.cat(first, 1), torch.cat(second, 1))
-            for first, second in zip(*means, strict=True)
-        ]
+        pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
         return cast(Tensor, average), pairs
 
     def _fixed_validation(self, data: Dataset) -> Tensor:
@@ -272,9 +260,7 @@ class Pack:
 
     def _place_members(self) -> None:
         alive = [self.members[member] for member in self._alive]
-        self._rho = torch.tensor(
-            [rho for rho, _ in alive], dtype=self._dtype, device=self._device
-        )
+        self._rho = torch.tensor([rho for rho, _ in alive], dtype=self._dtype, device=self._device)
         self._seed_rows = torch.tensor(
             [self._seeds.index(seed) for _, seed in alive], dtype=torch.int64, device=self._device
         )

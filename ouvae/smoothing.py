@@ -53,7 +53,7 @@ def average(outputs: Tensor, rho: Tensor) -> Tensor:
     first = torch.zeros(draws, dtype=outputs.dtype, device=outputs.device)
     first[0] = 1
     weights = torch.where(rho == 1, first, 1 / draws)
-    return torch.tensordot(weights, outputs, dims=1)
+    return (weights.view(-1, 1, 1) * outputs).sum(0)
 
 
 def smooth(

@@ -1,4 +1,4 @@
-"""What to sweep: named spaces as YAML files, and their validation. Imports no torch, ray, optuna or mlflow."""
+"""What to sweep: named spaces as YAML files, and their validation."""
 
 from search_spaces.space import Cell, RhoRange, Space, SpaceError, load, names
 

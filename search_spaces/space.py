@@ -164,7 +164,7 @@ class Space(CellKeys):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._-]+$")]
-    latents: Annotated[  # type: ignore[assignment]
+    latents: Annotated[
         tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...],
         Field(min_length=1),
         AfterValidator(_distinct),
@@ -272,7 +272,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", key_node.start_mark
@@ -295,9 +295,9 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     try:
         space = Space.model_validate(values)
     except ValidationError as error:
-        items = [dict(item) for item in error.errors()]
+        items = error.errors()
         inner = {item["loc"][:end] for item in items for end in range(1, len(item["loc"]))}
-        return None, [_describe(item, values) for item in items if item["loc"] not in inner]
+        return None, [_describe(dict(item), values) for item in items if item["loc"] not in inner]
     return space, space.problems()
 
 

@@ -37,6 +37,7 @@ from sweeps import SweepError
 if TYPE_CHECKING:  # workers import this module, and need nothing more of the project than `ouvae`
     from search_spaces import Space
     from sweeps.plan import Pack
+    from sweeps.records import PackReport
     from sweeps.schedule import Schedule
 
 PACKAGES = ("ouvae", "sweeps", "search_spaces", "analysis")
@@ -182,9 +183,7 @@ class PackTrainable(tune.Trainable):
     def _build(self) -> TrainingPack:
         config = self._config
         torch.set_num_threads(config["threads"])
-        pack = TrainingPack(
-            Settings(**config["settings"]), config["members"], self._data, config["device"]
-        )
+        pack = TrainingPack(Settings(**config["settings"]), config["members"], self._data, config["device"])
         self._checkpoint = Path(config["checkpoint"])
         self._saves = config["checkpoint_seconds"] > 0 and self._checkpoint.parent.is_dir()
         self._saved_at = time.monotonic()
@@ -249,9 +248,9 @@ class _PackSearcher(Searcher):
     ) -> bool:
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:  # a config, None for not now, or FINISHED
         if self.error is not None or self._schedule.done:
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         pack = self._schedule.next_pack()
         if pack is None:
             return None
@@ -280,8 +279,13 @@ class _PackSearcher(Searcher):
                 reason = (result or {}).get("error", f"its worker died {WORKER_RESTARTS + 1} times")
                 self._schedule.gave_up(pack, reason)
                 return
-            keys = ("outcomes", "seconds", "torch_version", "python_version")
-            self._schedule.finished(pack, {key: result[key] for key in keys})  # type: ignore[misc]
+            report: PackReport = {
+                "outcomes": result["outcomes"],
+                "seconds": result["seconds"],
+                "torch_version": result["torch_version"],
+                "python_version": result["python_version"],
+            }
+            self._schedule.finished(pack, report)
         except Exception as problem:  # kept for `train`: Tune would go on without it
             self.error = self.error or problem
 
@@ -315,9 +319,9 @@ def _probe(address: str) -> None:
 
 
 def _describe(space: Space) -> Cluster:
-    resources = ray.cluster_resources()
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = int(resources.get("CPU", 0)), resources.get("GPU", 0.0)
-    nodes = sum(node["Alive"] for node in ray.nodes())
+    nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
     device = ("cuda" if gpus else "cpu") if space.device == "auto" else space.device
     slots = cpus // space.cpus_per_pack
     if device == "cuda":

@@ -1,8 +1,8 @@
 """Map KL against rho: run a search space on Ray and report the critical thresholds.
 
-    python sweeps/phase_transition.py
-    python sweeps/phase_transition.py --space mnist_mlp --address auto
-    python sweeps/phase_transition.py --space my_space.yaml --set seeds=5 --set steps=20000 --out runs/mine
+python sweeps/phase_transition.py
+python sweeps/phase_transition.py --space mnist_mlp --address auto
+python sweeps/phase_transition.py --space my_space.yaml --set seeds=5 --set steps=20000 --out runs/mine
 """
 
 import argparse
@@ -53,7 +53,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder with the data set's public files; default: download them once",
     )
-    add("--pack-size", type=int, metavar="N", help="most members in a pack; same as --set pack_size=N")
+    add(
+        "--pack-size",
+        type=int,
+        metavar="N",
+        help="most members in a pack; same as --set pack_size=N",
+    )
     add("--dry-run", action="store_true", help="print what would be trained and train nothing")
     add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
     return result
@@ -82,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sweeps import sweep
 
     options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir)
-    console = Console()
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
         if given.dry_run:
             sweep.plan(space, options, console)

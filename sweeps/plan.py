@@ -61,9 +61,7 @@ class PlannedCell:
             return None
         if cell.smoothed_networks != ("likelihood",):
             return None
-        return critical_rho(
-            cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing
-        )
+        return critical_rho(cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing)
 
     def _identity(self) -> dict[str, Any]:
         return self.cell.model_dump(mode="json") | {
@@ -86,9 +84,7 @@ class Pack:
         return _digest([self.cell.member_id(point) for point in self.points])
 
 
-def pack_points(
-    points: Iterable[Point], slots: int, largest: int, cell: PlannedCell
-) -> list[Pack]:
+def pack_points(points: Iterable[Point], slots: int, largest: int, cell: PlannedCell) -> list[Pack]:
     """Split a round of a cell into packs: enough of them for every slot, none above `largest`.
 
     Points are sorted by seed, so that the members of a seed share its images and noise, and split as

@@ -56,7 +56,7 @@ class Progress:
             self._live.update(Text(self.line(now)))
         elif now - self._printed >= LOG_SECONDS:
             self._printed = now
-            self._console.print(self.line(now), highlight=False, soft_wrap=True)
+            self._console.print(self.line(now))
 
     def line(self, now: float) -> str:
         """Return the one line that says it all."""

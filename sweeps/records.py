@@ -48,9 +48,7 @@ def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[
         last = {} if diverged is not None else dict(outcome["history"][-1])
         last.pop("step", None)
         status = "completed" if diverged is None else "diverged"
-        members.append(
-            {**shared, **identity, **last, "status": status, "diverged_at_step": diverged}
-        )
+        members.append({**shared, **identity, **last, "status": status, "diverged_at_step": diverged})
     return members, history
 
 
@@ -87,7 +85,7 @@ def commit() -> str:
     """Return the checkout's commit, `-dirty` where it has changes; `unknown` outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -152,9 +152,7 @@ class Schedule:
             state.study.tell(point, row["kl_top_nats"])
         return row is not None
 
-    def _packs(
-        self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]
-    ) -> list[Pack]:
+    def _packs(self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]) -> list[Pack]:
         """Pack what is missing of a round, as the whole round would be packed where that is possible.
 
         An interrupted round lacks whole packs, and these are then the same as before.

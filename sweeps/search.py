@@ -136,9 +136,7 @@ class RefineSearch(Search):
         )
         return np.array([rho for rho, _ in pairs]), np.array([kl for _, kl in pairs])
 
-    def _refine(
-        self, seed: int, rhos: np.ndarray, kls: np.ndarray, side: str
-    ) -> list[float]:
+    def _refine(self, seed: int, rhos: np.ndarray, kls: np.ndarray, side: str) -> list[float]:
         found = seed_threshold(seed, rhos, kls, self._threshold, side)
         if found.status != TRANSITION or found.rho_low is None or found.rho_high is None:
             return []
@@ -160,6 +158,4 @@ def search_of(space: Space) -> Search:
     rho = space.rho_values()
     if space.search == "grid":
         return GridSearch(rho, space.seeds)
-    return RefineSearch(
-        rho, space.seeds, space.kl_threshold_nats, space.rho_tolerance, space.refine_points
-    )
+    return RefineSearch(rho, space.seeds, space.kl_threshold_nats, space.rho_tolerance, space.refine_points)

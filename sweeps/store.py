@@ -1,10 +1,10 @@
 """The run directory: one fragment a finished pack, and the tables made of all fragments.
 
-    space.yaml              the space as it was last run
-    fragments/ID.members.parquet, ID.history.parquet    written once, atomically, when a pack is finished
-    checkpoints/ID.pt       the state of a pack in training
-    studies.db              the searches, as Optuna studies
-    members.parquet, history.parquet, thresholds.parquet, figures/    what analysis reads and makes
+space.yaml              the space as it was last run
+fragments/ID.members.parquet, ID.history.parquet    written once, atomically, when a pack is finished
+checkpoints/ID.pt       the state of a pack in training
+studies.db              the searches, as Optuna studies
+members.parquet, history.parquet, thresholds.parquet, figures/    what analysis reads and makes
 """
 
 import fcntl
@@ -108,7 +108,10 @@ class RunDirectory:
     def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Write a finished pack; it counts as finished once its members' file is in place."""
         try:
-            for name, schema, rows in (("history", HISTORY, history), ("members", MEMBERS, members)):
+            for name, schema, rows in (
+                ("history", HISTORY, history),
+                ("members", MEMBERS, members),
+            ):
                 table = pa.Table.from_pylist(list(rows), schema=schema)
                 write_table(table, self._fragments / f"{pack_id}.{name}.parquet")
         except (TableError, OSError) as error:

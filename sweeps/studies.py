@@ -35,9 +35,7 @@ class ThresholdSampler(BaseSampler):
         """Serve `search`, passing over the points that are trials already."""
         self._search, self._taken = search, taken
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the distributions of rho and seed."""
         return dict(_SPACE)
 
@@ -67,9 +65,7 @@ class CellStudy:
         attributes: of the study, for the dashboard.
     """
 
-    def __init__(
-        self, storage: Path, name: str, search: Search, attributes: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, storage: Path, name: str, search: Search, attributes: Mapping[str, Any]) -> None:
         """Open the study or make it."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search = search

@@ -23,7 +23,7 @@ from sweeps.progress import Progress, duration
 from sweeps.records import commit, project_version
 from sweeps.schedule import Schedule
 from sweeps.search import search_of
-from sweeps.store import RunDirectory, Row
+from sweeps.store import Row, RunDirectory
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -91,8 +91,7 @@ def run(space: Space, options: Options, console: Console) -> int:
     _report(console, space, options, directory, schedule, thresholds, report)
     console.print(
         f"{duration(total)} in all, {duration(training_seconds)} of it training "
-        f"{schedule.members_trained} members",
-        highlight=False,
+        f"{schedule.members_trained} members"
     )
     return code
 
@@ -105,7 +104,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
     slots = max(1, cluster.local_cpus() // space.cpus_per_pack)
     device = "cpu" if space.device == "auto" else space.device
     largest = space.pack_size or LARGEST_PACK[device]
-    console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}", highlight=False)
+    console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table = Table("cell", "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
     for cell in space.cells():
@@ -114,16 +113,13 @@ def plan(space: Space, options: Options, console: Console) -> None:
         packs = max(-(-first // largest), min(-(-2 * slots // len(space.latents)), first))
         pixels = len(cell.data_variance or ()) or PIXELS[cell.dataset]
         seconds = members * cell.steps * multiply_adds(cell, pixels) / CORE_SPEED
-        table.add_row(
-            cell.label, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds)
-        )
+        table.add_row(cell.label, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
         total, members_total = total + seconds, members_total + members
     console.print(table)
     console.print(
         f"{members_total} members expected, about {duration(total)} of one core, "
         f"{duration(total / slots)} on the {slots} slots of this machine; rho starts from "
-        f"{', '.join(f'{rho:g}' for rho in space.rho_values())}",
-        highlight=False,
+        f"{', '.join(f'{rho:g}' for rho in space.rho_values())}"
     )
 
 
@@ -143,9 +139,7 @@ class _Recorder:
             "project_version": project_version(),
         }
         name = self._directory.path.name
-        self._tracker = tracking.Tracker(
-            self._uri, space.name, self._directory.sweep_id, name, params
-        )
+        self._tracker = tracking.Tracker(self._uri, space.name, self._directory.sweep_id, name, params)
         histories: dict[str, list[Row]] = {}
         for row in self._directory.members.values():
             if row["pack_id"] not in histories:
@@ -222,9 +216,7 @@ def _announce(
         f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds, "
         f"about {expected} members of {space.steps} steps, search {space.search}\n"
         f"Ray: {nodes} ({schedule.cells[0].planned.device})\n"
-        f"into {directory.path}: {schedule.members_reused} members are there already",
-        highlight=False,
-        soft_wrap=True,
+        f"into {directory.path}: {schedule.members_reused} members are there already"
     )
 
 
@@ -238,19 +230,18 @@ def _report(
     report: tracking.Report,
 ) -> None:
     path = directory.path
-    plain = {"highlight": False, "soft_wrap": True, "markup": False}
     if thresholds is not None:
-        console.print("\n" + format_thresholds(thresholds) + "\n", **plain)
+        console.print("\n" + format_thresholds(thresholds) + "\n")
     for pack, reason in schedule.failures:
         points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in pack.points)
-        console.print(f"FAILED {pack.cell.cell.label} ({points}):\n{reason.rstrip()}\n", **plain)
+        console.print(f"FAILED {pack.cell.cell.label} ({points}):\n{reason.rstrip()}\n")
     if not schedule.done or schedule.failures:
-        console.print("The sweep is not complete; the same command trains what is missing.", **plain)
-    console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet", **plain)
-    console.print(f"figures  {path}/figures/", **plain)
-    console.print(f"{report}", **plain)
-    console.print("next", **plain)
-    console.print(f"  {tracking.ui_command(options.store_uri(space))}", **plain)
-    console.print(f"  python analysis/thresholds.py {path}", **plain)
-    console.print(f"  python analysis/figures.py {path}", **plain)
-    console.print(f"  optuna-dashboard sqlite:///{directory.studies}", **plain)
+        console.print("The sweep is not complete; the same command trains what is missing.")
+    console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet")
+    console.print(f"figures  {path}/figures/")
+    console.print(f"{report}")
+    console.print("next")
+    console.print(f"  {tracking.ui_command(options.store_uri(space))}")
+    console.print(f"  python analysis/thresholds.py {path}")
+    console.print(f"  python analysis/figures.py {path}")
+    console.print(f"  optuna-dashboard sqlite:///{directory.studies}")

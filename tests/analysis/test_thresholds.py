@@ -115,10 +115,7 @@ def test_errors_go_to_stderr_with_exit_code_two(made_run, tmp_path, arguments, m
 
 
 def test_cells_with_one_label_are_told_apart(make_members):
-    budgets = [
-        make_members({(8, 8): [0.8]}, steps=steps, cell_id=f"cell-{steps}")
-        for steps in (1000, 9000)
-    ]
+    budgets = [make_members({(8, 8): [0.8]}, steps=steps, cell_id=f"cell-{steps}") for steps in (1000, 9000)]
     text = format_thresholds(thresholds_table(pa.concat_tables(budgets)))
     assert "digits mlp 8,8 1000 steps" in text
     assert "digits mlp 8,8 9000 steps" in text

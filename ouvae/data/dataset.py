@@ -1,0 +1,90 @@
+"""What a data set is: three splits of float32 vectors, and a digest that names them."""
+
+import hashlib
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.float32]
+"""[N, D] float32, C-contiguous, one observation a row."""
+
+Binarization = Literal["dynamic", "static", "none"]
+"""`dynamic`: pixels are Bernoulli probabilities, drawn afresh at each use; `static`: pixels are 0
+or 1 already; `none`: real-valued."""
+
+
+class DataError(Exception):
+    """Data cannot be had, or are not what they should be; the message says what mends it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training, validation and test observations of one data set.
+
+    Attributes:
+        name: the name it is loaded by.
+        train: [N, D] float32, C-contiguous; pixels lie in [0, 1] unless `binarization` is `none`.
+        validation: likewise.
+        test: likewise.
+        image_shape: (rows, columns) of an image, row by row in a vector; (D,) if it is no image.
+        binarization: how a pixel becomes 0 or 1, see `Binarization`.
+        digest: SHA-256, hexadecimal, of binarization, shapes and the splits' little-endian bytes:
+            the same on every platform, another whenever a number differs.
+
+    Raises:
+        DataError: an array is not of that type, layout, shape or range.
+    """
+
+    name: str
+    train: Images = field(repr=False)
+    validation: Images = field(repr=False)
+    test: Images = field(repr=False)
+    image_shape: tuple[int, ...]
+    binarization: Binarization
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check the splits and compute the digest."""
+        problems = [
+            f"{split} {problem}"
+            for split, images in self.splits().items()
+            for problem in _problems(images, prod(self.image_shape), self.binarization)
+        ]
+        if problems:
+            raise DataError(f"data set {self.name!r}: " + "; ".join(problems))
+        object.__setattr__(self, "digest", self._digest())
+
+    def splits(self) -> dict[str, Images]:
+        """Return the three splits by name, in the order train, validation, test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256(f"{self.binarization} {self.image_shape}".encode())
+        for split, images in self.splits().items():
+            digest.update(f" {split} {images.shape} ".encode())
+            digest.update(images.astype("<f4", copy=False).data)
+        return digest.hexdigest()
+
+
+def contiguous(images: NDArray[Any]) -> Images:
+    """Return the images as a C-contiguous float32 array, copied only where needed."""
+    return np.ascontiguousarray(images, dtype=np.float32)
+
+
+def _problems(images: Images, dimensions: int, binarization: Binarization) -> list[str]:
+    """Return what is wrong with a split, one phrase each."""
+    if images.dtype != np.float32 or not images.flags.c_contiguous:
+        return [f"is {images.dtype}, expected float32 in C order"]
+    if images.ndim != 2 or len(images) == 0 or images.shape[1] != dimensions:
+        return [f"has shape {images.shape}, expected (N, {dimensions}) with N of at least 1"]
+    low, high = float(images.min()), float(images.max())
+    if not np.isfinite([low, high]).all():
+        return ["holds a value that is not finite"]
+    if binarization != "none" and not 0 <= low <= high <= 1:
+        return [f"has pixels from {low:g} to {high:g}, expected 0 to 1"]
+    if binarization == "static" and not np.isin(images, (0, 1)).all():
+        return ["has pixels other than 0 and 1"]
+    return []

@@ -1,0 +1,82 @@
+"""Where a data file is looked for: a folder that is given, `OUVAE_DATA`, the cache, the mirrors."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ouvae.data.dataset import DataError
+from ouvae.data.download import cached_path, download
+from ouvae.data.public import DATA_VARIABLE, Contents, PublicFile, read
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data files come from.
+
+    Attributes:
+        data_dir: the folder that holds them; nothing else is looked at, and nothing is downloaded.
+            If None, they are looked for in the folder that `OUVAE_DATA` names, then in the cache.
+        download: fetch a file into the cache when it is nowhere.
+        progress: show a progress bar while downloading.
+    """
+
+    data_dir: Path | None = None
+    download: bool = True
+    progress: bool = True
+
+    def obtain(self, file: PublicFile) -> Contents:
+        """Return the contents of a file, from the first place that has it.
+
+        A file of the user's is not verified here, since some may differ from the public one; a file
+        of the cache is, and is downloaded again if it was damaged.
+
+        Raises:
+            DataError: the file is nowhere, no mirror serves it, a named folder does not exist, or
+                the file cannot be read.
+        """
+        if self.data_dir is not None:
+            places = file.candidates(_existing_folder(Path(self.data_dir), "--data-dir"))
+            if path := _first_file(places):
+                return read(file, path)
+            raise _missing(file, places)
+        places = []
+        if named := os.environ.get(DATA_VARIABLE):
+            places = file.candidates(_existing_folder(Path(named), f"the variable {DATA_VARIABLE}"))
+            if path := _first_file(places):
+                return read(file, path)
+        cached = cached_path(file)
+        if os.path.isfile(cached) and (contents := self._from_cache(file, cached)):
+            return contents
+        if self.download:
+            return read(file, download(file, self.progress))
+        raise _missing(file, [*places, cached])
+
+    def _from_cache(self, file: PublicFile, cached: Path) -> Contents | None:
+        """Return the verified contents; None if they were damaged and can be downloaded."""
+        try:
+            contents = read(file, cached)
+            contents.verify()
+        except DataError:
+            if not self.download:
+                raise
+            cached.unlink(missing_ok=True)
+            return None
+        return contents
+
+
+def _existing_folder(folder: Path, named_by: str) -> Path:
+    folder = folder.expanduser()
+    if not os.path.isdir(folder):
+        raise DataError(f"{named_by} names {folder}, which is not a folder; name one that exists")
+    return folder
+
+
+def _first_file(places: Iterable[Path]) -> Path | None:
+    # Unlike Path.is_file, os.path.isfile does not fail in a folder that must not be entered.
+    return next((path for path in places if os.path.isfile(path)), None)
+
+
+def _missing(file: PublicFile, places: Iterable[Path]) -> DataError:
+    looked_at = "\n".join(f"  {place}" for place in places)
+    return DataError(f"{file.name} is not there. Looked at\n{looked_at}\n{file.describe()}")

@@ -1,0 +1,113 @@
+"""Readers of the public files' formats; each checks what it reads and names what is wrong."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ouvae.data.public import Contents
+
+_IDX_HEADER = struct.Struct(">4I")
+_IDX_IMAGES = 0x00000803
+"""Magic number of an IDX file of unsigned bytes in three dimensions."""
+
+MIN_COLUMNS = 100
+"""A chardata.mat with fewer images than this in one of its arrays is refused."""
+
+
+def read_idx_images(contents: Contents, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return the images of an IDX file, [N, rows * columns] bytes.
+
+    The format: four big-endian 32-bit numbers (magic 0x00000803, N, rows, columns), then N * rows *
+    columns unsigned bytes, image by image, row by row.
+
+    Args:
+        contents: the file.
+        shape: the (N, rows, columns) that it must have.
+
+    Raises:
+        DataError: the magic number, the shape or the length is another.
+    """
+    data = contents.data
+    if len(data) < _IDX_HEADER.size:
+        raise contents.error(f"{len(data)} bytes", f"an IDX header of {_IDX_HEADER.size} bytes")
+    magic, *found = _IDX_HEADER.unpack_from(data)
+    if magic != _IDX_IMAGES:
+        raise contents.error(f"magic number {magic:#010x}", f"{_IDX_IMAGES:#010x} (IDX images)")
+    if tuple(found) != shape:
+        raise contents.error("{:,} images of {}x{}".format(*found), "{:,} of {}x{}".format(*shape))
+    pixels = np.frombuffer(data, np.uint8, offset=_IDX_HEADER.size)
+    count, rows, columns = shape
+    if pixels.size != count * rows * columns:
+        raise contents.error(f"{pixels.size:,} pixels", f"{count * rows * columns:,}")
+    return pixels.reshape(count, rows * columns)
+
+
+def read_amat(contents: Contents, rows: int, columns: int) -> NDArray[np.uint8]:
+    """Return the zeros and ones of a text file, [rows, columns], one observation a line.
+
+    Raises:
+        DataError: a character other than 0, 1 and white space, or another number of lines or
+            values.
+    """
+    text = np.frombuffer(contents.data, np.uint8)
+    values = text[text > ord(" ")]
+    bad = (values != ord("0")) & (values != ord("1"))
+    if bad.any():
+        character = chr(values[bad.argmax()])
+        line = contents.data[: contents.data.index(character.encode("latin-1"))].count(b"\n") + 1
+        raise contents.error(f"{character!r} in line {line:,}", "nothing but 0, 1 and white space")
+    lines = len(contents.data.splitlines())
+    if lines != rows:
+        raise contents.error(f"{lines:,} lines", f"{rows:,}")
+    if values.size != rows * columns:
+        raise contents.error(f"{values.size:,} values", f"{rows:,} lines of {columns:,}")
+    return (values - ord("0")).reshape(rows, columns)
+
+
+def read_chardata(contents: Contents, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the training and test images of a chardata.mat, each [N, side * side], row by row.
+
+    The file is MATLAB's, version 5, with the arrays `data` and `testdata` of side * side rows; a
+    column is an image column by column, with values in [0, 1].
+
+    Raises:
+        DataError: it is no such file; every fault of its arrays is named.
+    """
+    # scipy.io is slow to import, and needed for this format alone.
+    from scipy.io import loadmat
+
+    keys = ("data", "testdata")
+    try:
+        arrays = loadmat(io.BytesIO(contents.data), variable_names=keys, appendmat=False)
+    # scipy documents no error for damaged files: the parser fails with whatever it stumbles on.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise contents.error(f"no readable MATLAB file ({reason})", "one of version 5") from error
+    faults = [f"{key} {fault}" for key in keys if (fault := _fault(arrays.get(key), side))]
+    if faults:
+        expected = f"each {side * side} x N, N of at least {MIN_COLUMNS}, values from 0 to 1"
+        raise contents.error("; ".join(faults), f"{' and '.join(keys)}, {expected}")
+    train, test = (_row_by_row(arrays[key], side) for key in keys)
+    return train, test
+
+
+def _fault(columns: Any, side: int) -> str | None:
+    """Return what is wrong with an array of a chardata.mat, if anything is."""
+    if columns is None:
+        return "missing"
+    if not isinstance(columns, np.ndarray) or columns.dtype.kind not in "fiub":
+        return "without plain numbers"
+    if columns.ndim != 2 or columns.shape[0] != side * side or columns.shape[1] < MIN_COLUMNS:
+        return "of shape " + " x ".join(map(str, columns.shape))
+    low, high = columns.min(), columns.max()
+    # Written so that NaN, which compares false, is refused.
+    return None if low >= 0 and high <= 1 else f"with values from {low:g} to {high:g}"
+
+
+def _row_by_row(columns: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """Turn columns that are images column by column into rows that are images row by row."""
+    images = columns.T.reshape(-1, side, side).transpose(0, 2, 1)
+    return np.ascontiguousarray(images.reshape(-1, side * side), dtype=np.float32)

@@ -156,18 +156,15 @@ def collapsed_side(curves: Curves, kl_threshold_nats: float) -> str:
 def cell_threshold(curves: Curves, kl_threshold_nats: float, confidence: float = 0.95) -> CellThreshold:
     """Estimate the threshold of a cell and its interval from the curves of its seeds.
 
-    The status is that of the seeds when they agree, else `unresolved`. With n seeds, s the standard
-    deviation of their rho_c and t the quantile of Student's distribution with n - 1 degrees of
-    freedom, the interval is
+    The status is that of the seeds when they agree, else `unresolved`. With n seeds and t the
+    quantile of Student's distribution with n - 1 degrees of freedom, the interval is
 
         [mean(bracket lows) - t s / sqrt(n), mean(bracket highs) + t s / sqrt(n)]
 
-    clipped to [0, 1]: the scatter of the seeds plus the whole resolution of the grid, so that it
-    never shrinks below a bracket. With one seed it is the bracket. Three seeds and more cover the
-    mean threshold at the nominal rate or above, averaged over where the grid falls; two seeds that
-    share a grid may land in one bracket, which hides their scatter, and then cover it less often
-    (about 0.88 for 0.95 when the transition is a step and the scatter exceeds half the grid's
-    spacing).
+    clipped to [0, 1]: the scatter of the seeds plus the whole resolution of the grid. s^2 is the
+    variance of the seeds' rho_c plus mean(bracket width^2) / 12, the variance of a threshold that may
+    lie anywhere in its bracket: without it, seeds that share a bracket would hide their scatter. With
+    one seed the interval is the bracket.
 
     Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` refuses.
     """
@@ -184,7 +181,7 @@ def cell_threshold(curves: Curves, kl_threshold_nats: float, confidence: float =
 
     numbers = [(seed.rho_c, seed.rho_low, seed.rho_high, seed.jump_nats) for seed in seeds]
     rho_c, low, high, jump = np.array(numbers, dtype=np.float64).T
-    margin = _student_margin(rho_c, confidence)
+    margin = _student_margin(rho_c, high - low, confidence)
     return CellThreshold(
         status,
         side,
@@ -200,13 +197,13 @@ def cell_threshold(curves: Curves, kl_threshold_nats: float, confidence: float =
     )
 
 
-def _student_margin(values: Array, confidence: float) -> float:
-    """Half width of Student's interval of the mean of `values`; 0 for a single value."""
-    n = values.size
+def _student_margin(rho_c: Array, width: Array, confidence: float) -> float:
+    """Half width of Student's interval of the mean of `rho_c`, known up to `width`; 0 for one value."""
+    n = rho_c.size
     if n < 2:
         return 0.0
-    quantile = stdtrit(n - 1, (1 + confidence) / 2)
-    return float(quantile * values.std(ddof=1) / np.sqrt(n))
+    variance = rho_c.var(ddof=1) + (width**2).mean() / 12
+    return float(stdtrit(n - 1, (1 + confidence) / 2) * np.sqrt(variance / n))
 
 
 def mean_curve(curves: Curves) -> tuple[Array, Array]:

@@ -57,8 +57,9 @@ def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
     assert first["bracket_low"] == pytest.approx((0.70 + 0.75) / 2)
     assert first["width"] == pytest.approx(0.05)
     assert (first["n_seeds"], first["n_members"], first["n_diverged"]) == (2, 22, 0)
-    assert second["rho_c_low"] == pytest.approx(0.85)
-    assert second["rho_c_high"] == pytest.approx(0.9)
+    margin = 12.706204736174698 * 0.05 / math.sqrt(12 * 2)  # 0.975 quantile, 1 degree of freedom
+    assert second["rho_c_low"] == pytest.approx(0.85 - margin)
+    assert second["rho_c_high"] == pytest.approx(min(0.9 + margin, 1))
     assert (third["status"], third["rho_c"], third["confidence"]) == ("always_active", None, None)
     assert third["seeds"][1] == {
         "seed": 1,

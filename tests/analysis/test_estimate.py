@@ -130,7 +130,7 @@ def test_the_interval_of_three_seeds_is_brackets_plus_students_t():
     low, high = np.mean([0.7, 0.6, 0.7]), np.mean([0.8, 0.7, 0.8])
     assert (found.bracket_low, found.bracket_high) == (pytest.approx(low), pytest.approx(high))
     assert found.width == pytest.approx(0.1)
-    spread = np.std([s.rho_c for s in found.seeds], ddof=1)
+    spread = np.sqrt(np.var([s.rho_c for s in found.seeds], ddof=1) + 0.1**2 / 12)
     margin = 4.302652729911275 * spread / np.sqrt(3)  # 0.975 quantile, 2 degrees of freedom
     assert found.rho_c_low == pytest.approx(low - margin)
     assert found.rho_c_high == pytest.approx(high + margin)
@@ -162,9 +162,11 @@ def test_one_seed_has_its_bracket_for_an_interval():
     assert found.confidence is None
 
 
-def test_seeds_that_agree_leave_exactly_the_bracket():
+def test_seeds_that_agree_are_known_up_to_their_bracket_each():
     found = cell_threshold(as_curves(*[step(GRID, 0.73)] * 4), 0.1)
-    assert (found.rho_c_low, found.rho_c_high) == (pytest.approx(0.7), pytest.approx(0.8))
+    margin = 3.182446305284263 * (0.1 / np.sqrt(12)) / 2  # 0.975 quantile, 3 degrees of freedom
+    assert found.rho_c_low == pytest.approx(0.7 - margin)
+    assert found.rho_c_high == pytest.approx(0.8 + margin)
     assert found.confidence == 0.95
 
 
@@ -251,8 +253,8 @@ def test_it_does_so_on_a_random_grid_for_each_seed_too(n):
     assert coverage(n, 0.03, "step", shared_grid=False) >= 0.95 - MONTE_CARLO
 
 
-def test_two_seeds_on_one_grid_cover_a_step_less_often_as_documented():
-    assert 0.82 < coverage(2, 0.04, "step") < 0.95
+def test_two_seeds_that_may_share_a_bracket_do_not_hide_their_scatter():
+    assert coverage(2, 0.04, "step") >= 0.95 - MONTE_CARLO
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1e-9, 1e-4])

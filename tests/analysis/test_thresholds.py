@@ -38,7 +38,7 @@ def test_the_text_is_aligned_and_says_everything(make_members):
     assert lines == [
         "cell              steps  status      rho_c  interval                width  jump/nats"
         "  members          rho_c of seeds              exact",
-        "digits mlp 16,16  3000   transition  0.733  [0.700, 0.750] 95%      0.050  0.300    "
+        "digits mlp 16,16  3000   transition  0.733  [0.570, 0.880] 95%      0.050  0.300    "
         "  22 (1 diverged)  0: 0.733, 1: 0.733          0.8660",
         "digits mlp 4,4    3000   unresolved  -      -                       -      -        "
         "  22               0: always active, 1: 0.790  0.8660",

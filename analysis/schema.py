@@ -114,6 +114,13 @@ MEMBERS = _schema(
         _number("learning_rate", "step size of the optimizer"),
         _steps("kl_warmup", "length of the linear annealing of the KL terms; 0 is none"),
         _steps("eval_every", "distance between two rows of the history"),
+        _field(
+            "eval_images",
+            pa.int32(),
+            "1",
+            "number of validation images used in an evaluation, the first ones; null for all",
+            nullable=True,
+        ),
         _label("precision", "floating-point format of the training"),
         _label("device", "kind of device that trained the member: cpu or cuda"),
         _nats("kl_threshold_nats", "top-layer KL from which the run counts a member as active"),
@@ -154,9 +161,9 @@ MEMBERS = _schema(
             nullable=True,
         ),
         _nats(
-            "log_likelihood_nats",
-            "estimate of log p(x) per observation by importance sampling without smoothing; "
-            "null for a diverged member or where none was made",
+            "reconstruction_nats",
+            "expected log p(x|z_1) per observation under the inference network, without smoothing; "
+            "elbo_nats is this minus the sum of kl_nats; null for a diverged member",
             nullable=True,
         ),
         _field(
@@ -223,9 +230,9 @@ HISTORY = _schema(
             nullable=True,
         ),
         _nats(
-            "log_likelihood_nats",
-            "estimate of log p(x) per observation of the validation split, without smoothing; "
-            "null where none was made",
+            "reconstruction_nats",
+            "expected log p(x|z_1) per observation under the inference network, without smoothing; "
+            "null where it was not finite",
             nullable=True,
         ),
         _field(

@@ -18,7 +18,7 @@ class Metrics:
         elbo_nats: the ELBO without smoothing, a lower bound whatever rho is.
         objective_nats: the smoothed objective that training maximises (KL weight 1); for large K and small
             rho it is no lower bound.
-        log_likelihood_nats: E_q[log p(x|z_1)] without smoothing.
+        reconstruction_nats: E_q[log p(x|z_1)] without smoothing.
         kl_nats: KL of each layer, without smoothing.
         kl_top_nats: the last of them, from the closed form.
         active_units: number of active units of each layer.
@@ -27,7 +27,7 @@ class Metrics:
     step: int
     elbo_nats: float
     objective_nats: float
-    log_likelihood_nats: float
+    reconstruction_nats: float
     kl_nats: list[float]
     kl_top_nats: float
     active_units: list[int]

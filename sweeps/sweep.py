@@ -242,6 +242,8 @@ def _report(
     console.print(f"{report}")
     console.print("next")
     console.print(f"  {tracking.ui_command(options.store_uri(space))}")
+    if report.curves_url is not None:
+        console.print(f"  then {report.curves_url}")
     console.print(f"  python analysis/thresholds.py {path}")
     console.print(f"  python analysis/figures.py {path}")
     console.print(f"  optuna-dashboard sqlite:///{directory.studies}")

@@ -50,6 +50,7 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "learning_rate": 3e-3,
         "kl_warmup": 0,
         "eval_every": 500,
+        "eval_images": None,
         "precision": "float32",
         "device": "cpu",
         "kl_threshold_nats": 0.1,
@@ -60,7 +61,7 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "kl_nats": kl,
         "elbo_nats": -22.4 if done else None,
         "objective_nats": -22.0 if done else None,
-        "log_likelihood_nats": -21.7 if done else None,
+        "reconstruction_nats": -21.7 if done else None,
         "active_units": [4] * len(latents) if done else None,
         "seconds": 3.5,
         "pack_id": f"{label}-{seed}",
@@ -122,7 +123,7 @@ def make_history() -> Callable[..., pa.Table]:
                         "kl_nats": None if kl is None else [9.0 * growth, kl],
                         "elbo_nats": -60.0 + 38 * growth,
                         "objective_nats": -59.0 + 38 * growth,
-                        "log_likelihood_nats": None,
+                        "reconstruction_nats": None,
                         "active_units": [4, 4],
                     }
                 )

@@ -18,7 +18,7 @@ TYPES = {
         int32: depth ou_samples batch_size pack_members numerics_version
         int64: seed steps kl_warmup eval_every diverged_at_step
         double: observation_variance rho learning_rate kl_threshold_nats rho_c_exact kl_top_nats
-            elbo_nats objective_nats log_likelihood_nats seconds
+            elbo_nats objective_nats reconstruction_nats seconds
         list<element: int32>: latents hidden active_units
         list<element: double>: data_variance kl_nats
         list<element: string>: smoothed_networks
@@ -26,7 +26,7 @@ TYPES = {
     "history": """
         string: member_id cell_id
         int64: seed step
-        double: rho kl_top_nats elbo_nats objective_nats log_likelihood_nats
+        double: rho kl_top_nats elbo_nats objective_nats reconstruction_nats
         list<element: double>: kl_nats
         list<element: int32>: active_units""",
     "thresholds": """

@@ -15,7 +15,7 @@ TYPES = {
         string: member_id space cell_id cell dataset data_digest architecture likelihood smoothing
             start precision device status pack_id project_version torch_version python_version
             commit
-        int32: depth ou_samples batch_size pack_members numerics_version
+        int32: depth ou_samples batch_size eval_images pack_members numerics_version
         int64: seed steps kl_warmup eval_every diverged_at_step
         double: observation_variance rho learning_rate kl_threshold_nats rho_c_exact kl_top_nats
             elbo_nats objective_nats reconstruction_nats seconds

@@ -117,7 +117,7 @@ class HierarchicalVAE(nn.Module):
         if rho is None or omega is None:
             return network(layer.z)  # type: ignore[no-any-return]
         form = self.settings.smoothing
-        return smooth(network, form, layer.mean, layer.scale, layer.eps, omega, rho)
+        return smooth(network, form, layer.z, layer.scale, layer.eps, omega, rho)
 
     def _log_likelihood(self, x: Tensor, location: Tensor) -> Tensor:
         if self.settings.likelihood == "bernoulli":

@@ -29,7 +29,7 @@ EVALUATION_CHUNK = 500
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a member: its history and, if its loss turned non-finite, the step at which."""
+    """What became of a member: its history and, if a loss or evaluation was not finite, the step at which."""
 
     rho: float
     seed: int
@@ -44,7 +44,7 @@ def initial_model(settings: Settings, pixels: int, seed: int) -> HierarchicalVAE
     put back afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed("weights", seed))
+        torch.default_generator.manual_seed(stream_seed("weights", seed))
         model = HierarchicalVAE(pixels, settings)
     return model.to(getattr(torch, settings.precision))
 
@@ -100,24 +100,24 @@ class Pack:
 
     def train_step(self) -> None:
         """Take one optimizer step with every member that is alive; evaluate where one is due."""
-        if self.step == 0 and not self._histories[0]:
+        if self.step == 0 and not any(self._histories):
             self.evaluate()
-        x = torch.stack([batches.next() for batches in self._minibatches])
-        draws = sample_draws(self.settings, x.shape[1], self._noise, self._dtype)
-        terms = self._run(x, draws, self._rho)
-        loss = self._loss(terms)
+        if self.done:
+            return
+        loss, _ = self._next_loss()
         self._optimizer.zero_grad()
         loss.sum().backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self.step += 1
-        newly_bad = ~loss.detach().isfinite() & (self._bad_step < 0)
-        self._bad_step = torch.where(newly_bad, self.step, self._bad_step)
+        self._note_diverged(loss.detach())
         if self.step % self.settings.eval_every == 0 or self.step == self.settings.steps:
-            self._freeze_diverged()
             self.evaluate()
 
     def evaluate(self) -> None:
-        """Append an evaluation of every member that is alive to its history."""
+        """Append an evaluation of every member that is alive to its history, and freeze those that diverged.
+
+        A member whose evaluation is not finite has diverged, though its last loss was finite.
+        """
         if not self._alive:
             return
         with torch.no_grad():
@@ -127,13 +127,16 @@ class Pack:
         elbo = log_likelihood - kl.sum(1)
         objective = smoothed[:, 0] - smoothed[:, 1:].sum(1)
         units = torch.stack([active_units(*pair) for pair in means], dim=1)
-        for row, member in enumerate(self._alive):
+        self._note_diverged(elbo + objective)
+        kept = (self._bad_step < 0).nonzero().flatten().tolist()
+        self._freeze_diverged()
+        for row, member in zip(kept, self._alive, strict=True):
             self._histories[member].append(
                 Metrics(
                     step=self.step,
                     elbo_nats=elbo[row].item(),
                     objective_nats=objective[row].item(),
-                    log_likelihood_nats=log_likelihood[row].item(),
+                    reconstruction_nats=log_likelihood[row].item(),
                     kl_nats=kl[row].tolist(),
                     kl_top_nats=kl[row, -1].item(),
                     active_units=units[row].tolist(),
@@ -152,13 +155,10 @@ class Pack:
 
         It consumes the minibatch and its noise: made for checks of packing.
         """
-        x = torch.stack([batches.next() for batches in self._minibatches])
-        draws = sample_draws(self.settings, x.shape[1], self._noise, self._dtype)
-        terms = self._run(x, draws, self._rho)
-        loss = self._loss(terms)
+        loss, kl = self._next_loss()
         gradients = torch.autograd.grad(loss.sum(), list(self._parameters.values()))
         names = list(self._parameters)
-        return loss.detach(), dict(zip(names, gradients, strict=True)), terms.kl.detach().mean(-1)
+        return loss.detach(), dict(zip(names, gradients, strict=True)), kl.detach().mean(-1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values from which `load_state_dict` goes on exactly."""
@@ -189,25 +189,25 @@ class Pack:
         for generator, saved in zip(self._noise, state["noise"], strict=True):
             generator.set_state(saved.cpu())
 
-    def _run(self, x: Tensor, draws: Draws, rho: Tensor | None) -> Terms:
-        """Run every member on its seed's images and draws: leading axis S in, P out."""
-        rows = self._seed_rows
-        own_x = x[rows]
-        own_draws = Draws(*(tuple(piece[rows] for piece in group) for group in draws))
-        return self._packed(own_x, own_draws, rho, 0)
+    def _next_loss(self) -> tuple[Tensor, Tensor]:
+        """Return the loss [P] on the next minibatches and noise, and the KLs [P, L, B]."""
+        x = torch.stack([batches.next() for batches in self._minibatches])
+        draws = sample_draws(self.settings, x.shape[1], self._noise, self._dtype)
+        terms = self._run(x[self._seed_rows], draws, self._rho)
+        warmup = self.settings.kl_warmup
+        weight = min(1.0, self.step / warmup) if warmup else 1.0
+        return weight * terms.kl.sum(1).mean(-1) - terms.log_likelihood.mean(-1), terms.kl
 
-    def _packed(self, x: Tensor, draws: Draws, rho: Tensor | None, x_axis: int | None) -> Terms:
+    def _run(self, x: Tensor, draws: Draws, rho: Tensor | None) -> Terms:
+        """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
+
         def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
             return cast(Terms, functional_call(self._model, parameters, (x, draws, rho)))
 
-        axes = (0, x_axis, 0, None if rho is None else 0)
+        own = Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
+        axes = (0, 0 if x.dim() == 3 else None, 0, None if rho is None else 0)
         run = cast(Callable[..., Terms], vmap(single, in_dims=axes))
-        return run(self._parameters, x, draws, rho)
-
-    def _loss(self, terms: Terms) -> Tensor:
-        warmup = self.settings.kl_warmup
-        weight = min(1.0, self.step / warmup) if warmup else 1.0
-        return weight * terms.kl.sum(1).mean(-1) - terms.log_likelihood.mean(-1)
+        return run(self._parameters, x, own, rho)
 
     def _average_terms(self, rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Return validation means [P, 1 + L] of log likelihood and KLs, and two draws of the means."""
@@ -217,8 +217,7 @@ class Pack:
         for chunk in torch.split(self._validation, EVALUATION_CHUNK):
             for draw in range(EVALUATION_DRAWS):
                 draws = sample_draws(self.settings, len(chunk), generators, self._dtype)
-                own = Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
-                terms = self._packed(chunk, own, rho, None)
+                terms = self._run(chunk, draws, rho)
                 values = torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1)
                 total = total + values.sum(-1)
                 for layer, mean in enumerate(terms.means):
@@ -234,8 +233,13 @@ class Pack:
             images = binarize(images, stream(torch.device("cpu"), "validation"))
         return images.to(self._device, self._dtype)
 
+    def _note_diverged(self, values: Tensor) -> None:
+        """Note the step for members [P] whose value is the first that is not finite, without a host sync."""
+        newly_bad = ~values.isfinite() & (self._bad_step < 0)
+        self._bad_step = torch.where(newly_bad, self.step, self._bad_step)
+
     def _freeze_diverged(self) -> None:
-        """Take members whose loss turned non-finite out of the pack; the others keep their numbers."""
+        """Take members that diverged out of the pack; the others keep their numbers."""
         bad = self._bad_step.tolist()
         if max(bad, default=-1) < 0:
             return

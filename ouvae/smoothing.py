@@ -21,52 +21,49 @@ from ouvae.settings import SmoothingForm
 
 
 def smoothed_inputs(
-    form: SmoothingForm, mean: Tensor, scale: Tensor, eps: Tensor, omega: Tensor, rho: Tensor
+    form: SmoothingForm, z: Tensor, scale: Tensor, eps: Tensor, omega: Tensor, rho: Tensor
 ) -> Tensor:
     """Return the K inputs at which U_rho evaluates a network.
 
     Args:
         form: `posterior` or `ambient`.
-        mean: [B, d] mean of the network's Gaussian input.
-        scale: [B, d] its standard deviation.
+        z: [B, d] mean + scale * eps, the input without smoothing.
+        scale: [B, d] standard deviation of the network's Gaussian input.
         eps: [B, d] the base sample that all K draws share.
         omega: [K, B, d] the draws that are averaged over.
         rho: scalar tensor in [0, 1].
 
     Returns:
-        [K, B, d]; at rho = 1 each of the K is mean + scale * eps to the bit.
+        [K, B, d], written as a shift of z: at rho = 1 each of the K is z to the bit, and the gradient
+        reaches mean and scale through z alone.
     """
     complement = (1 - rho * rho).clamp_min(0).sqrt()
     if form == "posterior":
-        return mean + scale * (rho * eps + complement * omega)
-    return rho * (mean + scale * eps) + complement * omega
-
-
-def average(outputs: Tensor, rho: Tensor) -> Tensor:
-    """Return the mean over the K draws, [K, B, d] -> [B, d].
-
-    At rho = 1 the draws are copies of one another, and the whole weight goes to the first: the value
-    and its gradient are then those of the plain network to the bit, where a sum of K copies divided by
-    K would differ by rounding.
-    """
-    draws = outputs.shape[0]
-    first = torch.zeros(draws, dtype=outputs.dtype, device=outputs.device)
-    first[0] = 1
-    weights = torch.where(rho == 1, first, 1 / draws)
-    return (weights.view(-1, 1, 1) * outputs).sum(0)
+        return z + scale * ((rho - 1) * eps + complement * omega)
+    return rho * z + complement * omega
 
 
 def smooth(
     network: Callable[[Tensor], Tensor],
     form: SmoothingForm,
-    mean: Tensor,
+    z: Tensor,
     scale: Tensor,
     eps: Tensor,
     omega: Tensor,
     rho: Tensor,
 ) -> Tensor:
-    """Return the K-sample estimate of U_rho network at mean + scale * eps, [B, d] -> [B, d_out]."""
-    return average(network(smoothed_inputs(form, mean, scale, eps, omega, rho)), rho)
+    """Return the K-sample estimate of U_rho network at z = mean + scale * eps, [B, d] -> [B, d_out].
+
+    The first draw is evaluated by itself. At rho = 1, where the draws are copies of z, it has the whole
+    weight, so that value and gradient are the plain network's to the bit; the mean of K copies, or a
+    matrix product over all K B rows at once, would differ by rounding.
+    """
+    inputs = smoothed_inputs(form, z, scale, eps, omega, rho)
+    plain, share = rho == 1, torch.full_like(rho, 1 / len(omega))
+    first = torch.where(plain, 1, share) * network(inputs[0])
+    if len(omega) == 1:
+        return first
+    return first + torch.where(plain, 0, share) * network(inputs[1:]).sum(0)
 
 
 def retained_variance(rho: float, draws: int) -> float:

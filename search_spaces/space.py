@@ -5,6 +5,7 @@ together; every other key of `CellKeys` is shared by all cells of the space.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -19,12 +20,16 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 SPACES = Path(__file__).parent
 RHO_DIGITS = 6
 """rho is rounded to this many decimals, so that it reads, prints and hashes alike everywhere."""
+
+MOST_SEEDS = 10_000
+"""The largest number of seeds that can be given as a number."""
 
 
 class SpaceError(Exception):
@@ -45,8 +50,26 @@ Rho = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(value, RHO_DIGITS) for value in values)
+
+
+def _has_boolean(value: object) -> bool:
+    """Tell whether a boolean, which Python takes for a number, is or lies within `value`."""
+    if isinstance(value, list | tuple):
+        return any(map(_has_boolean, value))
+    return isinstance(value, bool)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: object) -> object:
+        if _has_boolean(value):
+            raise ValueError("no key takes true or false (or yes, no, on, off)")
+        return value
 
 
 class RhoRange(_Strict):
@@ -60,15 +83,17 @@ class RhoRange(_Strict):
     def _ordered(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.high - self.low < (self.points - 1) * 10**-RHO_DIGITS:
+            raise ValueError(f"points must lie at least {10**-RHO_DIGITS:g} apart")
         return self
 
     def values(self) -> tuple[float, ...]:
         """Return the values in increasing order."""
         spacing = (self.high - self.low) / (self.points - 1)
-        return tuple(round(self.low + i * spacing, RHO_DIGITS) for i in range(self.points))
+        return _rounded(tuple(self.low + i * spacing for i in range(self.points)))
 
 
-RhoList = Annotated[tuple[Rho, ...], Field(min_length=2), AfterValidator(_distinct)]
+RhoList = Annotated[tuple[Rho, ...], Field(min_length=2), AfterValidator(_rounded), AfterValidator(_distinct)]
 
 
 class CellKeys(_Strict):
@@ -137,9 +162,9 @@ class Cell(CellKeys):
 
 
 def _seed_list(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("a number of seeds must be at least 1")
+    if isinstance(value, int):
+        if not 1 <= value <= MOST_SEEDS:
+            raise ValueError(f"a number of seeds must be 1 to {MOST_SEEDS}")
         return tuple(range(value))
     return value
 
@@ -163,7 +188,7 @@ class Space(CellKeys):
         checkpoint_minutes: how often a pack in training saves its state; 0 is never.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._-]+$")]
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     latents: Annotated[
         tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...],
         Field(min_length=1),
@@ -199,7 +224,7 @@ class Space(CellKeys):
         """Return the (coarse) values of rho in increasing order."""
         if isinstance(self.rho, RhoRange):
             return self.rho.values()
-        return tuple(sorted(round(rho, RHO_DIGITS) for rho in self.rho))
+        return tuple(sorted(self.rho))
 
     def problems(self) -> list[str]:
         """Return what is wrong between keys, each with its mend."""
@@ -272,6 +297,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -297,8 +324,18 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     except ValidationError as error:
         items = error.errors()
         inner = {item["loc"][:end] for item in items for end in range(1, len(item["loc"]))}
-        return None, [_describe(dict(item), values) for item in items if item["loc"] not in inner]
+        found = [_describe(dict(item), values) for item in items if item["loc"] not in inner]
+        return None, found + _contradictions(values, {str(item["loc"][0]) for item in items})
     return space, space.problems()
+
+
+def _contradictions(values: Mapping[str, Any], bad: set[str]) -> list[str]:
+    """Return what is wrong between the keys that are not bad by themselves."""
+    harmless = {"dataset": "digits", "latents": [[1, 1]], "rho": [0, 1], "name": "harmless"}
+    rest = {key: value for key, value in values.items() if key not in bad}
+    rest |= {key: value for key, value in harmless.items() if key in bad}
+    found = Space.model_validate(rest).problems()
+    return [problem for problem in found if not bad & set(re.findall(r"\w+", problem))]
 
 
 def _describe(item: dict[str, Any], values: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+
 from ouvae import NUMERICS_VERSION
 from search_spaces import Space
 from sweeps.plan import Pack
@@ -32,7 +34,11 @@ class PackReport(TypedDict):
 
 
 def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
-    """Return the pack's rows of the members table and of the history table."""
+    """Return the pack's rows of the members table and of the history table.
+
+    A member whose last update spoilt it, so that its last evaluation is not finite though its loss was,
+    diverged at its last step.
+    """
     shared = _shared(space, pack, report)
     members: list[Row] = []
     history: list[Row] = []
@@ -43,13 +49,21 @@ def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[
             "seed": point.seed,
             "cell_id": pack.cell.cell_id,
         }
-        history += [{**identity, **evaluation} for evaluation in outcome["history"]]
+        evaluations = [_finite(evaluation) for evaluation in outcome["history"]]
+        history += [{**identity, **evaluation} for evaluation in evaluations]
         diverged = outcome["diverged_at_step"]
-        last = {} if diverged is not None else dict(outcome["history"][-1])
-        last.pop("step", None)
+        if diverged is None and None in evaluations[-1].values():
+            diverged = evaluations[-1]["step"]
+        last = dict.fromkeys(evaluations[-1]) if diverged is not None else dict(evaluations[-1])
+        del last["step"]
         status = "completed" if diverged is None else "diverged"
         members.append({**shared, **identity, **last, "status": status, "diverged_at_step": diverged})
     return members, history
+
+
+def _finite(evaluation: Row) -> Row:
+    """Return the evaluation with None for what is not finite."""
+    return {key: value if np.all(np.isfinite(value)) else None for key, value in evaluation.items()}
 
 
 def _shared(space: Space, pack: Pack, report: PackReport) -> Row:

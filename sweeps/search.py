@@ -83,7 +83,8 @@ class RefineSearch(Search):
     The bracket of a seed is the one that `analysis.estimate` takes the threshold from: the step from
     collapsed to active next to the collapsed side. A round puts `points` evenly spaced values inside it
     and one guard outside, halfway to the next collapsed value: an active member hidden there would be the
-    true bracket. Seeds without a transition keep their coarse curve.
+    true bracket. Seeds without a transition keep their coarse curve, and a bracket stays as it is when all
+    members inside it diverged.
 
     Args:
         rho: the coarse values.
@@ -115,11 +116,11 @@ class RefineSearch(Search):
         if not usable:
             return []
         side = collapsed_side(usable, self._threshold)
-        proposed = [
-            Point(rho, seed)
-            for seed, (rhos, kls) in usable.items()
-            for rho in self._refine(seed, rhos, kls, side)
-        ]
+        proposed: list[Point] = []
+        for seed, (rhos, kls) in usable.items():
+            inside, guard = self._refine(seed, rhos, kls, side)
+            if any(Point(rho, seed) not in known for rho in inside):
+                proposed += [Point(rho, seed) for rho in sorted({*inside, *guard})]
         return [point for point in proposed if point not in known]
 
     def expected_points(self) -> int:
@@ -136,21 +137,24 @@ class RefineSearch(Search):
         )
         return np.array([rho for rho, _ in pairs]), np.array([kl for _, kl in pairs])
 
-    def _refine(self, seed: int, rhos: np.ndarray, kls: np.ndarray, side: str) -> list[float]:
+    def _refine(
+        self, seed: int, rhos: np.ndarray, kls: np.ndarray, side: str
+    ) -> tuple[list[float], list[float]]:
+        """Return the values inside the seed's bracket and the guard, none where it is narrow enough."""
         found = seed_threshold(seed, rhos, kls, self._threshold, side)
         if found.status != TRANSITION or found.rho_low is None or found.rho_high is None:
-            return []
+            return [], []
         low, high = found.rho_low, found.rho_high
         if round(high - low, RHO_DIGITS) <= self._tolerance:
-            return []
+            return [], []
         spacing = (high - low) / (self._inside + 1)
-        inside = [low + spacing * i for i in range(1, self._inside + 1)]
+        inside = [round(low + spacing * i, RHO_DIGITS) for i in range(1, self._inside + 1)]
         beyond = rhos[rhos > high] if side == "high" else rhos[rhos < low]
         guard: list[float] = []
         if len(beyond):
             edge, neighbour = (high, beyond.min()) if side == "high" else (low, beyond.max())
-            guard = [(edge + float(neighbour)) / 2]
-        return sorted(round(value, RHO_DIGITS) for value in inside + guard)
+            guard = [round((edge + float(neighbour)) / 2, RHO_DIGITS)]
+        return inside, guard
 
 
 def search_of(space: Space) -> Search:

@@ -166,7 +166,7 @@ class RunDirectory:
         path = self.path / "space.yaml"
         values = space.model_dump(mode="json")
         if path.exists():
-            held = yaml.safe_load(path.read_text(encoding="utf-8"))
+            held = _read_space(path)
             keys = ["name", *CellKeys.model_fields]
             conflicts = [
                 f"{key}: {held.get(key)!r} there, {values[key]!r} now"
@@ -198,6 +198,16 @@ class RunDirectory:
             f"cannot write to the output directory {self.path}: {error}; "
             "free some space or give a writable --out"
         )
+
+
+def _read_space(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise SweepError(f"{path} cannot be read: {error}; delete it or give another --out") from None
+    if not isinstance(values, dict):
+        raise SweepError(f"{path} does not hold a space; delete it or give another --out")
+    return values
 
 
 def _read_fragment(path: Path, schema: pa.Schema) -> pa.Table:

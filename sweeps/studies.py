@@ -5,16 +5,20 @@ top-layer KL in nats. The study is a record; what was trained is known from the 
 the search's rounds are a function of that, so a study that lags behind after a kill catches up.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
+from sweeps import SweepError
 from sweeps.plan import Point
 from sweeps.search import Search
 
@@ -56,7 +60,7 @@ class ThresholdSampler(BaseSampler):
 
 
 class CellStudy:
-    """The study of one cell.
+    """The study of one cell. Its methods raise SweepError where the file cannot be read or written.
 
     Args:
         storage: path of the SQLite file.
@@ -69,16 +73,18 @@ class CellStudy:
         """Open the study or make it."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search = search
+        self._storage = storage
         self._trials: dict[Point, int] = {}
-        self._study = optuna.create_study(
-            storage=f"sqlite:///{storage}",
-            study_name=name,
-            sampler=ThresholdSampler(search, self._trials),
-            load_if_exists=True,
-        )
-        for key, value in attributes.items():
-            self._study.set_user_attr(key, value)
-        recorded = self._study.get_trials(deepcopy=False)
+        with self._reported():
+            self._study = optuna.create_study(
+                storage=f"sqlite:///{storage}",
+                study_name=name,
+                sampler=ThresholdSampler(search, self._trials),
+                load_if_exists=True,
+            )
+            for key, value in attributes.items():
+                self._study.set_user_attr(key, value)
+            recorded = self._study.get_trials(deepcopy=False)
         for trial in recorded:
             if len(trial.params) == len(_SPACE):
                 self._trials[Point(**trial.params)] = trial.number
@@ -88,7 +94,8 @@ class CellStudy:
         """Return the current round, each point of which is now a trial; empty when the search is done."""
         points = self.search.ask()
         for _ in [point for point in points if point not in self._trials]:
-            trial = self._study.ask(fixed_distributions=_SPACE)
+            with self._reported():
+                trial = self._study.ask(fixed_distributions=_SPACE)
             self._trials[Point(**trial.params)] = trial.number
         return points
 
@@ -99,5 +106,17 @@ class CellStudy:
         if number in self._finished:
             return
         state = TrialState.FAIL if kl_top_nats is None else TrialState.COMPLETE
-        self._study.tell(number, kl_top_nats, state=state)
+        with self._reported():
+            self._study.tell(number, kl_top_nats, state=state)
         self._finished.add(number)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (StorageInternalError, SQLAlchemyError) as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise SweepError(
+                f"the studies in {self._storage} cannot be used: {reason}; make room, or delete the file if "
+                "it is broken, and run the same command again: the studies follow from the fragments"
+            ) from error

@@ -1,0 +1,275 @@
+"""Spaces: what is refused and how it is said, and what cells and values of rho a space stands for."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from search_spaces import SpaceError, load, names
+
+GOOD = {"dataset": "digits", "latents": "[[4, 4], [8, 8, 8]]", "rho": "[0.9, 0.5, 0.7]"}
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Return a writer of space files: the keys of a good space, changed, or a whole text."""
+
+    def write_space(text: str | None = None, **keys: str | None) -> str:
+        values = {key: value for key, value in (GOOD | keys).items() if value is not None}
+        path = tmp_path / "made.yaml"
+        path.write_text(text or "".join(f"{key}: {value}\n" for key, value in values.items()))
+        return str(path)
+
+    return write_space
+
+
+def refusal(source: str, *overrides: str) -> str:
+    with pytest.raises(SpaceError) as caught:
+        load(source, overrides)
+    return str(caught.value)
+
+
+def problems(message: str) -> list[str]:
+    """The problems of a refusal, without the headline; the headline's count is right."""
+    headline, *found = message.splitlines()
+    count = int(re.search(r"(\d+) problems? in the space", headline).group(1))
+    assert count == len(found), message
+    return [problem.strip() for problem in found]
+
+
+class TestRefusals:
+    def test_every_problem_is_reported_at_once(self, write):
+        path = write(
+            stepz="3",
+            steps="0",
+            search="gird",
+            learning_rate=".nan",
+            latents="[[4, 0], []]",
+            rho="[0.5, 1.2]",
+            seeds="[1, 1]",
+            likelihood="gaussian",
+        )
+        found = problems(refusal(path, "batch_size=0", "ou_samples"))
+        expected = {
+            "stepz: unknown key, did you mean steps?",
+            "steps: found 0; input should be greater than or equal to 1",
+            "batch_size: found 0; input should be greater than or equal to 1",
+            "search: found 'gird'; input should be 'refine' or 'grid'",
+            "learning_rate: found nan; input should be a finite number",
+            "latents.0.1: found 0; input should be greater than or equal to 1",
+            "latents.1: found []; tuple should have at least 1 item after validation, not 0",
+            "rho.1: found 1.2; input should be less than or equal to 1",
+            "seeds: found [1, 1]; entries must be distinct",
+            "--set ou_samples: write it as KEY=VALUE, for example --set steps=5000",
+            "observation_variance: None with likelihood gaussian; a gaussian likelihood needs it and a "
+            "bernoulli one has none",
+        }
+        assert set(found) == expected
+        assert len(found) == len(expected)
+
+    def test_a_key_with_a_bad_value_causes_no_second_problem(self, write):
+        """A misspelt likelihood is one problem, not a contradiction with its variance as well."""
+        path = write(likelihood="gausian", observation_variance="0.1")
+        assert [problem.split(":")[0] for problem in problems(refusal(path))] == ["likelihood"]
+
+    @pytest.mark.parametrize(
+        ("keys", "expected"),
+        [
+            ({"rho": "[0.5, 1.5]"}, r"rho\.1: found 1.5; .*less than or equal to 1"),
+            ({"rho": "[-0.1, 0.5]"}, r"rho\.0: found -0.1; .*greater than or equal to 0"),
+            ({"rho": "[0.5, .nan]"}, r"rho\.1: found nan; .*finite"),
+            ({"rho": "[0.5, .inf]"}, r"rho\.1: found inf;"),
+            ({"rho": "[0.5]"}, r"rho: found .*at least 2 items"),
+            ({"rho": "[0.5, 0.5]"}, r"rho: found .*distinct"),
+            ({"rho": "[0.5, 0.5000001]"}, r"rho: found .*distinct"),
+            ({"rho": "0.5"}, r"rho: found 0.5;"),
+            ({"rho": "null"}, r"rho: found None;"),
+            ({"rho": "[true, 0.5]"}, r"rho: found .*true or false"),
+            ({"rho": "{low: 0.5, high: 1.0, points: 1}"}, r"rho\.points: found 1; .*equal to 2"),
+            ({"rho": "{low: 0.5, high: 1.01, points: 3}"}, r"rho\.high: found 1.01;"),
+            (
+                {"rho": "{low: 0.9, high: 0.5, points: 3}"},
+                r"rho: found .*low \(0.9\) .*below high \(0.5\)",
+            ),
+            ({"rho": "{low: 0.5, high: 0.500001, points: 5}"}, r"rho: found .*apart"),
+            ({"rho": "{low: 0.5, high: 1.0, pionts: 3}"}, r"rho\.pionts: unknown key, did you mean points\?"),
+            ({"rho": "{low: 0.5, high: 1.0}"}, r"rho\.points: missing, and it has no default"),
+            ({"latents": "[[0, 4]]"}, r"latents\.0\.0: found 0;"),
+            ({"latents": "[[4, -1]]"}, r"latents\.0\.1: found -1;"),
+            ({"latents": "[[4.5, 4]]"}, r"latents\.0\.0: found 4.5; .*integer"),
+            ({"latents": "[]"}, r"latents: found \[\]; .*at least 1 item"),
+            ({"latents": "[4, 4]"}, r"latents\.0: found 4;"),
+            ({"latents": "[[4, 4], [4, 4]]"}, r"latents: found .*distinct"),
+            ({"latents": "[[4]]"}, r"smoothed_networks: \[generative\] with latents \[\[4\]\]"),
+            ({"seeds": "0"}, r"seeds: found 0; .*1 to 10000"),
+            ({"seeds": "3000000000"}, r"seeds: found 3000000000; .*1 to 10000"),
+            ({"seeds": "[1, 1]"}, r"seeds: found .*distinct"),
+            ({"seeds": "[-1]"}, r"seeds\.0: found -1;"),
+            ({"seeds": "yes"}, r"seeds: found True; .*true or false"),
+            ({"steps": "yes"}, r"steps: found True; .*true or false"),
+            ({"steps": "ten"}, r"steps: found 'ten'; .*integer"),
+            ({"learning_rate": "0"}, r"learning_rate: found 0; .*greater than 0"),
+            ({"kl_threshold_nats": ".inf"}, r"kl_threshold_nats: found inf; .*finite"),
+            ({"confidence": "1"}, r"confidence: found 1; .*less than 1"),
+            ({"smoothed_networks": "[generative, generative]"}, r"smoothed_networks: found .*distinct"),
+            (
+                {"smoothed_networks": "[generativ]"},
+                r"smoothed_networks\.0: found 'generativ';",
+            ),
+            ({"dataset": "mnits"}, r"dataset: found 'mnits'; .*'mnist'"),
+            ({"dataset": None}, r"dataset: missing"),
+            ({"data_variance": "[1.0]"}, r"data_variance: .*dataset digits; dataset gaussian needs it"),
+            ({"dataset": "gaussian"}, r"data_variance: None with dataset gaussian"),
+            ({"architecture": "affine"}, r"hidden: \[64, 64\] with architecture affine.*use hidden: \[\]"),
+            ({"observation_variance": "1.0"}, r"observation_variance: 1.0 with likelihood bernoulli"),
+            ({"name": "../up"}, r"name: found '../up';"),
+            ({"name": ".."}, r"name: found '..';"),
+        ],
+    )
+    def test_one_problem(self, write, keys, expected):
+        """Each names the key, what was found and what is allowed."""
+        message = refusal(write(**keys))
+        assert any(re.fullmatch(expected + r".*", problem) for problem in problems(message)), message
+
+    @pytest.mark.parametrize("key", ["stesp", "latent", "learning_rte", "kl_threshold", "ou_sample", "seed"])
+    def test_an_unknown_key_suggests_the_nearest(self, write, key):
+        nearest = {
+            "stesp": "steps",
+            "latent": "latents",
+            "learning_rte": "learning_rate",
+            "kl_threshold": "kl_threshold_nats",
+            "ou_sample": "ou_samples",
+            "seed": "seeds",
+        }
+        assert problems(refusal(write(**{key: "3"}))) == [f"{key}: unknown key, did you mean {nearest[key]}?"]
+
+    def test_an_unknown_key_like_no_other_lists_the_keys(self, write):
+        (problem,) = problems(refusal(write(zzz="3")))
+        assert problem.startswith("zzz: unknown key; known: ")
+        assert {"dataset", "latents", "rho", "steps"} <= set(re.findall(r"\w+", problem))
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("dataset: digits\nsteps: 10\nsteps: 20\n", "key 'steps' is given twice"),
+            (
+                "dataset: digits\nrho: {low: 0.5, low: 0.6, points: 3}\n",
+                "key 'low' is given twice",
+            ),
+            ("dataset: [digits\n", "not a readable YAML file"),
+            ("? [a]\n: 3\n", "not a readable YAML file"),
+            ("a: !!python/object/apply:os.getpid []\n", "not a readable YAML file"),
+            ("- digits\n", "a space is a mapping of keys to values, found ['digits']"),
+            ("# empty\n", "a space is a mapping of keys to values, found None"),
+        ],
+    )
+    def test_a_file_that_is_no_mapping_of_keys(self, write, text, expected):
+        path = write(text)
+        message = refusal(path)
+        assert message.startswith(f"{path}: ")
+        assert expected in message
+
+    def test_a_file_that_is_no_text(self, tmp_path: Path):
+        path = tmp_path / "made.yaml"
+        path.write_bytes(b"\xff\xfe\x00dataset")
+        assert "not a readable YAML file" in refusal(str(path))
+
+    @pytest.mark.parametrize(
+        ("override", "expected"),
+        [
+            ("steps", "--set steps: write it as KEY=VALUE"),
+            ("=5", "--set =5: write it as KEY=VALUE"),
+            ("steps=[", r"--set steps=\[: the value is not YAML"),
+            ("steps=", "steps: found None; .*integer"),
+            ("step=5", r"step: unknown key, did you mean steps\?"),
+            ("rho=[0.5, 2]", "rho.1: found 2;"),
+        ],
+    )
+    def test_a_bad_override(self, override, expected):
+        (problem,) = problems(refusal("digits", override))
+        assert re.match(expected, problem), problem
+
+    def test_an_unknown_space_suggests_the_nearest(self):
+        message = refusal("digitz")
+        assert message.startswith("unknown space 'digitz', did you mean digits?; known: ")
+        assert all(name in message for name in names())
+
+    def test_a_missing_file(self, tmp_path: Path):
+        path = str(tmp_path / "nowhere.yaml")
+        message = refusal(path)
+        assert message.startswith(f"no space file {path};")
+        assert all(name in message for name in names())
+
+
+class TestSpaces:
+    def test_the_cells_are_the_entries_of_latents(self, write):
+        space = load(write(steps="70", ou_samples="2", smoothed_networks="[likelihood, generative]"))
+        assert [cell.latents for cell in space.cells()] == [(4, 4), (8, 8, 8)]
+        assert [cell.depth for cell in space.cells()] == [2, 3]
+        assert [cell.label for cell in space.cells()] == ["digits mlp 4,4", "digits mlp 8,8,8"]
+        for cell in space.cells():
+            assert (cell.steps, cell.ou_samples) == (70, 2)
+            assert cell.smoothed_networks == ("generative", "likelihood")
+
+    @pytest.mark.parametrize(
+        ("rho", "values"),
+        [
+            ("[0.9, 0.5, 0.7]", (0.5, 0.7, 0.9)),
+            ("[1, 0]", (0.0, 1.0)),
+            ("[0.3333333333, 0.5]", (0.333333, 0.5)),
+            ("{low: 0.5, high: 1.0, points: 6}", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)),
+            ("{low: 0, high: 1, points: 4}", (0.0, 0.333333, 0.666667, 1.0)),
+            ("{low: 0.1, high: 0.3, points: 2}", (0.1, 0.3)),
+        ],
+    )
+    def test_the_values_of_rho(self, write, rho, values):
+        assert load(write(rho=rho)).rho_values() == values
+
+    @pytest.mark.parametrize(
+        ("seeds", "expected"), [("3", (0, 1, 2)), ("1", (0,)), ("[7, 3]", (7, 3)), (None, (0, 1, 2))]
+    )
+    def test_seeds_are_a_list_or_a_number(self, write, seeds, expected):
+        assert load(write(seeds=seeds)).seeds == expected
+
+    def test_a_space_is_named_after_its_file(self, write):
+        assert load(write()).name == "made"
+        assert load(write(name="other")).name == "other"
+
+    def test_overrides_win_and_the_last_wins_over_them(self, write):
+        path = write(steps="70")
+        overrides = ("steps=80", "latents=[[5, 5]]", "rho={low: 0.2, high: 0.4, points: 3}", "steps=90")
+        space = load(path, overrides)
+        assert space.steps == 90
+        assert [cell.latents for cell in space.cells()] == [(5, 5)]
+        assert space.rho_values() == (0.2, 0.3, 0.4)
+        assert load(path).steps == 70
+
+    def test_yaml_without_a_dot_is_a_number_too(self, write):
+        """YAML reads 1e-3 as text."""
+        assert load(write(learning_rate="1e-3")).learning_rate == 0.001
+
+    def test_merge_keys_of_yaml_work(self, write):
+        path = write("<<: {dataset: digits, steps: 5}\nlatents: [[4, 4]]\nrho: [0.5, 1.0]\nsteps: 6\n")
+        assert load(path).steps == 6
+
+    def test_a_space_survives_its_own_dump(self, write):
+        space = load(write(rho="{low: 0.5, high: 1.0, points: 6}", pack_size="4"))
+        assert type(space).model_validate(space.model_dump(mode="json")) == space
+
+
+class TestShippedSpaces:
+    def test_the_default_ships(self):
+        assert "digits" in names()
+
+    @pytest.mark.parametrize("name", names())
+    def test_it_loads_and_says_what_it_is_for(self, name):
+        space = load(name)
+        assert space.name == name
+        assert space.cells()
+        text = (Path(__file__).parents[2] / "search_spaces" / f"{name}.yaml").read_text(encoding="utf-8")
+        header = text[: re.search(r"^[^#\n]", text, re.MULTILINE).start()]
+        for entry in ("Question", "Command", "Time"):
+            assert re.search(rf"^# {entry}: +\S", header, re.MULTILINE), f"{name} has no {entry}"
+        command = re.search(r"^# Command: +(.*)", header, re.MULTILINE).group(1)
+        assert command.startswith("python sweeps/phase_transition.py")
+        assert name == "digits" or f"--space {name}" in command

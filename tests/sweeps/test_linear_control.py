@@ -1,0 +1,66 @@
+"""The whole pipeline but Ray against a threshold that is known exactly: the linear Gaussian VAE."""
+
+import math
+import platform
+
+import pytest
+import torch
+
+import search_spaces
+from ouvae.data import load
+from ouvae.pack import Pack
+from sweeps.plan import PlannedCell
+from sweeps.schedule import Schedule
+from sweeps.store import RunDirectory
+
+
+def train_here(schedule, data):
+    """Train the schedule's packs one after the other in this process."""
+    while (planned := schedule.next_pack()) is not None:
+        pack = Pack(planned.cell.settings(), [(p.rho, p.seed) for p in planned.points], data)
+        while not pack.done:
+            pack.train_step()
+        outcomes = [
+            {"history": [vars(m) for m in outcome.history], "diverged_at_step": outcome.diverged_at_step}
+            for outcome in pack.outcomes()
+        ]
+        report = {
+            "outcomes": outcomes,
+            "seconds": 1.0,
+            "torch_version": torch.__version__,
+            "python_version": platform.python_version(),
+        }
+        schedule.finished(planned, report)
+
+
+def test_the_exact_threshold_is_found(tmp_path):
+    torch.set_num_threads(1)
+    ratio, draws = 0.7, 4
+    exact = math.sqrt((ratio - 1 / draws) / (1 - 1 / draws))
+    space = search_spaces.load(
+        "linear_control",
+        [
+            f"data_variance=[{2 * ratio}]",
+            "observation_variance=2.0",
+            f"ou_samples={draws}",
+            "rho={low: 0.6, high: 1.0, points: 5}",
+            "rho_tolerance=0.025",
+            "steps=1500",
+            "batch_size=2000",
+        ],
+    )
+    data = load("gaussian", data_variance=space.data_variance)
+    directory = RunDirectory(tmp_path)
+    with directory.opened(space):
+        cells = [PlannedCell(cell, data.digest, "cpu") for cell in space.cells()]
+        schedule = Schedule(space, cells, 1, 1, directory, lambda members, history: None)
+        train_here(schedule, data)
+        assert schedule.done
+        members, _, thresholds = directory.write_tables(space)
+    (row,) = thresholds.to_pylist()
+    assert row["status"] == "transition"
+    assert row["rho_c_exact"] == pytest.approx(exact, abs=1e-12)
+    assert row["rho_c"] == pytest.approx(exact, abs=0.02)
+    assert row["rho_c_low"] <= exact <= row["rho_c_high"]
+    assert row["n_seeds"] == 3
+    assert set(members["status"].to_pylist()) == {"completed"}

@@ -1,0 +1,246 @@
+"""Identities of members, and how members are packed."""
+
+import hashlib
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ouvae import NUMERICS_VERSION
+from search_spaces import Cell, load
+from search_spaces.space import CellKeys
+from sweeps.plan import Pack, PlannedCell, Point, multiply_adds, pack_points
+
+ROOT = Path(__file__).parents[2]
+
+CELL = {
+    "dataset": "digits",
+    "data_variance": None,
+    "architecture": "mlp",
+    "hidden": [64, 64],
+    "likelihood": "bernoulli",
+    "observation_variance": None,
+    "smoothing": "posterior",
+    "smoothed_networks": ["generative"],
+    "ou_samples": 5,
+    "start": "cold",
+    "steps": 2000,
+    "batch_size": 100,
+    "learning_rate": 0.003,
+    "kl_warmup": 0,
+    "eval_every": 500,
+    "eval_images": None,
+    "precision": "float32",
+    "latents": [10, 10],
+}
+
+OTHER = {
+    "dataset": "mnist",
+    "data_variance": [1.0],
+    "architecture": "affine",
+    "hidden": [64],
+    "likelihood": "gaussian",
+    "observation_variance": 1.0,
+    "smoothing": "ambient",
+    "smoothed_networks": ["likelihood"],
+    "ou_samples": 4,
+    "steps": 2001,
+    "batch_size": 99,
+    "learning_rate": 0.0031,
+    "kl_warmup": 1,
+    "eval_every": 499,
+    "eval_images": 100,
+    "precision": "float64",
+    "latents": [10, 11],
+}
+"""Another value of each key that has more than one."""
+
+NUMBERLESS = {
+    "name": "other",
+    "rho": [0.2, 0.3],
+    "seeds": [7],
+    "search": "grid",
+    "rho_tolerance": 0.5,
+    "refine_points": 1,
+    "kl_threshold_nats": 0.5,
+    "confidence": 0.5,
+    "device": "cuda",
+    "cpus_per_pack": 2,
+    "gpus_per_pack": 0.5,
+    "pack_size": 2,
+    "checkpoint_minutes": 0,
+}
+"""Keys of a space that decide which members are trained and how, and no member's numbers."""
+
+
+def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
+    return PlannedCell(Cell.model_validate(CELL | keys), digest, device)
+
+
+def sha(value: dict) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class TestIdentity:
+    def test_it_is_the_hash_of_all_that_determines_the_numbers(self):
+        """Written out: whatever changes this changes the identity of every member trained so far."""
+        shared = CELL | {"data_digest": "d1g357", "device": "cpu", "numerics_version": NUMERICS_VERSION}
+        assert planned().cell_id == sha(shared)
+        assert planned().member_id(Point(0.7, 3)) == sha(shared | {"rho": 0.7, "seed": 3})
+
+    def test_it_is_the_same_in_every_process(self):
+        code = (
+            "import json, sys; from search_spaces import Cell; from sweeps.plan import PlannedCell, Point;"
+            "cell = PlannedCell(Cell.model_validate(json.load(sys.stdin)), 'd1g357', 'cpu');"
+            "print(cell.cell_id, cell.member_id(Point(0.7, 3)))"
+        )
+        expected = f"{planned().cell_id} {planned().member_id(Point(0.7, 3))}\n"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(CELL),
+            env=os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == expected
+
+    @pytest.mark.parametrize("key", sorted(OTHER))
+    def test_every_key_of_a_cell_changes_it(self, key):
+        changed = planned(**{key: OTHER[key]})
+        assert changed.cell_id != planned().cell_id
+        assert changed.member_id(Point(0.7, 3)) != planned().member_id(Point(0.7, 3))
+
+    @pytest.mark.parametrize("changed", [planned(digest="other"), planned(device="cuda")])
+    def test_data_and_device_change_it(self, changed):
+        assert changed.cell_id != planned().cell_id
+        assert changed.member_id(Point(0.7, 3)) != planned().member_id(Point(0.7, 3))
+
+    def test_numerics_version_changes_it(self, monkeypatch):
+        before = planned().cell_id
+        monkeypatch.setattr("sweeps.plan.NUMERICS_VERSION", NUMERICS_VERSION + 1)
+        assert planned().cell_id != before
+
+    def test_rho_and_seed_change_the_members_and_not_the_cells(self):
+        ids = {planned().member_id(Point(rho, seed)) for rho in (0.7, 0.700001, 1.0) for seed in (0, 1)}
+        assert len(ids) == 6
+
+    @pytest.mark.parametrize("key", sorted(NUMBERLESS))
+    def test_no_other_key_of_a_space_changes_it(self, key):
+        override = f"{key}={json.dumps(NUMBERLESS[key])}"
+        before, after = load("digits"), load("digits", (override,))
+        assert getattr(before, key) != getattr(after, key)
+        assert after.cells() == before.cells()
+
+    def test_every_key_of_a_space_is_one_or_the_other(self):
+        fields = set(type(load("digits")).model_fields)
+        assert fields == set(CellKeys.model_fields) | set(NUMBERLESS) | {"latents"}
+        assert set(Cell.model_fields) == set(OTHER) | {"start"}
+
+    def test_the_pack_does_not_matter(self):
+        points = [Point(0.5, 0), Point(0.6, 0), Point(0.7, 1)]
+        for largest in (1, 2, 3):
+            packs = pack_points(points, 1, largest, planned())
+            ids = {point: pack.cell.member_id(point) for pack in packs for point in pack.points}
+            assert ids == {point: planned().member_id(point) for point in points}
+
+    def test_a_pack_is_its_members_in_their_order(self):
+        def pack_id(*points):
+            return Pack(planned(), points).pack_id
+
+        a, b = Point(0.5, 0), Point(0.6, 0)
+        assert len({pack_id(a), pack_id(b), pack_id(a, b), pack_id(b, a)}) == 4
+        assert Pack(planned(steps=7), (a, b)).pack_id != pack_id(a, b)
+        assert pack_id(a, b) == pack_id(Point(0.5, 0), Point(0.6, 0))
+
+
+class TestPacking:
+    def test_packs_partition_the_points(self):
+        draw = random.Random(2)  # noqa: S311
+        for _ in range(500):
+            points = sorted(
+                {Point(round(draw.random(), 6), draw.randrange(5)) for _ in range(draw.randint(0, 60))}
+            )
+            slots, largest = draw.randint(1, 20), draw.randint(1, 15)
+            packs = pack_points(draw.sample(points, len(points)), slots, largest, planned())
+            case = f"{len(points)} points, {slots} slots, largest {largest}"
+            in_order = [point for pack in packs for point in pack.points]
+            assert in_order == sorted(points, key=lambda point: (point.seed, point.rho)), case
+            sizes = [len(pack.points) for pack in packs]
+            if points:
+                assert 1 <= min(sizes) <= max(sizes) <= largest, case
+                assert max(sizes) - min(sizes) <= 1, case
+                assert len(packs) == max(min(slots, len(points)), math.ceil(len(points) / largest)), case
+
+    def test_known_answer(self):
+        points = [Point(rho, seed) for rho in (0.9, 0.5) for seed in (1, 0)] + [Point(0.7, 1)]
+        packs = pack_points(points, 2, 12, planned())
+        assert [pack.points for pack in packs] == [
+            (Point(0.5, 0), Point(0.9, 0)),
+            (Point(0.5, 1), Point(0.7, 1), Point(0.9, 1)),
+        ]
+
+    def test_no_points_no_packs(self):
+        assert pack_points([], 4, 12, planned()) == []
+
+
+class TestCost:
+    def test_multiply_adds_of_a_small_cell(self):
+        """q(z_1|x): 6·5 + 5·4; p(x|z_1), 3 draws: 2·5 + 5·6; one sample: q(z_2|z_1): 2·5 + 5·6, and
+        p(z_1|z_2), 3 draws: 3·5 + 5·4. Backward costs twice the forward."""
+        cell = planned(
+            latents=[2, 3],
+            hidden=[5],
+            batch_size=7,
+            ou_samples=3,
+            smoothed_networks=["generative", "likelihood"],
+        ).cell
+        forward = (6 * 5 + 5 * 4) + 3 * (2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + 3 * (3 * 5 + 5 * 4)
+        assert multiply_adds(cell, pixels=6) == 3 * 7 * forward
+
+    def test_it_grows_with_everything_that_costs(self):
+        base = multiply_adds(planned().cell, 64)
+        bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]
+        costs = [multiply_adds(planned(**keys).cell, 64) for keys in bigger]
+        assert all(cost > base for cost in costs)
+        assert multiply_adds(planned().cell, 784) > base
+
+
+class TestExactThreshold:
+    CONTROL = {  # noqa: RUF012
+        "dataset": "gaussian",
+        "data_variance": [0.8],
+        "architecture": "affine",
+        "hidden": [],
+        "latents": [1],
+        "likelihood": "gaussian",
+        "observation_variance": 1.0,
+        "smoothed_networks": ["likelihood"],
+    }
+
+    def test_of_the_linear_control(self):
+        """rho_c^2 + (1 - rho_c^2) / K = 0.8 with K = 5."""
+        rho = planned(**self.CONTROL).exact_rho()
+        assert rho == pytest.approx(math.sqrt((0.8 - 0.2) / (1 - 0.2)))
+
+    def test_it_falls_with_less_variance(self):
+        values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_rho() for v in (0.4, 0.6, 0.8)]
+        assert all(low < high for low, high in pairwise(values))
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {"latents": [1, 1]},
+            {"architecture": "mlp", "hidden": [4]},
+            {"smoothed_networks": ["inference", "likelihood"]},
+        ],
+    )
+    def test_none_where_no_closed_form_is_known(self, keys):
+        assert planned(**self.CONTROL | keys).exact_rho() is None
+        assert planned().exact_rho() is None

@@ -1,0 +1,75 @@
+"""Rows of the tables from what a worker reports of a pack."""
+
+import math
+
+import pyarrow as pa
+import pytest
+
+from analysis.schema import HISTORY, MEMBERS
+from ouvae.metrics import Metrics
+from sweeps.plan import Pack, Point
+from sweeps.records import rows
+
+POINTS = (Point(0.5, 0), Point(1.0, 0), Point(0.5, 1))
+
+
+@pytest.fixture
+def pack(make_space, plan_cells) -> Pack:
+    return Pack(plan_cells(make_space())[0], POINTS)
+
+
+def kl_top(point: Point) -> float | None:
+    return None if point.seed else 2 * (1 - point.rho)
+
+
+def test_a_row_a_member_and_a_row_an_evaluation(make_space, pack, report_of):
+    members, history = rows(make_space(), pack, report_of(pack, kl_top))
+    assert [row["member_id"] for row in members] == [pack.cell.member_id(point) for point in POINTS]
+    assert [(row["rho"], row["seed"]) for row in members] == [(0.5, 0), (1.0, 0), (0.5, 1)]
+    assert [row["kl_top_nats"] for row in members[:2]] == [1.0, 0.0]
+    assert [row["kl_nats"] for row in members[:2]] == [[5.0, 1.0], [5.0, 0.0]]
+    assert {row["seconds"] for row in members} == {2.0}
+    assert {(row["pack_id"], row["pack_members"]) for row in members} == {(pack.pack_id, 3)}
+    first = [row for row in history if row["member_id"] == members[0]["member_id"]]
+    assert [(row["step"], row["kl_top_nats"]) for row in first] == [(0, 0.0), (10, 0.5), (20, 1.0)]
+    assert len(history) == 3 + 3 + 2
+
+
+def test_they_fit_the_schemas(make_space, pack, report_of):
+    members, history = rows(make_space(), pack, report_of(pack, kl_top))
+    assert set(MEMBERS.names) - set(members[0]) == set()
+    assert set(HISTORY.names) - set(history[0]) == set()
+    for schema, table in ((MEMBERS, members), (HISTORY, history)):
+        made = pa.Table.from_pylist(table, schema=schema)
+        required = [field.name for field in schema if not field.nullable]
+        assert all(made[name].null_count == 0 for name in required)
+
+
+def test_a_diverged_member_has_its_step_and_no_metrics(make_space, pack, report_of):
+    *_, diverged = rows(make_space(), pack, report_of(pack, kl_top))[0]
+    assert (diverged["status"], diverged["diverged_at_step"]) == ("diverged", 15)
+    metrics = set(vars(Metrics(0, 0.0, 0.0, 0.0, [], 0.0, []))) - {"step"}
+    assert {key: diverged[key] for key in metrics} == dict.fromkeys(metrics)
+
+
+@pytest.mark.parametrize("key", ["kl_top_nats", "elbo_nats", "kl_nats"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_member_spoilt_by_its_last_update_diverged(make_space, pack, report_of, key, value):
+    """Its loss was finite at every step, its last evaluation is not: it is neither collapsed nor active."""
+    report = report_of(pack, kl_top)
+    report["outcomes"][0]["history"][-1][key] = [5.0, value] if key == "kl_nats" else value
+    members, history = rows(make_space(), pack, report)
+    assert (members[0]["status"], members[0]["diverged_at_step"]) == ("diverged", 20)
+    assert members[0]["kl_top_nats"] is None
+    assert members[1]["status"] == "completed"
+    last = [row for row in history if row["member_id"] == members[0]["member_id"]][-1]
+    assert last[key] is None, "the history is null where it was not finite"
+    assert last["objective_nats"] == -19.0
+
+
+def test_a_dip_in_the_middle_is_null_in_the_history_alone(make_space, pack, report_of):
+    report = report_of(pack, kl_top)
+    report["outcomes"][0]["history"][1]["elbo_nats"] = -math.inf
+    members, history = rows(make_space(), pack, report)
+    assert members[0]["status"] == "completed"
+    assert history[1]["elbo_nats"] is None

@@ -1,0 +1,310 @@
+"""The schedule, with a synthetic KL(rho) in place of training and no Ray.
+
+A sweep may stop anywhere and goes on with the same packs to the same tables.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from search_spaces import Space
+from sweeps.plan import Pack, Point
+from sweeps.schedule import Schedule
+from sweeps.search import Search
+from sweeps.store import RunDirectory
+
+RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
+REFINED = {"search": "refine", "rho": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "latents": [[4, 4], [8, 8]]}
+REFINED |= {"rho_tolerance": 0.02}
+
+
+def curve_of(pack: Pack) -> Callable[[Point], float | None]:
+    """A ramp through the threshold of each cell and seed; one member diverges."""
+    rho_c = RHO_C[tuple(pack.cell.cell.latents)]
+
+    def kl_top(point: Point) -> float | None:
+        if point == Point(0.6, 1):
+            return None
+        return max(0.0, 0.1 + 2 * (rho_c[point.seed] - point.rho))
+
+    return kl_top
+
+
+class UnrecordedStudy:
+    """A cell's study without Optuna's file, which has tests of its own and takes its time."""
+
+    def __init__(self, storage: Path, name: str, search: Search, attributes: object) -> None:
+        self.search, self.ask, self.tell = search, search.ask, search.tell
+
+
+@pytest.fixture(autouse=True)
+def unrecorded(request, monkeypatch) -> None:
+    """Leave the studies out, but for tests that are marked to have them."""
+    if "recorded" not in request.fixturenames:
+        monkeypatch.setattr("sweeps.schedule.CellStudy", UnrecordedStudy)
+
+
+@pytest.fixture
+def recorded() -> None:
+    """Keep the studies."""
+
+
+@dataclass
+class Run:
+    """What one run of a sweep did."""
+
+    packs: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    reused: int = 0
+    failures: int = 0
+    done: bool = False
+    tables: tuple[pa.Table, pa.Table, pa.Table] | None = None
+
+    def comparable(self) -> list[list[dict]]:
+        """The tables without the time at which they were made."""
+        return [table.drop_columns(_timed(table)).to_pylist() for table in self.tables]
+
+
+def _timed(table: pa.Table) -> list[str]:
+    return [name for name in ("finished_at",) if name in table.column_names]
+
+
+@pytest.fixture
+def sweep(plan_cells, report_of):
+    """Return a function that runs a space in a directory.
+
+    `stop_after` packs are finished it is killed; packs end in an order drawn from `order`; packs that hold
+    a point of `failing` cannot be trained.
+    """
+
+    def run(
+        path: Path,
+        space: Space,
+        slots: int = 2,
+        stop_after: int | None = None,
+        order: int = 0,
+        failing: Collection[Point] = (),
+    ) -> Run:
+        draw, did, training = random.Random(order), Run(), []  # noqa: S311
+        directory = RunDirectory(path)
+        with directory.opened(space):
+
+            def on_pack(members, history):
+                did.packs.append(members[0]["pack_id"])
+                did.members += [row["member_id"] for row in members]
+                assert {row["member_id"] for row in history} == {row["member_id"] for row in members}
+
+            schedule = Schedule(space, plan_cells(space), 64, slots, directory, on_pack)
+            did.reused = schedule.members_reused
+            while not schedule.done and len(did.packs) != stop_after:
+                while len(training) < slots and (pack := schedule.next_pack()) is not None:
+                    training.append(pack)
+                assert training, "there is neither a pack to train nor an end"
+                pack = training.pop(draw.randrange(len(training)))
+                if set(failing) & set(pack.points):
+                    schedule.gave_up(pack, "no reason")
+                else:
+                    schedule.finished(pack, report_of(pack, curve_of(pack)))
+            did.done, did.failures = schedule.done, len(schedule.failures)
+            assert schedule.members_trained == len(did.members)
+            if schedule.done:
+                assert schedule.next_pack() is None
+                assert not training
+                assert all(state.members_left == 0 for state in schedule.cells)
+            if directory.members:
+                did.tables = directory.write_tables(space)
+        return did
+
+    return run
+
+
+def by_cell(run: Run) -> dict[tuple[int, ...], dict]:
+    return {tuple(row["latents"]): row for row in run.tables[2].to_pylist()}
+
+
+class TestToTheEnd:
+    def test_a_refined_sweep_finds_every_seeds_threshold(self, tmp_path, make_space, sweep):
+        run = sweep(tmp_path, make_space(**REFINED))
+        assert run.done
+        assert run.reused == 0
+        assert len(set(run.members)) == len(run.members) == run.tables[0].num_rows
+        cells = by_cell(run)
+        assert set(cells) == set(RHO_C)
+        for latents, row in cells.items():
+            assert row["status"] == "transition"
+            for seed in row["seeds"]:
+                rho_c = RHO_C[latents][seed["seed"]]
+                assert seed["rho_low"] <= rho_c <= seed["rho_high"]
+                assert seed["rho_high"] - seed["rho_low"] <= 0.02 + 1e-9
+                assert seed["rho_c"] == pytest.approx(rho_c, abs=1e-9), "the ramp is linear"
+        assert cells[4, 4]["n_diverged"] == 1
+
+    def test_a_grid_is_trained_once_each(self, tmp_path, make_space, sweep):
+        run = sweep(tmp_path, make_space(seeds=3, rho=[0.5, 0.6, 0.7, 1.0]))
+        found = {(row["rho"], row["seed"]) for row in run.tables[0].to_pylist()}
+        assert found == {(rho, seed) for rho in (0.5, 0.6, 0.7, 1.0) for seed in (0, 1, 2)}
+        assert len(run.members) == 12
+
+    @pytest.mark.parametrize("order", range(1, 6))
+    def test_the_order_in_which_packs_end_changes_nothing(self, tmp_path, make_space, sweep, order):
+        space = make_space(**REFINED)
+        expected = sweep(tmp_path / "one", space)
+        run = sweep(tmp_path / "other", space, order=order)
+        assert run.packs != expected.packs
+        assert sorted(run.packs) == sorted(expected.packs)
+        assert run.comparable() == expected.comparable()
+
+    def test_packs_hold_at_most_pack_size_members(self, tmp_path, make_space, sweep):
+        run = sweep(tmp_path, make_space(seeds=3, pack_size=2))
+        assert {row["pack_members"] for row in run.tables[0].to_pylist()} <= {1, 2}
+
+    def test_early_rounds_and_costly_cells_go_first(self, tmp_path, make_space, plan_cells, report_of):
+        space = make_space(**REFINED)
+        directory = RunDirectory(tmp_path)
+        with directory.opened(space):
+            schedule = Schedule(space, plan_cells(space), 64, 1, directory, lambda members, history: None)
+            seen = []
+            while (pack := schedule.next_pack()) is not None:
+                state = next(state for state in schedule.cells if pack.pack_id in state.training)
+                seen.append((state.round, pack.cell.cell.latents))
+                schedule.finished(pack, report_of(pack, curve_of(pack)))
+        assert [number for number, _ in seen] == sorted(number for number, _ in seen)
+        first_round = [latents for number, latents in seen if number == 0]
+        assert first_round == sorted(first_round, reverse=True)
+        assert set(first_round) == {(4, 4), (8, 8)}
+
+
+class TestResume:
+    def test_from_any_prefix_with_the_same_packs_to_the_same_tables(self, tmp_path, make_space, sweep):
+        space = make_space(**REFINED)
+        expected = sweep(tmp_path / "whole", space)
+        assert len(expected.packs) >= 12, "kills fall before, between and within rounds"
+        for finished in range(len(expected.packs) + 1):
+            path = tmp_path / f"{finished}"
+            first = sweep(path, space, stop_after=finished, order=finished)
+            second = sweep(path, space, order=100 + finished)
+            assert len(first.packs) == finished
+            assert second.reused == len(first.members)
+            assert sorted(first.packs + second.packs) == sorted(expected.packs)
+            assert second.done
+            assert second.comparable() == expected.comparable()
+
+    def test_after_many_interruptions(self, tmp_path, make_space, sweep):
+        space = make_space(**REFINED)
+        expected = sweep(tmp_path / "whole", space)
+        trained, run = [], Run()
+        while not run.done:
+            run = sweep(tmp_path / "parts", space, stop_after=1, order=len(trained))
+            trained += run.packs
+        assert sorted(trained) == sorted(expected.packs)
+        assert run.comparable() == expected.comparable()
+
+    def test_a_finished_sweep_trains_nothing(self, tmp_path, make_space, sweep):
+        first = sweep(tmp_path, make_space(**REFINED))
+        again = sweep(tmp_path, make_space(**REFINED))
+        assert again.packs == []
+        assert again.reused == len(first.members)
+        assert again.comparable() == first.comparable()
+
+    def test_on_a_cluster_of_another_size(self, tmp_path, make_space, sweep):
+        """Packs are cut otherwise, members are the same."""
+        space = make_space(**REFINED)
+        expected = sweep(tmp_path / "whole", space)
+        first = sweep(tmp_path / "parts", space, slots=2, stop_after=2)
+        second = sweep(tmp_path / "parts", space, slots=7)
+        assert sorted(first.members + second.members) == sorted(expected.members)
+        ids = {
+            name: set(run.tables[0]["member_id"].to_pylist())
+            for name, run in {"whole": expected, "parts": second}.items()
+        }
+        assert ids["whole"] == ids["parts"]
+
+    def test_with_the_studies(self, tmp_path, make_space, sweep, recorded):
+        """The studies of a sweep that was stopped end as those of one that was not."""
+        import optuna
+
+        space = make_space(**REFINED | {"latents": [[4, 4]], "rho_tolerance": 0.05})
+        sweep(tmp_path / "whole", space)
+        sweep(tmp_path / "parts", space, stop_after=2)
+        run = sweep(tmp_path / "parts", space)
+        contents = []
+        for name in ("whole", "parts"):
+            storage = f"sqlite:///{tmp_path / name / 'studies.db'}"
+            (summary,) = optuna.get_all_study_summaries(storage)
+            trials = optuna.load_study(study_name=summary.study_name, storage=storage).trials
+            contents.append([(trial.params, trial.state, trial.value) for trial in trials])
+        assert contents[0] == contents[1]
+        assert len(contents[0]) == run.tables[0].num_rows
+        states = Counter(state.name for _, state, _ in contents[0])
+        assert states == {"COMPLETE": len(contents[0]) - 1, "FAIL": 1}
+
+
+class TestFailure:
+    def test_a_pack_that_cannot_be_trained_ends_its_cell_alone(self, tmp_path, make_space, sweep):
+        space = make_space(**REFINED)
+        expected = sweep(tmp_path / "whole", space)
+        # The bracket of 0.734 is 0.7 to 0.8: only the cell 4,4 ever asks for 0.775.
+        run = sweep(tmp_path / "parts", space, failing=[Point(0.775, 0)])
+        assert run.failures == 1
+        assert run.done, "there is nothing left that this run could train"
+        assert by_cell(run)[8, 8] == by_cell(expected)[8, 8]
+        assert by_cell(run)[4, 4]["n_members"] < by_cell(expected)[4, 4]["n_members"]
+
+        mended = sweep(tmp_path / "parts", space)
+        assert mended.failures == 0
+        assert sorted(run.packs + mended.packs) == sorted(expected.packs)
+        assert mended.comparable() == expected.comparable()
+
+    def test_the_other_packs_of_its_round_are_trained(self, tmp_path, make_space, sweep):
+        run = sweep(tmp_path, make_space(seeds=3, pack_size=1), failing=[Point(0.5, 0)])
+        found = {(row["rho"], row["seed"]) for row in run.tables[0].to_pylist()}
+        assert len(found) == 8
+        assert (0.5, 0) not in found
+
+
+class TestExtension:
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"seeds": 3},
+            {"latents": [[4, 4], [8, 8]]},
+            {"rho": [0.5, 0.55, 0.6, 0.75, 1.0]},
+            {"seeds": [2, 1, 0], "latents": [[8, 8], [4, 4]], "rho": [0.75, 1.0, 0.5, 0.9]},
+        ],
+    )
+    def test_a_larger_grid_trains_what_is_new_alone(self, tmp_path, make_space, sweep, more):
+        first = sweep(tmp_path / "grown", make_space())
+        grown = sweep(tmp_path / "grown", make_space(**more))
+        direct = sweep(tmp_path / "direct", make_space(**more))
+        assert grown.reused == len(first.members)
+        assert not set(first.members) & set(grown.members)
+        assert set(first.members) | set(grown.members) == set(direct.members)
+        assert by_cell(grown) == by_cell(direct)
+        assert self.metrics(grown) == self.metrics(direct)
+
+    def test_a_grid_can_be_refined_later(self, tmp_path, make_space, sweep):
+        coarse = REFINED | {"search": "grid"}
+        first = sweep(tmp_path / "grown", make_space(**coarse))
+        grown = sweep(tmp_path / "grown", make_space(**REFINED))
+        direct = sweep(tmp_path / "direct", make_space(**REFINED))
+        assert grown.reused == len(first.members) == 24
+        assert sorted(first.members + grown.members) == sorted(direct.members)
+        assert by_cell(grown) == by_cell(direct)
+
+    def test_a_smaller_space_keeps_what_is_there(self, tmp_path, make_space, sweep):
+        first = sweep(tmp_path, make_space(seeds=3))
+        again = sweep(tmp_path, make_space(seeds=1))
+        assert again.packs == []
+        assert again.comparable() == first.comparable()
+
+    @staticmethod
+    def metrics(run: Run) -> dict[str, tuple]:
+        rows = run.tables[0].to_pylist()
+        return {
+            row["member_id"]: (row["rho"], row["seed"], row["status"], row["kl_top_nats"]) for row in rows
+        }

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 import torch
 from ray import tune
+from ray.train._internal import storage
 from ray.tune.search import Searcher
 
 from ouvae.data import Dataset
@@ -129,6 +130,9 @@ def train(
     resources: dict[str, float] = {"cpu": space.cpus_per_pack}
     if any(state.planned.device == "cuda" for state in schedule.cells):
         resources["gpu"] = space.gpus_per_pack
+    if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
+        # Tune stages files in the session folder of the driver's node; a Ray Client driver has no node.
+        storage._get_ray_train_session_dir = lambda: scratch  # type: ignore[attr-defined]
     try:
         tune.run(
             tune.with_parameters(PackTrainable, data=data),

@@ -23,3 +23,6 @@ def prepare(local: bool) -> None:
         os.environ.setdefault(name, value)
     if local:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    else:
+        # An attempt to reach something that is no Ray takes 40 s, and the default is 20 attempts.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")

@@ -627,7 +627,12 @@ def _cell_metrics(
     from mlflow.entities import Metric
 
     points = [("kl_top_nats", round(STEPS_PER_RHO * rho), kl) for rho, kl in curve]
-    numbers = [(key, 0, threshold[key]) for key in _THRESHOLD_METRICS if threshold.get(key) is not None]
+    numbers = [
+        # The slash folds the other numbers into a section of their own: the curves come first.
+        (key if key == "rho_c" else f"threshold/{key}", 0, threshold[key])
+        for key in _THRESHOLD_METRICS
+        if threshold.get(key) is not None
+    ]
     return [Metric(key, _number(v), base_ms + step, step) for key, step, v in points + numbers]
 
 

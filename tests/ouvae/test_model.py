@@ -42,7 +42,7 @@ def test_rho_one_is_the_plain_vae_to_the_bit(settings, draw, precision, depth):
     for form, subset, (draws, batch, architecture) in itertools.product(
         ("posterior", "ambient"),
         SUBSETS,
-        [(1, 7, "mlp"), (2, 7, "mlp"), (5, 7, "mlp"), (5, 100, "mlp"), (5, 7, "affine")],
+        [(1, 7, "mlp"), (2, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
     ):
         case = settings(
             architecture=architecture,

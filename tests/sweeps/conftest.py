@@ -1,20 +1,58 @@
-"""What the tests of the orchestrator share: small spaces, and packs that are "trained" at once."""
+"""What the tests of the orchestrator share: packs "trained" at once, and real sweeps as real processes."""
 
-from collections.abc import Callable, Sequence
+import ipaddress
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ouvae.data import load as load_data
 from ouvae.metrics import Metrics
+from ouvae.pack import Pack as TrainingPack
 from search_spaces import Space, load
 from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.records import PackReport
 
+ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
+
+SMALL_SPACE = """
+dataset: digits
+latents: [[4, 4], [6, 6]]
+hidden: [16]
+ou_samples: 2
+rho: [0.6, 1.0]
+rho_tolerance: 0.2
+refine_points: 1
+seeds: 2
+pack_size: 2
+steps: {steps}
+eval_every: 400
+batch_size: 50
+learning_rate: 0.01
+checkpoint_minutes: 0
+"""
+"""A space of 12 members in 8 packs and 2 rounds, the same packs whether one CPU or two train them."""
+
+PACK_SECONDS = 4.0
+"""How long a pack of the small space trains at least: twice the time after which it may save its state."""
+
+TIMED = ("seconds", "finished_at", "commit")
+"""Columns of the members table that differ between two runs of the same sweep."""
 
 
 @pytest.fixture
 def make_space() -> Callable[..., Space]:
-    """Return a maker of small spaces on digits: keys and values of the space."""
+    """Return a maker of spaces on digits: keys and values of the space."""
 
     def make(**keys: object) -> Space:
         values = {"name": "made", "latents": [[4, 4]], "rho": [0.5, 0.75, 1.0], "seeds": 2, "search": "grid"}
@@ -69,3 +107,203 @@ def report_of() -> Callable[..., PackReport]:
         }
 
     return report
+
+
+def eventually(condition: Callable[[], object], what: str, timeout: float = 240) -> None:
+    """Poll until `condition` holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.1)
+
+
+class Sweep:
+    """The real command in a session of its own, which its local Ray's processes belong to."""
+
+    def __init__(
+        self, out: Path, arguments: Sequence[str], prefix: Sequence[str] = (), **environment: str
+    ) -> None:
+        """Start it; `prefix` is put before the command, `environment` on top of a clean one."""
+        self.out = out
+        self._log = out.with_name(f"{out.name}.{time.monotonic_ns()}.log")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        clean = {key: text for key, text in os.environ.items() if not re.match("(RAY|TUNE|MLFLOW)_", key)}
+        command = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--out", str(out)]
+        command += ["--tracking-uri", f"sqlite:///{out.parent / 'mlflow.db'}", *arguments]
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*prefix, *command],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=clean | environment,
+                start_new_session=True,
+                preexec_fn=_two_cpus,
+            )
+
+    @property
+    def output(self) -> str:
+        """What it printed."""
+        return self._log.read_text()
+
+    @property
+    def running(self) -> bool:
+        """Whether the command runs."""
+        return self.process.poll() is None
+
+    def wait(self, timeout: float = 300) -> int:
+        """Wait for its end and return its exit code."""
+        return self.process.wait(timeout)
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Poll until `condition` holds while the command runs."""
+        eventually(lambda: condition() or not self.running, what)
+        assert condition(), f"ended before {what}:\n{self.output}"
+
+    def kill(self) -> None:
+        """Kill the command as a crash would; its Ray's workers then end by themselves."""
+        self.process.kill()
+        self.process.wait()
+        eventually(lambda: not self.workers(), "the workers end with their driver", 60)
+
+    def processes(self) -> dict[int, str]:
+        """Return the command's processes, Ray's included, by id."""
+        return {pid: name for pid, (session, name) in _all_processes().items() if session == self.process.pid}
+
+    def workers(self) -> list[int]:
+        """Return the processes that train or may train."""
+        return [pid for pid, name in self.processes().items() if name in ("ray::PackTrainab", "ray::IDLE")]
+
+    def end(self) -> None:
+        """Clean up: end whatever is left."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+    def fragments(self) -> dict[str, tuple[int, int]]:
+        """Return the finished packs' files with what changes when one is written again."""
+        found = self.out.glob("fragments/*.members.parquet")
+        return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many members it found and how many it trained."""
+        found = re.search(r"(\d+) members are there already", self.output)
+        trained = re.search(r"of it training (\d+) members", self.output)
+        assert found, self.output
+        assert trained, self.output
+        return int(found.group(1)), int(trained.group(1))
+
+    def tables(self) -> list[list[dict]]:
+        """Return the run's three tables without what differs from run to run."""
+        return tables_of(self.out)
+
+    def listening(self) -> set[tuple[str, str]]:
+        """Return (address, process) of every TCP socket that its processes listen at."""
+        sockets = dict(_listening_sockets())
+        found = set()
+        for pid, name in self.processes().items():
+            for link in Path(f"/proc/{pid}/fd").glob("*"):
+                try:
+                    target = os.readlink(link)
+                except OSError:
+                    continue
+                if target in sockets:
+                    found.add((sockets[target], name))
+        return found
+
+
+def tables_of(run: Path) -> list[list[dict]]:
+    """Return a run's three tables without what differs from run to run."""
+    tables: list[pa.Table] = [
+        pq.read_table(run / f"{name}.parquet") for name in ("members", "history", "thresholds")
+    ]
+    return [
+        table.drop_columns([name for name in TIMED if name in table.column_names]).to_pylist()
+        for table in tables
+    ]
+
+
+def _two_cpus() -> None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+
+
+def _all_processes() -> dict[int, tuple[int, str]]:
+    """Return session and name of every process that has not ended."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            before, _, after = path.read_text().rpartition(")")
+        except OSError:
+            continue
+        fields = after.split()
+        if fields[0] not in "ZX":
+            found[int(path.parent.name)] = (int(fields[3]), before.partition("(")[2])
+    return found
+
+
+def _listening_sockets() -> Iterator[tuple[str, str]]:
+    """Yield (link of the socket, address) of every listening TCP socket."""
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                yield f"socket:[{fields[9]}]", _address(fields[1].partition(":")[0])
+
+
+def _address(text: str) -> str:
+    """Return an address of /proc/net, which is words in the machine's byte order."""
+    words = [int(text[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(text), 8)]
+    address = ipaddress.ip_address(b"".join(words))
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+@pytest.fixture(scope="session")
+def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of the small space, with as many steps as this machine's speed asks for."""
+    path = tmp_path_factory.mktemp("space") / "small.yaml"
+    path.write_text(SMALL_SPACE.format(steps=400))
+    space = load(str(path))
+    settings = PlannedCell(space.cells()[0], "", "cpu").settings()
+    pack = TrainingPack(settings, [(0.6, 0), (1.0, 0)], load_data("digits"))
+    pack.train_step()
+    started = time.process_time()
+    for _ in range(100):
+        pack.train_step()
+    step_seconds = (time.process_time() - started) / 100
+    path.write_text(SMALL_SPACE.format(steps=max(1200, 400 * math.ceil(PACK_SECONDS / step_seconds / 400))))
+    return path
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the real runs, which share an MLflow store."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def start_sweep(runs: Path, small_space: Path) -> Iterator[Callable[..., Sweep]]:
+    """Return a starter of the real command on the small space; nothing of it outlives the tests."""
+    started = []
+
+    def start(name: str, *arguments: str, **options: object) -> Sweep:
+        sweep = Sweep(runs / name, ["--space", str(small_space), *arguments], **options)
+        started.append(sweep)
+        return sweep
+
+    yield start
+    for sweep in started:
+        sweep.end()
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(start_sweep) -> tuple[Sweep, set[tuple[str, str]]]:
+    """Run the small space on a local Ray to its end; return it and all that it ever listened at."""
+    sweep, listening = start_sweep("uninterrupted"), set()
+    while sweep.running:
+        listening |= sweep.listening()
+        time.sleep(1)
+    assert sweep.wait() == 0, sweep.output
+    return sweep, listening

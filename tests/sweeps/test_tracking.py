@@ -129,7 +129,7 @@ def contents(uri: str) -> dict[str, dict[str, Any]]:
 
         def select(table: str) -> list[tuple]:
             where = "run_uuid in (select run_uuid from runs where lifecycle_stage = 'active')"
-            return database.execute(f"select * from {table} where {where}").fetchall()  # noqa: S608
+            return database.execute(f"select * from {table} where {where}").fetchall()
 
         database.row_factory = sqlite3.Row
         runs = {row["run_uuid"]: {**row, "points": [], "params": {}} for row in select("runs")}
@@ -178,7 +178,7 @@ def unfinished(uri: str) -> tuple[str, bool, bool]:
             "select run_uuid, name from runs where status = 'RUNNING' order by rowid desc limit 1"
         ).fetchone()
         params, metrics = (
-            database.execute(f"select 1 from {table} where run_uuid = ?", [run_id]).fetchone()  # noqa: S608
+            database.execute(f"select 1 from {table} where run_uuid = ?", [run_id]).fetchone()
             for table in ("params", "metrics")
         )
     return name, params is not None, metrics is not None

@@ -80,11 +80,13 @@ _MEMBER_TAGS = (
 )  # fmt: skip
 _SCALARS = ("kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats")
 _PER_LAYER = ("kl_nats", "active_units")
+# The UI orders charts by name: what comes before `kl_top_nats` would push the curves down the page.
 _THRESHOLD_METRICS = (
-    "rho_c", "rho_c_low", "rho_c_high", "confidence", "bracket_low", "bracket_high", "width",
-    "jump_nats", "rho_c_exact", "n_seeds", "n_members", "n_diverged",
+    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "width", "n_seeds", "n_members", "n_diverged",
 )  # fmt: skip
-_THRESHOLD_TAGS = ("status", "collapsed_side", "method")
+_THRESHOLD_TAGS = (
+    "status", "collapsed_side", "method", "confidence", "bracket_low", "bracket_high", "jump_nats",
+)  # fmt: skip
 
 # Okabe and Ito's palette, distinct to colour-blind eyes; MLflow's own choice can repeat itself.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
@@ -627,12 +629,7 @@ def _cell_metrics(
     from mlflow.entities import Metric
 
     points = [("kl_top_nats", round(STEPS_PER_RHO * rho), kl) for rho, kl in curve]
-    numbers = [
-        # The slash folds the other numbers into a section of their own: the curves come first.
-        (key if key == "rho_c" else f"threshold/{key}", 0, threshold[key])
-        for key in _THRESHOLD_METRICS
-        if threshold.get(key) is not None
-    ]
+    numbers = [(key, 0, threshold[key]) for key in _THRESHOLD_METRICS if threshold.get(key) is not None]
     return [Metric(key, _number(v), base_ms + step, step) for key, step, v in points + numbers]
 
 

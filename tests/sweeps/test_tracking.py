@@ -308,8 +308,8 @@ def test_a_cell_holds_its_curve_and_its_threshold(uri: str) -> None:
         (1000, 0.0),
     ]
     assert points(run, "rho_c") == [(0, 0.9 - 0.09)]
-    assert points(run, "threshold/rho_c_low") == [(0, 0.7)]
-    assert not points(run, "threshold/confidence")
+    assert points(run, "rho_c_low") == [(0, 0.7)]
+    assert not points(run, "confidence")
     assert (run["tags"]["status"], run["tags"]["collapsed_side"]) == ("transition", "high")
     assert run["params"]["depth"] == "3"
 

@@ -1,0 +1,584 @@
+"""Members finished per minute: sweeps of packs against plain Ray Tune, one member a trial.
+
+python benchmarks/packing.py
+python benchmarks/packing.py --dataset mnist --data-dir DIR
+python benchmarks/packing.py --overhead
+
+The first two train the same members in two ways, in turn, each `--repeats` times, each time as a command of
+its own on all CPUs of this machine:
+
+packed   `sweeps/phase_transition.py` with a grid search: what this project does, tables, figures and MLflow
+         included.
+plain    the script that one would write first: `trial` below, a Tune function trainable that trains one
+         `HierarchicalVAE` in a plain loop; `grid_search` over rho and seed, one CPU a trial, Tune's own
+         settings but for quiet output.
+
+Both do the same work: the same members from the same initial weights, with the same minibatches,
+binarization, noise and evaluations. That is checked at first in float64, where the results agree to
+rounding, and then on every pair of runs in float32, where rounding grows as training goes on.
+
+Three rates, in members per minute. Ratios are taken between runs that follow one another.
+
+command   from the start of the command to its end.
+running   from when Ray is up to the end of the last training: worker starts are in, imports are not.
+training  members times slots over the seconds of all trials: what they would reach if no slot ever idled. The
+          seconds of a trial run from building its models to its last evaluation.
+
+`--overhead` runs a sweep by the real command instead and prints where its wall time goes. Training is the
+time during which at least one pack is in training. A pack's interval ends when the driver has its outcomes
+(`finished_at`) and is as long as the worker's own clock says (`seconds`): Tune's round trips between the
+reports of a pack are not training. Idle slots are the second figure: 1 - (sum of the packs' seconds) /
+(slots times wall time).
+"""
+
+import argparse
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+import yaml
+from torch import Tensor
+
+import search_spaces
+from ouvae.data import DataError, Dataset
+from ouvae.data import load as load_data
+from ouvae.metrics import Metrics, active_units
+from ouvae.model import Draws, HierarchicalVAE
+from ouvae.noise import Minibatches, binarize, sample_draws, stream
+from ouvae.pack import EVALUATION_CHUNK, EVALUATION_DRAWS, Pack, initial_model
+from ouvae.settings import Settings
+from search_spaces import Space, SpaceError
+from sweeps.plan import PlannedCell
+
+ROOT = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+CPUS = len(os.sched_getaffinity(0))
+CELLS: dict[str, dict[str, Any]] = {
+    "digits": {"latents": [[16, 16]], "hidden": [64, 64]},
+    "mnist": {"latents": [[20, 20, 20]], "hidden": [100, 100], "eval_images": 1000},
+}
+"""The cell that is trained of each data set; MNIST's evaluations are held to a share usual in long runs."""
+SEEDS = 3
+LOWEST_RHO = 0.5
+TARGET_RATIO = 3.0
+MOST_OVERHEAD = 0.10
+CHECK_STEPS, CHECK_IMAGES = 30, 200
+CHECK_TOLERANCE_NATS = 1e-8
+
+Member = tuple[float, int]
+"""(rho, seed)."""
+
+Way = Callable[[Space, Path | None, Path], "Run"]
+"""Runs a space with data from a folder, if one is given, in a scratch folder."""
+
+
+class BenchmarkError(Exception):
+    """A measurement failed, or the two ways did not do the same work."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A pack, or a single member, in training.
+
+    Attributes:
+        end: when it finished, in seconds of the system's clock.
+        seconds: how long it trained.
+        members: how many members it trained.
+    """
+
+    end: float
+    seconds: float
+    members: int
+
+    @property
+    def start(self) -> float:
+        """When it would have started, had it trained without a break."""
+        return self.end - self.seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished command.
+
+    Attributes:
+        started: in seconds of the system's clock, like all times here.
+        marks: ends of its phases around the training, by name, in their order.
+        ended: when the command had ended.
+        trainings: what it trained.
+        slots: how many can train at once.
+        kl_top_nats: final top-layer KL of each member.
+    """
+
+    started: float
+    marks: Mapping[str, float]
+    ended: float
+    trainings: Sequence[Training]
+    slots: int
+    kl_top_nats: Mapping[Member, float]
+
+    @property
+    def wall(self) -> float:
+        """Seconds from the command's start to its end."""
+        return self.ended - self.started
+
+    @property
+    def first_start(self) -> float:
+        """When the first training started."""
+        return min(training.start for training in self.trainings)
+
+    @property
+    def last_end(self) -> float:
+        """When the last training ended."""
+        return max(training.end for training in self.trainings)
+
+    @property
+    def in_training(self) -> float:
+        """Seconds during which at least one training went on."""
+        total, reached = 0.0, self.started
+        for training in sorted(self.trainings, key=lambda training: training.start):
+            total += max(0.0, training.end - max(reached, training.start))
+            reached = max(reached, training.end)
+        return total
+
+    @property
+    def slot_seconds(self) -> float:
+        """Seconds of training summed over the slots."""
+        return sum(training.seconds for training in self.trainings)
+
+    @property
+    def tail(self) -> float:
+        """Slot seconds that are idle after the last training has started."""
+        last_start = max(training.start for training in self.trainings)
+        used = sum(max(0.0, training.end - max(training.start, last_start)) for training in self.trainings)
+        return self.slots * (self.last_end - last_start) - used
+
+    def rates(self) -> dict[str, float]:
+        """Return the members per minute."""
+        members = sum(training.members for training in self.trainings)
+        seconds = {
+            "command": self.wall,
+            "running": self.last_end - self.marks["Ray"],
+            "training": self.slot_seconds / self.slots,
+        }
+        return {name: 60 * members / value for name, value in seconds.items()}
+
+    def phases(self) -> dict[str, float]:
+        """Return the seconds of the phases during which nothing trains; with `in_training` they are all."""
+        before = {name: at for name, at in self.marks.items() if at <= self.first_start}
+        after = {name: at for name, at in self.marks.items() if at > self.first_start}
+        phases: dict[str, float] = {}
+        reached = self.started
+        for name, at in {**before, "first worker": self.first_start}.items():
+            phases[name], reached = at - reached, at
+        phases["between packs"] = self.last_end - self.first_start - self.in_training
+        reached = self.last_end
+        for name, at in {**after, "exit": self.ended}.items():
+            phases[name], reached = at - reached, at
+        return phases
+
+
+# The plain way
+
+
+def train_member(settings: Settings, data: Dataset, rho: float, seed: int) -> list[Metrics]:
+    """Train one member in a plain loop and return its evaluations."""
+    model = initial_model(settings, data.train.shape[1], seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    dtype = getattr(torch, settings.precision)
+    dynamic = data.binarization == "dynamic"
+    batches = Minibatches(torch.from_numpy(data.train).to(dtype), dynamic, settings.batch_size, seed)
+    validation = torch.from_numpy(data.validation)[: settings.eval_images]
+    if dynamic:
+        validation = binarize(validation, stream(CPU, "validation"))
+    validation = validation.to(dtype)
+    noise, strength = stream(CPU, "noise", seed), torch.tensor(rho, dtype=dtype)
+    history = [evaluate(model, settings, validation, strength, seed, 0)]
+    for step in range(settings.steps):
+        x = batches.next()
+        terms = model(x, own_draws(settings, len(x), noise, dtype), strength)
+        weight = min(1.0, step / settings.kl_warmup) if settings.kl_warmup else 1.0
+        loss = (weight * terms.kl.sum(0) - terms.log_likelihood).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if (step + 1) % settings.eval_every == 0 or step + 1 == settings.steps:
+            history.append(evaluate(model, settings, validation, strength, seed, step + 1))
+    return history
+
+
+@torch.no_grad()
+def evaluate(
+    model: HierarchicalVAE, settings: Settings, validation: Tensor, rho: Tensor, seed: int, step: int
+) -> Metrics:
+    """Return the model's metrics on the validation images [N, D]."""
+
+    def averages(rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        noise = stream(CPU, "evaluation", seed)
+        total = torch.zeros(1 + len(settings.latents), dtype=validation.dtype)
+        means: list[list[tuple[Tensor, ...]]] = [[] for _ in range(EVALUATION_DRAWS)]
+        for chunk in torch.split(validation, EVALUATION_CHUNK):
+            for own in means:
+                terms = model(chunk, own_draws(settings, len(chunk), noise, validation.dtype), rho)
+                total += torch.cat([terms.log_likelihood[None], terms.kl]).sum(-1)
+                own.append(terms.means)
+        layers = [tuple(torch.cat(chunks) for chunks in zip(*own, strict=True)) for own in means]
+        return total / (EVALUATION_DRAWS * len(validation)), layers
+
+    plain, (first, second) = averages(None)
+    smoothed, _ = averages(rho)
+    return Metrics(
+        step=step,
+        elbo_nats=(plain[0] - plain[1:].sum()).item(),
+        objective_nats=(smoothed[0] - smoothed[1:].sum()).item(),
+        reconstruction_nats=plain[0].item(),
+        kl_nats=plain[1:].tolist(),
+        kl_top_nats=plain[-1].item(),
+        active_units=[int(active_units(a[None], b[None])) for a, b in zip(first, second, strict=True)],
+    )
+
+
+def own_draws(settings: Settings, batch: int, noise: torch.Generator, dtype: torch.dtype) -> Draws:
+    """Return the noise of one forward pass of one member."""
+    shared = sample_draws(settings, batch, [noise], dtype)
+    return Draws(*(tuple(piece[0] for piece in group) for group in shared))
+
+
+def trial(config: dict[str, Any], settings: Settings, data: Dataset) -> None:
+    """Train one member as a Tune trial."""
+    from ray import tune
+
+    started = time.perf_counter()
+    torch.set_num_threads(1)
+    history = train_member(settings, data, config["rho"], config["seed"])
+    seconds = time.perf_counter() - started
+    tune.report({"kl_top_nats": history[-1].kl_top_nats, "seconds": seconds, "finished_at": time.time()})
+
+
+def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
+    """Train the space's members, a trial each, and return what a `Run` needs, in plain values."""
+    import ray
+    from ray import tune
+
+    ray.init(
+        "local", num_cpus=CPUS, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False
+    )
+    ray_up = time.time()
+    tuner = tune.Tuner(
+        tune.with_parameters(trial, settings=settings_of(space), data=data),
+        param_space={
+            "rho": tune.grid_search(list(space.rho_values())),
+            "seed": tune.grid_search(list(space.seeds)),
+        },
+        run_config=tune.RunConfig(storage_path=str(scratch), verbose=0),
+    )
+    results = tuner.fit()
+    ray.shutdown()
+    if results.errors:
+        raise BenchmarkError(f"{results.num_errors} trials failed: {results.errors[0]}")
+    keys = ("kl_top_nats", "seconds", "finished_at")
+    members = [
+        {**(result.config or {}), **{key: (result.metrics or {})[key] for key in keys}}
+        for result in map(results.__getitem__, range(len(results)))
+    ]
+    return {"ray_up": ray_up, "members": members}
+
+
+# Measuring
+
+
+def compare(space: Space, data: Dataset, data_dir: Path | None, repeats: int) -> None:
+    """Train the space's members both ways, in turn, and print the rates."""
+    rho, seeds = space.rho_values(), space.seeds
+    print(
+        f"{space.dataset}: {len(rho) * len(seeds)} members ({len(rho)} rho x {len(seeds)} seeds) of "
+        f"{space.steps} steps, latents {list(space.latents[0])}, hidden {list(space.hidden)}, batch "
+        f"{space.batch_size}, K = {space.ou_samples}; {slots(space)} slots; torch {torch.__version__}"
+    )
+    print(f"same work: {same_work(space, data)}")
+    pairs: list[tuple[dict[str, float], dict[str, float]]] = []
+    for repeat in range(repeats):
+        ways = {"packed": run_sweep, "plain": run_plain}
+        runs: dict[str, Run] = {}
+        for name in ways if repeat % 2 == 0 else reversed(ways):
+            runs[name] = timed(f"run {repeat + 1} {name:6}", ways[name], space, data_dir)
+        packed, plain = runs["packed"], runs["plain"]
+        print(f"run {repeat + 1}: {differences(packed.kl_top_nats, plain.kl_top_nats)}")
+        pairs.append((packed.rates(), plain.rates()))
+    print("\nmembers per minute, as minimum, median, maximum of the runs")
+    print(f"{'':<12}{'packed':<24}{'plain':<24}packed / plain")
+    for name in pairs[0][0]:
+        values = [(packed[name], plain[name], packed[name] / plain[name]) for packed, plain in pairs]
+        columns = [f"{spread(column):<24}" for column in zip(*values, strict=True)]
+        print(f"{name:<12}{''.join(columns)}".rstrip())
+    print(f"the target is a ratio of at least {TARGET_RATIO:g} on digits with 2 CPUs")
+
+
+def timed(label: str, way: Way, space: Space, data_dir: Path | None) -> Run:
+    """Run a command and say how it went, and how busy the machine was with other work before it."""
+    others = busy_cpus()
+    with tempfile.TemporaryDirectory(prefix="ouvae-benchmark-") as scratch:
+        run = way(space, data_dir, Path(scratch))
+    sizes = sorted(training.members for training in run.trainings)
+    rates = ", ".join(f"{name} {rate:.1f}" for name, rate in run.rates().items())
+    print(
+        f"{label} {run.wall:6.1f} s, {len(sizes)} trials of {sizes[0]} to {sizes[-1]}; members/min: {rates}; "
+        f"other work before: {others}",
+        flush=True,
+    )
+    return run
+
+
+def overhead(space: Space, data_dir: Path | None) -> None:
+    """Run the space by the real command and print where its wall time goes."""
+    run = timed(f"sweep {space.name}", run_sweep, space, data_dir)
+    idle = run.slots * run.wall - run.slot_seconds
+    print_share("wall time", run.wall, run.wall)
+    print_share("a pack in training", run.in_training, run.wall)
+    print_share("not training", run.wall - run.in_training, run.wall, f"goal: at most {MOST_OVERHEAD:.0%}")
+    for name, seconds in run.phases().items():
+        print_share(f"  {name}", seconds, run.wall)
+    print_share(f"idle slots, of {run.slots} x wall", idle, run.slots * run.wall)
+    outside = run.slots * (run.wall - (run.last_end - run.first_start))
+    print_share("  before and after all packs", outside, run.slots * run.wall)
+    print_share("  until the last pack starts", idle - outside - run.tail, run.slots * run.wall)
+    print_share("  after the last pack starts", run.tail, run.slots * run.wall)
+
+
+def print_share(name: str, seconds: float, whole: float, note: str = "") -> None:
+    """Print a line of `overhead`."""
+    print(f"{name:<36}{seconds:8.1f} s {100 * seconds / whole:6.1f} %  {note}".rstrip())
+
+
+def run_sweep(space: Space, data_dir: Path | None, scratch: Path) -> Run:
+    """Run the space by the project's own command, into `scratch`."""
+    out = scratch / "run"
+    command = ["sweeps/phase_transition.py", "--space", str(write_space(space, scratch)), "--out", str(out)]
+    command += ["--data-dir", str(data_dir)] if data_dir else []
+    started, said, ended = run_command(command)
+    rows = pq.read_table(out / "members.parquet").to_pylist()
+    packs: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        packs.setdefault(row["pack_id"], []).append(row)
+    marks = {
+        "imports, data": (out / "space.yaml").stat().st_mtime,
+        "Ray": said["Ray: "],
+        "Tune's and Ray's stop": (out / "history.parquet").stat().st_mtime,
+        "tables, figures, MLflow": said["tables "],
+    }
+    trainings = [
+        Training(pack[0]["finished_at"].timestamp(), sum(row["seconds"] for row in pack), len(pack))
+        for pack in packs.values()
+    ]
+    kl_top_nats = {(row["rho"], row["seed"]): row["kl_top_nats"] for row in rows}
+    return Run(started, marks, ended, trainings, slots(space), kl_top_nats)
+
+
+def run_plain(space: Space, data_dir: Path | None, scratch: Path) -> Run:
+    """Run the space's members by the plain script, which is this file in another process."""
+    result = scratch / "result.json"
+    command = [__file__, "--plain", str(write_space(space, scratch)), str(result)]
+    command += ["--data-dir", str(data_dir)] if data_dir else []
+    started, _, ended = run_command(command)
+    found = json.loads(result.read_text())
+    trainings = [Training(member["finished_at"], member["seconds"], 1) for member in found["members"]]
+    kl_top_nats = {(member["rho"], member["seed"]): member["kl_top_nats"] for member in found["members"]}
+    return Run(started, {"Ray": found["ray_up"]}, ended, trainings, slots(space), kl_top_nats)
+
+
+def run_command(command: Sequence[str]) -> tuple[float, dict[str, float], float]:
+    """Run a Python script from the checkout's root: start, when its lines began to come, end.
+
+    Lines are named by how they begin, up to the first space.
+    """
+    # A local Ray stays on the loopback interface, as `sweeps.environment` has it for sweeps.
+    quiet = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    started, said, lines = time.time(), dict[str, float](), []
+    with subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.setdefault(line.partition(" ")[0] + " ", time.time())
+            lines.append(line)
+    ended = time.time()
+    if process.returncode:
+        raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{''.join(lines)}")
+    return started, said, ended
+
+
+def same_work(space: Space, data: Dataset) -> str:
+    """Train every member both ways for a few steps in float64, and say how far the results are apart.
+
+    Raises:
+        BenchmarkError: further than rounding takes them.
+    """
+    settings = replace(
+        settings_of(space),
+        steps=CHECK_STEPS,
+        eval_every=CHECK_STEPS,
+        eval_images=CHECK_IMAGES,
+        precision="float64",
+    )
+    members = [(rho, seed) for seed in space.seeds for rho in space.rho_values()]
+    pack = Pack(settings, members, data)
+    while not pack.done:
+        pack.train_step()
+    apart = max(
+        abs(a - b)
+        for outcome in pack.outcomes()
+        for packed, alone in zip(
+            outcome.history, train_member(settings, data, outcome.rho, outcome.seed), strict=True
+        )
+        for a, b in zip(in_nats(packed), in_nats(alone), strict=True)
+    )
+    said = f"after {CHECK_STEPS} steps in float64 all metrics agree to {apart:.1e} nats"
+    if not apart <= CHECK_TOLERANCE_NATS:
+        raise BenchmarkError(f"packed and plain do different work: {said}")
+    return said
+
+
+def in_nats(metrics: Metrics) -> list[float]:
+    """Return everything that an evaluation measures in nats."""
+    return [metrics.elbo_nats, metrics.objective_nats, metrics.reconstruction_nats, *metrics.kl_nats]
+
+
+def differences(packed: Mapping[Member, float], plain: Mapping[Member, float]) -> str:
+    """Say how far two runs of the same members in float32 are apart at their ends.
+
+    Raises:
+        BenchmarkError: they trained different members.
+    """
+    if packed.keys() != plain.keys():
+        raise BenchmarkError(f"packed trained {sorted(packed)}, plain trained {sorted(plain)}")
+    apart = sorted(abs(packed[member] - plain[member]) for member in packed)
+    return f"final kl_top_nats in float32 differ by {spread(apart, 4)} nats"
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Return minimum, median and maximum."""
+    return " ".join(f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+
+
+def busy_cpus(seconds: float = 2.0) -> str:
+    """Say how many CPUs of this machine are busy just now, where the system tells."""
+
+    def ticks() -> list[int]:
+        return [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+
+    try:
+        before = ticks()
+        time.sleep(seconds)
+        spent = [after - earlier for after, earlier in zip(ticks(), before, strict=True)]
+    except (OSError, ValueError):
+        return "unknown"
+    idle = spent[3] + spent[4]
+    return f"{(os.cpu_count() or 1) * (1 - idle / max(sum(spent), 1)):.1f} of {os.cpu_count()} CPUs"
+
+
+def slots(space: Space) -> int:
+    """Return how many packs of the space train at once on this machine."""
+    return CPUS // space.cpus_per_pack
+
+
+def settings_of(space: Space) -> Settings:
+    """Return the settings of the space's first cell."""
+    return PlannedCell(space.cells()[0], data_digest="", device="cpu").settings()
+
+
+def write_space(space: Space, folder: Path) -> Path:
+    """Write the space as a YAML file."""
+    path = folder / f"{space.name}.yaml"
+    path.write_text(yaml.safe_dump(space.model_dump(mode="json")))
+    return path
+
+
+def grid(given: argparse.Namespace) -> Space:
+    """Return the space of the comparison: one cell, `--members` of it on a grid."""
+    values = CELLS[given.dataset] | {
+        "name": "packing",
+        "dataset": given.dataset,
+        "rho": {"low": LOWEST_RHO, "high": 1.0, "points": given.members // SEEDS},
+        "seeds": SEEDS,
+        "steps": given.steps,
+        "search": "grid",
+        "device": "cpu",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "packing.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return search_spaces.load(str(path), given.overrides)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    result = argparse.ArgumentParser(prog="packing.py", description=(__doc__ or "").split("\n", 1)[0])
+    add = result.add_argument
+    add("--dataset", default="digits", choices=tuple(CELLS), help="default digits")
+    add("--data-dir", type=Path, metavar="DIR", help="folder with the data set's files")
+    add("--members", type=int, default=24, metavar="N", help=f"a multiple of {SEEDS} seeds; default 24")
+    add("--steps", type=int, default=1000, metavar="N", help="training steps of a member; default 1000")
+    add("--repeats", type=int, default=3, metavar="N", help="pairs of runs; default 3")
+    add(
+        "--overhead",
+        nargs="?",
+        const="digits",
+        metavar="SPACE",
+        help="run this space instead (default digits, about 4 minutes) and print where its wall time goes",
+    )
+    add(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a key of the space, in both uses; may be repeated",
+    )
+    add("--plain", nargs=2, type=Path, help=argparse.SUPPRESS)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    command = parser()
+    given = command.parse_args(arguments)
+    if given.members < 2 * SEEDS or given.members % SEEDS:
+        command.error(f"--members {given.members}: give a multiple of {SEEDS}, at least {2 * SEEDS}")
+    if given.repeats < 1:
+        command.error(f"--repeats {given.repeats}: give at least 1")
+    try:
+        if given.overhead:
+            overhead(search_spaces.load(given.overhead, given.overrides), given.data_dir)
+            return 0
+        space = search_spaces.load(str(given.plain[0])) if given.plain else grid(given)
+        data = load_data(space.dataset, given.data_dir)
+        if given.plain:
+            with tempfile.TemporaryDirectory(prefix="ouvae-plain-") as scratch:
+                given.plain[1].write_text(json.dumps(plain_tune(space, data, Path(scratch))))
+        else:
+            torch.set_num_threads(1)
+            compare(space, data, given.data_dir, given.repeats)
+    except (BenchmarkError, DataError, SpaceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -532,9 +532,9 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("--dataset", default="digits", choices=tuple(CELLS), help="default digits")
     add("--data-dir", type=Path, metavar="DIR", help="folder with the data set's files")
-    add("--members", type=int, default=24, metavar="N", help=f"a multiple of {SEEDS} seeds; default 24")
+    add("--members", type=int, default=72, metavar="N", help=f"a multiple of {SEEDS} seeds; default 72")
     add("--steps", type=int, default=1000, metavar="N", help="training steps of a member; default 1000")
-    add("--repeats", type=int, default=3, metavar="N", help="pairs of runs; default 3")
+    add("--repeats", type=int, default=1, metavar="N", help="pairs of runs; default 1")
     add(
         "--overhead",
         nargs="?",

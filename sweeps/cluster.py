@@ -19,6 +19,7 @@ import socket
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,6 @@ def train(
             num_samples=-1,
             resources_per_trial=resources,
             reuse_actors=True,
-            max_failures=WORKER_RESTARTS,
             raise_on_failed_trial=False,
             storage_path=scratch,
             verbose=0,
@@ -246,6 +246,8 @@ class _PackSearcher(Searcher):
         self._schedule, self._space, self._checkpoints = schedule, space, checkpoints
         self._on_progress = on_progress
         self._packs: dict[str, Pack] = {}
+        self._again: list[Pack] = []
+        self._deaths: Counter[str] = Counter()
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -255,7 +257,7 @@ class _PackSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:  # a config, None for not now, or FINISHED
         if self.error is not None or self._schedule.done:
             return Searcher.FINISHED
-        pack = self._schedule.next_pack()
+        pack = self._again.pop(0) if self._again else self._schedule.next_pack()
         if pack is None:
             return None
         self._packs[trial_id] = pack
@@ -280,8 +282,7 @@ class _PackSearcher(Searcher):
             return
         try:
             if result is None or "outcomes" not in result:
-                reason = (result or {}).get("error", f"its worker died {WORKER_RESTARTS + 1} times")
-                self._schedule.gave_up(pack, reason)
+                self._failed(pack, (result or {}).get("error"))
                 return
             report: PackReport = {
                 "outcomes": result["outcomes"],
@@ -292,6 +293,18 @@ class _PackSearcher(Searcher):
             self._schedule.finished(pack, report)
         except Exception as problem:  # kept for `train`: Tune would go on without it
             self.error = self.error or problem
+
+    def _failed(self, pack: Pack, reason: str | None) -> None:
+        """Give up a pack that raised, and one whose worker died too often; else train it again.
+
+        Tune's own retries would not do: it gives up a trial whose worker dies just as it is handed over
+        from the trial before.
+        """
+        self._deaths[pack.pack_id] += reason is None
+        if reason is None and self._deaths[pack.pack_id] <= WORKER_RESTARTS:
+            self._again.append(pack)
+        else:
+            self._schedule.gave_up(pack, reason or f"its worker died {WORKER_RESTARTS + 1} times")
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the run directory is the record."""

@@ -68,7 +68,7 @@ class Progress:
         work_left = self._work_left()
         parts = [
             f"{duration(elapsed)}  members {finished}/{finished + left}",
-            f"packs training {sum(len(state.training) for state in cells)}",
+            f"packs training {sum(pack in self._steps for state in cells for pack in state.training)}",
         ]
         if self._work_done:
             per_second = self._work_done / elapsed

@@ -2,18 +2,21 @@
 
 import functools
 import subprocess
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypedDict
 
-import numpy as np
-
 from ouvae import NUMERICS_VERSION
+from ouvae.metrics import Metrics
 from search_spaces import Space
 from sweeps.plan import Pack
 
 Row = dict[str, Any]
+
+METRICS = tuple(field.name for field in fields(Metrics) if field.name != "step")
+"""What a row says of an evaluation; a diverged member's row has none of it."""
 
 
 class PackReport(TypedDict):
@@ -34,11 +37,7 @@ class PackReport(TypedDict):
 
 
 def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
-    """Return the pack's rows of the members table and of the history table.
-
-    A member whose last update spoilt it, so that its last evaluation is not finite though its loss was,
-    diverged at its last step.
-    """
+    """Return the pack's rows of the members table and of the history table."""
     shared = _shared(space, pack, report)
     members: list[Row] = []
     history: list[Row] = []
@@ -49,21 +48,20 @@ def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[
             "seed": point.seed,
             "cell_id": pack.cell.cell_id,
         }
-        evaluations = [_finite(evaluation) for evaluation in outcome["history"]]
+        evaluations = outcome["history"]
         history += [{**identity, **evaluation} for evaluation in evaluations]
         diverged = outcome["diverged_at_step"]
-        if diverged is None and None in evaluations[-1].values():
-            diverged = evaluations[-1]["step"]
-        last = dict.fromkeys(evaluations[-1]) if diverged is not None else dict(evaluations[-1])
-        del last["step"]
-        status = "completed" if diverged is None else "diverged"
-        members.append({**shared, **identity, **last, "status": status, "diverged_at_step": diverged})
+        metrics = dict.fromkeys(METRICS) if diverged is not None else evaluations[-1]
+        members.append(
+            {
+                **shared,
+                **identity,
+                **{key: metrics[key] for key in METRICS},
+                "status": "completed" if diverged is None else "diverged",
+                "diverged_at_step": diverged,
+            }
+        )
     return members, history
-
-
-def _finite(evaluation: Row) -> Row:
-    """Return the evaluation with None for what is not finite."""
-    return {key: value if np.all(np.isfinite(value)) else None for key, value in evaluation.items()}
 
 
 def _shared(space: Space, pack: Pack, report: PackReport) -> Row:

@@ -3,12 +3,13 @@
 import contextlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
@@ -17,7 +18,8 @@ from analysis.thresholds import format_thresholds
 from ouvae.data import Dataset
 from ouvae.data import load as load_data
 from search_spaces import Space
-from sweeps import SweepError, cluster, tracking
+from sweeps import SweepError, cluster, mlflow_runs, mlflow_uri, tracking
+from sweeps.mlflow_values import CELL_PARAMS
 from sweeps.plan import LARGEST_PACK, PlannedCell, multiply_adds
 from sweeps.progress import Progress, duration
 from sweeps.records import commit, project_version
@@ -59,7 +61,7 @@ class Options:
 
     def store_uri(self, space: Space) -> str:
         """Return the URI of the MLflow store."""
-        return self.tracking_uri or tracking.default_uri(self.run_directory(space).parent)
+        return self.tracking_uri or mlflow_uri.default_uri(self.run_directory(space).parent)
 
 
 def run(space: Space, options: Options, console: Console) -> int:
@@ -71,11 +73,12 @@ def run(space: Space, options: Options, console: Console) -> int:
     started = time.monotonic()
     data = _load_data(space, options)
     directory = RunDirectory(options.run_directory(space))
-    with directory.opened(space):
-        uri = options.store_uri(space)
-        tracking.check(uri)
+    uri = options.store_uri(space)
+    with directory.opened(space), ThreadPoolExecutor() as aside:
         recorder = _Recorder(space, directory, uri)
+        checked = aside.submit(mlflow_runs.check, uri)  # takes seconds, and so does Ray
         with cluster.connected(options.address, space) as ray:
+            checked.result()
             directory.require_like(ray.device, data.digest)
             cells = [PlannedCell(cell, data.digest, ray.device) for cell in space.cells()]
             pixels = data.train.shape[1]
@@ -105,7 +108,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
     device = "cpu" if space.device == "auto" else space.device
     largest = space.pack_size or LARGEST_PACK[device]
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
-    table = Table("cell", "members", "packs at first", "member-steps", "core time")
+    table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
     for cell in space.cells():
         members = search_of(space).expected_points()
@@ -181,7 +184,7 @@ class _Recorder:
         assert self._tracker is not None, "a cell is logged after the start"
         ids = members["cell_id"].to_pylist()
         settings = members.slice(ids.index(threshold["cell_id"]), 1).to_pylist()[0]
-        shared = {key: settings[key] for key in tracking.CELL_PARAMS}
+        shared = {key: settings[key] for key in CELL_PARAMS}
         curve = list(zip(*mean_curve(cell_curves), strict=True))
         self._tracker.log_cell(threshold["cell_id"], threshold["cell"], shared, curve, threshold)
 
@@ -241,7 +244,7 @@ def _report(
     console.print(f"figures  {path}/figures/")
     console.print(f"{report}")
     console.print("next")
-    console.print(f"  {tracking.ui_command(options.store_uri(space))}")
+    console.print(f"  {mlflow_uri.ui_command(options.store_uri(space))}")
     if report.curves_url is not None:
         console.print(f"  then {report.curves_url}")
     console.print(f"  python analysis/thresholds.py {path}")

@@ -36,15 +36,15 @@ refine_points: 1
 seeds: 2
 pack_size: 2
 steps: {steps}
-eval_every: 400
+eval_every: {eval_every}
 batch_size: 50
 learning_rate: 0.01
 checkpoint_minutes: 0
 """
 """A space of 12 members in 8 packs and 2 rounds, the same packs whether one CPU or two train them."""
 
-PACK_SECONDS = 4.0
-"""How long a pack of the small space trains at least: twice the time after which it may save its state."""
+PACK_SECONDS = 3.0
+"""How long a pack of the small space trains: more than the 2 s after which it may save its state."""
 
 TIMED = ("seconds", "finished_at", "commit")
 """Columns of the members table that differ between two runs of the same sweep."""
@@ -109,7 +109,7 @@ def report_of() -> Callable[..., PackReport]:
     return report
 
 
-def eventually(condition: Callable[[], object], what: str, timeout: float = 240) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 240) -> None:
     """Poll until `condition` holds."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -135,6 +135,7 @@ class Sweep:
                 [*prefix, *command],
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=out.parent,
                 env=clean | environment,
                 start_new_session=True,
                 preexec_fn=_two_cpus,
@@ -156,22 +157,26 @@ class Sweep:
 
     def until(self, condition: Callable[[], object], what: str) -> None:
         """Poll until `condition` holds while the command runs."""
-        eventually(lambda: condition() or not self.running, what)
+        wait_until(lambda: condition() or not self.running, what)
         assert condition(), f"ended before {what}:\n{self.output}"
 
     def kill(self) -> None:
         """Kill the command as a crash would; its Ray's workers then end by themselves."""
         self.process.kill()
         self.process.wait()
-        eventually(lambda: not self.workers(), "the workers end with their driver", 60)
+        wait_until(lambda: not self.workers(), "the workers end with their driver", 60)
 
     def processes(self) -> dict[int, str]:
         """Return the command's processes, Ray's included, by id."""
-        return {pid: name for pid, (session, name) in _all_processes().items() if session == self.process.pid}
+        return {
+            pid: name for pid, (session, _, name) in _all_processes().items() if session == self.process.pid
+        }
 
     def workers(self) -> list[int]:
-        """Return the processes that train or may train."""
-        return [pid for pid, name in self.processes().items() if name in ("ray::PackTrainab", "ray::IDLE")]
+        """Return its Ray's workers."""
+        return [
+            pid for pid, name in self.processes().items() if re.match("ray::(?!Dashboard|RuntimeEnv)", name)
+        ]
 
     def end(self) -> None:
         """Clean up: end whatever is left."""
@@ -229,8 +234,8 @@ def _two_cpus() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
 
 
-def _all_processes() -> dict[int, tuple[int, str]]:
-    """Return session and name of every process that has not ended."""
+def _all_processes() -> dict[int, tuple[int, int, str]]:
+    """Return session, parent and name (15 characters of it) of every process that has not ended."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -239,7 +244,7 @@ def _all_processes() -> dict[int, tuple[int, str]]:
             continue
         fields = after.split()
         if fields[0] not in "ZX":
-            found[int(path.parent.name)] = (int(fields[3]), before.partition("(")[2])
+            found[int(path.parent.name)] = (int(fields[3]), int(fields[1]), before.partition("(")[2])
     return found
 
 
@@ -264,7 +269,7 @@ def _address(text: str) -> str:
 def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of the small space, with as many steps as this machine's speed asks for."""
     path = tmp_path_factory.mktemp("space") / "small.yaml"
-    path.write_text(SMALL_SPACE.format(steps=400))
+    path.write_text(SMALL_SPACE.format(steps=1000, eval_every=500))
     space = load(str(path))
     settings = PlannedCell(space.cells()[0], "", "cpu").settings()
     pack = TrainingPack(settings, [(0.6, 0), (1.0, 0)], load_data("digits"))
@@ -273,7 +278,8 @@ def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(100):
         pack.train_step()
     step_seconds = (time.process_time() - started) / 100
-    path.write_text(SMALL_SPACE.format(steps=max(1200, 400 * math.ceil(PACK_SECONDS / step_seconds / 400))))
+    steps = max(1000, 2 * math.ceil(PACK_SECONDS / step_seconds / 2))
+    path.write_text(SMALL_SPACE.format(steps=steps, eval_every=steps // 2))
     return path
 
 
@@ -307,3 +313,15 @@ def uninterrupted(start_sweep) -> tuple[Sweep, set[tuple[str, str]]]:
         time.sleep(1)
     assert sweep.wait() == 0, sweep.output
     return sweep, listening
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """Return the wait for a condition."""
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def all_processes() -> Callable[[], dict[int, tuple[int, int, str]]]:
+    """Return the list of processes."""
+    return _all_processes

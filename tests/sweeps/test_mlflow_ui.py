@@ -26,7 +26,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
-from sweeps.tracking import CELL_PARAMS, Tracker, check, default_uri, ui_command
+from sweeps.mlflow_runs import check
+from sweeps.mlflow_uri import default_uri, ui_command
+from sweeps.mlflow_values import CELL_PARAMS
+from sweeps.tracking import Tracker
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")

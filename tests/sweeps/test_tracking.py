@@ -19,7 +19,10 @@ from typing import Any
 import pytest
 
 from sweeps import SweepError
-from sweeps.tracking import CELL_PARAMS, Report, Tracker, check, default_uri, ui_command
+from sweeps.mlflow_runs import check
+from sweeps.mlflow_uri import default_uri, ui_command
+from sweeps.mlflow_values import CELL_PARAMS
+from sweeps.tracking import Report, Tracker
 
 ROOT = Path(__file__).parents[2]
 RHOS = (0.5, 0.7, 0.85, 1.0)
@@ -322,7 +325,7 @@ def test_cells_have_colors_of_their_own(uri: str) -> None:
 
 @pytest.mark.parametrize("page", [3, 100])
 def test_the_same_sweep_again_changes_nothing(uri: str, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.tracking._PAGE", page)
+    monkeypatch.setattr("sweeps.mlflow_runs._PAGE", page)
     sweep(uri)
     before = contents(uri)
     report = sweep(uri)
@@ -710,9 +713,9 @@ def test_a_new_store_is_created_in_silence_and_lets_readers_in(tmp_path: Path) -
     script = f"""
 import sys, json
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from sweeps import tracking
+from sweeps import mlflow_runs
 assert "mlflow" not in sys.modules
-tracking.check({uri!r})
+mlflow_runs.check({uri!r})
 import test_tracking
 test_tracking.sweep({uri!r})
 """
@@ -729,8 +732,8 @@ def test_sweeps_that_begin_together_share_a_new_store(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from sweeps import tracking
-tracking.check({default_uri(tmp_path)!r})
+from sweeps import mlflow_runs
+mlflow_runs.check({default_uri(tmp_path)!r})
 """
     together = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait(120) for process in together] == [0, 0, 0]

@@ -1,0 +1,126 @@
+"""What MLflow is told of a row: params and tags as text, metrics as numbers. Knows the rows, not MLflow."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+STEPS_PER_RHO = 1000
+"""A cell's curve is logged at step = round(STEPS_PER_RHO * rho): a step in MLflow is an integer."""
+
+CELL_PARAMS = (
+    "dataset", "architecture", "depth", "latents", "hidden", "likelihood", "observation_variance",
+    "smoothing", "smoothed_networks", "ou_samples", "start", "steps", "batch_size",
+    "learning_rate", "kl_warmup", "eval_every", "precision", "kl_threshold_nats", "rho_c_exact",
+)  # fmt: skip
+"""The columns of the members table that are params of a cell's run."""
+
+MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "device", "numerics_version")
+CELL_TAGS = ("space", "cell_id", "cell", "dataset", "architecture", "depth", "latents")
+MEMBER_TAGS = (
+    *CELL_TAGS, "member_id", "seed", "status", "diverged_at_step", "pack_id", "project_version",
+    "torch_version", "python_version", "commit",
+)  # fmt: skip
+_SCALARS = ("kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats")
+_PER_LAYER = ("kl_nats", "active_units")
+# The UI orders charts by name: what comes before `kl_top_nats` would push the curves down the page.
+THRESHOLD_METRICS = (
+    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "width", "n_seeds", "n_members", "n_diverged",
+)  # fmt: skip
+THRESHOLD_TAGS = (
+    "status", "collapsed_side", "method", "confidence", "bracket_low", "bracket_high", "jump_nats",
+)  # fmt: skip
+
+
+class Value(NamedTuple):
+    """One value of a metric: its key, the value, when (ms since 1970), and the step."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> list[Value]:
+    """Give a member's points, one a key and step; at its last step the row's values.
+
+    The timestamps run from the start to the end of the member's own training time.
+    """
+    diverged = row.get("diverged_at_step")
+    last = row["steps"] if diverged is None else diverged
+    final = {**row, "step": last}
+    values = {
+        (key, int(evaluation["step"])): value
+        for evaluation in [*history, final]
+        for key, value in _metric_values(evaluation)
+    }
+    values |= {("rho", last): row["rho"], ("seconds", last): row["seconds"]}
+    end = milliseconds(utc(row["finished_at"]))
+    per_step = 1000 * row["seconds"] / max(row["steps"], 1)
+    return [
+        Value(key, _number(value), end - round(per_step * (last - step)), step)
+        for (key, step), value in values.items()
+    ]
+
+
+def _metric_values(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for key in _SCALARS:
+        if evaluation.get(key) is not None:
+            yield key, evaluation[key]
+    for key in _PER_LAYER:
+        for layer, value in enumerate(evaluation.get(key) or [], start=1):
+            yield f"{key}/z{layer}", value
+
+
+def cell_values(
+    curve: Sequence[tuple[float, float]], threshold: Mapping[str, Any], base_ms: int
+) -> list[Value]:
+    """Give the points of a cell's curve, and its threshold's numbers at step 0."""
+    points = [("kl_top_nats", round(STEPS_PER_RHO * rho), kl) for rho, kl in curve]
+    numbers = [(key, 0, threshold[key]) for key in THRESHOLD_METRICS if threshold.get(key) is not None]
+    return [Value(key, _number(v), base_ms + step, step) for key, step, v in points + numbers]
+
+
+def _number(value: float) -> float:
+    """Give a float that MLflow can hold: infinities come back from it as 1.8e308."""
+    return math.nan if math.isinf(value) else float(value)
+
+
+def texts(values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+    """Give params or tags: the `keys` that have a value, as text."""
+    return {key: _text(values[key]) for key in keys if values.get(key) is not None}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_text, value))
+    return str(value)
+
+
+def rho_text(rho: float) -> str:
+    """Give rho with three decimals, or with as many as it has."""
+    return f"{rho:.3f}" if math.isclose(rho, round(rho, 3), abs_tol=1e-9) else f"{rho:.6g}"
+
+
+def digest_of(*values: Any) -> str:
+    """Give a hash that differs whenever a value does."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def utc(moment: datetime) -> datetime:
+    """Give the moment in UTC to the millisecond, as the members table has it."""
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """Give the moment as text, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+def milliseconds(moment: datetime) -> int:
+    """Give the milliseconds since 1970."""
+    return round(1000 * moment.timestamp())

@@ -1,0 +1,139 @@
+"""The command line: what it refuses, and how; what it prints without training."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import search_spaces
+from sweeps.phase_transition import main
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 60
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run the command line in this process, in an empty folder; return exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield run
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def mnist_folder(tmp_path: Path) -> str:
+    """Return a folder in which the images of MNIST are a truncated file."""
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b no gzip file")
+    return str(folder.parent)
+
+
+BAD = {
+    "an unknown space": (["--space", "digit"], ["unknown space 'digit'", "did you mean digits?"]),
+    "a file that is not there": (["--space", "mine.yaml"], ["no space file mine.yaml", "digits"]),
+    "two bad keys at once": (
+        ["--set", "stepps=5", "--set", "seeds=0"],
+        ["stepps: unknown key, did you mean steps?", "seeds: found 0"],
+    ),
+    "rho above 1": (["--set", "rho=[0.5, 1.5]"], ["rho.1: found 1.5", "less than or equal to 1"]),
+    "a latent layer of nothing": (["--set", "latents=[[4, 0]]"], ["latents.0.1: found 0"]),
+    "no KEY=VALUE": (["--set", "steps"], ["write it as KEY=VALUE"]),
+    "a pack of nothing": (["--pack-size", "0"], ["pack_size: found 0"]),
+    "a batch above the data": (["--set", "batch_size=5000"], ["batch_size: 5000 with", "use at most"]),
+    "an address that is none": (["--address", "nowhere"], ["--address nowhere", "auto, HOST:PORT or ray://"]),
+    "a cluster that is not there": (
+        ["--address", "127.0.0.1:9"],
+        ["no Ray at 127.0.0.1:9", "ray start --head"],
+    ),
+    "a client server that is not there": (
+        ["--address", "ray://127.0.0.1:9"],
+        ["no Ray at ray://127.0.0.1:9"],
+    ),
+    "a file store": (["--tracking-uri", "file:mlruns"], ["no longer supports file stores", "sqlite:///PATH"]),
+    "a tracking server that is not there": (
+        ["--tracking-uri", "http://127.0.0.1:9"],
+        ["http://127.0.0.1:9 cannot be used", "Start the server"],
+    ),
+    "a data folder without the data": (
+        ["--space", "mnist_mlp", "--data-dir", "."],
+        ["train-images-idx3-ubyte"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_error(command, tmp_path, case):
+    arguments, expected = BAD[case]
+    started = time.monotonic()
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert "Traceback" not in out + err
+    for text in expected:
+        assert text in err
+    assert time.monotonic() - started < TIMEOUT_SECONDS
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_corrupt_data_file_is_named_with_what_it_should_be(command, tmp_path):
+    code, _, err = command("--space", "mnist_mlp", "--data-dir", mnist_folder(tmp_path))
+    assert code == 2
+    assert "train-images-idx3-ubyte.gz" in err
+
+
+def test_an_output_path_that_is_a_file(command, tmp_path):
+    (tmp_path / "taken").write_text("a file of the user's")
+    code, _, err = command("--out", "taken")
+    assert code == 2
+    assert "cannot write to the output directory taken" in err
+    assert (tmp_path / "taken").read_text() == "a file of the user's"
+
+
+def test_a_cluster_that_is_not_running_is_not_found_by_itself(command, monkeypatch):
+    """`auto` without any cluster says so within seconds."""
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    monkeypatch.setenv("RAY_TMPDIR", "/nonexistent")
+    code, _, err = command("--address", "auto")
+    assert code == 2
+    assert "no Ray at auto" in err
+
+
+def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
+    for name in search_spaces.names():
+        code, out, err = command("--space", name, "--dry-run")
+        assert (code, err) == (0, "")
+        space = search_spaces.load(name)
+        for cell in space.cells():
+            assert cell.label in out
+        assert "members expected, about" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_spaces_are_listed(command):
+    assert command("--list-spaces") == (0, "\n".join(search_spaces.names()) + "\n", "")
+
+
+def test_help_and_refusal_in_a_process_of_their_own(tmp_path):
+    """As a user calls it: from another folder, the script by its path."""
+    script = ROOT / "sweeps" / "phase_transition.py"
+    helped = subprocess.run(
+        [sys.executable, str(script), "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert helped.returncode == 0
+    assert all(option in helped.stdout for option in ("--space", "--set", "--address", "--out", "--dry-run"))
+    refused = subprocess.run(
+        [sys.executable, str(script), "--spacee", "digits"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr

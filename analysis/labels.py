@@ -42,6 +42,15 @@ def _settings(row: Row) -> tuple[str, str, str]:
     return f"{row['steps']} steps", f"{row['smoothing']} smoothing", f"K = {row['ou_samples']}"
 
 
+def aligned(lines: list[list[str]]) -> list[str]:
+    """Return the cells of each line as one text, in columns of one width."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
 def common_words(names: list[str]) -> str:
     """Return the leading words that several names share, leaving at least one word of each."""
     if len(names) < 2:

@@ -1,10 +1,11 @@
-"""The contract between sweeps and analysis: the columns of the three tables of a run.
+"""The contract between sweeps and analysis: the columns of the tables of a run.
 
 `members.parquet` has a row a member (one trained model: a cell, a rho and a seed),
-`history.parquet` a row a member and evaluation, `thresholds.parquet` a row a cell.
+`history.parquet` a row a member and evaluation, `thresholds.parquet` a row a cell. A run that
+measures time and memory has `costs.parquet`, a row a cell and rho.
 
-Each field carries two metadata entries: `unit` (`nats`, `steps`, `s`, `layers`, `1` for other
-numbers and counts, `none` for names, labels and dates) and `description`. A field that may be null
+Each field carries two metadata entries: `unit` (`nats`, `steps`, `s`, `bytes`, `layers`, `1` for
+other numbers and counts, `none` for names, labels and dates) and `description`. A field that may be null
 says when; every other field is declared not nullable. The metadata of a schema itself hold
 `schema_version` and `table`, the name of the table.
 
@@ -16,8 +17,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
-"""Version of all three schemas; a reader refuses a file that carries another."""
+SCHEMA_VERSION = "2"
+"""Version of all schemas; a reader refuses a file that carries another."""
 
 
 def _field(name: str, dtype: pa.DataType, unit: str, description: str, nullable: bool = False) -> pa.Field:
@@ -39,6 +40,10 @@ def _count(name: str, description: str) -> pa.Field:
 
 def _nats(name: str, description: str, nullable: bool = False) -> pa.Field:
     return _field(name, pa.float64(), "nats", description, nullable)
+
+
+def _maybe_count(name: str, description: str) -> pa.Field:
+    return _field(name, pa.int32(), "1", description, nullable=True)
 
 
 def _steps(name: str, description: str, nullable: bool = False) -> pa.Field:
@@ -76,10 +81,19 @@ MEMBERS = _schema(
             "null for every other data set",
             nullable=True,
         ),
+        _label("system", "which model, e.g. `vae` (with smoothing the OU-VAE) or `lvae`"),
+        _label("objective", "what is maximised: `elbo`, `iwae` or `free_bits`"),
+        _count("importance_samples", "number k of importance samples of objective `iwae`; 1 elsewhere"),
+        _nats("free_bits_nats", "nats of each layer that objective `free_bits` gives free; 0 elsewhere"),
         _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
         _field("depth", pa.int32(), "layers", "number L of latent layers"),
         _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
-        _field("hidden", _INTS, "1", "widths of the hidden layers of one conditional network"),
+        _field("hidden", _INTS, "1", "widths of the hidden layers of one network"),
+        _maybe_count("pseudo_inputs", "number of pseudo-inputs of a VampPrior; null for other systems"),
+        _maybe_count("hermite_degree", "highest Hermite degree that system `hermite` keeps; null elsewhere"),
+        _maybe_count(
+            "mixture_components", "logistics a pixel of likelihood `logistic_mixture`; null elsewhere"
+        ),
         _label("likelihood", "distribution of the observation given z_1"),
         _number(
             "observation_variance",
@@ -121,6 +135,15 @@ MEMBERS = _schema(
             "number of validation images used in an evaluation, the first ones; null for all",
             nullable=True,
         ),
+        _maybe_count(
+            "gradient_samples", "noise samples of the gradient's variance; null where it is not measured"
+        ),
+        _number("gradient_rho", "the smoothing it is measured with; null where it is not measured", True),
+        _label(
+            "select", "weights measured on the test split: the `last` or those of the `best` validation ELBO"
+        ),
+        _maybe_count("bound_samples", "k of the bound L_k on the test split; null where that is left alone"),
+        _maybe_count("bound_images", "number of test images used, the first ones; null for all"),
         _label("precision", "floating-point format of the training"),
         _label("device", "kind of device that trained the member: cpu or cuda"),
         _nats("kl_threshold_nats", "top-layer KL from which the run counts a member as active"),
@@ -174,6 +197,43 @@ MEMBERS = _schema(
             "null for a diverged member",
             nullable=True,
         ),
+        _steps(
+            "selected_step",
+            "optimizer steps of the weights measured on the test split; null where it is left alone",
+            nullable=True,
+        ),
+        _nats(
+            "test_bound_nats",
+            "importance weighted bound L_k on log p(x), k = bound_samples, mean over the test split; null "
+            "where that is left alone",
+            nullable=True,
+        ),
+        _nats(
+            "test_elbo_nats",
+            "evidence lower bound per observation of the test split; null where that is left alone",
+            nullable=True,
+        ),
+        _field(
+            "test_kl_nats",
+            _DOUBLES,
+            "nats",
+            "KL divergence of each layer over the test split, z_1 first; null where that is left alone",
+            nullable=True,
+        ),
+        _nats(
+            "test_kl_top_nats",
+            "KL divergence of the top layer z_L over the test split; null where that is left alone",
+            nullable=True,
+        ),
+        _field(
+            "test_active_units",
+            _INTS,
+            "1",
+            "active latent units of each layer over the test split, z_1 first; null where that is left alone",
+            nullable=True,
+        ),
+        _field("parameters", pa.int64(), "1", "number of trained parameters of the member"),
+        _count("pixels", "dimensions of an observation; bits per dimension are nats / (pixels ln 2)"),
         _field(
             "seconds",
             pa.float64(),
@@ -241,6 +301,20 @@ HISTORY = _schema(
             "1",
             "active latent units of each layer over the validation split, z_1 first; null "
             "where none were counted",
+            nullable=True,
+        ),
+        _number(
+            "gradient_variance",
+            "variance over noise draws of the gradient of the loss with respect to the mean output of the "
+            "first encoder layer, averaged over images and coordinates, without smoothing; null where it "
+            "was not measured",
+            nullable=True,
+        ),
+        _number(
+            "gradient_variance_smoothed",
+            "variance over noise draws of the gradient of the loss with respect to the mean output of the "
+            "first encoder layer, averaged over images and coordinates, with smoothing; null where it was "
+            "not measured",
             nullable=True,
         ),
     ],
@@ -356,5 +430,36 @@ THRESHOLDS = _schema(
 )
 """A row a cell: its critical rho with an interval, and the thresholds of its seeds."""
 
-SCHEMAS = {"members": MEMBERS, "history": HISTORY, "thresholds": THRESHOLDS}
+COSTS = _schema(
+    "costs",
+    [
+        _label("cell_id", "the cell that was measured, as in the members table"),
+        _label("cell", "readable label of the cell, e.g. `mnist mlp 40,40,40,40`"),
+        _label("system", "which model, e.g. `vae` (with smoothing the OU-VAE) or `lvae`"),
+        _label("objective", "what is maximised: `elbo`, `iwae` or `free_bits`"),
+        _count("importance_samples", "number k of importance samples of objective `iwae`; 1 elsewhere"),
+        _number("rho", "smoothing parameter between 0 and 1; 1 is without smoothing"),
+        _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
+        _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
+        _label("dataset", "name of the data set that is trained on"),
+        _count("batch_size", "observations in a minibatch"),
+        _field("parameters", pa.int64(), "1", "number of trained parameters of one member"),
+        _field(
+            "seconds_per_epoch",
+            _DOUBLES,
+            "s",
+            "wall time of one pass over the training data, an entry a round; a round times every row in turn",
+        ),
+        _field("memory_bytes", pa.int64(), "bytes", "most memory used by a training step, see memory_kind"),
+        _label(
+            "memory_kind",
+            "what memory_bytes counts: `cuda peak`, the allocator's peak, or `autograd saved bytes`, the "
+            "tensors kept for the backward pass",
+        ),
+        _label("device", "kind of device that was measured: cpu or cuda"),
+    ],
+)
+"""A row a cell and rho: what training costs in time and memory."""
+
+SCHEMAS = {"members": MEMBERS, "history": HISTORY, "thresholds": THRESHOLDS, "costs": COSTS}
 """The schemas by the name of their table, which is also the stem of its file."""

@@ -1,7 +1,8 @@
 """Reading, checking, computing and writing the tables of a run.
 
-A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parquet`. Files are read
-by their exact schema (`analysis.schema`) and never by guessing one, and are written atomically.
+A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parquet`, and with
+`costs.parquet` where time and memory are measured. Files are read by their exact schema
+(`analysis.schema`) and never by guessing one, and are written atomically.
 """
 
 import os
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from analysis import TableError
 from analysis.estimate import Array, cell_threshold
-from analysis.schema import HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
 
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
 
@@ -45,6 +46,11 @@ def read_history(run: str | Path) -> pa.Table:
     `read_members` does otherwise.
     """
     return _read(table_path(run, "history"), HISTORY, may_be_empty=True)
+
+
+def read_costs(run: str | Path) -> pa.Table:
+    """Read the costs table of a run folder. Raises TableError as `read_members` does."""
+    return _read(table_path(run, "costs"), COSTS, may_be_empty=False)
 
 
 def table_path(run: str | Path, table: str) -> Path:
@@ -75,7 +81,7 @@ def _read(path: Path, schema: pa.Schema, may_be_empty: bool) -> pa.Table:
         ) from error
     problems = _problems(table, schema)
     if table.num_rows == 0 and not may_be_empty:
-        problems.append("it has no rows: no member of the sweep is finished")
+        problems.append("it has no rows: nothing of the run is finished")
     if problems:
         raise TableError(
             _listed(f"{path} cannot be read as a {_name(schema)} table", problems)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
-from analysis.labels import STATUS, Row, cell_names, interval
+from analysis.labels import STATUS, Row, aligned, cell_names, interval
 from analysis.tables import read_members, thresholds_table, write_table
 
 
@@ -45,15 +45,7 @@ def format_thresholds(table: pa.Table) -> str:
         lines.append([name, *(text(row) for text in columns.values())])
     nats = sorted({row["kl_threshold_nats"] for row in rows})
     note = f"rho_c: where the top-layer KL reaches {', '.join(f'{n:g}' for n in nats)} nats"
-    return "\n".join([*_aligned(lines), note])
-
-
-def _aligned(lines: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+    return "\n".join([*aligned(lines), note])
 
 
 def _number(value: float | None, decimals: int = 3) -> str:

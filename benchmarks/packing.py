@@ -10,7 +10,7 @@ its own on all CPUs of this machine:
 packed   `sweeps/phase_transition.py` with a grid search: what this project does, tables, figures and MLflow
          included.
 plain    the script that one would write first: `trial` below, a Tune function trainable that trains one
-         `HierarchicalVAE` in a plain loop; `grid_search` over rho and seed, one CPU a trial, Tune's own
+         model in a plain loop; `grid_search` over rho and seed, one CPU a trial, Tune's own
          settings but for quiet output.
 
 Both do the same work: the same members from the same initial weights, with the same minibatches,
@@ -53,11 +53,12 @@ from torch import Tensor
 import search_spaces
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
+from ouvae.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
 from ouvae.metrics import Metrics, active_units
-from ouvae.model import Draws, HierarchicalVAE
 from ouvae.noise import Minibatches, binarize, sample_draws, stream
-from ouvae.pack import EVALUATION_CHUNK, EVALUATION_DRAWS, Pack, initial_model
+from ouvae.pack import Pack, initial_model
 from ouvae.settings import Settings
+from ouvae.systems import Draws, System
 from search_spaces import Space, SpaceError
 from sweeps.plan import PlannedCell
 
@@ -193,7 +194,7 @@ class Run:
 
 def train_member(settings: Settings, data: Dataset, rho: float, seed: int) -> list[Metrics]:
     """Train one member in a plain loop and return its evaluations."""
-    model = initial_model(settings, data.train.shape[1], seed)
+    model = initial_model(settings, data.image_shape, seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     dtype = getattr(torch, settings.precision)
     dynamic = data.binarization == "dynamic"
@@ -219,7 +220,7 @@ def train_member(settings: Settings, data: Dataset, rho: float, seed: int) -> li
 
 @torch.no_grad()
 def evaluate(
-    model: HierarchicalVAE, settings: Settings, validation: Tensor, rho: Tensor, seed: int, step: int
+    model: System, settings: Settings, validation: Tensor, rho: Tensor, seed: int, step: int
 ) -> Metrics:
     """Return the model's metrics on the validation images [N, D]."""
 
@@ -250,7 +251,7 @@ def evaluate(
 
 def own_draws(settings: Settings, batch: int, noise: torch.Generator, dtype: torch.dtype) -> Draws:
     """Return the noise of one forward pass of one member."""
-    shared = sample_draws(settings, batch, [noise], dtype)
+    shared = sample_draws(settings, (batch,), [noise], dtype)
     return Draws(*(tuple(piece[0] for piece in group) for group in shared))
 
 
@@ -499,7 +500,7 @@ def slots(space: Space) -> int:
 
 def settings_of(space: Space) -> Settings:
     """Return the settings of the space's first cell."""
-    return PlannedCell(space.cells()[0], data_digest="", device="cpu").settings()
+    return PlannedCell(space.cells()[0], data_digest="", image_shape=(), device="cpu").settings()
 
 
 def write_space(space: Space, folder: Path) -> Path:

@@ -2,7 +2,8 @@
 
 Knows nothing of Ray, Optuna, MLflow or Arrow. Shapes are written with one legend throughout: B batch,
 L stochastic layers (z_1 next to the data, z_L the top), d_l the size of z_l, D pixels, P members of a
-pack, S distinct seeds of a pack, K smoothing samples. Every logarithm is natural: metrics are in nats.
+pack, S distinct seeds of a pack, K smoothing samples, I importance samples. Every logarithm is natural:
+metrics are in nats.
 """
 
 NUMERICS_VERSION = 1

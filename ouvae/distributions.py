@@ -1,6 +1,7 @@
 """Log densities and divergences, summed over the last axis, in nats."""
 
 import math
+from typing import NamedTuple, Self
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,13 +26,51 @@ def gaussian_kl_to_standard(mean: Tensor, log_scale: Tensor) -> Tensor:
     return (0.5 * (mean * mean + (2 * log_scale).exp() - 1) - log_scale).sum(-1)
 
 
+def gaussian_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_scale: Tensor) -> Tensor:
+    """Return KL(N(mean, exp(log_scale)^2) || N(prior_mean, exp(prior_log_scale)^2)): [..., d] -> [...].
+
+    It is a layer's expected log ratio where the posterior is drawn given what the prior depends on.
+    """
+    ratio = log_scale - prior_log_scale
+    standardised = (mean - prior_mean) * (-prior_log_scale).exp()
+    return (0.5 * (standardised * standardised + (2 * ratio).expm1()) - ratio).sum(-1)
+
+
 def gaussian_kl_sample(
     z: Tensor, eps: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_scale: Tensor
 ) -> Tensor:
     """Return log q(z) - log p(z) at z = mean + exp(log_scale) * eps, one draw's estimate of the KL.
 
-    The prior of a layer depends on z itself (through the layers above), so that the closed form does not
-    apply below the top: [..., d] -> [...].
+    Where the layers above are inferred from z, the prior depends on z itself and the closed form does not
+    apply: [..., d] -> [...].
     """
     standardised = (z - prior_mean) * (-prior_log_scale).exp()
     return (0.5 * (standardised * standardised - eps * eps) + prior_log_scale - log_scale).sum(-1)
+
+
+class GaussianDraw(NamedTuple):
+    """A draw of a diagonal Gaussian, z = mean + exp(log_scale) * eps.
+
+    Attributes:
+        mean: [..., d], of fewer leading axes than z where the noise alone has them.
+        log_scale: logarithm of the standard deviation, of the mean's shape.
+        eps: [..., d] the base noise.
+        z: [..., d] the draw.
+    """
+
+    mean: Tensor
+    log_scale: Tensor
+    eps: Tensor
+    z: Tensor
+
+    @classmethod
+    def of(cls, mean: Tensor, log_scale: Tensor, eps: Tensor) -> Self:
+        """Return the draw that the noise makes."""
+        return cls(mean, log_scale, eps, mean + log_scale.exp() * eps)
+
+    def kl(self, prior_mean: Tensor, prior_log_scale: Tensor, closed_form: bool) -> Tensor:
+        """Return the KL to a Gaussian prior, in closed form or estimated by this draw: [..., d] -> [...]."""
+        if closed_form:
+            exact = gaussian_kl(self.mean, self.log_scale, prior_mean, prior_log_scale)
+            return exact.expand(self.z.shape[:-1])
+        return gaussian_kl_sample(self.z, self.eps, self.log_scale, prior_mean, prior_log_scale)

@@ -22,6 +22,8 @@ class Metrics:
         kl_nats: KL of each layer, without smoothing.
         kl_top_nats: the last of them, from the closed form.
         active_units: number of active units of each layer.
+        gradient_variance: see `ouvae.gradients`, without smoothing; None where it is not asked for.
+        gradient_variance_smoothed: the same with the smoothing that the settings name for it.
     """
 
     step: int
@@ -31,6 +33,32 @@ class Metrics:
     kl_nats: list[float]
     kl_top_nats: float
     active_units: list[int]
+    gradient_variance: float | None = None
+    gradient_variance_smoothed: float | None = None
+
+
+@dataclass(frozen=True)
+class TestMetrics:
+    """What is measured of one member at the end, on the test split, without smoothing.
+
+    Attributes:
+        selected_step: training steps of the weights that are measured, chosen on the validation split.
+        test_bound_nats: L_k, the importance weighted bound with k samples (Burda et al. 2016), mean over
+            images.
+        test_elbo_nats: the ELBO.
+        test_kl_nats: KL of each layer, z_1 first.
+        test_kl_top_nats: the last of them.
+        test_active_units: number of active units of each layer.
+    """
+
+    __test__ = False  # no class of tests, whatever its name
+
+    selected_step: int
+    test_bound_nats: float
+    test_elbo_nats: float
+    test_kl_nats: list[float]
+    test_kl_top_nats: float
+    test_active_units: list[int]
 
 
 def active_units(first: Tensor, second: Tensor) -> Tensor:

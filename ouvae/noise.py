@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ouvae.model import Draws
-from ouvae.settings import Network, Settings
-
-Shape = tuple[int, ...]
+from ouvae.networks import Shape
+from ouvae.settings import Settings
+from ouvae.systems import Draws, draw_shapes
 
 
 def stream_seed(*names: object) -> int:
@@ -27,31 +26,23 @@ def stream(device: torch.device, *names: object) -> torch.Generator:
     return torch.Generator(device).manual_seed(stream_seed(*names))
 
 
-def draw_shapes(settings: Settings, batch: int) -> tuple[tuple[Shape, ...], ...]:
-    """Return the shapes of the tensors in each field of `Draws`, in its order."""
-    latents, draws = settings.latents, settings.ou_samples
-
-    def omegas(sizes: Sequence[int], network: Network) -> tuple[Shape, ...]:
-        smoothed = network in settings.smoothed_networks
-        return tuple((draws, batch, size) for size in sizes) if smoothed else ()
-
-    base: tuple[Shape, ...] = tuple((batch, size) for size in latents)
-    return (
-        base,
-        omegas(latents[1:], "generative"),
-        omegas(latents[:1], "likelihood"),
-        omegas(latents[:-1], "inference"),
-    )
-
-
 def sample_draws(
-    settings: Settings, batch: int, generators: Sequence[torch.Generator], dtype: torch.dtype
+    settings: Settings,
+    leading: Shape,
+    generators: Sequence[torch.Generator],
+    dtype: torch.dtype,
 ) -> Draws:
     """Return standard normal draws of S seeds, each tensor with a leading axis S.
 
     One generator a seed, one flat draw each, cut into the pieces that `Draws` names.
+
+    Args:
+        settings: name the system and what is smoothed.
+        leading: (B,) images, or (importance samples, B).
+        generators: one a seed.
+        dtype: of the draws.
     """
-    groups = draw_shapes(settings, batch)
+    groups = draw_shapes(settings, leading)
     shapes = [shape for group in groups for shape in group]
     sizes = [torch.Size(shape).numel() for shape in shapes]
     flat = torch.stack(

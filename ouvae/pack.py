@@ -14,30 +14,38 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from ouvae.data import Dataset
-from ouvae.metrics import Metrics, active_units
-from ouvae.model import Draws, HierarchicalVAE, Terms
+from ouvae.data import Dataset, Images
+from ouvae.evaluation import Evaluator
+from ouvae.gradients import gradient_variances
+from ouvae.metrics import Metrics, TestMetrics
+from ouvae.networks import Shape
 from ouvae.noise import Minibatches, binarize, sample_draws, stream, stream_seed
+from ouvae.objectives import loss
+from ouvae.selection import BestWeights
 from ouvae.settings import Settings
-
-EVALUATION_DRAWS = 2
-"""Independent draws per validation image; active units need two."""
-
-EVALUATION_CHUNK = 500
-"""Validation images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+from ouvae.systems import Draws, System, Terms, build
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a member: its history and, if a loss or evaluation was not finite, the step at which."""
+    """What became of a member.
+
+    Attributes:
+        rho: its rho.
+        seed: its seed.
+        history: its evaluations on the validation split.
+        diverged_at_step: the step at which a loss or evaluation was not finite, if one was.
+        test: what is measured of it at the end on the test split; None if nothing is, or it diverged.
+    """
 
     rho: float
     seed: int
     history: list[Metrics]
     diverged_at_step: int | None
+    test: TestMetrics | None
 
 
-def initial_model(settings: Settings, pixels: int, seed: int) -> HierarchicalVAE:
+def initial_model(settings: Settings, image_shape: Shape, seed: int) -> System:
     """Return the seed's model with its initial weights, the same for every rho.
 
     Modules initialise themselves from the default generator, which is set to the seed's stream here and
@@ -45,7 +53,7 @@ def initial_model(settings: Settings, pixels: int, seed: int) -> HierarchicalVAE
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed("weights", seed))
-        model = HierarchicalVAE(pixels, settings)
+        model = build(settings, image_shape)
     return model.to(getattr(torch, settings.precision))
 
 
@@ -55,7 +63,7 @@ class Pack:
     Args:
         settings: the cell's.
         members: (rho, seed) of each.
-        data: the cell's data set; train and validation are used.
+        data: the cell's data set; the test split is used if the settings ask for `bound_samples`.
         device: where to train.
     """
 
@@ -76,14 +84,17 @@ class Pack:
         self._alive = list(range(len(members)))
         self._histories: list[list[Metrics]] = [[] for _ in members]
         self._diverged: dict[int, int] = {}
+        self._tests: dict[int, TestMetrics] = {}
 
         train = torch.from_numpy(data.train).to(self._device, self._dtype)
         dynamic = data.binarization == "dynamic"
         self._minibatches = [Minibatches(train, dynamic, settings.batch_size, seed) for seed in self._seeds]
         self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
-        self._validation = self._fixed_validation(data)
+        self._validation = self._fixed("validation", data.validation[: settings.eval_images], dynamic)
+        self._test_images = self._fixed("test", data.test[: settings.bound_images], dynamic)
+        self._evaluator = Evaluator(settings, self._run, self._seeds, self._device, self._dtype)
 
-        models = [initial_model(settings, train.shape[1], seed) for _, seed in members]
+        models = [initial_model(settings, data.image_shape, seed) for _, seed in members]
         parameters, _ = stack_module_state(cast(list[nn.Module], models))
         self._parameters = {
             name: value.detach().to(self._device).requires_grad_() for name, value in parameters.items()
@@ -91,7 +102,13 @@ class Pack:
         self._model = models[0].to("meta")
         self._optimizer = torch.optim.Adam(self._parameters.values(), lr=settings.learning_rate, fused=True)
         self._bad_step = torch.full((len(members),), -1, device=self._device)
+        self._best = BestWeights(self._parameters, len(members)) if settings.select == "best" else None
         self._place_members()
+
+    @property
+    def parameters_per_member(self) -> int:
+        """How many numbers are trained in a member."""
+        return sum(value[0].numel() for value in self._parameters.values())
 
     @property
     def done(self) -> bool:
@@ -112,6 +129,8 @@ class Pack:
         self._note_diverged(loss.detach())
         if self.step % self.settings.eval_every == 0 or self.step == self.settings.steps:
             self.evaluate()
+        if self.step == self.settings.steps and self.settings.bound_samples:
+            self._test(self.settings.bound_samples)
 
     def evaluate(self) -> None:
         """Append an evaluation of every member that is alive to its history, and freeze those that diverged.
@@ -121,16 +140,15 @@ class Pack:
         if not self._alive:
             return
         with torch.no_grad():
-            plain, means = self._average_terms(None)
-            smoothed, _ = self._average_terms(self._rho)
-        log_likelihood, kl = plain[:, 0], plain[:, 1:]
+            log_likelihood, kl, units = self._evaluator.parts(self._validation)
+            objective = self._evaluator.objective(self._validation)
         elbo = log_likelihood - kl.sum(1)
-        objective = smoothed[:, 0] - smoothed[:, 1:].sum(1)
-        units = torch.stack([active_units(*pair) for pair in means], dim=1)
         self._note_diverged(elbo + objective)
         kept = (self._bad_step < 0).nonzero().flatten().tolist()
         self._freeze_diverged()
-        for row, member in zip(kept, self._alive, strict=True):
+        if self._best is not None:
+            self._best.note(self._parameters, elbo[kept], self.step)
+        for index, (row, member) in enumerate(zip(kept, self._alive, strict=True)):
             self._histories[member].append(
                 Metrics(
                     step=self.step,
@@ -140,13 +158,14 @@ class Pack:
                     kl_nats=kl[row].tolist(),
                     kl_top_nats=kl[row, -1].item(),
                     active_units=units[row].tolist(),
+                    **self._gradient_variances(index),
                 )
             )
 
     def outcomes(self) -> list[Outcome]:
         """Return what became of each member, in the order of `members`."""
         return [
-            Outcome(rho, seed, self._histories[index], self._diverged.get(index))
+            Outcome(rho, seed, self._histories[index], self._diverged.get(index), self._tests.get(index))
             for index, (rho, seed) in enumerate(self.members)
         ]
 
@@ -166,6 +185,8 @@ class Pack:
             "step": self.step,
             "alive": self._alive,
             "diverged": self._diverged,
+            "tests": {member: vars(metrics) for member, metrics in self._tests.items()},
+            "best": self._best.state_dict() if self._best is not None else None,
             "bad_step": self._bad_step,
             "histories": [[vars(metrics) for metrics in history] for history in self._histories],
             "parameters": {name: value.detach() for name, value in self._parameters.items()},
@@ -179,6 +200,9 @@ class Pack:
         self.step = state["step"]
         self._keep([self._alive.index(member) for member in state["alive"]])
         self._diverged = dict(state["diverged"])
+        self._tests = {member: TestMetrics(**metrics) for member, metrics in state["tests"].items()}
+        if self._best is not None:
+            self._best.load_state_dict(state["best"])
         self._bad_step = state["bad_step"].to(self._device)
         self._histories = [[Metrics(**metrics) for metrics in history] for history in state["histories"]]
         for name, value in self._parameters.items():
@@ -190,48 +214,60 @@ class Pack:
             generator.set_state(saved.cpu())
 
     def _next_loss(self) -> tuple[Tensor, Tensor]:
-        """Return the loss [P] on the next minibatches and noise, and the KLs [P, L, B]."""
+        """Return the loss [P] on the next minibatches and noise, and the KLs [P, L, (I,) B]."""
+        settings = self.settings
         x = torch.stack([batches.next() for batches in self._minibatches])
-        draws = sample_draws(self.settings, x.shape[1], self._noise, self._dtype)
-        terms = self._run(x[self._seed_rows], draws, self._rho)
-        warmup = self.settings.kl_warmup
-        weight = min(1.0, self.step / warmup) if warmup else 1.0
-        return weight * terms.kl.sum(1).mean(-1) - terms.log_likelihood.mean(-1), terms.kl
+        samples = settings.importance_samples
+        leading = (x.shape[1],) if samples == 1 else (samples, x.shape[1])
+        draws = sample_draws(settings, leading, self._noise, self._dtype)
+        terms = self._run(x[self._seed_rows], draws, smoothed=True, closed_form=samples == 1)
+        weight = min(1.0, self.step / settings.kl_warmup) if settings.kl_warmup else 1.0
+        return vmap(lambda one: loss(settings, one, weight))(terms), terms.kl
 
-    def _run(self, x: Tensor, draws: Draws, rho: Tensor | None) -> Terms:
+    def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
         """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
 
         def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
-            return cast(Terms, functional_call(self._model, parameters, (x, draws, rho)))
+            inputs = (x, draws, rho if smoothed else None, closed_form)
+            return cast(Terms, functional_call(self._model, parameters, inputs))
 
         own = Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
-        axes = (0, 0 if x.dim() == 3 else None, 0, None if rho is None else 0)
-        run = cast(Callable[..., Terms], vmap(single, in_dims=axes))
-        return run(self._parameters, x, own, rho)
+        run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
+        return run(self._parameters, x, own, self._rho)
 
-    def _average_terms(self, rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Return validation means [P, 1 + L] of log likelihood and KLs, and two draws of the means."""
-        generators = [stream(self._device, "evaluation", seed) for seed in self._seeds]
-        total: Tensor | float = 0.0
-        means: list[list[list[Tensor]]] = [[[] for _ in self.settings.latents] for _ in range(2)]
-        for chunk in torch.split(self._validation, EVALUATION_CHUNK):
-            for draw in range(EVALUATION_DRAWS):
-                draws = sample_draws(self.settings, len(chunk), generators, self._dtype)
-                terms = self._run(chunk, draws, rho)
-                values = torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1)
-                total = total + values.sum(-1)
-                for layer, mean in enumerate(terms.means):
-                    means[draw][layer].append(mean)
-        average = total / (EVALUATION_DRAWS * len(self._validation))
-        pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
-        return cast(Tensor, average), pairs
+    def _gradient_variances(self, row: int) -> dict[str, float]:
+        own = {name: value[row] for name, value in self._parameters.items()}
+        seed = self.members[self._alive[row]][1]
+        return gradient_variances(self._model, own, self.settings, self._validation, seed)
 
-    def _fixed_validation(self, data: Dataset) -> Tensor:
-        """Return the validation images, binarized once and for all members alike."""
-        images = torch.from_numpy(data.validation)[: self.settings.eval_images]
-        if data.binarization == "dynamic":
-            images = binarize(images, stream(torch.device("cpu"), "validation"))
-        return images.to(self._device, self._dtype)
+    @torch.no_grad()
+    def _test(self, samples: int) -> None:
+        """Measure the members that are alive, at their selected weights, on the test split."""
+        if not self._alive:
+            return
+        last = self._parameters
+        steps = [self.step] * len(self._alive)
+        if self._best is not None:
+            self._parameters, steps = self._best.parameters, self._best.steps.tolist()
+        log_likelihood, kl, units = self._evaluator.parts(self._test_images)
+        bound = self._evaluator.bound(self._test_images, samples).mean(-1)
+        self._parameters = last
+        for row, member in enumerate(self._alive):
+            self._tests[member] = TestMetrics(
+                selected_step=steps[row],
+                test_bound_nats=bound[row].item(),
+                test_elbo_nats=(log_likelihood[row] - kl[row].sum()).item(),
+                test_kl_nats=kl[row].tolist(),
+                test_kl_top_nats=kl[row, -1].item(),
+                test_active_units=units[row].tolist(),
+            )
+
+    def _fixed(self, split: str, images: Images, dynamic: bool) -> Tensor:
+        """Return a split's images, binarized once and for all members alike."""
+        fixed = torch.from_numpy(images)
+        if dynamic:
+            fixed = binarize(fixed, stream(torch.device("cpu"), split))
+        return fixed.to(self._device, self._dtype)
 
     def _note_diverged(self, values: Tensor) -> None:
         """Note the step for members [P] whose value is the first that is not finite, without a host sync."""
@@ -258,6 +294,8 @@ class Pack:
             for name in ("exp_avg", "exp_avg_sq"):
                 if name in moments:
                     moments[name] = moments[name][index]
+        if self._best is not None:
+            self._best.keep(index)
         self._bad_step = self._bad_step[index]
         self._alive = [self._alive[row] for row in rows]
         self._place_members()

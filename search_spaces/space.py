@@ -1,16 +1,12 @@
 """Spaces: their keys, their validation and their cells.
 
 A space is a YAML mapping. A list under `latents` gives one cell per entry, so that depth and sizes vary
-together; every other key of `CellKeys` is shared by all cells of the space.
+together; `variants` gives these once for each of its entries, which may set any key of a cell, `latents`
+and `rho`. `budgets` names sets of keys of which one is chosen when the space is read.
 """
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,21 +15,15 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-SPACES = Path(__file__).parent
 RHO_DIGITS = 6
 """rho is rounded to this many decimals, so that it reads, prints and hashes alike everywhere."""
 
 MOST_SEEDS = 10_000
 """The largest number of seeds that can be given as a number."""
-
-
-class SpaceError(Exception):
-    """A space that cannot be run; the message lists every problem with key, value and what is allowed."""
 
 
 _T = TypeVar("_T")
@@ -93,22 +83,40 @@ class RhoRange(_Strict):
         return _rounded(tuple(self.low + i * spacing for i in range(self.points)))
 
 
-RhoList = Annotated[tuple[Rho, ...], Field(min_length=2), AfterValidator(_rounded), AfterValidator(_distinct)]
+RhoList = Annotated[tuple[Rho, ...], Field(min_length=1), AfterValidator(_rounded), AfterValidator(_distinct)]
+
+
+class Costs(_Strict):
+    """How the costs of the cells' members are measured, side by side: seconds an epoch, memory, parameters.
+
+    Attributes:
+        rounds: of timing, in turns; 0 counts parameters and memory alone.
+        steps: training steps a round.
+    """
+
+    rounds: Annotated[int, Field(ge=0)]
+    steps: Positive = 20
 
 
 class CellKeys(_Strict):
     """What determines the numbers of a cell's members, apart from latents, rho and seed."""
 
-    dataset: Literal["digits", "gaussian", "mnist", "mnist_static", "omniglot"]
+    dataset: Literal["digits", "gaussian", "mnist", "mnist_fixed", "mnist_static", "omniglot", "cifar10"]
     data_variance: tuple[Annotated[float, Field(gt=0)], ...] | None = None
-    architecture: Literal["mlp", "affine"] = "mlp"
+    system: Literal["vae", "hermite", "vampprior", "lvae", "biva"] = "vae"
+    objective: Literal["elbo", "iwae", "free_bits"] = "elbo"
+    importance_samples: Positive = 1
+    free_bits_nats: Annotated[float, Field(ge=0)] = 0.0
+    architecture: Literal["mlp", "affine", "conv"] = "mlp"
     hidden: tuple[Positive, ...] = (64, 64)
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    pseudo_inputs: Positive | None = None
+    hermite_degree: Positive | None = None
+    likelihood: Literal["bernoulli", "gaussian", "logistic_mixture"] = "bernoulli"
     observation_variance: Annotated[float, Field(gt=0)] | None = None
+    mixture_components: Positive | None = None
     smoothing: Literal["posterior", "ambient"] = "posterior"
     smoothed_networks: Annotated[
         tuple[Literal["generative", "likelihood", "inference"], ...],
-        Field(min_length=1),
         AfterValidator(_distinct),
         AfterValidator(lambda networks: tuple(sorted(networks))),
     ] = ("generative",)
@@ -120,6 +128,11 @@ class CellKeys(_Strict):
     kl_warmup: Annotated[int, Field(ge=0)] = 0
     eval_every: Positive = 500
     eval_images: Annotated[int, Field(ge=2)] | None = None
+    gradient_samples: Annotated[int, Field(ge=2)] | None = None
+    gradient_rho: Rho | None = None
+    select: Literal["last", "best"] = "last"
+    bound_samples: Positive | None = None
+    bound_images: Annotated[int, Field(ge=2)] | None = None
     precision: Literal["float32", "float64"] = "float32"
 
     def problems(self) -> list[str]:
@@ -128,7 +141,12 @@ class CellKeys(_Strict):
         if (self.likelihood == "gaussian") != (self.observation_variance is not None):
             found.append(
                 f"observation_variance: {self.observation_variance} with likelihood "
-                f"{self.likelihood}; a gaussian likelihood needs it and a bernoulli one has none"
+                f"{self.likelihood}; a gaussian likelihood needs it and the others have none"
+            )
+        if (self.likelihood == "logistic_mixture") != (self.mixture_components is not None):
+            found.append(
+                f"mixture_components: {self.mixture_components} with likelihood {self.likelihood}; a "
+                "logistic_mixture likelihood needs them and the others have none"
             )
         if (self.dataset == "gaussian") != (self.data_variance is not None):
             found.append(
@@ -136,11 +154,95 @@ class CellKeys(_Strict):
                 "needs it (one variance a dimension) and the others have none"
             )
         if self.dataset == "gaussian" and self.likelihood != "gaussian":
-            found.append("likelihood: bernoulli with dataset gaussian; use likelihood gaussian")
+            found.append(f"likelihood: {self.likelihood} with dataset gaussian; use likelihood gaussian")
+        if self.dataset == "cifar10" and self.likelihood == "bernoulli":
+            found.append(
+                "likelihood: bernoulli with dataset cifar10, whose pixels are not binary; use likelihood "
+                "logistic_mixture or gaussian"
+            )
+        if self.dataset == "gaussian" and self.architecture == "conv":
+            found.append("architecture: conv with dataset gaussian, which has no images; use mlp or affine")
         if self.architecture == "affine" and self.hidden:
             found.append(
                 f"hidden: {list(self.hidden)} with architecture affine, which has no hidden layers; "
                 "use hidden: []"
+            )
+        if self.architecture != "affine" and not self.hidden:
+            found.append(
+                f"hidden: [] with architecture {self.architecture}, which needs a hidden layer; give its "
+                "width, or use architecture affine"
+            )
+        if self.importance_samples > 1 and self.objective != "iwae":
+            found.append(
+                f"importance_samples: {self.importance_samples} with objective {self.objective}; only "
+                "objective iwae has them"
+            )
+        if self.free_bits_nats > 0 and self.objective != "free_bits":
+            found.append(
+                f"free_bits_nats: {self.free_bits_nats} with objective {self.objective}; only objective "
+                "free_bits has them"
+            )
+        if (self.gradient_samples is None) != (self.gradient_rho is None):
+            found.append(
+                f"gradient_samples: {self.gradient_samples} with gradient_rho {self.gradient_rho}; the "
+                "gradient's variance needs both"
+            )
+        if self.gradient_samples is not None and self.system != "vae":
+            found.append(
+                f"gradient_samples: {self.gradient_samples} with system {self.system}; use system vae"
+            )
+        if (self.system == "hermite") != (self.hermite_degree is not None):
+            found.append(
+                f"hermite_degree: {self.hermite_degree} with system {self.system}; system hermite needs it "
+                "and the others have none"
+            )
+        if (self.system == "vampprior") != (self.pseudo_inputs is not None):
+            found.append(
+                f"pseudo_inputs: {self.pseudo_inputs} with system {self.system}; system vampprior needs them "
+                "and the others have none"
+            )
+        if self.system == "hermite":
+            found += self._hermite_problems()
+        elif self.system != "vae":
+            found += self._unsmoothed_problems()
+        if self.bound_samples is None and (self.bound_images is not None or self.select == "best"):
+            found.append(
+                "bound_samples: missing, with select: best or bound_images, which say how the test split is "
+                "measured; give the k of the bound L_k"
+            )
+        return found
+
+    def _hermite_problems(self) -> list[str]:
+        found = []
+        if self.architecture != "mlp":
+            found.append(
+                f"architecture: {self.architecture} with system hermite, whose series is that of an affine "
+                "layer's ReLU units; use architecture mlp"
+            )
+        if self.smoothed_networks != ("likelihood",):
+            found.append(
+                f"smoothed_networks: {list(self.smoothed_networks)} with system hermite, which smooths "
+                "p(x|z_1) alone; use smoothed_networks: [likelihood]"
+            )
+        if self.smoothing != "posterior":
+            found.append(
+                f"smoothing: {self.smoothing} with system hermite, whose series is in the posterior's noise; "
+                "use smoothing: posterior"
+            )
+        return found
+
+    def _unsmoothed_problems(self) -> list[str]:
+        """Return what is wrong with a system that has no smoothing."""
+        found = []
+        if self.architecture == "affine":
+            found.append(
+                f"architecture: affine with system {self.system}, which needs hidden layers; use "
+                "architecture mlp, or system vae"
+            )
+        if self.smoothed_networks:
+            found.append(
+                f"smoothed_networks: {list(self.smoothed_networks)} with system {self.system}, which has no "
+                "smoothing; smoothed_networks must be []"
             )
         return found
 
@@ -158,7 +260,25 @@ class Cell(CellKeys):
     @property
     def label(self) -> str:
         """How tables, figures and MLflow name the cell."""
-        return f"{self.dataset} {self.architecture} {','.join(map(str, self.latents))}"
+        words = [self.dataset, self.architecture, ",".join(map(str, self.latents))]
+        if self.system != "vae":
+            words.append(self.system)
+        elif not self.smoothed_networks:
+            words.append("unsmoothed")
+        if self.objective == "iwae":
+            words.append(f"iwae-{self.importance_samples}")
+        if self.objective == "free_bits":
+            words.append(f"free-bits-{self.free_bits_nats:g}")
+        if self.kl_warmup:
+            words.append("+kl")
+        return " ".join(words)
+
+
+DEPTHS = {"hermite": 1, "vampprior": 2}
+"""How many latent layers a system has, where it has a fixed number."""
+
+VARIANT_KEYS = frozenset(CellKeys.model_fields) | {"latents", "rho"}
+"""What a variant may set: the search, the seeds and where to train are the same for all."""
 
 
 def _seed_list(value: object) -> object:
@@ -177,7 +297,8 @@ class Space(CellKeys):
         latents: one list of sizes a cell, z_1 first.
         rho: the values of `grid`, or the coarse values from which `refine` starts.
         seeds: the seeds, or how many (0, 1, …).
-        search: `refine` narrows each seed's bracket around the threshold; `grid` trains `rho` alone.
+        search: `refine` narrows each seed's bracket around the threshold; `grid` trains `rho` alone; `none`
+            trains nothing, for a space of `costs`.
         rho_tolerance: `refine` stops when a seed's bracket is at most this wide.
         refine_points: values placed inside a bracket at a time.
         kl_threshold_nats: a top layer with a KL below this counts as collapsed.
@@ -186,6 +307,9 @@ class Space(CellKeys):
         cpus_per_pack, gpus_per_pack: what a pack asks Ray for (GPUs on `cuda` alone).
         pack_size: most members in a pack; None follows the device.
         checkpoint_minutes: how often a pack in training saves its state; 0 is never.
+        costs: how costs are measured, if they are.
+        variants: what else is swept: each gives the cells of `latents` once, with its own values of some
+            keys of a cell, of `latents` or of `rho`.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -204,7 +328,7 @@ class Space(CellKeys):
         Field(min_length=1),
         AfterValidator(_distinct),
     ] = (0, 1, 2)
-    search: Literal["refine", "grid"] = "refine"
+    search: Literal["refine", "grid", "none"] = "refine"
     rho_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.02
     refine_points: Positive = 3
     kl_threshold_nats: Annotated[float, Field(gt=0)] = 0.1
@@ -214,9 +338,25 @@ class Space(CellKeys):
     gpus_per_pack: Annotated[float, Field(gt=0, le=1)] = 1.0
     pack_size: Positive | None = None
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    costs: Costs | None = None
+    variants: tuple[dict[str, Any], ...] = ()
+
+    def parts(self) -> tuple["Space", ...]:
+        """Return a space without variants for each variant: this one, where there is none."""
+        if not self.variants:
+            return (self,)
+        shared = self.model_dump(exclude={"variants"})
+        return tuple(Space.model_validate(shared | variant) for variant in self.variants)
 
     def cells(self) -> tuple[Cell, ...]:
-        """Return the cells in the order of `latents`."""
+        """Return the cells in the order of variants and `latents`."""
+        return tuple(cell for part in self.parts() for cell in part._own_cells())
+
+    def part_of(self, cell: Cell) -> "Space":
+        """Return the part that holds the cell."""
+        return next(part for part in self.parts() if cell in part._own_cells())
+
+    def _own_cells(self) -> tuple[Cell, ...]:
         shared = self.model_dump(include=set(CellKeys.model_fields))
         return tuple(Cell(latents=latents, **shared) for latents in self.latents)
 
@@ -229,7 +369,26 @@ class Space(CellKeys):
     def problems(self) -> list[str]:
         """Return what is wrong between keys, each with its mend."""
         found = super().problems()
-        if self.smoothed_networks == ("generative",):
+        if self.search == "refine" and len(self.rho_values()) < 2:
+            found.append(
+                f"rho: {list(self.rho_values())} with search refine, which starts from two values or more; "
+                "add one or use search: grid"
+            )
+        if self.search == "none" and self.costs is None:
+            found.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")
+        if not self.smoothed_networks and self.rho_values() != (1.0,):
+            found.append(
+                f"rho: {list(self.rho_values())} with smoothed_networks [], where it has no effect; use "
+                "rho: [1.0]"
+            )
+        depth = DEPTHS.get(self.system)
+        wrong = [list(sizes) for sizes in self.latents if depth is not None and len(sizes) != depth]
+        if wrong:
+            found.append(
+                f"latents: {wrong} with system {self.system}, whose number of latent layers is {depth}; "
+                "give as many sizes in each entry"
+            )
+        if self.system == "vae" and self.smoothed_networks == ("generative",) and self.rho_values() != (1.0,):
             shallow = [list(sizes) for sizes in self.latents if len(sizes) == 1]
             if shallow:
                 found.append(
@@ -237,120 +396,3 @@ class Space(CellKeys):
                     "between latent layers; add a layer or smooth likelihood"
                 )
         return found
-
-
-def names() -> list[str]:
-    """Return the names of the spaces that ship with the project."""
-    return sorted(path.stem for path in SPACES.glob("*.yaml"))
-
-
-def load(source: str, overrides: Sequence[str] = ()) -> Space:
-    """Return the space of that name, or in that YAML file, with `KEY=VALUE` overrides on top.
-
-    Raises:
-        SpaceError: naming the file and every unknown key, bad value or contradiction at once.
-    """
-    path = _find(source)
-    values, problems = _read(path), []
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key.strip():
-            problems.append(f"--set {override}: write it as KEY=VALUE, for example --set steps=5000")
-            continue
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            problems.append(f"--set {override}: the value is not YAML")
-    values.setdefault("name", path.stem)
-    space, found = _validate(values)
-    problems += found
-    if space is None or problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise SpaceError(f"{path}: {count} in the space\n  " + "\n  ".join(problems))
-    return space
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `, did you mean …?` for the known word most like `word`, or an empty string."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean {match[0]}?" if match else ""
-
-
-def _find(source: str) -> Path:
-    named = SPACES / f"{source}.yaml"
-    if named.is_file() and source in names():
-        return named
-    path = Path(source)
-    if path.is_file():
-        return path
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise SpaceError(f"no space file {source}; give a YAML file or one of: {', '.join(names())}")
-    raise SpaceError(
-        f"unknown space {source!r}{nearest(source, names())}; known: {', '.join(names())}; "
-        "or give the path of a YAML file"
-    )
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key given twice, of which plain YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SpaceError(f"{path}: not a readable YAML file: {error}") from None
-    if not isinstance(values, dict):
-        raise SpaceError(f"{path}: a space is a mapping of keys to values, found {values!r:.60}")
-    return {str(key): value for key, value in values.items()}
-
-
-def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
-    try:
-        space = Space.model_validate(values)
-    except ValidationError as error:
-        items = error.errors()
-        inner = {item["loc"][:end] for item in items for end in range(1, len(item["loc"]))}
-        found = [_describe(dict(item), values) for item in items if item["loc"] not in inner]
-        return None, found + _contradictions(values, {str(item["loc"][0]) for item in items})
-    return space, space.problems()
-
-
-def _contradictions(values: Mapping[str, Any], bad: set[str]) -> list[str]:
-    """Return what is wrong between the keys that are not bad by themselves."""
-    harmless = {"dataset": "digits", "latents": [[1, 1]], "rho": [0, 1], "name": "harmless"}
-    rest = {key: value for key, value in values.items() if key not in bad}
-    rest |= {key: value for key, value in harmless.items() if key in bad}
-    found = Space.model_validate(rest).problems()
-    return [problem for problem in found if not bad & set(re.findall(r"\w+", problem))]
-
-
-def _describe(item: dict[str, Any], values: Mapping[str, Any]) -> str:
-    """Turn one of pydantic's errors into `key: found …; allowed …`."""
-    tags = ("list", "range")
-    where = [part for part in item["loc"] if part not in tags]
-    key = ".".join(map(str, where))
-    top = str(where[0]) if where else ""
-    if item["type"] == "extra_forbidden":
-        known = RhoRange.model_fields if top == "rho" else Space.model_fields
-        suggestion = nearest(str(where[-1]), known) or f"; known: {', '.join(known)}"
-        return f"{key}: unknown key{suggestion}"
-    if item["type"] == "missing":
-        return f"{key}: missing, and it has no default"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    found = item.get("input", values.get(top))
-    return f"{key}: found {found!r:.80}; {message}"

@@ -20,7 +20,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from ray import tune
 from ray.train._internal import storage
 from ray.tune.search import Searcher
 
+from ouvae.cost import Cost, measure
 from ouvae.data import Dataset
 from ouvae.pack import Pack as TrainingPack
 from ouvae.settings import Settings
@@ -113,7 +114,7 @@ def local_cpus() -> int:
 def train(
     schedule: Schedule,
     space: Space,
-    data: Dataset,
+    data: Mapping[str, Dataset],
     checkpoints: Path,
     on_progress: Callable[[str, int], None],
 ) -> None:
@@ -122,7 +123,7 @@ def train(
     Args:
         schedule: what to train; it is told of every finished pack.
         space: what a pack asks Ray for.
-        data: goes to the workers through the object store.
+        data: the data sets by digest; they go to the workers through the object store.
         checkpoints: folder of the packs' states, used by workers that see it.
         on_progress: called with a pack's id and the training steps it has done.
     """
@@ -154,16 +155,45 @@ def train(
         raise trials.error
 
 
+def measure_costs(
+    members: Sequence[tuple[Settings, float]],
+    data: Dataset,
+    device: str,
+    space: Space,
+    rounds: int,
+    steps: int,
+) -> list[Cost]:
+    """Measure the costs of members (settings, rho) side by side, in one task on one worker.
+
+    Raises:
+        SweepError: the task failed.
+    """
+
+    def task(members: Sequence[tuple[Settings, float]], data: Dataset) -> list[Cost]:
+        torch.set_num_threads(threads)
+        return measure(members, data, device, rounds, steps)
+
+    threads = space.cpus_per_pack
+    gpus = space.gpus_per_pack if device == "cuda" else 0
+    remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=WORKER_RESTARTS)(task)
+    try:
+        costs: list[Cost] = ray.get(remote.remote(list(members), ray.put(data)))
+        return costs
+    except ray.exceptions.RayError as error:
+        raise SweepError(f"the costs could not be measured: {error}") from None
+
+
 class PackTrainable(tune.Trainable):
     """One pack in training, on a worker.
 
-    `config` holds plain values: settings, members as (rho, seed), device, threads, and the path of the
-    checkpoint, which is used if its folder is there, that is on a file system shared with the driver.
+    `config` holds plain values: settings, members as (rho, seed), the data set's digest, device, threads, and
+    the path of the checkpoint, which is used if its folder is there, that is on a file system shared with
+    the driver.
     """
 
-    def setup(self, config: dict[str, Any], data: Dataset | None = None) -> None:
-        """Take the data from the object store and build the pack."""
-        assert data is not None, "the data set comes with the trial"
+    def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
+        """Take the data sets from the object store and build the pack."""
+        assert data is not None, "the data sets come with the trial"
         self._data = data
         self._start(config)
 
@@ -187,7 +217,9 @@ class PackTrainable(tune.Trainable):
     def _build(self) -> TrainingPack:
         config = self._config
         torch.set_num_threads(config["threads"])
-        pack = TrainingPack(Settings(**config["settings"]), config["members"], self._data, config["device"])
+        pack = TrainingPack(
+            Settings(**config["settings"]), config["members"], self._data[config["data"]], config["device"]
+        )
         self._checkpoint = Path(config["checkpoint"])
         self._saves = config["checkpoint_seconds"] > 0 and self._checkpoint.parent.is_dir()
         self._saved_at = time.monotonic()
@@ -211,9 +243,11 @@ class PackTrainable(tune.Trainable):
                     {
                         "history": [vars(metrics) for metrics in outcome.history],
                         "diverged_at_step": outcome.diverged_at_step,
+                        "test": vars(outcome.test) if outcome.test is not None else None,
                     }
                     for outcome in pack.outcomes()
                 ],
+                "parameters": pack.parameters_per_member,
                 "torch_version": torch.__version__,
                 "python_version": platform.python_version(),
             }
@@ -264,6 +298,7 @@ class _PackSearcher(Searcher):
         return {
             "settings": vars(pack.cell.settings()),
             "members": [(point.rho, point.seed) for point in pack.points],
+            "data": pack.cell.data_digest,
             "device": pack.cell.device,
             "threads": self._space.cpus_per_pack,
             "checkpoint": str(self._checkpoints.resolve() / f"{pack.pack_id}.pt"),
@@ -286,6 +321,7 @@ class _PackSearcher(Searcher):
                 return
             report: PackReport = {
                 "outcomes": result["outcomes"],
+                "parameters": result["parameters"],
                 "seconds": result["seconds"],
                 "torch_version": result["torch_version"],
                 "python_version": result["python_version"],

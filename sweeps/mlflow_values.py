@@ -11,20 +11,24 @@ STEPS_PER_RHO = 1000
 """A cell's curve is logged at step = round(STEPS_PER_RHO * rho): a step in MLflow is an integer."""
 
 CELL_PARAMS = (
-    "dataset", "architecture", "depth", "latents", "hidden", "likelihood", "observation_variance",
-    "smoothing", "smoothed_networks", "ou_samples", "start", "steps", "batch_size",
+    "dataset", "system", "objective", "importance_samples", "free_bits_nats", "architecture", "depth",
+    "latents", "hidden", "pseudo_inputs", "hermite_degree", "likelihood", "observation_variance",
+    "mixture_components", "smoothing", "smoothed_networks", "ou_samples", "start", "steps", "batch_size",
     "learning_rate", "kl_warmup", "eval_every", "precision", "kl_threshold_nats", "rho_c_exact",
 )  # fmt: skip
 """The columns of the members table that are params of a cell's run."""
 
 MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "device", "numerics_version")
-CELL_TAGS = ("space", "cell_id", "cell", "dataset", "architecture", "depth", "latents")
+CELL_TAGS = ("space", "cell_id", "cell", "dataset", "system", "objective", "architecture", "depth", "latents")
 MEMBER_TAGS = (
     *CELL_TAGS, "member_id", "seed", "status", "diverged_at_step", "pack_id", "project_version",
     "torch_version", "python_version", "commit",
 )  # fmt: skip
-_SCALARS = ("kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats")
-_PER_LAYER = ("kl_nats", "active_units")
+_SCALARS = (
+    "kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats", "test_bound_nats", "test_elbo_nats",
+    "test_kl_top_nats", "selected_step",
+)  # fmt: skip
+_PER_LAYER = ("kl_nats", "active_units", "test_kl_nats", "test_active_units")
 # The UI orders charts by name: what comes before `kl_top_nats` would push the curves down the page.
 THRESHOLD_METRICS = (
     "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "width", "n_seeds", "n_members", "n_diverged",

@@ -10,6 +10,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import search_spaces
 from sweeps import SweepError, environment
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="most members in a pack; same as --set pack_size=N",
     )
+    add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
     add("--dry-run", action="store_true", help="print what would be trained and train nothing")
     add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
     return result
@@ -69,13 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
     given = parser().parse_args(arguments)
     if given.list_spaces:
-        print("\n".join(search_spaces.names()))
+        papers = [f"paper/{name}" for name in search_spaces.names("paper")]
+        print("\n".join([*search_spaces.names(), *papers]))
         return 0
     overrides = list(given.overrides)
     if given.pack_size is not None:
         overrides.append(f"pack_size={given.pack_size}")
     try:
-        space = search_spaces.load(given.space, overrides)
+        space = search_spaces.load(given.space, overrides, given.budget)
     except search_spaces.SpaceError as error:
         return _refuse(error)
 
@@ -103,7 +106,11 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-if __name__ == "__main__":
-    code = main()
-    gc.freeze()  # or the interpreter walks through all of torch and MLflow once more, for seconds
+def leave(code: int) -> NoReturn:
+    """Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds."""
+    gc.freeze()
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -5,11 +5,12 @@ import subprocess
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
+from math import prod
 from pathlib import Path
 from typing import Any, TypedDict
 
 from ouvae import NUMERICS_VERSION
-from ouvae.metrics import Metrics
+from ouvae.metrics import Metrics, TestMetrics
 from search_spaces import Space
 from sweeps.plan import Pack
 
@@ -18,19 +19,24 @@ Row = dict[str, Any]
 METRICS = tuple(field.name for field in fields(Metrics) if field.name != "step")
 """What a row says of an evaluation; a diverged member's row has none of it."""
 
+TEST_METRICS = tuple(field.name for field in fields(TestMetrics))
+"""What a row says of the test split, where it is measured."""
+
 
 class PackReport(TypedDict):
     """What a trial sends back of a finished pack, in plain values.
 
     Attributes:
-        outcomes: per member, in the pack's order: `history` (a dict an evaluation) and
-            `diverged_at_step`.
+        outcomes: per member, in the pack's order: `history` (a dict an evaluation), `diverged_at_step`
+            and `test` (a dict, or None).
+        parameters: trained parameters of one member.
         seconds: wall time of the training, interruptions left out.
         torch_version: of the worker.
         python_version: of the worker.
     """
 
     outcomes: list[dict[str, Any]]
+    parameters: int
     seconds: float
     torch_version: str
     python_version: str
@@ -57,6 +63,7 @@ def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[
                 **shared,
                 **identity,
                 **{key: metrics[key] for key in METRICS},
+                **(outcome["test"] or dict.fromkeys(TEST_METRICS)),
                 "status": "completed" if diverged is None else "diverged",
                 "diverged_at_step": diverged,
             }
@@ -75,6 +82,8 @@ def _shared(space: Space, pack: Pack, report: PackReport) -> Row:
         "device": pack.cell.device,
         "kl_threshold_nats": space.kl_threshold_nats,
         "rho_c_exact": pack.cell.exact_rho(),
+        "parameters": report["parameters"],
+        "pixels": prod(pack.cell.image_shape),
         "seconds": report["seconds"] / len(pack.points),
         "pack_id": pack.pack_id,
         "pack_members": len(pack.points),

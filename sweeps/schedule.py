@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Space
-from sweeps.plan import LARGEST_PACK, Pack, PlannedCell, Point, multiply_adds, pack_points
+from sweeps.plan import Pack, PlannedCell, Point, pack_points
 from sweeps.records import PackReport, Row, rows
 from sweeps.search import search_of
 from sweeps.store import RunDirectory
@@ -66,7 +66,6 @@ class Schedule:
     Args:
         space: the space.
         cells: its cells.
-        pixels: D of the data set.
         slots: packs that the cluster trains at once.
         directory: what is finished, and where new fragments go.
         on_pack: called with every newly finished pack's rows of members and of history.
@@ -76,7 +75,6 @@ class Schedule:
         self,
         space: Space,
         cells: Sequence[PlannedCell],
-        pixels: int,
         slots: int,
         directory: RunDirectory,
         on_pack: Listener,
@@ -87,7 +85,7 @@ class Schedule:
         self._space, self._directory, self._on_pack = space, directory, on_pack
         # About two packs a slot over all cells of a round: enough to balance, few enough to be large.
         self._packs_per_round = max(1, -(-2 * slots // len(cells)))
-        self.cells = [self._open(planned, pixels) for planned in cells]
+        self.cells = [self._open(planned) for planned in cells]
         for state in self.cells:
             self._advance(state)
         self.members_reused = sum(state.finished_members for state in self.cells)
@@ -127,12 +125,12 @@ class Schedule:
         state.failed = True
         self.failures.append((pack, reason))
 
-    def _open(self, planned: PlannedCell, pixels: int) -> CellProgress:
-        search = search_of(self._space)
+    def _open(self, planned: PlannedCell) -> CellProgress:
+        search = search_of(self._space.part_of(planned.cell))
         name = f"{planned.cell.label} {planned.cell_id}"
         attributes = {"space": self._space.name, "value": "kl_top_nats"}
         study = CellStudy(self._directory.studies, name, search, attributes)
-        cost = multiply_adds(planned.cell, pixels)
+        cost = planned.multiply_adds()
         return CellProgress(planned, study, cost, search.expected_points())
 
     def _advance(self, state: CellProgress) -> None:
@@ -157,7 +155,7 @@ class Schedule:
 
         An interrupted round lacks whole packs, and these are then the same as before.
         """
-        largest = self._space.pack_size or LARGEST_PACK[cell.device]
+        largest = self._space.pack_size or cell.largest_pack
         wanted = set(missing)
         whole = pack_points(points, self._packs_per_round, largest, cell)
         lacking = [pack for pack in whole if wanted & set(pack.points)]

@@ -77,6 +77,18 @@ class GridSearch(Search):
         return len(self._points)
 
 
+class NoSearch(Search):
+    """Nothing to train."""
+
+    def propose(self, known: Observations) -> list[Point]:
+        """Return nothing."""
+        return []
+
+    def expected_points(self) -> int:
+        """Return 0."""
+        return 0
+
+
 class RefineSearch(Search):
     """A coarse grid, then each seed's own bracket around the threshold, until it is narrow enough.
 
@@ -158,8 +170,10 @@ class RefineSearch(Search):
 
 
 def search_of(space: Space) -> Search:
-    """Return a new search of the space's kind, for one of its cells."""
+    """Return a new search of the space's kind for one of its cells; the space has no variants."""
     rho = space.rho_values()
+    if space.search == "none":
+        return NoSearch()
     if space.search == "grid":
         return GridSearch(rho, space.seeds)
     return RefineSearch(rho, space.seeds, space.kl_threshold_nats, space.rho_tolerance, space.refine_points)

@@ -8,9 +8,10 @@ members.parquet, history.parquet, thresholds.parquet, figures/    what analysis 
 """
 
 import fcntl
+import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +24,7 @@ from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS
 from analysis.tables import replacing, thresholds_table, write_table
 from search_spaces import Space
-from search_spaces.space import CellKeys
+from search_spaces.space import Cell, CellKeys
 from sweeps import SweepError
 
 LEAST_FREE_BYTES = 64_000_000
@@ -51,6 +52,11 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """The folder of the packs' states."""
         return self.path / "checkpoints"
+
+    @property
+    def costs(self) -> Path:
+        """The table of costs, where they are measured."""
+        return self.path / "costs.parquet"
 
     @property
     def studies(self) -> Path:
@@ -83,21 +89,27 @@ class RunDirectory:
                 self.members.update({row["member_id"]: row for row in rows})
             yield
 
-    def require_like(self, device: str, data_digest: str) -> None:
+    def require_like(self, device: str, digests: Mapping[str, Collection[str]]) -> None:
         """Refuse to mix members of another kind of device or other data with those that are there.
+
+        Args:
+            device: where the sweep trains.
+            digests: of the data sets, by name; `gaussian` may have several.
 
         Raises:
             SweepError: naming what differs.
         """
-        for key, value, mend in (
-            ("device", device, "set device to what is there"),
-            ("data_digest", data_digest, "point --data-dir to the data of then"),
-        ):
-            others = {str(row[key]) for row in self.members.values()} - {value}
+        members = list(self.members.values())
+        checks = [("device", {device}, "set device to what is there", members)]
+        for name, allowed in digests.items():
+            own = [row for row in members if row["dataset"] == name]
+            checks.append(("data_digest", set(allowed), "point --data-dir to the data of then", own))
+        for key, allowed, mend, rows in checks:
+            others = {str(row[key]) for row in rows} - allowed
             if others:
                 raise SweepError(
                     f"{self.path} holds members with {key} {', '.join(sorted(others))}, this sweep has "
-                    f"{value}: one curve would mix them; {mend} or give another --out"
+                    f"{', '.join(sorted(allowed))}: one curve would mix them; {mend} or give another --out"
                 )
 
     def history(self, pack_id: str) -> list[Row]:
@@ -127,10 +139,10 @@ class RunDirectory:
 
         Rows go by cell (the space's cells in their order), seed, rho and step, however packs finished.
         """
-        order = {tuple(cell.latents): index for index, cell in enumerate(space.cells())}
+        order = {_cell_text(cell.model_dump()): index for index, cell in enumerate(space.cells())}
 
         def place(row: Row) -> tuple[Any, ...]:
-            known = order.get(tuple(row["latents"]), len(order))
+            known = order.get(_cell_text(row), len(order))
             return (known, row["cell_id"], row["seed"], row["rho"])
 
         rows = sorted(self.members.values(), key=place)
@@ -198,6 +210,11 @@ class RunDirectory:
             f"cannot write to the output directory {self.path}: {error}; "
             "free some space or give a writable --out"
         )
+
+
+def _cell_text(values: Mapping[str, Any]) -> str:
+    """Return the values of a cell's keys as text, by which cells are told apart."""
+    return json.dumps([values[key] for key in Cell.model_fields])
 
 
 def _read_space(path: Path) -> dict[str, Any]:

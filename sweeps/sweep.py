@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from analysis.tables import curves
 from analysis.thresholds import format_thresholds
 from ouvae.data import Dataset
 from ouvae.data import load as load_data
-from search_spaces import Space
+from search_spaces import Cell, Space
 from sweeps import SweepError, cluster, mlflow_runs, mlflow_uri, tracking
+from sweeps.costs import measure_missing
 from sweeps.mlflow_values import CELL_PARAMS
-from sweeps.plan import LARGEST_PACK, PlannedCell, multiply_adds
+from sweeps.plan import PlannedCell
 from sweeps.progress import Progress, duration
 from sweeps.records import commit, project_version
 from sweeps.schedule import Schedule
@@ -32,8 +33,18 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates alone."""
 
-PIXELS = {"digits": 64, "mnist": 784, "mnist_static": 784, "omniglot": 784}
-"""D of the image data sets, for estimates without loading them."""
+IMAGE_SHAPES = {
+    "digits": (8, 8),
+    "mnist": (28, 28),
+    "mnist_fixed": (28, 28),
+    "mnist_static": (28, 28),
+    "omniglot": (28, 28),
+    "cifar10": (3, 32, 32),
+}
+"""Of the image data sets, for estimates without loading them."""
+
+_Key = tuple[str, tuple[float, ...] | None]
+"""What a data set is loaded by: its name, and the variances of `gaussian`."""
 
 TABLES_SECONDS = 60.0
 """The tables are rewritten this often while the sweep goes on, and at its end."""
@@ -79,13 +90,14 @@ def run(space: Space, options: Options, console: Console) -> int:
         checked = aside.submit(mlflow_runs.check, uri)  # takes seconds, and so does Ray
         with cluster.connected(options.address, space) as ray:
             checked.result()
-            directory.require_like(ray.device, data.digest)
-            cells = [PlannedCell(cell, data.digest, ray.device) for cell in space.cells()]
-            pixels = data.train.shape[1]
-            schedule = Schedule(space, cells, pixels, ray.slots, directory, recorder.on_pack)
+            directory.require_like(ray.device, _digests(data))
+            cells = [_planned(cell, data, ray.device) for cell in space.cells()]
+            schedule = Schedule(space, cells, ray.slots, directory, recorder.on_pack)
             _announce(console, space, schedule, directory, ray.description)
             recorder.start()
-            training_seconds = _train(schedule, space, data, directory, console)
+            by_digest = {one.digest: one for one in data.values()}
+            training_seconds = _train(schedule, space, by_digest, directory, console)
+            measure_missing(space, cells, by_digest, directory)
         code = OK if schedule.done else INTERRUPTED
         if schedule.failures:
             code = FAILED
@@ -106,23 +118,23 @@ def plan(space: Space, options: Options, console: Console) -> None:
     """
     slots = max(1, cluster.local_cpus() // space.cpus_per_pack)
     device = "cpu" if space.device == "auto" else space.device
-    largest = space.pack_size or LARGEST_PACK[device]
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
     for cell in space.cells():
-        members = search_of(space).expected_points()
-        first = len(search_of(space).ask())
-        packs = max(-(-first // largest), min(-(-2 * slots // len(space.latents)), first))
-        pixels = len(cell.data_variance or ()) or PIXELS[cell.dataset]
-        seconds = members * cell.steps * multiply_adds(cell, pixels) / CORE_SPEED
+        search = search_of(space.part_of(cell))
+        members, first = search.expected_points(), len(search.ask())
+        shape = IMAGE_SHAPES.get(cell.dataset) or (len(cell.data_variance or ()),)
+        planned = PlannedCell(cell, "", shape, device)
+        largest = space.pack_size or planned.largest_pack
+        packs = max(-(-first // largest), min(-(-2 * slots // len(space.cells())), first))
+        seconds = members * cell.steps * planned.multiply_adds() / CORE_SPEED
         table.add_row(cell.label, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
         total, members_total = total + seconds, members_total + members
     console.print(table)
     console.print(
         f"{members_total} members expected, about {duration(total)} of one core, "
-        f"{duration(total / slots)} on the {slots} slots of this machine; rho starts from "
-        f"{', '.join(f'{rho:g}' for rho in space.rho_values())}"
+        f"{duration(total / slots)} on the {slots} slots of this machine"
     )
 
 
@@ -177,6 +189,8 @@ class _Recorder:
             names = ("members", "history", "thresholds")
             tables = [self._directory.path / f"{name}.parquet" for name in names]
             self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
+        if self._directory.costs.exists():
+            self._tracker.log_artifacts([self._directory.costs], "tables")
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
         return thresholds, self._tracker.close(status)
 
@@ -189,18 +203,39 @@ class _Recorder:
         self._tracker.log_cell(threshold["cell_id"], threshold["cell"], shared, curve, threshold)
 
 
-def _load_data(space: Space, options: Options) -> Dataset:
-    data = load_data(space.dataset, options.data_dir, data_variance=space.data_variance)
-    if space.batch_size > len(data.train):
-        raise SweepError(
-            f"batch_size: {space.batch_size} with {len(data.train)} training images in "
-            f"{space.dataset}; use at most {len(data.train)}"
-        )
+def _load_data(space: Space, options: Options) -> dict[_Key, Dataset]:
+    """Return the data sets of the space's cells."""
+    data: dict[_Key, Dataset] = {}
+    for cell in space.cells():
+        name, variance = key = _data_key(cell)
+        if key not in data:
+            data[key] = load_data(name, options.data_dir, data_variance=variance)
+        found = len(data[key].train)
+        if cell.batch_size > found:
+            raise SweepError(
+                f"batch_size: {cell.batch_size} with {found} training images in {name}; use at most {found}"
+            )
     return data
 
 
+def _data_key(cell: Cell) -> _Key:
+    return cell.dataset, cell.data_variance
+
+
+def _digests(data: Mapping[_Key, Dataset]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in data.values():
+        found.setdefault(one.name, []).append(one.digest)
+    return found
+
+
+def _planned(cell: Cell, data: Mapping[_Key, Dataset], device: str) -> PlannedCell:
+    own = data[_data_key(cell)]
+    return PlannedCell(cell, own.digest, own.image_shape, device)
+
+
 def _train(
-    schedule: Schedule, space: Space, data: Dataset, directory: RunDirectory, console: Console
+    schedule: Schedule, space: Space, data: Mapping[str, Dataset], directory: RunDirectory, console: Console
 ) -> float:
     """Train what is missing; return the seconds it took. An interrupt leaves the schedule undone."""
     progress = Progress(console)

@@ -4,7 +4,7 @@
 `DataError`.
 """
 
-from ouvae.data.dataset import Binarization, DataError, Dataset
+from ouvae.data.dataset import Binarization, DataError, Dataset, Images
 from ouvae.data.registry import NAMES, load
 
-__all__ = ["NAMES", "Binarization", "DataError", "Dataset", "load"]
+__all__ = ["NAMES", "Binarization", "DataError", "Dataset", "Images", "load"]

@@ -29,7 +29,8 @@ class Dataset:
         train: [N, D] float32, C-contiguous; pixels lie in [0, 1] unless `binarization` is `none`.
         validation: likewise.
         test: likewise.
-        image_shape: (rows, columns) of an image, row by row in a vector; (D,) if it is no image.
+        image_shape: (rows, columns) or (channels, rows, columns) of an image, in this order in a vector;
+            (D,) if it is no image.
         binarization: how a pixel becomes 0 or 1, see `Binarization`.
         digest: SHA-256, hexadecimal, of binarization, shapes and the splits' little-endian bytes:
             the same on every platform, another whenever a number differs.

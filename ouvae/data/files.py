@@ -35,22 +35,39 @@ class Source:
             DataError: the file is nowhere, no mirror serves it, a named folder does not exist, or
                 the file cannot be read.
         """
+        folder = self._folder()
+        places = file.candidates(folder) if folder else []
+        if path := _first_file(places):
+            return read(file, path)
         if self.data_dir is not None:
-            places = file.candidates(_existing_folder(Path(self.data_dir), "--data-dir"))
-            if path := _first_file(places):
-                return read(file, path)
             raise _missing(file, places)
-        places = []
-        if named := os.environ.get(DATA_VARIABLE):
-            places = file.candidates(_existing_folder(Path(named), f"the variable {DATA_VARIABLE}"))
-            if path := _first_file(places):
-                return read(file, path)
         cached = cached_path(file)
         if os.path.isfile(cached) and (contents := self._from_cache(file, cached)):
             return contents
         if self.download:
             return read(file, download(file, self.progress))
         raise _missing(file, [*places, cached])
+
+    def unpacked(self, file: PublicFile, members: Iterable[str]) -> Path | None:
+        """Return the first place of the user's folder that holds a member of an archive, unpacked.
+
+        None if there is no such place, or no folder is named.
+
+        Raises:
+            DataError: a named folder does not exist.
+        """
+        folder = self._folder()
+        names = list(members)
+        places = file.places(folder) if folder else []
+        return next((place for place in places if _first_file(place / name for name in names)), None)
+
+    def _folder(self) -> Path | None:
+        """Return the user's folder of data files, if one is named."""
+        if self.data_dir is not None:
+            return _existing_folder(Path(self.data_dir), "--data-dir")
+        if named := os.environ.get(DATA_VARIABLE):
+            return _existing_folder(Path(named), f"the variable {DATA_VARIABLE}")
+        return None
 
     def _from_cache(self, file: PublicFile, cached: Path) -> Contents | None:
         """Return the verified contents; None if they were damaged and can be downloaded."""

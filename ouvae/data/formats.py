@@ -2,12 +2,18 @@
 
 import io
 import struct
+import tarfile
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ouvae.data.public import Contents
+
+CIFAR_CLASSES, CIFAR_PIXELS = 10, 3072
+"""Values of the label byte of a CIFAR-10 record, and the bytes of the image after it."""
 
 _IDX_HEADER = struct.Struct(">4I")
 _IDX_IMAGES = 0x00000803
@@ -43,6 +49,50 @@ def read_idx_images(contents: Contents, shape: tuple[int, int, int]) -> NDArray[
     if pixels.size != count * rows * columns:
         raise contents.error(f"{pixels.size:,} pixels", f"{count * rows * columns:,}")
     return pixels.reshape(count, rows * columns)
+
+
+def read_cifar(contents: Contents) -> NDArray[np.uint8]:
+    """Return the images of a file in CIFAR-10's binary format, [N, 3072] bytes.
+
+    The format: records of a label byte (0 to 9) and 3,072 pixels, of which the first 1,024 are red, the next
+    green, the last blue, each row by row.
+
+    Raises:
+        DataError: there is no record, the last one is cut short, or a label is none of CIFAR-10's.
+    """
+    size = 1 + CIFAR_PIXELS
+    expected = f"whole records of {size:,} bytes"
+    count, rest = divmod(len(contents.data), size)
+    if rest or not count:
+        found = f"{count:,} records and {rest:,} bytes of another" if rest else "an empty file"
+        raise contents.error(found, expected)
+    records = np.frombuffer(contents.data, np.uint8).reshape(count, size)
+    bad = records[:, 0] >= CIFAR_CLASSES
+    if bad.any():
+        record = int(bad.argmax())
+        found = f"label {records[record, 0]} in record {record + 1:,}"
+        raise contents.error(found, f"{expected}, each with a label from 0 to {CIFAR_CLASSES - 1}")
+    return records[:, 1:]
+
+
+def read_tar(contents: Contents, names: Sequence[str]) -> list[Contents]:
+    """Return the named members of a tar archive, compressed or not, in the order of the names.
+
+    Raises:
+        DataError: it is no such archive, is damaged, or lacks one of them.
+    """
+    members: dict[str, bytes] = {}
+    try:
+        # In the archive's own order: a compressed one cannot be read backwards.
+        with tarfile.open(fileobj=io.BytesIO(contents.data)) as archive:
+            for member in archive:
+                if member.name in names and (file := archive.extractfile(member)):
+                    members[member.name] = file.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise contents.error(f"a damaged archive ({error})", "a whole one") from error
+    if missing := [name for name in names if name not in members]:
+        raise contents.error(f"an archive without {', '.join(missing)}", "one that holds all of them")
+    return [Contents(contents.file, contents.path / name, members[name]) for name in names]
 
 
 def read_amat(contents: Contents, rows: int, columns: int) -> NDArray[np.uint8]:

@@ -8,6 +8,9 @@ the checksums are those of the decompressed files.
 `mnist_static`: the binarization of R. Salakhutdinov and I. Murray, "On the quantitative analysis of
 deep belief networks" (ICML 2008), as H. Larochelle distributes it. The checksums are those that
 TensorFlow Datasets publishes (`url_checksums/binarized_mnist.txt`).
+
+`mnist_fixed`: the images of `mnist`, binarized once with a generator of its own (our choice), for where
+the files of `mnist_static` are not at hand.
 """
 
 import numpy as np
@@ -18,6 +21,7 @@ from ouvae.data.formats import read_amat, read_idx_images
 from ouvae.data.public import Checksum, PublicFile
 
 SIDE = 28
+FIXED_SEED = 28
 TRAIN, VALIDATION, TEST = 50_000, 10_000, 10_000
 
 _IDX_MIRRORS = (
@@ -89,6 +93,22 @@ def load_dynamic(source: Source) -> Dataset:
     train = images(TRAIN_IMAGES, TRAIN + VALIDATION)
     test = images(TEST_IMAGES, TEST)
     return Dataset("mnist", train[:TRAIN], train[TRAIN:], test, (SIDE, SIDE), "dynamic")
+
+
+def load_fixed(source: Source) -> Dataset:
+    """Return MNIST, each pixel drawn once as Bernoulli(pixel / 255), the same on every machine.
+
+    Raises:
+        DataError: a file is not there, or is not the public one.
+    """
+    dynamic = load_dynamic(source)
+    generator = np.random.Generator(np.random.PCG64(FIXED_SEED))
+
+    def drawn(images: Images) -> Images:
+        return contiguous(generator.random(images.shape, dtype=np.float32) < images)
+
+    train, validation, test = (drawn(images) for images in dynamic.splits().values())
+    return Dataset("mnist_fixed", train, validation, test, dynamic.image_shape, "static")
 
 
 def load_static(source: Source) -> Dataset:

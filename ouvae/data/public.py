@@ -17,7 +17,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class Checksum:
-    """A digest of a file's contents, after decompression where the file is gzip.
+    """A digest of a file's contents, after decompression where the file is gzip and no archive.
 
     `git-blob` is the SHA-1 by which git names a file's contents (`git hash-object FILE` prints it).
     """
@@ -48,6 +48,7 @@ class PublicFile:
         urls: mirrors, tried in this order.
         checksum: of the public file; a download that does not have it is refused.
         contents: what it holds, for messages.
+        archive: whether it is a tar archive, whose checksum is that of its bytes as they lie.
     """
 
     name: str
@@ -55,23 +56,30 @@ class PublicFile:
     urls: tuple[str, ...]
     checksum: Checksum
     contents: str
+    archive: bool = False
+
+    def places(self, folder: Path) -> list[Path]:
+        """Return the folders of a data folder in which it is looked for, in the order of trial."""
+        return [folder, *(folder / subfolder for subfolder in self.folders)]
 
     def candidates(self, folder: Path) -> list[Path]:
         """Return the paths at which a data folder may hold the file, in the order of trial."""
         plain = self.name.removesuffix(".gz")
         names = [self.name, plain if plain != self.name else f"{self.name}.gz"]
-        places = [folder, *(folder / subfolder for subfolder in self.folders)]
-        return [place / name for place in places for name in names]
+        if self.archive:
+            names = [self.name]
+        return [place / name for place in self.places(folder) for name in names]
 
     def describe(self) -> str:
         """Return, for messages, what is expected and how to get it by hand."""
-        of_what = " (of the decompressed bytes)" if self.name.endswith(".gz") else ""
+        of_what = " (of the decompressed bytes)" if self.name.endswith(".gz") and not self.archive else ""
+        unpacked = " (or unpack it there)" if self.archive else ""
         return "\n".join(
             [
                 f"Expected: {self.contents}; {self.checksum}{of_what}.",
                 "Get it from one of",
                 *(f"  {url}" for url in self.urls),
-                f"save it as {self.folders[0]}/{self.name} in a folder of yours, and name that",
+                f"save it as {self.folders[0]}/{self.name}{unpacked} in a folder of yours, and name that",
                 f"folder with --data-dir (data_dir in Python) or the variable {DATA_VARIABLE}.",
             ]
         )
@@ -79,7 +87,7 @@ class PublicFile:
 
 @dataclass(frozen=True)
 class Contents:
-    """The decompressed bytes of a public file, and the path they were read from."""
+    """The bytes of a public file, decompressed but for an archive's, and the path they were read from."""
 
     file: PublicFile
     path: Path
@@ -104,7 +112,7 @@ class Contents:
 
 
 def read(file: PublicFile, path: Path) -> Contents:
-    """Return the contents of `file` as it lies at `path`, decompressed if it is gzip.
+    """Return the contents of `file` as it lies at `path`, decompressed if it is gzip and no archive.
 
     Raises:
         DataError: it cannot be read, or its gzip stream is cut short or damaged.
@@ -112,7 +120,7 @@ def read(file: PublicFile, path: Path) -> Contents:
     try:
         data = path.read_bytes()
         contents = Contents(file, path, data)
-        if not data.startswith(_GZIP_MAGIC):
+        if file.archive or not data.startswith(_GZIP_MAGIC):
             return contents
         return Contents(file, path, gzip.decompress(data))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

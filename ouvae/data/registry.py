@@ -5,15 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from ouvae.data import digits, gaussian, mnist, omniglot
+from ouvae.data import cifar10, digits, gaussian, mnist, omniglot
 from ouvae.data.dataset import DataError, Dataset
 from ouvae.data.files import Source
 
 _FROM_FILES: Mapping[str, Callable[[Source], Dataset]] = MappingProxyType(
     {
         "mnist": mnist.load_dynamic,
+        "mnist_fixed": mnist.load_fixed,
         "mnist_static": mnist.load_static,
         "omniglot": omniglot.load,
+        "cifar10": cifar10.load,
     }
 )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.schema import HISTORY, MEMBERS
+from analysis.schema import COSTS, HISTORY, MEMBERS
 from analysis.tables import write_table
 
 RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())
@@ -33,6 +33,10 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "dataset": "digits",
         "data_digest": "0f3c",
         "data_variance": None,
+        "system": "vae",
+        "objective": "elbo",
+        "importance_samples": 1,
+        "free_bits_nats": 0.0,
         "architecture": "mlp",
         "depth": len(latents),
         "latents": list(latents),
@@ -51,6 +55,14 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "kl_warmup": 0,
         "eval_every": 500,
         "eval_images": None,
+        "pseudo_inputs": None,
+        "hermite_degree": None,
+        "mixture_components": None,
+        "gradient_samples": None,
+        "gradient_rho": None,
+        "select": "last",
+        "bound_samples": None,
+        "bound_images": None,
         "precision": "float32",
         "device": "cpu",
         "kl_threshold_nats": 0.1,
@@ -63,6 +75,14 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "objective_nats": -22.0 if done else None,
         "reconstruction_nats": -21.7 if done else None,
         "active_units": [4] * len(latents) if done else None,
+        "selected_step": None,
+        "test_bound_nats": None,
+        "test_elbo_nats": None,
+        "test_kl_nats": None,
+        "test_kl_top_nats": None,
+        "test_active_units": None,
+        "parameters": 12_345,
+        "pixels": 64,
         "seconds": 3.5,
         "pack_id": f"{label}-{seed}",
         "pack_members": 11,
@@ -142,3 +162,84 @@ def made_run(tmp_path: Path, make_members, make_history) -> Path:
     write_table(members, tmp_path / "run" / "members.parquet")
     write_table(make_history(members), tmp_path / "run" / "history.parquet")
     return tmp_path / "run"
+
+
+@pytest.fixture
+def paper_member() -> Callable[..., dict]:
+    """Return a maker of members of the paper's spaces, measured on the test split.
+
+    `active` are active units top to bottom, as the paper lists them.
+    """
+
+    def make(space: str, latents: Sequence[int], active: Sequence[int], seed: int = 0, **columns) -> dict:
+        kl_top = columns.pop("kl_top", 1.0)
+        row = member_row(latents, seed, columns.get("rho", 1.0), kl_top)
+        own = {
+            "space": space,
+            "dataset": "mnist_static",
+            "bound_samples": 100,
+            "bound_images": 500,
+            "selected_step": 3000,
+            "test_bound_nats": -90.0,
+            "test_elbo_nats": -92.0,
+            "test_kl_nats": row["kl_nats"],
+            "test_kl_top_nats": kl_top,
+            "test_active_units": list(reversed(active)),
+        }
+        row |= own | columns
+        kind = [
+            row[key] for key in ("dataset", "system", "objective", "architecture", "kl_warmup", "latents")
+        ]
+        row["cell_id"] = columns.get("cell_id", repr(kind))
+        row["member_id"] = f"{row['cell_id']}-{row['rho']!r}-{seed}"
+        return row
+
+    return make
+
+
+@pytest.fixture
+def cost_row() -> Callable[..., dict]:
+    """Return a maker of rows of costs; `cell` also tells cells apart."""
+
+    def make(cell: str, latents: Sequence[int], seconds: Sequence[float] = (), **columns) -> dict:
+        return {
+            "cell_id": cell,
+            "cell": cell,
+            "system": "vae",
+            "objective": "elbo",
+            "importance_samples": 1,
+            "rho": 1.0,
+            "latents": list(latents),
+            "architecture": "mlp",
+            "dataset": "mnist",
+            "batch_size": 64,
+            "parameters": 12_400_000,
+            "seconds_per_epoch": list(seconds),
+            "memory_bytes": 2**30,
+            "memory_kind": "autograd saved bytes",
+            "device": "cpu",
+        } | columns
+
+    return make
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Path]:
+    """Return a writer of run folders `runs/NAME`: members with a history, or costs with a space.yaml."""
+
+    def write(
+        name: str,
+        members: Sequence[dict] = (),
+        history: Sequence[dict] = (),
+        costs: Sequence[dict] = (),
+    ) -> Path:
+        folder = tmp_path / "runs" / name
+        if members:
+            write_table(pa.Table.from_pylist(list(members), schema=MEMBERS), folder / "members.parquet")
+            write_table(pa.Table.from_pylist(list(history), schema=HISTORY), folder / "history.parquet")
+        if costs:
+            write_table(pa.Table.from_pylist(list(costs), schema=COSTS), folder / "costs.parquet")
+            (folder / "space.yaml").write_text(f"dataset: mnist\nname: {name}\nrho: [1.0]\n")
+        return folder
+
+    return write

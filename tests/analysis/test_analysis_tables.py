@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import TableError
-from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
+from analysis.schema import COSTS, HISTORY, MEMBERS, THRESHOLDS
 from analysis.tables import (
     curves,
+    read_costs,
     read_history,
     read_members,
     replacing,
@@ -193,7 +194,7 @@ def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_pa
         read_members(tmp_path)
     message = str(refusal.value)
     for problem in (
-        "schema_version is 7, this project reads 1",
+        "schema_version is 7, this project reads 2",
         "columns missing: rho, seed",
         "columns unknown: colour",
         "column depth is double, it must be int32",
@@ -262,3 +263,12 @@ def test_analysis_needs_none_of_what_trains_and_sweeps():
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)
+
+
+def test_costs_are_read_as_they_were_written_and_missed_by_name(cost_row, write_run, made_run):
+    rows = [cost_row("vae", (40, 20), [4.0, 4.4]), cost_row("counted", (100,) * 15, memory_kind="cuda peak")]
+    costs = read_costs(write_run("table9-quick", costs=rows))
+    assert costs.schema.equals(COSTS, check_metadata=True)
+    assert costs.to_pylist() == rows
+    with pytest.raises(TableError, match="holds no costs"):
+        read_costs(made_run)

@@ -6,27 +6,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.schema import HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
 
-UNITS = {"nats", "steps", "s", "layers", "1", "none"}
+UNITS = {"nats", "steps", "s", "bytes", "layers", "1", "none"}
 
 TYPES = {
     "members": """
-        string: member_id space cell_id cell dataset data_digest architecture likelihood smoothing
-            start precision device status pack_id project_version torch_version python_version
-            commit
-        int32: depth ou_samples batch_size eval_images pack_members numerics_version
-        int64: seed steps kl_warmup eval_every diverged_at_step
-        double: observation_variance rho learning_rate kl_threshold_nats rho_c_exact kl_top_nats
-            elbo_nats objective_nats reconstruction_nats seconds
-        list<element: int32>: latents hidden active_units
-        list<element: double>: data_variance kl_nats
+        string: member_id space cell_id cell dataset data_digest system objective architecture
+            likelihood smoothing start select precision device status pack_id project_version
+            torch_version python_version commit
+        int32: importance_samples depth pseudo_inputs hermite_degree mixture_components ou_samples
+            batch_size eval_images gradient_samples bound_samples bound_images pixels pack_members
+            numerics_version
+        int64: seed steps kl_warmup eval_every diverged_at_step selected_step parameters
+        double: free_bits_nats observation_variance rho learning_rate gradient_rho
+            kl_threshold_nats rho_c_exact kl_top_nats elbo_nats objective_nats reconstruction_nats
+            test_bound_nats test_elbo_nats test_kl_top_nats seconds
+        list<element: int32>: latents hidden active_units test_active_units
+        list<element: double>: data_variance kl_nats test_kl_nats
         list<element: string>: smoothed_networks
         timestamp[ms, tz=UTC]: finished_at""",
     "history": """
         string: member_id cell_id
         int64: seed step
-        double: rho kl_top_nats elbo_nats objective_nats reconstruction_nats
+        double: rho kl_top_nats elbo_nats objective_nats reconstruction_nats gradient_variance
+            gradient_variance_smoothed
         list<element: double>: kl_nats
         list<element: int32>: active_units""",
     "thresholds": """
@@ -38,8 +42,15 @@ TYPES = {
         list<element: int32>: latents
         list<element: struct<seed: int64 not null, rho_c: double, rho_low: double, rho_high: \
 double, jump_nats: double, status: string not null>>: seeds""",
+    "costs": """
+        string: cell_id cell system objective architecture dataset memory_kind device
+        int32: importance_samples batch_size
+        int64: parameters memory_bytes
+        double: rho
+        list<element: int32>: latents
+        list<element: double>: seconds_per_epoch""",
 }
-"""The columns of version 1 by type; a change here asks for another version."""
+"""The columns of version 2 by type; a change here asks for another version."""
 
 
 def fields(schema: pa.Schema) -> Iterator[pa.Field]:
@@ -75,7 +86,7 @@ def test_version_and_documentation_are_in_the_file(name, tmp_path):
     schema = SCHEMAS[name]
     pq.write_table(schema.empty_table(), tmp_path / "empty.parquet")
     stored = pq.read_schema(tmp_path / "empty.parquet")
-    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "1"
+    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "2"
     assert stored.metadata[b"table"].decode() == name
     assert stored.equals(schema, check_metadata=True)
     for read, meant in zip(fields(stored), fields(schema), strict=True):
@@ -92,7 +103,7 @@ def test_the_types_of_this_version_are_fixed(name):
 
 
 def test_columns_that_tables_share_have_one_type_and_unit():
-    for one, other in ((MEMBERS, HISTORY), (MEMBERS, THRESHOLDS)):
+    for one, other in ((MEMBERS, HISTORY), (MEMBERS, THRESHOLDS), (MEMBERS, COSTS)):
         shared = set(one.names) & set(other.names) - {"status"}
         assert {"cell_id"} < shared
         for name in shared:

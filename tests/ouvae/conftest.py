@@ -1,5 +1,6 @@
 """Fixtures of the science's tests: settings of a small model, a small data set, exact quadrature."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -8,18 +9,25 @@ import pytest
 import torch
 
 from ouvae.data import Dataset
-from ouvae.model import Draws
 from ouvae.noise import sample_draws
 from ouvae.settings import Settings
+from ouvae.systems import Draws
 
 torch.set_num_threads(1)
 
 SMALL = Settings(
+    system="vae",
+    objective="elbo",
+    importance_samples=1,
+    free_bits_nats=0.0,
     architecture="mlp",
     latents=(3, 2),
     hidden=(8,),
+    pseudo_inputs=None,
+    hermite_degree=None,
     likelihood="bernoulli",
     observation_variance=None,
+    mixture_components=None,
     smoothing="posterior",
     smoothed_networks=("generative",),
     ou_samples=3,
@@ -29,6 +37,11 @@ SMALL = Settings(
     kl_warmup=0,
     eval_every=10,
     eval_images=None,
+    gradient_samples=None,
+    gradient_rho=None,
+    select="last",
+    bound_samples=None,
+    bound_images=None,
     precision="float64",
 )
 
@@ -58,17 +71,28 @@ def linear(settings) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def data() -> Dataset:
-    """Return 60 / 20 / 10 images of 3x4 pixels that are bright in one of two halves."""
-    generator = np.random.default_rng(3)
+def data_of() -> Callable[[tuple[int, ...]], Dataset]:
+    """Return a function that gives 60 / 20 / 10 images of a shape, bright in one of two halves."""
 
-    def images(count: int) -> np.ndarray:
-        left = generator.random((count, 1)) < 0.5
-        half = np.repeat([[True, False]], 6, axis=1)
-        bright = np.where(left == half, 0.9, 0.1)
-        return np.clip(bright + 0.1 * generator.random((count, 12)) - 0.05, 0, 1).astype(np.float32)
+    def dataset(image_shape: tuple[int, ...]) -> Dataset:
+        generator = np.random.default_rng(3)
+        pixels = math.prod(image_shape)
 
-    return Dataset("small", images(60), images(20), images(10), (3, 4), "dynamic")
+        def images(count: int) -> np.ndarray:
+            left = generator.random((count, 1)) < 0.5
+            half = np.repeat([[True, False]], pixels // 2, axis=1)
+            bright = np.where(left == half, 0.9, 0.1)
+            return np.clip(bright + 0.1 * generator.random((count, pixels)) - 0.05, 0, 1).astype(np.float32)
+
+        return Dataset("small", images(60), images(20), images(10), image_shape, "dynamic")
+
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def data(data_of) -> Dataset:
+    """Return the images of 3x4 pixels."""
+    return data_of((3, 4))
 
 
 @pytest.fixture
@@ -77,7 +101,7 @@ def draw() -> Callable[[Settings, int], Draws]:
 
     def single(settings: Settings, batch: int) -> Draws:
         generator = torch.Generator().manual_seed(11)
-        stacked = sample_draws(settings, batch, [generator], getattr(torch, settings.precision))
+        stacked = sample_draws(settings, (batch,), [generator], getattr(torch, settings.precision))
         return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
 
     return single

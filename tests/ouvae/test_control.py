@@ -9,9 +9,9 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 
 from ouvae.control import critical_rho
-from ouvae.model import Draws
 from ouvae.pack import initial_model
 from ouvae.smoothing import retained_variance
+from ouvae.systems import Draws
 
 
 def test_known_values():
@@ -64,7 +64,7 @@ def curvature(linear):
         case = linear(
             latents=(1,), observation_variance=observation_variance, ou_samples=draws, smoothing=form
         )
-        model = initial_model(case, size, seed=0)
+        model = initial_model(case, (size,), seed=0)
         point = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
         names = list(point)
         flat = torch.cat([point[name].flatten() for name in names])

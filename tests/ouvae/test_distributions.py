@@ -8,7 +8,9 @@ import torch
 from torch import distributions
 
 from ouvae.distributions import (
+    GaussianDraw,
     bernoulli_log_density,
+    gaussian_kl,
     gaussian_kl_sample,
     gaussian_kl_to_standard,
     gaussian_log_density,
@@ -53,6 +55,38 @@ def test_kl_to_standard_agrees_with_torch_and_vanishes_at_the_prior(gaussians):
     expected = distributions.kl_divergence(posterior, prior).sum(-1)
     torch.testing.assert_close(gaussian_kl_to_standard(mean, log_scale), expected, **TIGHT)
     assert gaussian_kl_to_standard(torch.zeros(3), torch.zeros(3)).item() == 0
+
+
+def test_kl_between_gaussians_agrees_with_torch(gaussians):
+    mean, log_scale, prior_mean, prior_log_scale = gaussians
+    posterior = distributions.Normal(mean, log_scale.exp())
+    prior = distributions.Normal(prior_mean, prior_log_scale.exp())
+    expected = distributions.kl_divergence(posterior, prior).sum(-1)
+    torch.testing.assert_close(gaussian_kl(*gaussians), expected, **TIGHT)
+    torch.testing.assert_close(
+        gaussian_kl(mean, log_scale, torch.zeros(()), torch.zeros(())),
+        gaussian_kl_to_standard(mean, log_scale),
+        **TIGHT,
+    )
+
+
+def test_kl_between_gaussians_vanishes_where_they_agree_and_nowhere_else(gaussians):
+    mean, log_scale, _, _ = gaussians
+    assert (gaussian_kl(mean, log_scale, mean, log_scale) == 0).all()
+    assert (gaussian_kl(mean, log_scale, mean + 1e-3, log_scale) > 0).all()
+    near = gaussian_kl(mean.float(), log_scale.float(), mean.float(), log_scale.float() + 1e-3)
+    torch.testing.assert_close(near, torch.full((4,), 3e-6), rtol=1e-2, atol=0)
+
+
+def test_a_draw_has_its_moments_and_both_forms_of_the_kl(gaussians):
+    mean, log_scale, prior_mean, prior_log_scale = gaussians
+    eps = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    draw = GaussianDraw.of(mean, log_scale, eps)
+    torch.testing.assert_close((draw.z - mean) / log_scale.exp(), eps, **TIGHT)
+    exact = gaussian_kl(mean, log_scale, prior_mean, prior_log_scale)
+    assert torch.equal(draw.kl(prior_mean, prior_log_scale, closed_form=True), exact.expand(5, 4))
+    sampled = gaussian_kl_sample(draw.z, eps, log_scale, prior_mean, prior_log_scale)
+    assert torch.equal(draw.kl(prior_mean, prior_log_scale, closed_form=False), sampled)
 
 
 def test_kl_sample_is_the_log_ratio_of_the_densities(gaussians):

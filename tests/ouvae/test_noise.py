@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from ouvae.noise import Minibatches, binarize, draw_shapes, sample_draws, stream, stream_seed
+from ouvae.noise import Minibatches, binarize, sample_draws, stream, stream_seed
+from ouvae.systems import draw_shapes
 
 CPU = torch.device("cpu")
 
@@ -48,7 +49,7 @@ def test_stream_seeds_are_the_same_in_every_version_and_on_every_platform():
 @pytest.mark.parametrize("subset", [(), ("generative",), ("inference", "likelihood")])
 def test_draws_have_the_shapes_that_the_smoothed_networks_need(settings, subset):
     case = settings(latents=(4, 3, 2), smoothed_networks=subset, ou_samples=5)
-    draws = sample_draws(case, 7, [stream(CPU, "noise", seed) for seed in (0, 1)], torch.float32)
+    draws = sample_draws(case, (7,), [stream(CPU, "noise", seed) for seed in (0, 1)], torch.float32)
     assert [piece.shape for piece in draws.base] == [(2, 7, 4), (2, 7, 3), (2, 7, 2)]
     expected = {
         "generative": [(2, 5, 7, 3), (2, 5, 7, 2)],
@@ -59,13 +60,13 @@ def test_draws_have_the_shapes_that_the_smoothed_networks_need(settings, subset)
         found = [piece.shape for piece in getattr(draws, name)]
         assert found == (shapes if name in subset else [])
     assert all(piece.dtype == torch.float32 for piece in pieces(draws))
-    assert draw_shapes(case, 7)[0] == ((7, 4), (7, 3), (7, 2))
+    assert draw_shapes(case, (7,))[0] == ((7, 4), (7, 3), (7, 2))
 
 
 def test_draws_are_standard_normal_and_independent_of_one_another(settings):
     case = settings(latents=(2, 2), smoothed_networks=("generative", "inference", "likelihood"), ou_samples=2)
     batch = 20_000
-    draws = sample_draws(case, batch, [stream(CPU, "noise", seed) for seed in (0, 1)], torch.float64)
+    draws = sample_draws(case, (batch,), [stream(CPU, "noise", seed) for seed in (0, 1)], torch.float64)
     columns = torch.cat([piece.movedim(-2, 0).reshape(batch, -1) for piece in pieces(draws)], 1)
     assert columns.shape[1] == 2 * (2 + 2 + 3 * 2 * 2)
     assert stats.kstest(columns.flatten().numpy(), "norm").pvalue > 1e-3
@@ -78,7 +79,7 @@ def test_a_seeds_draws_do_not_depend_on_its_neighbours_and_are_fresh_each_time(s
 
     def two_steps(*seeds):
         generators = [stream(CPU, "noise", seed) for seed in seeds]
-        return [sample_draws(case, 7, generators, torch.float64) for _ in range(2)]
+        return [sample_draws(case, (7,), generators, torch.float64) for _ in range(2)]
 
     together, alone = two_steps(3, 1, 2), two_steps(1)
     for many, one in zip(together, alone, strict=True):

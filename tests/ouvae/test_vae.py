@@ -8,8 +8,8 @@ import torch
 from torch import distributions
 from torch.func import functional_call, stack_module_state, vmap
 
-from ouvae.model import Draws
 from ouvae.pack import initial_model
+from ouvae.systems import Draws
 
 NETWORKS = ("generative", "inference", "likelihood")
 SUBSETS = [chosen for size in range(4) for chosen in itertools.combinations(NETWORKS, size)]
@@ -52,7 +52,7 @@ def test_rho_one_is_the_plain_vae_to_the_bit(settings, draw, precision, depth):
             ou_samples=draws,
             precision=precision,
         )
-        model = initial_model(case, PIXELS, seed=0)
+        model = initial_model(case, (PIXELS,), seed=0)
         x, noise = images(batch, dtype), draw(case, batch)
         plain = everything(model, x, noise, None)
         smoothed = everything(model, x, noise, torch.tensor(1, dtype=dtype))
@@ -73,7 +73,7 @@ def test_rho_one_is_the_plain_vae_to_the_bit_in_a_pack_of_mixed_rho(settings, dr
             ou_samples=draws,
             precision=precision,
         )
-        models = [initial_model(case, PIXELS, seed) for seed in range(4)]
+        models = [initial_model(case, (PIXELS,), seed) for seed in range(4)]
         stacked, _ = stack_module_state(models)
         x, noise = images(batch, dtype), draw(case, batch)
 
@@ -98,7 +98,7 @@ def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
     settings, draw, architecture, form, subset
 ):
     case = settings(architecture=architecture, latents=SIZES, smoothing=form, smoothed_networks=subset)
-    model = initial_model(case, PIXELS, seed=0)
+    model = initial_model(case, (PIXELS,), seed=0)
     terms = model(images(7), draw(case, 7), torch.tensor(0.6, dtype=torch.float64))
     assert terms.log_likelihood.shape == (7,)
     assert terms.kl.shape == (4, 7)
@@ -112,7 +112,7 @@ def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
 
 def test_smoothing_acts_on_the_chosen_networks_alone(settings, draw):
     plain_case = settings(latents=SIZES[:3], smoothed_networks=NETWORKS)
-    model = initial_model(plain_case, PIXELS, seed=0)
+    model = initial_model(plain_case, (PIXELS,), seed=0)
     noise, x, rho = draw(plain_case, 7), images(7), torch.tensor(0.5, dtype=torch.float64)
     plain = model(x, noise)
 
@@ -137,7 +137,7 @@ def test_smoothing_acts_on_the_chosen_networks_alone(settings, draw):
 def test_the_networks_see_the_layers_own_noise_correlated_rho(settings, draw, rho):
     """Each smoothed network is fed its layer's posterior with the noise rho eps + sqrt(1 - rho^2) omega."""
     case = settings(latents=SIZES[:3], smoothed_networks=NETWORKS)
-    model, noise = initial_model(case, PIXELS, seed=0), draw(case, 7)
+    model, noise = initial_model(case, (PIXELS,), seed=0), draw(case, 7)
     seen = {}
 
     def record(name):
@@ -179,7 +179,7 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(settings, draw, rh
 def test_the_terms_are_those_of_the_factorisation(settings, draw):
     """log p(x, z) - log q(z|x), written out with torch.distributions layer by layer."""
     case = settings(latents=SIZES[:3])
-    model, noise, x = initial_model(case, PIXELS, seed=0), draw(case, 7), images(7)
+    model, noise, x = initial_model(case, (PIXELS,), seed=0), draw(case, 7), images(7)
 
     def gaussian(parameters):
         mean, log_scale = parameters.chunk(2, -1)
@@ -234,10 +234,10 @@ def test_linear_model_with_its_exact_posterior_attains_the_log_evidence(linear, 
     variance = 0.4
     weight = torch.tensor([[1.0, 0.5], [1.0, -0.5], [0.3, 0.0]], dtype=torch.float64)
     bias = torch.tensor([0.2, -1.0, 0.5], dtype=torch.float64)
-    model = initial_model(linear(latents=(2,), observation_variance=variance), 3, seed=0)
+    model = initial_model(linear(latents=(2,), observation_variance=variance), (3,), seed=0)
     with torch.no_grad():
-        model.likelihood[0].weight.copy_(weight)
-        model.likelihood[0].bias.copy_(bias)
+        model.likelihood.weight.copy_(weight)
+        model.likelihood.bias.copy_(bias)
     posterior_variance = 1 / (1 + (weight**2).sum(0) / variance)
     encoder = posterior_variance[:, None] * weight.T / variance
     set_affine(model.inference[0], encoder, -encoder @ bias, posterior_variance)
@@ -258,14 +258,14 @@ def test_two_linear_layers_with_their_exact_posterior_attain_the_log_evidence(li
     slope, offset, inner = 1.3, 0.4, 0.6
     loading, shift, outer = torch.tensor([[0.8], [-1.1]], dtype=torch.float64), 0.3, 0.5
     case = linear(latents=(1, 1), observation_variance=outer)
-    model = initial_model(case, 2, seed=0)
+    model = initial_model(case, (2,), seed=0)
 
     def tensor(*values):
         return torch.tensor(values, dtype=torch.float64)
 
     with torch.no_grad():
-        model.likelihood[0].weight.copy_(loading)
-        model.likelihood[0].bias.fill_(shift)
+        model.likelihood.weight.copy_(loading)
+        model.likelihood.bias.fill_(shift)
     set_affine(model.generative[0], tensor(slope), tensor(offset), tensor(inner))
     marginal = inner + slope**2
     variance = 1 / (1 / marginal + (loading**2).sum() / outer)
@@ -290,7 +290,7 @@ def test_two_linear_layers_with_their_exact_posterior_attain_the_log_evidence(li
 
 def test_bernoulli_bound_stays_below_the_exact_log_evidence(settings, gauss_hermite):
     """The evidence of a one-latent model by quadrature over its prior."""
-    model = initial_model(settings(latents=(1,)), PIXELS, seed=0)
+    model = initial_model(settings(latents=(1,)), (PIXELS,), seed=0)
     with torch.no_grad():
         model.likelihood[-1].weight.mul_(3)
     x = images(6)

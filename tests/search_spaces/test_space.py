@@ -54,15 +54,15 @@ class TestRefusals:
             "stepz: unknown key, did you mean steps?",
             "steps: found 0; input should be greater than or equal to 1",
             "batch_size: found 0; input should be greater than or equal to 1",
-            "search: found 'gird'; input should be 'refine' or 'grid'",
+            "search: found 'gird'; input should be 'refine', 'grid' or 'none'",
             "learning_rate: found nan; input should be a finite number",
             "latents.0.1: found 0; input should be greater than or equal to 1",
             "latents.1: found []; tuple should have at least 1 item after validation, not 0",
             "rho.1: found 1.2; input should be less than or equal to 1",
             "seeds: found [1, 1]; entries must be distinct",
             "--set ou_samples: write it as KEY=VALUE, for example --set steps=5000",
-            "observation_variance: None with likelihood gaussian; a gaussian likelihood needs it and a "
-            "bernoulli one has none",
+            "observation_variance: None with likelihood gaussian; a gaussian likelihood needs it and the "
+            "others have none",
         }
         assert set(found) == expected
         assert len(found) == len(expected)
@@ -79,7 +79,7 @@ class TestRefusals:
             ({"rho": "[-0.1, 0.5]"}, r"rho\.0: found -0.1; .*greater than or equal to 0"),
             ({"rho": "[0.5, .nan]"}, r"rho\.1: found nan; .*finite"),
             ({"rho": "[0.5, .inf]"}, r"rho\.1: found inf;"),
-            ({"rho": "[0.5]"}, r"rho: found .*at least 2 items"),
+            ({"rho": "[0.5]"}, r"rho: \[0.5\] with search refine, which starts from two values or more"),
             ({"rho": "[0.5, 0.5]"}, r"rho: found .*distinct"),
             ({"rho": "[0.5, 0.5000001]"}, r"rho: found .*distinct"),
             ({"rho": "0.5"}, r"rho: found 0.5;"),
@@ -122,6 +122,11 @@ class TestRefusals:
             ({"dataset": "gaussian"}, r"data_variance: None with dataset gaussian"),
             ({"architecture": "affine"}, r"hidden: \[64, 64\] with architecture affine.*use hidden: \[\]"),
             ({"observation_variance": "1.0"}, r"observation_variance: 1.0 with likelihood bernoulli"),
+            ({"mixture_components": "5"}, r"mixture_components: 5 with likelihood bernoulli; .*needs them"),
+            ({"likelihood": "logistic_mixture"}, r"mixture_components: None with likelihood logistic_mix"),
+            ({"dataset": "cifar10"}, r"likelihood: bernoulli with dataset cifar10, .*logistic_mixture"),
+            ({"dataset": "gaussian", "architecture": "conv"}, r"architecture: conv with dataset gaussian"),
+            ({"architecture": "conv", "hidden": "[]"}, r"hidden: \[\] with architecture conv"),
             ({"name": "../up"}, r"name: found '../up';"),
             ({"name": ".."}, r"name: found '..';"),
         ],
@@ -273,3 +278,152 @@ class TestShippedSpaces:
         command = re.search(r"^# Command: +(.*)", header, re.MULTILINE).group(1)
         assert command.startswith("python sweeps/phase_transition.py")
         assert name == "digits" or f"--space {name}" in command
+
+
+class TestVariants:
+    def test_each_gives_the_cells_of_latents_once_with_its_own_keys(self, write):
+        variants = "[{rho: [0.8, 1.0]}, {objective: iwae, importance_samples: 5, rho: [1.0], steps: 7}]"
+        space = load(write(search="grid", latents="[[4, 4], [6, 6]]", variants=variants))
+        cells = space.cells()
+        assert [(cell.objective, cell.latents) for cell in cells] == [
+            ("elbo", (4, 4)),
+            ("elbo", (6, 6)),
+            ("iwae", (4, 4)),
+            ("iwae", (6, 6)),
+        ]
+        assert [space.part_of(cell).rho_values() for cell in cells] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
+        assert {cell.steps for cell in cells if cell.objective == "iwae"} == {7}
+        assert len({cell.label for cell in cells}) == 4
+
+    def test_a_cell_of_a_variant_is_the_cell_of_a_space_with_its_keys(self, write):
+        variant = load(write(search="grid", variants="[{kl_warmup: 9}]")).cells()
+        assert variant == load(write(search="grid", kl_warmup="9")).cells()
+
+    @pytest.mark.parametrize(
+        ("variants", "expected"),
+        [
+            ("7", "variants: found 7; give a list of mappings"),
+            ("[{stepps: 7}]", r"variants\.0\.stepps: unknown key, did you mean steps\?"),
+            ("[{}, {seeds: 7}]", r"variants\.1\.seeds: the same for all variants"),
+            ("[{steps: 7}, {steps: 0}]", r"variants\.1\.steps: found 0"),
+            ("[{importance_samples: 5}]", r"variants\.0\.importance_samples: 5 with objective elbo"),
+            ("[{rho: [0.5, 1.0]}, {rho: [0.7]}]", "variants: .* is there twice; join the values of rho"),
+        ],
+    )
+    def test_what_is_wrong_with_one_says_which(self, write, variants, expected):
+        message = refusal(write(search="grid", variants=variants))
+        assert any(re.match(expected, problem) for problem in problems(message)), message
+
+
+class TestBudgets:
+    BUDGETS = "{quick: {steps: 7}, paper: {steps: 70, hidden: [5]}}"
+
+    def test_one_is_chosen_and_named(self, write):
+        path = write(budgets=self.BUDGETS, name="mine")
+        quick, paper = load(path), load(path, budget="paper")
+        assert (quick.name, quick.steps, quick.hidden) == ("mine-quick", 7, (64, 64))
+        assert (paper.name, paper.steps, paper.hidden) == ("mine-paper", 70, (5,))
+        assert load(path, ["steps=8"]).steps == 8
+
+    def test_an_unknown_one_is_refused_with_those_there_are(self, write):
+        with pytest.raises(SpaceError, match="--budget qick: the space has the budgets: quick, paper"):
+            load(write(budgets=self.BUDGETS), budget="qick")
+        with pytest.raises(SpaceError, match="--budget quick: the space has the budgets: none"):
+            load(write(), budget="quick")
+        with pytest.raises(SpaceError, match="budgets: found"):
+            load(write(budgets="[1]"))
+
+
+class TestObjectives:
+    @pytest.mark.parametrize(
+        ("keys", "expected"),
+        [
+            ({"free_bits_nats": "1.0"}, "free_bits_nats: 1.0 with objective elbo"),
+            ({"select": "best"}, "bound_samples: missing, with select: best"),
+            ({"bound_images": "10"}, "bound_samples: missing"),
+            (
+                {"smoothed_networks": "[]"},
+                r"rho: \[0\.\d.* with smoothed_networks \[\], where it has no effect",
+            ),
+            ({"hidden": "[]"}, r"hidden: \[\] with architecture mlp, which needs a hidden layer"),
+        ],
+    )
+    def test_keys_that_contradict(self, write, keys, expected):
+        message = refusal(write(**keys))
+        assert any(re.match(expected, problem) for problem in problems(message)), message
+
+
+HERMITE = {
+    "system": "hermite",
+    "latents": "[[4], [8]]",
+    "smoothed_networks": "[likelihood]",
+    "hermite_degree": "6",
+}
+VAMPPRIOR = {
+    "system": "vampprior",
+    "latents": "[[4, 4]]",
+    "smoothed_networks": "[]",
+    "pseudo_inputs": "5",
+    "rho": "[1.0]",
+    "search": "grid",
+}
+
+
+class TestSystems:
+    def test_each_loads_with_what_it_needs(self, write):
+        assert [cell.label for cell in load(write(**HERMITE)).cells()] == [
+            "digits mlp 4 hermite",
+            "digits mlp 8 hermite",
+        ]
+        assert load(write(**VAMPPRIOR)).pseudo_inputs == 5
+
+    @pytest.mark.parametrize(
+        ("keys", "expected"),
+        [
+            (HERMITE | {"hermite_degree": None}, "hermite_degree: None with system hermite; .* needs it"),
+            ({"hermite_degree": "6"}, "hermite_degree: 6 with system vae; .* others have none"),
+            (
+                HERMITE | {"latents": "[[4], [4, 3]]"},
+                r"latents: \[\[4, 3\]\] with system hermite, .* is 1;",
+            ),
+            (
+                HERMITE | {"smoothed_networks": "[generative, likelihood]"},
+                r"smoothed_networks: \['generative', 'likelihood'\] .*; use .*: \[likelihood\]",
+            ),
+            (HERMITE | {"smoothing": "ambient"}, "smoothing: ambient .*; use smoothing: posterior"),
+            (
+                HERMITE | {"architecture": "affine", "hidden": "[]"},
+                "architecture: affine .*; use architecture mlp",
+            ),
+            (
+                VAMPPRIOR | {"pseudo_inputs": None},
+                "pseudo_inputs: None with system vampprior; .* needs them",
+            ),
+            ({"pseudo_inputs": "5"}, "pseudo_inputs: 5 with system vae; .* others have none"),
+            (
+                VAMPPRIOR | {"latents": "[[4], [4, 4, 4]]"},
+                r"latents: \[\[4\], \[4, 4, 4\]\] with system vampprior, .* is 2;",
+            ),
+            (
+                VAMPPRIOR | {"smoothed_networks": "[generative]"},
+                r"smoothed_networks: .*; smoothed_networks must be \[\]",
+            ),
+            (
+                VAMPPRIOR | {"architecture": "affine", "hidden": "[]"},
+                "architecture: affine with system vampprior, which needs hidden layers",
+            ),
+        ],
+    )
+    def test_one_contradiction(self, write, keys, expected):
+        (problem,) = problems(refusal(write(**keys)))
+        assert re.match(expected, problem), problem
+
+    @pytest.mark.parametrize("system", ["lvae", "biva"])
+    def test_ladders_have_any_depth_and_no_smoothing(self, write, system):
+        keys = {"system": system, "smoothed_networks": "[]", "rho": "[1.0]", "search": "grid"}
+        cells = load(write(latents="[[4], [4, 4], [8, 4, 4, 2]]", **keys)).cells()
+        assert [cell.depth for cell in cells] == [1, 2, 4]
+        (problem,) = problems(refusal(write(**keys | {"smoothed_networks": "[generative]"})))
+        assert problem.endswith(f"with system {system}, which has no smoothing; smoothed_networks must be []")
+        (problem,) = problems(refusal(write(**keys, architecture="affine", hidden="[]")))
+        assert problem.startswith(f"architecture: affine with system {system}, which needs hidden layers")

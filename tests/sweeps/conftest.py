@@ -67,7 +67,7 @@ def plan_cells() -> Callable[..., list[PlannedCell]]:
     """Return the planner of a space's cells, on made-up data."""
 
     def plan(space: Space, data_digest: str = "d1g357", device: str = "cpu") -> list[PlannedCell]:
-        return [PlannedCell(cell, data_digest, device) for cell in space.cells()]
+        return [PlannedCell(cell, data_digest, (8, 8), device) for cell in space.cells()]
 
     return plan
 
@@ -98,9 +98,11 @@ def report_of() -> Callable[..., PackReport]:
             kl = kl_top(point)
             seen = steps[:2] if kl is None else steps
             history = [evaluation(step, (kl or 0.0) * step / steps[-1]) for step in seen]
-            outcomes.append({"history": history, "diverged_at_step": 15 if kl is None else None})
+            diverged = 15 if kl is None else None
+            outcomes.append({"history": history, "diverged_at_step": diverged, "test": None})
         return {
             "outcomes": outcomes,
+            "parameters": 321,
             "seconds": 6.0,
             "torch_version": "2.13.0",
             "python_version": "3.11.7",
@@ -271,7 +273,7 @@ def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("space") / "small.yaml"
     path.write_text(SMALL_SPACE.format(steps=1000, eval_every=500))
     space = load(str(path))
-    settings = PlannedCell(space.cells()[0], "", "cpu").settings()
+    settings = PlannedCell(space.cells()[0], "", (8, 8), "cpu").settings()
     pack = TrainingPack(settings, [(0.6, 0), (1.0, 0)], load_data("digits"))
     pack.train_step()
     started = time.process_time()

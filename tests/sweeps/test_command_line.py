@@ -11,7 +11,7 @@ import pytest
 import search_spaces
 from sweeps.phase_transition import main
 
-ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).parents[2] / "sweeps" / "phase_transition.py"
 TIMEOUT_SECONDS = 60
 
 
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 60
 def command(tmp_path, monkeypatch, capsys):
     """Run the command line in this process, in an empty folder; return exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
+    before = dict(os.environ)  # what Ray reads is set there
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main(arguments)
@@ -100,13 +100,20 @@ def test_an_output_path_that_is_a_file(command, tmp_path):
     assert (tmp_path / "taken").read_text() == "a file of the user's"
 
 
-def test_a_cluster_that_is_not_running_is_not_found_by_itself(command, monkeypatch):
+def test_a_cluster_that_is_not_running_is_not_found_by_itself(tmp_path):
     """`auto` without any cluster says so within seconds."""
-    monkeypatch.setenv("RAY_ADDRESS", "")
-    monkeypatch.setenv("RAY_TMPDIR", "/nonexistent")
-    code, _, err = command("--address", "auto")
-    assert code == 2
-    assert "no Ray at auto" in err
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--address", "auto"],
+        cwd=tmp_path,
+        env=environment | {"RAY_TMPDIR": str(tmp_path / "no_cluster_here")},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "no Ray at auto" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
@@ -121,19 +128,23 @@ def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
 
 
 def test_the_spaces_are_listed(command):
-    assert command("--list-spaces") == (0, "\n".join(search_spaces.names()) + "\n", "")
+    code, out, err = command("--list-spaces")
+    assert (code, err) == (0, "")
+    listed = out.splitlines()
+    assert listed[: len(search_spaces.names())] == search_spaces.names()
+    assert all(search_spaces.load(name) for name in listed)
+    assert "paper/table6" in listed
 
 
 def test_help_and_refusal_in_a_process_of_their_own(tmp_path):
     """As a user calls it: from another folder, the script by its path."""
-    script = ROOT / "sweeps" / "phase_transition.py"
     helped = subprocess.run(
-        [sys.executable, str(script), "--help"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, str(SCRIPT), "--help"], cwd=tmp_path, capture_output=True, text=True
     )
     assert helped.returncode == 0
     assert all(option in helped.stdout for option in ("--space", "--set", "--address", "--out", "--dry-run"))
     refused = subprocess.run(
-        [sys.executable, str(script), "--spacee", "digits"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, str(SCRIPT), "--spacee", "digits"], cwd=tmp_path, capture_output=True, text=True
     )
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr

@@ -21,11 +21,16 @@ def train_here(schedule, data):
         while not pack.done:
             pack.train_step()
         outcomes = [
-            {"history": [vars(m) for m in outcome.history], "diverged_at_step": outcome.diverged_at_step}
+            {
+                "history": [vars(m) for m in outcome.history],
+                "diverged_at_step": outcome.diverged_at_step,
+                "test": None,
+            }
             for outcome in pack.outcomes()
         ]
         report = {
             "outcomes": outcomes,
+            "parameters": pack.parameters_per_member,
             "seconds": 1.0,
             "torch_version": torch.__version__,
             "python_version": platform.python_version(),
@@ -52,8 +57,8 @@ def test_the_exact_threshold_is_found(tmp_path):
     data = load("gaussian", data_variance=space.data_variance)
     directory = RunDirectory(tmp_path)
     with directory.opened(space):
-        cells = [PlannedCell(cell, data.digest, "cpu") for cell in space.cells()]
-        schedule = Schedule(space, cells, 1, 1, directory, lambda members, history: None)
+        cells = [PlannedCell(cell, data.digest, data.image_shape, "cpu") for cell in space.cells()]
+        schedule = Schedule(space, cells, 1, directory, lambda members, history: None)
         train_here(schedule, data)
         assert schedule.done
         members, _, thresholds = directory.write_tables(space)

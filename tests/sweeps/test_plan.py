@@ -15,17 +15,24 @@ import pytest
 from ouvae import NUMERICS_VERSION
 from search_spaces import Cell, load
 from search_spaces.space import CellKeys
-from sweeps.plan import Pack, PlannedCell, Point, multiply_adds, pack_points
+from sweeps.plan import Pack, PlannedCell, Point, pack_points
 
 ROOT = Path(__file__).parents[2]
 
 CELL = {
     "dataset": "digits",
     "data_variance": None,
+    "system": "vae",
+    "objective": "elbo",
+    "importance_samples": 1,
+    "free_bits_nats": 0.0,
     "architecture": "mlp",
     "hidden": [64, 64],
+    "pseudo_inputs": None,
+    "hermite_degree": None,
     "likelihood": "bernoulli",
     "observation_variance": None,
+    "mixture_components": None,
     "smoothing": "posterior",
     "smoothed_networks": ["generative"],
     "ou_samples": 5,
@@ -36,6 +43,11 @@ CELL = {
     "kl_warmup": 0,
     "eval_every": 500,
     "eval_images": None,
+    "gradient_samples": None,
+    "gradient_rho": None,
+    "select": "last",
+    "bound_samples": None,
+    "bound_images": None,
     "precision": "float32",
     "latents": [10, 10],
 }
@@ -43,10 +55,17 @@ CELL = {
 OTHER = {
     "dataset": "mnist",
     "data_variance": [1.0],
+    "system": "lvae",
+    "objective": "iwae",
+    "importance_samples": 2,
+    "free_bits_nats": 0.5,
     "architecture": "affine",
     "hidden": [64],
+    "pseudo_inputs": 3,
+    "hermite_degree": 4,
     "likelihood": "gaussian",
     "observation_variance": 1.0,
+    "mixture_components": 5,
     "smoothing": "ambient",
     "smoothed_networks": ["likelihood"],
     "ou_samples": 4,
@@ -56,6 +75,11 @@ OTHER = {
     "kl_warmup": 1,
     "eval_every": 499,
     "eval_images": 100,
+    "gradient_samples": 5,
+    "gradient_rho": 0.7,
+    "select": "best",
+    "bound_samples": 6,
+    "bound_images": 7,
     "precision": "float64",
     "latents": [10, 11],
 }
@@ -75,12 +99,14 @@ NUMBERLESS = {
     "gpus_per_pack": 0.5,
     "pack_size": 2,
     "checkpoint_minutes": 0,
+    "costs": {"rounds": 1},
+    "variants": [{"latents": [[10, 10], [16, 16], [8, 8, 8]]}],
 }
 """Keys of a space that decide which members are trained and how, and no member's numbers."""
 
 
 def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
-    return PlannedCell(Cell.model_validate(CELL | keys), digest, device)
+    return PlannedCell(Cell.model_validate(CELL | keys), digest, (8, 8), device)
 
 
 def sha(value: dict) -> str:
@@ -97,7 +123,7 @@ class TestIdentity:
     def test_it_is_the_same_in_every_process(self):
         code = (
             "import json, sys; from search_spaces import Cell; from sweeps.plan import PlannedCell, Point;"
-            "cell = PlannedCell(Cell.model_validate(json.load(sys.stdin)), 'd1g357', 'cpu');"
+            "cell = PlannedCell(Cell.model_validate(json.load(sys.stdin)), 'd1g357', (8, 8), 'cpu');"
             "print(cell.cell_id, cell.member_id(Point(0.7, 3)))"
         )
         expected = f"{planned().cell_id} {planned().member_id(Point(0.7, 3))}\n"
@@ -202,14 +228,14 @@ class TestCost:
             smoothed_networks=["generative", "likelihood"],
         ).cell
         forward = (6 * 5 + 5 * 4) + 3 * (2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + 3 * (3 * 5 + 5 * 4)
-        assert multiply_adds(cell, pixels=6) == 3 * 7 * forward
+        assert PlannedCell(cell, "", (2, 3), "cpu").multiply_adds() == 3 * 7 * forward
 
     def test_it_grows_with_everything_that_costs(self):
-        base = multiply_adds(planned().cell, 64)
+        base = planned().multiply_adds()
         bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]
-        costs = [multiply_adds(planned(**keys).cell, 64) for keys in bigger]
+        costs = [planned(**keys).multiply_adds() for keys in bigger]
         assert all(cost > base for cost in costs)
-        assert multiply_adds(planned().cell, 784) > base
+        assert PlannedCell(planned().cell, "", (28, 28), "cpu").multiply_adds() > base
 
 
 class TestExactThreshold:

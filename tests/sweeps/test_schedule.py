@@ -99,7 +99,7 @@ def sweep(plan_cells, report_of):
                 did.members += [row["member_id"] for row in members]
                 assert {row["member_id"] for row in history} == {row["member_id"] for row in members}
 
-            schedule = Schedule(space, plan_cells(space), 64, slots, directory, on_pack)
+            schedule = Schedule(space, plan_cells(space), slots, directory, on_pack)
             did.reused = schedule.members_reused
             while not schedule.done and len(did.packs) != stop_after:
                 while len(training) < slots and (pack := schedule.next_pack()) is not None:
@@ -167,7 +167,7 @@ class TestToTheEnd:
         space = make_space(**REFINED)
         directory = RunDirectory(tmp_path)
         with directory.opened(space):
-            schedule = Schedule(space, plan_cells(space), 64, 1, directory, lambda members, history: None)
+            schedule = Schedule(space, plan_cells(space), 1, directory, lambda members, history: None)
             seen = []
             while (pack := schedule.next_pack()) is not None:
                 state = next(state for state in schedule.cells if pack.pack_id in state.training)

@@ -256,12 +256,16 @@ class TestClaim:
     @pytest.mark.parametrize(("key", "value"), [("device", "cuda"), ("data_digest", "other")])
     def test_it_does_not_mix_devices_or_data(self, tmp_path, make_space, train, key, value):
         like = {"device": "cpu", "data_digest": "d1g357"}
+
+        def require(like):
+            directory.require_like(like["device"], {"digits": [like["data_digest"]]})
+
         with reopened(tmp_path / "run", make_space()) as directory:
-            directory.require_like(**like | {key: value})
+            require(like | {key: value})
             train(directory, points(0))
-            directory.require_like(**like)
+            require(like)
             with pytest.raises(SweepError, match=f"members with {key} {like[key]}, this sweep has {value}"):
-                directory.require_like(**like | {key: value})
+                require(like | {key: value})
 
     @pytest.mark.parametrize("text", ["[", "", "- a list\n"])
     def test_a_spoilt_space_file_is_named(self, tmp_path, make_space, text):

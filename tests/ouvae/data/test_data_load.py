@@ -126,7 +126,7 @@ def test_dataset_names_all_faults_at_once():
 
 
 def test_names():
-    assert NAMES == ("digits", "gaussian", "mnist", "mnist_static", "omniglot")
+    assert NAMES == ("digits", "gaussian", "mnist", "mnist_fixed", "mnist_static", "omniglot", "cifar10")
 
 
 @pytest.mark.parametrize(

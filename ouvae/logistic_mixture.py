@@ -1,0 +1,97 @@
+"""p(x|z_1) of grey or coloured bytes: a discretized mixture of logistics, as in PixelCNN++.
+
+Salimans, Karpathy, Chen and Kingma, "PixelCNN++" (ICLR 2017), section 2.1 and 2.2. A pixel has M components;
+a component has a weight, and for each channel a logistic distribution on [-1, 1], where the 256 values of a
+byte lie 2/255 apart and each takes the mass of its bin (the lowest and the highest value those of the tails).
+The mean of green moves with red, that of blue with red and green, by factors that tanh keeps in (-1, 1).
+"""
+
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LEVELS = 256
+"""Values of a pixel: x = k/255 for k = 0 … 255."""
+
+LOG_SCALE_LIMITS = (-7.0, 50.0)
+"""Where log scales are clamped: below as in the paper's code, which is an eighth of a bin; above only to
+keep the mass of a bin above the smallest float32."""
+
+_BIN = 2 / (LEVELS - 1)
+
+
+class LogisticMixture:
+    """Mixtures of `components` logistics a pixel, for images of one channel or three.
+
+    The outputs are maps, flattened: [parameter, component, row, column]. The parameters are the weight's
+    logit, the mean of each channel, the log scale of each channel, and for three channels the factors of
+    red in green, of red in blue and of green in blue: 3 M outputs a grey pixel, 10 M a coloured one.
+    """
+
+    def __init__(self, components: int) -> None:
+        """Take the number of logistics."""
+        self._components = components
+
+    def outputs(self, image_shape: tuple[int, ...]) -> int:
+        """Return 3 M a pixel for (rows, columns) or (1, rows, columns), 10 M for (3, rows, columns).
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        channels = image_shape[0] if len(image_shape) == 3 else 1
+        if channels not in (1, 3):
+            raise ValueError(
+                f"likelihood logistic_mixture with images of shape {image_shape}; it takes 1 or 3 channels"
+            )
+        return self._components * _parameters(channels) * prod(image_shape) // channels
+
+    def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """Return log p(x|outputs) in nats, summed over pixels: [B, D], [..., B, outputs] -> [..., B].
+
+        x is k/255, channels first, then rows, then columns; how many channels is told by the sizes.
+        """
+        channels = 1 if outputs.shape[-1] == self._components * _parameters(1) * x.shape[-1] else 3
+        values = (2 * x - 1).reshape(*x.shape[:-1], channels, 1, -1)
+        maps = outputs.reshape(*outputs.shape[:-1], _parameters(channels), self._components, -1)
+        log_weights = maps[..., 0, :, :].log_softmax(-2)
+        mean = maps[..., 1 : 1 + channels, :, :]
+        log_scale = maps[..., 1 + channels : 1 + 2 * channels, :, :]
+        if channels == 3:
+            mean = mean + _dependence(values, maps[..., 1 + 2 * channels :, :, :].tanh())
+        log_components = bin_log_probability(values, mean, log_scale).sum(-3)
+        log_pixels: Tensor = (log_weights + log_components).logsumexp(-2)
+        return log_pixels.sum(-1)
+
+
+def bin_log_probability(value: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Return the log of a logistic distribution's mass in the bins of values on [-1, 1], elementwise.
+
+    With the bin's ends a > b in units of the scale, sigmoid(a) - sigmoid(b) is written as
+    sigmoid(a) sigmoid(-b) (1 - exp(b - a)), whose logarithm is exact far out in both tails; b - a does not
+    depend on the value. The lowest bin is open to the left and has sigmoid(a), the highest sigmoid(-b).
+    """
+    inverse_scale = (-log_scale.clamp(*LOG_SCALE_LIMITS)).exp()
+    centred = value - mean
+    below_top = F.logsigmoid((centred + _BIN / 2) * inverse_scale)
+    above_bottom = F.logsigmoid((_BIN / 2 - centred) * inverse_scale)
+    width = (-torch.expm1(-_BIN * inverse_scale)).log()
+    lowest, highest = value < -1 + _BIN / 2, value > 1 - _BIN / 2
+    inside = below_top + above_bottom + width
+    return torch.where(lowest, below_top, torch.where(highest, above_bottom, inside))
+
+
+def _parameters(channels: int) -> int:
+    """Return the outputs of one component of one pixel."""
+    return 1 + 2 * channels + channels * (channels - 1) // 2
+
+
+def _dependence(values: Tensor, factors: Tensor) -> Tensor:
+    """Return what the means of red, green and blue move by: [..., 3, 1, P], [..., 3, M, P] -> the latter."""
+    red, green, _ = values.unbind(-3)
+    red_in_green, red_in_blue, green_in_blue = factors.unbind(-3)
+    moved_green = red_in_green * red
+    return torch.stack(
+        [torch.zeros_like(moved_green), moved_green, red_in_blue * red + green_in_blue * green], -3
+    )

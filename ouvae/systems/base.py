@@ -1,0 +1,95 @@
+"""What every system is: a single model, plain PyTorch, that turns images and noise into the bound's terms.
+
+Shapes: B images, D pixels, L layers, d_l the size of layer l, I importance samples (the axis is absent
+where there is one), K draws of the smoothing operator.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ouvae.networks import Shape
+from ouvae.settings import Settings
+
+
+class Draws(NamedTuple):
+    """The noise of one forward pass, standard normal.
+
+    Attributes:
+        base: eps of the latent variables, [I, B, d] each, z_1 first; a system says which there are.
+        generative: omega of p(z_l|z_l+1), [K, I, B, d_l+1] for l = 1 … L-1; empty where not smoothed.
+        likelihood: omega of p(x|z_1), one [K, I, B, d_1]; empty where not smoothed.
+        inference: omega of q(z_l+1|z_l), [K, I, B, d_l] for l = 1 … L-1; empty where not smoothed.
+    """
+
+    base: tuple[Tensor, ...]
+    generative: tuple[Tensor, ...]
+    likelihood: tuple[Tensor, ...]
+    inference: tuple[Tensor, ...]
+
+
+class DrawShapes(NamedTuple):
+    """The shapes of the tensors in each field of `Draws`."""
+
+    base: tuple[Shape, ...]
+    generative: tuple[Shape, ...] = ()
+    likelihood: tuple[Shape, ...] = ()
+    inference: tuple[Shape, ...] = ()
+
+
+class Terms(NamedTuple):
+    """The terms of the bound, per image, in nats.
+
+    Attributes:
+        log_likelihood: [I, B] log p(x|z).
+        kl: [L, I, B] KL of each layer, z_1 first: one draw's estimate, or the closed form where a layer has
+            one and it was asked for. log_likelihood - kl.sum(0) is the ELBO's estimate, and without closed
+            forms the logarithm of the importance weight p(x, z)/q(z|x).
+        means: posterior means, [I, B, units] for l = 1 … L, of as many units as `System.unit_counts` says.
+    """
+
+    log_likelihood: Tensor
+    kl: Tensor
+    means: tuple[Tensor, ...]
+
+
+class System(nn.Module):
+    """One model. A subclass is a module of its own in this package and a line in its registry."""
+
+    def __init__(self, settings: Settings, image_shape: Shape) -> None:
+        """Build the networks for images of that shape, (rows, columns) or (channels, rows, columns)."""
+        super().__init__()
+        self.settings = settings
+        self.image_shape = image_shape
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network whose outputs are the parameters of q(z_1|x), where one network is that."""
+        raise NotImplementedError(f"{type(self).__name__} has no network that is q(z_1|x) alone")
+
+    @staticmethod
+    def unit_counts(settings: Settings) -> Shape:
+        """Return how many latent units each layer has, z_1 first: those whose active ones are counted.
+
+        Unless a system says otherwise: d_1 … d_L.
+        """
+        return settings.latents
+
+    @staticmethod
+    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+        """Return the shapes of the noise of images of the leading shape (B,) or (I, B).
+
+        Unless a system says otherwise: a base draw for each layer and nothing else.
+        """
+        return DrawShapes(tuple((*leading, size) for size in settings.latents))
+
+    def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
+        """Return the bound's terms.
+
+        Args:
+            x: [B, D] images.
+            draws: the noise, of the shapes that `draw_shapes` gives.
+            rho: scalar tensor, the smoothing; None is the system without smoothing.
+            closed_form: use the closed form of a layer's KL where there is one.
+        """
+        raise NotImplementedError

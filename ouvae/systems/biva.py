@@ -1,0 +1,140 @@
+"""BIVA, a VAE with inference in two directions.
+
+After Maaløe et al., "BIVA: A Very Deep Hierarchy of Latent Variables for Generative Modeling", NeurIPS 2019.
+Below the top a layer has two variables of size d_l each, z_l = (b_l, t_l), a bottom-up one (z^BU in the
+paper) and a top-down one (z^TD); z_L is single. Their section 3:
+
+    p(x, z) = p(x|z) p(z_L) prod_l<L p(b_l|z_>l) p(t_l|z_>l)
+    q(z|x) = prod_l<L q(b_l|x, b_<l) q(z_L|x, b_<L) prod_l<L q(t_l|x, b_<l, z_>l)
+
+Inference climbs, drawing the b_l and z_L, then descends, drawing the t_l. Two deterministic paths carry the
+dependences, and the generative model shares the second with inference:
+
+    up     u_1 = f(x)        u_l+1 = u_l + f(u_l + f(b_l)) / L        posteriors of b_l, z_L from u_l
+    down   v_L-1 = f(z_L)    v_l-1 = v_l + f(v_l + f(b_l, t_l)) / L   priors of b_l, t_l from v_l
+
+with a network of its own for every f. The posterior of t_l comes from f(u_l + v_l), the pixels from v_0. So
+u_l holds x and b_<l, v_l all of z_>l, and the terms u_l and v_l outside of f are the skip connections.
+
+A layer's KL is the sum of its two parts. That of t_l has a closed form given z_>l. That of b_l has none,
+since b_l is drawn before z_>l, on which its prior depends: it is one draw's estimate always. One layer is
+the plain VAE.
+
+Simplified here: what the paper concatenates is added as features; a block is the hidden layers of
+`settings.hidden` beside an identity, where the paper has gated residual blocks with weight normalisation and
+dropout; one path upwards serves the posteriors of both parts; a skip connects successive layers, and by way
+of these all. Our choices: log standard deviations, as in all systems here; the weight 1/L of a block, and
+the start of the Gaussians below the top at a tenth of the usual weights, near N(0, I). Without these two the
+variables of a new model grow geometrically with its depth. Free bits are the objective `free_bits`.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ouvae.distributions import GaussianDraw
+from ouvae.likelihoods import likelihood_of
+from ouvae.networks import (
+    Shape,
+    feature_features,
+    gaussian_head,
+    image_features,
+    latent_features,
+    pixel_head,
+)
+from ouvae.settings import Settings
+from ouvae.systems.base import Draws, DrawShapes, System, Terms
+
+
+def _draw(parameters: Tensor, eps: Tensor) -> GaussianDraw:
+    mean, log_scale = parameters.chunk(2, -1)
+    return GaussianDraw.of(mean, log_scale, eps)
+
+
+class Level(nn.Module):
+    """The networks of a layer below the top.
+
+    Attributes:
+        bottom_up: u_l to q(b_l|x, b_<l).
+        up_latent, up: b_l to features, and those to u_l+1.
+        prior: v_l to p(b_l|z_>l) and p(t_l|z_>l), side by side.
+        merged, top_down: u_l + v_l to features, and those to q(t_l|x, b_<l, z_>l).
+        down_latent, down: (b_l, t_l) to features, and those to v_l-1.
+    """
+
+    def __init__(self, settings: Settings, image_shape: Shape, size: int) -> None:
+        """Build for variables of `size` units each."""
+        super().__init__()
+        self.bottom_up = gaussian_head(settings, size, image_shape)
+        self.up_latent = latent_features(settings, size, image_shape)
+        self.up = feature_features(settings, image_shape)
+        self.prior = gaussian_head(settings, 2 * size, image_shape)
+        self.merged = feature_features(settings, image_shape)
+        self.top_down = gaussian_head(settings, size, image_shape)
+        self.down_latent = latent_features(settings, 2 * size, image_shape)
+        self.down = feature_features(settings, image_shape)
+        with torch.no_grad():
+            for head in (self.bottom_up, self.prior, self.top_down):
+                for parameter in head.parameters():
+                    parameter.mul_(0.1)
+
+
+class BIVA(System):
+    """The model. It is not smoothed."""
+
+    def __init__(self, settings: Settings, image_shape: Shape) -> None:
+        super().__init__(settings, image_shape)
+        *lower, top = settings.latents
+        self._density = likelihood_of(settings)
+        self._block_weight = 1 / len(settings.latents)
+        self.image = image_features(settings, image_shape)
+        self.levels = nn.ModuleList(Level(settings, image_shape, size) for size in lower)
+        self.top = gaussian_head(settings, top, image_shape)
+        self.top_latent = latent_features(settings, top, image_shape)
+        self.likelihood = pixel_head(settings, image_shape, self._density.outputs(image_shape))
+
+    @staticmethod
+    def unit_counts(settings: Settings) -> Shape:
+        """Return 2 d_l below the top, those of b_l first, and d_L."""
+        *lower, top = settings.latents
+        return (*(2 * size for size in lower), top)
+
+    @staticmethod
+    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+        """Return a base draw for the units of each layer."""
+        return DrawShapes(tuple((*leading, units) for units in BIVA.unit_counts(settings)))
+
+    def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
+        """Return the bound's terms; see `System.forward`."""
+        up, bottom_up, top = self._climb(x, draws)
+        zero = torch.zeros((), dtype=x.dtype, device=x.device)
+        kl = [top.kl(zero, zero, closed_form)]
+        means = [top.mean.expand_as(top.z)]
+        down = self.top_latent(top.z)
+        for index, level in reversed(list(enumerate(self._below_top))):
+            b = bottom_up[index]
+            t = _draw(level.top_down(level.merged(up[index] + down)), draws.base[index].chunk(2, -1)[1])
+            mean_b, mean_t, log_scale_b, log_scale_t = level.prior(down).chunk(4, -1)
+            kl.append(b.kl(mean_b, log_scale_b, closed_form=False) + t.kl(mean_t, log_scale_t, closed_form))
+            means.append(torch.cat([b.mean.expand_as(b.z), t.mean], -1))
+            both = level.down_latent(torch.cat([b.z, t.z], -1))
+            down = down + self._block_weight * level.down(down + both)
+        log_likelihood = self._density.log_density(x, self.likelihood(down))
+        return Terms(log_likelihood, torch.stack(kl[::-1]), tuple(means[::-1]))
+
+    @property
+    def _below_top(self) -> list[Level]:
+        return cast(list[Level], list(self.levels))
+
+    def _climb(self, x: Tensor, draws: Draws) -> tuple[list[Tensor], list[GaussianDraw], GaussianDraw]:
+        """Return the u_l, of which u_1 is [B, F] whatever the noise's axes, the b_l, and z_L."""
+        up: list[Tensor] = []
+        bottom_up: list[GaussianDraw] = []
+        features = self.image(x)
+        for level, eps in zip(self._below_top, draws.base[:-1], strict=True):
+            up.append(features)
+            b = _draw(level.bottom_up(features), eps.chunk(2, -1)[0])
+            bottom_up.append(b)
+            features = features + self._block_weight * level.up(features + level.up_latent(b.z))
+        return up, bottom_up, _draw(self.top(features), draws.base[-1])

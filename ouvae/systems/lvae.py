@@ -1,0 +1,97 @@
+"""The ladder VAE (Sønderby et al., "Ladder Variational Autoencoders", NeurIPS 2016).
+
+The generative model is that of the hierarchical VAE, p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I). Inference
+runs downwards like it. Deterministic features climb from the image, d_l = f_l(d_l-1) with d_0 = x, and give
+each layer a Gaussian of its own, N(m_l, s_l^2) = head(d_l), an approximate likelihood of z_l. The posterior
+corrects the generative model by it,
+
+    q(z|x) = q(z_L|x) prod_l<L q(z_l|z_l+1, x),   q(z_L|x) = N(m_L, s_L^2),
+    q(z_l|z_l+1, x) = N(m_l, s_l^2) p(z_l|z_l+1) / constant,
+
+which is the precision-weighted merge of their equations 17 to 19 (17 gives a variance, though in print the
+left side lacks its square). Since z_l is drawn given z_l+1 as in the prior, every layer's KL has a closed
+form given the layer above. One layer is the plain VAE.
+
+Our choices: no batch normalisation, which they find important, since a member's numbers must not depend on
+the rest of its minibatch; ReLU instead of leaky rectifiers; log standard deviations instead of a softplus of
+the variance, as in all systems here; warm-up of the KL is the setting `kl_warmup`, not a part of the system.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ouvae.distributions import GaussianDraw
+from ouvae.likelihoods import likelihood_of
+from ouvae.networks import (
+    Shape,
+    feature_features,
+    gaussian_head,
+    gaussian_of_latent,
+    image_features,
+    pixels_of_latent,
+)
+from ouvae.settings import Settings
+from ouvae.systems.base import Draws, System, Terms
+
+
+def merge(
+    mean: Tensor, log_scale: Tensor, other_mean: Tensor, other_log_scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return mean and log scale of the normalised product of two Gaussian densities, all [..., d].
+
+    Sønderby et al. 2016, equations 17 and 18: precisions add, and the mean is the precision-weighted one.
+    Written in logarithms of precisions, which overflow nowhere: a Gaussian much wider than the other leaves
+    the other as it is.
+    """
+    log_precision, other_log_precision = -2 * log_scale, -2 * other_log_scale
+    weight = (log_precision - other_log_precision).sigmoid()
+    merged_mean = other_mean + weight * (mean - other_mean)
+    return merged_mean, -0.5 * torch.logaddexp(log_precision, other_log_precision)
+
+
+class LadderVAE(System):
+    """The model. It is not smoothed."""
+
+    def __init__(self, settings: Settings, image_shape: Shape) -> None:
+        super().__init__(settings, image_shape)
+        latents = settings.latents
+        self._density = likelihood_of(settings)
+        self.features = nn.ModuleList(
+            [
+                image_features(settings, image_shape),
+                *(feature_features(settings, image_shape) for _ in latents[1:]),
+            ]
+        )
+        self.heads = nn.ModuleList(gaussian_head(settings, size, image_shape) for size in latents)
+        self.generative = nn.ModuleList(
+            gaussian_of_latent(settings, upper, lower, image_shape)
+            for lower, upper in zip(latents[:-1], latents[1:], strict=True)
+        )
+        outputs = self._density.outputs(image_shape)
+        self.likelihood = pixels_of_latent(settings, latents[0], image_shape, outputs)
+
+    def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
+        """Return the bound's terms; see `System.forward`."""
+        prior_mean = prior_log_scale = torch.zeros((), dtype=x.dtype, device=x.device)
+        layers: list[GaussianDraw] = []
+        kl: list[Tensor] = []
+        for level, (mean, log_scale) in reversed(list(enumerate(self._bottom_up(x)))):
+            if layers:
+                prior_mean, prior_log_scale = self.generative[level](layers[-1].z).chunk(2, -1)
+                mean, log_scale = merge(mean, log_scale, prior_mean, prior_log_scale)
+            layers.append(GaussianDraw.of(mean, log_scale, draws.base[level]))
+            kl.append(layers[-1].kl(prior_mean, prior_log_scale, closed_form))
+        return Terms(
+            self._density.log_density(x, self.likelihood(layers[-1].z)),
+            torch.stack(kl[::-1]),
+            tuple(layer.mean.expand_as(layer.z) for layer in reversed(layers)),
+        )
+
+    def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, ...]]:
+        """Return means and log scales of the features' Gaussians, [B, d_l] each, z_1 first."""
+        gaussians = []
+        features = x
+        for network, head in zip(self.features, self.heads, strict=True):
+            features = network(features)
+            gaussians.append(head(features).chunk(2, -1))
+        return gaussians

@@ -1,0 +1,118 @@
+"""The hierarchical VAE, and with smoothing the OU-VAE (Pervez and Gavves, ICML 2021).
+
+L stochastic layers with q(z_1|x), q(z_l+1|z_l), p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I), each network
+alone in its conditional. `smoothed_networks` names those that U_rho acts on.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ouvae.distributions import gaussian_kl_sample, gaussian_kl_to_standard
+from ouvae.likelihoods import likelihood_of
+from ouvae.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
+from ouvae.settings import Network, Settings
+from ouvae.smoothing import smooth
+from ouvae.systems.base import Draws, DrawShapes, System, Terms
+
+
+class Posterior(NamedTuple):
+    """One layer's posterior and its sample: eps and z [I, B, d]; mean and scale too, [B, d] for z_1."""
+
+    mean: Tensor
+    log_scale: Tensor
+    scale: Tensor
+    eps: Tensor
+    z: Tensor
+
+
+class HierarchicalVAE(System):
+    """The model; its KLs are one draw's estimates but for the top layer's, which has a closed form."""
+
+    def __init__(self, settings: Settings, image_shape: Shape) -> None:
+        super().__init__(settings, image_shape)
+        latents = settings.latents
+        pairs = list(zip(latents[:-1], latents[1:], strict=True))
+        self._density = likelihood_of(settings)
+        self.inference = nn.ModuleList(
+            [
+                gaussian_of_image(settings, image_shape, latents[0]),
+                *(gaussian_of_latent(settings, lower, upper, image_shape) for lower, upper in pairs),
+            ]
+        )
+        self.generative = nn.ModuleList(
+            gaussian_of_latent(settings, upper, lower, image_shape) for lower, upper in pairs
+        )
+        outputs = self._density.outputs(image_shape)
+        self.likelihood = pixels_of_latent(settings, latents[0], image_shape, outputs)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network of q(z_1|x)."""
+        return self.inference[0]
+
+    @staticmethod
+    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+        """Return a base draw for each layer, and omegas for what is smoothed."""
+        latents = settings.latents
+
+        def omegas(sizes: Sequence[int], network: Network) -> tuple[Shape, ...]:
+            smoothed = network in settings.smoothed_networks
+            return tuple((settings.ou_samples, *leading, size) for size in sizes) if smoothed else ()
+
+        return DrawShapes(
+            tuple((*leading, size) for size in latents),
+            omegas(latents[1:], "generative"),
+            omegas(latents[:1], "likelihood"),
+            omegas(latents[:-1], "inference"),
+        )
+
+    def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
+        """Return the bound's terms; see `System.forward`."""
+        layers = self._infer(x, draws, rho)
+        omega = draws.likelihood[0] if draws.likelihood else None
+        pixels = self._evaluate(self.likelihood, layers[0], omega, rho)
+        kl = [self._layer_kl(index, layers, draws, rho) for index in range(len(self.generative))]
+        kl.append(self._top_kl(layers[-1], closed_form))
+        return Terms(
+            self._density.log_density(x, pixels),
+            torch.stack(kl),
+            tuple(layer.mean.expand_as(layer.z) for layer in layers),
+        )
+
+    def _infer(self, x: Tensor, draws: Draws, rho: Tensor | None) -> list[Posterior]:
+        layers: list[Posterior] = []
+        for index, (network, eps) in enumerate(zip(self.inference, draws.base, strict=True)):
+            if index == 0:
+                parameters = network(x)
+            else:
+                omega = draws.inference[index - 1] if draws.inference else None
+                parameters = self._evaluate(network, layers[-1], omega, rho)
+            mean, log_scale = parameters.chunk(2, -1)
+            scale = log_scale.exp()
+            layers.append(Posterior(mean, log_scale, scale, eps, mean + scale * eps))
+        return layers
+
+    def _layer_kl(self, index: int, layers: list[Posterior], draws: Draws, rho: Tensor | None) -> Tensor:
+        layer = layers[index]
+        omega = draws.generative[index] if draws.generative else None
+        prior = self._evaluate(self.generative[index], layers[index + 1], omega, rho)
+        prior_mean, prior_log_scale = prior.chunk(2, -1)
+        return gaussian_kl_sample(layer.z, layer.eps, layer.log_scale, prior_mean, prior_log_scale)
+
+    def _top_kl(self, top: Posterior, closed_form: bool) -> Tensor:
+        if closed_form:
+            return gaussian_kl_to_standard(top.mean, top.log_scale).expand(top.z.shape[:-1])
+        zero = torch.zeros((), dtype=top.z.dtype, device=top.z.device)
+        return gaussian_kl_sample(top.z, top.eps, top.log_scale, zero, zero)
+
+    def _evaluate(
+        self, network: nn.Module, layer: Posterior, omega: Tensor | None, rho: Tensor | None
+    ) -> Tensor:
+        """Return the network at the layer's sample, smoothed where there are draws for it."""
+        if rho is None or omega is None:
+            return network(layer.z)  # type: ignore[no-any-return]
+        form = self.settings.smoothing
+        return smooth(network, form, layer.z, layer.scale, layer.eps, omega, rho)

@@ -1,0 +1,110 @@
+"""The two-layer VampPrior model (Tomczak and Welling, "VAE with a VampPrior", AISTATS 2018).
+
+The prior of the top layer is a mixture of its own posteriors at M learned images, the pseudo-inputs u_m
+(their section 3), in a hierarchy of two layers (their section 4):
+
+    q(z_2|x),   q(z_1|x, z_2),   p(x|z_1, z_2),   p(z_1|z_2),   p(z_2) = 1/M sum_m q(z_2|u_m).
+
+The KL of the top layer has no closed form: it is one draw's estimate, log q(z_2|x) - log p(z_2), always.
+
+Our choices: the paper's gated linear units are the ReLU units (or the convolutions) of `ouvae.networks`, as
+in the other systems. Two inputs are merged as in the paper, by hidden layers of each alone and hidden layers
+of both, but their features are added where the paper puts them side by side. A pseudo-input is the logistic
+sigmoid of its parameters, which are standard normal at first: it stays in [0, 1] like a pixel, and its
+gradient does not vanish, as that of a clamp (hard tanh) does at both ends.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ouvae.distributions import gaussian_kl_sample, gaussian_log_density
+from ouvae.likelihoods import likelihood_of
+from ouvae.networks import (
+    Shape,
+    feature_features,
+    gaussian_head,
+    gaussian_of_image,
+    gaussian_of_latent,
+    image_features,
+    latent_features,
+    pixel_head,
+)
+from ouvae.settings import Settings
+from ouvae.systems.base import Draws, System, Terms
+
+MIXTURE_NUMBERS = 2**22
+"""How many numbers of [..., M, d_2] are made at once where a mixture is evaluated, to bound memory."""
+
+
+class Merged(nn.Module):
+    """A network of two inputs: features of each, their sum, features of that, parameters."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, joint: nn.Module, head: nn.Module) -> None:
+        """Take features of the first and of the second input, features of features, and a head."""
+        super().__init__()
+        self.first, self.second, self.joint, self.head = first, second, joint, head
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the parameters, [..., a] and [..., b] -> [..., outputs]; leading axes broadcast."""
+        return self.head(self.joint(self.first(first) + self.second(second)))  # type: ignore[no-any-return]
+
+
+class VampPrior(System):
+    """The model. It has no smoothing."""
+
+    def __init__(self, settings: Settings, image_shape: Shape) -> None:
+        super().__init__(settings, image_shape)
+        assert settings.pseudo_inputs is not None, "a VampPrior has pseudo_inputs"
+        lower, upper = settings.latents
+        self._density = likelihood_of(settings)
+        outputs = self._density.outputs(image_shape)
+        self.upper_posterior = gaussian_of_image(settings, image_shape, upper)
+        self.lower_posterior = Merged(
+            image_features(settings, image_shape),
+            latent_features(settings, upper, image_shape),
+            feature_features(settings, image_shape),
+            gaussian_head(settings, lower, image_shape),
+        )
+        self.lower_prior = gaussian_of_latent(settings, upper, lower, image_shape)
+        self.likelihood = Merged(
+            latent_features(settings, lower, image_shape),
+            latent_features(settings, upper, image_shape),
+            feature_features(settings, image_shape),
+            pixel_head(settings, image_shape, outputs),
+        )
+        self.pseudo_logits = nn.Parameter(torch.randn(settings.pseudo_inputs, math.prod(image_shape)))
+
+    def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
+        """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""
+        lower_eps, upper_eps = draws.base
+        upper_mean, upper_log_scale = self.upper_posterior(x).chunk(2, -1)
+        upper = upper_mean + upper_log_scale.exp() * upper_eps
+        lower_mean, lower_log_scale = self.lower_posterior(x, upper).chunk(2, -1)
+        lower = lower_mean + lower_log_scale.exp() * lower_eps
+        prior_mean, prior_log_scale = self.lower_prior(upper).chunk(2, -1)
+        lower_kl = gaussian_kl_sample(lower, lower_eps, lower_log_scale, prior_mean, prior_log_scale)
+        upper_kl = gaussian_log_density(upper, upper_mean, upper_log_scale) - self.upper_log_prior(upper)
+        return Terms(
+            self._density.log_density(x, self.likelihood(lower, upper)),
+            torch.stack([lower_kl, upper_kl]),
+            (lower_mean, upper_mean.expand_as(upper)),
+        )
+
+    def pseudo_inputs(self) -> Tensor:
+        """Return u_1 … u_M, [M, D] in [0, 1]."""
+        return self.pseudo_logits.sigmoid()
+
+    def upper_log_prior(self, upper: Tensor) -> Tensor:
+        """Return log p(z_2), [..., d_2] -> [...]: the posteriors q(z_2|u_m) are made once, for all of it."""
+        mean, log_scale = self.upper_posterior(self.pseudo_inputs()).chunk(2, -1)
+        return mixture_log_density(upper, mean, log_scale)
+
+
+def mixture_log_density(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Return log 1/M sum_m N(z; mean_m, exp(log_scale_m)^2), diagonal: [..., d], [M, d], [M, d] -> [...]."""
+    at_once = max(1, MIXTURE_NUMBERS // max(1, z.numel()))
+    blocks = zip(torch.split(mean, at_once), torch.split(log_scale, at_once), strict=True)
+    components = torch.cat([gaussian_log_density(z.unsqueeze(-2), *block) for block in blocks], -1)
+    return components.logsumexp(-1) - math.log(len(mean))

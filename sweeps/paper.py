@@ -1,0 +1,36 @@
+"""Run a table or figure of the paper's appendix: the space of that name in search_spaces/paper/.
+
+python sweeps/paper.py table6 --budget quick
+python sweeps/paper.py table6 --budget paper --address auto
+"""
+
+import sys
+from collections.abc import Sequence
+
+import search_spaces
+from sweeps import phase_transition
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for input that cannot be used."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    known = search_spaces.names("paper")
+    if given and not given[0].startswith("-"):
+        name = given.pop(0)
+        if name not in known:
+            print(
+                f"error: no table or figure {name}{search_spaces.nearest(name, known)}; "
+                f"there are {', '.join(known)}",
+                file=sys.stderr,
+            )
+            return 2
+        return phase_transition.main(["--space", f"paper/{name}", *given])
+    if given in (["-h"], ["--help"]):
+        print(f"usage: paper.py NAME [options]\n\nNAME is one of {', '.join(known)}. The options are:\n")
+        return phase_transition.main(["--help"])
+    print(f"error: name a table or figure first: {', '.join(known)}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    phase_transition.leave(main())

@@ -1,0 +1,115 @@
+"""The paper's tables and figures: every space can be run, a small one is, and what is refused."""
+
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+import search_spaces
+from ouvae.cost import count_parameters
+from sweeps import paper
+from sweeps.plan import PlannedCell
+
+NAMES = search_spaces.names("paper")
+BUDGETS = ("quick", "paper")
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_space_has_both_budgets(name, budget):
+    space = search_spaces.load(f"paper/{name}", budget=budget)
+    assert space.name == f"{name}-{budget}"
+    assert len({cell.label for cell in space.cells()}) == len(space.cells())
+    assert len(space.seeds) >= 3
+
+
+def test_there_is_one_for_each_table_and_figure():
+    tables, figures = range(5, 11), range(4, 7)
+    assert sorted(NAMES) == sorted([*(f"table{n}" for n in tables), *(f"figure{n}" for n in figures)])
+
+
+def test_a_name_that_is_none_is_refused_with_the_nearest(capsys):
+    assert paper.main(["tabel6"]) == 2
+    assert "no table or figure tabel6, did you mean table6?" in capsys.readouterr().err
+    assert paper.main([]) == 2
+    assert "name a table or figure first" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_be_trained(tmp_path):
+    done = subprocess.run(
+        [sys.executable, paper.__file__, "table6", "--budget", "quick", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "iwae-5" in done.stdout
+    assert "21 members expected" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_costs_are_measured_once(start_sweep):
+    """On digits: a table of costs, which the same command leaves as it is."""
+    keys = {
+        "search": "none",
+        "latents": "[[4, 4]]",
+        "rho": "[1.0]",
+        "costs": "{rounds: 2, steps: 3}",
+        "variants": "[{smoothed_networks: []}, {objective: iwae, importance_samples: 5}]",
+    }
+    overrides = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+    sweep = start_sweep("costs", *overrides)
+    assert sweep.wait() == 0, sweep.output
+    table = pq.read_table(sweep.out / "costs.parquet").to_pylist()
+    assert [row["objective"] for row in table] == ["elbo", "iwae"]
+    assert all(len(row["seconds_per_epoch"]) == 2 for row in table)
+    assert table[1]["memory_bytes"] > table[0]["memory_bytes"]
+    written = (sweep.out / "costs.parquet").stat().st_mtime_ns
+    again = start_sweep("costs", *overrides)
+    assert again.wait() == 0, again.output
+    assert (again.out / "costs.parquet").stat().st_mtime_ns == written
+
+
+def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
+    keys = {
+        "search": "grid",
+        "latents": "[[4, 4]]",
+        "seeds": "[0]",
+        "rho": "[0.8]",
+        "steps": "40",
+        "eval_every": "20",
+        "select": "best",
+        "bound_samples": "7",
+        "bound_images": "30",
+    }
+    overrides = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+    sweep = start_sweep("bound", *overrides)
+    assert sweep.wait() == 0, sweep.output
+    (row,) = pq.read_table(sweep.out / "members.parquet").to_pylist()
+    assert row["selected_step"] in (0, 20, 40)
+    assert row["test_elbo_nats"] < row["test_bound_nats"] < 0
+    assert len(row["test_active_units"]) == 2
+    assert row["parameters"] > 0
+
+
+def test_help_names_the_tables():
+    with pytest.raises(SystemExit) as ended:
+        paper.main(["--help"])
+    assert ended.value.code == 0
+    assert sys.modules["sweeps.paper"] is paper
+
+
+PUBLISHED_MILLIONS = {("vae", 4): 12.4, ("vae", 6): 16.8, ("lvae", 15): 59.5, ("biva", 15): 103}
+"""Table 10."""
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_models_of_table_10_have_the_published_number_of_parameters(budget):
+    cells = search_spaces.load("paper/table10", budget=budget).cells()
+    found = {(cell.system, cell.depth) for cell in cells}
+    assert found == set(PUBLISHED_MILLIONS)
+    for cell in cells:
+        planned = PlannedCell(cell, "", (3, 32, 32), "cpu")
+        millions = count_parameters(planned.settings(), planned.image_shape) / 1e6
+        assert millions == pytest.approx(PUBLISHED_MILLIONS[cell.system, cell.depth], rel=0.10)

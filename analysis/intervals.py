@@ -1,0 +1,99 @@
+"""Confidence intervals of means, differences and ratios over replicates: seeds, or rounds of timing.
+
+Student's quantiles throughout. One replicate gives a mean and no interval; replicates that agree
+exactly give an interval without width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+"""Nominal coverage of the intervals."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean (or a ratio) over `n` replicates with its interval; None and None where there is none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def exact(value: float) -> Interval:
+    """Return a number that needs no replicates, such as a count of parameters."""
+    return Interval(value, value, value, 1)
+
+
+def student(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+    """Return the mean of independent values with Student's interval; None if there are no values."""
+    sample = np.asarray(values, dtype=np.float64)
+    if not sample.size:
+        return None
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean, None, None, 1)
+    margin = _quantile(sample.size - 1, confidence) * float(sample.std(ddof=1)) / float(np.sqrt(sample.size))
+    return Interval(mean, mean - margin, mean + margin, int(sample.size))
+
+
+def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
+    """Return the mean of first - second over the replicates that both have, paired."""
+    return student([first[key] - second[key] for key in first if key in second])
+
+
+def ratio(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
+    """Return the geometric mean of first / second over the replicates that both have, paired.
+
+    The interval is Student's of the logarithms. Replicates that are not positive are left out.
+    """
+    shared = [key for key in first if key in second and first[key] > 0 and second[key] > 0]
+    return _exponential(student([float(np.log(first[key] / second[key])) for key in shared]))
+
+
+def ratio_of_groups(first: Sequence[float], second: Sequence[float]) -> Interval | None:
+    """Return the ratio of the geometric means of two independent groups of positive numbers.
+
+    The interval is Welch's of the difference of logarithms; `n` is the size of the smaller group.
+    """
+    if not first or not second:
+        return None
+    logs = np.log(np.asarray(first)), np.log(np.asarray(second))
+    centre = float(logs[0].mean() - logs[1].mean())
+    n = min(len(first), len(second))
+    if n < 2:
+        return _exponential(Interval(centre, None, None, n))
+    variances = (float(logs[0].var(ddof=1)), float(logs[1].var(ddof=1)))
+    margin = welch_margin(variances, (len(first), len(second)))
+    return _exponential(Interval(centre, centre - margin, centre + margin, n))
+
+
+def welch_margin(
+    variances: tuple[float, float], sizes: tuple[int, int], confidence: float = CONFIDENCE
+) -> float:
+    """Return half the width of Welch's interval of a difference of two means.
+
+    `variances` are of single values of the two groups, `sizes` (each at least 2) how many there are. The
+    degrees of freedom are Welch and Satterthwaite's.
+    """
+    parts = [variance / size for variance, size in zip(variances, sizes, strict=True)]
+    total = sum(parts)
+    if total == 0:
+        return 0.0
+    freedom = total**2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
+    return _quantile(freedom, confidence) * float(np.sqrt(total))
+
+
+def _quantile(freedom: float, confidence: float) -> float:
+    return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+def _exponential(logarithm: Interval | None) -> Interval | None:
+    if logarithm is None or logarithm.low is None or logarithm.high is None:
+        return logarithm and Interval(float(np.exp(logarithm.mean)), None, None, logarithm.n)
+    mean, low, high = np.exp([logarithm.mean, logarithm.low, logarithm.high]).tolist()
+    return Interval(mean, low, high, logarithm.n)

@@ -1,0 +1,60 @@
+"""Selectors: which members or costs a row of a published table is.
+
+A selector maps columns to conditions, all of which must hold: a plain value stands for equality, `Below`
+and `Above` for inequalities (`{"kl_warmup": Above(0)}` has KL warm-up), `OneOf` for a choice of texts.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Below:
+    """A condition of a selector: the column is less than `limit`."""
+
+    limit: float
+
+
+@dataclass(frozen=True)
+class Above:
+    """A condition of a selector: the column is greater than `limit`."""
+
+    limit: float
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A condition of a selector: the column is one of these texts."""
+
+    texts: tuple[str, ...]
+
+
+Condition: TypeAlias = str | float | tuple[int, ...] | Below | Above | OneOf
+Where: TypeAlias = Mapping[str, Condition]
+"""A selector: a condition a column, which all must hold; a plain value stands for equality."""
+
+
+def matches(row: Row, where: Where) -> bool:
+    """Tell whether a row of members or costs fulfils every condition of a selector.
+
+    Lists of the row equal tuples of the selector; numbers are equal to nine digits.
+    """
+    return all(_fulfils(row[column], condition) for column, condition in where.items())
+
+
+def _fulfils(value: Any, condition: Condition) -> bool:
+    if isinstance(condition, Below):
+        return bool(value < condition.limit)
+    if isinstance(condition, Above):
+        return bool(value > condition.limit)
+    if isinstance(condition, OneOf):
+        return value in condition.texts
+    if isinstance(condition, tuple):
+        return tuple(value) == condition
+    if isinstance(condition, str):
+        return bool(value == condition)
+    return math.isclose(value, condition, rel_tol=1e-9, abs_tol=1e-12)

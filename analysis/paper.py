@@ -1,0 +1,119 @@
+"""The paper's appendix beside our runs: its tables 5 to 10 and figures 4 to 6.
+
+    python analysis/paper.py table6 runs/table6-quick
+    python analysis/paper.py all [--runs runs] [--budget quick] [--out runs/paper.html]
+
+The first prints a table (or the thresholds of a figure) with ours beside the published numbers, each
+with its budget, and decides the claims that come with it; the figure goes to RUN/figures as .png and
+.svg. The second writes one HTML page with everything. Runs are made by `python sweeps/paper.py`; those
+that are missing are named, with the command.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis import TableError, style
+from analysis.labels import aligned
+from analysis.page import render
+from analysis.paper_runs import DEFAULT_BUDGET, check_name
+from analysis.paper_sections import Section, build
+from analysis.paper_text import claim_lines, settings_line, table_lines
+from analysis.published import FIGURES, NAMES, TABLES
+from analysis.tables import replacing
+
+
+def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
+    """Write the page of all runs of a budget; return its sections.
+
+    Raises TableError with the problems of all runs that are there and cannot be read, and then writes
+    nothing.
+    """
+    sections, problems = [], []
+    for name in NAMES:
+        try:
+            sections.append(build(name, Path(runs) / f"{name}-{budget}", budget))
+        except TableError as error:
+            problems.append(str(error))
+    if problems:
+        raise TableError("\n".join(dict.fromkeys(problems)))
+    page = render(sections, budget).encode()
+    with replacing(out) as file:
+        file.write(page)
+    return sections
+
+
+def write_figure(section: Section) -> list[Path]:
+    """Write the figure of a section into the folder `figures` of its run; no paths if it has none."""
+    if section.figure is None:
+        return []
+    return style.save(section.figure, section.run.folder / "figures", section.name)
+
+
+def report(section: Section) -> str:
+    """Return a section as text: the table or thresholds, the claims, and what the run was made with."""
+    lines = [section.heading]
+    if section.name in TABLES:
+        table = TABLES[section.name]
+        lines += [f"published budget: {table.budget}", "", *table_lines(table, list(section.rows))]
+        lines += [table.note] if table.note else []
+    else:
+        lines.append(f"published: {FIGURES[section.name].shows}")
+        lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
+    lines += ["", *claim_lines(section.claims)] if section.claims else []
+    return "\n".join([*lines, "", settings_line(section.run)])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="paper.py",
+        description="Put the tables and figures of the paper's appendix beside our runs.",
+        epilog=f"NAME is all, or one of {', '.join(NAMES)}.",
+    )
+    parser.add_argument("name", metavar="NAME", help="a table or figure, or all for the page")
+    parser.add_argument("run", metavar="RUN", nargs="?", help="folder of its run (default: RUNS/NAME-BUDGET)")
+    parser.add_argument("--runs", metavar="DIR", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--budget", help=f"budget of the runs (default: {DEFAULT_BUDGET})")
+    parser.add_argument("--out", metavar="FILE", help="of the page (default: RUNS/paper.html)")
+    return parser
+
+
+def _all(arguments: argparse.Namespace) -> None:
+    if arguments.run is not None:
+        raise TableError(f"all takes no RUN ({arguments.run}); give the folder of the runs as --runs")
+    out = arguments.out or Path(arguments.runs) / "paper.html"
+    for section in write_page(arguments.runs, arguments.budget or DEFAULT_BUDGET, out):
+        verdicts = ", ".join(claim.verdict for claim in section.claims) or "no claims"
+        print(f"{section.name}: " + (f"not run: {section.run.missing}" if section.run.missing else verdicts))
+    print(f"wrote {out}")
+
+
+def _one(arguments: argparse.Namespace) -> None:
+    check_name(arguments.name)
+    if arguments.out is not None:
+        raise TableError(f"--out {arguments.out}: only all writes a page; figures go into the run")
+    budget = arguments.budget or DEFAULT_BUDGET
+    folder = arguments.run or Path(arguments.runs) / f"{arguments.name}-{budget}"
+    section = build(arguments.name, folder, arguments.budget)
+    print(report(section))
+    for path in write_figure(section):
+        print(f"wrote {path}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; return its exit code, 2 after a TableError."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.name == "all":
+            _all(arguments)
+        else:
+            _one(arguments)
+    except TableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

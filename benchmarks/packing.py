@@ -55,10 +55,10 @@ from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
 from ouvae.metrics import Metrics, active_units
-from ouvae.noise import Minibatches, binarize, sample_draws, stream
+from ouvae.noise import Minibatches, binarize, single_draws, stream
 from ouvae.pack import Pack, initial_model
 from ouvae.settings import Settings
-from ouvae.systems import Draws, System
+from ouvae.systems import System
 from search_spaces import Space, SpaceError
 from sweeps.plan import PlannedCell
 
@@ -207,7 +207,7 @@ def train_member(settings: Settings, data: Dataset, rho: float, seed: int) -> li
     history = [evaluate(model, settings, validation, strength, seed, 0)]
     for step in range(settings.steps):
         x = batches.next()
-        terms = model(x, own_draws(settings, len(x), noise, dtype), strength)
+        terms = model(x, single_draws(settings, (len(x),), noise, dtype), strength)
         weight = min(1.0, step / settings.kl_warmup) if settings.kl_warmup else 1.0
         loss = (weight * terms.kl.sum(0) - terms.log_likelihood).mean()
         optimizer.zero_grad()
@@ -230,7 +230,7 @@ def evaluate(
         means: list[list[tuple[Tensor, ...]]] = [[] for _ in range(EVALUATION_DRAWS)]
         for chunk in torch.split(validation, EVALUATION_CHUNK):
             for own in means:
-                terms = model(chunk, own_draws(settings, len(chunk), noise, validation.dtype), rho)
+                terms = model(chunk, single_draws(settings, (len(chunk),), noise, validation.dtype), rho)
                 total += torch.cat([terms.log_likelihood[None], terms.kl]).sum(-1)
                 own.append(terms.means)
         layers = [tuple(torch.cat(chunks) for chunks in zip(*own, strict=True)) for own in means]
@@ -247,12 +247,6 @@ def evaluate(
         kl_top_nats=plain[-1].item(),
         active_units=[int(active_units(a[None], b[None])) for a, b in zip(first, second, strict=True)],
     )
-
-
-def own_draws(settings: Settings, batch: int, noise: torch.Generator, dtype: torch.dtype) -> Draws:
-    """Return the noise of one forward pass of one member."""
-    shared = sample_draws(settings, (batch,), [noise], dtype)
-    return Draws(*(tuple(piece[0] for piece in group) for group in shared))
 
 
 def trial(config: dict[str, Any], settings: Settings, data: Dataset) -> None:

@@ -20,7 +20,7 @@ from ouvae.networks import Shape
 from ouvae.objectives import loss
 from ouvae.pack import Pack
 from ouvae.settings import Settings
-from ouvae.systems import Draws, System, build, draw_shapes
+from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
 
 AUTOGRAD, CUDA = "autograd saved bytes", "cuda peak"
 
@@ -130,10 +130,9 @@ def _on_meta(settings: Settings, image_shape: Shape) -> System:
 def _loss_of_zeros(model: System, settings: Settings, device: str) -> Tensor:
     """Return the loss of a minibatch of zeros, with no noise."""
     samples, batch = settings.importance_samples, settings.batch_size
-    leading = (batch,) if samples == 1 else (samples, batch)
     dtype = next(model.parameters()).dtype
     with torch.device(device):
-        shapes = draw_shapes(settings, leading)
+        shapes = draw_shapes(settings, leading_axes(batch, samples))
         draws = Draws(*(tuple(torch.zeros(shape, dtype=dtype) for shape in group) for group in shapes))
         x = torch.zeros((batch, torch.Size(model.image_shape).numel()), dtype=dtype)
         rho = torch.zeros((), dtype=dtype)

@@ -68,6 +68,12 @@ class GaussianDraw(NamedTuple):
         """Return the draw that the noise makes."""
         return cls(mean, log_scale, eps, mean + log_scale.exp() * eps)
 
+    @classmethod
+    def of_parameters(cls, parameters: Tensor, eps: Tensor) -> Self:
+        """Return the draw given mean and log scale side by side, [..., 2 d], as networks give them."""
+        mean, log_scale = parameters.chunk(2, -1)
+        return cls.of(mean, log_scale, eps)
+
     def kl(self, prior_mean: Tensor, prior_log_scale: Tensor, closed_form: bool) -> Tensor:
         """Return the KL to a Gaussian prior, in closed form or estimated by this draw: [..., d] -> [...]."""
         if closed_form:

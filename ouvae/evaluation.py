@@ -17,7 +17,7 @@ from ouvae.metrics import active_units
 from ouvae.noise import sample_draws, stream
 from ouvae.objectives import loss
 from ouvae.settings import Settings
-from ouvae.systems import Draws, Terms
+from ouvae.systems import Draws, Terms, leading_axes
 
 EVALUATION_DRAWS = 2
 """Independent draws per image; active units need two."""
@@ -141,7 +141,7 @@ class Evaluator:
         generators = self._streams("evaluation")
         for chunk in torch.split(images, EVALUATION_CHUNK):
             for draw in range(EVALUATION_DRAWS):
-                leading = (len(chunk),) if samples == 1 else (samples, len(chunk))
+                leading = leading_axes(len(chunk), samples)
                 draws = sample_draws(self.settings, leading, generators, self.dtype)
                 yield draw, self.run(chunk, draws, smoothed=smoothed, closed_form=samples == 1)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ouvae.noise import sample_draws, stream
+from ouvae.noise import single_draws, stream
 from ouvae.settings import Settings
 from ouvae.systems import Draws, System
 
@@ -55,8 +55,7 @@ def gradient_variances(
         return {}
     x = images[:GRADIENT_IMAGES]
     generator = stream(x.device, "gradient", seed)
-    stacked = sample_draws(settings, (settings.gradient_samples, len(x)), [generator], x.dtype)
-    draws = Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+    draws = single_draws(settings, (settings.gradient_samples, len(x)), generator, x.dtype)
     rho = torch.tensor(settings.gradient_rho, dtype=x.dtype, device=x.device)
     return {
         "gradient_variance": gradient_variance(model, parameters, x, draws, None),

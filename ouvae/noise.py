@@ -58,6 +58,12 @@ def sample_draws(
     return Draws(*(tuple(next(pieces) for _ in group) for group in groups))
 
 
+def single_draws(settings: Settings, leading: Shape, generator: torch.Generator, dtype: torch.dtype) -> Draws:
+    """Return the draws of one seed, without the axis S: the noise of one plain model."""
+    stacked = sample_draws(settings, leading, [generator], dtype)
+    return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+
+
 class Minibatches:
     """The minibatches of one seed: epochs of a fresh permutation, and a fresh binarization each.
 

@@ -23,7 +23,7 @@ from ouvae.noise import Minibatches, binarize, sample_draws, stream, stream_seed
 from ouvae.objectives import loss
 from ouvae.selection import BestWeights
 from ouvae.settings import Settings
-from ouvae.systems import Draws, System, Terms, build
+from ouvae.systems import Draws, System, Terms, build, leading_axes
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,13 @@ class Pack:
         self._tests: dict[int, TestMetrics] = {}
 
         train = torch.from_numpy(data.train).to(self._device, self._dtype)
-        dynamic = data.binarization == "dynamic"
-        self._minibatches = [Minibatches(train, dynamic, settings.batch_size, seed) for seed in self._seeds]
+        self._dynamic = data.binarization == "dynamic"
+        self._minibatches = [
+            Minibatches(train, self._dynamic, settings.batch_size, seed) for seed in self._seeds
+        ]
         self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
-        self._validation = self._fixed("validation", data.validation[: settings.eval_images], dynamic)
-        self._test_images = self._fixed("test", data.test[: settings.bound_images], dynamic)
+        self._validation = self._fixed("validation", data.validation[: settings.eval_images])
+        self._test_split = data.test[: settings.bound_images]
         self._evaluator = Evaluator(settings, self._run, self._seeds, self._device, self._dtype)
 
         models = [initial_model(settings, data.image_shape, seed) for _, seed in members]
@@ -218,8 +220,7 @@ class Pack:
         settings = self.settings
         x = torch.stack([batches.next() for batches in self._minibatches])
         samples = settings.importance_samples
-        leading = (x.shape[1],) if samples == 1 else (samples, x.shape[1])
-        draws = sample_draws(settings, leading, self._noise, self._dtype)
+        draws = sample_draws(settings, leading_axes(x.shape[1], samples), self._noise, self._dtype)
         terms = self._run(x[self._seed_rows], draws, smoothed=True, closed_form=samples == 1)
         weight = min(1.0, self.step / settings.kl_warmup) if settings.kl_warmup else 1.0
         return vmap(lambda one: loss(settings, one, weight))(terms), terms.kl
@@ -249,8 +250,9 @@ class Pack:
         steps = [self.step] * len(self._alive)
         if self._best is not None:
             self._parameters, steps = self._best.parameters, self._best.steps.tolist()
-        log_likelihood, kl, units = self._evaluator.parts(self._test_images)
-        bound = self._evaluator.bound(self._test_images, samples).mean(-1)
+        images = self._fixed("test", self._test_split)
+        log_likelihood, kl, units = self._evaluator.parts(images)
+        bound = self._evaluator.bound(images, samples).mean(-1)
         self._parameters = last
         for row, member in enumerate(self._alive):
             self._tests[member] = TestMetrics(
@@ -262,10 +264,10 @@ class Pack:
                 test_active_units=units[row].tolist(),
             )
 
-    def _fixed(self, split: str, images: Images, dynamic: bool) -> Tensor:
+    def _fixed(self, split: str, images: Images) -> Tensor:
         """Return a split's images, binarized once and for all members alike."""
         fixed = torch.from_numpy(images)
-        if dynamic:
+        if self._dynamic:
             fixed = binarize(fixed, stream(torch.device("cpu"), split))
         return fixed.to(self._device, self._dtype)
 

@@ -28,14 +28,9 @@ def measure_missing(
         data: the data sets by digest.
         directory: of the run.
     """
-    if space.costs is None:
+    if space.costs is None or are_measured(space, cells, directory):
         return
-    wanted = [(cell, rho) for cell in cells for rho in space.part_of(cell.cell).rho_values()]
-    path = directory.costs
-    if path.exists():
-        held = {(row["cell_id"], row["rho"]) for row in read_costs(directory.path).to_pylist()}
-        if held == {(cell.cell_id, rho) for cell, rho in wanted}:
-            return
+    wanted = _wanted(space, cells)
     rows: list[Row] = []
     for digest in dict.fromkeys(cell.data_digest for cell, _ in wanted):
         own = [(cell, rho) for cell, rho in wanted if cell.data_digest == digest]
@@ -45,7 +40,21 @@ def measure_missing(
             members, data[digest], device, space, space.costs.rounds, space.costs.steps
         )
         rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(own, costs, strict=True)]
-    write_table(pa.Table.from_pylist(rows, schema=COSTS), path)
+    write_table(pa.Table.from_pylist(rows, schema=COSTS), directory.costs)
+
+
+def are_measured(space: Space, cells: Sequence[PlannedCell], directory: RunDirectory) -> bool:
+    """Return whether the run has the costs of these cells, or the space asks for none."""
+    if space.costs is None:
+        return True
+    if not directory.costs.exists():
+        return False
+    held = {(row["cell_id"], row["rho"]) for row in read_costs(directory.path).to_pylist()}
+    return held == {(cell.cell_id, rho) for cell, rho in _wanted(space, cells)}
+
+
+def _wanted(space: Space, cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
+    return [(cell, rho) for cell in cells for rho in space.part_of(cell.cell).rho_values()]
 
 
 def _row(cell: PlannedCell, rho: float) -> Row:

@@ -19,7 +19,7 @@ from ouvae.data import Dataset
 from ouvae.data import load as load_data
 from search_spaces import Cell, Space
 from sweeps import SweepError, cluster, mlflow_runs, mlflow_uri, tracking
-from sweeps.costs import measure_missing
+from sweeps.costs import are_measured, measure_missing
 from sweeps.mlflow_values import CELL_PARAMS
 from sweeps.plan import PlannedCell
 from sweeps.progress import Progress, duration
@@ -97,13 +97,13 @@ def run(space: Space, options: Options, console: Console) -> int:
             recorder.start()
             by_digest = {one.digest: one for one in data.values()}
             training_seconds = _train(schedule, space, by_digest, directory, console)
-            measure_missing(space, cells, by_digest, directory)
-        code = OK if schedule.done else INTERRUPTED
+        complete = schedule.done and are_measured(space, cells, directory)
+        code = OK if complete else INTERRUPTED
         if schedule.failures:
             code = FAILED
         thresholds, report = recorder.finish(schedule, code)
     total = time.monotonic() - started
-    _report(console, space, options, directory, schedule, thresholds, report)
+    _report(console, space, options, directory, schedule, code, thresholds, report)
     console.print(
         f"{duration(total)} in all, {duration(training_seconds)} of it training "
         f"{schedule.members_trained} members"
@@ -237,12 +237,15 @@ def _planned(cell: Cell, data: Mapping[_Key, Dataset], device: str) -> PlannedCe
 def _train(
     schedule: Schedule, space: Space, data: Mapping[str, Dataset], directory: RunDirectory, console: Console
 ) -> float:
-    """Train what is missing; return the seconds it took. An interrupt leaves the schedule undone."""
+    """Train what is missing; return the seconds it took. An interrupt leaves schedule or costs undone."""
     progress = Progress(console)
     started = time.monotonic()
-    if not schedule.done:
-        with contextlib.suppress(KeyboardInterrupt), progress.following(schedule):
-            cluster.train(schedule, space, data, directory.checkpoints, progress.update)
+    with contextlib.suppress(KeyboardInterrupt):
+        if not schedule.done:
+            with progress.following(schedule):
+                cluster.train(schedule, space, data, directory.checkpoints, progress.update)
+        if schedule.done:  # an interrupted training returns without that
+            measure_missing(space, [state.planned for state in schedule.cells], data, directory)
     return time.monotonic() - started
 
 
@@ -264,6 +267,7 @@ def _report(
     options: Options,
     directory: RunDirectory,
     schedule: Schedule,
+    code: int,
     thresholds: pa.Table | None,
     report: tracking.Report,
 ) -> None:
@@ -273,15 +277,19 @@ def _report(
     for pack, reason in schedule.failures:
         points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in pack.points)
         console.print(f"FAILED {pack.cell.cell.label} ({points}):\n{reason.rstrip()}\n")
-    if not schedule.done or schedule.failures:
+    if code != OK:
         console.print("The sweep is not complete; the same command trains what is missing.")
-    console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet")
-    console.print(f"figures  {path}/figures/")
+    if thresholds is not None:
+        console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet")
+        console.print(f"figures  {path}/figures/")
+    if directory.costs.exists():
+        console.print(f"costs    {directory.costs}")
     console.print(f"{report}")
     console.print("next")
     console.print(f"  {mlflow_uri.ui_command(options.store_uri(space))}")
     if report.curves_url is not None:
         console.print(f"  then {report.curves_url}")
-    console.print(f"  python analysis/thresholds.py {path}")
-    console.print(f"  python analysis/figures.py {path}")
-    console.print(f"  optuna-dashboard sqlite:///{directory.studies}")
+    if thresholds is not None:
+        console.print(f"  python analysis/thresholds.py {path}")
+        console.print(f"  python analysis/figures.py {path}")
+        console.print(f"  optuna-dashboard sqlite:///{directory.studies}")

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from ouvae.networks import Shape
 from ouvae.settings import Settings
-from ouvae.systems.base import Draws, DrawShapes, System, Terms
+from ouvae.systems.base import Draws, DrawShapes, System, Terms, leading_axes
 from ouvae.systems.biva import BIVA
 from ouvae.systems.hermite import HermiteVAE
 from ouvae.systems.lvae import LadderVAE
@@ -34,4 +34,4 @@ def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
     return SYSTEMS[settings.system].draw_shapes(settings, leading)
 
 
-__all__ = ["SYSTEMS", "DrawShapes", "Draws", "System", "Terms", "build", "draw_shapes"]
+__all__ = ["SYSTEMS", "DrawShapes", "Draws", "System", "Terms", "build", "draw_shapes", "leading_axes"]

@@ -53,6 +53,11 @@ class Terms(NamedTuple):
     means: tuple[Tensor, ...]
 
 
+def leading_axes(batch: int, samples: int = 1) -> Shape:
+    """Return the leading axes of the noise of B images: (B,), or (I, B) for more than one sample."""
+    return (batch,) if samples == 1 else (samples, batch)
+
+
 class System(nn.Module):
     """One model. A subclass is a module of its own in this package and a line in its registry."""
 

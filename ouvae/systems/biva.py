@@ -47,11 +47,6 @@ from ouvae.settings import Settings
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 
-def _draw(parameters: Tensor, eps: Tensor) -> GaussianDraw:
-    mean, log_scale = parameters.chunk(2, -1)
-    return GaussianDraw.of(mean, log_scale, eps)
-
-
 class Level(nn.Module):
     """The networks of a layer below the top.
 
@@ -114,7 +109,8 @@ class BIVA(System):
         down = self.top_latent(top.z)
         for index, level in reversed(list(enumerate(self._below_top))):
             b = bottom_up[index]
-            t = _draw(level.top_down(level.merged(up[index] + down)), draws.base[index].chunk(2, -1)[1])
+            merged = level.merged(up[index] + down)
+            t = GaussianDraw.of_parameters(level.top_down(merged), draws.base[index].chunk(2, -1)[1])
             mean_b, mean_t, log_scale_b, log_scale_t = level.prior(down).chunk(4, -1)
             kl.append(b.kl(mean_b, log_scale_b, closed_form=False) + t.kl(mean_t, log_scale_t, closed_form))
             means.append(torch.cat([b.mean.expand_as(b.z), t.mean], -1))
@@ -134,7 +130,7 @@ class BIVA(System):
         features = self.image(x)
         for level, eps in zip(self._below_top, draws.base[:-1], strict=True):
             up.append(features)
-            b = _draw(level.bottom_up(features), eps.chunk(2, -1)[0])
+            b = GaussianDraw.of_parameters(level.bottom_up(features), eps.chunk(2, -1)[0])
             bottom_up.append(b)
             features = features + self._block_weight * level.up(features + level.up_latent(b.z))
-        return up, bottom_up, _draw(self.top(features), draws.base[-1])
+        return up, bottom_up, GaussianDraw.of_parameters(self.top(features), draws.base[-1])

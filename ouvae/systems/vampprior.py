@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import gaussian_kl_sample, gaussian_log_density
+from ouvae.distributions import GaussianDraw, gaussian_log_density
 from ouvae.likelihoods import likelihood_of
 from ouvae.networks import (
     Shape,
@@ -79,17 +79,15 @@ class VampPrior(System):
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""
         lower_eps, upper_eps = draws.base
-        upper_mean, upper_log_scale = self.upper_posterior(x).chunk(2, -1)
-        upper = upper_mean + upper_log_scale.exp() * upper_eps
-        lower_mean, lower_log_scale = self.lower_posterior(x, upper).chunk(2, -1)
-        lower = lower_mean + lower_log_scale.exp() * lower_eps
-        prior_mean, prior_log_scale = self.lower_prior(upper).chunk(2, -1)
-        lower_kl = gaussian_kl_sample(lower, lower_eps, lower_log_scale, prior_mean, prior_log_scale)
-        upper_kl = gaussian_log_density(upper, upper_mean, upper_log_scale) - self.upper_log_prior(upper)
+        upper = GaussianDraw.of_parameters(self.upper_posterior(x), upper_eps)
+        lower = GaussianDraw.of_parameters(self.lower_posterior(x, upper.z), lower_eps)
+        prior_mean, prior_log_scale = self.lower_prior(upper.z).chunk(2, -1)
+        lower_kl = lower.kl(prior_mean, prior_log_scale, closed_form=False)
+        upper_log_posterior = gaussian_log_density(upper.z, upper.mean, upper.log_scale)
         return Terms(
-            self._density.log_density(x, self.likelihood(lower, upper)),
-            torch.stack([lower_kl, upper_kl]),
-            (lower_mean, upper_mean.expand_as(upper)),
+            self._density.log_density(x, self.likelihood(lower.z, upper.z)),
+            torch.stack([lower_kl, upper_log_posterior - self.upper_log_prior(upper.z)]),
+            (lower.mean, upper.mean.expand_as(upper.z)),
         )
 
     def pseudo_inputs(self) -> Tensor:

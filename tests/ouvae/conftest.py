@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ouvae.data import Dataset
-from ouvae.noise import sample_draws
+from ouvae.noise import single_draws
 from ouvae.settings import Settings
 from ouvae.systems import Draws
 
@@ -101,8 +101,7 @@ def draw() -> Callable[[Settings, int], Draws]:
 
     def single(settings: Settings, batch: int) -> Draws:
         generator = torch.Generator().manual_seed(11)
-        stacked = sample_draws(settings, (batch,), [generator], getattr(torch, settings.precision))
-        return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+        return single_draws(settings, (batch,), generator, getattr(torch, settings.precision))
 
     return single
 

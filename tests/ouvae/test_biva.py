@@ -9,6 +9,7 @@ from torch import distributions
 from ouvae.pack import initial_model
 from ouvae.systems import Draws, draw_shapes
 from ouvae.systems.biva import BIVA
+from tests.ouvae.models import gaussian, images, with_smooth_units
 
 PIXELS = 12
 SIZES = (4, 3, 2)
@@ -24,25 +25,6 @@ def biva(settings):
         return initial_model(case, image_shape, seed=0), case
 
     return build
-
-
-def images(batch, pixels=PIXELS):
-    generator = torch.Generator().manual_seed(5)
-    return (torch.rand(batch, pixels, generator=generator) < 0.5).double()
-
-
-def gaussian(parameters):
-    mean, log_scale = parameters.chunk(2, -1)
-    return distributions.Normal(mean, log_scale.exp())
-
-
-def with_smooth_units(model):
-    """Put tanh in the place of ReLU, so that a grid's sum converges fast to the integral."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, torch.nn.ReLU):
-                setattr(module, name, torch.nn.Tanh())
-    return model
 
 
 def test_a_layer_has_two_variables_and_the_top_one(biva):

@@ -11,7 +11,7 @@ import torch
 from torch.func import functional_call
 
 from ouvae.data import Dataset
-from ouvae.noise import sample_draws
+from ouvae.noise import single_draws
 from ouvae.objectives import loss
 from ouvae.pack import Pack, initial_model
 from ouvae.settings import Settings
@@ -101,8 +101,7 @@ def leading(case: Settings) -> tuple[int, ...]:
 
 def noise_of(case: Settings, seed: int = 5) -> Draws:
     generator = torch.Generator().manual_seed(seed)
-    stacked = sample_draws(case, leading(case), [generator], torch.float64)
-    return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+    return single_draws(case, leading(case), generator, torch.float64)
 
 
 def images_of(case: Settings, seed: int = 2) -> torch.Tensor:
@@ -190,8 +189,7 @@ def test_packed_equals_the_plain_model(case, data):
     generator = torch.Generator()
     generator.set_state(pack._noise[0].get_state())
     axes = (len(x),) if case.importance_samples == 1 else (case.importance_samples, len(x))
-    stacked = sample_draws(case, axes, [generator], torch.float64)
-    draws = Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+    draws = single_draws(case, axes, generator, torch.float64)
     model = initial_model(case, image_of(case), 0)
     rho = torch.tensor(MEMBERS[0][0], dtype=torch.float64)
     terms = functional_call(model, {}, (x, draws, rho, case.importance_samples == 1))

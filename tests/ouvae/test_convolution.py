@@ -8,9 +8,9 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae import networks
 from ouvae.convolution import strides
-from ouvae.noise import sample_draws
+from ouvae.noise import single_draws
 from ouvae.pack import Pack, initial_model
-from ouvae.systems import Draws, build
+from ouvae.systems import build
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 HIDDEN = [(3,), (3, 4), (3, 4, 5), (3, 4, 5, 2), (4,) * 5]
@@ -221,8 +221,7 @@ def test_a_colour_model_runs_whole(conv):
     """Its density is that of bytes: negative, and another for each image."""
     case = conv(likelihood="logistic_mixture", mixture_components=3)
     model = initial_model(case, (3, 8, 8), 0)
-    stacked = sample_draws(case, (4,), [torch.Generator().manual_seed(3)], torch.float64)
-    draws = Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+    draws = single_draws(case, (4,), torch.Generator().manual_seed(3), torch.float64)
     x = torch.randint(256, (4, 192), generator=torch.Generator().manual_seed(0)).double() / 255
     terms = model(x, draws)
     assert terms.log_likelihood.shape == (4,)

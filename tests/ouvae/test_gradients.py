@@ -4,15 +4,13 @@ import pytest
 import torch
 
 from ouvae.gradients import gradient_variance
-from ouvae.noise import sample_draws
+from ouvae.noise import single_draws
 from ouvae.pack import Pack, initial_model
-from ouvae.systems import Draws
 
 
 def noise(case, samples, images, seed=3):
     generator = torch.Generator().manual_seed(seed)
-    stacked = sample_draws(case, (samples, images), [generator], torch.float64)
-    return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+    return single_draws(case, (samples, images), generator, torch.float64)
 
 
 def weights(model):

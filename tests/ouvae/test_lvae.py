@@ -7,6 +7,7 @@ from torch import distributions
 from ouvae.pack import initial_model
 from ouvae.systems import Draws
 from ouvae.systems.lvae import merge
+from tests.ouvae.models import gaussian, images, with_smooth_units
 
 PIXELS = 12
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
@@ -21,25 +22,6 @@ def ladder(settings):
         return initial_model(case, (PIXELS,), seed=0), case
 
     return build
-
-
-def images(batch):
-    generator = torch.Generator().manual_seed(5)
-    return (torch.rand(batch, PIXELS, generator=generator) < 0.5).double()
-
-
-def gaussian(parameters):
-    mean, log_scale = parameters.chunk(2, -1)
-    return distributions.Normal(mean, log_scale.exp())
-
-
-def with_smooth_units(model):
-    """Put tanh in the place of ReLU, so that a grid's sum converges fast to the integral."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, torch.nn.ReLU):
-                setattr(module, name, torch.nn.Tanh())
-    return model
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ NAMES = search_spaces.names("paper")
 BUDGETS = ("quick", "paper")
 
 
+def sets(keys: dict[str, str]) -> list[str]:
+    return [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_space_has_both_budgets(name, budget):
@@ -58,15 +62,16 @@ def test_costs_are_measured_once(start_sweep):
         "costs": "{rounds: 2, steps: 3}",
         "variants": "[{smoothed_networks: []}, {objective: iwae, importance_samples: 5}]",
     }
-    overrides = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
-    sweep = start_sweep("costs", *overrides)
+    sweep = start_sweep("costs", *sets(keys))
     assert sweep.wait() == 0, sweep.output
+    assert str(sweep.out / "costs.parquet") in sweep.output
+    assert "members.parquet" not in sweep.output, "there is none, and none is announced"
     table = pq.read_table(sweep.out / "costs.parquet").to_pylist()
     assert [row["objective"] for row in table] == ["elbo", "iwae"]
     assert all(len(row["seconds_per_epoch"]) == 2 for row in table)
     assert table[1]["memory_bytes"] > table[0]["memory_bytes"]
     written = (sweep.out / "costs.parquet").stat().st_mtime_ns
-    again = start_sweep("costs", *overrides)
+    again = start_sweep("costs", *sets(keys))
     assert again.wait() == 0, again.output
     assert (again.out / "costs.parquet").stat().st_mtime_ns == written
 
@@ -83,8 +88,7 @@ def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
         "bound_samples": "7",
         "bound_images": "30",
     }
-    overrides = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
-    sweep = start_sweep("bound", *overrides)
+    sweep = start_sweep("bound", *sets(keys))
     assert sweep.wait() == 0, sweep.output
     (row,) = pq.read_table(sweep.out / "members.parquet").to_pylist()
     assert row["selected_step"] in (0, 20, 40)

@@ -1,0 +1,25 @@
+"""Images and models that the tests of several systems share."""
+
+import torch
+from torch import Tensor, distributions, nn
+
+
+def images(batch: int, pixels: int = 12) -> Tensor:
+    """Return binary images, always the same."""
+    generator = torch.Generator().manual_seed(5)
+    return (torch.rand(batch, pixels, generator=generator) < 0.5).double()
+
+
+def gaussian(parameters: Tensor) -> distributions.Normal:
+    """Return the Gaussian of a network's outputs, mean and log scale side by side."""
+    mean, log_scale = parameters.chunk(2, -1)
+    return distributions.Normal(mean, log_scale.exp())
+
+
+def with_smooth_units(model: nn.Module) -> nn.Module:
+    """Put tanh in the place of ReLU, so that a grid's sum converges fast to the integral."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.Tanh())
+    return model

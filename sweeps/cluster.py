@@ -99,7 +99,7 @@ def connected(address: str | None, space: Space) -> Iterator[Cluster]:
         ray.init(**options)
     except Exception as error:
         where = "a local Ray could not be started" if address is None else f"no Ray at {address}"
-        raise SweepError(f"{where}: {_first_line(error)}; {_ADDRESS_HELP}") from None
+        raise SweepError(f"{where}: {_gist(error)}; {_ADDRESS_HELP}") from None
     try:
         yield _describe(space)
     finally:
@@ -397,5 +397,7 @@ def _package_folder(name: str) -> Path:
     return Path(file).parent
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _gist(error: BaseException) -> str:
+    """Return an error's first line, and the last of the server's traceback where Ray's client appends it."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{lines[0]} {lines[-1]}" if any(line.startswith("Traceback") for line in lines) else lines[0]

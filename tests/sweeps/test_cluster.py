@@ -34,7 +34,11 @@ class Nodes:
         self.token = folder / "token"
         with os.fdopen(os.open(self.token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
+        self.environment = {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token),
+            "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120",  # of 30: the two cores are busy
+        }
         self._logs: list[Path] = []
         self._holder = subprocess.Popen(
             [*self.NAMESPACE, "sh", "-c", self.READY],

@@ -6,7 +6,17 @@ from typing import NamedTuple, Self
 import torch.nn.functional as F
 from torch import Tensor
 
+LOG_SCALE_LIMIT = 7.0
+"""Latent log scales are clamped to plus and minus this, standard deviations to 0.0009 and 1,100: the limits
+are far out, but without them the scales of a deep stack multiply up to an overflow within tens of steps."""
+
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def gaussian_parameters(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the log scale that a network gives side by side: [..., 2 d] -> [..., d] twice."""
+    mean, log_scale = outputs.chunk(2, -1)
+    return mean, log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
 
 
 def bernoulli_log_density(x: Tensor, logits: Tensor) -> Tensor:
@@ -69,10 +79,9 @@ class GaussianDraw(NamedTuple):
         return cls(mean, log_scale, eps, mean + log_scale.exp() * eps)
 
     @classmethod
-    def of_parameters(cls, parameters: Tensor, eps: Tensor) -> Self:
-        """Return the draw given mean and log scale side by side, [..., 2 d], as networks give them."""
-        mean, log_scale = parameters.chunk(2, -1)
-        return cls.of(mean, log_scale, eps)
+    def of_outputs(cls, outputs: Tensor, eps: Tensor) -> Self:
+        """Return the draw of the Gaussian that a network's outputs [..., 2 d] make."""
+        return cls.of(*gaussian_parameters(outputs), eps)
 
     def kl(self, prior_mean: Tensor, prior_log_scale: Tensor, closed_form: bool) -> Tensor:
         """Return the KL to a Gaussian prior, in closed form or estimated by this draw: [..., d] -> [...]."""

@@ -33,7 +33,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw
+from ouvae.distributions import GaussianDraw, gaussian_parameters
 from ouvae.likelihoods import likelihood_of
 from ouvae.networks import (
     Shape,
@@ -110,8 +110,10 @@ class BIVA(System):
         for index, level in reversed(list(enumerate(self._below_top))):
             b = bottom_up[index]
             merged = level.merged(up[index] + down)
-            t = GaussianDraw.of_parameters(level.top_down(merged), draws.base[index].chunk(2, -1)[1])
-            mean_b, mean_t, log_scale_b, log_scale_t = level.prior(down).chunk(4, -1)
+            t = GaussianDraw.of_outputs(level.top_down(merged), draws.base[index].chunk(2, -1)[1])
+            prior_mean, prior_log_scale = gaussian_parameters(level.prior(down))
+            mean_b, mean_t = prior_mean.chunk(2, -1)
+            log_scale_b, log_scale_t = prior_log_scale.chunk(2, -1)
             kl.append(b.kl(mean_b, log_scale_b, closed_form=False) + t.kl(mean_t, log_scale_t, closed_form))
             means.append(torch.cat([b.mean.expand_as(b.z), t.mean], -1))
             both = level.down_latent(torch.cat([b.z, t.z], -1))
@@ -130,7 +132,7 @@ class BIVA(System):
         features = self.image(x)
         for level, eps in zip(self._below_top, draws.base[:-1], strict=True):
             up.append(features)
-            b = GaussianDraw.of_parameters(level.bottom_up(features), eps.chunk(2, -1)[0])
+            b = GaussianDraw.of_outputs(level.bottom_up(features), eps.chunk(2, -1)[0])
             bottom_up.append(b)
             features = features + self._block_weight * level.up(features + level.up_latent(b.z))
-        return up, bottom_up, GaussianDraw.of_parameters(self.top(features), draws.base[-1])
+        return up, bottom_up, GaussianDraw.of_outputs(self.top(features), draws.base[-1])

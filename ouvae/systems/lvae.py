@@ -20,7 +20,7 @@ the variance, as in all systems here; warm-up of the KL is the setting `kl_warmu
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw
+from ouvae.distributions import GaussianDraw, gaussian_parameters
 from ouvae.likelihoods import likelihood_of
 from ouvae.networks import (
     Shape,
@@ -77,7 +77,7 @@ class LadderVAE(System):
         kl: list[Tensor] = []
         for level, (mean, log_scale) in reversed(list(enumerate(self._bottom_up(x)))):
             if layers:
-                prior_mean, prior_log_scale = self.generative[level](layers[-1].z).chunk(2, -1)
+                prior_mean, prior_log_scale = gaussian_parameters(self.generative[level](layers[-1].z))
                 mean, log_scale = merge(mean, log_scale, prior_mean, prior_log_scale)
             layers.append(GaussianDraw.of(mean, log_scale, draws.base[level]))
             kl.append(layers[-1].kl(prior_mean, prior_log_scale, closed_form))
@@ -87,11 +87,11 @@ class LadderVAE(System):
             tuple(layer.mean.expand_as(layer.z) for layer in reversed(layers)),
         )
 
-    def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, ...]]:
+    def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return means and log scales of the features' Gaussians, [B, d_l] each, z_1 first."""
         gaussians = []
         features = x
         for network, head in zip(self.features, self.heads, strict=True):
             features = network(features)
-            gaussians.append(head(features).chunk(2, -1))
+            gaussians.append(gaussian_parameters(head(features)))
         return gaussians

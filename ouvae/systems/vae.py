@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import gaussian_kl_sample, gaussian_kl_to_standard
+from ouvae.distributions import gaussian_kl_sample, gaussian_kl_to_standard, gaussian_parameters
 from ouvae.likelihoods import likelihood_of
 from ouvae.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
 from ouvae.settings import Network, Settings
@@ -90,7 +90,7 @@ class HierarchicalVAE(System):
             else:
                 omega = draws.inference[index - 1] if draws.inference else None
                 parameters = self._evaluate(network, layers[-1], omega, rho)
-            mean, log_scale = parameters.chunk(2, -1)
+            mean, log_scale = gaussian_parameters(parameters)
             scale = log_scale.exp()
             layers.append(Posterior(mean, log_scale, scale, eps, mean + scale * eps))
         return layers
@@ -99,7 +99,7 @@ class HierarchicalVAE(System):
         layer = layers[index]
         omega = draws.generative[index] if draws.generative else None
         prior = self._evaluate(self.generative[index], layers[index + 1], omega, rho)
-        prior_mean, prior_log_scale = prior.chunk(2, -1)
+        prior_mean, prior_log_scale = gaussian_parameters(prior)
         return gaussian_kl_sample(layer.z, layer.eps, layer.log_scale, prior_mean, prior_log_scale)
 
     def _top_kl(self, top: Posterior, closed_form: bool) -> Tensor:

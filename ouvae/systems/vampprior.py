@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw, gaussian_log_density
+from ouvae.distributions import GaussianDraw, gaussian_log_density, gaussian_parameters
 from ouvae.likelihoods import likelihood_of
 from ouvae.networks import (
     Shape,
@@ -79,9 +79,9 @@ class VampPrior(System):
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""
         lower_eps, upper_eps = draws.base
-        upper = GaussianDraw.of_parameters(self.upper_posterior(x), upper_eps)
-        lower = GaussianDraw.of_parameters(self.lower_posterior(x, upper.z), lower_eps)
-        prior_mean, prior_log_scale = self.lower_prior(upper.z).chunk(2, -1)
+        upper = GaussianDraw.of_outputs(self.upper_posterior(x), upper_eps)
+        lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), lower_eps)
+        prior_mean, prior_log_scale = gaussian_parameters(self.lower_prior(upper.z))
         lower_kl = lower.kl(prior_mean, prior_log_scale, closed_form=False)
         upper_log_posterior = gaussian_log_density(upper.z, upper.mean, upper.log_scale)
         return Terms(
@@ -96,7 +96,7 @@ class VampPrior(System):
 
     def upper_log_prior(self, upper: Tensor) -> Tensor:
         """Return log p(z_2), [..., d_2] -> [...]: the posteriors q(z_2|u_m) are made once, for all of it."""
-        mean, log_scale = self.upper_posterior(self.pseudo_inputs()).chunk(2, -1)
+        mean, log_scale = gaussian_parameters(self.upper_posterior(self.pseudo_inputs()))
         return mixture_log_density(upper, mean, log_scale)
 
 

@@ -8,12 +8,14 @@ import torch
 from torch import distributions
 
 from ouvae.distributions import (
+    LOG_SCALE_LIMIT,
     GaussianDraw,
     bernoulli_log_density,
     gaussian_kl,
     gaussian_kl_sample,
     gaussian_kl_to_standard,
     gaussian_log_density,
+    gaussian_parameters,
 )
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-12}
@@ -76,6 +78,13 @@ def test_kl_between_gaussians_vanishes_where_they_agree_and_nowhere_else(gaussia
     assert (gaussian_kl(mean, log_scale, mean + 1e-3, log_scale) > 0).all()
     near = gaussian_kl(mean.float(), log_scale.float(), mean.float(), log_scale.float() + 1e-3)
     torch.testing.assert_close(near, torch.full((4,), 3e-6), rtol=1e-2, atol=0)
+
+
+def test_log_scales_are_clamped_far_out_and_untouched_between():
+    outputs = torch.tensor([1e9, -1e9, 3.0, 1.5, 0.0, -6.9, 1e9, -1e9, 7.1, 6.9, 0.0, -6.9])
+    mean, log_scale = gaussian_parameters(outputs)
+    assert mean.tolist() == outputs[:6].tolist()
+    assert log_scale.tolist() == [LOG_SCALE_LIMIT, -LOG_SCALE_LIMIT, LOG_SCALE_LIMIT, *outputs[9:].tolist()]
 
 
 def test_a_draw_has_its_moments_and_both_forms_of_the_kl(gaussians):

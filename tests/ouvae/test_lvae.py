@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import distributions
 
+from ouvae.distributions import LOG_SCALE_LIMIT
 from ouvae.pack import initial_model
 from ouvae.systems import Draws
 from ouvae.systems.lvae import merge
@@ -94,7 +95,7 @@ def test_the_kl_vanishes_where_the_features_know_nothing(ladder, draw):
     noise, x = draw(case, 7), images(7)
     before = model(x, noise).kl
     found = []
-    for log_scale in (0.0, 2.0, 4.0, 30.0):
+    for log_scale in (0.0, 2.0, 4.0, LOG_SCALE_LIMIT):
         with torch.no_grad():
             model.heads[0].bias[3:] = log_scale
         terms = model(x, noise)
@@ -103,8 +104,8 @@ def test_the_kl_vanishes_where_the_features_know_nothing(ladder, draw):
         sampled = model(x, noise, None, False)
     assert found == sorted(found, reverse=True)
     assert found[0] > 0.1
-    assert abs(found[-1]) < 1e-12
-    assert sampled.kl[0].abs().max() < 1e-12
+    assert abs(found[-1]) < 1e-10
+    assert sampled.kl[0].abs().max() < 1e-5
 
 
 def test_the_terms_are_those_of_the_factorisation(ladder, draw):

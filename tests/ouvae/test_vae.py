@@ -35,6 +35,18 @@ def everything(model, x, draws, rho):
     return [terms.log_likelihood, terms.kl, *terms.means, loss, *gradients]
 
 
+def test_scales_that_multiply_up_a_deep_stack_stay_finite(settings, draw):
+    """Scales of exp(30) at each of five layers: finite bounds and gradients in float32, single draws too."""
+    case = settings(latents=(4, 4, 4, 4, 4), precision="float32")
+    model = initial_model(case, (PIXELS,), seed=0)
+    with torch.no_grad():
+        for network in model.inference:
+            network[-1].bias[4:] = 30
+    terms = model(images(7, torch.float32), draw(case, 7), None, False)
+    gradients = torch.autograd.grad(loss_of(terms), list(model.parameters()))
+    assert all(tensor.isfinite().all() for tensor in [terms.kl, terms.log_likelihood, *gradients])
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_rho_one_is_the_plain_vae_to_the_bit(settings, draw, precision, depth):

@@ -1,15 +1,16 @@
 """The paper's appendix beside our runs: its tables 5 to 10 and figures 4 to 6.
 
     python analysis/paper.py table6 runs/table6-quick
-    python analysis/paper.py all [--runs runs] [--budget quick] [--out runs/paper.html]
+    python analysis/paper.py all [--runs runs] [--budget quick] [--out runs/paper.html] [--tracking-uri URI]
 
 The first prints a table (or the thresholds of a figure) with ours beside the published numbers, each
 with its budget, and decides the claims that come with it; the figure goes to RUN/figures as .png and
-.svg. The second writes one HTML page with everything. Runs are made by `python sweeps/paper.py`; those
-that are missing are named, with the command.
+.svg. The second writes one HTML page with everything and logs it to MLflow, with the verdicts as tags.
+Runs are made by `python sweeps/paper.py`; those that are missing are named, with the command.
 """
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,43 +77,58 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", metavar="DIR", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--budget", help=f"budget of the runs (default: {DEFAULT_BUDGET})")
     parser.add_argument("--out", metavar="FILE", help="of the page (default: RUNS/paper.html)")
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="MLflow store of the page (default: mlflow.db beside it)"
+    )
     return parser
 
 
-def _all(arguments: argparse.Namespace) -> None:
+def log_page(page: str | Path, sections: Sequence[Section], budget: str, tracking_uri: str | None) -> int:
+    """Log the page to MLflow, with each table's and figure's verdicts as a tag; return the exit code.
+
+    `python -m sweeps.publish` does it, in a process of its own: analysis does not know MLflow.
+    """
+    command = [sys.executable, "-m", "sweeps.publish", str(page), "--run", f"appendix, {budget}"]
+    command += [part for section in sections for part in ("--tag", f"{section.name}={section.verdicts}")]
+    command += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    return subprocess.run(command, check=False).returncode  # noqa: S603 (our own module)
+
+
+def _all(arguments: argparse.Namespace) -> int:
     if arguments.run is not None:
         raise TableError(f"all takes no RUN ({arguments.run}); give the folder of the runs as --runs")
     out = arguments.out or Path(arguments.runs) / "paper.html"
-    for section in write_page(arguments.runs, arguments.budget or DEFAULT_BUDGET, out):
-        verdicts = ", ".join(claim.verdict for claim in section.claims) or "no claims"
-        print(f"{section.name}: " + (f"not run: {section.run.missing}" if section.run.missing else verdicts))
-    print(f"wrote {out}")
+    budget = arguments.budget or DEFAULT_BUDGET
+    sections = write_page(arguments.runs, budget, out)
+    for section in sections:
+        print(f"{section.name}: {section.verdicts}")
+    print(f"wrote {out}", flush=True)
+    return log_page(out, sections, budget, arguments.tracking_uri)
 
 
-def _one(arguments: argparse.Namespace) -> None:
+def _one(arguments: argparse.Namespace) -> int:
     check_name(arguments.name)
     if arguments.out is not None:
         raise TableError(f"--out {arguments.out}: only all writes a page; figures go into the run")
+    if arguments.tracking_uri is not None:
+        raise TableError(f"--tracking-uri {arguments.tracking_uri}: only all logs a page")
     budget = arguments.budget or DEFAULT_BUDGET
     folder = arguments.run or Path(arguments.runs) / f"{arguments.name}-{budget}"
     section = build(arguments.name, folder, arguments.budget)
     print(report(section))
     for path in write_figure(section):
         print(f"wrote {path}")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; return its exit code, 2 after a TableError."""
+    """Run the script; return its exit code: 2 after a TableError, or where the page could not be logged."""
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.name == "all":
-            _all(arguments)
-        else:
-            _one(arguments)
+        return _all(arguments) if arguments.name == "all" else _one(arguments)
     except TableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

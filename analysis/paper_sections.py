@@ -40,6 +40,13 @@ class Section:
         title = TABLES[self.name].title if self.name in TABLES else FIGURES[self.name].title
         return f"{title_of(self.name)}. {title}"
 
+    @property
+    def verdicts(self) -> str:
+        """The verdicts of its claims in their order, or the command that makes the run."""
+        if self.run.missing:
+            return f"not run: {self.run.missing}"
+        return ", ".join(claim.verdict for claim in self.claims) or "no claims"
+
 
 def title_of(name: str) -> str:
     """Return `Table 6` for `table6`."""

@@ -28,7 +28,7 @@ import fcntl
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,7 +133,7 @@ class SweepRuns:
         if self.opened:
             return
         self.client = _connect(self.uri)
-        self.experiment = self._experiment()
+        self.experiment = _experiment(self.client, self.uri, self.space, _NOTE)
         self.curves_url = self._curves_url()
         known = [_known(run) for run in self._search()]
         self.cells = self._unique("cell_id", known, "cell")
@@ -216,21 +216,7 @@ class SweepRuns:
         self.client.set_terminated(self.sweep.run_id, status)
         return True
 
-    def _experiment(self) -> str:
-        found = self.client.get_experiment_by_name(self.space)
-        if found is None:
-            location = None
-            if self.uri.startswith("sqlite:"):
-                folder = sqlite_path(self.uri).parent / "mlartifacts" / self.space
-                location = folder.as_uri()
-            return self.client.create_experiment(self.space, location, {"mlflow.note.content": _NOTE})
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
-
     def _curves_url(self) -> str:
-        local = self.uri.startswith("sqlite:")
-        server = "http://127.0.0.1:5000" if local else without_password(self.uri).rstrip("/")
         query = {
             "workflowType": "machine_learning",
             "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{self.common["sweep_id"]}"',
@@ -238,7 +224,7 @@ class SweepRuns:
             "orderByAsc": "true",
             "compareRunsMode": "CHART",
         }
-        return f"{server}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
+        return f"{_server(self.uri)}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
 
     def _search(self) -> Iterator[Run]:
         where, token = f"tags.sweep_id = '{self.common['sweep_id']}'", None
@@ -322,6 +308,43 @@ class SweepRuns:
         new = _metrics([Value(key, n, now, 0) for key, n in counts.items() if held.get(key) != n])
         self.client.log_batch(self.sweep.run_id, new)
         self.sweep.metrics.update(counts)
+
+
+def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags: Mapping[str, str]) -> str:
+    """Log files to the run of that name, made where there is none, and set its tags; return its address.
+
+    A file logged again replaces the one before. The address is on the server, or as `ui_command` serves a
+    SQLite store.
+    """
+    client = _connect(uri)
+    experiment_id = _experiment(client, uri, experiment, "Pages and other files that belong to no one sweep.")
+    quoted = name.replace("'", "\\'")
+    found = client.search_runs([experiment_id], f"attributes.run_name = '{quoted}'", max_results=1)
+    run = found[0] if found else client.create_run(experiment_id, run_name=name)
+    run_id = run.info.run_id
+    for key, text in tags.items():
+        client.set_tag(run_id, key, text)
+    for file in files:
+        client.log_artifact(run_id, str(file))
+    client.set_terminated(run_id)
+    return f"{_server(uri)}/#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+
+
+def _server(uri: str) -> str:
+    """Give where the store's pages are, with a SQLite store behind `ui_command`."""
+    return "http://127.0.0.1:5000" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")
+
+
+def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
+    """Give the id of an experiment, which exists after it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = uri.startswith("sqlite:")
+        location = (sqlite_path(uri).parent / "mlartifacts" / name).as_uri() if local else None
+        return client.create_experiment(name, location, {"mlflow.note.content": note})
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def _connect(uri: str) -> MlflowClient:

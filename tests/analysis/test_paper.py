@@ -389,6 +389,8 @@ def test_arguments_that_do_not_go_together_are_refused(table6, capsys):
     assert "all takes no RUN" in capsys.readouterr().err
     assert main(["table6", str(table6), "--out", "page.html"]) == 2
     assert "only all writes a page" in capsys.readouterr().err
+    assert main(["table6", str(table6), "--tracking-uri", "sqlite:///mlflow.db"]) == 2
+    assert "only all logs a page" in capsys.readouterr().err
 
 
 def test_the_script_runs_by_its_path(table6, tmp_path):

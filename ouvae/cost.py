@@ -1,26 +1,21 @@
 """What training costs: parameters, memory and time (the paper's tables 9 and 10).
 
-Parameters and memory are counted on the meta device, where nothing is computed and nothing is stored, so
-that models of any size are measured on any machine. Memory is the bytes that autograd keeps from the
-forward pass for the backward pass, which is what grows with samples and layers; weights, their gradients
-and the optimizer's moments (16 bytes a parameter in float32) come on top. On CUDA the allocator's own peak is
-measured instead, all included.
+Parameters and memory are counted without training, see `ouvae.counts`. Memory is the bytes that autograd
+keeps from the forward pass for the backward pass, which is what grows with samples and layers; weights,
+their gradients and the optimizer's moments (16 bytes a parameter in float32) come on top. On CUDA the
+allocator's own peak is measured instead, all included.
 """
 
-import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
 
+from ouvae.counts import count_parameters, saved_bytes
 from ouvae.data import Dataset
-from ouvae.networks import Shape
-from ouvae.objectives import loss
 from ouvae.pack import Pack
 from ouvae.settings import Settings
-from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
 
 AUTOGRAD, CUDA = "autograd saved bytes", "cuda peak"
 
@@ -40,53 +35,6 @@ class Cost:
     memory_bytes: int
     memory_kind: str
     seconds_per_epoch: list[float]
-
-
-def count_parameters(settings: Settings, image_shape: Shape) -> int:
-    """Return how many numbers a member trains."""
-    return sum(parameter.numel() for parameter in _on_meta(settings, image_shape).parameters())
-
-
-@functools.cache
-def multiply_adds(settings: Settings, image_shape: Shape) -> int:
-    """Return the multiply-adds of one training step of one member: forward, and twice that backward.
-
-    Those of the affine and convolutional layers, which are nearly all; counted on one image.
-    """
-    total = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
-
-    single = replace(settings, batch_size=1)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = build(single, image_shape)
-        for layer in model.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                layer.register_forward_hook(count)
-        _loss_of_zeros(model, single, "cpu")
-    return 3 * settings.batch_size * total
-
-
-def saved_bytes(settings: Settings, image_shape: Shape) -> int:
-    """Return the bytes that autograd keeps of one training step's forward pass, weights left out."""
-    model = _on_meta(settings, image_shape)
-    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given out twice
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        value = _loss_of_zeros(model, settings, "meta")
-    del value
-    return sum(storage.nbytes() for storage in kept.values())
 
 
 def measure(
@@ -120,23 +68,6 @@ def measure(
         peak = _cuda_peak(settings, rho, data) if kind == CUDA else saved_bytes(settings, data.image_shape)
         found.append(Cost(count_parameters(settings, data.image_shape), peak, kind, own))
     return found
-
-
-def _on_meta(settings: Settings, image_shape: Shape) -> System:
-    with torch.device("meta"):
-        return build(settings, image_shape).to(getattr(torch, settings.precision))
-
-
-def _loss_of_zeros(model: System, settings: Settings, device: str) -> Tensor:
-    """Return the loss of a minibatch of zeros, with no noise."""
-    samples, batch = settings.importance_samples, settings.batch_size
-    dtype = next(model.parameters()).dtype
-    with torch.device(device):
-        shapes = draw_shapes(settings, leading_axes(batch, samples))
-        draws = Draws(*(tuple(torch.zeros(shape, dtype=dtype) for shape in group) for group in shapes))
-        x = torch.zeros((batch, torch.Size(model.image_shape).numel()), dtype=dtype)
-        rho = torch.zeros((), dtype=dtype)
-    return loss(settings, model(x, draws, rho, samples == 1))
 
 
 def _pack(settings: Settings, rho: float, data: Dataset, device: str) -> Pack:

@@ -102,39 +102,47 @@ class Evaluator:
         average = torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
         return average[:, 0], average[:, 1:], means
 
-    def bound(self, images: Tensor, samples: int, rows: int = 10_000) -> Tensor:
+    def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
         """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.
 
         Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a stream of its own:
-        how many blocks are run at once changes the memory it takes, and rounding alone.
+        how much is run at once changes the memory it takes, and rounding alone.
 
         Args:
             images: on the device.
             samples: k.
-            rows: images times samples of a member to run at once.
+            rows: images times samples of a member to run at once; at least one block of one image is.
         """
+        blocks = range(math.ceil(samples / BOUND_SAMPLES))
         found = []
         for group, chunk in enumerate(torch.split(images, BOUND_IMAGES)):
-            at_once = max(1, rows // (len(chunk) * BOUND_SAMPLES))
-            blocks = list(range(math.ceil(samples / BOUND_SAMPLES)))
+            blocks_at_once = max(1, rows // (len(chunk) * BOUND_SAMPLES))
+            images_at_once = min(len(chunk), max(1, rows // BOUND_SAMPLES))
             parts = []
-            for start in range(0, len(blocks), at_once):
-                draws = self._joined(group, blocks[start : start + at_once], len(chunk))
-                terms = self.run(chunk, draws, smoothed=False, closed_form=False)
-                parts.append(terms.log_likelihood - terms.kl.sum(1))
+            for start in range(0, len(blocks), blocks_at_once):
+                base = self._joined(group, blocks[start : start + blocks_at_once], len(chunk))
+                some = (chunk, *base)
+                pieces = zip(*(torch.split(tensor, images_at_once, -2) for tensor in some), strict=True)
+                parts.append(torch.cat([self._log_weights(x, own) for x, *own in pieces], dim=2))
             log_weights = torch.cat(parts, dim=1)[:, :samples]
             found.append(log_weights.logsumexp(1) - math.log(samples))
         return torch.cat(found, dim=1)
 
-    def _joined(self, group: int, blocks: Sequence[int], count: int) -> Draws:
-        """Return the base noise of some blocks of samples, joined along the axis of samples."""
+    def _log_weights(self, images: Tensor, base: Sequence[Tensor]) -> Tensor:
+        """Return log p(x, z)/q(z|x) of [B, D] images and base noise [S, I, B, d]: [P, I, B]."""
+        draws = Draws(tuple(base), (), (), ())
+        terms = self.run(images, draws, smoothed=False, closed_form=False)
+        return terms.log_likelihood - terms.kl.sum(1)
+
+    def _joined(self, group: int, blocks: Sequence[int], count: int) -> list[Tensor]:
+        """Return the base noise of each layer in some blocks of samples, [S, I, count, d]."""
         plain = replace(self.settings, smoothed_networks=())
         parts = [
             sample_draws(plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype)
             for block in blocks
         ]
         bases = zip(*(part.base for part in parts), strict=True)
-        return Draws(tuple(torch.cat(base, dim=1) for base in bases), (), (), ())
+        return [torch.cat(base, dim=1) for base in bases]
 
     def _terms(self, images: Tensor, *, smoothed: bool, samples: int = 1) -> Iterator[tuple[int, Terms]]:
         """Yield the terms of chunks of images, each with the number of the draw."""

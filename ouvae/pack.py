@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from ouvae.counts import importance_sample_bytes
 from ouvae.data import Dataset, Images
 from ouvae.evaluation import Evaluator
 from ouvae.gradients import gradient_variances
@@ -24,6 +25,8 @@ from ouvae.objectives import loss
 from ouvae.selection import BestWeights
 from ouvae.settings import Settings
 from ouvae.systems import Draws, System, Terms, build, leading_axes
+
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Pack:
         members: (rho, seed) of each.
         data: the cell's data set; the test split is used if the settings ask for `bound_samples`.
         device: where to train.
+        evaluation_bytes: memory that the evaluation of L_k may take, which it fills in chunks.
     """
 
     def __init__(
@@ -73,11 +77,13 @@ class Pack:
         members: Sequence[tuple[float, int]],
         data: Dataset,
         device: torch.device | str = "cpu",
+        evaluation_bytes: int = GIB,
     ) -> None:
         """Build the members at their initial weights; no training yet."""
         self.settings = settings
         self.members = list(members)
         self.step = 0
+        self._evaluation_bytes = evaluation_bytes
         self._device = torch.device(device)
         self._dtype = getattr(torch, settings.precision)
         self._seeds = sorted({seed for _, seed in members})
@@ -252,7 +258,9 @@ class Pack:
             self._parameters, steps = self._best.parameters, self._best.steps.tolist()
         images = self._fixed("test", self._test_split)
         log_likelihood, kl, units = self._evaluator.parts(images)
-        bound = self._evaluator.bound(images, samples).mean(-1)
+        row_bytes = importance_sample_bytes(self.settings, self._model.image_shape)
+        rows = self._evaluation_bytes // (len(self._alive) * row_bytes)
+        bound = self._evaluator.bound(images, samples, rows).mean(-1)
         self._parameters = last
         for row, member in enumerate(self._alive):
             self._tests[member] = TestMetrics(

@@ -265,6 +265,8 @@ class Cell(CellKeys):
             words.append(self.system)
         elif not self.smoothed_networks:
             words.append("unsmoothed")
+        elif self.smoothed_networks != ("generative",):
+            words.append(f"smoothed-{'+'.join(self.smoothed_networks)}")
         if self.objective == "iwae":
             words.append(f"iwae-{self.importance_samples}")
         if self.objective == "free_bits":
@@ -307,6 +309,7 @@ class Space(CellKeys):
         cpus_per_pack, gpus_per_pack: what a pack asks Ray for (GPUs on `cuda` alone).
         pack_size: most members in a pack; None follows the device.
         checkpoint_minutes: how often a pack in training saves its state; 0 is never.
+        evaluation_gib: memory in GiB that a pack may take to evaluate L_k, which it fills in chunks.
         costs: how costs are measured, if they are.
         variants: what else is swept: each gives the cells of `latents` once, with its own values of some
             keys of a cell, of `latents` or of `rho`.
@@ -338,6 +341,7 @@ class Space(CellKeys):
     gpus_per_pack: Annotated[float, Field(gt=0, le=1)] = 1.0
     pack_size: Positive | None = None
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    evaluation_gib: Annotated[float, Field(gt=0)] = 1.0
     costs: Costs | None = None
     variants: tuple[dict[str, Any], ...] = ()
 

@@ -33,6 +33,7 @@ from ray.tune.search import Searcher
 
 from ouvae.cost import Cost, measure
 from ouvae.data import Dataset
+from ouvae.pack import GIB
 from ouvae.pack import Pack as TrainingPack
 from ouvae.settings import Settings
 from sweeps import SweepError
@@ -218,7 +219,11 @@ class PackTrainable(tune.Trainable):
         config = self._config
         torch.set_num_threads(config["threads"])
         pack = TrainingPack(
-            Settings(**config["settings"]), config["members"], self._data[config["data"]], config["device"]
+            Settings(**config["settings"]),
+            config["members"],
+            self._data[config["data"]],
+            config["device"],
+            config["evaluation_bytes"],
         )
         self._checkpoint = Path(config["checkpoint"])
         self._saves = config["checkpoint_seconds"] > 0 and self._checkpoint.parent.is_dir()
@@ -301,6 +306,7 @@ class _PackSearcher(Searcher):
             "data": pack.cell.data_digest,
             "device": pack.cell.device,
             "threads": self._space.cpus_per_pack,
+            "evaluation_bytes": round(self._space.evaluation_gib * GIB),
             "checkpoint": str(self._checkpoints.resolve() / f"{pack.pack_id}.pt"),
             "checkpoint_seconds": 60 * self._space.checkpoint_minutes,
         }

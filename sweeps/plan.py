@@ -9,7 +9,7 @@ from typing import Any
 
 from ouvae import NUMERICS_VERSION
 from ouvae.control import critical_rho
-from ouvae.cost import multiply_adds
+from ouvae.counts import multiply_adds
 from ouvae.settings import Settings
 from search_spaces import Cell
 

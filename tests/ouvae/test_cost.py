@@ -2,7 +2,8 @@
 
 import pytest
 
-from ouvae.cost import AUTOGRAD, count_parameters, measure, saved_bytes
+from ouvae.cost import AUTOGRAD, measure
+from ouvae.counts import count_parameters, saved_bytes
 
 IMAGE = (3, 4)
 

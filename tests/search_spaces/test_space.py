@@ -211,7 +211,10 @@ class TestSpaces:
         space = load(write(steps="70", ou_samples="2", smoothed_networks="[likelihood, generative]"))
         assert [cell.latents for cell in space.cells()] == [(4, 4), (8, 8, 8)]
         assert [cell.depth for cell in space.cells()] == [2, 3]
-        assert [cell.label for cell in space.cells()] == ["digits mlp 4,4", "digits mlp 8,8,8"]
+        assert [cell.label for cell in space.cells()] == [
+            "digits mlp 4,4 smoothed-generative+likelihood",
+            "digits mlp 8,8,8 smoothed-generative+likelihood",
+        ]
         for cell in space.cells():
             assert (cell.steps, cell.ou_samples) == (70, 2)
             assert cell.smoothed_networks == ("generative", "likelihood")

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import search_spaces
-from ouvae.cost import count_parameters
+from ouvae.counts import count_parameters
 from sweeps import paper
 from sweeps.plan import PlannedCell
 
@@ -49,7 +49,7 @@ def test_a_dry_run_says_what_would_be_trained(tmp_path):
         check=True,
     )
     assert "iwae-5" in done.stdout
-    assert "21 members expected" in done.stdout
+    assert "35 members expected" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -69,9 +69,7 @@ def importance_sample_bytes(settings: Settings, image_shape: Shape) -> int:
     They are what autograd would keep of it; without gradients most is released on the way.
     """
     samples = 10  # what an image takes once, such as its encoding, is shared by them
-    many = replace(
-        settings, objective="iwae", importance_samples=samples, smoothed_networks=(), batch_size=1
-    )
+    many = replace(settings, objective="iwae", importance_samples=samples, smoothed_networks=(), batch_size=1)
     return -(-saved_bytes(many, image_shape) // samples)
 
 

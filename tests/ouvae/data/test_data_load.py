@@ -17,6 +17,7 @@ from ouvae.data import NAMES, DataError, Dataset, load, mnist
 
 DIGITS_DIGEST = "68a55f9b35a56c693e0b97b8852ec683ccaf09fd4063d460fb7a246227ac91a2"
 MNIST_DIGEST = "26391d497a39d37bfcbaf2646deb2cf589b4e24a9f8f60cf601d64db9e0298e0"
+FIXED_DIGEST = "8978493532396ade2080bf8c70356d467ff53fff6b7c13a2f0a70cb759784491"
 STATIC_DIGEST = "0ea92683764b421e2aa080d3df0af215864598c212418a61aced02291fed9c0d"
 
 
@@ -169,6 +170,21 @@ def test_mnist(real_folder):
     mean = np.concatenate([data.train, data.validation]).mean(dtype=np.float64)
     assert mean == pytest.approx(0.1307, abs=5e-5)
     assert data.digest == MNIST_DIGEST
+
+
+def test_mnist_fixed_is_one_draw_of_mnist_and_always_the_same(real_folder):
+    folder = real_folder("mnist/train-images-idx3-ubyte.gz")
+    data, grey = load("mnist_fixed", folder), load("mnist", folder)
+    assert_lawful(data)
+    assert data.binarization == "static"
+    for drawn, probability in zip(data.splits().values(), grey.splits().values(), strict=True):
+        assert np.isin(drawn, (0, 1)).all()
+        assert (drawn[probability == 0] == 0).all()
+        assert (drawn[probability == 1] == 1).all()
+        excess = (drawn - probability).sum(dtype=np.float64)
+        variance = (probability * (1 - probability)).sum(dtype=np.float64)
+        assert abs(excess) < 4 * np.sqrt(variance)
+    assert data.digest == FIXED_DIGEST
 
 
 def test_mnist_uncompressed_at_the_top_of_the_folder_is_the_same(real_folder, tmp_path):

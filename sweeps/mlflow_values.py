@@ -28,6 +28,9 @@ _SCALARS = (
     "kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats", "test_bound_nats", "test_elbo_nats",
     "test_kl_top_nats", "selected_step",
 )  # fmt: skip
+_BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "test_bits_per_dimension"}
+"""Of colour images: minus a bound in bits, divided by the number of pixels times channels."""
+
 _PER_LAYER = ("kl_nats", "active_units", "test_kl_nats", "test_active_units")
 # The UI orders charts by name: what comes before `kl_top_nats` would push the curves down the page.
 THRESHOLD_METRICS = (
@@ -60,6 +63,13 @@ def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) 
         for evaluation in [*history, final]
         for key, value in _metric_values(evaluation)
     }
+    if row.get("likelihood") == "logistic_mixture":
+        per_bit = -math.log(2) * row["pixels"]
+        values |= {
+            (_BITS_PER_DIMENSION[key], step): value / per_bit
+            for (key, step), value in values.items()
+            if key in _BITS_PER_DIMENSION
+        }
     values |= {("rho", last): row["rho"], ("seconds", last): row["seconds"]}
     end = milliseconds(utc(row["finished_at"]))
     per_step = 1000 * row["seconds"] / max(row["steps"], 1)

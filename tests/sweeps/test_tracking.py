@@ -21,7 +21,7 @@ import pytest
 from sweeps import SweepError
 from sweeps.mlflow_runs import check
 from sweeps.mlflow_uri import default_uri, ui_command
-from sweeps.mlflow_values import CELL_PARAMS
+from sweeps.mlflow_values import CELL_PARAMS, member_values
 from sweeps.tracking import Report, Tracker
 
 ROOT = Path(__file__).parents[2]
@@ -295,6 +295,18 @@ def test_a_diverged_member_is_a_failed_run_with_what_it_had(uri: str) -> None:
         assert step == 100
         assert math.isnan(value)
     assert points(contents(uri)["sweep-1"], "members_diverged") == [(0, 1.0)]
+
+
+def test_bounds_of_colour_images_are_given_in_bits_per_dimension_too() -> None:
+    """Eight bits a dimension are the bound of a uniform law over 256 values."""
+    uniform = -3072 * math.log(256)
+    colour = {"likelihood": "logistic_mixture", "pixels": 3072, "test_bound_nats": uniform / 2}
+    row, history = member(2, 0.7, **colour, elbo_nats=uniform)
+    found = {(value.key, value.step): value.value for value in member_values(row, history)}
+    assert found["bits_per_dimension", STEPS[-1]] == pytest.approx(8)
+    assert found["test_bits_per_dimension", STEPS[-1]] == pytest.approx(4)
+    assert found["bits_per_dimension", STEPS[0]] == -found["elbo_nats", STEPS[0]] / (3072 * math.log(2))
+    assert not any("bits" in value.key for value in member_values(*member(2, 0.7)))
 
 
 def test_a_history_longer_than_a_request_is_logged_whole(uri: str) -> None:

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from analysis.published import NAMES
+from sweeps.mlflow_runs import check
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +19,9 @@ def command(*words):
 
 
 def runs_of(store):
+    check(store)  # which imports MLflow so that it keeps quiet in this process
+    from mlflow import MlflowClient
+
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("paper")
     return client, client.search_runs([experiment.experiment_id])

@@ -36,12 +36,12 @@ def multiply_adds(settings: Settings, image_shape: Shape) -> int:
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
     single = replace(settings, batch_size=1)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = build(single, image_shape)
-        for layer in model.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                layer.register_forward_hook(count)
-        _loss_of_zeros(model, single, "cpu")
+    model = _on_meta(single, image_shape)
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        _loss_of_zeros(model, single)
     return 3 * settings.batch_size * total
 
 
@@ -58,7 +58,7 @@ def saved_bytes(settings: Settings, image_shape: Shape) -> int:
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        value = _loss_of_zeros(model, settings, "meta")
+        value = _loss_of_zeros(model, settings)
     del value
     return sum(storage.nbytes() for storage in kept.values())
 
@@ -78,11 +78,11 @@ def _on_meta(settings: Settings, image_shape: Shape) -> System:
         return build(settings, image_shape).to(getattr(torch, settings.precision))
 
 
-def _loss_of_zeros(model: System, settings: Settings, device: str) -> Tensor:
+def _loss_of_zeros(model: System, settings: Settings) -> Tensor:
     """Return the loss of a minibatch of zeros, with no noise."""
     samples, batch = settings.importance_samples, settings.batch_size
     dtype = next(model.parameters()).dtype
-    with torch.device(device):
+    with torch.device("meta"):
         shapes = draw_shapes(settings, leading_axes(batch, samples))
         draws = Draws(*(tuple(torch.zeros(shape, dtype=dtype) for shape in group) for group in shapes))
         x = torch.zeros((batch, torch.Size(model.image_shape).numel()), dtype=dtype)

@@ -64,19 +64,22 @@ class GaussianDraw(NamedTuple):
     Attributes:
         mean: [..., d], of fewer leading axes than z where the noise alone has them.
         log_scale: logarithm of the standard deviation, of the mean's shape.
+        scale: the standard deviation.
         eps: [..., d] the base noise.
         z: [..., d] the draw.
     """
 
     mean: Tensor
     log_scale: Tensor
+    scale: Tensor
     eps: Tensor
     z: Tensor
 
     @classmethod
     def of(cls, mean: Tensor, log_scale: Tensor, eps: Tensor) -> Self:
         """Return the draw that the noise makes."""
-        return cls(mean, log_scale, eps, mean + log_scale.exp() * eps)
+        scale = log_scale.exp()
+        return cls(mean, log_scale, scale, eps, mean + scale * eps)
 
     @classmethod
     def of_outputs(cls, outputs: Tensor, eps: Tensor) -> Self:

@@ -28,11 +28,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ouvae.distributions import GaussianDraw
 from ouvae.hermite_series import damped_series, relu_coefficients
 from ouvae.networks import Hidden, Shape
 from ouvae.settings import Settings
 from ouvae.systems.base import DrawShapes, System
-from ouvae.systems.vae import HierarchicalVAE, Posterior
+from ouvae.systems.vae import HierarchicalVAE
 
 
 class HermiteVAE(HierarchicalVAE):
@@ -51,7 +52,7 @@ class HermiteVAE(HierarchicalVAE):
         return System.draw_shapes(settings, leading)
 
     def _evaluate(
-        self, network: nn.Module, layer: Posterior, omega: Tensor | None, rho: Tensor | None
+        self, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
     ) -> Tensor:
         """Return the network at the layer's sample, its first hidden layer smoothed."""
         if rho is None:

@@ -5,27 +5,16 @@ alone in its conditional. `smoothed_networks` names those that U_rho acts on.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import gaussian_kl_sample, gaussian_kl_to_standard, gaussian_parameters
+from ouvae.distributions import GaussianDraw, gaussian_kl_to_standard, gaussian_parameters
 from ouvae.likelihoods import likelihood_of
 from ouvae.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
 from ouvae.settings import Network, Settings
 from ouvae.smoothing import smooth
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
-
-
-class Posterior(NamedTuple):
-    """One layer's posterior and its sample: eps and z [I, B, d]; mean and scale too, [B, d] for z_1."""
-
-    mean: Tensor
-    log_scale: Tensor
-    scale: Tensor
-    eps: Tensor
-    z: Tensor
 
 
 class HierarchicalVAE(System):
@@ -82,34 +71,30 @@ class HierarchicalVAE(System):
             tuple(layer.mean.expand_as(layer.z) for layer in layers),
         )
 
-    def _infer(self, x: Tensor, draws: Draws, rho: Tensor | None) -> list[Posterior]:
-        layers: list[Posterior] = []
+    def _infer(self, x: Tensor, draws: Draws, rho: Tensor | None) -> list[GaussianDraw]:
+        layers: list[GaussianDraw] = []
         for index, (network, eps) in enumerate(zip(self.inference, draws.base, strict=True)):
             if index == 0:
                 parameters = network(x)
             else:
                 omega = draws.inference[index - 1] if draws.inference else None
                 parameters = self._evaluate(network, layers[-1], omega, rho)
-            mean, log_scale = gaussian_parameters(parameters)
-            scale = log_scale.exp()
-            layers.append(Posterior(mean, log_scale, scale, eps, mean + scale * eps))
+            layers.append(GaussianDraw.of_outputs(parameters, eps))
         return layers
 
-    def _layer_kl(self, index: int, layers: list[Posterior], draws: Draws, rho: Tensor | None) -> Tensor:
-        layer = layers[index]
+    def _layer_kl(self, index: int, layers: list[GaussianDraw], draws: Draws, rho: Tensor | None) -> Tensor:
         omega = draws.generative[index] if draws.generative else None
         prior = self._evaluate(self.generative[index], layers[index + 1], omega, rho)
-        prior_mean, prior_log_scale = gaussian_parameters(prior)
-        return gaussian_kl_sample(layer.z, layer.eps, layer.log_scale, prior_mean, prior_log_scale)
+        return layers[index].kl(*gaussian_parameters(prior), closed_form=False)
 
-    def _top_kl(self, top: Posterior, closed_form: bool) -> Tensor:
+    def _top_kl(self, top: GaussianDraw, closed_form: bool) -> Tensor:
         if closed_form:
             return gaussian_kl_to_standard(top.mean, top.log_scale).expand(top.z.shape[:-1])
         zero = torch.zeros((), dtype=top.z.dtype, device=top.z.device)
-        return gaussian_kl_sample(top.z, top.eps, top.log_scale, zero, zero)
+        return top.kl(zero, zero, closed_form=False)
 
     def _evaluate(
-        self, network: nn.Module, layer: Posterior, omega: Tensor | None, rho: Tensor | None
+        self, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
     ) -> Tensor:
         """Return the network at the layer's sample, smoothed where there are draws for it."""
         if rho is None or omega is None:

@@ -33,18 +33,6 @@ def test_a_layer_has_two_variables_and_the_top_one(biva):
     assert draw_shapes(case, (5, 7)).base == ((5, 7, 8), (5, 7, 6), (5, 7, 2))
 
 
-@pytest.mark.parametrize("closed_form", [True, False])
-def test_one_layer_is_the_vae(biva, settings, draw, closed_form):
-    """The same seed gives both the same initial weights."""
-    model, case = biva((4,))
-    vae = initial_model(settings(latents=(4,), smoothed_networks=()), (PIXELS,), seed=0)
-    for own, other in zip(model.parameters(), vae.parameters(), strict=True):
-        assert torch.equal(own, other)
-    noise, x = draw(case, 7), images(7)
-    found, expected = (one(x, noise, None, closed_form) for one in (model, vae))
-    torch.testing.assert_close(found, expected, **TIGHT)
-
-
 def test_the_terms_are_those_of_the_factorisation(biva, draw):
     """Variable by variable with torch.distributions: inference first, the generative model at its draws."""
     model, case = biva()

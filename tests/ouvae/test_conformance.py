@@ -16,6 +16,7 @@ from ouvae.objectives import loss
 from ouvae.pack import Pack, initial_model
 from ouvae.settings import Settings
 from ouvae.systems import SYSTEMS, Draws, draw_shapes
+from tests.ouvae.models import images
 
 IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
 BATCH = 5
@@ -217,3 +218,16 @@ def test_a_checkpoint_goes_on_exactly(case, data, tmp_path):
         assert [metrics.step for metrics in outcome.history] == [0, 4, 8]
         assert outcome.test is not None
         assert outcome.test.selected_step in (0, 4, 8)
+
+
+@pytest.mark.parametrize("system", ["lvae", "biva"])
+@pytest.mark.parametrize("closed_form", [True, False])
+def test_one_layer_is_the_vae(system, settings, draw, closed_form):
+    """The same seed gives both the same initial weights."""
+    case = settings(latents=(4,), smoothed_networks=())
+    model, vae = (initial_model(replace(case, system=name), (12,), seed=0) for name in (system, "vae"))
+    for own, other in zip(model.parameters(), vae.parameters(), strict=True):
+        assert torch.equal(own, other)
+    noise, x = draw(case, 7), images(7)
+    found, expected = (one(x, noise, None, closed_form) for one in (model, vae))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)

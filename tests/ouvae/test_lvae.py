@@ -66,18 +66,6 @@ def test_the_merge_is_symmetric_and_finite_with_finite_gradients_far_out():
         assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("closed_form", [True, False])
-def test_one_layer_is_the_vae(ladder, settings, draw, closed_form):
-    """The same seed gives both the same initial weights."""
-    model, case = ladder((4,))
-    vae = initial_model(settings(latents=(4,), smoothed_networks=()), (PIXELS,), seed=0)
-    for own, other in zip(model.parameters(), vae.parameters(), strict=True):
-        assert torch.equal(own, other)
-    noise, x = draw(case, 7), images(7)
-    found, expected = (one(x, noise, None, closed_form) for one in (model, vae))
-    torch.testing.assert_close(found, expected, **TIGHT)
-
-
 def test_the_generative_model_is_the_vaes(ladder, settings):
     model, _ = ladder((4, 3, 2))
     vae = initial_model(settings(latents=(4, 3, 2)), (PIXELS,), seed=0)

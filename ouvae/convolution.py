@@ -8,7 +8,9 @@ of its input to one, as convolutions want them, and puts them back.
 
 Layers before a ReLU start with the weights of He et al. (ICCV 2015), which keep the signal's size. PyTorch's
 default shrinks it to less than a half in each, so that the pixels of a deep network start all but deaf to the
-latent variables: small models that learn from He's weights stay collapsed from the default.
+latent variables: small models that learn from He's weights stay collapsed from the default. Gaussians start
+at unit scale, whatever their input: with signals of full size the random scales of a stack multiply, and the
+KL of some seeds starts at 1e8 nats.
 """
 
 from collections.abc import Sequence
@@ -66,8 +68,14 @@ def feature_features(settings: Settings, image_shape: tuple[int, ...]) -> nn.Mod
 
 
 def gaussian_head(settings: Settings, size: int, image_shape: tuple[int, ...]) -> nn.Module:
-    """Return a dense layer to the parameters of a Gaussian: [..., F] -> [..., 2 size]."""
-    return nn.Linear(settings.hidden[-1] * prod(_grid(image_shape)), 2 * size)
+    """Return a dense layer to the parameters of a Gaussian: [..., F] -> [..., 2 size].
+
+    The half that gives the log scales starts at zero.
+    """
+    head = nn.Linear(settings.hidden[-1] * prod(_grid(image_shape)), 2 * size)
+    nn.init.zeros_(head.weight[size:])
+    nn.init.zeros_(head.bias[size:])
+    return head
 
 
 def pixel_head(settings: Settings, image_shape: tuple[int, ...], outputs: int) -> nn.Module:

@@ -205,6 +205,20 @@ def test_the_signal_keeps_its_size_through_the_layers(conv):
     assert spread[1] > 0.1 * spread[0]
 
 
+def test_gaussians_start_at_unit_scale(conv):
+    """However large the input: random scales of a stack multiply, and its KL starts at any size."""
+    case, image_shape = conv(), (8, 12)
+    heads = {
+        "head": (networks.gaussian_head(case, 6, image_shape), 5 * 2 * 3),
+        "image": (networks.gaussian_of_image(case, image_shape, 6), 96),
+        "latent": (networks.gaussian_of_latent(case, 7, 6, image_shape), 7),
+    }
+    for name, (head, inputs) in heads.items():
+        mean, log_scale = head(100 * torch.randn(4, inputs)).chunk(2, -1)
+        assert (mean != 0).all(), name
+        assert (log_scale == 0).all(), name
+
+
 @pytest.mark.parametrize(
     ("latents", "published_millions"), [((160, *[32] * 3), 12.4), ((160, *[32] * 5), 16.8)]
 )

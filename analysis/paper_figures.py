@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from analysis import style
 from analysis.claims_figures import Row, gradient_variances, measured_at, thresholds
@@ -69,7 +69,7 @@ def plot_table(table: PublishedTable, run: PaperRun) -> Figure:
     """Draw a table's numbers, a panel a quantity of `PANELS` and a line a row."""
     panels = PANELS[table.name]
     labels = [row.label for row in table.rows]
-    figure, axes = _row_of_panels(len(panels), height=0.27 * len(labels) + 1.1, sharey=True)
+    figure, axes = _panels(len(panels), height=0.27 * len(labels) + 1.1)
     places = np.arange(len(labels))
     for ax, (key, title, entries) in zip(axes, panels, strict=True):
         column = next(column for column in table.columns if column.key == key)
@@ -113,9 +113,10 @@ def _ours(table: PublishedTable, run: PaperRun, label: str, column: Column, entr
 
 
 def _draw_interval(ax: Axes, ours: Interval, place: float) -> None:
+    label = "ours"
     if ours.low is not None and ours.high is not None:
         ax.plot([ours.low, ours.high], [place, place], color=style.BLUE, lw=1.2, zorder=2)
-    label = "ours, with 95 % interval"
+        label += ", with 95 % interval"
     ax.plot(ours.mean, place, ls="none", marker="o", ms=4.5, color=style.BLUE, zorder=3, label=label)
 
 
@@ -128,7 +129,9 @@ def plot_gradient_variance(run: PaperRun) -> Figure | None:
     measured = {} if run.history is None else gradient_variances(run.history)
     if not measured:
         return None
-    figure, axes = _row_of_panels(len(measured), height=2.9, sharey=True)
+    # the titles are long: at most two panels side by side
+    lines = -(-len(measured) // 2)
+    figure, axes = _panels(len(measured), height=0.5 + 2.4 * lines, lines=lines, panel_width=3)
     for ax, ((cell_id, rho), seeds) in zip(axes, measured.items(), strict=True):
         for index, label in ((1, "without smoothing"), (2, "with smoothing")):
             colour, marker, dash = _STYLES[2 - index]
@@ -140,9 +143,12 @@ def plot_gradient_variance(run: PaperRun) -> Figure | None:
             every = max(1, len(steps) // 12)
             ax.plot(steps, mean, color=colour, ls=dash, marker=marker, ms=3, markevery=every, label=label)
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(LogFormatter())
+        ax.yaxis.set_minor_formatter(LogFormatter())
         ax.set_xlabel("optimizer step")
-        ax.set_title("\n".join(measured_at(run, cell_id, rho).split(" trained ")))
-    axes[0].set_ylabel("gradient variance")
+        ax.set_title(measured_at(run, cell_id, rho).replace(" trained ", "\ntrained "))
+    for ax in axes[::2]:
+        ax.set_ylabel("gradient variance")
     _legend(figure, axes)
     return figure
 
@@ -165,7 +171,7 @@ def plot_transitions(run: PaperRun, panel: str) -> Figure:
     values = sorted({row[panel] for row in rows}, key=lambda value: (value == "conv", value))
     sizes = sorted({tuple(row["latents"]) for row in rows}, key=lambda latents: (sum(latents), latents))
     widths = sorted({latents[0] for latents in sizes}) if panel == "depth" else []
-    figure, axes = _row_of_panels(len(values), height=2.7 + 0.17 * max(_counts(rows, panel)), sharey=True)
+    figure, axes = _panels(len(values), height=2.7 + 0.17 * max(_counts(rows, panel)))
     for ax, value in zip(axes, values, strict=True):
         own = sorted((row for row in rows if row[panel] == value), key=lambda row: sum(row["latents"]))
         for place, row in enumerate(own):
@@ -205,10 +211,16 @@ def _draw_cell(ax: Axes, row: Row, seeds: Mapping[int, tuple[Array, Array]], ind
         ax.plot(row["rho_c"], height, color=colour, marker=marker, ms=4, ls="none", transform=where)
 
 
-def _row_of_panels(count: int, height: float, sharey: bool) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(max(4.4, min(7.4, 1.4 + 2.3 * count)), height), layout="constrained")
+def _panels(count: int, height: float, lines: int = 1, panel_width: float = 2.3) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels in so many lines, from left to right and top to bottom."""
+    columns = -(-count // lines)
+    width = max(4.4, min(7.4, 1.4 + panel_width * columns))
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(1, count, sharey=sharey, squeeze=False)[0])
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel().tolist()
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 
 import matplotlib as mpl
@@ -72,18 +72,22 @@ def every_run(table6, paper_member, cost_row, write_run, make_members):
         paper_member("figure4-quick", SIZES, (1, 3, 9, 17), seed, gradient_samples=100, gradient_rho=0.8)
         for seed in range(2)
     ]
-    history = [
-        {key: row[key] for key in ("member_id", "cell_id", "rho", "seed")}
-        | {"step": step, "gradient_variance": 2.0 + row["seed"], "gradient_variance_smoothed": 1.0}
-        for row, step in product(rows, (0, 100, 200))
-    ]
-    write_run("figure4-quick", rows, history)
+    write_run("figure4-quick", rows, gradient_history(rows))
     cells = {(10,) * 3: [0.9, 0.92], (20,) * 3: [0.7, 0.69], (10,) * 4: [0.8, 0.82], (20,) * 4: [0.3, 0.2]}
     write_run("figure5-quick", make_members(cells, space="figure5-quick", dataset="omniglot").to_pylist())
     rows = make_members({(20,) * 3: [0.7, 0.74]}, space="figure6-quick").to_pylist()
     conv = [row | {"architecture": "conv", "cell_id": "conv"} for row in rows]
     write_run("figure6-quick", rows + conv)
     return table6.parent
+
+
+def gradient_history(rows):
+    """Histories of three steps, with the gradient's variances."""
+    return [
+        {key: row[key] for key in ("member_id", "cell_id", "rho", "seed")}
+        | {"step": step, "gradient_variance": 2.0 + row["seed"], "gradient_variance_smoothed": 1.0}
+        for row, step in product(rows, (0, 100, 200))
+    ]
 
 
 def row_of(rows, label):
@@ -362,6 +366,23 @@ def test_figure_4_has_both_curves_and_their_range(every_run):
     assert plain.get_xdata().tolist() == [0, 100, 200]
     assert len(ax.collections) == 2
     assert ax.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 4])
+def test_figure_4_has_a_panel_a_member_kind_whose_title_has_room(paper_member, write_run, members):
+    kinds = list(product(("smoothed-generative+likelihood", ""), (0.8, 1.0)))[:members]
+    rows = [
+        paper_member("figure4-quick", SIZES, (1, 3, 9, 17), rho=rho, cell_id=f"cell {label}",
+                     cell=f"mnist mlp 40,40,40,40 {label}", gradient_samples=100, gradient_rho=0.8)
+        for label, rho in kinds
+    ]  # fmt: skip
+    figure = draw(load("figure4", write_run("figure4-quick", rows, gradient_history(rows))))
+    assert len(figure.axes) == members
+    assert all("\ntrained with" in ax.get_title() for ax in figure.axes)
+    figure.canvas.draw()
+    boxes = [ax.title.get_window_extent() for ax in figure.axes]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_figures_5_and_6_have_a_panel_a_depth_or_architecture(every_run):

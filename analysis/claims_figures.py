@@ -1,6 +1,6 @@
 """The claims of figures 4 to 6, decided by runs, and the numbers that the figures are drawn from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
@@ -13,10 +13,14 @@ from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, Array
 from analysis.intervals import Interval, ratio, ratio_of_groups, welch_margin
 from analysis.paper_runs import PaperRun
 from analysis.published import FIGURES
-from analysis.tables import curves, thresholds_table
+from analysis.tables import CellCurves, curves, thresholds_table
 
 Row = dict[str, Any]
 VarianceCurves = dict[tuple[str, float], dict[int, tuple[Array, Array, Array]]]
+
+STEEPNESS_WINDOW = 0.1
+"""Over how much of rho a transition's steepness is taken: our choice, no less than the brackets at `quick`.
+The rise within a bracket would depend on where in it the threshold happens to lie."""
 
 
 def gradient_variances(history: pa.Table) -> VarianceCurves:
@@ -80,18 +84,16 @@ def figure5(run: PaperRun) -> tuple[Claim, ...]:
 def figure6(run: PaperRun) -> tuple[Claim, ...]:
     """Steepness of the convolutional transition over that of the MLP.
 
-    The steepness of a seed is the rise of the top-layer KL across its bracket (from the collapsed
-    neighbour to the first active rho) divided by the bracket's width, in nats per unit of rho. Geometric
-    means over seeds are compared, between cells of the same latents, or between all cells of the two
-    architectures where no latents are shared.
+    Geometric means of `steepness` over seeds are compared, between cells of the same latents, or between
+    all cells of the two architectures where no latents are shared.
     """
     evidence = []
     if run.members is not None:
-        rows = thresholds(run)
+        rows, by_cell = thresholds(run), curves(run.members)
         mlp, conv = ([row for row in rows if row["architecture"] == name] for name in ("mlp", "conv"))
         pairs = list(product(conv, mlp))
         same = [(one, other) for one, other in pairs if one["latents"] == other["latents"]]
-        evidence = [_steeper(one, other) for one, other in same or pairs]
+        evidence = [_steeper(one, other, by_cell) for one, other in same or pairs]
     return (_claim("figure6", evidence, run),)
 
 
@@ -105,13 +107,24 @@ def thresholds(run: PaperRun) -> list[Row]:
     return rows
 
 
-def steepness(row: Row) -> list[float]:
-    """Return the steepness (nats per unit of rho) of each seed of a cell that has a transition."""
-    return [
-        seed["jump_nats"] / (seed["rho_high"] - seed["rho_low"])
-        for seed in row["seeds"]
-        if seed["status"] == TRANSITION
-    ]
+def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]]) -> list[float]:
+    """Return how steeply the top-layer KL of each seed rises at its threshold, in nats per unit of rho.
+
+    It is the mean slope over `STEEPNESS_WINDOW` of rho, from rho_c into the active side, of the curve with
+    straight lines between the values that were trained. `seeds` are the curves of the cell of `row` as in
+    `analysis.tables.curves`. Seeds without a transition, or with no values that far, are left out.
+    """
+    inwards = -STEEPNESS_WINDOW if row["collapsed_side"] == "high" else STEEPNESS_WINDOW
+    found = []
+    for seed in row["seeds"]:
+        if seed["status"] != TRANSITION:
+            continue
+        rho, kl = seeds[seed["seed"]]
+        ends = seed["rho_c"], seed["rho_c"] + inwards
+        if rho[0] <= ends[1] <= rho[-1]:
+            at_threshold, beyond = np.interp(ends, rho, kl)
+            found.append(float(beyond - at_threshold) / STEEPNESS_WINDOW)
+    return found
 
 
 def threshold_difference(first: Row, second: Row) -> Interval | None:
@@ -185,14 +198,16 @@ def _one_sided(small: Row, large: Row, swept: dict[str, tuple[float, float]]) ->
     return Interval(centre, low - other_high, high - other_low, n), ""
 
 
-def _steeper(conv: Row, mlp: Row) -> Evidence:
+def _steeper(conv: Row, mlp: Row, by_cell: CellCurves) -> Evidence:
     what = f"steepness of conv {_sizes(conv)} divided by that of mlp {_sizes(mlp)}"
-    unlike = _unlike(conv, mlp)
     if TRANSITION not in (conv["status"], mlp["status"]) or conv["status"] != mlp["status"]:
         words = " and ".join(row["status"].replace("_", " ") for row in (conv, mlp))
         return Evidence(what, None, Region(low=1), unusable=f"no two transitions: {words}")
-    found = ratio_of_groups(steepness(conv), steepness(mlp))
-    return Evidence(what, found, Region(low=1), unusable=unlike)
+    slopes = [steepness(row, by_cell[row["cell_id"]]) for row in (conv, mlp)]
+    if any(len(own) < row["n_seeds"] or min(own) <= 0 for own, row in zip(slopes, (conv, mlp), strict=True)):
+        why = f"within {STEEPNESS_WINDOW:g} of ρ_c a seed's values of ρ end, or its KL falls again"
+        return Evidence(what, None, Region(low=1), unusable=why)
+    return Evidence(what, ratio_of_groups(*slopes), Region(low=1), unusable=_unlike(conv, mlp))
 
 
 def _unlike(one: Row, other: Row) -> str:

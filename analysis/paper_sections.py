@@ -17,6 +17,7 @@ from analysis.paper_figures import draw
 from analysis.paper_runs import PaperRun, load
 from analysis.paper_text import significant
 from analysis.published import FIGURES, TABLES
+from analysis.tables import CellCurves, curves
 
 
 @dataclass(frozen=True)
@@ -87,27 +88,27 @@ _CELLS_HEAD = (
 
 def _cells(run: PaperRun) -> list[Sequence[str]]:
     """The thresholds of a run as lines of text under a head."""
-    rows = thresholds(run)
+    rows, by_cell = thresholds(run), curves(run.members)
     lines: list[Sequence[str]] = [_CELLS_HEAD]
     for label, row in zip(cell_names(rows), rows, strict=True):
         seeds = f"{row['n_seeds']} seed{'' if row['n_seeds'] == 1 else 's'}"
         lost = f" ({row['n_diverged']} members diverged)" if row["n_diverged"] else ""
         budget = f"{row['steps']:,} steps, {seeds}{lost}"
-        lines.append([label, budget, STATUS[row["status"]], *_numbers(row)])
+        lines.append([label, budget, STATUS[row["status"]], *_numbers(row, by_cell)])
     return lines
 
 
-def _numbers(row: Row) -> list[str]:
+def _numbers(row: Row, by_cell: CellCurves) -> list[str]:
     if row["rho_c"] is None:
         return ["-"] * 5
     interval = f"[{row['rho_c_low']:.3f}, {row['rho_c_high']:.3f}]"
     if row["confidence"] is None:
         interval += " (the bracket of one seed)"
-    slopes = steepness(row)
+    slopes = steepness(row, by_cell[row["cell_id"]])
     return [
         f"{row['rho_c']:.3f}",
         interval,
         f"{row['width']:.3f}",
         significant(row["jump_nats"]),
-        significant(sum(slopes) / len(slopes)),
+        significant(sum(slopes) / len(slopes)) if slopes else "-",
     ]

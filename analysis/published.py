@@ -309,7 +309,7 @@ FIGURES = {
             "Top-layer KL against ρ on MNIST, MLP and convolutional",
             "An MLP model (left) and a convolutional one (right).",
             "The transition of the convolutional model is steeper than that of the MLP model. Steepness: the "
-            "rise of top-layer KL across a seed's bracket divided by its width, geometric mean over seeds.",
+            "slope of a seed's top-layer KL over 0.1 of ρ from ρ_c on, geometric mean over seeds.",
         ),
     )
 }

@@ -3,11 +3,13 @@
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 
 from analysis.claims import FAILS, HOLDS, UNDECIDED, Claim, Evidence, Region
 from analysis.claims_figures import FIGURE_CLAIMS, gradient_variances, steepness, threshold_difference
 from analysis.claims_tables import TABLE_CLAIMS
+from analysis.estimate import seed_threshold
 from analysis.intervals import Interval
 from analysis.paper_runs import load
 from analysis.tables import read_history
@@ -303,7 +305,7 @@ def test_the_difference_of_thresholds_has_welch_s_margin_and_both_resolutions():
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(60.0, HOLDS), (2.0, FAILS)])
-def test_figure_6_compares_the_rise_over_the_bracket_s_width(make_members, write_run, slope, verdict):
+def test_figure_6_compares_the_slopes_from_the_threshold_on(make_members, write_run, slope, verdict):
     cells = {(20, 20, 20): [0.73, 0.78, 0.83]}
     rows = transition_rows(make_members, "figure6-quick", cells)
     conv = transition_rows(make_members, "figure6-quick", cells, slope=slope, architecture="conv")
@@ -311,8 +313,34 @@ def test_figure_6_compares_the_rise_over_the_bracket_s_width(make_members, write
     (claim,) = decide(write_run("figure6-quick", rows))
     assert claim.verdict == verdict
     assert claim.evidence[0].ours.mean > 5 if verdict == HOLDS else claim.evidence[0].ours.mean < 0.5
-    seed = {"status": "transition", "jump_nats": 0.8, "rho_low": 0.7, "rho_high": 0.74}
-    assert steepness({"seeds": [seed, {"status": "always_active"}]}) == pytest.approx([20])
+
+
+@pytest.mark.parametrize("between", [{}, {0.45: 2.0}, {0.45: 2.0, 0.55: 0.5, 0.58: 0.2}])
+@pytest.mark.parametrize("side", ["high", "low"])
+def test_steepness_is_the_slope_from_rho_c_on_whatever_lies_between(between, side):
+    """The KL is 0.1 nats at rho = 0.59 and 1.2 nats at 0.49; more values on the same lines change nothing."""
+    curve = {0.4: 3.0, 0.5: 1.0, 0.6: 0.0, 1.0: 0.0} | between
+    if side == "low":
+        curve = {1 - rho: kl for rho, kl in curve.items()}
+    rho, kl = np.array(sorted(curve.items())).T
+    seed = vars(seed_threshold(5, rho, kl, 0.1, side))
+    row = {"collapsed_side": side, "seeds": [seed, {"seed": 6, "status": "always_active"}]}
+    assert steepness(row, {5: (rho, kl)}) == pytest.approx([11])
+    short = np.abs(rho - 0.59 if side == "high" else rho - 0.41) < 0.095
+    assert steepness(row, {5: (rho[short], kl[short])}) == []
+
+
+def test_figure_6_takes_no_curve_that_falls_again(make_members, write_run):
+    rows = transition_rows(make_members, "figure6-quick", {(20, 20, 20): [0.73, 0.78]})
+    conv = [row | {"architecture": "conv", "cell_id": "conv", "member_id": f"conv {row['member_id']}"}
+            for row in rows]  # fmt: skip
+    one = next(row for row in conv if row["seed"] == 0)
+    falling = [one | {"rho": rho, "kl_top_nats": kl, "member_id": f"falling {rho}"}
+               for rho, kl in ((0.6, 0.5), (0.7, 0.02), (0.78, 0.2), (0.8, 0.0))]  # fmt: skip
+    rows += [row for row in conv if row["seed"] != 0] + falling
+    (claim,) = decide(write_run("figure6-quick", rows))
+    assert claim.verdict == UNDECIDED
+    assert "its KL falls again" in claim.evidence[0].why
 
 
 def test_figure_6_needs_a_transition_of_both(make_members, write_run):

@@ -43,11 +43,11 @@ def interval_text(interval: Interval, decimals: int) -> str:
     """Return `[low, high]`, or that there is one replicate alone."""
     if interval.low is None or interval.high is None:
         return "one replicate"
-    return f"[{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"
+    return f"[{interval.low:z.{decimals}f}, {interval.high:z.{decimals}f}]"
 
 
 def _rounded(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
+    text = f"{value:z.{decimals}f}"  # z: no minus before a zero
     return text.removesuffix(".0") if decimals == 1 else text
 
 

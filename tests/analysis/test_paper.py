@@ -14,7 +14,8 @@ import pytest
 
 from analysis import TableError
 from analysis.claims import HOLDS
-from analysis.compare import compare
+from analysis.compare import Measured, compare
+from analysis.intervals import Interval
 from analysis.paper import main, write_page
 from analysis.paper_figures import draw
 from analysis.paper_runs import load
@@ -115,6 +116,8 @@ def test_numbers_are_printed_with_their_intervals(table6):
     vae = row_of(compare(TABLE6, load("table6", table6)), "VAE")
     assert measured_text(columns["bound"], vae.ours["bound"]) == ("-91.00", "[-93.48, -88.52]")
     assert measured_text(columns["active"], vae.ours["active"]) == ("1, 4, 9, 17", "± 0, 2.5, 0, 0")
+    no_less = Measured((Interval(-1e-4, -2e-4, 1e-4, 3),))
+    assert measured_text(columns["kl_top"], no_less) == ("0.00", "[0.00, 0.00]")
     texts = [published_text(value) for value in (-87, 1.005, 0.636, 103, (1, 3, 9, 17), 4.6 / 4.2, None)]
     assert texts == ["-87", "1.005", "0.636", "103", "1, 3, 9, 17", "1.10", "-"]
 

@@ -5,12 +5,14 @@ of a row are kept by replicate, so that differences and ratios between rows can 
 a tuple: of one entry, or of one a layer, top to bottom.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analysis import TableError
 from analysis.intervals import Interval, ratio, student
+from analysis.labels import lost
 from analysis.matching import Where, matches
 from analysis.paper_runs import PaperRun, join
 from analysis.published import Column, PublishedRow, PublishedTable, Value
@@ -178,9 +180,9 @@ def _budget(table: PublishedTable, rows: Sequence[Row]) -> str:
         counted = any(column.quantity == "memory" for column in table.columns)
         kind = f", {rows[0]['memory_kind']}" if counted else ""
         return f"{timed}batch size {rows[0]['batch_size']}, {rows[0]['device']}{kind}"
-    done = sum(row["status"] == "completed" for row in rows)
-    lost = f" ({len(rows) - done} more diverged)" if done < len(rows) else ""
-    return f"{rows[0]['steps']:,} steps, {_plural(done, 'seed')}{lost}"
+    statuses = Counter(row["status"] for row in rows)
+    seeds = _plural(statuses["completed"], "seed")
+    return f"{rows[0]['steps']:,} steps, {seeds}{lost(statuses, more=' more')}"
 
 
 def _plural(count: int, word: str) -> str:

@@ -77,7 +77,7 @@ def _sorted_curve(rho: ArrayLike, kl: ArrayLike) -> tuple[Array, Array]:
             f"and {kl_array.shape}"
         )
     if not (np.isfinite(rho_array).all() and np.isfinite(kl_array).all()):
-        raise ValueError("rho and kl must be finite: leave diverged members out")
+        raise ValueError("rho and kl must be finite: leave members that diverged or failed out")
     order = np.argsort(rho_array, kind="stable")
     rho_array, kl_array = rho_array[order], kl_array[order]
     repeated = np.unique(rho_array[1:][np.diff(rho_array) == 0])

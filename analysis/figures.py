@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis import TableError, style
 from analysis.estimate import Array, mean_curve
 from analysis.labels import Row, cell_names, common_words, estimate, heading, interval_kind
+from analysis.schema import LOST
 from analysis.tables import (
     CellCurves,
     curves,
@@ -35,7 +37,10 @@ from analysis.tables import (
     thresholds_table,
 )
 
+LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
+
 _CHARACTERS_PER_INCH = 16  # of a panel's title
+_LOST_MARKS = {"diverged": ("x", 4), "failed": ("s", 6.5)}  # marker and its size: a cross fits into a square
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
 
 
@@ -44,20 +49,21 @@ def plot_kl_versus_rho(members: pa.Table, thresholds: pa.Table) -> Figure:
 
     Seeds are thin lines with markers, their mean is the bold line; rho_c is a vertical line with
     its interval as a band, an exact rho_c a dashed one. The horizontal line is the KL from which a
-    member counts as active. Diverged members are crosses at the upper edge. Raises TableError if
-    the two tables are not about the same cells.
+    member counts as active. Members without a KL stand at the upper edge, those that diverged as
+    crosses, those that failed as squares. Raises TableError if the two tables are not about the same
+    cells.
     """
     rows = thresholds.to_pylist()
     by_cell = curves(members)
     _check_cells(rows, list(by_cell))
-    diverged = _diverged(members)
+    lost = _lost(members)
     with style.figure_style():
         figure, axes = style.panel_grid(len(rows), r"smoothing parameter $\rho$", "top-layer KL (nats)")
         for ax, row in zip(axes, rows, strict=True):
             _draw_threshold(ax, row, interval_kind(rows))
             _draw_curves(ax, by_cell[row["cell_id"]])
-            _draw_diverged(ax, diverged.get(row["cell_id"], []))
-        _fit_axes(axes[0], by_cell, diverged)
+            _draw_lost(ax, lost[row["cell_id"]])
+        _fit_axes(axes[0], by_cell, lost)
         _write_titles(figure, axes, rows, inches=figure.get_figwidth())
         _write_legend(figure, axes)
     return figure
@@ -146,12 +152,13 @@ def _check_cells(rows: list[Row], cells: list[str], all_needed: bool = True) -> 
         )
 
 
-def _diverged(members: pa.Table) -> dict[str, list[float]]:
-    """The rho of the diverged members, by cell."""
-    rhos: dict[str, list[float]] = {}
+def _lost(members: pa.Table) -> LostMembers:
+    """The rho of the members without a KL, by cell and status; every cell has an entry."""
+    rhos: LostMembers = {}
     for row in members.select(["cell_id", "rho", "status"]).to_pylist():
-        if row["status"] == "diverged":
-            rhos.setdefault(row["cell_id"], []).append(row["rho"])
+        own = rhos.setdefault(row["cell_id"], {})
+        if row["status"] in LOST:
+            own.setdefault(row["status"], []).append(row["rho"])
     return rhos
 
 
@@ -204,31 +211,34 @@ def _draw_curves(ax: Axes, seeds: dict[int, tuple[Array, Array]]) -> None:
         ax.plot(rho, kl, color=style.BLUE, lw=2.0, zorder=3, label="mean of seeds")
 
 
-def _draw_diverged(ax: Axes, rhos: list[float]) -> None:
-    if rhos:
+def _draw_lost(ax: Axes, rhos: dict[str, list[float]]) -> None:
+    for status, own in rhos.items():
+        marker, size = _LOST_MARKS[status]
         ax.plot(
-            rhos,
-            [0.96] * len(rhos),
+            own,
+            [0.96] * len(own),
             transform=ax.get_xaxis_transform(),
             color=style.BLACK,
             ls="none",
-            marker="x",
-            ms=4,
+            marker=marker,
+            ms=size,
             mew=1.0,
+            mfc="none",
             zorder=5,
-            label="diverged",
+            label=status,
         )
 
 
-def _fit_axes(ax: Axes, by_cell: CellCurves, diverged: dict[str, list[float]]) -> None:
-    """Show the rho that were swept, and room for crosses; both axes are those of all panels."""
+def _fit_axes(ax: Axes, by_cell: CellCurves, lost: LostMembers) -> None:
+    """Show the rho that were swept, and room for lost members; both axes are those of all panels."""
     swept = [rho for seeds in by_cell.values() for rho, _ in seeds.values()]
-    values = np.concatenate([*swept, *map(np.array, diverged.values())])
+    unseen = [np.array(rhos) for own in lost.values() for rhos in own.values()]
+    values = np.concatenate([*swept, *unseen])
     low, high = float(values.min()), float(values.max())
     margin = 0.04 * (high - low) or 0.02
     ax.set_xlim(low - margin, high + margin)
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    if diverged:
+    if unseen:
         bottom, top = ax.get_ylim()
         ax.set_ylim(bottom, top + 0.1 * (top - bottom))
 
@@ -276,7 +286,7 @@ def _write_legend(figure: Figure, axes: list[Axes]) -> None:
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    order = sorted(entries, key=lambda label: (label == "diverged", -entries[label].get_zorder()))
+    order = sorted(entries, key=lambda label: (label if label in LOST else "", -entries[label].get_zorder()))
     columns = min(len(entries), 3 if figure.get_figwidth() < 6 else 6)
     figure.legend([entries[label] for label in order], order, loc="outside lower center", ncols=columns)
 

@@ -1,7 +1,10 @@
 """Short texts about the rows of a thresholds table, for tables in a terminal and for figures."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, TypeAlias
+
+from analysis.schema import LOST
 
 Row: TypeAlias = dict[str, Any]
 
@@ -72,6 +75,20 @@ def heading(rows: list[Row]) -> str:
         if len(values) == 1:
             shared.append(values.pop())
     return " \u00b7 ".join(word for word in shared if word)
+
+
+def lost(counts: Mapping[str, int], head: str = "", more: str = "") -> str:
+    """Return how many members were lost and how, ` (1 diverged, 2 failed)`; empty where none were.
+
+    `counts` are numbers of members by status; `head` stands before them, `more` after each.
+    """
+    texts = [f"{counts[status]}{more} {status}" for status in LOST if counts[status]]
+    return f" ({head}{', '.join(texts)})" if texts else ""
+
+
+def lost_of_cell(row: Row, head: str = "") -> str:
+    """Return how many members of a cell were lost, as `lost` does."""
+    return lost({status: row[f"n_{status}"] for status in LOST}, head)
 
 
 def interval(row: Row, decimals: int) -> str:

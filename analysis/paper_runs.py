@@ -125,7 +125,10 @@ _SETTINGS = (
 
 
 def settings(run: PaperRun) -> list[tuple[str, str]]:
-    """Return what the rows of a run were made with, as names and texts; several values are joined."""
+    """Return what the rows of a run were made with, as names and texts; several values are joined.
+
+    What no row knows, as none does where all members failed, is left out.
+    """
     if not run.rows:
         return []
     found = [("budget", run.budget or "that of the space")]
@@ -138,7 +141,7 @@ def settings(run: PaperRun) -> list[tuple[str, str]]:
             ("PyTorch", _distinct(run.rows, "torch_version")),
             ("commit", _distinct(run.rows, "commit")),
         ]
-    return found
+    return [(word, text) for word, text in found if text]
 
 
 def short_budget(run: PaperRun) -> str:
@@ -160,7 +163,7 @@ def _bound(row: Mapping[str, Any]) -> str:
 
 
 def _distinct(rows: Iterable[Mapping[str, Any]], key: str) -> str:
-    return join(_text(row[key]) for row in rows)
+    return join(_text(row[key]) for row in rows if row[key] is not None)
 
 
 def _text(value: object) -> str:

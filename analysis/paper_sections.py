@@ -12,7 +12,7 @@ from analysis.claims import Claim
 from analysis.claims_figures import FIGURE_CLAIMS, Row, steepness, thresholds
 from analysis.claims_tables import TABLE_CLAIMS
 from analysis.compare import ComparedRow, compare
-from analysis.labels import STATUS, cell_names
+from analysis.labels import STATUS, cell_names, lost_of_cell
 from analysis.paper_figures import draw
 from analysis.paper_runs import PaperRun, load
 from analysis.paper_text import significant
@@ -92,8 +92,7 @@ def _cells(run: PaperRun) -> list[Sequence[str]]:
     lines: list[Sequence[str]] = [_CELLS_HEAD]
     for label, row in zip(cell_names(rows), rows, strict=True):
         seeds = f"{row['n_seeds']} seed{'' if row['n_seeds'] == 1 else 's'}"
-        lost = f" ({row['n_diverged']} members diverged)" if row["n_diverged"] else ""
-        budget = f"{row['steps']:,} steps, {seeds}{lost}"
+        budget = f"{row['steps']:,} steps, {seeds}{lost_of_cell(row, 'members lost: ')}"
         lines.append([label, budget, STATUS[row["status"]], *_numbers(row, by_cell)])
     return lines
 

@@ -17,8 +17,11 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 """Version of all schemas; a reader refuses a file that carries another."""
+
+LOST = ("diverged", "failed")
+"""The statuses of a member that has no metrics: its loss was not finite, or it could not be trained."""
 
 
 def _field(name: str, dtype: pa.DataType, unit: str, description: str, nullable: bool = False) -> pa.Field:
@@ -26,8 +29,8 @@ def _field(name: str, dtype: pa.DataType, unit: str, description: str, nullable:
     return pa.field(name, dtype, nullable=nullable, metadata=metadata)
 
 
-def _label(name: str, description: str) -> pa.Field:
-    return _field(name, pa.string(), "none", description)
+def _label(name: str, description: str, nullable: bool = False) -> pa.Field:
+    return _field(name, pa.string(), "none", description, nullable)
 
 
 def _number(name: str, description: str, nullable: bool = False) -> pa.Field:
@@ -152,41 +155,50 @@ MEMBERS = _schema(
             "critical rho of the cell where a closed form is known; null elsewhere",
             nullable=True,
         ),
-        _label("status", "`completed`, or `diverged` when a loss was not finite"),
+        _label(
+            "status",
+            "`completed`, `diverged` when a loss was not finite, or `failed` when it could not be trained",
+        ),
         _steps(
             "diverged_at_step",
-            "first step at which divergence was seen; null for a completed member",
+            "first step at which divergence was seen; null unless the status is `diverged`",
+            nullable=True,
+        ),
+        _label(
+            "failure",
+            "why the member could not be trained, in one line; null unless the status is `failed`",
             nullable=True,
         ),
         _nats(
             "kl_top_nats",
             "KL divergence of the top layer z_L after training, mean over the evaluation "
-            "data; null for a diverged member",
+            "data; null for a member that diverged or failed",
             nullable=True,
         ),
         _field(
             "kl_nats",
             _DOUBLES,
             "nats",
-            "KL divergence of each layer after training, z_1 first; null for a diverged member",
+            "KL divergence of each layer after training, z_1 first; "
+            "null for a member that diverged or failed",
             nullable=True,
         ),
         _nats(
             "elbo_nats",
             "evidence lower bound per observation without smoothing, the larger the better; "
-            "null for a diverged member",
+            "null for a member that diverged or failed",
             nullable=True,
         ),
         _nats(
             "objective_nats",
             "smoothed objective per observation; at small rho it need not be a lower bound; "
-            "null for a diverged member",
+            "null for a member that diverged or failed",
             nullable=True,
         ),
         _nats(
             "reconstruction_nats",
             "expected log p(x|z_1) per observation under the inference network, without smoothing; "
-            "elbo_nats is this minus the sum of kl_nats; null for a diverged member",
+            "elbo_nats is this minus the sum of kl_nats; null for a member that diverged or failed",
             nullable=True,
         ),
         _field(
@@ -194,51 +206,63 @@ MEMBERS = _schema(
             _INTS,
             "1",
             "active latent units of each layer, z_1 first (the paper lists the top first); "
-            "null for a diverged member",
+            "null for a member that diverged or failed",
             nullable=True,
         ),
         _steps(
             "selected_step",
-            "optimizer steps of the weights measured on the test split; null where it is left alone",
+            "optimizer steps of the weights measured on the test split; null where it is left "
+            "alone, and for a member that diverged or failed",
             nullable=True,
         ),
         _nats(
             "test_bound_nats",
             "importance weighted bound L_k on log p(x), k = bound_samples, mean over the test split; null "
-            "where that is left alone",
+            "where that is left alone, and for a member that diverged or failed",
             nullable=True,
         ),
         _nats(
             "test_elbo_nats",
-            "evidence lower bound per observation of the test split; null where that is left alone",
+            "evidence lower bound per observation of the test split; null where that is left alone, "
+            "and for a member that diverged or failed",
             nullable=True,
         ),
         _field(
             "test_kl_nats",
             _DOUBLES,
             "nats",
-            "KL divergence of each layer over the test split, z_1 first; null where that is left alone",
+            "KL divergence of each layer over the test split, z_1 first; null where that is left alone, "
+            "and for a member that diverged or failed",
             nullable=True,
         ),
         _nats(
             "test_kl_top_nats",
-            "KL divergence of the top layer z_L over the test split; null where that is left alone",
+            "KL divergence of the top layer z_L over the test split; null where that is left alone, "
+            "and for a member that diverged or failed",
             nullable=True,
         ),
         _field(
             "test_active_units",
             _INTS,
             "1",
-            "active latent units of each layer over the test split, z_1 first; null where that is left alone",
+            "active latent units of each layer over the test split, z_1 first; null where that is left "
+            "alone, and for a member that diverged or failed",
             nullable=True,
         ),
-        _field("parameters", pa.int64(), "1", "number of trained parameters of the member"),
+        _field(
+            "parameters",
+            pa.int64(),
+            "1",
+            "number of trained parameters of the member; null for a member that failed",
+            nullable=True,
+        ),
         _count("pixels", "dimensions of an observation; bits per dimension are nats / (pixels ln 2)"),
         _field(
             "seconds",
             pa.float64(),
             "s",
-            "wall time of the training of the member's pack, divided by the members of the pack",
+            "wall time of the training of the member's pack, divided by the members of the pack; 0 for a "
+            "member that failed",
         ),
         _label("pack_id", "the pack of members that was trained together"),
         _count("pack_members", "number of members in the member's pack"),
@@ -246,12 +270,20 @@ MEMBERS = _schema(
             "finished_at",
             pa.timestamp("ms", tz="UTC"),
             "none",
-            "moment in UTC at which the member's pack was finished",
+            "moment in UTC at which the member's pack was finished, or was given up",
         ),
         _count("numerics_version", "raised by every change of the project that changes numbers"),
         _label("project_version", "version of the project that trained it"),
-        _label("torch_version", "version of PyTorch that trained the member"),
-        _label("python_version", "version of Python that trained the member"),
+        _label(
+            "torch_version",
+            "version of PyTorch that trained the member; null for a member that failed",
+            nullable=True,
+        ),
+        _label(
+            "python_version",
+            "version of Python that trained the member; null for a member that failed",
+            nullable=True,
+        ),
         _label("commit", "commit of the project, or `unknown` outside of one"),
     ],
 )
@@ -418,8 +450,9 @@ THRESHOLDS = _schema(
             nullable=True,
         ),
         _count("n_seeds", "number of seeds of the cell"),
-        _count("n_members", "number of members of the cell, diverged ones included"),
+        _count("n_members", "number of members of the cell, those that diverged or failed included"),
         _count("n_diverged", "number of diverged members, left out of the estimate"),
+        _count("n_failed", "number of members that could not be trained, left out of the estimate"),
         _label(
             "status",
             "`transition`, `always_active` or `always_collapsed` when all seeds agree, else `unresolved`",

@@ -7,6 +7,7 @@ A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parq
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from analysis import TableError
 from analysis.estimate import Array, cell_threshold
-from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+from analysis.schema import COSTS, HISTORY, LOST, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
 
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
 
@@ -183,9 +184,9 @@ def write_table(table: pa.Table, path: str | Path) -> None:
 def curves(members: pa.Table) -> CellCurves:
     """Return the curves of top-layer KL against rho as `{cell_id: {seed: (rho, kl_nats)}}`.
 
-    Cells and seeds come in the order of first appearance, rho ascending. Diverged members are left
-    out; a seed of which all members diverged keeps an empty curve. Raises TableError if a cell has
-    two completed members of one rho and seed, or a completed member without a finite KL.
+    Cells and seeds come in the order of first appearance, rho ascending. Members that diverged or
+    failed are left out; a seed without any others keeps an empty curve. Raises TableError if a cell
+    has two completed members of one rho and seed, or a completed member without a finite KL.
     """
     points: dict[str, dict[int, list[tuple[float, float]]]] = {}
     unusable, repeated = [], set()
@@ -259,6 +260,7 @@ def _cell_row(
     confidence: float,
 ) -> dict[str, Any]:
     estimate = cell_threshold(cell_curves, kl_threshold_nats, confidence)
+    statuses = Counter(member["status"] for member in members)
     return {
         **{name: members[0][name] for name in _OF_CELL},
         **asdict(estimate),
@@ -266,6 +268,6 @@ def _cell_row(
         "kl_threshold_nats": kl_threshold_nats,
         "n_seeds": len(cell_curves),
         "n_members": len(members),
-        "n_diverged": sum(member["status"] == "diverged" for member in members),
+        **{f"n_{status}": statuses[status] for status in LOST},
         "method": METHOD,
     }

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
-from analysis.labels import STATUS, Row, aligned, cell_names, interval
+from analysis.labels import STATUS, Row, aligned, cell_names, interval, lost_of_cell
 from analysis.tables import read_members, thresholds_table, write_table
 
 
@@ -24,8 +24,9 @@ def format_thresholds(table: pa.Table) -> str:
     """Return a thresholds table as aligned text, a line a cell, without a final newline.
 
     The columns are the cell, its budget, the status, rho_c with its interval, the mean width of the
-    brackets, the jump of the top-layer KL across them (nats), the number of members, and the rho_c
-    of each seed (or its status). A column with the exact rho_c follows where one is known.
+    brackets, the jump of the top-layer KL across them (nats), the number of members and of those that
+    diverged or failed, and the rho_c of each seed (or its status). A column with the exact rho_c follows
+    where one is known.
     """
     rows = table.to_pylist()
     columns: dict[str, Callable[[Row], str]] = {
@@ -35,7 +36,7 @@ def format_thresholds(table: pa.Table) -> str:
         "interval": _interval,
         "width": lambda row: _number(row["width"]),
         "jump/nats": lambda row: _number(row["jump_nats"]),
-        "members": _members,
+        "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
         "rho_c of seeds": _seeds,
     }
     if any(row["rho_c_exact"] is not None for row in rows):
@@ -62,11 +63,6 @@ def _interval(row: Row) -> str:
         return "-"
     kind = "bracket" if row["confidence"] is None else f"{100 * row['confidence']:g}%"
     return f"{interval(row, 3)} {kind}"
-
-
-def _members(row: Row) -> str:
-    diverged = f" ({row['n_diverged']} diverged)" if row["n_diverged"] else ""
-    return f"{row['n_members']}{diverged}"
 
 
 def _seeds(row: Row) -> str:

@@ -69,6 +69,7 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "rho_c_exact": None,
         "status": "completed" if done else "diverged",
         "diverged_at_step": None if done else 120,
+        "failure": None,
         "kl_top_nats": kl_top,
         "kl_nats": kl,
         "elbo_nats": -22.4 if done else None,
@@ -95,12 +96,32 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
     }
 
 
+UNKNOWN = (
+    "diverged_at_step", "kl_top_nats", "kl_nats", "elbo_nats", "objective_nats", "reconstruction_nats",
+    "active_units", "selected_step", "test_bound_nats", "test_elbo_nats", "test_kl_nats", "test_kl_top_nats",
+    "test_active_units", "parameters", "torch_version", "python_version",
+)  # fmt: skip
+"""What nobody knows of a failed member."""
+
+
+def failed_row(row: dict) -> dict:
+    """The row of a member like another one, had it failed."""
+    failure = {"status": "failed", "failure": "OutOfMemoryError: CUDA out of memory", "seconds": 0.0}
+    return row | dict.fromkeys(UNKNOWN) | failure
+
+
+@pytest.fixture
+def fail() -> Callable[[dict], dict]:
+    """Return a maker of the row of a failed member from that of another one."""
+    return failed_row
+
+
 @pytest.fixture
 def make_members() -> Callable[..., pa.Table]:
     """Return a maker of members tables.
 
-    `cells` maps latent sizes to the rho_c of each seed (seeds 0, 1, ...); `diverged` holds
-    (latents, seed, rho) of members to mark so; further arguments replace columns.
+    `cells` maps latent sizes to the rho_c of each seed (seeds 0, 1, ...); `diverged` and `failed`
+    hold (latents, seed, rho) of members to mark so; further arguments replace columns.
     """
 
     def make(
@@ -108,6 +129,7 @@ def make_members() -> Callable[..., pa.Table]:
         rho: Sequence[float] = RHO,
         slope: float = 10.0,
         diverged: Sequence[tuple[tuple[int, ...], int, float]] = (),
+        failed: Sequence[tuple[tuple[int, ...], int, float]] = (),
         **columns: object,
     ) -> pa.Table:
         rows = []
@@ -116,7 +138,8 @@ def make_members() -> Callable[..., pa.Table]:
                 for value in rho:
                     lost = (latents, seed, value) in diverged
                     kl = None if lost else linear_onset(value, rho_c, slope)
-                    rows.append(member_row(latents, seed, value, kl) | columns)
+                    row = member_row(latents, seed, value, kl) | columns
+                    rows.append(failed_row(row) if (latents, seed, value) in failed else row)
         return pa.Table.from_pylist(rows, schema=MEMBERS)
 
     return make

@@ -82,16 +82,36 @@ def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
     assert by_run["rho_c"][0].as_py() == pytest.approx(0.75 - 0.05 * 0.2 / 0.3)
 
 
-def test_diverged_members_are_counted_and_left_out(make_members):
+@pytest.mark.parametrize("how", ["diverged", "failed"])
+def test_lost_members_are_counted_and_left_out(make_members, how):
     rho = (0.5, 0.6, 0.7, 0.8)
-    members = make_members({(8, 8): [0.65, 0.65]}, rho=rho, diverged=[((8, 8), 1, 0.7)])
+    members = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, 0.7)]})
     row = thresholds_table(members).to_pylist()[0]
-    assert (row["n_members"], row["n_diverged"]) == (8, 1)
+    assert (row["n_members"], row["n_diverged"] + row["n_failed"], row[f"n_{how}"]) == (8, 1, 1)
     assert [seed["rho_high"] for seed in row["seeds"]] == [0.7, 0.8]
-    all_lost = make_members({(8, 8): [0.65, 0.65]}, rho=rho, diverged=[((8, 8), 1, r) for r in rho])
+    all_lost = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, r) for r in rho]})
     row = thresholds_table(all_lost).to_pylist()[0]
     assert (row["status"], row["n_seeds"]) == ("unresolved", 2)
     assert [seed["status"] for seed in row["seeds"]] == ["transition", "unresolved"]
+
+
+def test_a_cell_of_which_nothing_is_left_has_a_row(make_members):
+    rho = (0.5, 0.7)
+    failed = [((8, 8), seed, value) for seed in range(2) for value in rho]
+    rows = thresholds_table(make_members({(8, 8): [0.6, 0.6], (4, 4): [0.6]}, rho=rho, failed=failed))
+    lost, whole = rows.to_pylist()
+    assert (lost["status"], lost["rho_c"], lost["collapsed_side"]) == ("unresolved", None, "high")
+    assert (lost["n_seeds"], lost["n_members"], lost["n_diverged"], lost["n_failed"]) == (2, 4, 0, 4)
+    assert (whole["status"], whole["n_failed"]) == ("transition", 0)
+
+
+def test_failed_members_round_trip(make_members, tmp_path):
+    members = make_members({(8, 8): [0.6]}, rho=(0.5, 0.7), failed=[((8, 8), 0, 0.7)])
+    write_table(members, tmp_path / "members.parquet")
+    assert read_members(tmp_path).equals(members)
+    whole, lost = members.to_pylist()
+    assert (whole["failure"], lost["failure"]) == (None, "OutOfMemoryError: CUDA out of memory")
+    assert (lost["parameters"], lost["kl_top_nats"], lost["seconds"]) == (None, None, 0)
 
 
 def test_curves_are_sorted_and_complete(make_members):
@@ -194,7 +214,7 @@ def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_pa
         read_members(tmp_path)
     message = str(refusal.value)
     for problem in (
-        "schema_version is 7, this project reads 2",
+        "schema_version is 7, this project reads 3",
         "columns missing: rho, seed",
         "columns unknown: colour",
         "column depth is double, it must be int32",

@@ -91,7 +91,7 @@ def test_the_order_of_the_members_does_not_matter():
     ("rho", "kl", "nats", "side", "message"),
     [
         ([0.5, 0.7, 0.5], [1, 0, 1], 0.1, "high", "repeated: 0.5"),
-        ([0.5, 0.7], [1, np.nan], 0.1, "high", "leave diverged members out"),
+        ([0.5, 0.7], [1, np.nan], 0.1, "high", "leave members that diverged or failed out"),
         ([0.5, np.inf], [1, 0], 0.1, "high", "must be finite"),
         ([0.5, 0.7], [1], 0.1, "high", "of one length"),
         ([0.5, 0.7], [1, 0], 0.0, "high", "positive and finite, not 0.0"),

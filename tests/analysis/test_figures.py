@@ -90,22 +90,38 @@ def test_seeds_mean_and_threshold_are_drawn(make_members):
     assert set(threshold.get_ydata()) == {0.25}
 
 
-def test_diverged_members_are_crosses_with_an_entry_in_the_legend(make_members):
+@pytest.mark.parametrize("how", ["diverged", "failed"])
+def test_lost_members_are_marked_above_the_curves_with_an_entry_in_the_legend(make_members, how):
     cells = {(8, 8): [0.88, 0.84], (16, 16): [0.7]}
     whole = make_members(cells)
-    lost = make_members(cells, diverged=[((8, 8), 0, 0.5), ((8, 8), 1, 0.55)])
+    lost = make_members(cells, **{how: [((8, 8), 0, 0.5), ((8, 8), 1, 0.55)]})
     figures = [plot_kl_versus_rho(m, thresholds_table(m)) for m in (whole, lost)]
     entries = [[t.get_text() for t in f.legends[0].get_texts()] for f in figures]
-    assert "diverged" not in entries[0]
-    assert entries[1] == [*entries[0], "diverged"]
+    assert how not in entries[0]
+    assert entries[1] == [*entries[0], how]
     first, second = figures[1].axes
-    (crosses,) = lines(first, "diverged")
-    assert list(crosses.get_xdata()) == [0.5, 0.55]
-    height = first.transAxes.inverted().transform(
-        crosses.get_transform().transform([0.5, crosses.get_ydata()[0]])
-    )[1]
-    assert 0.9 < height < 1
-    assert not lines(second, "diverged")
+    (marks,) = lines(first, how)
+    assert list(marks.get_xdata()) == [0.5, 0.55]
+    height, highest = first.transAxes.inverted().transform(
+        [
+            marks.get_transform().transform([0.5, marks.get_ydata()[0]]),
+            first.transData.transform([0.5, max(max(line.get_ydata()) for line in lines(first, "one seed"))]),
+        ]
+    )[:, 1]
+    assert highest < height < 1
+    assert not lines(second, how)
+
+
+def test_diverged_and_failed_members_are_told_apart(make_members):
+    lost = {"failed": [((16, 16), 0, 0.6), ((8, 8), 0, 0.5)], "diverged": [((8, 8), 1, 0.5)]}
+    members = make_members({(16, 16): [0.7], (8, 8): [0.88, 0.84]}, **lost)
+    figure = plot_kl_versus_rho(members, thresholds_table(members))
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["diverged", "failed"]
+    first, second = figure.axes
+    assert not lines(first, "diverged")
+    (diverged,), (failed,) = lines(second, "diverged"), lines(second, "failed")
+    assert list(diverged.get_xdata()) == list(failed.get_xdata()) == [0.5]
+    assert diverged.get_marker() != failed.get_marker()
 
 
 def test_an_exact_threshold_is_dashed(make_members):
@@ -117,13 +133,14 @@ def test_an_exact_threshold_is_dashed(make_members):
     assert not lines(ax, r"$\rho_c$")[0].is_dashed()
 
 
-def test_a_cell_of_diverged_members_alone_is_still_drawn(make_members, make_history):
+@pytest.mark.parametrize("how", ["diverged", "failed"])
+def test_a_cell_of_lost_members_alone_is_still_drawn(make_members, how):
     rho = (0.5, 0.7)
-    members = make_members({(8, 8): [0.6]}, rho=rho, diverged=[((8, 8), 0, r) for r in rho])
+    members = make_members({(8, 8): [0.6]}, rho=rho, **{how: [((8, 8), 0, r) for r in rho]})
     thresholds = thresholds_table(members)
     (ax,) = plot_kl_versus_rho(members, thresholds).axes
     assert ax.get_title().endswith("unresolved")
-    assert list(lines(ax, "diverged")[0].get_xdata()) == [0.5, 0.7]
+    assert list(lines(ax, how)[0].get_xdata()) == [0.5, 0.7]
     panel = plot_training(HISTORY.empty_table(), thresholds).axes[0]
     assert [text.get_text() for text in panel.texts] == ["no evaluations"]
 

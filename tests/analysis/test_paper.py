@@ -18,10 +18,11 @@ from analysis.compare import Measured, compare
 from analysis.intervals import Interval
 from analysis.paper import main, write_page
 from analysis.paper_figures import draw
-from analysis.paper_runs import load
+from analysis.paper_runs import load, settings
 from analysis.paper_sections import build
 from analysis.paper_text import measured_text, published_text
 from analysis.published import FIGURES, NAMES, TABLE5, TABLE6, TABLE9, TABLE10, TABLES
+from analysis.tables import read_members
 
 ROOT = Path(__file__).parents[2]
 T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
@@ -109,6 +110,32 @@ def test_means_and_intervals_of_a_table_are_the_known_ones(table6):
     assert smoothed.ours["kl_top"].parts[0].mean == 1.5
     absent = row_of(rows, "IWAE (5 samples)")
     assert (absent.budget, absent.ours["bound"].parts) == ("", ())
+
+
+def test_lost_members_are_told_of_a_row_and_have_no_say_in_its_settings(table6, fail, write_run):
+    rows = read_members(table6).to_pylist()
+    rows[1] = fail(rows[1])
+    run = load("table6", write_run("table6-quick", rows))
+    smoothed = row_of(compare(TABLE6, run), "OU-VAE (ρ = 0.85)")
+    assert smoothed.budget == "3,000 steps, 1 seed (1 more diverged, 1 more failed)"
+    assert dict(settings(run))["PyTorch"] == "2.13.0"
+
+
+def test_a_run_of_failed_members_alone_has_a_page(paper_member, fail, write_run):
+    rows = [fail(paper_member("table6-quick", SIZES, (1, 3, 9, 17), seed)) for seed in range(2)]
+    section = build("table6", write_run("table6-quick", rows))
+    assert row_of(section.rows, "VAE").budget == "3,000 steps, 0 seeds (2 more failed)"
+    assert "PyTorch" not in dict(settings(section.run))
+    assert section.verdicts == "not enough data, not enough data"
+
+
+def test_lost_members_of_a_cell_are_told(make_members, write_run):
+    lost = {"diverged": [((8, 8), 0, 0.5)], "failed": [((8, 8), 1, 0.5), ((8, 8), 1, 0.55)]}
+    cells = {(8, 8): [0.8, 0.82], (16, 16): [0.6, 0.6]}
+    rows = make_members(cells, space="figure5-quick", **lost).to_pylist()
+    _, one, other = build("figure5", write_run("figure5-quick", rows)).cells
+    assert one[1] == "3,000 steps, 2 seeds (members lost: 1 diverged, 2 failed)"
+    assert other[1] == "3,000 steps, 2 seeds"
 
 
 def test_numbers_are_printed_with_their_intervals(table6):

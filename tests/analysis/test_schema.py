@@ -13,7 +13,7 @@ UNITS = {"nats", "steps", "s", "bytes", "layers", "1", "none"}
 TYPES = {
     "members": """
         string: member_id space cell_id cell dataset data_digest system objective architecture
-            likelihood smoothing start select precision device status pack_id project_version
+            likelihood smoothing start select precision device status failure pack_id project_version
             torch_version python_version commit
         int32: importance_samples depth pseudo_inputs hermite_degree mixture_components ou_samples
             batch_size eval_images gradient_samples bound_samples bound_images pixels pack_members
@@ -35,7 +35,7 @@ TYPES = {
         list<element: int32>: active_units""",
     "thresholds": """
         string: space cell_id cell dataset architecture smoothing collapsed_side status method
-        int32: depth ou_samples n_seeds n_members n_diverged
+        int32: depth ou_samples n_seeds n_members n_diverged n_failed
         int64: steps
         double: kl_threshold_nats rho_c rho_c_low rho_c_high confidence bracket_low bracket_high
             width jump_nats rho_c_exact
@@ -50,7 +50,7 @@ double, jump_nats: double, status: string not null>>: seeds""",
         list<element: int32>: latents
         list<element: double>: seconds_per_epoch""",
 }
-"""The columns of version 2 by type; a change here asks for another version."""
+"""The columns of version 3 by type; a change here asks for another version."""
 
 
 def fields(schema: pa.Schema) -> Iterator[pa.Field]:
@@ -81,12 +81,25 @@ def test_units_follow_from_names_and_nullable_fields_say_when_they_are_null(sche
         assert field.nullable == (b"null" in field.metadata[b"description"]), field.name
 
 
+def test_every_metric_and_what_only_a_worker_knows_is_null_for_a_failed_member():
+    metrics = {"kl_top_nats", "kl_nats", "elbo_nats", "objective_nats", "reconstruction_nats", "active_units"}
+    tested = {name for name in MEMBERS.names if name.startswith("test_")} | {"selected_step"}
+    of_worker = {"parameters", "torch_version", "python_version"}
+    said = {field.name: field.metadata[b"description"].decode() for field in MEMBERS if field.nullable}
+    assert {
+        name for name in said if said[name].endswith("a member that diverged or failed")
+    } == metrics | tested
+    assert {name for name in said if said[name].endswith("null for a member that failed")} == of_worker
+    assert said["failure"].endswith("null unless the status is `failed`")
+    assert said["diverged_at_step"].endswith("null unless the status is `diverged`")
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_version_and_documentation_are_in_the_file(name, tmp_path):
     schema = SCHEMAS[name]
     pq.write_table(schema.empty_table(), tmp_path / "empty.parquet")
     stored = pq.read_schema(tmp_path / "empty.parquet")
-    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "2"
+    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "3"
     assert stored.metadata[b"table"].decode() == name
     assert stored.equals(schema, check_metadata=True)
     for read, meant in zip(fields(stored), fields(schema), strict=True):

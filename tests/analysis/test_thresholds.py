@@ -33,17 +33,18 @@ def test_the_text_is_aligned_and_says_everything(make_members):
         {(16, 16): [0.73, 0.73], (4, 4): [1.2, 0.8], (8, 8, 8): [0.88]},
         rho_c_exact=0.866,
         diverged=[((16, 16), 0, 0.5)],
+        failed=[((16, 16), 1, 0.5), ((16, 16), 1, 0.55), ((8, 8, 8), 0, 0.5)],
     )
     lines = format_thresholds(thresholds_table(members)).splitlines()
     assert lines == [
         "cell              steps  status      rho_c  interval                width  jump/nats"
-        "  members          rho_c of seeds              exact",
+        "  members                    rho_c of seeds              exact",
         "digits mlp 16,16  3000   transition  0.733  [0.570, 0.880] 95%      0.050  0.300    "
-        "  22 (1 diverged)  0: 0.733, 1: 0.733          0.8660",
+        "  22 (1 diverged, 2 failed)  0: 0.733, 1: 0.733          0.8660",
         "digits mlp 4,4    3000   unresolved  -      -                       -      -        "
-        "  22               0: always active, 1: 0.790  0.8660",
+        "  22                         0: always active, 1: 0.790  0.8660",
         "digits mlp 8,8,8  3000   transition  0.883  [0.850, 0.900] bracket  0.050  0.300    "
-        "  11               0: 0.883                    0.8660",
+        "  11 (1 failed)              0: 0.883                    0.8660",
         "rho_c: where the top-layer KL reaches 0.1 nats",
     ]
 

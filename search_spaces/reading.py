@@ -1,17 +1,22 @@
 """Reading a space: by name or from a YAML file, with overrides; all that is wrong with it in one error."""
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from search_spaces.plain_yaml import TextError, parse, printable, shown
 from search_spaces.space import VARIANT_KEYS, RhoRange, Space
 
 SPACES = Path(__file__).parent
+
+MOST_BYTES = 1_000_000
+"""The size of the largest space file."""
 
 
 class SpaceError(Exception):
@@ -36,16 +41,16 @@ def load(source: str, overrides: Sequence[str] = (), budget: str | None = None) 
         SpaceError: naming the file and every unknown key, bad value or contradiction at once.
     """
     path = _find(source)
-    values, problems = _with_budget(_read(path), path, budget)
+    values, problems = _with_budget(read_yaml_mapping(path), path, budget)
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
-            problems.append(f"--set {override}: write it as KEY=VALUE, for example --set steps=5000")
+            problems.append(f"--set {shown(override)}: write it as KEY=VALUE, for example --set steps=5000")
             continue
         try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            problems.append(f"--set {override}: the value is not YAML")
+            values[printable(key.strip())] = parse(text)
+        except TextError as error:
+            problems.append(f"--set {shown(override)}: the value is not readable YAML: {error}")
     space, found = _validate(values)
     problems += found
     if space is None or problems:
@@ -57,16 +62,20 @@ def load(source: str, overrides: Sequence[str] = (), budget: str | None = None) 
 def _with_budget(values: dict[str, Any], path: Path, budget: str | None) -> tuple[dict[str, Any], list[str]]:
     """Return the space's values with those of the budget on top, its name, and what is wrong with that."""
     budgets = values.pop("budgets", {})
-    name = str(values.pop("name", path.stem))
+    name = values.pop("name", path.stem)
     if not isinstance(budgets, dict) or not all(isinstance(keys, dict) for keys in budgets.values()):
-        return values | {"name": name}, [f"budgets: found {budgets!r:.80}; give keys for each budget's name"]
+        return values | {"name": name}, [
+            f"budgets: found {shown(repr(budgets))}; give keys for each budget's name"
+        ]
     chosen = budget or next(iter(budgets), None)
     if chosen is None:
         return values | {"name": name}, []
     if chosen not in budgets:
         known = ", ".join(budgets) or "none"
-        return values | {"name": name}, [f"--budget {chosen}: the space has the budgets: {known}"]
-    return values | {"name": f"{name}-{chosen}"} | budgets[chosen], []
+        return values | {"name": name}, [f"--budget {shown(chosen)}: the space has the budgets: {known}"]
+    if isinstance(name, str | int | float) and not isinstance(name, bool):
+        name = f"{name}-{chosen}"
+    return values | {"name": name} | budgets[chosen], []
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -80,48 +89,56 @@ def _find(source: str) -> Path:
     if folder in ("", "paper") and name in names(folder):
         return SPACES / folder / f"{name}.yaml"
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):  # False, too, for what the system refuses to look for
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise SpaceError(f"no space file {source}; give a YAML file or one of: {', '.join(names())}")
+        found = ": it is a folder, a pipe or a device" if os.path.exists(path) else ""
+        raise SpaceError(
+            f"no space file {shown(source, 200)}{found}; give a YAML file or one of: {', '.join(names())}"
+        )
     raise SpaceError(
-        f"unknown space {source!r}{nearest(source, names())}; known: {', '.join(names())}; "
+        f"unknown space '{shown(source)}'{nearest(source, names())}; known: {', '.join(names())}; "
         "or give the path of a YAML file"
     )
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key given twice, of which plain YAML would silently keep the last."""
+def read_yaml_mapping(path: Path) -> dict[str, Any]:
+    """Return the keys and values in a space file, which a run's own `space.yaml` is too.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
+    Raises:
+        SpaceError: naming the file, for one that cannot be read, is no YAML or holds no mapping.
+    """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        values = parse(_text_of(path))
+    except (OSError, ValueError) as error:
         raise SpaceError(f"{path}: not a readable YAML file: {error}") from None
     if not isinstance(values, dict):
-        raise SpaceError(f"{path}: a space is a mapping of keys to values, found {values!r:.60}")
-    return {str(key): value for key, value in values.items()}
+        raise SpaceError(
+            f"{path}: a space is a mapping of keys to values, found {shown(repr(values))}; "
+            "write a line KEY: VALUE for each key"
+        )
+    return values
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file; what is none is not opened, for a pipe waits and a device may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is a folder, a pipe or a device; give a text file")
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(f"it holds more than {MOST_BYTES} bytes; give a file with the keys of a space")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{error}; save it as UTF-8") from None
 
 
 def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     """Return the space, if its values are good, and everything that is wrong with them."""
     variants = values.get("variants") or []
     if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
-        return None, [f"variants: found {variants!r:.80}; give a list of mappings of keys to values"]
+        return None, [f"variants: found {shown(repr(variants))}; give a list of mappings of keys to values"]
     if not variants:
         return _validate_one(values)
     shared = {key: value for key, value in values.items() if key != "variants"}
@@ -135,7 +152,10 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
         return None, found
     # What has no default may stand in the variants alone, each of which then has it.
     required = {key: variants[0][key] for key in ("dataset", "latents", "rho") if key in variants[0]}
-    space = Space.model_validate(required | dict(values))
+    try:
+        space = Space.model_validate(required | dict(values))
+    except ValidationError as error:
+        return None, _described(error, values)
     cells = space.cells()
     twice = sorted({cell.label for cell in cells if cells.count(cell) > 1})
     return space, [f"variants: {label} is there twice; join the values of rho" for label in twice]
@@ -145,11 +165,15 @@ def _validate_one(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     try:
         space = Space.model_validate(values)
     except ValidationError as error:
-        items = error.errors()
-        inner = {item["loc"][:end] for item in items for end in range(1, len(item["loc"]))}
-        found = [_describe(dict(item), values) for item in items if item["loc"] not in inner]
-        return None, found + _contradictions(values, {str(item["loc"][0]) for item in items})
+        bad = {str(item["loc"][0]) for item in error.errors()}
+        return None, _described(error, values) + _contradictions(values, bad)
     return space, space.problems()
+
+
+def _described(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
+    items = error.errors()
+    inner = {item["loc"][:end] for item in items for end in range(1, len(item["loc"]))}
+    return [_describe(dict(item), values) for item in items if item["loc"] not in inner]
 
 
 def _contradictions(values: Mapping[str, Any], bad: set[str]) -> list[str]:
@@ -165,7 +189,7 @@ def _describe(item: dict[str, Any], values: Mapping[str, Any]) -> str:
     """Turn one of pydantic's errors into `key: found …; allowed …`."""
     tags = ("list", "range")
     where = [part for part in item["loc"] if part not in tags]
-    key = ".".join(map(str, where))
+    key = shown(".".join(map(str, where)))
     top = str(where[0]) if where else ""
     if item["type"] == "extra_forbidden":
         known = RhoRange.model_fields if top == "rho" else Space.model_fields
@@ -176,4 +200,4 @@ def _describe(item: dict[str, Any], values: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     found = item.get("input", values.get(top))
-    return f"{key}: found {found!r:.80}; {message}"
+    return f"{key}: found {shown(repr(found))}; {message}"

@@ -1,15 +1,46 @@
 """Where an MLflow store is: a SQLite file or a server. Knows the URIs, not MLflow."""
 
+import os
+import re
 import shlex
+import socket
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from sweeps import SweepError
+
+CONNECT_SECONDS = 5.0
+"""How long a server may take to accept a connection."""
+
+_SQLITE = "sqlite:///"
+_SQLITE_HEAD = b"SQLite format 3\0"
+_PORTS = range(1, 2**16)
+
+
+def check_uri(uri: str) -> None:
+    """Refuse what can be seen to be no store, or none that can be used now, without opening or making it.
+
+    Raises:
+        SweepError: the scheme is not sqlite, http or https; the URI is malformed; the SQLite file cannot be
+            written or is no database; nothing at the server's address accepts a connection.
+    """
+    scheme, colon, _ = uri.partition(":")
+    if not uri.isprintable():
+        raise _refused(uri, "it has characters that cannot be printed")
+    if not colon or scheme == "file":
+        raise _refused(uri, "MLflow no longer supports file stores")
+    if scheme == "sqlite":
+        _check_file(sqlite_path(uri))
+    elif scheme in ("http", "https"):
+        _check_server(uri, *_address(uri))
+    else:
+        raise _refused(uri, "not usable")
 
 
 def default_uri(folder: Path) -> str:
     """Give the URI of the store in `folder`: a SQLite file, with mlartifacts/ beside it."""
-    return sqlite_uri(folder.resolve() / "mlflow.db")
+    return sqlite_uri(Path(os.path.realpath(folder)) / "mlflow.db")
 
 
 def ui_command(uri: str) -> str:
@@ -25,9 +56,19 @@ def ui_command(uri: str) -> str:
 
 
 def without_password(uri: str) -> str:
-    """Give the URI without the password that may stand in it."""
-    user, at, _ = urlsplit(uri).netloc.rpartition("@")
-    return uri.replace(user + at, "", 1)
+    """Give the URI, which may be malformed, without what a password may stand in.
+
+    That is all before the last @, but for the scheme, and all after a question mark. The path of a file
+    may have an @.
+    """
+    if not uri.startswith((_SQLITE, "file:///")):
+        uri = re.sub(r"^([a-zA-Z][\w+.-]*://)?.*@", r"\1", uri, flags=re.DOTALL)
+    return uri.partition("?")[0]
+
+
+def without_passwords(text: str) -> str:
+    """Give a text, such as an error of MLflow, without what stands before an @ in the URIs in it."""
+    return re.sub(r"://\S*@", "://", text)
 
 
 def sqlite_path(uri: str) -> Path:
@@ -36,12 +77,94 @@ def sqlite_path(uri: str) -> Path:
     Raises:
         SweepError: the URI names none.
     """
-    name = unquote(uri.removeprefix("sqlite:///").partition("?")[0])
-    if name in ("", ":memory:", uri):
-        raise SweepError(f"tracking URI {uri!r} names no file; use sqlite:///PATH.")
-    return Path(name).resolve()
+    name = unquote(uri.removeprefix(_SQLITE).partition("?")[0])
+    if not uri.startswith(_SQLITE) or name in ("", ":memory:") or name.endswith("/") or "\0" in name:
+        raise SweepError(f"tracking URI {without_password(uri)!r} names no file; use sqlite:///PATH.")
+    return Path(os.path.realpath(name))
 
 
 def sqlite_uri(path: Path) -> str:
-    """Give the URI of a SQLite store in the file `path`."""
-    return f"sqlite:///{quote(str(path), safe='/ ')}"
+    """Give the URI of a SQLite store in the file `path`.
+
+    Raises:
+        SweepError: the path is no UTF-8 text, which a URI must be.
+    """
+    try:
+        return f"{_SQLITE}{quote(str(path), safe='/ ')}"
+    except UnicodeEncodeError:
+        raise SweepError(f"the path of the tracking store {str(path)!r} is no UTF-8; rename it") from None
+
+
+def _refused(uri: str, found: str) -> SweepError:
+    return SweepError(
+        f"tracking URI {without_password(uri)!r}: {found}; use sqlite:///PATH for a file or "
+        "http(s)://HOST:PORT for an MLflow server."
+    )
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found, head = _unwritable(path), b""
+        if not found and path.exists():
+            with path.open("rb") as file:
+                head = file.read(len(_SQLITE_HEAD))
+    except OSError as error:
+        found = str(error)
+    if found:
+        raise SweepError(
+            f"the tracking store {path} cannot be written: {found}. Make the folder and the file "
+            "writable, or name another with sqlite:///PATH."
+        )
+    if head not in (b"", _SQLITE_HEAD):
+        raise SweepError(
+            f"the tracking store {path} cannot be used: file is not a database. Move the file away, or name "
+            "another with sqlite:///PATH."
+        )
+
+
+def _unwritable(path: Path) -> str:
+    """Tell what keeps SQLite from writing the file, for which folders may be made; empty if nothing does."""
+    folder = next(parent for parent in path.parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} is not writable"
+    if os.path.lexists(path) and not path.is_file():
+        return f"{path} is no file"
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return f"{path} is not writable"
+    return ""
+
+
+def _address(uri: str) -> tuple[str, int]:
+    """Give host and port of a server. What urlsplit says of a malformed URI may hold the password."""
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname
+    except ValueError:
+        raise _refused(uri, "malformed") from None
+    if " " in uri:
+        raise _refused(uri, "it has a space; in a password write it as %20")
+    if "@" in uri.removeprefix(f"{parts.scheme}://{parts.netloc}"):
+        raise _refused(uri, "an @ behind the host; in a password write / ? # as %2F %3F %23")
+    if not host:
+        raise _refused(uri, "it names no host")
+    try:
+        port = parts.port if parts.port is not None else {"http": 80, "https": 443}[parts.scheme]
+    except ValueError:
+        port = 0
+    if port not in _PORTS:
+        raise _refused(uri, "it has no port from 1 to 65535")
+    return host, port
+
+
+def _check_server(uri: str, host: str, port: int) -> None:
+    if getproxies().keys() & {urlsplit(uri).scheme, "all"} and not proxy_bypass(host):
+        return  # the proxy alone may reach it
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        raise SweepError(
+            f"the tracking store {without_password(uri)} cannot be used: {error}. Start the server, correct "
+            "the address, or use sqlite:///PATH."
+        ) from error

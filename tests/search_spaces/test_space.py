@@ -184,7 +184,7 @@ class TestRefusals:
         [
             ("steps", "--set steps: write it as KEY=VALUE"),
             ("=5", "--set =5: write it as KEY=VALUE"),
-            ("steps=[", r"--set steps=\[: the value is not YAML"),
+            ("steps=[", r"--set steps=\[: the value is not readable YAML"),
             ("steps=", "steps: found None; .*integer"),
             ("step=5", r"step: unknown key, did you mean steps\?"),
             ("rho=[0.5, 2]", "rho.1: found 2;"),

@@ -26,6 +26,9 @@ MOST_SEEDS = 10_000
 """The largest number of seeds that can be given as a number."""
 
 
+INTEGER_LIMIT = 2**31
+"""Every integer is below this, so that tables and libraries can hold it."""
+
 _T = TypeVar("_T")
 
 
@@ -35,9 +38,10 @@ def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
     return values
 
 
-Positive = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0, lt=INTEGER_LIMIT)]
+Positive = Annotated[int, Field(ge=1, lt=INTEGER_LIMIT)]
+Several = Annotated[int, Field(ge=2, lt=INTEGER_LIMIT)]
 Rho = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -67,7 +71,7 @@ class RhoRange(_Strict):
 
     low: Rho
     high: Rho
-    points: Annotated[int, Field(ge=2)]
+    points: Several
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -94,7 +98,7 @@ class Costs(_Strict):
         steps: training steps a round.
     """
 
-    rounds: Annotated[int, Field(ge=0)]
+    rounds: Whole
     steps: Positive = 20
 
 
@@ -125,14 +129,14 @@ class CellKeys(_Strict):
     steps: Positive = 3000
     batch_size: Positive = 100
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    kl_warmup: Annotated[int, Field(ge=0)] = 0
+    kl_warmup: Whole = 0
     eval_every: Positive = 500
-    eval_images: Annotated[int, Field(ge=2)] | None = None
-    gradient_samples: Annotated[int, Field(ge=2)] | None = None
+    eval_images: Several | None = None
+    gradient_samples: Several | None = None
     gradient_rho: Rho | None = None
     select: Literal["last", "best"] = "last"
     bound_samples: Positive | None = None
-    bound_images: Annotated[int, Field(ge=2)] | None = None
+    bound_images: Several | None = None
     precision: Literal["float32", "float64"] = "float32"
 
     def problems(self) -> list[str]:
@@ -309,13 +313,20 @@ class Space(CellKeys):
         cpus_per_pack, gpus_per_pack: what a pack asks Ray for (GPUs on `cuda` alone).
         pack_size: most members in a pack; None follows the device.
         checkpoint_minutes: how often a pack in training saves its state; 0 is never.
+        wait_minutes: how long a sweep waits for a node with room for a pack.
+        grace_seconds: from SIGINT or SIGTERM to the end; what is trained is saved in that time.
         evaluation_gib: memory in GiB that a pack may take to evaluate L_k, which it fills in chunks.
         costs: how costs are measured, if they are.
         variants: what else is swept: each gives the cells of `latents` once, with its own values of some
             keys of a cell, of `latents` or of `rho`.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", coerce_numbers_to_str=True
+        ),
+    ]
     latents: Annotated[
         tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...],
         Field(min_length=1),
@@ -326,7 +337,7 @@ class Space(CellKeys):
         Discriminator(lambda value: "range" if isinstance(value, dict | RhoRange) else "list"),
     ]
     seeds: Annotated[
-        tuple[Seed, ...],
+        tuple[Whole, ...],
         BeforeValidator(_seed_list),
         Field(min_length=1),
         AfterValidator(_distinct),
@@ -341,6 +352,8 @@ class Space(CellKeys):
     gpus_per_pack: Annotated[float, Field(gt=0, le=1)] = 1.0
     pack_size: Positive | None = None
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    wait_minutes: Annotated[float, Field(ge=0)] = 10.0
+    grace_seconds: Annotated[float, Field(gt=0)] = 25.0
     evaluation_gib: Annotated[float, Field(gt=0)] = 1.0
     costs: Costs | None = None
     variants: tuple[dict[str, Any], ...] = ()

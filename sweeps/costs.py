@@ -8,14 +8,18 @@ from analysis.schema import COSTS
 from analysis.tables import read_costs, write_table
 from ouvae.data import Dataset
 from search_spaces import Space
-from sweeps import cluster
 from sweeps.plan import PlannedCell
 from sweeps.records import Row
 from sweeps.store import RunDirectory
+from sweeps.training import Trainer
 
 
 def measure_missing(
-    space: Space, cells: Sequence[PlannedCell], data: Mapping[str, Dataset], directory: RunDirectory
+    space: Space,
+    cells: Sequence[PlannedCell],
+    data: Mapping[str, Dataset],
+    directory: RunDirectory,
+    trainer: Trainer,
 ) -> None:
     """Write costs.parquet, a row a cell and rho, unless the run has it for these cells already.
 
@@ -27,6 +31,7 @@ def measure_missing(
         cells: of the space.
         data: the data sets by digest.
         directory: of the run.
+        trainer: measures them; where a signal stops it, nothing is written.
     """
     if space.costs is None or are_measured(space, cells, directory):
         return
@@ -36,9 +41,9 @@ def measure_missing(
         own = [(cell, rho) for cell, rho in wanted if cell.data_digest == digest]
         members = [(cell.settings(), rho) for cell, rho in own]
         device = own[0][0].device
-        costs = cluster.measure_costs(
-            members, data[digest], device, space, space.costs.rounds, space.costs.steps
-        )
+        costs = trainer.measure(members, data[digest], device, space.costs.rounds, space.costs.steps)
+        if costs is None:
+            return
         rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(own, costs, strict=True)]
     write_table(pa.Table.from_pylist(rows, schema=COSTS), directory.costs)
 

@@ -5,7 +5,8 @@ An experiment holds a space, a run the sweep, a child run each cell, a grandchil
 ===========  ============================================================================
 run          holds
 ===========  ============================================================================
-sweep        settings, counts (`members`, `members_diverged`, `cells`), files as artifacts
+sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
+             `cells`), files as artifacts
 cell         settings, the numbers of its threshold, and its curve: the metric `kl_top_nats`
              at step = 1000 rho, the mean over seeds
 member       settings, the final metrics and their history over training steps
@@ -14,9 +15,9 @@ member       settings, the final metrics and their history over training steps
 The tag `level` (sweep, cell or member) tells them apart. MLflow compares params and tags as text
 and metrics as numbers, so a member's rho is all three: `params.depth = "3" and metrics.rho > 0.8`.
 
-What a run holds follows from the tables alone, and a run is FINISHED or FAILED only when it is whole,
-so that a writer may be killed at any moment: running the same sweep again completes what is missing and
-repeats nothing.
+What a run holds follows from the tables alone, and a cell's or member's run is FINISHED or FAILED only when
+it is whole, so that a writer may be killed at any moment: running the same sweep again completes what is
+missing and repeats nothing. A cell's run that is not whole is RUNNING as long as its sweep is, then KILLED.
 
 mlflow is imported at the first use of a store (2 to 4 seconds), never with this module.
 """
@@ -28,15 +29,16 @@ import fcntl
 import os
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from sweeps import SweepError
-from sweeps.mlflow_uri import sqlite_path, sqlite_uri, without_password
+from sweeps.mlflow_uri import check_uri, sqlite_path, sqlite_uri, without_password, without_passwords
 from sweeps.mlflow_values import (
     CELL_PARAMS,
     CELL_TAGS,
@@ -84,21 +86,15 @@ def check(uri: str) -> None:
     A SQLite store is created here if it is new, with its folder.
 
     Raises:
-        SweepError: the scheme is not sqlite, http or https; the SQLite file cannot be written or
-            is no MLflow store; the server gives no good answer within 5 seconds.
+        SweepError: as `check_uri` does; the SQLite file is no MLflow store; the server gives no good answer
+            within 5 seconds.
     """
-    scheme = urlsplit(uri).scheme
-    if scheme == "sqlite":
+    check_uri(uri)
+    if uri.startswith("sqlite:"):
         _check_sqlite(sqlite_path(uri))
         mend = "Move the file away, or name another with sqlite:///PATH."
-    elif scheme in ("http", "https"):
-        mend = "Start the server, correct the address, or use sqlite:///PATH."
     else:
-        found = "MLflow no longer supports file stores" if scheme in ("", "file") else "not usable"
-        raise SweepError(
-            f"tracking URI {without_password(uri)!r}: {found}; use sqlite:///PATH for a file or "
-            "http(s)://HOST:PORT for an MLflow server."
-        )
+        mend = "Start the server, correct the address, or use sqlite:///PATH."
     try:
         _connect(uri).search_experiments(max_results=1)
     except Exception as error:
@@ -109,29 +105,46 @@ def check(uri: str) -> None:
 
 @dataclass
 class _Known:
-    """A run as the store holds it; `whole` once nothing is missing from it."""
+    """A run as the store holds it."""
 
     run_id: str
     start_ms: int
-    whole: bool
+    status: str
     tags: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing from the run of a cell or a member."""
+        return self.status in ("FINISHED", "FAILED")
+
 
 class SweepRuns:
-    """The runs of one sweep in MLflow. Use it from one thread."""
+    """The runs of one sweep in MLflow. Use it from one thread; any may set `status`.
+
+    Attributes:
+        status: MLflow's status that the sweep's run has to have, from the next `open` on.
+        opened: whether what the store holds is known.
+        curves_url: the page of the cells' curves, once the store is reached.
+    """
 
     def __init__(self, uri: str, space: str, sweep_id: str, sweep_name: str, params: dict[str, str]) -> None:
         self.uri, self.space, self.name, self.params = uri, space, sweep_name, params
         self.common = {"sweep_id": sweep_id, "space": space}
+        self.status = "RUNNING"
         self.opened = False
         self.curves_url: str | None = None
 
     def open(self) -> None:
-        """Read what the store holds of this sweep, once; mend what a killed writer left."""
-        if self.opened:
-            return
+        """Read what the store holds of this sweep, once; let its runs have the status that is due."""
+        if not self.opened:
+            self._read()
+        self._settle()
+        self.opened = True
+
+    def _read(self) -> None:
+        """Read what the store holds of this sweep; mend what a killed writer left."""
         self.client = _connect(self.uri)
         self.experiment = _experiment(self.client, self.uri, self.space, _NOTE)
         self.curves_url = self._curves_url()
@@ -147,22 +160,20 @@ class SweepRuns:
         for cell in self.cells.values():
             self._move(cell, self.sweep)
         self._describe_sweep()
-        self.opened = True
 
     def member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> bool:
-        """Log a member; False if it was there, whole."""
+        """Log a member, in place of what it was if it ended at another time; False if it was there, whole."""
         run, end = self.members.get(row["member_id"]), utc(row["finished_at"])
-        if run and run.whole:
-            return False
-        if run and run.tags["finished_at"] != stamp(end):  # trained anew since
+        if run and run.tags["finished_at"] != stamp(end):  # trained, or failed, anew since
             self.client.delete_run(run.run_id)
             run = None
+        if run and run.whole:
+            return False
         run = run or self._create_member(row, end)
         params = _params(texts(row, MEMBER_PARAMS))
         self.client.log_batch(run.run_id, _metrics(member_values(row, history)), params)
         status = "FINISHED" if row["status"] == "completed" else "FAILED"
-        self.client.set_terminated(run.run_id, status, milliseconds(end))
-        run.whole = True
+        self._set_status(run, status, milliseconds(end))
         if not self.sweep.metrics:
             self._log_counts()
         return True
@@ -200,8 +211,7 @@ class SweepRuns:
                 self._move(member, run)
         if old and old is not run:
             self.client.delete_run(old.run_id)
-        self.client.set_terminated(run.run_id)
-        run.whole = True
+        self._set_status(run, "FINISHED")
         self._log_counts()
         return True
 
@@ -213,7 +223,8 @@ class SweepRuns:
     def finish(self, status: str) -> bool:
         """End the sweep's run."""
         self._log_counts()
-        self.client.set_terminated(self.sweep.run_id, status)
+        self.status = status
+        self._settle()
         return True
 
     def _curves_url(self) -> str:
@@ -260,8 +271,23 @@ class SweepRuns:
             if self.sweep.tags.get(key, held.get(key, text)) != text
         ]
         self.client.log_batch(run_id, params=new, tags=changed)
-        if self.sweep.whole:
-            self.client.update_run(run_id, status="RUNNING")
+
+    def _settle(self) -> None:
+        """Give the sweep's run its status; cells that are not whole are RUNNING as long as it is."""
+        sweep_status = self.status
+        cell_status = "RUNNING" if sweep_status == "RUNNING" else "KILLED"
+        due = [(self.sweep, sweep_status)]
+        due += [(cell, cell_status) for cell in self.cells.values() if not cell.whole]
+        for run, status in due:
+            if run.status != status:
+                self._set_status(run, status)
+
+    def _set_status(self, run: _Known, status: str, end_ms: int | None = None) -> None:
+        if status == "RUNNING":
+            self.client.update_run(run.run_id, status)
+        else:
+            self.client.set_terminated(run.run_id, status, end_ms)
+        run.status = status
 
     def _create(
         self, name: str, tags: dict[str, str], parent: _Known | None, start_ms: int | None = None
@@ -297,10 +323,11 @@ class SweepRuns:
             child.tags["mlflow.parentRunId"] = parent.run_id
 
     def _log_counts(self) -> None:
-        whole = [run for run in self.members.values() if run.whole]
+        statuses = Counter(run.tags.get("status") for run in self.members.values() if run.whole)
         counts = {
-            "members": float(len(whole)),
-            "members_diverged": float(sum(run.tags.get("status") == "diverged" for run in whole)),
+            "members": float(statuses.total()),
+            "members_diverged": float(statuses["diverged"]),
+            "members_failed": float(statuses["failed"]),
             "cells": float(sum(run.whole for run in self.cells.values())),
         }
         now = milliseconds(datetime.now(UTC))
@@ -394,12 +421,10 @@ def _check_sqlite(path: Path) -> None:
 
 
 def _known(run: Run) -> _Known:
-    whole = run.info.status in ("FINISHED", "FAILED", "KILLED")
-    data = run.data
+    info, data = run.info, run.data
     return _Known(
-        run.info.run_id, run.info.start_time, whole, dict(data.tags), dict(data.params),
-        dict(data.metrics),
-    )  # fmt: skip
+        info.run_id, info.start_time, info.status, dict(data.tags), dict(data.params), dict(data.metrics)
+    )
 
 
 def _metrics(values: Sequence[Value]) -> list[Metric]:
@@ -419,9 +444,9 @@ def _agree(held: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Give the first line of the error, or of the system's error that it began with."""
+    """Give the first line of the error, or of the system's error that it began with, without passwords."""
     root = error
     while cause := root.__cause__ or root.__context__:
         root = cause
     said = str(root if isinstance(root, OSError) else error)
-    return next(iter(said.splitlines()), "") or type(error).__name__
+    return without_passwords(next(iter(said.splitlines()), "") or type(error).__name__)

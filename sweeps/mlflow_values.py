@@ -22,7 +22,7 @@ MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "device", "numerics_version")
 CELL_TAGS = ("space", "cell_id", "cell", "dataset", "system", "objective", "architecture", "depth", "latents")
 MEMBER_TAGS = (
     *CELL_TAGS, "member_id", "seed", "status", "diverged_at_step", "pack_id", "project_version",
-    "torch_version", "python_version", "commit",
+    "torch_version", "python_version", "commit", "failure",
 )  # fmt: skip
 _SCALARS = (
     "kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats", "test_bound_nats", "test_elbo_nats",
@@ -53,10 +53,10 @@ class Value(NamedTuple):
 def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> list[Value]:
     """Give a member's points, one a key and step; at its last step the row's values.
 
-    The timestamps run from the start to the end of the member's own training time.
+    The timestamps run from the start to the end of the member's own training time. A failed member has
+    its rho and seconds alone, at step 0.
     """
-    diverged = row.get("diverged_at_step")
-    last = row["steps"] if diverged is None else diverged
+    last = _last_step(row)
     final = {**row, "step": last}
     values = {
         (key, int(evaluation["step"])): value
@@ -64,9 +64,8 @@ def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) 
         for key, value in _metric_values(evaluation)
     }
     if row.get("likelihood") == "logistic_mixture":
-        per_bit = -math.log(2) * row["pixels"]
         values |= {
-            (_BITS_PER_DIMENSION[key], step): value / per_bit
+            (_BITS_PER_DIMENSION[key], step): -value / (math.log(2) * row["pixels"])
             for (key, step), value in values.items()
             if key in _BITS_PER_DIMENSION
         }
@@ -77,6 +76,13 @@ def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) 
         Value(key, _number(value), end - round(per_step * (last - step)), step)
         for (key, step), value in values.items()
     ]
+
+
+def _last_step(row: Mapping[str, Any]) -> int:
+    if row["status"] == "failed":
+        return 0
+    diverged = row.get("diverged_at_step")
+    return int(row["steps"] if diverged is None else diverged)
 
 
 def _metric_values(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

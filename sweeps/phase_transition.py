@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import search_spaces
-from sweeps import SweepError, environment
+from sweeps import SweepError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except search_spaces.SpaceError as error:
         return _refuse(error)
 
-    # Imported only now: Ray reads its environment when it is imported, and a typo should cost no seconds.
-    environment.prepare(local=given.address is None)
+    # Imported only now: a typo should cost no seconds.
     from rich.console import Console
 
     from analysis import TableError

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 from ouvae import NUMERICS_VERSION
 from ouvae.metrics import Metrics, TestMetrics
 from search_spaces import Space
-from sweeps.plan import Pack
+from sweeps.plan import Pack, Point
 
 Row = dict[str, Any]
 
@@ -48,12 +48,7 @@ def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[
     members: list[Row] = []
     history: list[Row] = []
     for point, outcome in zip(pack.points, report["outcomes"], strict=True):
-        identity = {
-            "member_id": pack.cell.member_id(point),
-            "rho": point.rho,
-            "seed": point.seed,
-            "cell_id": pack.cell.cell_id,
-        }
+        identity = _identity(pack, point)
         evaluations = outcome["history"]
         history += [{**identity, **evaluation} for evaluation in evaluations]
         diverged = outcome["diverged_at_step"]
@@ -66,12 +61,32 @@ def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[
                 **(outcome["test"] or dict.fromkeys(TEST_METRICS)),
                 "status": "completed" if diverged is None else "diverged",
                 "diverged_at_step": diverged,
+                "failure": None,
             }
         )
     return members, history
 
 
-def _shared(space: Space, pack: Pack, report: PackReport) -> Row:
+def failed_rows(space: Space, pack: Pack, reason: str) -> list[Row]:
+    """Return the members of a pack that could not be trained as rows without numbers, with the reason."""
+    shared = _shared(space, pack, None)
+    nothing = dict.fromkeys([*METRICS, *TEST_METRICS, "diverged_at_step"])
+    return [
+        {**shared, **_identity(pack, point), **nothing, "status": "failed", "failure": reason}
+        for point in pack.points
+    ]
+
+
+def _identity(pack: Pack, point: Point) -> Row:
+    return {
+        "member_id": pack.cell.member_id(point),
+        "rho": point.rho,
+        "seed": point.seed,
+        "cell_id": pack.cell.cell_id,
+    }
+
+
+def _shared(space: Space, pack: Pack, report: PackReport | None) -> Row:
     cell = pack.cell.cell
     return {
         **cell.model_dump(mode="json"),
@@ -82,16 +97,16 @@ def _shared(space: Space, pack: Pack, report: PackReport) -> Row:
         "device": pack.cell.device,
         "kl_threshold_nats": space.kl_threshold_nats,
         "rho_c_exact": pack.cell.exact_rho(),
-        "parameters": report["parameters"],
+        "parameters": report["parameters"] if report else None,
         "pixels": prod(pack.cell.image_shape),
-        "seconds": report["seconds"] / len(pack.points),
+        "seconds": report["seconds"] / len(pack.points) if report else 0.0,
         "pack_id": pack.pack_id,
         "pack_members": len(pack.points),
         "finished_at": datetime.now(UTC),
         "numerics_version": NUMERICS_VERSION,
         "project_version": project_version(),
-        "torch_version": report["torch_version"],
-        "python_version": report["python_version"],
+        "torch_version": report["torch_version"] if report else None,
+        "python_version": report["python_version"] if report else None,
         "commit": commit(),
     }
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from search_spaces import Space
+from sweeps.failures import Failure, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
-from sweeps.records import PackReport, Row, rows
+from sweeps.records import PackReport, Row, failed_rows, rows
 from sweeps.search import search_of
 from sweeps.store import RunDirectory
 from sweeps.studies import CellStudy
@@ -25,7 +26,6 @@ class CellProgress:
         round: number of the current round, from 0.
         waiting: packs of the round that are not in training yet.
         training: packs in training, by id.
-        failed: whether a pack could not be trained, which ends the cell's search.
         done: whether the search has all it wants.
     """
 
@@ -36,7 +36,6 @@ class CellProgress:
     round: int = 0
     waiting: list[Pack] = field(default_factory=list)
     training: dict[str, Pack] = field(default_factory=dict)
-    failed: bool = False
     done: bool = False
 
     @property
@@ -52,7 +51,7 @@ class CellProgress:
     @property
     def members_left(self) -> int:
         """Members still to be trained, rounds that are only expected included."""
-        if self.done or self.failed:
+        if self.done:
             return self.open_members
         return max(self.open_members, self.expected_members - self.finished_members)
 
@@ -68,7 +67,7 @@ class Schedule:
         cells: its cells.
         slots: packs that the cluster trains at once.
         directory: what is finished, and where new fragments go.
-        on_pack: called with every newly finished pack's rows of members and of history.
+        on_pack: called with the rows of members and of history of every pack that is finished or given up.
     """
 
     def __init__(
@@ -83,8 +82,9 @@ class Schedule:
         self.failures: list[tuple[Pack, str]] = []
         self.members_trained = 0
         self._space, self._directory, self._on_pack = space, directory, on_pack
-        # About two packs a slot over all cells of a round: enough to balance, few enough to be large.
-        self._packs_per_round = max(1, -(-2 * slots // len(cells)))
+        self._retries = Retries()
+        self._steps: dict[str, int] = {}
+        self.slots, self._cell_count = slots, len(cells)
         self.cells = [self._open(planned) for planned in cells]
         for state in self.cells:
             self._advance(state)
@@ -92,8 +92,12 @@ class Schedule:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to train, apart from what failed."""
-        return all((state.done or state.failed) and not state.open_members for state in self.cells)
+        """Whether nothing is left to train, apart from what was given up."""
+        return all(state.done for state in self.cells)
+
+    def resize(self, slots: int) -> None:
+        """Pack the rounds to come for another number of slots."""
+        self.slots = max(1, slots)
 
     def next_pack(self) -> Pack | None:
         """Return a pack to train now, or None while there is none."""
@@ -107,23 +111,58 @@ class Schedule:
 
     def finished(self, pack: Pack, report: PackReport) -> None:
         """Write a finished pack and move its cell on."""
-        state = self._state_of(pack)
+        state = self._no_longer_training(pack)
         members, history = rows(self._space, pack, report)
         self._directory.add(pack.pack_id, members, history)
-        del state.training[pack.pack_id]
         self.members_trained += len(members)
         self._on_pack(members, history)
+        self._move_on(state, pack)
+
+    def progressed(self, pack: Pack, steps_done: int) -> None:
+        """Note how far a pack in training is."""
+        if steps_done > self._steps.get(pack.pack_id, 0):
+            self._steps[pack.pack_id] = steps_done
+            self._retries.progressed(pack)
+
+    def returned(self, pack: Pack) -> None:
+        """Take back a pack that was not trained to its end through no fault of its own."""
+        self._no_longer_training(pack).waiting.insert(0, pack)
+
+    def failed(self, pack: Pack, failure: Failure) -> str:
+        """Take a failed attempt: the pack is tried again, in halves if it needs less memory so, or given up.
+
+        The members of a pack that is given up are rows without numbers, and their cell's search goes on
+        without them. Returns a line that says what became of the pack.
+        """
+        again = self._retries.after(pack, failure)
+        found = f"pack {pack.pack_id} ({describe(pack)}): {failure.reason}"
+        if again:
+            self._no_longer_training(pack).waiting[:0] = again
+            if again == [pack]:
+                return f"{found}; tried again"
+            self._directory.drop_checkpoint(pack.pack_id)
+            return f"{found}; tried again in halves"
+        state = self._no_longer_training(pack)
+        members = failed_rows(self._space, pack, failure.reason)
+        self._directory.add_failed(pack.pack_id, members)
+        self.failures.append((pack, failure.reason))
+        self._on_pack(members, [])
+        for point in pack.points:
+            state.study.tell(point, None)
+        self._move_on(state, pack)
+        return f"{found}; given up"
+
+    def _no_longer_training(self, pack: Pack) -> CellProgress:
+        state = next(state for state in self.cells if pack.pack_id in state.training)
+        del state.training[pack.pack_id]
+        return state
+
+    def _move_on(self, state: CellProgress, pack: Pack) -> None:
+        """Tell the search of what is finished of a pack; after the last pack of a round plan the next."""
         for point in pack.points:
             self._tell(state, point)
-        if not state.open_members and not state.failed:
+        if not state.open_members:
             self._advance(state)
-
-    def gave_up(self, pack: Pack, reason: str) -> None:
-        """Record that a pack could not be trained: its cell's search ends there, the others go on."""
-        state = self._state_of(pack)
-        del state.training[pack.pack_id]
-        state.failed = True
-        self.failures.append((pack, reason))
 
     def _open(self, planned: PlannedCell) -> CellProgress:
         search = search_of(self._space.part_of(planned.cell))
@@ -156,12 +195,18 @@ class Schedule:
         An interrupted round lacks whole packs, and these are then the same as before.
         """
         largest = self._space.pack_size or cell.largest_pack
+        # About two packs a slot over all cells of a round: enough to balance, few enough to be large.
+        count = max(1, -(-2 * self.slots // self._cell_count))
         wanted = set(missing)
-        whole = pack_points(points, self._packs_per_round, largest, cell)
+        whole = pack_points(points, count, largest, cell)
         lacking = [pack for pack in whole if wanted & set(pack.points)]
         if all(wanted.issuperset(pack.points) for pack in lacking):
             return lacking
-        return pack_points(missing, self._packs_per_round, largest, cell)
+        return pack_points(missing, count, largest, cell)
 
-    def _state_of(self, pack: Pack) -> CellProgress:
-        return next(state for state in self.cells if pack.pack_id in state.training)
+
+def describe(pack: Pack) -> str:
+    """Return the pack's cell and members for a line."""
+    points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in pack.points[:3])
+    more = f" and {len(pack.points) - 3} more" if len(pack.points) > 3 else ""
+    return f"{pack.cell.cell.label}; {points}{more}"

@@ -2,19 +2,24 @@
 
 space.yaml              the space as it was last run
 fragments/ID.members.parquet, ID.history.parquet    written once, atomically, when a pack is finished
+fragments/ID.failed.parquet    the members of a pack that was given up; tried again by the next sweep
 checkpoints/ID.pt       the state of a pack in training
+sweep.log               what Ray and failed packs had to say
+.reserve                room for the last fragments when the disk is full
 studies.db              the searches, as Optuna studies
 members.parquet, history.parquet, thresholds.parquet, figures/    what analysis reads and makes
 """
 
+import errno
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,14 +28,22 @@ import yaml
 from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS
 from analysis.tables import replacing, thresholds_table, write_table
-from search_spaces import Space
+from search_spaces import Space, SpaceError, read_yaml_mapping
 from search_spaces.space import Cell, CellKeys
 from sweeps import SweepError
 
 LEAST_FREE_BYTES = 64_000_000
 """A sweep does not start with less room than this for its tables and checkpoints."""
 
+RESERVE_BYTES = 8_000_000
+"""Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
+
 Row = Mapping[str, Any]
+_Rows = tuple[pa.Schema, Sequence[Row]]
+
+
+class DiskFullError(SweepError):
+    """There is no room for more; what was to be written is written, in the room that was kept for it."""
 
 
 class RunDirectory:
@@ -45,6 +58,8 @@ class RunDirectory:
         """Name the directory; `opened` makes and holds it."""
         self.path = path
         self.members: dict[str, Row] = {}
+        self.failed: dict[str, Row] = {}
+        self.notices: list[str] = []
         self.sweep_id = ""
         self._fragments = path / "fragments"
 
@@ -52,6 +67,11 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """The folder of the packs' states."""
         return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """The file for what is too long for the terminal."""
+        return self.path / "sweep.log"
 
     @property
     def costs(self) -> Path:
@@ -71,23 +91,18 @@ class RunDirectory:
             SweepError: the directory cannot be written, is held by another driver, holds another space
                 or an unreadable fragment.
         """
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
-            self._fragments.mkdir(parents=True, exist_ok=True)
-            self.checkpoints.mkdir(exist_ok=True)
-            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
-            if free < LEAST_FREE_BYTES:
-                raise OSError(f"only {free / 1e6:.0f} MB free")
-            lock = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise self._unwritable(error) from None
-        with lock:
-            self._hold(lock)
-            self._claim(space)
-            self.sweep_id = self._identify()
-            for path in sorted(self._fragments.glob("*.members.parquet")):
-                rows = _read_fragment(path, MEMBERS).to_pylist()
-                self.members.update({row["member_id"]: row for row in rows})
-            yield
+            with self._locked():
+                self._claim(space)
+                self.sweep_id = self._identify()
+                self._clear_leftovers()
+                self._read_fragments()
+                yield
+        except BaseException:
+            if made and not (self.members or self.failed or any(self.checkpoints.glob("*.pt"))):
+                self._unmake(made)
+            raise
 
     def require_like(self, device: str, digests: Mapping[str, Collection[str]]) -> None:
         """Refuse to mix members of another kind of device or other data with those that are there.
@@ -112,27 +127,68 @@ class RunDirectory:
                     f"{', '.join(sorted(allowed))}: one curve would mix them; {mend} or give another --out"
                 )
 
+    @property
+    def device(self) -> str | None:
+        """Where the members that are there were trained, by one of them."""
+        return next((str(row["device"]) for row in self.members.values()), None)
+
     def history(self, pack_id: str) -> list[Row]:
         """Return the history rows of a finished pack."""
         path = self._fragments / f"{pack_id}.history.parquet"
         return list(_read_fragment(path, HISTORY).to_pylist())
 
     def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
-        """Write a finished pack; it counts as finished once its members' file is in place."""
-        try:
-            for name, schema, rows in (
-                ("history", HISTORY, history),
-                ("members", MEMBERS, members),
-            ):
-                table = pa.Table.from_pylist(list(rows), schema=schema)
-                write_table(table, self._fragments / f"{pack_id}.{name}.parquet")
-        except (TableError, OSError) as error:
-            raise SweepError(
-                f"the finished pack {pack_id} could not be written: {error}; make room in {self.path} and "
-                "run the same command again: it goes on from the packs that are written"
-            ) from error
+        """Write a finished pack; it counts as finished once its members' file is in place.
+
+        Raises:
+            DiskFullError: the disk is full; the pack is written all the same, in the room kept for it.
+            SweepError: it cannot be written.
+        """
+        full = self._write(pack_id, {"history": (HISTORY, history), "members": (MEMBERS, members)})
         self.members.update({row["member_id"]: row for row in members})
+        for row in members:
+            self.failed.pop(row["member_id"], None)
+        self.drop_checkpoint(pack_id)
+        if full is not None:
+            raise full
+
+    def add_failed(self, pack_id: str, members: Sequence[Row]) -> None:
+        """Write the members of a pack that was given up. Raises as `add`."""
+        full = self._write(pack_id, {"failed": (MEMBERS, members)})
+        self.failed.update({row["member_id"]: row for row in members})
+        if full is not None:
+            raise full
+
+    def drop_checkpoint(self, pack_id: str) -> None:
+        """Remove the state of a pack that is not trained any more."""
         (self.checkpoints / f"{pack_id}.pt").unlink(missing_ok=True)
+
+    def _write(
+        self, pack_id: str, tables: Mapping[str, tuple[pa.Schema, Sequence[Row]]]
+    ) -> SweepError | None:
+        """Write fragments of a pack; return the error of a full disk if the reserve was needed for it."""
+        full: SweepError | None = None
+        for name, (schema, rows) in tables.items():
+            table = pa.Table.from_pylist(list(rows), schema=schema)
+            path = self._fragments / f"{pack_id}.{name}.parquet"
+            try:
+                try:
+                    write_table(table, path)
+                except TableError as error:
+                    if not _is_full(error):
+                        raise
+                    full = DiskFullError(
+                        f"the disk is full: {error}; all that is trained is written; make room in "
+                        f"{self.path} and run the same command again: it trains what is missing"
+                    )
+                    (self.path / ".reserve").unlink(missing_ok=True)
+                    write_table(table, path)
+            except (TableError, OSError) as error:
+                raise SweepError(
+                    f"the finished pack {pack_id} could not be written: {error}; make room in {self.path} "
+                    "and run the same command again: it goes on from the packs that are written"
+                ) from error
+        return full
 
     def write_tables(self, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Write and return members, history and thresholds, made of all fragments.
@@ -145,7 +201,7 @@ class RunDirectory:
             known = order.get(_cell_text(row), len(order))
             return (known, row["cell_id"], row["seed"], row["rho"])
 
-        rows = sorted(self.members.values(), key=place)
+        rows = sorted([*self.members.values(), *self.failed.values()], key=place)
         rows = [{**row, "kl_threshold_nats": space.kl_threshold_nats} for row in rows]
         members = pa.Table.from_pylist(rows, schema=MEMBERS)
         history = self._all_history([row["member_id"] for row in rows])
@@ -165,14 +221,75 @@ class RunDirectory:
         rows.sort(key=lambda row: (place[row["member_id"]], row["step"]))
         return pa.Table.from_pylist(rows, schema=HISTORY)
 
-    def _hold(self, lock: IO[str]) -> None:
-        """Take the directory's lock, which the system lets go when the driver ends, however it ends."""
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the directory, made with its folders and its reserve.
+
+        The system lets the lock go when the driver ends, however it ends.
+        """
+        reserve = self.path / ".reserve"
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SweepError(
-                f"{self.path} is in use by another sweep; wait for it or give another --out"
-            ) from None
+            self._fragments.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
+            if free < LEAST_FREE_BYTES:
+                raise OSError(f"only {free / 1e6:.0f} MB free")
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SweepError(
+                    f"{self.path} is in use by another sweep; wait for it or give another --out"
+                ) from None
+            try:
+                with reserve.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            except OSError as error:
+                raise self._unwritable(error) from None
+            try:
+                yield
+            finally:
+                reserve.unlink(missing_ok=True)
+
+    def _unmake(self, made: Sequence[Path]) -> None:
+        """Remove a directory in which nothing was trained, and the folders made for it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in made[1:]:
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _clear_leftovers(self) -> None:
+        """Remove what writers that were killed left aside."""
+        for aside in self.path.rglob(".*.tmp"):
+            aside.unlink(missing_ok=True)
+
+    def _read_fragments(self) -> None:
+        """Read what is finished, and what was given up; set fragments aside that are cut."""
+        for path in sorted(self._fragments.glob("*.members.parquet")):
+            history = path.with_name(path.name.replace(".members.", ".history."))
+            if broken := [file for file in (path, history) if not _is_whole(file)]:
+                self._set_aside(path, history, broken)
+                continue
+            rows = _read_fragment(path, MEMBERS).to_pylist()
+            self.members.update({row["member_id"]: row for row in rows})
+        for path in sorted(self._fragments.glob("*.failed.parquet")):
+            rows = _read_fragment(path, MEMBERS).to_pylist() if _is_whole(path) else []
+            left = {row["member_id"]: row for row in rows if row["member_id"] not in self.members}
+            self.failed.update(left)
+            if not left:
+                path.unlink()
+
+    def _set_aside(self, members: Path, history: Path, broken: Sequence[Path]) -> None:
+        for file in (members, history):
+            with suppress(FileNotFoundError):
+                os.replace(file, file.with_name(f"{file.name}.bad"))
+        names = " and ".join(file.name for file in broken)
+        self.notices.append(
+            f"{names} cut or missing; the pack's fragments are set aside as .bad, and it is trained anew"
+        )
 
     def _claim(self, space: Space) -> None:
         path = self.path / "space.yaml"
@@ -212,6 +329,11 @@ class RunDirectory:
         )
 
 
+def _is_full(error: BaseException) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def _cell_text(values: Mapping[str, Any]) -> str:
     """Return the values of a cell's keys as text, by which cells are told apart."""
     return json.dumps([values[key] for key in Cell.model_fields])
@@ -219,12 +341,18 @@ def _cell_text(values: Mapping[str, Any]) -> str:
 
 def _read_space(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        return read_yaml_mapping(path)
+    except SpaceError as error:
         raise SweepError(f"{path} cannot be read: {error}; delete it or give another --out") from None
-    if not isinstance(values, dict):
-        raise SweepError(f"{path} does not hold a space; delete it or give another --out")
-    return values
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a fragment can be opened: what is cut has lost its end, where parquet has its schema."""
+    try:
+        with pq.ParquetFile(path):
+            return True
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def _read_fragment(path: Path, schema: pa.Schema) -> pa.Table:

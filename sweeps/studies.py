@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps import SweepError
@@ -88,7 +88,7 @@ class CellStudy:
         for trial in recorded:
             if len(trial.params) == len(_SPACE):
                 self._trials[Point(**trial.params)] = trial.number
-        self._finished = {trial.number for trial in recorded if trial.state.is_finished()}
+        self._finished = {trial.number: trial.state for trial in recorded if trial.state.is_finished()}
 
     def ask(self) -> list[Point]:
         """Return the current round, each point of which is now a trial; empty when the search is done."""
@@ -100,15 +100,24 @@ class CellStudy:
         return points
 
     def tell(self, point: Point, kl_top_nats: float | None) -> None:
-        """Record an observation, once: None, a diverged member, is a failed trial."""
+        """Record an observation, once: None, a member that diverged or failed, is a failed trial.
+
+        A member that failed before and is trained now becomes another trial: Optuna's never change.
+        """
         self.search.tell(point, kl_top_nats)
         number = self._trials[point]
-        if number in self._finished:
-            return
         state = TrialState.FAIL if kl_top_nats is None else TrialState.COMPLETE
+        held = self._finished.get(number)
+        if held in (state, TrialState.COMPLETE):
+            return
         with self._reported():
-            self._study.tell(number, kl_top_nats, state=state)
-        self._finished.add(number)
+            if held is None:
+                self._study.tell(number, kl_top_nats, state=state)
+            else:
+                params = {"rho": point.rho, "seed": point.seed}
+                again = create_trial(params=params, distributions=_SPACE, value=kl_top_nats)
+                self._study.add_trial(again)
+        self._finished[number] = state
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """A sweep from end to end: read, check, plan, train, record, report."""
 
-import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Column, Table
 
+from analysis import TableError
 from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
 from analysis.tables import curves
@@ -18,17 +19,23 @@ from analysis.thresholds import format_thresholds
 from ouvae.data import Dataset
 from ouvae.data import load as load_data
 from search_spaces import Cell, Space
-from sweeps import SweepError, cluster, mlflow_runs, mlflow_uri, tracking
+from sweeps import SweepError, mlflow_runs, mlflow_uri, tracking
+from sweeps.cluster.process import RayProcess
 from sweeps.costs import are_measured, measure_missing
+from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.mlflow_values import CELL_PARAMS
 from sweeps.plan import PlannedCell
 from sweeps.progress import Progress, duration
 from sweeps.records import commit, project_version
 from sweeps.schedule import Schedule
+from sweeps.schedule import describe as describe_pack
+from sweeps.scratch import scratch_folder
 from sweeps.search import search_of
 from sweeps.store import Row, RunDirectory
+from sweeps.training import Trainer, describe, device_of, resources_of
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, NOT_LOGGED = 0, 1, 3
+"""Exit codes; 2 is for input that cannot be used, 128 and more for signals."""
 
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates alone."""
@@ -48,6 +55,12 @@ _Key = tuple[str, tuple[float, ...] | None]
 
 TABLES_SECONDS = 60.0
 """The tables are rewritten this often while the sweep goes on, and at its end."""
+
+SAY_SECONDS = 5.0
+"""How often the end of a sweep says how far its log to MLflow is."""
+
+LAST_SECONDS = 2.0
+"""What of the grace is left when the log to MLflow is closed."""
 
 
 @dataclass(frozen=True)
@@ -76,39 +89,23 @@ class Options:
 
 
 def run(space: Space, options: Options, console: Console) -> int:
-    """Run the space and return the exit code: 0, 1 if packs failed, 130 if it was interrupted.
+    """Run the space and return the exit code.
 
-    Everything that can be wrong with the input raises before any training: DataError, SweepError,
-    TableError.
+    0: complete; 1: packs were given up, or the sweep could not go on; 3: complete, but not all of it is in
+    MLflow; 128 and the number of a signal: interrupted. Everything that can be wrong with the input raises
+    before any training: DataError, SweepError, TableError.
     """
-    started = time.monotonic()
-    data = _load_data(space, options)
-    directory = RunDirectory(options.run_directory(space))
-    uri = options.store_uri(space)
-    with directory.opened(space), ThreadPoolExecutor() as aside:
-        recorder = _Recorder(space, directory, uri)
-        checked = aside.submit(mlflow_runs.check, uri)  # takes seconds, and so does Ray
-        with cluster.connected(options.address, space) as ray:
-            checked.result()
-            directory.require_like(ray.device, _digests(data))
-            cells = [_planned(cell, data, ray.device) for cell in space.cells()]
-            schedule = Schedule(space, cells, ray.slots, directory, recorder.on_pack)
-            _announce(console, space, schedule, directory, ray.description)
-            recorder.start()
-            by_digest = {one.digest: one for one in data.values()}
-            training_seconds = _train(schedule, space, by_digest, directory, console)
-        complete = schedule.done and are_measured(space, cells, directory)
-        code = OK if complete else INTERRUPTED
-        if schedule.failures:
-            code = FAILED
-        thresholds, report = recorder.finish(schedule, code)
-    total = time.monotonic() - started
-    _report(console, space, options, directory, schedule, code, thresholds, report)
-    console.print(
-        f"{duration(total)} in all, {duration(training_seconds)} of it training "
-        f"{schedule.members_trained} members"
-    )
-    return code
+    mlflow_uri.check_uri(options.store_uri(space))
+    if options.address is None:
+        _check_local(space)
+    with ExitStack() as stack:
+        sweep = _Sweep(space, options, console, stack)
+        stack.enter_context(sweep.interrupts.caught())
+        try:
+            return sweep.run()
+        except Interrupted:
+            console.print("Nothing was trained yet.")
+            return sweep.interrupts.exit_code
 
 
 def plan(space: Space, options: Options, console: Console) -> None:
@@ -116,7 +113,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
 
     The cost is an estimate: the arithmetic of the training steps at `CORE_SPEED` per core.
     """
-    slots = max(1, cluster.local_cpus() // space.cpus_per_pack)
+    slots = max(1, local_cpus() // space.cpus_per_pack)
     device = "cpu" if space.device == "auto" else space.device
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
@@ -136,6 +133,133 @@ def plan(space: Space, options: Options, console: Console) -> None:
         f"{members_total} members expected, about {duration(total)} of one core, "
         f"{duration(total / slots)} on the {slots} slots of this machine"
     )
+
+
+class _Sweep:
+    """One run of the command: its parts, in the order in which they are there."""
+
+    def __init__(self, space: Space, options: Options, console: Console, stack: ExitStack) -> None:
+        self._space, self._options, self._console, self._stack = space, options, console, stack
+        self._started = time.monotonic()
+        self._ray: RayProcess | None = None
+        self._directory = RunDirectory(options.run_directory(space))
+        self._progress = Progress(console)
+        self.interrupts = Interrupts(space.grace_seconds, console.print, self._abandon)
+
+    def run(self) -> int:
+        """Check, train, report; return the exit code."""
+        space, options, directory = self._space, self._options, self._directory
+        scratch = self._stack.enter_context(scratch_folder())
+        with directory.opened(space):
+            ray = self._ray = RayProcess(options.address, directory.log, scratch)
+            self._stack.callback(ray.end)
+            data = _load_data(space, options)
+            mlflow_runs.check(options.store_uri(space))
+            nodes = ray.connect()
+            device = device_of(space, nodes, directory.device)
+            directory.require_like(device, _digests(data))
+            recorder = _Recorder(space, directory, options.store_uri(space))
+            resources = resources_of(space, device)
+            cells = [_planned(cell, data, device) for cell in space.cells()]
+            slots = max(1, resources.room_in(nodes))
+            schedule = Schedule(space, cells, slots, directory, recorder.on_pack)
+            self._announce(schedule, describe(nodes, resources), device)
+            recorder.start()
+            problem, seconds = self._train(schedule, data, device)
+            ray.end()
+            return self._finish(schedule, recorder, problem, seconds)
+
+    def _train(self, schedule: Schedule, data: Mapping[_Key, Dataset], device: str) -> tuple[str, float]:
+        """Train what is missing; return what ended it too early, if anything did, and the seconds it took."""
+        assert self._ray is not None
+        by_digest = {one.digest: one for one in data.values()}
+        local = self._options.address is None
+        started, problem = time.monotonic(), ""
+        with self.interrupts.saving(), self._directory.log.open("a", encoding="utf-8") as log:
+            trainer = Trainer(
+                self._ray, self._space, device, self._directory.checkpoints, self.interrupts,
+                self._console.print, lambda text: print(text, file=log, flush=True), self._progress.update,
+            )  # fmt: skip
+            try:
+                if not schedule.done:
+                    with self._progress.following(schedule):
+                        trainer.train(schedule, by_digest, local)
+                if schedule.done and self.interrupts.signal is None:
+                    cells = [state.planned for state in schedule.cells]
+                    measure_missing(self._space, cells, by_digest, self._directory, trainer)
+            except SweepError as error:
+                problem = str(error)
+        return problem, time.monotonic() - started
+
+    def _finish(self, schedule: Schedule, recorder: "_Recorder", problem: str, seconds: float) -> int:
+        """Write and log what came out, say it, and return the exit code."""
+        with self.interrupts.saving():
+            cells = [state.planned for state in schedule.cells]
+            complete = schedule.done and are_measured(self._space, cells, self._directory)
+            code = OK if complete else FAILED
+            if problem or schedule.failures:
+                code = FAILED
+            elif not complete and self.interrupts.signal is not None:
+                code = self.interrupts.exit_code
+            thresholds, report, more = recorder.finish(schedule, code, self.interrupts, self._console)
+            if code == OK and not report.complete:
+                code = NOT_LOGGED
+            for error in filter(None, [problem, more]):
+                self._console.print(f"error: {error}")
+            self._report(schedule, code, thresholds, report)
+            total = time.monotonic() - self._started
+            self._console.print(
+                f"{duration(total)} in all, {duration(seconds)} of it training "
+                f"{schedule.members_trained} members"
+            )
+            return code
+
+    def _announce(self, schedule: Schedule, nodes: str, device: str) -> None:
+        space, directory = self._space, self._directory
+        for notice in directory.notices:
+            self._console.print(notice)
+        expected = sum(state.expected_members for state in schedule.cells)
+        chosen = ", as there is no GPU; device=cuda waits for one" if self._options.address else ""
+        kind = device if device == "cuda" or space.device != "auto" else f"{device}{chosen}"
+        failed = f", {len(directory.failed)} failed and are tried again" if directory.failed else ""
+        self._console.print(
+            f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds, "
+            f"about {expected} members of {space.steps} steps, search {space.search}\n"
+            f"Ray: {nodes} ({kind})\n"
+            f"into {directory.path}: {schedule.members_reused} members are there already{failed}"
+        )
+
+    def _report(
+        self, schedule: Schedule, code: int, thresholds: pa.Table | None, report: tracking.Report
+    ) -> None:
+        path = self._directory.path
+        if thresholds is not None:
+            self._console.print("\n" + format_thresholds(thresholds) + "\n")
+        for pack, reason in schedule.failures:
+            self._console.print(f"FAILED {describe_pack(pack)}: {reason}")
+        if schedule.failures:
+            self._console.print(f"what led to it is in {self._directory.log}")
+        if code not in (OK, NOT_LOGGED):
+            self._console.print("The sweep is not complete; the same command trains what is missing.")
+        if thresholds is not None:
+            self._console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet")
+            self._console.print(f"figures  {path}/figures/")
+        if self._directory.costs.exists():
+            self._console.print(f"costs    {self._directory.costs}")
+        self._console.print(f"{report}")
+        self._console.print("next")
+        self._console.print(f"  {mlflow_uri.ui_command(self._options.store_uri(self._space))}")
+        if report.curves_url is not None:
+            self._console.print(f"  then {report.curves_url}")
+        if thresholds is not None:
+            self._console.print(f"  python analysis/thresholds.py {path}")
+            self._console.print(f"  python analysis/figures.py {path}")
+            self._console.print(f"  optuna-dashboard sqlite:///{self._directory.studies}")
+
+    def _abandon(self) -> None:
+        if self._ray is not None:
+            self._ray.kill()
+        self._console.show_cursor(True)
 
 
 class _Recorder:
@@ -162,6 +286,8 @@ class _Recorder:
                     histories.setdefault(row["pack_id"], []).append(entry)
             own = [e for e in histories[row["pack_id"]] if e["member_id"] == row["member_id"]]
             self._tracker.log_member(row, own)
+        for row in self._directory.failed.values():
+            self._tracker.log_member(row, [])
 
     def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Take a finished pack."""
@@ -173,26 +299,49 @@ class _Recorder:
             self._directory.write_tables(self._space)
             self._written = time.monotonic()
 
-    def finish(self, schedule: Schedule, code: int) -> tuple[pa.Table | None, tracking.Report]:
-        """Write tables and figures, log them and the cells, close the tracker; return the thresholds."""
+    def finish(
+        self, schedule: Schedule, code: int, interrupts: Interrupts, console: Console
+    ) -> tuple[pa.Table | None, tracking.Report, str]:
+        """Write tables and figures, log them and the cells, close the tracker.
+
+        Return the thresholds, the tracker's report and what could not be written, if anything could not.
+        """
         assert self._tracker is not None, "a finish follows a start"
-        thresholds: pa.Table | None = None
-        if self._directory.members:
-            members, _, thresholds = self._directory.write_tables(self._space)
-            complete = {state.planned.cell_id for state in schedule.cells if state.done}
-            by_cell = curves(members)
-            for row in thresholds.to_pylist():
-                if row["cell_id"] in complete:
-                    self._log_cell(row, by_cell[row["cell_id"]], members)
-            figures = write_figures(self._directory.path)
-            self._tracker.log_artifacts(figures, "figures")
-            names = ("members", "history", "thresholds")
-            tables = [self._directory.path / f"{name}.parquet" for name in names]
-            self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
+        status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
+        if status == "KILLED":
+            self._tracker.interrupt(status)
+        thresholds, problem = None, ""
+        try:
+            thresholds = self._write(schedule)
+        except (SweepError, TableError, OSError) as error:
+            problem = (
+                f"tables and figures are not complete: {error}; analysis makes them again from what is there"
+            )
         if self._directory.costs.exists():
             self._tracker.log_artifacts([self._directory.costs], "tables")
-        status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
-        return thresholds, self._tracker.close(status)
+        left = interrupts.seconds_left()
+        report = self._tracker.close(
+            status, None if left is None else left - LAST_SECONDS, _Draining(console, self._uri)
+        )
+        return thresholds, report, problem
+
+    def _write(self, schedule: Schedule) -> pa.Table | None:
+        """Write tables and figures and hand them and the cells to the tracker."""
+        assert self._tracker is not None, "a finish follows a start"
+        if not (self._directory.members or self._directory.failed):
+            return None
+        members, _, thresholds = self._directory.write_tables(self._space)
+        complete = {state.planned.cell_id for state in schedule.cells if state.done}
+        by_cell = curves(members)
+        for row in thresholds.to_pylist():
+            if row["cell_id"] in complete:
+                self._log_cell(row, by_cell[row["cell_id"]], members)
+        figures = write_figures(self._directory.path)
+        self._tracker.log_artifacts(figures, "figures")
+        names = ("members", "history", "thresholds")
+        tables = [self._directory.path / f"{name}.parquet" for name in names]
+        self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
+        return thresholds
 
     def _log_cell(self, threshold: Row, cell_curves: Curves, members: pa.Table) -> None:
         assert self._tracker is not None, "a cell is logged after the start"
@@ -201,6 +350,34 @@ class _Recorder:
         shared = {key: settings[key] for key in CELL_PARAMS}
         curve = list(zip(*mean_curve(cell_curves), strict=True))
         self._tracker.log_cell(threshold["cell_id"], threshold["cell"], shared, curve, threshold)
+
+
+class _Draining:
+    """Says now and then how far the log to MLflow is."""
+
+    def __init__(self, console: Console, uri: str) -> None:
+        self._console, self._uri = console, uri
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._said > SAY_SECONDS:
+            self._said = time.monotonic()
+            where = mlflow_uri.without_password(self._uri)
+            self._console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")
+
+
+def local_cpus() -> int:
+    """Return the number of CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _check_local(space: Space) -> None:
+    """Refuse a pack that this machine has no room for, before anything is started."""
+    if space.cpus_per_pack > local_cpus():
+        raise SweepError(
+            f"cpus_per_pack: {space.cpus_per_pack} with {local_cpus()} CPUs on this machine; set it to at "
+            "most that, or give the --address of a cluster"
+        )
 
 
 def _load_data(space: Space, options: Options) -> dict[_Key, Dataset]:
@@ -232,64 +409,3 @@ def _digests(data: Mapping[_Key, Dataset]) -> dict[str, list[str]]:
 def _planned(cell: Cell, data: Mapping[_Key, Dataset], device: str) -> PlannedCell:
     own = data[_data_key(cell)]
     return PlannedCell(cell, own.digest, own.image_shape, device)
-
-
-def _train(
-    schedule: Schedule, space: Space, data: Mapping[str, Dataset], directory: RunDirectory, console: Console
-) -> float:
-    """Train what is missing; return the seconds it took. An interrupt leaves schedule or costs undone."""
-    progress = Progress(console)
-    started = time.monotonic()
-    with contextlib.suppress(KeyboardInterrupt):
-        if not schedule.done:
-            with progress.following(schedule):
-                cluster.train(schedule, space, data, directory.checkpoints, progress.update)
-        if schedule.done:  # an interrupted training returns without that
-            measure_missing(space, [state.planned for state in schedule.cells], data, directory)
-    return time.monotonic() - started
-
-
-def _announce(
-    console: Console, space: Space, schedule: Schedule, directory: RunDirectory, nodes: str
-) -> None:
-    expected = sum(state.expected_members for state in schedule.cells)
-    console.print(
-        f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds, "
-        f"about {expected} members of {space.steps} steps, search {space.search}\n"
-        f"Ray: {nodes} ({schedule.cells[0].planned.device})\n"
-        f"into {directory.path}: {schedule.members_reused} members are there already"
-    )
-
-
-def _report(
-    console: Console,
-    space: Space,
-    options: Options,
-    directory: RunDirectory,
-    schedule: Schedule,
-    code: int,
-    thresholds: pa.Table | None,
-    report: tracking.Report,
-) -> None:
-    path = directory.path
-    if thresholds is not None:
-        console.print("\n" + format_thresholds(thresholds) + "\n")
-    for pack, reason in schedule.failures:
-        points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in pack.points)
-        console.print(f"FAILED {pack.cell.cell.label} ({points}):\n{reason.rstrip()}\n")
-    if code != OK:
-        console.print("The sweep is not complete; the same command trains what is missing.")
-    if thresholds is not None:
-        console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet")
-        console.print(f"figures  {path}/figures/")
-    if directory.costs.exists():
-        console.print(f"costs    {directory.costs}")
-    console.print(f"{report}")
-    console.print("next")
-    console.print(f"  {mlflow_uri.ui_command(options.store_uri(space))}")
-    if report.curves_url is not None:
-        console.print(f"  then {report.curves_url}")
-    if thresholds is not None:
-        console.print(f"  python analysis/thresholds.py {path}")
-        console.print(f"  python analysis/figures.py {path}")
-        console.print(f"  optuna-dashboard sqlite:///{directory.studies}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from sweeps.mlflow_values import texts
 
 _ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 30.0
+_PROGRESS_SECONDS = 2.0
+_ENTRIES = ("member", "cell", "file")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Tracker:
     """Logs one sweep to MLflow from a thread of its own.
 
     The methods return at once and never raise for the store's sake: `close` reports. A store that
-    does not answer is tried again, after 1 second at first and 30 at most, until `close`.
+    does not answer is tried again, after 1 second at first and 30 at most, until `close`, which
+    gives it up.
     Use one tracker at a time for a sweep.
 
     Args:
@@ -77,6 +82,7 @@ class Tracker:
         self._submitted: Counter[str] = Counter()
         self._logged: Counter[str] = Counter()
         self._present: Counter[str] = Counter()
+        self._settled = 0  # entries
         self._last_error: str | None = None
         self._closing = threading.Event()
         self._stopped = threading.Event()
@@ -84,7 +90,11 @@ class Tracker:
         self._thread.start()
 
     def log_member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
-        """Log a member: its row of the members table and its rows of the history table."""
+        """Log a member: its row of the members table and its rows of the history table.
+
+        A row with another `finished_at` than the one logged (the member was trained, or failed, anew)
+        replaces it.
+        """
         self._submit("member", partial(self._runs.member, dict(row), list(history)))
 
     def log_cell(
@@ -120,25 +130,58 @@ class Tracker:
         for path in paths:
             self._submit("file", partial(self._runs.artifact, path, folder))
 
-    def close(self, status: str = "FINISHED", timeout: float = 120.0) -> Report:
-        """Log what is left, end the sweep's run and report.
+    def interrupt(self, status: str = "KILLED") -> None:
+        """Say that the sweep is being stopped; return at once.
 
-        A store that fails now is given up; what is left after `timeout` seconds counts as failed.
+        The sweep's run in the store gets the status next, before anything that waits to be logged, so
+        that a driver which is killed soon after leaves no RUNNING sweep; cells that are not complete
+        become KILLED. Logging goes on, and `close` sets the status that stays.
 
         Args:
-            status: MLflow's status of the sweep's run: FINISHED, FAILED or KILLED.
-            timeout: seconds.
+            status: MLflow's status of the sweep's run: KILLED or FAILED.
+        """
+        self._runs.status = status
+        self._jobs.put(_Job("status", lambda: False))  # wakes the writer, which opens before each job
+
+    def close(
+        self,
+        status: str = "FINISHED",
+        deadline_seconds: float | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Report:
+        """Log what is left, however long that takes, end the sweep's run and report.
+
+        A store that gives no good answer now is given up; what is left then, or after
+        `deadline_seconds`, counts as failed.
+
+        Args:
+            status: MLflow's status of the sweep's run: FINISHED, FAILED or KILLED. Runs of cells that
+                are not complete become KILLED, until the sweep goes on.
+            deadline_seconds: None waits as long as the store takes entries.
+            on_progress: called with the number of entries whose fate is known and of all that were
+                handed in, every 2 seconds while entries are left and, if it was called, once after.
         """
         if not self._closing.is_set():
             self._submit("sweep", partial(self._runs.finish, status))
             self._jobs.put(None)
             self._closing.set()
-        self._thread.join(timeout)
+        self._wait(math.inf if deadline_seconds is None else deadline_seconds, on_progress)
         self._stopped.set()
         failed = self._submitted - self._logged - self._present
-        logged = Counter({kind: n for kind, n in self._logged.items() if kind != "sweep"})
-        present, curves_url = Counter(self._present), self._runs.curves_url
-        return Report(logged, present, failed, self._last_error, curves_url)
+        logged, present = _entries(self._logged), _entries(self._present)
+        return Report(logged, present, failed, self._last_error, self._runs.curves_url)
+
+    def _wait(self, seconds: float, on_progress: Callable[[int, int], None] | None) -> None:
+        """Wait for the writer to end, at most so long, and say how far it is."""
+        deadline, said = time.monotonic() + seconds, False
+        while True:
+            self._thread.join(max(0.0, min(_PROGRESS_SECONDS, deadline - time.monotonic())))
+            ended = not self._thread.is_alive() or time.monotonic() >= deadline
+            if on_progress and (said or not ended):
+                on_progress(self._settled, _entries(self._submitted).total())
+                said = True
+            if ended:
+                return
 
     def _submit(self, kind: str, log: Callable[[], bool]) -> None:
         self._submitted[kind] += 1
@@ -148,6 +191,7 @@ class Tracker:
         for job in iter(self._jobs.get, None):
             if not self._stopped.is_set():
                 self._attempt(job)
+                self._settled += job.kind in _ENTRIES
 
     def _attempt(self, job: _Job) -> None:
         """Do a job, or leave it undone: after `_ATTEMPTS` in a store that answers, or at closing.
@@ -178,6 +222,10 @@ class Tracker:
 class _Job(NamedTuple):
     kind: str
     log: Callable[[], bool]  # True if it logged something, False if all of it was there
+
+
+def _entries(counts: Counter[str]) -> Counter[str]:
+    return Counter({kind: counts[kind] for kind in _ENTRIES if counts[kind]})
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -99,6 +99,8 @@ NUMBERLESS = {
     "gpus_per_pack": 0.5,
     "pack_size": 2,
     "checkpoint_minutes": 0,
+    "wait_minutes": 1,
+    "grace_seconds": 5,
     "evaluation_gib": 0.5,
     "costs": {"rounds": 1},
     "variants": [{"latents": [[10, 10], [16, 16], [8, 8, 8]]}],

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from search_spaces import Space
+from sweeps.failures import ATTEMPTS, Failure
 from sweeps.plan import Pack, Point
 from sweeps.schedule import Schedule
 from sweeps.search import Search
@@ -95,9 +96,10 @@ def sweep(plan_cells, report_of):
         with directory.opened(space):
 
             def on_pack(members, history):
-                did.packs.append(members[0]["pack_id"])
-                did.members += [row["member_id"] for row in members]
-                assert {row["member_id"] for row in history} == {row["member_id"] for row in members}
+                trained = [row["member_id"] for row in members if row["status"] != "failed"]
+                assert {row["member_id"] for row in history} == set(trained)
+                did.packs += [members[0]["pack_id"]] if trained else []
+                did.members += trained
 
             schedule = Schedule(space, plan_cells(space), slots, directory, on_pack)
             did.reused = schedule.members_reused
@@ -107,7 +109,7 @@ def sweep(plan_cells, report_of):
                 assert training, "there is neither a pack to train nor an end"
                 pack = training.pop(draw.randrange(len(training)))
                 if set(failing) & set(pack.points):
-                    schedule.gave_up(pack, "no reason")
+                    schedule.failed(pack, Failure("error", "no reason"))
                 else:
                     schedule.finished(pack, report_of(pack, curve_of(pack)))
             did.done, did.failures = schedule.done, len(schedule.failures)
@@ -244,27 +246,97 @@ class TestResume:
         assert states == {"COMPLETE": len(contents[0]) - 1, "FAIL": 1}
 
 
+@pytest.fixture
+def scheduled(tmp_path, make_space, plan_cells, report_of):
+    """Open a schedule in which one pack of four members is left."""
+    space = make_space(seeds=2, rho=[0.5, 0.6, 0.7, 0.8])
+    directory = RunDirectory(tmp_path / "scheduled")
+    with directory.opened(space):
+        schedule = Schedule(space, plan_cells(space), 1, directory, lambda members, history: None)
+        pack = schedule.next_pack()
+        schedule.finished(pack, report_of(pack, lambda point: 0.5))
+        yield schedule, directory
+
+
 class TestFailure:
-    def test_a_pack_that_cannot_be_trained_ends_its_cell_alone(self, tmp_path, make_space, sweep):
+    def test_a_pack_that_cannot_be_trained_is_data_and_its_cell_goes_on(self, tmp_path, make_space, sweep):
         space = make_space(**REFINED)
         expected = sweep(tmp_path / "whole", space)
         # The bracket of 0.734 is 0.7 to 0.8: only the cell 4,4 ever asks for 0.775.
         run = sweep(tmp_path / "parts", space, failing=[Point(0.775, 0)])
         assert run.failures == 1
-        assert run.done, "there is nothing left that this run could train"
+        assert run.done
         assert by_cell(run)[8, 8] == by_cell(expected)[8, 8]
-        assert by_cell(run)[4, 4]["n_members"] < by_cell(expected)[4, 4]["n_members"]
+        assert by_cell(run)[4, 4]["status"] == "transition"
+        failed = [row for row in run.tables[0].to_pylist() if row["status"] == "failed"]
+        assert by_cell(run)[4, 4]["n_failed"] == len(failed) > 0
+        assert (0.775, 0) in {(row["rho"], row["seed"]) for row in failed}
+        assert {(row["failure"], row["kl_top_nats"]) for row in failed} == {("no reason", None)}
 
         mended = sweep(tmp_path / "parts", space)
         assert mended.failures == 0
-        assert sorted(run.packs + mended.packs) == sorted(expected.packs)
-        assert mended.comparable() == expected.comparable()
+        assert {row["member_id"] for row in failed} <= set(mended.members)
+        assert {row["status"] for row in mended.tables[0].to_pylist()} == {"completed", "diverged"}
+        assert set(expected.tables[0]["member_id"].to_pylist()) <= set(
+            mended.tables[0]["member_id"].to_pylist()
+        )
+        directory = RunDirectory(tmp_path / "parts")
+        with directory.opened(space):
+            assert directory.failed == {}
+        assert list(tmp_path.rglob("*.failed.parquet")) == []
 
-    def test_the_other_packs_of_its_round_are_trained(self, tmp_path, make_space, sweep):
+    def test_all_other_members_are_trained(self, tmp_path, make_space, sweep):
         run = sweep(tmp_path, make_space(seeds=3, pack_size=1), failing=[Point(0.5, 0)])
-        found = {(row["rho"], row["seed"]) for row in run.tables[0].to_pylist()}
-        assert len(found) == 8
-        assert (0.5, 0) not in found
+        statuses = Counter(row["status"] for row in run.tables[0].to_pylist())
+        assert statuses == {"completed": 8, "failed": 1}
+        assert run.done
+
+    def test_an_error_is_tried_once_more(self, scheduled):
+        schedule, directory = scheduled
+        for _ in range(ATTEMPTS["error"] - 1):
+            pack = schedule.next_pack()
+            assert "tried again" in schedule.failed(pack, Failure("error", "odd"))
+            assert not schedule.done
+        assert "given up" in schedule.failed(schedule.next_pack(), Failure("error", "odd"))
+        assert schedule.done
+        assert schedule.next_pack() is None
+        assert {row["failure"] for row in directory.failed.values()} == {"odd"}
+
+    def test_out_of_memory_is_tried_in_halves_down_to_one_member(self, scheduled):
+        schedule, directory = scheduled
+        sizes = []
+        while (pack := schedule.next_pack()) is not None:
+            sizes.append(len(pack.points))
+            (directory.checkpoints / f"{pack.pack_id}.pt").touch()
+            schedule.failed(pack, Failure("memory", "too large"))
+            held = directory.checkpoints / f"{pack.pack_id}.pt"
+            assert len(pack.points) == 1 or not held.exists(), "a state that no pack will go on from"
+        assert sizes[:3] == [4, 2, 1]
+        assert Counter(sizes) == {4: 1, 2: 2, 1: 4 * ATTEMPTS["memory"]}
+        assert len(schedule.failures) == len(directory.failed) == 4
+        assert schedule.done
+
+    def test_a_pack_that_gets_further_outlives_any_number_of_workers(self, scheduled, report_of):
+        schedule, _ = scheduled
+        for steps in range(1, 3 * ATTEMPTS["lost"]):
+            pack = schedule.next_pack()
+            schedule.progressed(pack, steps)
+            assert "tried again" in schedule.failed(pack, Failure("lost", "died"))
+        for _ in range(ATTEMPTS["lost"] - 1):
+            pack = schedule.next_pack()
+            schedule.progressed(pack, 1)
+            schedule.failed(pack, Failure("lost", "died"))
+        assert schedule.done, "without progress there is an end"
+        assert len(schedule.failures) == 1
+
+    def test_a_pack_that_is_handed_back_is_not_charged(self, scheduled, report_of):
+        schedule, _ = scheduled
+        for _ in range(20):
+            schedule.returned(schedule.next_pack())
+        pack = schedule.next_pack()
+        schedule.finished(pack, report_of(pack, lambda point: 0.5))
+        assert schedule.done
+        assert not schedule.failures
 
 
 class TestExtension:

@@ -18,7 +18,7 @@ from search_spaces import Space
 from sweeps import SweepError, store
 from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.records import rows
-from sweeps.store import RunDirectory
+from sweeps.store import DiskFullError, RunDirectory
 
 ROOT = Path(__file__).parents[2]
 RHOS = (0.5, 0.75, 1.0)
@@ -148,15 +148,35 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
             assert directory.write_tables(make_space())[0].num_rows == 3
 
     @pytest.mark.parametrize("kind", ["members", "history"])
-    @pytest.mark.parametrize("damage", ["truncated", "empty", "other table"])
-    def test_a_corrupt_fragment_is_named(self, tmp_path, make_space, train, kind, damage):
+    @pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
+    def test_a_pack_with_a_cut_fragment_is_set_aside_and_trained_anew(
+        self, tmp_path, make_space, train, kind, damage
+    ):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            cut = train(directory, points(0))
+            train(directory, points(1))
+        path = tmp_path / "run" / "fragments" / f"{cut.pack_id}.{kind}.parquet"
+        whole = path.read_bytes()
+        path.unlink()
+        if damage != "missing":
+            path.write_bytes(whole[:1000] if damage == "truncated" else b"")
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert {row["seed"] for row in directory.members.values()} == {1}
+            if (kind, damage) != ("members", "missing"):
+                (notice,) = directory.notices
+                assert path.name in notice
+                assert "trained anew" in notice
+                assert len(list(path.parent.glob("*.bad"))) == (1 if damage == "missing" else 2)
+            train(directory, points(0))
+            assert directory.write_tables(make_space())[1].num_rows == 18
+
+    @pytest.mark.parametrize("kind", ["members", "history"])
+    def test_a_fragment_of_another_schema_is_named(self, tmp_path, make_space, train, kind):
+        """It is whole, so that it is no accident: whoever put it there decides."""
         with reopened(tmp_path / "run", make_space()) as directory:
             pack = train(directory, points(0))
         path = tmp_path / "run" / "fragments" / f"{pack.pack_id}.{kind}.parquet"
-        if damage == "other table":
-            store.write_table(THRESHOLDS.empty_table(), path)
-        else:
-            path.write_bytes(path.read_bytes()[:1000] if damage == "truncated" else b"")
+        store.write_table(THRESHOLDS.empty_table(), path)
 
         def read():
             with reopened(tmp_path / "run", make_space()) as directory:
@@ -164,6 +184,33 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
 
         with pytest.raises(SweepError, match=f"{path} is not a readable fragment .*delete it"):
             read()
+
+    def test_what_a_killed_writer_left_aside_is_removed(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        strays = [tmp_path / "run" / name for name in ("fragments/.a.tmp", "figures/.b.png.1.tmp", ".c.tmp")]
+        for stray in strays:
+            stray.parent.mkdir(exist_ok=True)
+            stray.touch()
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert not any(stray.exists() for stray in strays)
+            assert len(directory.members) == 3
+
+    def test_a_refused_sweep_leaves_no_directory_behind(self, tmp_path, make_space, train):
+        def refused(path):
+            with pytest.raises(SweepError, match="no"), reopened(path, make_space()):
+                raise SweepError("no")
+
+        refused(tmp_path / "deep" / "run")
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "mine").mkdir()
+        refused(tmp_path / "mine" / "run")
+        assert list((tmp_path / "mine").iterdir()) == []
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        refused(tmp_path / "run")
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert len(directory.members) == 3
 
     def test_a_finished_pack_needs_no_checkpoint_any_more(self, tmp_path, make_space, plan_cells, train):
         with reopened(tmp_path / "run", make_space()) as directory:
@@ -342,29 +389,36 @@ class TestWriting:
             pass
 
     def test_a_disk_that_fills_up(self, small_disk, make_space, train, monkeypatch):
-        """A real one: what was finished before stays whole, and room lets the same sweep go on."""
+        """A real one: the finished pack and the tables go into the room that was kept for them."""
         monkeypatch.setattr(store, "LEAST_FREE_BYTES", 0)
         path = small_disk / "run"
         with reopened(path, make_space()) as directory:
             train(directory, points(0))
             fill(small_disk / "filler")
-            with pytest.raises(SweepError, match=r"No space left on device; make room in .*run"):
+            with pytest.raises(
+                DiskFullError, match=r"disk is full.*No space left on device.*make room in .*run"
+            ):
                 train(directory, points(1))
+            assert directory.write_tables(make_space())[0].num_rows == 6
+            fill(small_disk / "more")
+            with pytest.raises(SweepError, match=r"could not be written.*No space left on device"):
+                train(directory, points(2))
             with pytest.raises(TableError, match="No space left on device"):
                 directory.write_tables(make_space())
-        (small_disk / "filler").unlink()
+        for name in ("filler", "more"):
+            (small_disk / name).unlink()
         with reopened(path, make_space()) as directory:
-            assert len(directory.members) == 3
-            train(directory, points(1))
-            assert directory.write_tables(make_space())[0].num_rows == 6
+            assert len(directory.members) == 6
+            train(directory, points(2))
+            assert directory.write_tables(make_space())[0].num_rows == 9
 
     @pytest.fixture
     def small_disk(self, tmp_path) -> Iterator[Path]:
-        """A file system of one megabyte."""
+        """A file system of twelve megabytes."""
         folder = tmp_path / "disk"
         folder.mkdir()
         mount = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True
+            ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, text=True
         )
         if mount.returncode != 0:
             pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.strip()}")

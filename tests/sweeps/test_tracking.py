@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,6 +81,10 @@ def member(depth: int, rho: float, seed: int = 0, **changes: Any) -> tuple[dict,
     if row["status"] == "diverged":
         row |= dict.fromkeys(evaluation(depth, kl))
         history = [{"step": 100, **evaluation(depth, math.nan), "elbo_nats": -math.inf}]
+    if row["status"] == "failed":
+        row |= dict.fromkeys([*evaluation(depth, kl), "parameters", "pixels", "torch_version"])
+        row |= {"seconds": 0.0, "failure": row.get("failure", "out of memory")}
+        history = []
     return row, history
 
 
@@ -225,7 +229,7 @@ def test_runs_nest_as_sweep_cell_member(uri: str) -> None:
     assert sorted(set(levels)) == ["cell", "member", "sweep"]
     assert {run["status"] for run in held.values()} == {"FINISHED"}
     last = {key: value for key, _, value, _ in held["sweep-1"]["points"]}
-    assert last == {"cells": 2.0, "members": 8.0, "members_diverged": 0.0}
+    assert last == {"cells": 2.0, "members": 8.0, "members_diverged": 0.0, "members_failed": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -295,6 +299,66 @@ def test_a_diverged_member_is_a_failed_run_with_what_it_had(uri: str) -> None:
         assert step == 100
         assert math.isnan(value)
     assert points(contents(uri)["sweep-1"], "members_diverged") == [(0, 1.0)]
+
+
+FAILED = "sweep-1/digits mlp 8,8/rho=0.500 seed=0"
+
+
+def test_a_failed_member_is_a_failed_run_that_says_why(uri: str) -> None:
+    writer = tracker(uri)
+    writer.log_member(*member(2, 0.5, status="failed", likelihood="logistic_mixture"))
+    writer.log_member(*member(2, 0.7))
+    assert writer.close().complete
+    run = contents(uri)[FAILED]
+    assert (run["status"], run["tags"]["status"]) == ("FAILED", "failed")
+    assert run["tags"]["failure"] == "out of memory"
+    assert [point[:3] for point in run["points"]] == [("rho", 0, 0.5), ("seconds", 0, 0.0)]
+    assert run["start_time"] == run["end_time"]
+    held = contents(uri)
+    assert "failure" not in held[FAILED.replace("500", "700")]["tags"]
+    counts = {key: value for key, _, value, _ in held["sweep-1"]["points"]}
+    assert counts == {"cells": 0.0, "members": 2.0, "members_diverged": 0.0, "members_failed": 1.0}
+
+
+LATER = START + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "status"),
+    [
+        ({"status": "failed"}, {"finished_at": LATER}, "FINISHED"),
+        ({"status": "failed"}, {"status": "failed", "finished_at": LATER, "failure": "node lost"}, "FAILED"),
+        ({}, {"finished_at": LATER}, "FINISHED"),
+    ],
+)
+@pytest.mark.parametrize("trackers", [1, 2])
+def test_a_member_that_ended_anew_replaces_its_run(
+    uri: str, first: dict[str, Any], later: dict[str, Any], status: str, trackers: int
+) -> None:
+    writer = tracker(uri)
+    writer.log_member(*member(2, 0.5, **first))
+    if trackers == 2:
+        assert writer.close().logged == {"member": 1}
+        writer = tracker(uri)
+    writer.log_member(*member(2, 0.5, **later))
+    assert writer.close().logged == {"member": 3 - trackers}
+    run = contents(uri)[FAILED]
+    assert (run["status"], run["end_time"]) == (status, round(1000 * LATER.timestamp()))
+    assert run["tags"].get("failure") == later.get("failure")
+    assert points(run, "seconds") == ([(0, 0.0)] if status == "FAILED" else [(300, 3.0)])
+    counted = [(at, n) for key, _, n, at in contents(uri)["sweep-1"]["points"] if key == "members_failed"]
+    assert max(counted)[1] == (status == "FAILED")
+
+
+@pytest.mark.parametrize("status", ["completed", "diverged", "failed"])
+def test_a_member_that_ended_at_the_same_time_stays_untouched(uri: str, status: str) -> None:
+    for fate in ("logged", "present"):
+        writer = tracker(uri)
+        writer.log_member(*member(2, 0.5, status=status))
+        assert getattr(writer.close(), fate) == {"member": 1}
+        if fate == "logged":
+            before = contents(uri)[FAILED]
+    assert contents(uri)[FAILED] == before
 
 
 def test_bounds_of_colour_images_are_given_in_bits_per_dimension_too() -> None:
@@ -588,10 +652,163 @@ def test_a_store_that_hangs_holds_up_nobody() -> None:
         for _ in range(1000):
             writer.log_member(row, history)
         assert time.monotonic() - started < 0.5
-        report = writer.close(timeout=0.5)
+        report = writer.close(deadline_seconds=0.5)
         assert time.monotonic() - started < 5
     assert report.failed == {"member": 1000, "sweep": 1}
     assert report.curves_url is None
+
+
+def members(writer: Tracker, count: int) -> None:
+    """Hand a writer as many members of a cell."""
+    for seed in range(count):
+        writer.log_member(*member(2, 0.5, seed))
+
+
+def eventually(true: Callable[[], bool], seconds: float = 60.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return true()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a store take 50 ms a batch."""
+    from mlflow import MlflowClient
+
+    log_batch = MlflowClient.log_batch
+
+    def sleepy(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.05)
+        return log_batch(*args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", sleepy)
+
+
+def test_closing_logs_all_that_is_left_and_says_how_far_it_is(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeps.tracking._PROGRESS_SECONDS", 0.2)
+    said: list[tuple[int, int]] = []
+    writer = tracker(uri)
+    members(writer, 300)
+    report = writer.close(on_progress=lambda done, total: said.append((done, total)))
+    assert (report.complete, report.logged) == (True, {"member": 300})
+    assert len(said) > 5
+    assert said == sorted(said)
+    assert (said[0][0] < 100, said[-1]) == (True, (300, 300))
+    assert {total for _, total in said} == {300}
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_deadline_ends_the_closing(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.tracking._PROGRESS_SECONDS", 0.2)
+    said: list[tuple[int, int]] = []
+    writer = tracker(uri)
+    members(writer, 300)
+    started = time.monotonic()
+    report = writer.close("FINISHED", 1.0, lambda done, total: said.append((done, total)))
+    assert 1 <= time.monotonic() - started < 1.5
+    assert report.logged["member"] + report.failed["member"] == 300
+    assert report.failed["member"] > 200
+    assert "out of time" in str(report)
+    assert 0 < said[-1][0] < 100
+    assert said[-1][1] == 300
+
+
+def test_progress_is_silent_where_nothing_is_left(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.tracking._PROGRESS_SECONDS", 60.0)
+    writer = tracker(uri)
+    writer.log_member(*member(2, 0.5))
+    assert writer.close(on_progress=lambda done, total: pytest.fail(f"{done} of {total}")).complete
+
+
+@pytest.mark.usefixtures("slow")
+def test_an_interrupt_is_said_before_what_waits(uri: str) -> None:
+    """A driver that is killed now leaves no RUNNING sweep and cell; what waits is logged all the same."""
+    writer = tracker(uri)
+    members(writer, 60)
+    assert eventually(lambda: len(contents(uri)) > 5)
+    started = time.monotonic()
+    writer.interrupt()
+    assert time.monotonic() - started < 0.01
+    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "KILLED", 2)
+    assert eventually(lambda: contents(uri)["sweep-1/digits mlp 8,8"]["status"] == "KILLED", 2)
+    assert len(contents(uri)) < 40
+    assert writer.close().complete
+    held = contents(uri)
+    assert (held["sweep-1"]["status"], len(held)) == ("FINISHED", 62)
+
+
+def test_an_interrupt_wakes_a_writer_that_has_nothing_to_do(uri: str) -> None:
+    writer = tracker(uri)
+    writer.log_member(*member(2, 0.5))
+    assert eventually(lambda: contents(uri).get(FAILED, {}).get("status") == "FINISHED")
+    writer.interrupt("FAILED")
+    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "FAILED", 2)
+    report = writer.close("KILLED")
+    assert (report.logged, report.present, report.failed) == ({"member": 1}, {}, {})
+    assert contents(uri)["sweep-1"]["status"] == "KILLED"
+
+
+def test_an_interrupted_sweep_stays_so_when_the_store_is_read_again(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    log_batch, lost, opened = MlflowClient.log_batch, [], []
+
+    def lose_the_first_answer(self: MlflowClient, *args: Any, **kwargs: Any) -> None:
+        log_batch(self, *args, **kwargs)
+        if not lost:
+            lost.append(args)
+            raise ConnectionError("no answer")
+
+    writer = tracker(uri)
+    writer.log_member(*member(2, 0.5))
+    assert eventually(lambda: contents(uri).get(FAILED, {}).get("status") == "FINISHED")
+    writer.interrupt()
+    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "KILLED")
+    monkeypatch.setattr(MlflowClient, "log_batch", lose_the_first_answer)
+    monkeypatch.setattr(MlflowClient, "update_run", lambda self, *args: opened.append(args))
+    writer.log_member(*member(2, 0.7))
+    assert writer.close("KILLED").complete
+    assert (len(lost), opened) == (1, [])
+    assert contents(uri)["sweep-1"]["status"] == "KILLED"
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_cells_that_are_not_complete_are_killed_with_their_sweep_and_go_on_with_it(
+    uri: str, empty_store: Path, tmp_path: Path, interrupted: bool
+) -> None:
+    cells = [f"sweep-1/digits mlp {latents}" for latents in ("8,8", "8,8,8")]
+
+    def statuses() -> list[str]:
+        held = contents(uri)
+        return [held[path]["status"] for path in ("sweep-1", *cells)]
+
+    writer = tracker(uri)
+    log(writer, depths=(2,))
+    writer.log_member(*member(3, 0.5))
+    if interrupted:
+        writer.interrupt()
+    assert writer.close("KILLED").complete
+    assert statuses() == ["KILLED", "FINISHED", "KILLED"]
+
+    goes_on = tracker(uri)
+    goes_on.log_member(*member(3, 0.7))
+    assert eventually(lambda: statuses() == ["RUNNING", "FINISHED", "RUNNING"])
+    log(goes_on)
+    assert goes_on.close().complete
+    assert statuses() == ["FINISHED"] * 3
+
+    (tmp_path / "whole").mkdir()
+    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
+    sweep(default_uri(tmp_path / "whole"))
+    ours, theirs = lasting(uri), lasting(default_uri(tmp_path / "whole"))
+    for runs in (ours, theirs):
+        assert "('members', 0, 8.0)" in runs["sweep-1"].pop("points")
+    assert ours == theirs
 
 
 class Server:
@@ -654,7 +871,7 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     server.kill()
     log(writer, depths=(3,))
     started = time.monotonic()
-    report = writer.close(timeout=60)
+    report = writer.close()
     assert time.monotonic() - started < 20
     assert not report.complete
     assert report.failed["cell"] >= 1
@@ -679,6 +896,20 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     assert ours.pop("sweep-1")["params"] == theirs.pop("sweep-1")["params"]
     assert ours == theirs
     assert sweep(server.uri).logged == {}
+
+
+def test_a_server_that_freezes_is_given_up_at_closing(server: Server, uri: str) -> None:
+    writer = tracker(server.uri)
+    members(writer, 300)
+    assert eventually(lambda: len(contents(uri)) > 5)
+    assert server.process is not None
+    os.killpg(server.process.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    report = writer.close()
+    assert time.monotonic() - started < 20
+    assert report.failed["member"] > 200
+    assert report.failed["member"] + report.logged["member"] == 300
+    assert "timed out" in str(report)
 
 
 def test_check_says_that_nobody_answers() -> None:

@@ -1,0 +1,94 @@
+"""The state of a pack in training, as a file that is whole or is not used.
+
+A file is what `torch.save` writes, then the SHA-256 of that. It is written aside, synced and renamed.
+"""
+
+import hashlib
+import io
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+from ouvae import NUMERICS_VERSION
+
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used; the message says why."""
+
+
+def write_checkpoint(path: Path, pack_id: str, state: dict[str, Any]) -> None:
+    """Write the state of a pack: tensors and plain values.
+
+    Raises:
+        CheckpointError: it cannot be written, whatever the reason; what was there before is still there.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            hashed = _Hashed(file)
+            content = {"pack_id": pack_id, "numerics_version": NUMERICS_VERSION, **state}
+            torch.save(content, cast(IO[bytes], hashed))
+            file.write(hashed.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except Exception as error:  # a full disk is a RuntimeError of torch's, or an OSError of ours
+        raise CheckpointError(f"{path.name} cannot be written: {_first_line(error)}") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
+    """Return the state that was written of this pack, its tensors on the CPU.
+
+    Raises:
+        CheckpointError: it is cut, changed, foreign, or of another version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise CheckpointError(f"{path.name} is cut or was changed")
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds
+        raise CheckpointError(f"{path.name} is no checkpoint: {_first_line(error)}") from error
+    if (state["pack_id"], state["numerics_version"]) != (pack_id, NUMERICS_VERSION):
+        raise CheckpointError(f"{path.name} belongs to another pack or another version of the numbers")
+    return state
+
+
+def set_aside(path: Path) -> Path:
+    """Move a checkpoint out of the way, for whoever wants to look at it, and return where to."""
+    bad = path.with_name(f"{path.name}.bad")
+    os.replace(path, bad)
+    return bad
+
+
+class _Hashed:
+    """A file open for writing that hashes what goes through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,18 @@
+"""Ray: a process of its own that connects to it and runs Tune, one trial a pack.
+
+========== ==========================================================================================
+address    which cluster, and with which token; knows no Ray
+messages   what the sweep and the Ray process say to each other
+process    the Ray process as the sweep sees it; imports no Ray
+serving    the Ray process from within: connects, trains, measures
+tuning     Ray Tune: the search algorithm that hands out packs
+trainable  a pack on a worker
+========== ==========================================================================================
+
+Ray ends a driver that loses it, without ceremony, and writes where it likes. Here both happen to a process
+that the sweep can do without: it is started again, and what it prints goes to the log of the run.
+
+The driver's checkout travels to the workers as Ray `py_modules`, the data through Ray's object store: a
+worker node needs the declared packages, not this checkout, and downloads nothing. The schedule and its run
+directory are the only record; Tune's own files are scratch.
+"""

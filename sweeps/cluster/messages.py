@@ -1,0 +1,189 @@
+"""What the sweep and the Ray process say to each other, in plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ouvae.cost import Cost
+from ouvae.data import Dataset
+from ouvae.settings import Settings
+from sweeps.failures import Failure
+
+NodeResources: TypeAlias = Mapping[str, float]
+"""What a node has, in Ray's words: CPU, GPU."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a pack asks Ray for."""
+
+    cpus: int
+    gpus: float
+
+    def __str__(self) -> str:
+        """Say it as `1 CPU` or `2 CPUs and 0.5 GPUs`."""
+        cpus = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
+        return f"{cpus} and {self.gpus:g} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else cpus
+
+    def room_in(self, nodes: Sequence[NodeResources]) -> int:
+        """Return how many packs fit the nodes at once."""
+        return sum(self._room(node) for node in nodes)
+
+    def _room(self, node: NodeResources) -> int:
+        cpus = int(node.get("CPU", 0) // self.cpus)
+        return min(cpus, int(node.get("GPU", 0) / self.gpus + 1e-9)) if self.gpus else cpus
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pack to train.
+
+    Attributes:
+        pack_id: of the pack.
+        settings: of its cell.
+        members: (rho, seed) of each.
+        data: the data set's digest.
+        device: `cpu` or `cuda`.
+        threads: of a worker.
+        evaluation_bytes: memory that the evaluation of L_k may take.
+        checkpoint: file of the pack's state, used where its folder is there, that is on a file system
+            shared with the driver.
+        checkpoint_seconds: how often it is written; 0 is never.
+    """
+
+    pack_id: str
+    settings: Settings
+    members: Sequence[tuple[float, int]]
+    data: str
+    device: str
+    threads: int
+    evaluation_bytes: int
+    checkpoint: str
+    checkpoint_seconds: float
+
+
+# From the sweep.
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train packs until none is left; the answers are those below, `Ended` the last.
+
+    Attributes:
+        resources: of a pack.
+        data: the data sets by digest.
+        pending: packs that may wait for a place, which is what an autoscaler looks at.
+    """
+
+    resources: Resources
+    data: Mapping[str, Dataset]
+    pending: int
+
+
+@dataclass(frozen=True)
+class Next:
+    """The answer to `Wanted`: a pack, None for not now, or that there will be no more."""
+
+    task: Task | None
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Save the packs in training and end."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure the costs of members (settings, rho) side by side, in one task; the answer is `Measured`."""
+
+    members: Sequence[tuple[Settings, float]]
+    data: Dataset
+    device: str
+    resources: Resources
+    rounds: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """Let Ray go and end."""
+
+
+# From the Ray process.
+
+
+@dataclass(frozen=True)
+class Connected:
+    """Ray is there, with these nodes."""
+
+    nodes: Sequence[NodeResources]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What was asked for cannot be done, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """There is a place for a pack."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The cluster has these nodes now."""
+
+    nodes: Sequence[NodeResources]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A pack has done this many training steps; 0 comes from a worker that begins."""
+
+    pack_id: str
+    steps_done: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A line for whoever watches."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A pack is trained; see `sweeps.records.PackReport`."""
+
+    pack_id: str
+    report: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An attempt to train a pack failed."""
+
+    pack_id: str
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Returned:
+    """A pack is handed back through no fault of its own."""
+
+    pack_id: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The training that was asked for is over: nothing is left, or it was stopped."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The costs, in the order of the members."""
+
+    costs: list[Cost]

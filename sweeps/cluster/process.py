@@ -1,0 +1,117 @@
+"""The Ray process as the sweep sees it: started, spoken to, ended. Imports no Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from sweeps import SweepError
+from sweeps.cluster import address as addresses
+from sweeps.cluster.environment import environment
+from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
+
+
+class RayLost(Exception):
+    """The Ray process ended: Ray or a node of it was lost."""
+
+
+class RayProcess:
+    """A process that speaks to Ray, in a process group of its own, which a Ctrl-C does not reach.
+
+    Args:
+        address: of a cluster, as a user gives it; None for a local Ray.
+        log: file to which it and Ray write.
+        scratch: folder for a local Ray and for Tune.
+
+    Raises:
+        SweepError: the address is none, or nothing listens there.
+    """
+
+    def __init__(self, address: str | None, log: Path, scratch: Path) -> None:
+        """Start it; `connect` waits for Ray."""
+        self._address = addresses.resolve(address)
+        self._given, self._log, self._scratch = address, log, scratch
+        self._start()
+
+    def connect(self) -> Sequence[NodeResources]:
+        """Wait for Ray and return the nodes that there are.
+
+        Raises:
+            SweepError: Ray cannot be reached or started.
+        """
+        try:
+            while (answer := self.receive(1.0)) is None:
+                continue
+        except RayLost as error:
+            raise SweepError(f"no Ray at {self._given or 'this machine'}: {error}; see {self._log}") from None
+        if isinstance(answer, Refused):
+            raise SweepError(answer.reason)
+        assert isinstance(answer, Connected)
+        return answer.nodes
+
+    def restart(self) -> Sequence[NodeResources]:
+        """Start it again after it was lost, and return the nodes that there are. Raises as `connect`."""
+        self.kill()
+        self._address = addresses.resolve(self._given)
+        self._start()
+        return self.connect()
+
+    def send(self, message: object) -> None:
+        """Send a message. Raises RayLost."""
+        try:
+            self._connection.send(message)
+        except OSError:
+            raise RayLost(self._fate()) from None
+
+    def receive(self, timeout: float) -> Any:
+        """Return the next message, or None after `timeout` seconds without one. Raises RayLost."""
+        try:
+            return self._connection.recv() if self._connection.poll(timeout) else None
+        except (EOFError, OSError):
+            raise RayLost(self._fate()) from None
+
+    def end(self, patience: float = 10.0) -> None:
+        """End it in good order, and a local Ray with it; kill what is left after some seconds."""
+        with suppress(OSError, subprocess.TimeoutExpired):
+            self._connection.send(Close())
+            self._process.wait(patience)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill it and its process group at once; a local Ray ends with it."""
+        with suppress(OSError):
+            self._connection.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-P", "-m", "sweeps.cluster.serving"]
+        with self._log.open("ab") as log, theirs:
+            self._process = subprocess.Popen(  # noqa: S603
+                [*command, str(theirs.fileno()), self._address or "", str(self._scratch)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(self._address),
+                process_group=0,
+            )
+        self._connection = Connection(ours.detach())
+
+    def _fate(self) -> str:
+        """Say how the process ended."""
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "the Ray process does not answer"
+        return f"the Ray process ended with {signal.Signals(-code).name if code < 0 else f'code {code}'}"

@@ -1,0 +1,288 @@
+"""The Ray process from within: it connects to Ray, trains and measures as the sweep says.
+
+`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH`, started by `sweeps.cluster.process`. It ends
+with the sweep, and by itself when Ray is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+import ray
+import torch
+from ray.util.queue import Empty, Queue
+
+from ouvae.cost import Cost, measure
+from sweeps.cluster import address as addresses
+from sweeps.cluster.environment import TUNE, token_help
+from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train
+from sweeps.cluster.tuning import cluster_nodes, train
+from sweeps.scratch import scratch_folder
+
+PACKAGES = ("ouvae", "sweeps", "search_spaces", "analysis")
+"""What a worker imports of this project."""
+
+LOST = 70
+"""Exit code of a Ray process that has lost Ray."""
+
+ATTEMPTS_TO_MEASURE = 3
+
+
+class PipeChannel:
+    """The way to the sweep over a pipe. When the sweep is gone, so is this process."""
+
+    def __init__(self, connection: Connection, on_gone: Callable[[], NoReturn]) -> None:
+        """Read from the connection in a thread of its own."""
+        self._connection, self._on_gone = connection, on_gone
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._sending = threading.Lock()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the sweep said `Stop`."""
+        return self._stop.is_set()
+
+    def send(self, message: object) -> None:
+        """Send a message."""
+        with self._sending:
+            try:
+                self._connection.send(message)
+            except OSError:
+                self._on_gone()
+
+    def receive(self) -> Any:
+        """Wait for the next message."""
+        return self._answers.get()
+
+    def next_pack(self) -> Next:
+        """Wait for the answer to `Wanted`."""
+        answer = self.receive()
+        assert isinstance(answer, Next)
+        return answer
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                self._on_gone()
+            if isinstance(message, Stop):
+                self._stop.set()
+            else:
+                self._answers.put(message)
+
+
+class QueueChannel:
+    """The way to the sweep from a task on the cluster: queues, which the Ray process empties and fills."""
+
+    def __init__(self) -> None:
+        """Make the queues, as actors that ask for no CPU."""
+        self.outgoing = Queue(actor_options={"num_cpus": 0})
+        self.incoming = Queue(actor_options={"num_cpus": 0})
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the sweep said `Stop`, which comes unasked and is the last message then."""
+        if not self._stopping:
+            with contextlib.suppress(Empty):
+                self._stopping = isinstance(self.incoming.get_nowait(), Stop)
+        return self._stopping
+
+    def send(self, message: object) -> None:
+        """Send a message."""
+        self.outgoing.put(message)
+
+    def next_pack(self) -> Next:
+        """Wait for the answer to `Wanted`; a stop is one too."""
+        answer = self.incoming.get()
+        if isinstance(answer, Stop):
+            self._stopping = True
+            return Next(None, finished=True)
+        assert isinstance(answer, Next)
+        return answer
+
+    def pump(self, channel: PipeChannel, task: Any) -> None:
+        """Carry messages between the sweep and the task until the task is over."""
+        stopped = False
+        while True:
+            ready, _ = ray.wait([task], timeout=0)
+            for message in self._sent():
+                channel.send(message)
+                if type(message).__name__ == "Wanted":
+                    self.incoming.put(channel.next_pack())
+            if ready:
+                ray.get(task)
+                return
+            if channel.stopping and not stopped:
+                stopped = True
+                self.incoming.put(Stop())
+
+    def _sent(self) -> Iterator[Any]:
+        with contextlib.suppress(Empty):
+            yield self.outgoing.get(timeout=0.5)
+            while True:
+                yield self.outgoing.get_nowait()
+
+
+def serve(channel: PipeChannel, address: str | None, scratch: Path) -> None:
+    """Connect, and do what the sweep says until it says `Close`."""
+    try:
+        _connect(address, scratch)
+    except Exception as error:
+        logging.getLogger(__name__).exception("Ray could not be reached")
+        channel.send(Refused(_refusal(error, address)))
+        return
+    client = address is not None and address.startswith("ray://")
+    closing = threading.Event()
+    if not client:
+        threading.Thread(target=_watch, args=(address is None, closing), daemon=True).start()
+    channel.send(Connected(cluster_nodes()))
+    while True:
+        message = channel.receive()
+        if isinstance(message, Train):
+            _train(channel, message, scratch, client)
+            channel.send(Ended())
+        elif isinstance(message, Measure):
+            channel.send(_measure(message))
+        else:
+            closing.set()
+            ray.shutdown()
+            return
+
+
+def _connect(address: str | None, scratch: Path) -> None:
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    options: dict[str, Any] = {
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+        "runtime_env": {
+            "py_modules": [str(_package_folder(name)) for name in PACKAGES],
+            "excludes": ["__pycache__", "*.pyc"],
+            "env_vars": {"RAY_USAGE_STATS_ENABLED": "0", **TUNE},
+        },
+    }
+    if address is None:
+        cpus = len(os.sched_getaffinity(0))
+        options |= {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": str(scratch / "ray")}
+        ray.init(address="local", **options)
+    else:
+        ray.init(address=address, **options)
+
+
+def _train(channel: PipeChannel, job: Train, scratch: Path, client: bool) -> None:
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(job.pending)
+    if not client:
+        train(channel, job.resources, job.data, str(scratch / "tune"))
+        return
+    remote = QueueChannel()
+    run = ray.remote(num_cpus=0, max_retries=0)(_train_on_cluster)
+    remote.pump(channel, run.remote(remote, job.resources, job.data, job.pending))
+
+
+def _train_on_cluster(channel: QueueChannel, resources: Any, data: Any, pending: int) -> None:
+    """Run Tune in a task: through Ray Client the Ray process is no node, and Tune wants to run on one."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(pending)
+    with scratch_folder() as scratch:
+        train(channel, resources, data, str(scratch))
+
+
+def _measure(job: Measure) -> Measured | Refused:
+    def task(data: Any) -> list[Cost]:
+        torch.set_num_threads(job.resources.cpus)
+        return measure(job.members, data, job.device, job.rounds, job.steps)
+
+    cpus, gpus = job.resources.cpus, job.resources.gpus
+    try:
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=ATTEMPTS_TO_MEASURE - 1)(task)
+        return Measured(ray.get(remote.remote(ray.put(job.data))))
+    except Exception as error:
+        logging.getLogger(__name__).exception("the costs could not be measured")
+        return Refused(f"the costs could not be measured: {_gist(error)}")
+
+
+def _watch(local: bool, closing: threading.Event) -> None:
+    """End this process when Ray is lost, where Ray itself would wait for minutes or for ever.
+
+    Of a local Ray the servers are this process's children; of a cluster this node's own entry must be alive.
+    """
+    servers = _servers() if local else []
+    own = ray.get_runtime_context().get_node_id()
+    while not closing.wait(0.5 if local else 5):
+        if local:
+            alive = all(_is_running(pid) for pid in servers)
+        else:
+            alive = any(node["NodeID"] == own and node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+        if not alive and not closing.is_set():
+            print("Ray is lost: its server or this node's raylet died", file=sys.stderr, flush=True)
+            os._exit(LOST)
+
+
+def _servers() -> list[int]:
+    """Return the processes that a local Ray cannot do without."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    names = {int(pid): Path(f"/proc/{pid}/comm").read_text().strip() for pid in children}
+    return [pid for pid, name in names.items() if name in ("gcs_server", "raylet")]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _package_folder(name: str) -> Path:
+    file = importlib.import_module(name).__file__
+    assert file is not None
+    return Path(file).parent
+
+
+def _refusal(error: BaseException, address: str | None) -> str:
+    if address is None:
+        return f"a local Ray could not be started: {_gist(error)}"
+    said = f"{type(error).__name__} {error}".lower()
+    if "token" in said or "authenticat" in said:
+        return f"no Ray at {address}: {token_help(os.environ)}"
+    return f"no Ray at {address}: {_gist(error)}; {addresses.HELP}"
+
+
+def _gist(error: BaseException) -> str:
+    """Return an error's first line, and the last of the server's traceback where Ray's client appends it."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{lines[0]} {lines[-1]}" if any(line.startswith("Traceback") for line in lines) else lines[0]
+
+
+def main() -> None:
+    """Serve the sweep at the other end of the descriptor."""
+    descriptor, address, scratch = int(sys.argv[1]), sys.argv[2] or None, Path(sys.argv[3])
+    os.set_inheritable(descriptor, False)
+    # The sweep says when to stop; these reach it first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def gone() -> NoReturn:
+        # The workers of a local Ray end with their raylet, which is in this process's group.
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(LOST)
+
+    serve(PipeChannel(Connection(descriptor), gone), address, scratch)
+    os._exit(0)  # the interpreter would walk through all of torch once more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Ray Tune: packs as trials, handed out by a search algorithm that asks the sweep for them.
+
+This runs where Tune does: in the Ray process, or in a task on the cluster where the Ray process reaches it
+through Ray Client and is no node itself.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from sweeps.cluster.messages import (
+    Failed,
+    Finished,
+    Next,
+    Nodes,
+    Notice,
+    Progress,
+    Resources,
+    Returned,
+    Wanted,
+)
+from sweeps.cluster.trainable import METRIC, PackTrainable
+from sweeps.failures import Failure
+
+NODES_SECONDS = 5.0
+"""How often a change of the cluster's nodes is looked for."""
+
+MOST_BREAKDOWNS = 20
+"""How often Tune is started anew when it breaks down without a result in between."""
+
+
+class Channel(Protocol):
+    """The way to the sweep."""
+
+    def send(self, message: object) -> None:
+        """Send a message."""
+
+    def next_pack(self) -> Next:
+        """Wait for the answer to `Wanted`."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the sweep said `Stop`."""
+
+
+def train(channel: Channel, resources: Resources, data: Any, storage: str) -> None:
+    """Run Tune until the sweep has no more packs or stops.
+
+    Tune breaks down where Ray kills a worker to save a node's memory, and wherever else it meets what it
+    does not know: its packs are then handed back, and it is started anew.
+
+    Args:
+        channel: the way to the sweep.
+        resources: of a pack.
+        data: data sets by digest, in Ray's object store.
+        storage: folder for Tune's own files.
+    """
+    wanted: dict[str, float] = {"cpu": resources.cpus}
+    if resources.gpus:
+        wanted["gpu"] = resources.gpus
+    trainable = tune.with_resources(tune.with_parameters(PackTrainable, data=data), wanted)
+    breakdowns = 0
+    while True:
+        packs = PackSearcher(channel)
+        try:
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(search_alg=packs, num_samples=-1, reuse_actors=True),
+                run_config=tune.RunConfig(
+                    name="packs",
+                    storage_path=storage,
+                    stop=_StopWith(channel),
+                    verbose=0,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
+        except Exception as error:
+            print(traceback.format_exc(), flush=True)
+            breakdowns = 1 if packs.heard else breakdowns + 1
+            if breakdowns > MOST_BREAKDOWNS:
+                raise
+            packs.hand_back(error)
+            time.sleep(min(breakdowns, 5))
+        else:
+            packs.hand_back(None)
+            return
+
+
+class PackSearcher(Searcher):
+    """Shows the sweep's schedule to Tune as a search algorithm: a suggestion is a pack."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self.heard = False
+        self._channel = channel
+        self._packs: dict[str, str] = {}
+        self._actors: dict[str, str] = {}
+        self._nodes = cluster_nodes()
+        self._looked = time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune writes its parts to a file, from which this one is never read."""
+        return {}
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        """Take anything: the search is the sweep's."""
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return a pack's configuration, None for not now, or FINISHED."""
+        self._look_at_nodes()
+        if self._channel.stopping:
+            return Searcher.FINISHED
+        self._channel.send(Wanted())
+        answer = self._channel.next_pack()
+        if answer.finished:
+            return Searcher.FINISHED
+        if answer.task is None:
+            return None
+        self._packs[trial_id] = answer.task.pack_id
+        return vars(answer.task) | {"settings": vars(answer.task.settings)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Tell the sweep how far a pack is, of its report, or of its failure."""
+        pack_id = self._packs.get(trial_id)
+        if pack_id is None:
+            return
+        self.heard = True
+        self._actors[trial_id] = result.get("actor_id") or self._actors.get(trial_id, "")
+        for text in result.get("notices", ()):
+            self._channel.send(Notice(f"pack {pack_id}: {text}"))
+        self._channel.send(Progress(pack_id, result[METRIC]))
+        if "failure" in result:
+            self._channel.send(Failed(self._packs.pop(trial_id), Failure(*result["failure"])))
+        for report in result.get("reports", ()):
+            self._channel.send(Finished(self._packs.pop(trial_id), report))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the sweep of a pack that ended without a report."""
+        pack_id = self._packs.pop(trial_id, None)
+        if pack_id is not None:
+            self._channel.send(Failed(pack_id, Failure("lost", "its worker or node died")))
+
+    def hand_back(self, error: Exception | None) -> None:
+        """Hand back the packs in training; those whose worker the error says was killed have failed."""
+        said = str(error)
+        killed = [trial for trial in self._packs if self._actors.get(trial) and self._actors[trial] in said]
+        for trial_id, pack_id in self._packs.items():
+            if trial_id in killed and "memory" in said:
+                reason = "Ray killed its worker: the node was running out of memory"
+                self._channel.send(Failed(pack_id, Failure("memory", reason, said)))
+            else:
+                self._channel.send(Returned(pack_id))
+        self._packs.clear()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the run directory is the record."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Read nothing: the run directory is the record."""
+
+    def _look_at_nodes(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < NODES_SECONDS:
+            return
+        self._looked = now
+        nodes = cluster_nodes()
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._channel.send(Nodes(nodes))
+
+
+class _StopWith(tune.Stopper):
+    """Stops all trials when the sweep says so; each then saves its state."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._channel.stopping
+
+
+def cluster_nodes() -> list[dict[str, float]]:
+    """Return what each node that is alive has."""
+    return [
+        {key: float(node["Resources"].get(key, 0.0)) for key in ("CPU", "GPU")}
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]

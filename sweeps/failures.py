@@ -1,0 +1,50 @@
+"""Why a pack could not be trained, and what is trained in its place."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from sweeps.plan import Pack
+
+Kind = Literal["error", "memory", "lost"]
+
+ATTEMPTS: dict[Kind, int] = {"error": 2, "memory": 4, "lost": 4}
+"""How often a pack is tried that raises, that does not fit the memory as a single member, and whose worker
+or node dies without any progress in between. Each attempt is made by another worker."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What ended an attempt to train a pack.
+
+    Attributes:
+        kind: `error`, an exception; `memory`, out of memory; `lost`, the worker or its node died.
+        reason: in a line.
+        details: the traceback, if there is one.
+    """
+
+    kind: Kind
+    reason: str
+    details: str = ""
+
+
+class Retries:
+    """Decides what is trained in the place of a pack that failed."""
+
+    def __init__(self) -> None:
+        """Start with no failures."""
+        self._failures: Counter[tuple[str, Kind]] = Counter()
+
+    def after(self, pack: Pack, failure: Failure) -> list[Pack]:
+        """Return the packs to train in its place: itself, its halves, or none when it is given up."""
+        if failure.kind == "memory" and len(pack.points) > 1:
+            middle = math.ceil(len(pack.points) / 2)
+            return [Pack(pack.cell, pack.points[:middle]), Pack(pack.cell, pack.points[middle:])]
+        key = (pack.pack_id, failure.kind)
+        self._failures[key] += 1
+        return [pack] if self._failures[key] < ATTEMPTS[failure.kind] else []
+
+    def progressed(self, pack: Pack) -> None:
+        """Forgive the losses of a pack that got further: a long pack may outlive many nodes."""
+        self._failures.pop((pack.pack_id, "lost"), None)

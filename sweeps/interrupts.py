@@ -1,0 +1,82 @@
+"""SIGINT and SIGTERM: the first asks the sweep to stop within a grace, the second ends it at once."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """A signal came while there was nothing to save yet."""
+
+
+class Interrupts:
+    """Listens for signals. What takes longer than the grace is cut off: batch systems kill after theirs.
+
+    Args:
+        grace_seconds: from the first signal to the end.
+        say: prints a line.
+        abandon: kills what would outlive this process; called before it leaves at once.
+    """
+
+    def __init__(self, grace_seconds: float, say: Callable[[str], None], abandon: Callable[[], None]) -> None:
+        """Listen to nothing yet."""
+        self.signal: signal.Signals | None = None
+        self._grace, self._say, self._abandon = grace_seconds, say, abandon
+        self._deadline = 0.0
+        self._saving = False
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Listen within the block, in the main thread."""
+        before = [signal.signal(number, self._on_signal) for number in SIGNALS]
+        try:
+            yield
+        finally:
+            for number, handler in zip(SIGNALS, before, strict=True):
+                signal.signal(number, handler)
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Within the block a signal raises nothing: whoever looks at `signal` stops and saves."""
+        self._saving = True
+        try:
+            yield
+        finally:
+            self._saving = False
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number, as shells have it."""
+        assert self.signal is not None
+        return 128 + self.signal
+
+    def seconds_left(self, share: float = 1.0) -> float | None:
+        """Return what is left of the grace, or of a share of it from its start; None without a signal."""
+        if self.signal is None:
+            return None
+        return max(0.0, self._deadline - (1 - share) * self._grace - time.monotonic())
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            self._leave()
+        self.signal = signal.Signals(number)
+        self._deadline = time.monotonic() + self._grace
+        self._say(
+            f"{self.signal.name}: stopping; what is trained is saved within {self._grace:g} s, and a second "
+            "signal ends at once"
+        )
+        timer = threading.Timer(self._grace, self._leave)
+        timer.daemon = True
+        timer.start()
+        if not self._saving:
+            raise Interrupted
+
+    def _leave(self) -> None:
+        self._abandon()
+        os._exit(self.exit_code)

@@ -1,0 +1,44 @@
+"""A folder for what a sweep needs while it runs, gone with it, however it ends."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = "ouvae-"
+
+LONGEST_BASE = 36
+"""Longest path of the folder in which it is made: Ray puts sockets 70 characters deeper, and the path of a
+socket has at most 107."""
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder, and remove it at the end; those whose owner was killed are removed first."""
+    base = Path(tempfile.gettempdir())
+    if len(str(base)) > LONGEST_BASE:
+        base = Path("/tmp")  # noqa: S108 - the name is made by mkdtemp
+    _remove_orphans(base)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_orphans(base: Path) -> None:
+    """Remove this user's folders whose lock nobody holds."""
+    for path in base.glob(f"{PREFIX}*/.lock"):
+        try:
+            if path.stat().st_uid != os.getuid():
+                continue
+            with path.open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path.parent, ignore_errors=True)
+        except OSError:
+            continue  # in use, or removed by another sweep just now

@@ -1,0 +1,253 @@
+"""The schedule's way to Ray and back: packs go out, reports come in, until the schedule is done.
+
+Whatever Ray does, the schedule goes on: a pack that fails is tried again or recorded, and a Ray that is lost
+is started again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ouvae.cost import Cost
+from ouvae.data import Dataset
+from ouvae.pack import GIB
+from ouvae.settings import Settings
+from search_spaces import Space
+from sweeps import SweepError
+from sweeps.cluster import messages
+from sweeps.cluster.messages import NodeResources, Resources, Task
+from sweeps.cluster.process import RayLost, RayProcess
+from sweeps.interrupts import Interrupts
+from sweeps.plan import Pack
+from sweeps.progress import duration
+from sweeps.schedule import Schedule
+
+MOST_LOSSES = 2
+"""A Ray that is lost this often without a pack finished in between is not started again."""
+
+PENDING = 32
+"""Packs that may wait for a place on a cluster: an autoscaler adds nodes for what waits."""
+
+STOP_SHARE = 0.65
+"""The share of the grace in which packs save their states; tables, figures and MLflow have the rest."""
+
+SAY_WAITING_SECONDS = 15.0
+
+
+class Trainer:
+    """Trains a schedule's packs and measures costs by a Ray process.
+
+    Args:
+        ray: the process, connected.
+        space: how packs run.
+        device: where members train, `cpu` or `cuda`.
+        checkpoints: folder of the packs' states.
+        interrupts: signals, on which it stops.
+        say: prints a line.
+        log: writes what is too long for a line.
+        on_progress: called with a pack's id and the training steps it has done.
+    """
+
+    def __init__(
+        self,
+        ray: RayProcess,
+        space: Space,
+        device: str,
+        checkpoints: Path,
+        interrupts: Interrupts,
+        say: Callable[[str], None],
+        log: Callable[[str], None],
+        on_progress: Callable[[str, int], None],
+    ) -> None:
+        """Train nothing yet."""
+        self._ray, self._space, self._checkpoints = ray, space, checkpoints
+        self._interrupts, self._say, self._log, self._on_progress = interrupts, say, log, on_progress
+        self.resources = resources_of(space, device)
+        self._packs: dict[str, Pack] = {}
+        self._begun: set[str] = set()
+        self._quiet_since = self._said_waiting = 0.0
+        self._stop_sent = False
+
+    def train(self, schedule: Schedule, data: Mapping[str, Dataset], local: bool) -> None:
+        """Train until the schedule is done or a signal came.
+
+        Raises:
+            SweepError: Ray was lost and does not come back, no node has room for a pack, or a finished
+                pack cannot be written.
+        """
+        losses, finished = 0, 0
+        while True:
+            try:
+                self._ray.send(messages.Train(self.resources, data, schedule.slots if local else PENDING))
+                self._serve(schedule)
+                return
+            except RayLost as error:
+                if self._interrupts.signal is not None:
+                    return
+                losses = 1 if schedule.members_trained > finished else losses + 1
+                finished = schedule.members_trained
+                self._return_all(schedule)
+                if losses >= MOST_LOSSES:
+                    raise SweepError(f"Ray was lost again ({error}); its messages are in the log") from None
+                self._say(
+                    f"Ray was lost ({error}); it is started again, and packs go on where they were saved"
+                )
+                schedule.resize(self.resources.room_in(self._ray.restart()))
+
+    def measure(
+        self, members: Sequence[tuple[Settings, float]], data: Dataset, device: str, rounds: int, steps: int
+    ) -> list[Cost] | None:
+        """Measure costs side by side in one task on one worker; None if a signal came.
+
+        Raises:
+            SweepError: they could not be measured.
+        """
+        self._ray.send(messages.Measure(members, data, device, self.resources, rounds, steps))
+        try:
+            while self._interrupts.signal is None:
+                answer = self._ray.receive(0.2)
+                if isinstance(answer, messages.Refused):
+                    raise SweepError(answer.reason)
+                if isinstance(answer, messages.Measured):
+                    return answer.costs
+        except RayLost as error:
+            raise SweepError(f"Ray was lost while costs were measured: {error}") from None
+        return None
+
+    def _serve(self, schedule: Schedule) -> None:
+        """Answer the Ray process until it has ended the training."""
+        self._quiet_since = self._said_waiting = time.monotonic()
+        while True:
+            message = self._ray.receive(0.2)
+            if isinstance(message, messages.Ended):
+                return
+            if message is not None:
+                self._take(message, schedule)
+            self._watch_for_nodes()
+            if self._interrupts.signal is not None and not self._stopped_in_time():
+                self._ray.kill()
+                return
+
+    def _take(self, message: object, schedule: Schedule) -> None:
+        match message:
+            case messages.Wanted():
+                self._ray.send(self._next(schedule))
+            case messages.Progress(pack_id, steps_done):
+                self._begun.add(pack_id)
+                if pack_id in self._packs and steps_done:
+                    schedule.progressed(self._packs[pack_id], steps_done)
+                self._on_progress(pack_id, steps_done)
+            case messages.Finished(pack_id, report):
+                schedule.finished(self._take_back(pack_id), report)
+            case messages.Failed(pack_id, failure):
+                self._log(f"pack {pack_id}: {failure.reason}\n{failure.details}")
+                self._say(schedule.failed(self._take_back(pack_id), failure))
+            case messages.Returned(pack_id):
+                schedule.returned(self._take_back(pack_id))
+            case messages.Nodes(nodes):
+                self._say(f"Ray: {describe(nodes, self.resources)}")
+                schedule.resize(self.resources.room_in(nodes))
+            case messages.Notice(text):
+                self._say(text)
+
+    def _next(self, schedule: Schedule) -> messages.Next:
+        if schedule.done or self._interrupts.signal is not None:
+            return messages.Next(None, finished=True)
+        pack = schedule.next_pack()
+        if pack is None:
+            return messages.Next(None)
+        if not self._begun and not self._packs:
+            self._quiet_since = time.monotonic()
+        self._packs[pack.pack_id] = pack
+        return messages.Next(self._task(pack))
+
+    def _task(self, pack: Pack) -> Task:
+        space = self._space
+        return Task(
+            pack_id=pack.pack_id,
+            settings=pack.cell.settings(),
+            members=[(point.rho, point.seed) for point in pack.points],
+            data=pack.cell.data_digest,
+            device=pack.cell.device,
+            threads=space.cpus_per_pack,
+            evaluation_bytes=round(space.evaluation_gib * GIB),
+            checkpoint=str(self._checkpoints.resolve() / f"{pack.pack_id}.pt"),
+            checkpoint_seconds=60 * space.checkpoint_minutes,
+        )
+
+    def _take_back(self, pack_id: str) -> Pack:
+        self._begun.discard(pack_id)
+        if not self._begun:
+            self._quiet_since = time.monotonic()
+        return self._packs.pop(pack_id)
+
+    def _return_all(self, schedule: Schedule) -> None:
+        for pack_id in list(self._packs):
+            schedule.returned(self._take_back(pack_id))
+
+    def _stopped_in_time(self) -> bool:
+        """Ask the packs to save and stop; False once there is no more time for it."""
+        if not self._stop_sent:
+            self._stop_sent = True
+            self._ray.send(messages.Stop())
+        return bool(self._interrupts.seconds_left(STOP_SHARE))
+
+    def _watch_for_nodes(self) -> None:
+        """Say that packs wait for a node, and end the wait when it is too long."""
+        now = time.monotonic()
+        if self._begun or not self._packs:
+            self._quiet_since = self._said_waiting = now
+            return
+        waited, patience = now - self._quiet_since, 60 * self._space.wait_minutes
+        if waited > patience:
+            raise SweepError(
+                f"no node with {self.resources} free for a pack came within {duration(patience)}; add nodes, "
+                "wait longer (wait_minutes), or lower cpus_per_pack, gpus_per_pack or set device=cpu"
+            )
+        if now - self._said_waiting > SAY_WAITING_SECONDS:
+            self._said_waiting = now
+            self._say(
+                f"waiting for a node with {self.resources} free for a pack: {duration(waited)} of at most "
+                f"{duration(patience)} (wait_minutes)"
+            )
+
+
+def resources_of(space: Space, device: str) -> Resources:
+    """Return what a pack asks Ray for."""
+    return Resources(space.cpus_per_pack, space.gpus_per_pack if device == "cuda" else 0.0)
+
+
+def device_of(space: Space, nodes: Sequence[NodeResources], held: str | None) -> str:
+    """Return where members train: as the space says; `auto` as what is there was trained, else by the nodes.
+
+    Args:
+        space: says `auto`, `cpu` or `cuda`.
+        nodes: that there are.
+        held: the device of the members that are there; None without any.
+
+    Raises:
+        SweepError: `auto`, and no node is there that could tell.
+    """
+    if space.device != "auto":
+        return space.device
+    if held is not None:
+        return held
+    if any(node.get("GPU", 0) for node in nodes):
+        return "cuda"
+    if resources_of(space, "cpu").room_in(nodes):
+        return "cpu"
+    raise SweepError(
+        "device: auto with a cluster that has no node with room for a pack yet, so that nothing says "
+        "where to train; set device=cuda or device=cpu, and the sweep waits for such nodes"
+    )
+
+
+def describe(nodes: Sequence[NodeResources], resources: Resources) -> str:
+    """Return the nodes for the terminal."""
+    cpus = sum(int(node.get("CPU", 0)) for node in nodes)
+    gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    gpu_text = f", {gpus:g} GPUs" if gpus else ""
+    count = f"{len(nodes)} node{'s' if len(nodes) != 1 else ''}"
+    return f"{count}, {cpus} CPUs{gpu_text}: {resources.room_in(nodes)} packs at once"

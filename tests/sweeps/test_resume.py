@@ -2,10 +2,9 @@
 
 import signal
 
-import torch
-
 from analysis.tables import read_history, read_members
 from search_spaces import load
+from sweeps.checkpoints import read_checkpoint, write_checkpoint
 
 
 def packs_of(fragments: dict[str, object]) -> set[str]:
@@ -36,9 +35,9 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, sma
     assert not (in_a_pack.out / "members.parquet").exists()
     saved = set()
     for path in checkpoints.glob("*.pt"):
-        state = torch.load(path, weights_only=True)
+        state = read_checkpoint(path, path.stem)
         assert 0 < state["pack"]["step"] < load(str(small_space)).steps
-        torch.save(state | {"seconds": state["seconds"] + 10_000}, path)
+        write_checkpoint(path, path.stem, state | {"seconds": state["seconds"] + 10_000})
         saved.add(path.stem)
     saved -= packs_of(in_a_pack.fragments())
     assert saved

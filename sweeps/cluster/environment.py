@@ -1,9 +1,7 @@
-"""The environment of the Ray process, which Ray reads when it is imported, and the token in it."""
+"""The environment of the Ray process, which Ray reads when it is imported."""
 
 import os
 import secrets
-from collections.abc import Mapping
-from pathlib import Path
 
 TUNE = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -21,12 +19,15 @@ _QUIET = {
 }
 
 
-def environment(address: str | None) -> dict[str, str]:
+def environment(address: str | None, token: bool) -> dict[str, str]:
     """Return the environment of a process that connects to the address, or starts a local Ray for None.
 
     A local Ray listens on the loopback interface alone and has a token of its own: Ray's defaults are every
-    interface, and a token file in the user's home that changes how clusters start from then on. A cluster is
-    shown a token where there is one: `ray start` demands it where it finds one, and takes it otherwise.
+    interface, and a token file in the user's home that changes how clusters start from then on.
+
+    Args:
+        address: of a cluster.
+        token: whether the cluster demands one.
     """
     values = {**_QUIET, **os.environ, **TUNE}
     if address is None:
@@ -37,29 +38,6 @@ def environment(address: str | None) -> dict[str, str]:
         values |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         # A local Ray that has lost its server does not come back; the default is to wait 60 s for it.
         values.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-        return values
-    # An attempt to reach something that is no Ray takes 40 s, and the default is 20 attempts.
-    values.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
-    if token_source(values) is not None:
-        values.setdefault("RAY_AUTH_MODE", "token")
+    else:
+        values["RAY_AUTH_MODE"] = "token" if token else "disabled"
     return values
-
-
-def token_source(values: Mapping[str, str]) -> str | None:
-    """Return where Ray finds a token, in the order in which it looks; None where there is none."""
-    if values.get("RAY_AUTH_TOKEN"):
-        return "RAY_AUTH_TOKEN"
-    if path := values.get("RAY_AUTH_TOKEN_PATH"):
-        return path
-    file = Path(values.get("HOME") or Path.home()) / ".ray" / "auth_token"
-    return str(file) if file.is_file() and file.stat().st_size else None
-
-
-def token_help(values: Mapping[str, str]) -> str:
-    """Return how to mend that the cluster does not take the token of this environment."""
-    source = token_source(values)
-    found = f"the token of {source} was sent" if source else "no token was found here"
-    return (
-        f"the cluster wants another token ({found}); copy ~/.ray/auth_token of the machine on which the "
-        "cluster was started to the same place here, or name the file in RAY_AUTH_TOKEN_PATH"
-    )

@@ -15,6 +15,7 @@ from typing import Any
 
 from sweeps import SweepError
 from sweeps.cluster import address as addresses
+from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
 
@@ -32,12 +33,11 @@ class RayProcess:
         scratch: folder for a local Ray and for Tune.
 
     Raises:
-        SweepError: the address is none, or nothing listens there.
+        SweepError: the address is none, no Ray listens there, or it does not take the token.
     """
 
     def __init__(self, address: str | None, log: Path, scratch: Path) -> None:
         """Start it; `connect` waits for Ray."""
-        self._address = addresses.resolve(address)
         self._given, self._log, self._scratch = address, log, scratch
         self._start()
 
@@ -60,7 +60,6 @@ class RayProcess:
     def restart(self) -> Sequence[NodeResources]:
         """Start it again after it was lost, and return the nodes that there are. Raises as `connect`."""
         self.kill()
-        self._address = addresses.resolve(self._given)
         self._start()
         return self.connect()
 
@@ -94,16 +93,18 @@ class RayProcess:
         self._process.wait()
 
     def _start(self) -> None:
+        address = addresses.resolve(self._given)
+        token = address is not None and tokens.is_demanded(address)
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "sweeps.cluster.serving"]
         with self._log.open("ab") as log, theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [*command, str(theirs.fileno()), self._address or "", str(self._scratch)],
+                [*command, str(theirs.fileno()), address or "", str(self._scratch)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(self._address),
+                env=environment(address, token),
                 process_group=0,
             )
         self._connection = Connection(ours.detach())

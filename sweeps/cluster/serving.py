@@ -26,7 +26,7 @@ from ray.util.queue import Empty, Queue
 
 from ouvae.cost import Cost, measure
 from sweeps.cluster import address as addresses
-from sweeps.cluster.environment import TUNE, token_help
+from sweeps.cluster.environment import TUNE
 from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train
 from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.scratch import scratch_folder
@@ -255,9 +255,6 @@ def _package_folder(name: str) -> Path:
 def _refusal(error: BaseException, address: str | None) -> str:
     if address is None:
         return f"a local Ray could not be started: {_gist(error)}"
-    said = f"{type(error).__name__} {error}".lower()
-    if "token" in said or "authenticat" in said:
-        return f"no Ray at {address}: {token_help(os.environ)}"
     return f"no Ray at {address}: {_gist(error)}; {addresses.HELP}"
 
 

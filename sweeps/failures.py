@@ -9,7 +9,7 @@ from sweeps.plan import Pack
 
 Kind = Literal["error", "memory", "lost"]
 
-ATTEMPTS: dict[Kind, int] = {"error": 2, "memory": 4, "lost": 4}
+ATTEMPTS: dict[Kind, int] = {"error": 2, "memory": 3, "lost": 4}
 """How often a pack is tried that raises, that does not fit the memory as a single member, and whose worker
 or node dies without any progress in between. Each attempt is made by another worker."""
 

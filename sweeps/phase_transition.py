@@ -6,7 +6,8 @@ python sweeps/phase_transition.py --space my_space.yaml --set seeds=5 --set step
 """
 
 import argparse
-import gc
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,14 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error)
 
     # Imported only now: a typo should cost no seconds.
-    from rich.console import Console
-
     from analysis import TableError
     from ouvae.data import DataError
     from sweeps import sweep
+    from sweeps.progress import Terminal
 
     options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir)
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(highlight=False, markup=False, soft_wrap=True)
     try:
         if given.dry_run:
             sweep.plan(space, options, console)
@@ -107,8 +107,10 @@ def _refuse(error: Exception) -> int:
 
 def leave(code: int) -> NoReturn:
     """Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds."""
-    gc.freeze()
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

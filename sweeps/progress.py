@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -12,6 +13,19 @@ from sweeps.schedule import Schedule
 
 LOG_SECONDS = 15.0
 """How often a plain log gets a line."""
+
+
+class Terminal(Console):
+    """A console that goes on where nothing can be printed: on a full disk, or when its reader has left."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, if that is possible."""
+        with suppress(OSError):
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent, where rich would end the program."""
+        self.quiet = True
 
 
 class Progress:

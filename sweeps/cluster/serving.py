@@ -38,6 +38,7 @@ LOST = 70
 """Exit code of a Ray process that has lost Ray."""
 
 ATTEMPTS_TO_MEASURE = 3
+CLIENT_ATTEMPTS = 4
 
 
 class PipeChannel:
@@ -180,8 +181,15 @@ def _connect(address: str | None, scratch: Path) -> None:
         cpus = len(os.sched_getaffinity(0))
         options |= {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": str(scratch / "ray")}
         ray.init(address="local", **options)
-    else:
-        ray.init(address=address, **options)
+        return
+    client = address.startswith("ray://")
+    for attempt in range(CLIENT_ATTEMPTS if client else 1):
+        try:
+            ray.init(address=address, **options)
+            return
+        except ConnectionError:  # a busy head may not have a server for this client within Ray's 30 s
+            if attempt == CLIENT_ATTEMPTS - 1 or not client:
+                raise
 
 
 def _train(channel: PipeChannel, job: Train, scratch: Path, client: bool) -> None:

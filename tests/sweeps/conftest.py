@@ -1,10 +1,12 @@
 """What the tests of the orchestrator share: packs "trained" at once, and real sweeps as real processes."""
 
+import contextlib
 import ipaddress
 import math
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -123,22 +125,29 @@ class Sweep:
     """The real command in a session of its own, which its local Ray's processes belong to."""
 
     def __init__(
-        self, out: Path, arguments: Sequence[str], prefix: Sequence[str] = (), **environment: str
+        self,
+        out: Path,
+        arguments: Sequence[str],
+        folder: Path,
+        prefix: Sequence[str] = (),
+        **environment: str,
     ) -> None:
-        """Start it; `prefix` is put before the command, `environment` on top of a clean one."""
-        self.out = out
-        self._log = out.with_name(f"{out.name}.{time.monotonic_ns()}.log")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        clean = {key: text for key, text in os.environ.items() if not re.match("(RAY|TUNE|MLFLOW)_", key)}
+        """Start it.
+
+        `folder` holds its MLflow store, what it prints, and a home in which Ray was never used; `prefix` is
+        put before the command, `environment` on top of a clean one.
+        """
+        self.out, self.store = out, folder / "mlflow.db"
+        self._log = folder / f"{out.name}.{time.monotonic_ns()}.log"
         command = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--out", str(out)]
-        command += ["--tracking-uri", f"sqlite:///{out.parent / 'mlflow.db'}", *arguments]
+        command += ["--tracking-uri", f"sqlite:///{self.store}", *arguments]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*prefix, *command],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=out.parent,
-                env=clean | environment,
+                cwd=folder,
+                env=clean_environment(folder / "home") | environment,
                 start_new_session=True,
                 preexec_fn=_two_cpus,
             )
@@ -161,6 +170,17 @@ class Sweep:
         """Poll until `condition` holds while the command runs."""
         wait_until(lambda: condition() or not self.running, what)
         assert condition(), f"ended before {what}:\n{self.output}"
+
+    def stop(self, number: signal.Signals, grace: float = 25.0) -> int:
+        """Send a signal: it is answered at once, and the command ends within its grace; return the code."""
+        sent = time.monotonic()
+        self.process.send_signal(number)
+        self.until(lambda: f"{number.name}: stopping" in self.output, "the signal is answered")
+        answered = time.monotonic() - sent
+        code = self.wait(60)
+        assert answered < 2, self.output
+        assert time.monotonic() - sent < grace + 1, self.output
+        return code
 
     def kill(self) -> None:
         """Kill the command as a crash would; its Ray's workers then end by themselves."""
@@ -188,6 +208,17 @@ class Sweep:
             except ProcessLookupError:
                 continue
         self.process.wait()
+
+    def statuses(self, level: str) -> list[str]:
+        """Return the status of each of its MLflow runs of a level: sweep, cell or member."""
+        sweep_id = (self.out / ".sweep_id").read_text()
+        select = (
+            "select status from runs where lifecycle_stage = 'active' and exists (select 1 from tags where "
+            "run_uuid = runs.run_uuid and key = 'level' and value = ?) and exists (select 1 from tags where "
+            "run_uuid = runs.run_uuid and key = 'sweep_id' and value = ?)"
+        )
+        with contextlib.closing(sqlite3.connect(self.store)) as database:
+            return [status for (status,) in database.execute(select, (level, sweep_id))]
 
     def fragments(self) -> dict[str, tuple[int, int]]:
         """Return the finished packs' files with what changes when one is written again."""
@@ -230,6 +261,13 @@ def tables_of(run: Path) -> list[list[dict]]:
         table.drop_columns([name for name in TIMED if name in table.column_names]).to_pylist()
         for table in tables
     ]
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a user who has set nothing of Ray's or MLflow's and never used Ray."""
+    home.mkdir(exist_ok=True)
+    kept = {key: text for key, text in os.environ.items() if not re.match("(RAY|TUNE|MLFLOW)_", key)}
+    return kept | {"HOME": str(home)}
 
 
 def _two_cpus() -> None:
@@ -296,8 +334,10 @@ def start_sweep(runs: Path, small_space: Path) -> Iterator[Callable[..., Sweep]]
     """Return a starter of the real command on the small space; nothing of it outlives the tests."""
     started = []
 
-    def start(name: str, *arguments: str, **options: object) -> Sweep:
-        sweep = Sweep(runs / name, ["--space", str(small_space), *arguments], **options)
+    def start(
+        name: str, *arguments: str, space: Path = small_space, out: Path | None = None, **options: object
+    ) -> Sweep:
+        sweep = Sweep(out or runs / name, ["--space", str(space), *arguments], runs, **options)
         started.append(sweep)
         return sweep
 

@@ -1,10 +1,25 @@
 """The real command, killed where it hurts: run again it gives the same tables and trains nothing twice."""
 
+import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from analysis.tables import read_history, read_members
 from search_spaces import load
 from sweeps.checkpoints import read_checkpoint, write_checkpoint
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return a folder whose path is short enough for Ray's sockets."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def packs_of(fragments: dict[str, object]) -> set[str]:
@@ -23,20 +38,20 @@ def test_an_uninterrupted_sweep(uninterrupted):
     assert list(sweep.out.glob("checkpoints/*")) == []
 
 
-def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, small_space):
-    """Killed in its first packs, interrupted by Ctrl-C, killed between packs and before its tables."""
+def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, small_space, short_folder):
+    """Stopped by SIGTERM in its first packs, by Ctrl-C, killed between packs and before its tables."""
     expected, _ = uninterrupted
     often = ("--set", "checkpoint_minutes=0.001")
 
     in_a_pack = start_sweep("stopped", *often)
     checkpoints = in_a_pack.out / "checkpoints"
     in_a_pack.until(lambda: list(checkpoints.glob("*.pt")), "a pack in training has saved its state")
-    in_a_pack.kill()
-    assert not (in_a_pack.out / "members.parquet").exists()
+    assert in_a_pack.stop(signal.SIGTERM) == 128 + signal.SIGTERM, in_a_pack.output
+    assert in_a_pack.statuses("sweep") == ["KILLED"]
     saved = set()
     for path in checkpoints.glob("*.pt"):
         state = read_checkpoint(path, path.stem)
-        assert 0 < state["pack"]["step"] < load(str(small_space)).steps
+        assert 0 < state["pack"]["step"] <= load(str(small_space)).steps
         write_checkpoint(path, path.stem, state | {"seconds": state["seconds"] + 10_000})
         saved.add(path.stem)
     saved -= packs_of(in_a_pack.fragments())
@@ -44,10 +59,11 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, sma
 
     interrupted = start_sweep("stopped", *often)
     interrupted.until(lambda: saved & packs_of(interrupted.fragments()), "a saved pack is finished")
-    interrupted.process.send_signal(signal.SIGINT)
-    assert interrupted.wait() == 130, interrupted.output
+    interrupted.until(lambda: "RUNNING" in interrupted.statuses("cell"), "a cell is in MLflow")
+    assert interrupted.stop(signal.SIGINT) == 128 + signal.SIGINT, interrupted.output
     assert "the same command trains what is missing" in interrupted.output
-    assert "Traceback" not in interrupted.output
+    assert interrupted.statuses("sweep") == ["KILLED"]
+    assert set(interrupted.statuses("cell")) == {"KILLED"}
     partial = read_members(interrupted.out)
     finished = interrupted.fragments()
     assert 0 < len(finished) < 8
@@ -55,13 +71,21 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, sma
     assert set(read_history(interrupted.out)["member_id"].to_pylist()) == set(
         partial["member_id"].to_pylist()
     )
+    assert list(interrupted.out.glob("figures/*.png"))
 
-    between = start_sweep("stopped", *often)
-    between.until(lambda: len(between.fragments()) > len(finished) + 1, "more packs are finished")
+    between = start_sweep("stopped", *often, TMPDIR=str(short_folder))
+    between.until(lambda: len(between.fragments()) > len(finished), "more packs are finished")
+    between.until(lambda: list(checkpoints.glob("*.pt")), "a pack in training has saved its state")
+    assert list(short_folder.iterdir()), "what is looked for below is looked for in the right place"
     between.kill()
+    assert list(short_folder.iterdir()) == [], "what Ray and Tune wrote is removed"
     assert finished.items() <= between.fragments().items(), "what was finished is not written again"
     finished = between.fragments()
     assert len(finished) < 8
+    cut = list(checkpoints.glob("*.pt"))
+    for path in cut:
+        os.truncate(path, path.stat().st_size // 2)
+    (between.out / "figures" / ".killed.tmp").touch()
 
     at_the_end = start_sweep("stopped", *often)
     at_the_end.until(lambda: len(at_the_end.fragments()) == 8, "all packs are finished")
@@ -69,6 +93,9 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, sma
     assert finished.items() <= at_the_end.fragments().items()
     finished = at_the_end.fragments()
     assert read_members(at_the_end.out).num_rows < 12, "the kill came before the tables"
+    for path in cut:
+        assert f"checkpoint set aside as {path.name}.bad" in at_the_end.output
+        assert (checkpoints / f"{path.name}.bad").exists()
 
     last = start_sweep("stopped", *often)
     assert last.wait() == 0, last.output
@@ -76,8 +103,17 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, sma
     assert last.fragments() == finished
     assert packs_of(finished) == packs_of(expected.fragments())
     assert last.tables() == expected.tables()
-    assert list(checkpoints.glob("*")) == []
+    assert last.statuses("sweep") == ["FINISHED"]
+    assert last.statuses("cell") == ["FINISHED"] * 2
+    assert last.statuses("member") == ["FINISHED"] * 12
+    assert list(checkpoints.glob("*.pt")) == []
+    assert list(last.out.rglob("*.tmp")) == []
+    saved -= {path.stem for path in cut}
     for row in read_members(last.out).to_pylist():
-        went_on = row["seconds"] * row["pack_members"] > 10_000
-        assert went_on == (row["pack_id"] in saved), "a pack goes on from its own saved state, and no other"
+        if row["pack_id"] not in {path.stem for path in cut}:
+            went_on = row["seconds"] * row["pack_members"] > 10_000
+            assert went_on == (row["pack_id"] in saved), "a pack goes on from its own state, and no other"
     assert [sweep.processes() for sweep in (in_a_pack, last)] == [{}, {}], "nothing outlives a sweep"
+    for sweep in (in_a_pack, interrupted, between, at_the_end, last):
+        assert "Traceback" not in sweep.output
+    assert not (last.store.parent / "home" / ".ray").exists(), "Ray's ways with clusters stay as they were"

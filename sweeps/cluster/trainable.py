@@ -5,6 +5,7 @@ Workers import nothing of the project but what is imported here.
 
 from __future__ import annotations
 
+import gc
 import platform
 import time
 import traceback
@@ -78,6 +79,7 @@ class PackTrainable(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._config = config
         self._pack = None
+        gc.collect()  # an optimizer holds itself, and the next pack may need the memory of this one
         self._begun = self._failed = self._saves = False
         self._seconds, self._steps = 0.0, 0
         self._said: list[str] = []

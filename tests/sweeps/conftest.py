@@ -200,6 +200,15 @@ class Sweep:
             pid for pid, name in self.processes().items() if re.match("ray::(?!Dashboard|RuntimeEnv)", name)
         ]
 
+    def named(self, name: str) -> list[int]:
+        """Return its processes of that name (15 characters of it)."""
+        return [pid for pid, other in self.processes().items() if other == name]
+
+    def kill_one(self, name: str) -> None:
+        """Kill one of its processes of that name, as soon as there is one."""
+        self.until(lambda: self.named(name), f"{name} runs")
+        os.kill(self.named(name)[0], signal.SIGKILL)
+
     def end(self) -> None:
         """Clean up: end whatever is left."""
         for pid in self.processes():

@@ -1,0 +1,181 @@
+"""The real command where something breaks: memory, disks, workers, Ray itself. It goes on or says why not."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.tables import read_members
+from tests.sweeps.conftest import ROOT, clean_environment
+
+UNTRAINABLE = """
+dataset: digits
+latents: [[4, 4]]
+ou_samples: 2
+rho: [0.6, 1.0]
+search: grid
+seeds: 1
+pack_size: 2
+steps: 20
+eval_every: 20
+variants:
+  - hidden: [16]
+  - hidden: [20000, 2147483647]
+"""
+"""A cell that trains, and one whose weights take more bytes than any address space has."""
+
+LARGE = """
+dataset: digits
+latents: [[4, 4]]
+hidden: [6000, 6000]
+ou_samples: 2
+rho: [0.6, 1.0]
+search: grid
+seeds: 2
+pack_size: 2
+cpus_per_pack: 2
+steps: 2
+eval_every: 2
+batch_size: 10
+eval_images: 10
+"""
+"""Packs of two members of 150 million weights each: with gradients and moments 2.4 GB a member."""
+
+MEMBER_GB = 2.4
+RAY_GB = 1.5
+"""What a local Ray, the driver and idle workers take."""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_pack_that_cannot_be_trained_is_data(start_sweep, tmp_path):
+    """It is tried again and recorded; the other cell has its curve, and the run its tables."""
+    sweep = start_sweep("untrainable", space=write(tmp_path / "untrainable.yaml", UNTRAINABLE))
+    assert sweep.wait() == 1, sweep.output
+    assert "Traceback" not in sweep.output
+    assert "allocate memory" in sweep.output.partition("tried again")[0]
+    failures = [line for line in sweep.output.splitlines() if line.startswith("FAILED")]
+    assert len(failures) == 2, "a line a pack that was given up"
+    assert all("allocate memory" in line for line in failures)
+    log = (sweep.out / "sweep.log").read_text()
+    assert "Traceback" in log
+    assert "allocate memory" in log
+    rows = read_members(sweep.out).to_pylist()
+    assert Counter(row["status"] for row in rows) == {"completed": 2, "failed": 2}
+    assert all(("allocate memory" in (row["failure"] or "")) == (row["status"] == "failed") for row in rows)
+    assert Counter(sweep.statuses("member")) == {"FINISHED": 2, "FAILED": 2}
+    assert sweep.statuses("sweep") == ["FAILED"]
+
+
+def test_a_local_ray_that_is_lost_is_started_again(start_sweep, uninterrupted):
+    """Its raylet and its server are killed, and a worker; nobody but a line on the terminal knows."""
+    expected, _ = uninterrupted
+    sweep = start_sweep("lost", "--set", "checkpoint_minutes=0.001")
+    sweep.until(lambda: list(sweep.out.glob("checkpoints/*.pt")), "a pack in training has saved its state")
+    for finished, victim in enumerate(("raylet", "gcs_server"), start=1):
+        sweep.kill_one(victim)
+        sweep.until(lambda said=finished: sweep.output.count("Ray was lost") == said, f"{victim} is missed")
+        sweep.until(lambda more=finished: len(sweep.fragments()) > more, "a pack is finished")
+    before = len(sweep.fragments())
+    sweep.kill_one("ray::PackTraina")
+    assert before < len(expected.fragments()), "the worker was killed while there was work"
+    assert sweep.wait() == 0, sweep.output
+    assert "Traceback" not in sweep.output
+    assert sweep.counts() == (0, 12)
+    assert sweep.tables() == expected.tables()
+    assert sweep.statuses("member") == ["FINISHED"] * 12
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of 80 MB, of which a sweep wants 64."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, uninterrupted, small_disk):
+    expected, _ = uninterrupted
+    often = ("--set", "checkpoint_minutes=0.001")
+    out, filler = small_disk / "run", small_disk / "filler"
+    sweep = start_sweep("full", *often, out=out)
+    sweep.until(lambda: list(out.glob("checkpoints/*.pt")), "a pack in training has saved its state")
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(4096))
+    assert sweep.wait() == 1, sweep.output
+    assert "Traceback" not in sweep.output
+    (error,) = [line for line in sweep.output.splitlines() if line.startswith("error:")]
+    assert "the disk is full" in error
+    assert f"make room in {out}" in error
+    assert list(out.rglob("*.tmp")) == []
+    finished = sweep.fragments()
+    assert finished, "the pack that found the disk full is written"
+    assert len(read_members(out)) == 2 * len(finished)
+    filler.unlink()
+    again = start_sweep("full", *often, out=out)
+    assert again.wait() == 0, again.output
+    assert finished.items() <= again.fragments().items()
+    assert again.tables() == expected.tables()
+
+
+def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, tmp_path):
+    """Ray's monitor kills the worker, which Tune does not know how to take."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    memory = {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in lines}
+    total, free = memory["MemTotal"], memory["MemAvailable"]
+    if free < RAY_GB + 2 * MEMBER_GB + 3:
+        pytest.skip(f"{free:.1f} GB of memory are free, too few to use some up")
+    allowed = (total - free + RAY_GB + 1.4 * MEMBER_GB) / total
+    sweep = start_sweep(
+        "memory",
+        space=write(tmp_path / "large.yaml", LARGE),
+        RAY_memory_usage_threshold=f"{allowed:.3f}",
+    )
+    assert sweep.wait() == 0, sweep.output
+    assert "Traceback" not in sweep.output
+    assert "Ray killed its worker: the node was running out of memory; tried again in halves" in sweep.output
+    assert read_members(sweep.out)["pack_members"].to_pylist() == [1] * 4
+
+
+def test_auto_does_not_take_the_private_ray_of_another_sweep(start_sweep, tmp_path):
+    private = start_sweep("private", "--set", "seeds=1", "--set", "search=grid")
+    private.until(lambda: private.named("gcs_server"), "it has started its Ray")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--address", "auto", "--out", "other"],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path / "home") | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert private.running, "there was a private Ray"
+    private.end()
+    assert done.returncode == 2, done.stdout
+    assert "no Ray at auto: no cluster was started on this machine" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_terminal_may_leave(start_sweep, small_space, tmp_path):
+    """`phase_transition.py | head -1` trains to its end."""
+    command = f"{sys.executable} {ROOT / 'sweeps/phase_transition.py'} --space {small_space} --out piped"
+    command += " --set seeds=1 --set search=grid --set steps=20 --set eval_every=20"
+    subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -1"],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path / "home"),
+        check=True,
+        timeout=300,
+    )
+    assert len(read_members(tmp_path / "piped")) == 4

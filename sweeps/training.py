@@ -33,7 +33,7 @@ PENDING = 32
 STOP_SHARE = 0.65
 """The share of the grace in which packs save their states; tables, figures and MLflow have the rest."""
 
-SAY_WAITING_SECONDS = 15.0
+SAY_WAITING_SECONDS = 10.0
 
 
 class Trainer:

@@ -1,6 +1,7 @@
 """A cluster of two real Ray nodes that know nothing of this project, and what a local Ray listens at.
 
-The nodes run in a network of their own (a Linux namespace), with tokens, as on a cluster of machines.
+The nodes run in a network of their own (a Linux namespace), started as the README says, by a user who has set
+nothing of Ray's.
 """
 
 import ipaddress
@@ -11,10 +12,13 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.sweeps.conftest import ROOT, clean_environment, wait_until
 
 PORT, CLIENT_PORT = 6399, 10001
 TINY = ("latents=[[4, 4]]", "seeds=1", "search=grid", "pack_size=1", "steps=20", "eval_every=20")
@@ -28,17 +32,15 @@ class Nodes:
         "ip link set lo up && mkdir -p /tmp/ray && mount -t tmpfs tmpfs /tmp/ray && echo ready && read line"
     )
 
-    def __init__(self, folder: Path, python: Path) -> None:
-        """Make the namespace; skip the test where that is refused."""
-        self._folder, self._python = folder, python
-        self.token = folder / "token"
-        with os.fdopen(os.open(self.token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        self.environment = {
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self.token),
-            "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120",  # of 30: the two cores are busy
-        }
+    def __init__(self, folder: Path, python: Path, home: Path) -> None:
+        """Make the namespace; skip the test where that is refused.
+
+        Args:
+            folder: for what the nodes write.
+            python: that has Ray.
+            home: of the user who starts them.
+        """
+        self._folder, self._python, self._home = folder, python, home
         self._logs: list[Path] = []
         self._holder = subprocess.Popen(
             [*self.NAMESPACE, "sh", "-c", self.READY],
@@ -55,30 +57,31 @@ class Nodes:
         self._inside = int(children[0])
 
     @property
+    def home(self) -> str:
+        """The home of the user who started the nodes."""
+        return str(self._home)
+
+    @property
     def prefix(self) -> tuple[str, ...]:
         """What to put before a command to run it beside the nodes."""
         return ("nsenter", "--target", str(self._inside), "--net", "--pid", "--mount")
 
-    def start(self, *arguments: str) -> None:
-        """Start a node: `ray start` with the nodes' own Python, in an empty folder."""
+    def start(self, *arguments: str, **environment: str) -> None:
+        """Start a node and wait for it: `ray start` with the nodes' own Python, in an empty folder."""
         elsewhere = self._folder / f"node{len(self._logs)}"
         elsewhere.mkdir()
         self._logs.append(elsewhere / "log")
-        command = [str(self._python), "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
-        command += ["--node-ip-address=127.0.0.1", "--disable-usage-stats", *arguments]
+        command = [str(self._python), "-m", "ray.scripts.scripts", "start", "--block", *arguments]
+        command += ["--node-ip-address=127.0.0.1"]
         with self._logs[-1].open("w") as log:
             subprocess.Popen(
                 [*self.prefix, *command],
                 cwd=elsewhere,
-                env={key: text for key, text in os.environ.items() if not key.startswith("RAY_")}
-                | self.environment,
+                env=clean_environment(self._home) | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-
-    def started(self, number: int) -> bool:
-        """Whether a node, in the order of their start, runs."""
-        return "Ray runtime started" in self._logs[number].read_text()
+        wait_until(lambda: "Ray runtime started" in self._logs[-1].read_text(), "the node runs", 120)
 
     def training(self, all_processes: dict[int, tuple[int, int, str]]) -> dict[int, int]:
         """Return the workers that train at this moment, with the node (its raylet's id) of each."""
@@ -126,21 +129,25 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nodes(
-    tmp_path_factory: pytest.TempPathFactory, bare_python: Path, eventually: Callable
-) -> Iterator[Nodes]:
-    """Start the two nodes."""
-    made = Nodes(tmp_path_factory.mktemp("nodes"), bare_python)
+def nodes(tmp_path_factory: pytest.TempPathFactory, bare_python: Path) -> Iterator[Nodes]:
+    """Start two nodes where there is a token: a head then demands it, and other nodes are told to send it."""
+    folder = tmp_path_factory.mktemp("nodes")
+    home = folder / "home"
+    write_token(home, secrets.token_hex(32))
+    made = Nodes(folder, bare_python, home)
     try:
-        made.start(
-            "--head", f"--port={PORT}", "--include-dashboard=false", f"--ray-client-server-port={CLIENT_PORT}"
-        )
-        eventually(lambda: made.started(0), "the head runs", 120)
-        made.start(f"--address=127.0.0.1:{PORT}")
-        eventually(lambda: made.started(1), "the second node runs", 120)
+        made.start("--head", f"--port={PORT}", "--num-cpus=1")
+        made.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", RAY_AUTH_MODE="token")
         yield made
     finally:
         made.end()
+
+
+def write_token(home: Path, token: str) -> Path:
+    """Write a token where Ray looks for it, and return the home."""
+    (home / ".ray").mkdir(parents=True)
+    (home / ".ray" / "auth_token").write_text(token)
+    return home
 
 
 def sets(overrides: Sequence[str]) -> list[str]:
@@ -152,9 +159,8 @@ def test_a_sweep_on_two_nodes_survives_a_killed_worker(
 ):
     """Both nodes train, and the tables are those of an undisturbed sweep on a local Ray."""
     expected, _ = uninterrupted
-    sweep = start_sweep(
-        "two_nodes", "--address", f"127.0.0.1:{PORT}", prefix=nodes.prefix, **nodes.environment
-    )
+    address = f"127.0.0.1:{PORT}"
+    sweep = start_sweep("two_nodes", "--address", address, prefix=nodes.prefix, HOME=nodes.home)
     used: set[int] = set()
 
     def both() -> bool:
@@ -169,7 +175,7 @@ def test_a_sweep_on_two_nodes_survives_a_killed_worker(
     os.kill(min(victims), signal.SIGKILL)
     assert before < len(expected.fragments()), "the worker was killed while there was work"
     assert sweep.wait() == 0, sweep.output
-    assert "Ray: 2 nodes, 2 CPUs: 2 packs at once (cpu)" in sweep.output
+    assert "Ray: 2 nodes, 2 CPUs: 2 packs at once (cpu, as there is no GPU" in sweep.output
     assert sweep.counts() == (0, 12)
     assert set(sweep.fragments()) == set(expected.fragments())
     assert sweep.tables() == expected.tables()
@@ -179,7 +185,7 @@ def test_a_cluster_is_found_by_itself_and_through_ray_client(nodes, start_sweep)
     """--address auto, and ray://HOST:PORT from a driver that is no node; at once, as two users would."""
     addresses = {"auto": "auto", "client": f"ray://127.0.0.1:{CLIENT_PORT}"}
     sweeps = {
-        name: start_sweep(name, *sets(TINY), "--address", address, prefix=nodes.prefix, **nodes.environment)
+        name: start_sweep(name, *sets(TINY), "--address", address, prefix=nodes.prefix, HOME=nodes.home)
         for name, address in addresses.items()
     }
     for sweep in sweeps.values():
@@ -189,16 +195,69 @@ def test_a_cluster_is_found_by_itself_and_through_ray_client(nodes, start_sweep)
     assert sweeps["auto"].tables() == sweeps["client"].tables()
 
 
-def test_a_wrong_token_is_refused_and_said(nodes, start_sweep, tmp_path):
-    token = tmp_path / "token"
-    token.write_text(secrets.token_hex(32))
-    environment = nodes.environment | {"RAY_AUTH_TOKEN_PATH": str(token)}
+@pytest.mark.parametrize("address", [f"127.0.0.1:{PORT}", f"ray://127.0.0.1:{CLIENT_PORT}"])
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_token_that_is_refused_is_said_to_be_the_reason(nodes, start_sweep, tmp_path, address, has_token):
+    home = tmp_path / "home"
+    if has_token:
+        write_token(home, secrets.token_hex(32))
+    started = time.monotonic()
     sweep = start_sweep(
-        "wrong_token", *sets(TINY), "--address", f"127.0.0.1:{PORT}", prefix=nodes.prefix, **environment
+        "token", *sets(TINY), "--address", address, prefix=nodes.prefix, HOME=str(home), MPLCONFIGDIR="."
     )
     assert sweep.wait() == 2, sweep.output
-    assert "error: " in sweep.output
-    assert "Traceback" not in sweep.output
+    (error,) = sweep.output.splitlines()
+    assert error.startswith(f"error: the Ray at {address} ")
+    found = f"does not take the token of {home}/.ray/auth_token" if has_token else "demands a token"
+    assert found in error
+    assert "copy ~/.ray/auth_token of the machine on which the cluster was started" in error
+    assert time.monotonic() - started < 30
+    assert not sweep.out.exists()
+
+
+def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted, bare_python, tmp_path, runs):
+    """The recipe where only local sweeps have used Ray: a head that trains nothing, nodes that come later."""
+    nodes = Nodes(tmp_path, bare_python, runs / "home")
+    try:
+        nodes.start("--head", f"--port={PORT}", "--num-cpus=0")
+        undecided = start_sweep("undecided", *sets(TINY), "--address", "auto", prefix=nodes.prefix)
+        waiting = start_sweep(
+            "waiting", *sets([*TINY, "device=cpu"]), "--address", f"127.0.0.1:{PORT}", prefix=nodes.prefix
+        )
+        assert undecided.wait() == 2
+        assert "device: auto with a cluster that has no node with room" in undecided.output
+        assert not undecided.out.exists()
+        impatient = start_sweep(
+            "impatient",
+            *sets([*TINY, "device=cuda", "wait_minutes=0.1"]),
+            *("--address", "auto"),
+            prefix=nodes.prefix,
+        )
+        assert impatient.wait() == 1
+        assert "error: no node with 1 CPU and 1 GPU free for a pack came within 6 s" in impatient.output
+        waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
+        nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
+        assert waiting.wait() == 0, waiting.output
+        assert "Ray: 1 node, 0 CPUs: 0 packs at once (cpu)" in waiting.output
+        assert waiting.counts() == (0, 2)
+        home = write_token(tmp_path / "later", secrets.token_hex(32))
+        later = start_sweep(
+            "later", *sets(TINY), "--address", "auto", prefix=nodes.prefix, HOME=str(home), MPLCONFIGDIR="."
+        )
+        assert later.wait() == 0, "a token that the cluster does not know of is not shown to it"
+        assert later.tables() == waiting.tables()
+        for sweep in (undecided, impatient, waiting, later):
+            assert "Traceback" not in sweep.output
+    finally:
+        nodes.end()
+
+
+def test_nothing_of_rays_own_is_touched():
+    """Private modules change without notice, and what is patched in one sweep is patched in the next."""
+    for path in (ROOT / "sweeps").rglob("*.py"):
+        assert not re.search(r"ray\.\S*_internal|ray\._private|ray\S* import _|_remote=", path.read_text()), (
+            path
+        )
 
 
 def test_a_local_sweep_listens_on_loopback_alone(uninterrupted):

@@ -161,8 +161,13 @@ class _Sweep:
             recorder = _Recorder(space, directory, options.store_uri(space))
             resources = resources_of(space, device)
             cells = [_planned(cell, data, device) for cell in space.cells()]
-            slots = max(1, resources.room_in(nodes))
-            schedule = Schedule(space, cells, slots, directory, recorder.on_pack)
+            slots = resources.room_in(nodes)
+            if not slots and options.address is None:
+                raise SweepError(
+                    f"this machine has {describe(nodes, resources)}, and a pack asks for {resources}; lower "
+                    "gpus_per_pack, set device=cpu, or give the --address of a cluster"
+                )
+            schedule = Schedule(space, cells, max(1, slots), directory, recorder.on_pack)
             self._announce(schedule, describe(nodes, resources), device)
             recorder.start()
             problem, seconds = self._train(schedule, data, device)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import search_spaces
 from sweeps.phase_transition import main
@@ -38,6 +39,23 @@ def mnist_folder(tmp_path: Path) -> str:
     (folder / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b no gzip file")
     return str(folder.parent)
 
+
+EARLY = {
+    "a date": (["--set", "steps=2024-01-13"], ["steps: found '2024-01-13'"]),
+    "an impossible date": (["--set", "steps=2024-13-45"], ["steps: found '2024-13-45'"]),
+    "3,000 nested brackets": (["--set", "rho=" + 3000 * "[" + 3000 * "]"], ["--set rho=", "levels"]),
+    "a key given twice": (
+        ["--set", "rho={low: 0.5, low: 0.6, high: 1, points: 3}"],
+        ["'low' is given twice"],
+    ),
+    "more CPUs than there are": (["--set", "cpus_per_pack=4096"], ["cpus_per_pack: 4096 with", "CPUs"]),
+    "a malformed tracking URI": (["--tracking-uri", "http://[::1"], ["tracking URI 'http://[::1'"]),
+    "a password in a tracking URI": (
+        ["--tracking-uri", "http://me:s3cret@127.0.0.1:9"],
+        ["http://127.0.0.1:9 cannot be used", "Start the server"],
+    ),
+}
+"""What is refused before anything is started."""
 
 BAD = {
     "an unknown space": (["--space", "digit"], ["unknown space 'digit'", "did you mean digits?"]),
@@ -83,7 +101,43 @@ def test_bad_input_is_one_clear_error(command, tmp_path, case):
     for text in expected:
         assert text in err
     assert time.monotonic() - started < TIMEOUT_SECONDS
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert not (tmp_path / "runs").exists(), "a refused sweep leaves no directory behind"
+
+
+@pytest.mark.parametrize("case", EARLY)
+def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monkeypatch, case):
+    arguments, expected = EARLY[case]
+    monkeypatch.setattr("sweeps.sweep.RayProcess", None)
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert len(err) < 1000
+    assert "s3cret" not in err
+    for text in expected:
+        assert text in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_that_this_machine_lacks(command, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    code, _, err = command("--set", "device=cuda")
+    assert code == 2
+    assert "0 packs at once, and a pack asks for 1 CPU and 1 GPU" in err
+    assert not (tmp_path / "runs" / "digits").exists()
+
+
+@pytest.mark.parametrize("content", ["steps: 2024-01-13\n", 3000 * "[" + 3000 * "]", "a: 1\na: 2\n", "{"])
+def test_a_broken_space_in_the_run_directory_is_named(command, tmp_path, content):
+    run = tmp_path / "runs" / "digits"
+    run.mkdir(parents=True)
+    (run / "space.yaml").write_text(content)
+    code, _, err = command()
+    assert code == 2
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) < 60
+    assert "space" in err
+    assert (run / "space.yaml").read_text() == content
 
 
 def test_a_corrupt_data_file_is_named_with_what_it_should_be(command, tmp_path):

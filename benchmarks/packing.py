@@ -396,7 +396,7 @@ def run_command(command: Sequence[str]) -> tuple[float, dict[str, float], float]
 
     Lines are named by how they begin, up to the first space.
     """
-    # A local Ray stays on the loopback interface, as `sweeps.environment` has it for sweeps.
+    # A local Ray stays on the loopback interface, as `sweeps.cluster.environment` has it for sweeps.
     quiet = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     environment = {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     started, said, lines = time.time(), dict[str, float](), []

@@ -30,6 +30,7 @@ class Interrupts:
         self._grace, self._say, self._abandon = grace_seconds, say, abandon
         self._deadline = 0.0
         self._saving = False
+        self._timer: threading.Timer | None = None
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -40,6 +41,8 @@ class Interrupts:
         finally:
             for number, handler in zip(SIGNALS, before, strict=True):
                 signal.signal(number, handler)
+            if self._timer is not None:
+                self._timer.cancel()
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -71,9 +74,9 @@ class Interrupts:
             f"{self.signal.name}: stopping; what is trained is saved within {self._grace:g} s, and a second "
             "signal ends at once"
         )
-        timer = threading.Timer(self._grace, self._leave)
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(self._grace, self._leave)
+        self._timer.daemon = True
+        self._timer.start()
         if not self._saving:
             raise Interrupted
 

@@ -20,6 +20,7 @@ from ouvae.data import Dataset
 from ouvae.data import load as load_data
 from search_spaces import Cell, Space
 from sweeps import SweepError, mlflow_runs, mlflow_uri, tracking
+from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.costs import are_measured, measure_missing
 from sweeps.interrupts import Interrupted, Interrupts
@@ -152,7 +153,7 @@ class _Sweep:
         scratch = self._stack.enter_context(scratch_folder())
         with directory.opened(space):
             ray = self._ray = RayProcess(options.address, directory.log, scratch)
-            self._stack.callback(ray.end)
+            self._stack.callback(ray.kill)
             data = _load_data(space, options)
             mlflow_runs.check(options.store_uri(space))
             nodes = ray.connect()
@@ -170,11 +171,17 @@ class _Sweep:
             schedule = Schedule(space, cells, max(1, slots), directory, recorder.on_pack)
             self._announce(schedule, describe(nodes, resources), device)
             recorder.start()
-            problem, seconds = self._train(schedule, data, device)
+            problem, seconds = self._train(schedule, data, device, nodes)
             ray.end()
             return self._finish(schedule, recorder, problem, seconds)
 
-    def _train(self, schedule: Schedule, data: Mapping[_Key, Dataset], device: str) -> tuple[str, float]:
+    def _train(
+        self,
+        schedule: Schedule,
+        data: Mapping[_Key, Dataset],
+        device: str,
+        nodes: Sequence[NodeResources],
+    ) -> tuple[str, float]:
         """Train what is missing; return what ended it too early, if anything did, and the seconds it took."""
         assert self._ray is not None
         by_digest = {one.digest: one for one in data.values()}
@@ -188,12 +195,13 @@ class _Sweep:
             try:
                 if not schedule.done:
                     with self._progress.following(schedule):
-                        trainer.train(schedule, by_digest, local)
+                        trainer.train(schedule, by_digest, nodes, local)
                 if schedule.done and self.interrupts.signal is None:
                     cells = [state.planned for state in schedule.cells]
                     measure_missing(self._space, cells, by_digest, self._directory, trainer)
             except SweepError as error:
                 problem = str(error)
+                self._ray.kill()
         return problem, time.monotonic() - started
 
     def _finish(self, schedule: Schedule, recorder: "_Recorder", problem: str, seconds: float) -> int:

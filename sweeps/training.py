@@ -65,19 +65,29 @@ class Trainer:
         self._ray, self._space, self._checkpoints = ray, space, checkpoints
         self._interrupts, self._say, self._log, self._on_progress = interrupts, say, log, on_progress
         self.resources = resources_of(space, device)
+        self._room = 0
         self._packs: dict[str, Pack] = {}
         self._begun: set[str] = set()
         self._quiet_since = self._said_waiting = 0.0
         self._stop_sent = False
 
-    def train(self, schedule: Schedule, data: Mapping[str, Dataset], local: bool) -> None:
+    def train(
+        self, schedule: Schedule, data: Mapping[str, Dataset], nodes: Sequence[NodeResources], local: bool
+    ) -> None:
         """Train until the schedule is done or a signal came.
+
+        Args:
+            schedule: what to train.
+            data: the data sets by digest.
+            nodes: that there are now.
+            local: whether they are this machine.
 
         Raises:
             SweepError: Ray was lost and does not come back, no node has room for a pack, or a finished
                 pack cannot be written.
         """
         losses, finished = 0, 0
+        self._resize(schedule, nodes)
         while True:
             try:
                 self._ray.send(messages.Train(self.resources, data, schedule.slots if local else PENDING))
@@ -94,7 +104,7 @@ class Trainer:
                 self._say(
                     f"Ray was lost ({error}); it is started again, and packs go on where they were saved"
                 )
-                schedule.resize(self.resources.room_in(self._ray.restart()))
+                self._resize(schedule, self._ray.restart())
 
     def measure(
         self, members: Sequence[tuple[Settings, float]], data: Dataset, device: str, rounds: int, steps: int
@@ -104,8 +114,8 @@ class Trainer:
         Raises:
             SweepError: they could not be measured.
         """
-        self._ray.send(messages.Measure(members, data, device, self.resources, rounds, steps))
         try:
+            self._ray.send(messages.Measure(members, data, device, self.resources, rounds, steps))
             while self._interrupts.signal is None:
                 answer = self._ray.receive(0.2)
                 if isinstance(answer, messages.Refused):
@@ -136,8 +146,7 @@ class Trainer:
                 self._ray.send(self._next(schedule))
             case messages.Progress(pack_id, steps_done):
                 self._begun.add(pack_id)
-                if pack_id in self._packs and steps_done:
-                    schedule.progressed(self._packs[pack_id], steps_done)
+                schedule.progressed(self._packs[pack_id], steps_done)
                 self._on_progress(pack_id, steps_done)
             case messages.Finished(pack_id, report):
                 schedule.finished(self._take_back(pack_id), report)
@@ -148,7 +157,7 @@ class Trainer:
                 schedule.returned(self._take_back(pack_id))
             case messages.Nodes(nodes):
                 self._say(f"Ray: {describe(nodes, self.resources)}")
-                schedule.resize(self.resources.room_in(nodes))
+                self._resize(schedule, nodes)
             case messages.Notice(text):
                 self._say(text)
 
@@ -158,8 +167,6 @@ class Trainer:
         pack = schedule.next_pack()
         if pack is None:
             return messages.Next(None)
-        if not self._begun and not self._packs:
-            self._quiet_since = time.monotonic()
         self._packs[pack.pack_id] = pack
         return messages.Next(self._task(pack))
 
@@ -177,10 +184,12 @@ class Trainer:
             checkpoint_seconds=60 * space.checkpoint_minutes,
         )
 
+    def _resize(self, schedule: Schedule, nodes: Sequence[NodeResources]) -> None:
+        self._room = self.resources.room_in(nodes)
+        schedule.resize(self._room)
+
     def _take_back(self, pack_id: str) -> Pack:
         self._begun.discard(pack_id)
-        if not self._begun:
-            self._quiet_since = time.monotonic()
         return self._packs.pop(pack_id)
 
     def _return_all(self, schedule: Schedule) -> None:
@@ -195,23 +204,21 @@ class Trainer:
         return bool(self._interrupts.seconds_left(STOP_SHARE))
 
     def _watch_for_nodes(self) -> None:
-        """Say that packs wait for a node, and end the wait when it is too long."""
+        """Say that packs wait for a place; end a wait for nodes when it is too long."""
         now = time.monotonic()
         if self._begun or not self._packs:
             self._quiet_since = self._said_waiting = now
             return
         waited, patience = now - self._quiet_since, 60 * self._space.wait_minutes
-        if waited > patience:
+        if not self._room and waited > patience:
             raise SweepError(
-                f"no node with {self.resources} free for a pack came within {duration(patience)}; add nodes, "
+                f"no node with {self.resources} for a pack came within {duration(patience)}; add nodes, "
                 "wait longer (wait_minutes), or lower cpus_per_pack, gpus_per_pack or set device=cpu"
             )
         if now - self._said_waiting > SAY_WAITING_SECONDS:
             self._said_waiting = now
-            self._say(
-                f"waiting for a node with {self.resources} free for a pack: {duration(waited)} of at most "
-                f"{duration(patience)} (wait_minutes)"
-            )
+            limit = "" if self._room else f" of at most {duration(patience)} (wait_minutes)"
+            self._say(f"waiting for a node with {self.resources} free for a pack: {duration(waited)}{limit}")
 
 
 def resources_of(space: Space, device: str) -> Resources:

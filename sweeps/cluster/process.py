@@ -36,6 +36,8 @@ class RayProcess:
         SweepError: the address is none, no Ray listens there, or it does not take the token.
     """
 
+    _killed: bool
+
     def __init__(self, address: str | None, log: Path, scratch: Path) -> None:
         """Start it; `connect` waits for Ray."""
         self._given, self._log, self._scratch = address, log, scratch
@@ -86,6 +88,9 @@ class RayProcess:
 
     def kill(self) -> None:
         """Kill it and its process group at once; a local Ray ends with it."""
+        if self._killed:
+            return
+        self._killed = True
         with suppress(OSError):
             self._connection.close()
         with suppress(ProcessLookupError):
@@ -108,6 +113,7 @@ class RayProcess:
                 process_group=0,
             )
         self._connection = Connection(ours.detach())
+        self._killed = False
 
     def _fate(self) -> str:
         """Say how the process ended."""

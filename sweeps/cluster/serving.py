@@ -27,7 +27,7 @@ from ray.util.queue import Empty, Queue
 from ouvae.cost import Cost, measure
 from sweeps.cluster import address as addresses
 from sweeps.cluster.environment import TUNE
-from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train
+from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train, Wanted
 from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.scratch import scratch_folder
 
@@ -124,7 +124,7 @@ class QueueChannel:
             ready, _ = ray.wait([task], timeout=0)
             for message in self._sent():
                 channel.send(message)
-                if type(message).__name__ == "Wanted":
+                if isinstance(message, Wanted):
                     self.incoming.put(channel.next_pack())
             if ready:
                 ray.get(task)

@@ -234,7 +234,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
             prefix=nodes.prefix,
         )
         assert impatient.wait() == 1
-        assert "error: no node with 1 CPU and 1 GPU free for a pack came within 6 s" in impatient.output
+        assert "error: no node with 1 CPU and 1 GPU for a pack came within 6 s" in impatient.output
         waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
         nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
         assert waiting.wait() == 0, waiting.output

@@ -69,8 +69,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 2 for input that cannot be used."""
-    given = parser().parse_args(arguments)
+    """Run the command line and return its exit code; see `sweep.run`, and 2 for input that cannot be used."""
+    try:
+        return _run(parser().parse_args(arguments))
+    except KeyboardInterrupt:  # while all is imported, before the sweep listens for signals
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
     if given.list_spaces:
         papers = [f"paper/{name}" for name in search_spaces.names("paper")]
         print("\n".join([*search_spaces.names(), *papers]))

@@ -105,7 +105,7 @@ def run(space: Space, options: Options, console: Console) -> int:
         try:
             return sweep.run()
         except Interrupted:
-            console.print("Nothing was trained yet.")
+            console.print("The sweep is stopped before any training.")
             return sweep.interrupts.exit_code
 
 

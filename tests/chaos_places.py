@@ -1,5 +1,4 @@
-"""Where the sweeps of `tests/chaos.py` run: beside a SQLite file or a server of MLflow, on a small disk, on two
-nodes."""
+"""Where sweeps of `tests/chaos.py` run: beside MLflow's file or server, on a small disk, on two nodes."""
 
 import os
 import re
@@ -142,7 +141,9 @@ class ClusterPlace(Place):
 
     def open(self) -> None:
         """Make the namespaces and start both nodes."""
-        inside = "ip link set lo up && mkdir -p /tmp/ray && mount -t tmpfs tmpfs /tmp/ray && echo ready && read x"
+        inside = (
+            "ip link set lo up && mkdir -p /tmp/ray && mount -t tmpfs tmpfs /tmp/ray && echo ready && read x"
+        )
         unshare = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self._holder = subprocess.Popen([*unshare, "sh", "-c", inside], text=True, **pipes)
@@ -184,7 +185,9 @@ class ClusterPlace(Place):
 
     def training(self, sweep: Sweep) -> list[int]:
         """Return the processes in which packs train."""
-        return [pid for pid, (*_, name) in _all_processes().items() if TRAINING.match(name) and self._holds(pid)]
+        return [
+            pid for pid, (*_, name) in _all_processes().items() if TRAINING.match(name) and self._holds(pid)
+        ]
 
     def close(self) -> None:
         """End everything in the namespace."""
@@ -197,7 +200,9 @@ class ClusterPlace(Place):
         self._logs.append(self.folder / f"node{len(self._logs)}.log")
         environment = clean_environment(self.folder / "node_home") | self.environment
         with self._logs[-1].open("w") as log:
-            return subprocess.Popen([*self.prefix, *command], env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(
+                [*self.prefix, *command], cwd=self.folder, env=environment, stdout=log, stderr=log
+            )
 
     def _holds(self, pid: int) -> bool:
         try:

@@ -230,8 +230,8 @@ class Campaign:
         return [
             *lines,
             "",
-            "A fault that was asked for and not done came too late: the sweep was complete, or its victim had "
-            "gone. Recovery is the time to the next finished pack, or to the end of the command.",
+            "A fault that was asked for and not done came too late: the sweep was complete, or its victim "
+            "had gone. Recovery is the time to the next finished pack, or to the end of the command.",
         ]
 
     def _table_of_laws(self, trials: int) -> list[str]:

@@ -21,7 +21,7 @@ class Resources:
     gpus: float
 
     def __str__(self) -> str:
-        """Say it as `1 CPU` or `2 CPUs and 0.5 GPUs`."""
+        """Say it as `1 CPU` or `2 CPUs and 0.5 GPU`."""
         cpus = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
         return f"{cpus} and {self.gpus:g} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else cpus
 

@@ -1,0 +1,67 @@
+"""Scratch folders are gone with their owner, however that ended."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.scratch import LONGEST_BASE, scratch_folder
+from tests.sweeps.conftest import ROOT
+
+KILLED = """
+import os, signal
+from sweeps.scratch import scratch_folder
+with scratch_folder() as folder:
+    (folder / "ray").mkdir()
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a folder the one for temporary files; its path is short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_it_is_there_within_the_block_alone(base):
+    with scratch_folder() as folder:
+        (folder / "file").touch()
+        assert folder.parent == base
+    assert list(base.iterdir()) == []
+
+
+def test_what_a_killed_owner_left_is_removed_by_the_next_and_nothing_else(base):
+    (base / "ouvae-mine").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(base)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL
+    orphan = Path(done.stdout.strip())
+    assert (orphan / "ray").is_dir()
+    with scratch_folder() as one, scratch_folder() as other:
+        assert not orphan.exists()
+        assert one.exists()
+        assert other.exists()
+        assert (base / "ouvae-mine").exists(), "without a lock it is nobody's scratch"
+
+
+def test_a_path_too_long_for_sockets_is_not_used(base, monkeypatch):
+    long = base / ("x" * LONGEST_BASE)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with scratch_folder() as folder:
+        assert len(str(folder.parent)) <= LONGEST_BASE

@@ -1,0 +1,78 @@
+"""What a pack asks for and where members train, without a cluster."""
+
+import pytest
+
+from search_spaces import load
+from sweeps import SweepError
+from sweeps.cluster import tokens
+from sweeps.cluster.environment import environment
+from sweeps.cluster.messages import Resources
+from sweeps.training import describe, device_of, resources_of
+
+SMALL, LARGE, GPUS = {"CPU": 2.0, "GPU": 0.0}, {"CPU": 7.0}, {"CPU": 8.0, "GPU": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "room"),
+    [
+        (Resources(1, 0), [SMALL], 2),
+        (Resources(2, 0), [SMALL, LARGE], 4),
+        (Resources(4, 0), [SMALL, LARGE], 1),
+        (Resources(8, 0), [SMALL, LARGE], 0),
+        (Resources(1, 1), [SMALL, GPUS], 4),
+        (Resources(3, 1), [GPUS], 2),
+        (Resources(1, 0.1), [GPUS], 8),
+        (Resources(1, 0.5), [{"CPU": 99.0, "GPU": 3.0}], 6),
+        (Resources(1, 0), [], 0),
+    ],
+)
+def test_room_is_counted_a_node(resources, nodes, room):
+    """A pack runs on one node: what is left on two of them does not add up."""
+    assert resources.room_in(nodes) == room
+
+
+def test_a_device_is_what_the_space_says_else_what_was_there_else_what_the_nodes_have():
+    auto, cpu, cuda = (load("digits", [f"device={device}"]) for device in ("auto", "cpu", "cuda"))
+    assert device_of(cpu, [GPUS], "cuda") == "cpu"
+    assert device_of(cuda, [], None) == "cuda"
+    assert device_of(auto, [GPUS], "cpu") == "cpu"
+    assert device_of(auto, [], "cuda") == "cuda"
+    assert device_of(auto, [SMALL, GPUS], None) == "cuda"
+    assert device_of(auto, [SMALL], None) == "cpu"
+    with pytest.raises(SweepError, match=r"no node with room for a pack yet.*set device=cuda or device=cpu"):
+        device_of(auto, [{"CPU": 0.0}], None)
+
+
+def test_only_packs_on_gpus_ask_for_one():
+    space = load("digits", ["gpus_per_pack=0.5", "cpus_per_pack=2"])
+    assert str(resources_of(space, "cuda")) == "2 CPUs and 0.5 GPU"
+    assert str(resources_of(space, "cpu")) == "2 CPUs"
+    assert describe([SMALL, GPUS], resources_of(space, "cuda")) == "2 nodes, 10 CPUs, 4 GPUs: 4 packs at once"
+
+
+def test_a_local_ray_has_a_token_of_its_own_and_no_other_address(monkeypatch):
+    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.setenv(name, "the user's")
+    local, other = environment(None, token=False), environment(None, token=False)
+    assert len({local["RAY_AUTH_TOKEN"], other["RAY_AUTH_TOKEN"], "the user's"}) == 3
+    assert local["RAY_AUTH_MODE"] == "token"
+    assert {"RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(local)
+
+
+@pytest.mark.parametrize(("token", "mode"), [(True, "token"), (False, "disabled")])
+def test_a_cluster_is_shown_the_users_token_if_it_demands_one(monkeypatch, token, mode):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    values = environment("127.0.0.1:6379", token=token)
+    assert (values["RAY_AUTH_TOKEN"], values["RAY_AUTH_MODE"]) == ("mine", mode)
+
+
+def test_a_token_is_looked_for_where_ray_does(tmp_path):
+    home, named = tmp_path / "home", tmp_path / "named"
+    values = {"HOME": str(home)}
+    assert tokens.find(values)[0] == ""
+    (home / ".ray").mkdir(parents=True)
+    (home / ".ray" / "auth_token").write_text("of the home\n")
+    assert tokens.find(values) == ("of the home", str(home / ".ray" / "auth_token"))
+    named.write_text("named")
+    assert tokens.find(values | {"RAY_AUTH_TOKEN_PATH": str(named)}) == ("named", str(named))
+    assert tokens.find(values | {"RAY_AUTH_TOKEN": "given"}) == ("given", "RAY_AUTH_TOKEN")

@@ -18,6 +18,10 @@ class Interrupted(Exception):
 class Interrupts:
     """Listens for signals. What takes longer than the grace is cut off: batch systems kill after theirs.
 
+    Attributes:
+        signal: the first that came; None without one.
+        on_signal: called with the first, in its handler.
+
     Args:
         grace_seconds: from the first signal to the end.
         say: prints a line.
@@ -27,6 +31,7 @@ class Interrupts:
     def __init__(self, grace_seconds: float, say: Callable[[str], None], abandon: Callable[[], None]) -> None:
         """Listen to nothing yet."""
         self.signal: signal.Signals | None = None
+        self.on_signal: Callable[[], None] = lambda: None
         self._grace, self._say, self._abandon = grace_seconds, say, abandon
         self._deadline = 0.0
         self._saving = False
@@ -77,6 +82,7 @@ class Interrupts:
         self._timer = threading.Timer(self._grace, self._leave)
         self._timer.daemon = True
         self._timer.start()
+        self.on_signal()
         if not self._saving:
             raise Interrupted
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ PREFIX = "ouvae-"
 LONGEST_BASE = 36
 """Longest path of the folder in which it is made: Ray puts sockets 70 characters deeper, and the path of a
 socket has at most 107."""
+
+
+ATTEMPTS = 30
+"""To remove a folder: workers of a Ray that was killed end within 3 s."""
 
 
 @contextmanager
@@ -28,7 +33,16 @@ def scratch_folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder into which something may still write that is about to end."""
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
 
 
 def _remove_orphans(base: Path) -> None:
@@ -39,6 +53,6 @@ def _remove_orphans(base: Path) -> None:
                 continue
             with path.open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path.parent, ignore_errors=True)
+                remove(path.parent)
         except OSError:
             continue  # in use, or removed by another sweep just now

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,10 +170,11 @@ class _Sweep:
                 )
             schedule = Schedule(space, cells, max(1, slots), directory, recorder.on_pack)
             self._announce(schedule, describe(nodes, resources), device)
-            recorder.start()
-            problem, seconds = self._train(schedule, data, device, nodes)
-            ray.end()
-            return self._finish(schedule, recorder, problem, seconds)
+            with self.interrupts.saving():
+                recorder.start(self.interrupts)
+                problem, seconds = self._train(schedule, data, device, nodes)
+                ray.end()
+                return self._finish(schedule, recorder, problem, seconds)
 
     def _train(
         self,
@@ -187,7 +188,7 @@ class _Sweep:
         by_digest = {one.digest: one for one in data.values()}
         local = self._options.address is None
         started, problem = time.monotonic(), ""
-        with self.interrupts.saving(), self._directory.log.open("a", encoding="utf-8") as log:
+        with self._directory.log.open("a", encoding="utf-8") as log:
             trainer = Trainer(
                 self._ray, self._space, device, self._directory.checkpoints, self.interrupts,
                 self._console.print, lambda text: print(text, file=log, flush=True), self._progress.update,
@@ -199,33 +200,31 @@ class _Sweep:
                 if schedule.done and self.interrupts.signal is None:
                     cells = [state.planned for state in schedule.cells]
                     measure_missing(self._space, cells, by_digest, self._directory, trainer)
-            except SweepError as error:
+            except (SweepError, TableError) as error:
                 problem = str(error)
                 self._ray.kill()
         return problem, time.monotonic() - started
 
     def _finish(self, schedule: Schedule, recorder: "_Recorder", problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
-        with self.interrupts.saving():
-            cells = [state.planned for state in schedule.cells]
-            complete = schedule.done and are_measured(self._space, cells, self._directory)
-            code = OK if complete else FAILED
-            if problem or schedule.failures:
-                code = FAILED
-            elif not complete and self.interrupts.signal is not None:
-                code = self.interrupts.exit_code
-            thresholds, report, more = recorder.finish(schedule, code, self.interrupts, self._console)
-            if code == OK and not report.complete:
-                code = NOT_LOGGED
-            for error in filter(None, [problem, more]):
-                self._console.print(f"error: {error}")
-            self._report(schedule, code, thresholds, report)
-            total = time.monotonic() - self._started
-            self._console.print(
-                f"{duration(total)} in all, {duration(seconds)} of it training "
-                f"{schedule.members_trained} members"
-            )
-            return code
+        cells = [state.planned for state in schedule.cells]
+        complete = schedule.done and are_measured(self._space, cells, self._directory)
+        code = OK if complete else FAILED
+        if problem or schedule.failures:
+            code = FAILED
+        elif not complete and self.interrupts.signal is not None:
+            code = self.interrupts.exit_code
+        thresholds, report, more = recorder.finish(schedule, code, self.interrupts, self._console)
+        if code == OK and not report.complete:
+            code = NOT_LOGGED
+        for error in filter(None, [problem, more]):
+            self._console.print(f"error: {error}")
+        self._report(schedule, code, thresholds, report)
+        total = time.monotonic() - self._started
+        self._console.print(
+            f"{duration(total)} in all, {duration(seconds)} of it training {schedule.members_trained} members"
+        )
+        return code
 
     def _announce(self, schedule: Schedule, nodes: str, device: str) -> None:
         space, directory = self._space, self._directory
@@ -283,7 +282,7 @@ class _Recorder:
         self._written = time.monotonic()
         self._tracker: tracking.Tracker | None = None
 
-    def start(self) -> None:
+    def start(self, interrupts: Interrupts) -> None:
         """Open the tracker and hand it what the directory holds, of which it logs what it lacks."""
         space = self._space
         params = space.model_dump(mode="json") | {
@@ -292,6 +291,7 @@ class _Recorder:
         }
         name = self._directory.path.name
         self._tracker = tracking.Tracker(self._uri, space.name, self._directory.sweep_id, name, params)
+        interrupts.on_signal = self._tracker.interrupt
         histories: dict[str, list[Row]] = {}
         for row in self._directory.members.values():
             if row["pack_id"] not in histories:
@@ -309,7 +309,8 @@ class _Recorder:
             own = [entry for entry in history if entry["member_id"] == row["member_id"]]
             self._tracker.log_member(row, own)
         if time.monotonic() - self._written > TABLES_SECONDS:
-            self._directory.write_tables(self._space)
+            with suppress(TableError):  # they are written again at the end
+                self._directory.write_tables(self._space)
             self._written = time.monotonic()
 
     def finish(
@@ -321,8 +322,6 @@ class _Recorder:
         """
         assert self._tracker is not None, "a finish follows a start"
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
-        if status == "KILLED":
-            self._tracker.interrupt(status)
         thresholds, problem = None, ""
         try:
             thresholds = self._write(schedule)

@@ -11,7 +11,6 @@ import importlib
 import logging
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
@@ -29,7 +28,7 @@ from sweeps.cluster import address as addresses
 from sweeps.cluster.environment import TUNE
 from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train, Wanted
 from sweeps.cluster.tuning import cluster_nodes, train
-from sweeps.scratch import scratch_folder
+from sweeps.scratch import remove, scratch_folder
 
 PACKAGES = ("ouvae", "sweeps", "search_spaces", "analysis")
 """What a worker imports of this project."""
@@ -240,6 +239,16 @@ def _watch(local: bool, closing: threading.Event) -> None:
             os._exit(LOST)
 
 
+def _end_group() -> None:
+    """Kill the others of this process's group: a local Ray, whose workers end with it."""
+    own = os.getpgrp()
+    for path in Path("/proc").glob("[0-9]*"):
+        pid = int(path.name)
+        with contextlib.suppress(OSError):
+            if pid != os.getpid() and os.getpgid(pid) == own:
+                os.kill(pid, signal.SIGKILL)
+
+
 def _servers() -> list[int]:
     """Return the processes that a local Ray cannot do without."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
@@ -280,9 +289,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def gone() -> NoReturn:
-        # The workers of a local Ray end with their raylet, which is in this process's group.
-        shutil.rmtree(scratch, ignore_errors=True)
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+        _end_group()
+        remove(scratch)
         os._exit(LOST)
 
     serve(PipeChannel(Connection(descriptor), gone), address, scratch)

@@ -149,6 +149,27 @@ def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, 
     assert read_members(sweep.out)["pack_members"].to_pylist() == [1] * 4
 
 
+def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):
+    """Its store breaks while the sweep goes on; with another one the same command logs what is missing."""
+    store = tmp_path / "broken.db"
+    small = ["--tracking-uri", f"sqlite:///{store}", "--set", "seeds=1", "--set", "search=grid"]
+    sweep = start_sweep("unlogged", *small)
+    sweep.until(lambda: "members are there already" in sweep.output, "it has begun")
+    for part in ("", "-wal", "-shm"):
+        store.with_name(store.name + part).unlink(missing_ok=True)
+    store.write_bytes(bytes(range(256)) * 64)
+    assert sweep.wait() == 3, sweep.output
+    assert "Traceback" not in sweep.output
+    assert "4 members, 2 cells" in sweep.output.partition("not logged")[0]
+    assert "the same command logs what is missing" in sweep.output
+    assert len(read_members(sweep.out)) == 4
+    store.unlink()
+    again = start_sweep("unlogged", *small)
+    assert again.wait() == 0, again.output
+    assert again.counts() == (4, 0)
+    assert "MLflow: 4 members, 2 cells" in again.output
+
+
 def test_auto_does_not_take_the_private_ray_of_another_sweep(start_sweep, tmp_path):
     private = start_sweep("private", "--set", "seeds=1", "--set", "search=grid")
     private.until(lambda: private.named("gcs_server"), "it has started its Ray")

@@ -11,8 +11,8 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(Exception):
-    """A signal came while there was nothing to save yet."""
+class Interrupted(BaseException):
+    """A signal came while there was nothing to save yet; like KeyboardInterrupt no error to be handled."""
 
 
 class Interrupts:

@@ -366,6 +366,25 @@ def uninterrupted(start_sweep) -> tuple[Sweep, set[tuple[str, str]]]:
     return sweep, listening
 
 
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Return a maker of a real file system of a size (as `64k`); skips the test where none can be mounted."""
+    folder = tmp_path / "disk"
+
+    def mount(size: str) -> Path:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            folder.rmdir()
+            pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield mount
+    if folder.exists():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., None]:
     """Return the wait for a condition."""

@@ -1,7 +1,5 @@
 """Checkpoints: what is read is what was written of this very pack, or an error that says why not."""
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,23 +67,12 @@ def test_it_is_set_aside_under_another_name(written):
     assert (bad.name, bad.exists(), written.exists()) == ("a.pt.bad", True, False)
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_costs_the_new_one_alone(full_disk):
+def test_a_full_disk_costs_the_new_one_alone(disk_of):
     """What was there before is still there, and nothing is left aside."""
-    path = full_disk / "a.pt"
+    disk = disk_of("64k")
+    path = disk / "a.pt"
     write_checkpoint(path, "a", STATE)
     with pytest.raises(CheckpointError, match=r"a\.pt cannot be written"):
         write_checkpoint(path, "a", STATE | {"more": torch.zeros(100_000)})
-    assert list(full_disk.iterdir()) == [path]
+    assert list(disk.iterdir()) == [path]
     assert read_checkpoint(path, "a")["seconds"] == 1.5

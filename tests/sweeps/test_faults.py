@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,23 +91,11 @@ def test_a_local_ray_that_is_lost_is_started_again(start_sweep, uninterrupted):
     assert sweep.statuses("member") == ["FINISHED"] * 12
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a file system of 80 MB, of which a sweep wants 64."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, uninterrupted, small_disk):
+def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, uninterrupted, disk_of):
     expected, _ = uninterrupted
     often = ("--set", "checkpoint_minutes=0.001")
-    out, filler = small_disk / "run", small_disk / "filler"
+    disk = disk_of("80m")  # of which a sweep wants 64
+    out, filler = disk / "run", disk / "filler"
     sweep = start_sweep("full", *often, out=out)
     sweep.until(lambda: list(out.glob("checkpoints/*.pt")), "a pack in training has saved its state")
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):

@@ -388,39 +388,27 @@ class TestWriting:
         ):
             pass
 
-    def test_a_disk_that_fills_up(self, small_disk, make_space, train, monkeypatch):
+    def test_a_disk_that_fills_up(self, disk_of, make_space, train, monkeypatch):
         """A real one: the finished pack and the tables go into the room that was kept for them."""
         monkeypatch.setattr(store, "LEAST_FREE_BYTES", 0)
-        path = small_disk / "run"
+        disk = disk_of("12m")
+        path = disk / "run"
         with reopened(path, make_space()) as directory:
             train(directory, points(0))
-            fill(small_disk / "filler")
+            fill(disk / "filler")
             with pytest.raises(
                 DiskFullError, match=r"disk is full.*No space left on device.*make room in .*run"
             ):
                 train(directory, points(1))
             assert directory.write_tables(make_space())[0].num_rows == 6
-            fill(small_disk / "more")
+            fill(disk / "more")
             with pytest.raises(SweepError, match=r"could not be written.*No space left on device"):
                 train(directory, points(2))
             with pytest.raises(TableError, match="No space left on device"):
                 directory.write_tables(make_space())
         for name in ("filler", "more"):
-            (small_disk / name).unlink()
+            (disk / name).unlink()
         with reopened(path, make_space()) as directory:
             assert len(directory.members) == 6
             train(directory, points(2))
             assert directory.write_tables(make_space())[0].num_rows == 9
-
-    @pytest.fixture
-    def small_disk(self, tmp_path) -> Iterator[Path]:
-        """A file system of twelve megabytes."""
-        folder = tmp_path / "disk"
-        folder.mkdir()
-        mount = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, text=True
-        )
-        if mount.returncode != 0:
-            pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.strip()}")
-        yield folder
-        subprocess.run(["umount", str(folder)], check=True)

@@ -131,12 +131,11 @@ class Campaign:
         return sum(fault.at is not None for fault in self._faults)
 
     def _place_of(self, number: int) -> str:
-        """Return the place of a trial: by the dice, or `local` where that is not to be had."""
-        names = list(ROUND)
-        dice(self._given.seed, "places", (number - 1) // len(ROUND)).shuffle(names)
-        name = names[(number - 1) % len(ROUND)]
-        available = [place for place in self._places if place not in self._refused]
-        return name if name in available else next(iter(available), "local")
+        """Return the place of a trial by the dice; `local` where that is not to be had."""
+        names = [name for name in ROUND if name in self._places]
+        dice(self._given.seed, "places", (number - 1) // len(names)).shuffle(names)
+        name = names[(number - 1) % len(names)]
+        return "local" if name in self._refused else name
 
     def _live(self, number: int, name: str, faults: list[Fault]) -> tuple[Trial, list[tuple[str, str]]]:
         """Run a trial to its end and return it with the laws that it broke."""

@@ -209,15 +209,15 @@ class _Sweep:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
-        code = OK if complete else FAILED
-        if problem or schedule.failures:
-            code = FAILED
-        elif not complete and self.interrupts.signal is not None:
+        thresholds, unwritten = recorder.write(schedule)
+        if not complete and self.interrupts.signal is not None and not problem:
             code = self.interrupts.exit_code
-        thresholds, report, more = recorder.finish(schedule, code, self.interrupts, self._console)
+        else:
+            code = OK if complete and not (problem or unwritten or schedule.failures) else FAILED
+        report = recorder.close(code, self.interrupts, self._console)
         if code == OK and not report.complete:
             code = NOT_LOGGED
-        for error in filter(None, [problem, more]):
+        for error in filter(None, [problem, unwritten]):
             self._console.print(f"error: {error}")
         self._report(schedule, code, thresholds, report)
         total = time.monotonic() - self._started
@@ -313,33 +313,29 @@ class _Recorder:
                 self._directory.write_tables(self._space)
             self._written = time.monotonic()
 
-    def finish(
-        self, schedule: Schedule, code: int, interrupts: Interrupts, console: Console
-    ) -> tuple[pa.Table | None, tracking.Report, str]:
-        """Write tables and figures, log them and the cells, close the tracker.
+    def write(self, schedule: Schedule) -> tuple[pa.Table | None, str]:
+        """Write tables and figures, and hand them and the cells to the tracker.
 
-        Return the thresholds, the tracker's report and what could not be written, if anything could not.
+        Return the thresholds, if there are any, and what could not be written, if anything could not.
         """
-        assert self._tracker is not None, "a finish follows a start"
-        status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
-        thresholds, problem = None, ""
         try:
-            thresholds = self._write(schedule)
+            return self._write(schedule), ""
         except (SweepError, TableError, OSError) as error:
-            problem = (
-                f"tables and figures are not complete: {error}; analysis makes them again from what is there"
-            )
+            return None, f"tables and figures are not complete: {error}; the same command writes them"
+
+    def close(self, code: int, interrupts: Interrupts, console: Console) -> tracking.Report:
+        """Log what is left and end the sweep's run; return what became of it."""
+        assert self._tracker is not None, "a close follows a start"
         if self._directory.costs.exists():
             self._tracker.log_artifacts([self._directory.costs], "tables")
+        status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
         left = interrupts.seconds_left()
-        report = self._tracker.close(
-            status, None if left is None else left - LAST_SECONDS, _Draining(console, self._uri)
-        )
-        return thresholds, report, problem
+        deadline = None if left is None else left - LAST_SECONDS
+        return self._tracker.close(status, deadline, _Draining(console, self._uri))
 
     def _write(self, schedule: Schedule) -> pa.Table | None:
         """Write tables and figures and hand them and the cells to the tracker."""
-        assert self._tracker is not None, "a finish follows a start"
+        assert self._tracker is not None, "they are written after the start"
         if not (self._directory.members or self._directory.failed):
             return None
         members, _, thresholds = self._directory.write_tables(self._space)

@@ -264,7 +264,8 @@ def _left_behind(trial: Trial) -> list[tuple[str, str]]:
     if trial.place.name != "cluster":
         files += (trial.place.folder / "home").glob(".ray")
     if files:
-        problems.append(("no file left", ", ".join(map(str, files))))
+        inside = [str(path) for file in files for path in file.rglob("*")][:20]
+        problems.append(("no file left", f"{', '.join(map(str, files))}; in there {inside}"))
     return problems
 
 

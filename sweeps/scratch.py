@@ -16,8 +16,10 @@ LONGEST_BASE = 36
 socket has at most 107."""
 
 
-ATTEMPTS = 30
-"""To remove a folder: workers of a Ray that was killed end within 3 s."""
+LOCK = ".lock"
+
+PATIENCE_SECONDS = 15.0
+"""For what still writes into a folder that is removed: workers of a killed Ray end within seconds."""
 
 
 @contextmanager
@@ -28,26 +30,34 @@ def scratch_folder() -> Iterator[Path]:
         base = Path("/tmp")  # noqa: S108 - the name is made by mkdtemp
     _remove_orphans(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-    with (folder / ".lock").open("w") as lock:
+    with (folder / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
         finally:
             remove(folder)
+            _remove_orphans(base)
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder into which something may still write that is about to end."""
-    for _ in range(ATTEMPTS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+    """Remove a folder, its lock last: what cannot be removed now is left to the next sweep."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while folder.exists():
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)
+        if all(path.name == LOCK for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+        elif time.monotonic() > deadline:
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def _remove_orphans(base: Path) -> None:
     """Remove this user's folders whose lock nobody holds."""
-    for path in base.glob(f"{PREFIX}*/.lock"):
+    for path in base.glob(f"{PREFIX}*/{LOCK}"):
         try:
             if path.stat().st_uid != os.getuid():
                 continue

@@ -14,6 +14,7 @@ import datetime
 import os
 import platform
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -75,6 +76,7 @@ def main() -> int:
     given = parser.parse_args()
     folder = given.out or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends its sweeps
     campaign = Campaign(given, folder.resolve())
     campaign.run()
     print(f"\n{campaign.summary()}")
@@ -98,6 +100,7 @@ class Campaign:
         self._trials: Counter[str] = Counter()
         self._kept: Counter[str] = Counter()
         self._runs = 0
+        self._reference: list[list[dict]] | None = None
         self.broken: list[tuple[int, str, str]] = []
 
     def run(self) -> None:
@@ -105,10 +108,10 @@ class Campaign:
         self._space = self._folder / "small.yaml"
         _write_space(self._space)
         reference, problems = self._live(0, "local", [])
-        self._reference = [] if problems else tables_of(reference.place.out)
         if problems:
             self._judge(0, "undisturbed", reference, problems)
             return
+        self._reference = tables_of(reference.place.out)
         print(f"undisturbed: {reference.now:.0f} s", flush=True)
         number = self._given.only or 1
         while (missing := self._given.faults - self._done) > 0:
@@ -144,25 +147,25 @@ class Campaign:
         folder.mkdir()
         scratch = Path(tempfile.mkdtemp(prefix="chaos", dir="/tmp"))  # short, for Ray's sockets
         place = PLACES[name](folder)
-        place.open()
         trial = Trial(place, faults, self._space, scratch)
         problems = trial.problems
         try:
-            try:
-                trial.live()
-            except Hangs as error:
-                problems.append(("complete", str(error)))
-            else:
-                problems += _left_behind(trial)
-            for run in trial.runs:
-                run.sweep.end()
+            place.open()
+            trial.live()
+            problems += _left_behind(trial)
+        except Hangs as error:
+            problems.append(("complete", str(error)))
+        except RefusedHere:
+            raise
         except Exception:
             problems.append(("script", traceback.format_exc()))
         finally:
+            for run in trial.runs:
+                run.sweep.end()
             place.close()
+            shutil.rmtree(scratch, ignore_errors=True)
         if not any(law in ("complete", "script") for law, _ in problems):
-            problems += _told(trial, getattr(self, "_reference", None))
-        shutil.rmtree(scratch, ignore_errors=True)
+            problems += _told(trial, self._reference)
         return trial, problems
 
     def _judge(self, number: int, name: str, trial: Trial, problems: list[tuple[str, str]]) -> None:
@@ -207,7 +210,13 @@ class Campaign:
             "",
         ]
         lines += [f"Not to be had here: {name} ({reason})." for name, reason in self._refused.items()]
-        lines += ["```bash", f"python tests/chaos.py --faults {given.faults} --seed {given.seed}", "```", ""]
+        command = f"python tests/chaos.py --faults {given.faults} --seed {given.seed}"
+        for option, texts, every in (
+            ("places", self._places, PLACES),
+            ("kinds", self._kinds, KINDS),
+        ):
+            command += f" --{option} {','.join(texts)}" if texts != list(every) else ""
+        lines += ["```bash", command, "```", ""]
         lines += [*self._table_of_kinds(), "", *self._table_of_laws(trials), ""]
         if self.broken:
             lines += [

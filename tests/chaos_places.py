@@ -1,5 +1,6 @@
 """Where sweeps of `tests/chaos.py` run: beside MLflow's file or server, on a small disk, on two nodes."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -55,6 +56,7 @@ class ServerPlace(Place):
     """MLflow is a server on the loopback interface."""
 
     name = "server"
+    _process: subprocess.Popen | None = None
 
     def open(self) -> None:
         """Start the server on a free port."""
@@ -91,13 +93,14 @@ class ServerPlace(Place):
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all of the server's processes."""
-        os.killpg(self._process.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
         if number == signal.SIGKILL:
             self._process.wait()
 
     def close(self) -> None:
         """Kill the server."""
-        if self._process.poll() is None:
+        if self._process is not None:
             self.signal(signal.SIGKILL)
 
 
@@ -130,7 +133,7 @@ class DiskPlace(Place):
         """Move the run directory to the trial's folder and unmount."""
         if self.out.exists():
             self.out = Path(shutil.copytree(self.out, self.folder / "run"))
-        subprocess.run(["umount", "--lazy", str(self._disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(self._disk)], capture_output=True)
 
 
 class ClusterPlace(Place):
@@ -149,7 +152,6 @@ class ClusterPlace(Place):
         self._holder = subprocess.Popen([*unshare, "sh", "-c", inside], text=True, **pipes)
         answer = self._holder.stdout.readline().strip()
         if answer != "ready":
-            self.close()
             raise RefusedHere(f"a network namespace cannot be made: {answer}")
         children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
         self._namespace = os.readlink(f"/proc/{children[0]}/ns/pid")
@@ -192,7 +194,7 @@ class ClusterPlace(Place):
     def close(self) -> None:
         """End everything in the namespace."""
         self._holder.kill()
-        self._holder.communicate()
+        self._holder.wait()
 
     def _start(self, *arguments: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]

@@ -59,6 +59,24 @@ def test_what_a_killed_owner_left_is_removed_by_the_next_and_nothing_else(base):
         assert (base / "ouvae-mine").exists(), "without a lock it is nobody's scratch"
 
 
+def test_what_is_still_written_to_is_removed_once_its_writer_has_ended(base):
+    """As a worker of a Ray that was killed: it puts back what was removed, until it ends."""
+    writer = """
+import sys, time
+from pathlib import Path
+deadline = time.monotonic() + 2
+while time.monotonic() < deadline:
+    Path(sys.argv[1], "ray").mkdir(exist_ok=True)
+    Path(sys.argv[1], "ray", str(time.monotonic_ns())).touch()
+"""
+    with scratch_folder() as folder:
+        process = subprocess.Popen([sys.executable, "-c", writer, str(folder)], stderr=subprocess.DEVNULL)
+        while not (folder / "ray").exists():
+            assert process.poll() is None
+    assert list(base.iterdir()) == []
+    process.wait()
+
+
 def test_a_path_too_long_for_sockets_is_not_used(base, monkeypatch):
     long = base / ("x" * LONGEST_BASE)
     long.mkdir()

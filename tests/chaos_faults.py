@@ -108,19 +108,17 @@ def kill_group(trial: "Trial", fault: Fault, rng: random.Random) -> float | None
 
 def kill_worker(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
     """Kill a process in which a pack trains."""
-    trial.poll(lambda: trial.place.training(trial.sweep) or not trial.running, PATIENCE)
-    pids = sorted(trial.place.training(trial.sweep))
+    pids = trial.victims(lambda: trial.place.training(trial.sweep), PATIENCE)
     fault.note = f"one of {len(pids)}"
-    return trial.now if trial.running and pids and _kill(rng.choice(pids)) else None
+    return trial.now if pids and _kill(rng.choice(pids)) else None
 
 
 def kill_server(name: str) -> Deed:
     """Return the killer of a process of the local Ray, as soon as there is one."""
 
     def kill(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-        trial.poll(lambda: trial.sweep.named(name) or not trial.running, PATIENCE)
-        pids = trial.sweep.named(name)
-        return trial.now if trial.running and pids and _kill(pids[0]) else None
+        pids = trial.victims(lambda: trial.sweep.named(name), PATIENCE)
+        return trial.now if pids and _kill(pids[0]) else None
 
     return kill
 
@@ -226,9 +224,9 @@ def cut_fragment(trial: "Trial", fault: Fault, rng: random.Random) -> float | No
 
 def kill_second_node(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
     """Kill the second node's raylet and start another node after some seconds."""
-    trial.poll(lambda: trial.place.second_raylet() or not trial.running, PATIENCE)
-    raylet, away, at = trial.place.second_raylet(), rng.uniform(1, 6), trial.now
-    if raylet is None or not trial.running or not _kill(raylet):
+    pids = trial.victims(trial.place.second_raylets, PATIENCE)
+    away, at = rng.uniform(1, 6), trial.now
+    if not (pids and _kill(pids[0])):
         return None
     fault.note = f"away for {away:.1f} s"
     trial.pause(away)

@@ -172,13 +172,11 @@ class ClusterPlace(Place):
         """Tell whether the node that was started last runs."""
         return "Ray runtime started" in self._logs[-1].read_text()
 
-    def second_raylet(self) -> int | None:
-        """Return the raylet of the second node."""
+    def second_raylets(self) -> list[int]:
+        """Return the raylet of the second node, if it runs."""
         processes = _all_processes()
-        for pid, (_, parent, name) in processes.items():
-            if name == "raylet" and parent in processes and processes[parent][1] == self._second.pid:
-                return pid
-        return None
+        nodes = [pid for pid, (_, parent, _) in processes.items() if parent == self._second.pid]
+        return [pid for pid, (_, parent, name) in processes.items() if name == "raylet" and parent in nodes]
 
     def command(self, sweep: Sweep) -> int:
         """Return the process of the command, which `nsenter` has for its only child."""

@@ -143,6 +143,17 @@ class Trial:
             time.sleep(0.1)
         return True
 
+    def victims(self, find: Callable[[], Sequence[int]], seconds: float) -> list[int]:
+        """Return the processes that `find` finds first while the command runs; none after `seconds`."""
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = sorted(find())
+            return bool(found) or not self.running
+
+        self.poll(look, seconds)
+        return found if self.running else []
+
     def pause(self, seconds: float, while_running: bool = False) -> None:
         """Let time pass."""
         self.poll(lambda: while_running and not self.running, seconds)

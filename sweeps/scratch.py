@@ -3,11 +3,15 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from sweeps.processes import kill
 
 PREFIX = "ouvae-"
 
@@ -42,17 +46,25 @@ def scratch_folder() -> Iterator[Path]:
 def remove(folder: Path) -> None:
     """Remove a folder, its lock last: what cannot be removed now is left to the next sweep."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while folder.exists():
-        for path in folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != LOCK:
-                path.unlink(missing_ok=True)
-        if all(path.name == LOCK for path in folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
-        elif time.monotonic() > deadline:
-            return
+    while folder.exists() and time.monotonic() < deadline:
+        with suppress(OSError):  # whoever else removes it may be faster
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != LOCK:
+                    path.unlink()
+            if all(path.name == LOCK for path in folder.iterdir()):
+                shutil.rmtree(folder)
         time.sleep(0.05)
+
+
+def remove_after(folder: Path, pids: Sequence[int], group: int) -> None:
+    """Kill these processes and this group, of which the caller may be one, and remove the folder then.
+
+    A process of its own does it: what the caller's threads write until its end is removed too.
+    """
+    command = [sys.executable, "-P", "-m", "sweeps.scratch", str(folder), str(group), *map(str, pids)]
+    subprocess.Popen(command, start_new_session=True)  # noqa: S603
 
 
 def _remove_orphans(base: Path) -> None:
@@ -66,3 +78,8 @@ def _remove_orphans(base: Path) -> None:
                 remove(path.parent)
         except OSError:
             continue  # in use, or removed by another sweep just now
+
+
+if __name__ == "__main__":
+    kill(map(int, sys.argv[3:]), int(sys.argv[2]))
+    remove(Path(sys.argv[1]))

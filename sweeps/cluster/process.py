@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
+from sweeps.processes import descendants, kill
 
 
 class RayLost(Exception):
@@ -87,14 +87,13 @@ class RayProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Kill it and its process group at once; a local Ray ends with it."""
+        """Kill it at once, and a local Ray with all of its workers."""
         if self._killed:
             return
         self._killed = True
         with suppress(OSError):
             self._connection.close()
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill(descendants(self._process.pid), self._process.pid)
         self._process.wait()
 
     def _start(self) -> None:

@@ -14,6 +14,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +29,8 @@ from sweeps.cluster import address as addresses
 from sweeps.cluster.environment import TUNE
 from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train, Wanted
 from sweeps.cluster.tuning import cluster_nodes, train
-from sweeps.scratch import remove, scratch_folder
+from sweeps.processes import descendants, is_running, kill
+from sweeps.scratch import remove_after, scratch_folder
 
 PACKAGES = ("ouvae", "sweeps", "search_spaces", "analysis")
 """What a worker imports of this project."""
@@ -231,22 +233,12 @@ def _watch(local: bool, closing: threading.Event) -> None:
     own = ray.get_runtime_context().get_node_id()
     while not closing.wait(0.5 if local else 5):
         if local:
-            alive = all(_is_running(pid) for pid in servers)
+            alive = all(map(is_running, servers))
         else:
             alive = any(node["NodeID"] == own and node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         if not alive and not closing.is_set():
             print("Ray is lost: its server or this node's raylet died", file=sys.stderr, flush=True)
-            os._exit(LOST)
-
-
-def _end_group() -> None:
-    """Kill the others of this process's group: a local Ray, whose workers end with it."""
-    own = os.getpgrp()
-    for path in Path("/proc").glob("[0-9]*"):
-        pid = int(path.name)
-        with contextlib.suppress(OSError):
-            if pid != os.getpid() and os.getpgid(pid) == own:
-                os.kill(pid, signal.SIGKILL)
+            kill(descendants(os.getpid()), os.getpgrp())
 
 
 def _servers() -> list[int]:
@@ -254,13 +246,6 @@ def _servers() -> list[int]:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     names = {int(pid): Path(f"/proc/{pid}/comm").read_text().strip() for pid in children}
     return [pid for pid, name in names.items() if name in ("gcs_server", "raylet")]
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def _package_folder(name: str) -> Path:
@@ -289,9 +274,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def gone() -> NoReturn:
-        _end_group()
-        remove(scratch)
-        os._exit(LOST)
+        try:
+            remove_after(scratch, descendants(os.getpid()), os.getpgrp())
+            time.sleep(10)  # it is killed before
+        finally:
+            os._exit(LOST)
 
     serve(PipeChannel(Connection(descriptor), gone), address, scratch)
     os._exit(0)  # the interpreter would walk through all of torch once more

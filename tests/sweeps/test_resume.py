@@ -38,7 +38,9 @@ def test_an_uninterrupted_sweep(uninterrupted):
     assert list(sweep.out.glob("checkpoints/*")) == []
 
 
-def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, small_space, short_folder):
+def test_a_sweep_stopped_at_every_kind_of_moment(
+    start_sweep, uninterrupted, small_space, short_folder, eventually
+):
     """Stopped by SIGTERM in its first packs, by Ctrl-C, killed between packs and before its tables."""
     expected, _ = uninterrupted
     often = ("--set", "checkpoint_minutes=0.001")
@@ -78,7 +80,7 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, uninterrupted, sma
     between.until(lambda: list(checkpoints.glob("*.pt")), "a pack in training has saved its state")
     assert list(short_folder.iterdir()), "what is looked for below is looked for in the right place"
     between.kill()
-    assert list(short_folder.iterdir()) == [], "what Ray and Tune wrote is removed"
+    eventually(lambda: not list(short_folder.iterdir()), "what Ray and Tune wrote is removed", 30)
     assert finished.items() <= between.fragments().items(), "what was finished is not written again"
     finished = between.fragments()
     assert len(finished) < 8

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sweeps.scratch import LONGEST_BASE, scratch_folder
-from tests.sweeps.conftest import ROOT
+from sweeps.processes import is_running
+from sweeps.scratch import LONGEST_BASE, remove, scratch_folder
+from tests.sweeps.conftest import ROOT, wait_until
 
 KILLED = """
 import os, signal
@@ -75,6 +77,46 @@ while time.monotonic() < deadline:
             assert process.poll() is None
     assert list(base.iterdir()) == []
     process.wait()
+
+
+def test_it_is_removed_with_processes_that_write_into_it(base):
+    """Also with the one that asks for it, its children, and theirs in groups of their own."""
+    program = """
+import os, subprocess, sys, time
+from pathlib import Path
+from sweeps.processes import descendants
+from sweeps.scratch import remove_after
+folder = Path(sys.argv[1])
+write = "mkdir -p $0/ray; while true; do touch $0/ray/$RANDOM; done"
+subprocess.Popen(["bash", "-c", write, folder], process_group=0, stderr=subprocess.DEVNULL)
+while not (folder / "ray").exists():
+    time.sleep(0.01)
+print(*descendants(os.getpid()), flush=True)
+remove_after(folder, descendants(os.getpid()), os.getpgrp())
+time.sleep(60)
+"""
+    folder = base / "ouvae-x"
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    writer = int(process.stdout.readline().split()[0])
+    assert process.wait(30) == -signal.SIGKILL
+    wait_until(lambda: not folder.exists() and not is_running(writer), "both are gone", 30)
+
+
+def test_two_may_remove_one_folder_at_once(base):
+    for number in range(50):
+        folder = base / f"ouvae-{number}"
+        (folder / "a" / "b").mkdir(parents=True)
+        (folder / ".lock").touch()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(remove, [folder] * 4))
+        assert not folder.exists()
 
 
 def test_a_path_too_long_for_sockets_is_not_used(base, monkeypatch):

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import TableError, style
+from analysis.appendix.page import render
+from analysis.appendix.published import FIGURES, NAMES, TABLES
+from analysis.appendix.runs import DEFAULT_BUDGET, check_name
+from analysis.appendix.sections import Section, build
+from analysis.appendix.text import claim_lines, settings_line, table_lines
 from analysis.labels import aligned
-from analysis.page import render
-from analysis.paper_runs import DEFAULT_BUDGET, check_name
-from analysis.paper_sections import Section, build
-from analysis.paper_text import claim_lines, settings_line, table_lines
-from analysis.published import FIGURES, NAMES, TABLES
 from analysis.tables import replacing
 
 

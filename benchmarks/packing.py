@@ -53,12 +53,12 @@ from torch import Tensor
 import search_spaces
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
-from ouvae.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
-from ouvae.metrics import Metrics, active_units
-from ouvae.noise import Minibatches, binarize, single_draws, stream
-from ouvae.pack import Pack, initial_model
 from ouvae.settings import Settings
 from ouvae.systems import System
+from ouvae.training.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
+from ouvae.training.metrics import Metrics, active_units
+from ouvae.training.noise import Minibatches, binarize, single_draws, stream
+from ouvae.training.pack import Pack, initial_model
 from search_spaces import Space, SpaceError
 from sweeps.plan import PlannedCell
 

@@ -19,17 +19,17 @@ class Settings:
 
     Attributes:
         system: which model, see `ouvae.systems`.
-        objective: what is maximised, see `ouvae.objectives`.
+        objective: what is maximised, see `ouvae.training.objectives`.
         importance_samples: k of the objective `iwae`; 1 elsewhere.
         free_bits_nats: lambda of the objective `free_bits`, a layer; 0 elsewhere.
-        architecture: the networks, see `ouvae.networks`.
+        architecture: the networks, see `ouvae.parts.networks`.
         latents: sizes d_1 … d_L, z_1 (next to the data) first.
         hidden: widths of each network's hidden layers; channels with architecture `conv`.
         pseudo_inputs: of system `vampprior`; None elsewhere.
         hermite_degree: the highest degree kept by system `hermite`; None elsewhere.
         likelihood: p(x|z_1); `gaussian` has the fixed variance `observation_variance`.
         mixture_components: logistics a pixel of likelihood `logistic_mixture`; None elsewhere.
-        smoothing: form of the operator, see `ouvae.smoothing`.
+        smoothing: form of the operator, see `ouvae.parts.smoothing`.
         smoothed_networks: which networks are smoothed: p(z_l|z_l+1), p(x|z_1), q(z_l+1|z_l).
         ou_samples: K, draws averaged by the operator.
         steps: optimizer steps (Adam) of `batch_size` images each.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ouvae import NUMERICS_VERSION
-from ouvae.control import critical_rho
-from ouvae.counts import multiply_adds
+from ouvae.linear_gaussian import critical_rho
 from ouvae.settings import Settings
+from ouvae.training.counts import multiply_adds
 from search_spaces import Cell
 
 LARGEST_PACK = {"cpu": 12, "cuda": 96}

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps import SweepError, mlflow_runs
-from sweeps.mlflow_uri import default_uri, ui_command
+from sweeps import SweepError
+from sweeps.tracking import runs
+from sweeps.tracking.uri import default_uri, ui_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing:
             raise SweepError(f"no such file: {', '.join(missing)}")
         tags = dict(_pair(text) for text in given.tag)
-        mlflow_runs.check(uri)
-        address = mlflow_runs.log_files(uri, given.experiment, given.run, given.files, tags)
+        runs.check(uri)
+        address = runs.log_files(uri, given.experiment, given.run, given.files, tags)
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        print(f"error: not logged to MLflow: {mlflow_runs.reason(error)}", file=sys.stderr)
+        print(f"error: not logged to MLflow: {runs.reason(error)}", file=sys.stderr)
         return 2
     print(f"logged to MLflow: {address}\n  {ui_command(uri)}")
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ouvae import NUMERICS_VERSION
-from ouvae.metrics import Metrics, TestMetrics
+from ouvae.training.metrics import Metrics, TestMetrics
 from search_spaces import Space
 from sweeps.plan import Pack, Point
 

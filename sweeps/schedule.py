@@ -7,8 +7,8 @@ from search_spaces import Space
 from sweeps.failures import Failure, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
 from sweeps.records import PackReport, Row, failed_rows, rows
+from sweeps.run_directory import RunDirectory
 from sweeps.search import search_of
-from sweeps.store import RunDirectory
 from sweeps.studies import CellStudy
 
 Listener = Callable[[Sequence[Row], Sequence[Row]], None]

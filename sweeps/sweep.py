@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,31 +12,30 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from analysis import TableError
-from analysis.estimate import Curves, mean_curve
-from analysis.figures import write_figures
-from analysis.tables import curves
 from analysis.thresholds import format_thresholds
 from ouvae.data import Dataset
 from ouvae.data import load as load_data
 from search_spaces import Cell, Space
-from sweeps import SweepError, mlflow_runs, mlflow_uri, tracking
+from sweeps import SweepError
 from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
-from sweeps.costs import are_measured, measure_missing
+from sweeps.cost_table import are_measured, measure_missing
 from sweeps.interrupts import Interrupted, Interrupts
-from sweeps.mlflow_values import CELL_PARAMS
 from sweeps.plan import PlannedCell
 from sweeps.progress import Progress, duration
-from sweeps.records import commit, project_version
+from sweeps.recorder import FAILED, OK, Recorder
+from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import scratch_folder
 from sweeps.search import search_of
-from sweeps.store import Row, RunDirectory
+from sweeps.tracking.runs import check as check_store
+from sweeps.tracking.tracker import Report
+from sweeps.tracking.uri import check_uri, default_uri, ui_command
 from sweeps.training import Trainer, describe, device_of, resources_of
 
-OK, FAILED, NOT_LOGGED = 0, 1, 3
-"""Exit codes; 2 is for input that cannot be used, 128 and more for signals."""
+NOT_LOGGED = 3
+"""The exit code of a complete sweep of which MLflow lacks something; 128 and more are for signals."""
 
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates alone."""
@@ -53,15 +52,6 @@ IMAGE_SHAPES = {
 
 _Key = tuple[str, tuple[float, ...] | None]
 """What a data set is loaded by: its name, and the variances of `gaussian`."""
-
-TABLES_SECONDS = 60.0
-"""The tables are rewritten this often while the sweep goes on, and at its end."""
-
-SAY_SECONDS = 5.0
-"""How often the end of a sweep says how far its log to MLflow is."""
-
-LAST_SECONDS = 2.0
-"""What of the grace is left when the log to MLflow is closed."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,7 @@ class Options:
 
     def store_uri(self, space: Space) -> str:
         """Return the URI of the MLflow store."""
-        return self.tracking_uri or mlflow_uri.default_uri(self.run_directory(space).parent)
+        return self.tracking_uri or default_uri(self.run_directory(space).parent)
 
 
 def run(space: Space, options: Options, console: Console) -> int:
@@ -96,7 +86,7 @@ def run(space: Space, options: Options, console: Console) -> int:
     MLflow; 128 and the number of a signal: interrupted. Everything that can be wrong with the input raises
     before any training: DataError, SweepError, TableError.
     """
-    mlflow_uri.check_uri(options.store_uri(space))
+    check_uri(options.store_uri(space))
     if options.address is None:
         _check_local(space)
     with ExitStack() as stack:
@@ -155,11 +145,11 @@ class _Sweep:
             ray = self._ray = RayProcess(options.address, directory.log, scratch)
             self._stack.callback(ray.kill)
             data = _load_data(space, options)
-            mlflow_runs.check(options.store_uri(space))
+            check_store(options.store_uri(space))
             nodes = ray.connect()
             device = device_of(space, nodes, directory.device)
             directory.require_like(device, _digests(data))
-            recorder = _Recorder(space, directory, options.store_uri(space))
+            recorder = Recorder(space, directory, options.store_uri(space))
             resources = resources_of(space, device)
             cells = [_planned(cell, data, device) for cell in space.cells()]
             slots = resources.room_in(nodes)
@@ -205,7 +195,7 @@ class _Sweep:
                 self._ray.kill()
         return problem, time.monotonic() - started
 
-    def _finish(self, schedule: Schedule, recorder: "_Recorder", problem: str, seconds: float) -> int:
+    def _finish(self, schedule: Schedule, recorder: "Recorder", problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
@@ -241,9 +231,7 @@ class _Sweep:
             f"into {directory.path}: {schedule.members_reused} members are there already{failed}"
         )
 
-    def _report(
-        self, schedule: Schedule, code: int, thresholds: pa.Table | None, report: tracking.Report
-    ) -> None:
+    def _report(self, schedule: Schedule, code: int, thresholds: pa.Table | None, report: Report) -> None:
         path = self._directory.path
         if thresholds is not None:
             self._console.print("\n" + format_thresholds(thresholds) + "\n")
@@ -260,7 +248,7 @@ class _Sweep:
             self._console.print(f"costs    {self._directory.costs}")
         self._console.print(f"{report}")
         self._console.print("next")
-        self._console.print(f"  {mlflow_uri.ui_command(self._options.store_uri(self._space))}")
+        self._console.print(f"  {ui_command(self._options.store_uri(self._space))}")
         if report.curves_url is not None:
             self._console.print(f"  then {report.curves_url}")
         if thresholds is not None:
@@ -272,106 +260,6 @@ class _Sweep:
         if self._ray is not None:
             self._ray.kill()
         self._console.show_cursor(True)
-
-
-class _Recorder:
-    """Takes finished packs to MLflow and, now and then, to the tables."""
-
-    def __init__(self, space: Space, directory: RunDirectory, uri: str) -> None:
-        self._space, self._directory, self._uri = space, directory, uri
-        self._written = time.monotonic()
-        self._tracker: tracking.Tracker | None = None
-
-    def start(self, interrupts: Interrupts) -> None:
-        """Open the tracker and hand it what the directory holds, of which it logs what it lacks."""
-        space = self._space
-        params = space.model_dump(mode="json") | {
-            "commit": commit(),
-            "project_version": project_version(),
-        }
-        name = self._directory.path.name
-        self._tracker = tracking.Tracker(self._uri, space.name, self._directory.sweep_id, name, params)
-        interrupts.on_signal = self._tracker.interrupt
-        histories: dict[str, list[Row]] = {}
-        for row in self._directory.members.values():
-            if row["pack_id"] not in histories:
-                for entry in self._directory.history(row["pack_id"]):
-                    histories.setdefault(row["pack_id"], []).append(entry)
-            own = [e for e in histories[row["pack_id"]] if e["member_id"] == row["member_id"]]
-            self._tracker.log_member(row, own)
-        for row in self._directory.failed.values():
-            self._tracker.log_member(row, [])
-
-    def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
-        """Take a finished pack."""
-        assert self._tracker is not None, "a pack finishes after the start"
-        for row in members:
-            own = [entry for entry in history if entry["member_id"] == row["member_id"]]
-            self._tracker.log_member(row, own)
-        if time.monotonic() - self._written > TABLES_SECONDS:
-            with suppress(TableError):  # they are written again at the end
-                self._directory.write_tables(self._space)
-            self._written = time.monotonic()
-
-    def write(self, schedule: Schedule) -> tuple[pa.Table | None, str]:
-        """Write tables and figures, and hand them and the cells to the tracker.
-
-        Return the thresholds, if there are any, and what could not be written, if anything could not.
-        """
-        try:
-            return self._write(schedule), ""
-        except (SweepError, TableError, OSError) as error:
-            return None, f"tables and figures are not complete: {error}; the same command writes them"
-
-    def close(self, code: int, interrupts: Interrupts, console: Console) -> tracking.Report:
-        """Log what is left and end the sweep's run; return what became of it."""
-        assert self._tracker is not None, "a close follows a start"
-        if self._directory.costs.exists():
-            self._tracker.log_artifacts([self._directory.costs], "tables")
-        status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
-        left = interrupts.seconds_left()
-        deadline = None if left is None else left - LAST_SECONDS
-        return self._tracker.close(status, deadline, _Draining(console, self._uri))
-
-    def _write(self, schedule: Schedule) -> pa.Table | None:
-        """Write tables and figures and hand them and the cells to the tracker."""
-        assert self._tracker is not None, "they are written after the start"
-        if not (self._directory.members or self._directory.failed):
-            return None
-        members, _, thresholds = self._directory.write_tables(self._space)
-        complete = {state.planned.cell_id for state in schedule.cells if state.done}
-        by_cell = curves(members)
-        for row in thresholds.to_pylist():
-            if row["cell_id"] in complete:
-                self._log_cell(row, by_cell[row["cell_id"]], members)
-        figures = write_figures(self._directory.path)
-        self._tracker.log_artifacts(figures, "figures")
-        names = ("members", "history", "thresholds")
-        tables = [self._directory.path / f"{name}.parquet" for name in names]
-        self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
-        return thresholds
-
-    def _log_cell(self, threshold: Row, cell_curves: Curves, members: pa.Table) -> None:
-        assert self._tracker is not None, "a cell is logged after the start"
-        ids = members["cell_id"].to_pylist()
-        settings = members.slice(ids.index(threshold["cell_id"]), 1).to_pylist()[0]
-        shared = {key: settings[key] for key in CELL_PARAMS}
-        curve = list(zip(*mean_curve(cell_curves), strict=True))
-        self._tracker.log_cell(threshold["cell_id"], threshold["cell"], shared, curve, threshold)
-
-
-class _Draining:
-    """Says now and then how far the log to MLflow is."""
-
-    def __init__(self, console: Console, uri: str) -> None:
-        self._console, self._uri = console, uri
-        self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._said > SAY_SECONDS:
-            self._said = time.monotonic()
-            where = mlflow_uri.without_password(self._uri)
-            self._console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")
 
 
 def local_cpus() -> int:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ouvae.cost import Cost
 from ouvae.data import Dataset
-from ouvae.pack import GIB
 from ouvae.settings import Settings
+from ouvae.training.costs import Cost
+from ouvae.training.pack import GIB
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import messages

@@ -28,7 +28,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ouvae.data import load as load_data
-from ouvae.pack import Pack
+from ouvae.training.pack import Pack
 from search_spaces import load
 from sweeps.plan import PlannedCell
 from sweeps.progress import duration

@@ -33,7 +33,7 @@ FORBIDDEN = {
 }
 
 EXPECTED = {
-    "ouvae": {"ouvae.pack", "ouvae.control", "ouvae.data.mnist"},
+    "ouvae": {"ouvae.training.pack", "ouvae.linear_gaussian", "ouvae.data.mnist"},
     "search_spaces": {"search_spaces.space", "search_spaces.reading"},
     "analysis": {"analysis.tables", "analysis.figures", "analysis.thresholds"},
 }

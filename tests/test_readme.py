@@ -12,9 +12,9 @@ import torch
 import ouvae.systems
 import search_spaces
 from ouvae.data import load
-from ouvae.objectives import loss
-from ouvae.pack import Pack, initial_model
 from ouvae.settings import Settings
+from ouvae.training.objectives import loss
+from ouvae.training.pack import Pack, initial_model
 from search_spaces.space import Space
 from sweeps.plan import PlannedCell
 

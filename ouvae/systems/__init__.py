@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ouvae.networks import Shape
+from ouvae.parts.networks import Shape
 from ouvae.settings import Settings
 from ouvae.systems.base import Draws, DrawShapes, System, Terms, leading_axes
 from ouvae.systems.biva import BIVA

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ouvae.networks import Shape
+from ouvae.parts.networks import Shape
 from ouvae.settings import Settings
 
 

@@ -11,13 +11,14 @@ layer W z_1 + b, where unit j has the pre-activation a_j = m_j + s_j xi_j,
     m = W mean + b,   s_j = sqrt( sum_i W_ji^2 scale_i^2 ),   xi_j = sum_i W_ji scale_i eps_i / s_j.
 
 xi_j ~ N(0, 1) is a linear form in eps of norm one, so that the semigroup of eps acts on a function of a_j as
-the semigroup of xi_j: the coefficients of `ouvae.hermite_series` are multiplied by rho^n up to n = N, which
-is `hermite_degree`, and those beyond N are dropped. Our choices, and what they mean:
+the semigroup of xi_j: the coefficients of `ouvae.parts.hermite_series` are multiplied by rho^n up to n = N,
+which is `hermite_degree`, and those beyond N are dropped. Our choices, and what they mean:
 
 - What is smoothed is the first hidden layer's units, each exactly but for the truncation. The layers after it
   are evaluated at the smoothed units, and are smoothed through them alone: U_rho of the whole network would
   average the network's outputs. The two agree where there is one hidden layer.
-- The operator is the posterior form of `ouvae.smoothing` without its K draws: `ou_samples` plays no role.
+- The operator is the posterior form of `ouvae.parts.smoothing` without its K draws: `ou_samples` plays no
+  role.
 - At rho = 1 a unit is the plain activation, nothing dropped, and the model is the plain VAE. It is not the
   limit rho -> 1 of the truncated series, which lacks the degrees beyond N: for N = 8, 0.5 % of the variance
   of a ReLU with m = 0.
@@ -28,9 +29,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw
-from ouvae.hermite_series import damped_series, relu_coefficients
-from ouvae.networks import Hidden, Shape
+from ouvae.parts.distributions import GaussianDraw
+from ouvae.parts.hermite_series import damped_series, relu_coefficients
+from ouvae.parts.networks import Hidden, Shape
 from ouvae.settings import Settings
 from ouvae.systems.base import DrawShapes, System
 from ouvae.systems.vae import HierarchicalVAE

@@ -20,9 +20,9 @@ the variance, as in all systems here; warm-up of the KL is the setting `kl_warmu
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw, gaussian_parameters
-from ouvae.likelihoods import likelihood_of
-from ouvae.networks import (
+from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
+from ouvae.parts.likelihoods import likelihood_of
+from ouvae.parts.networks import (
     Shape,
     feature_features,
     gaussian_head,

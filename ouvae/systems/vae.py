@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw, gaussian_kl_to_standard, gaussian_parameters
-from ouvae.likelihoods import likelihood_of
-from ouvae.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
+from ouvae.parts.distributions import GaussianDraw, gaussian_kl_to_standard, gaussian_parameters
+from ouvae.parts.likelihoods import likelihood_of
+from ouvae.parts.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
+from ouvae.parts.smoothing import smooth
 from ouvae.settings import Network, Settings
-from ouvae.smoothing import smooth
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 

@@ -7,11 +7,11 @@ The prior of the top layer is a mixture of its own posteriors at M learned image
 
 The KL of the top layer has no closed form: it is one draw's estimate, log q(z_2|x) - log p(z_2), always.
 
-Our choices: the paper's gated linear units are the ReLU units (or the convolutions) of `ouvae.networks`, as
-in the other systems. Two inputs are merged as in the paper, by hidden layers of each alone and hidden layers
-of both, but their features are added where the paper puts them side by side. A pseudo-input is the logistic
-sigmoid of its parameters, which are standard normal at first: it stays in [0, 1] like a pixel, and its
-gradient does not vanish, as that of a clamp (hard tanh) does at both ends.
+Our choices: the paper's gated linear units are the ReLU units (or the convolutions) of
+`ouvae.parts.networks`, as in the other systems. Two inputs are merged as in the paper, by hidden layers of
+each alone and hidden layers of both, but their features are added where the paper puts them side by side. A
+pseudo-input is the logistic sigmoid of its parameters, which are standard normal at first: it stays in [0, 1]
+like a pixel, and its gradient does not vanish, as that of a clamp (hard tanh) does at both ends.
 """
 
 import math
@@ -19,9 +19,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ouvae.distributions import GaussianDraw, gaussian_log_density, gaussian_parameters
-from ouvae.likelihoods import likelihood_of
-from ouvae.networks import (
+from ouvae.parts.distributions import GaussianDraw, gaussian_log_density, gaussian_parameters
+from ouvae.parts.likelihoods import likelihood_of
+from ouvae.parts.networks import (
     Shape,
     feature_features,
     gaussian_head,

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ouvae.cost import Cost
 from ouvae.data import Dataset
 from ouvae.settings import Settings
+from ouvae.training.costs import Cost
 from sweeps.failures import Failure
 
 NodeResources: TypeAlias = Mapping[str, float]

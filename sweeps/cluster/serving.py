@@ -24,7 +24,7 @@ import ray
 import torch
 from ray.util.queue import Empty, Queue
 
-from ouvae.cost import Cost, measure
+from ouvae.training.costs import Cost, measure
 from sweeps.cluster import address as addresses
 from sweeps.cluster.environment import TUNE
 from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train, Wanted

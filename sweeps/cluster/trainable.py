@@ -18,8 +18,8 @@ import torch
 from ray import tune
 
 from ouvae.data import Dataset
-from ouvae.pack import Pack
 from ouvae.settings import Settings
+from ouvae.training.pack import Pack
 from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 
 REPORT_SECONDS = 2.0

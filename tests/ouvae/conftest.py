@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from ouvae.data import Dataset
-from ouvae.noise import single_draws
 from ouvae.settings import Settings
 from ouvae.systems import Draws
+from ouvae.training.noise import single_draws
 
 torch.set_num_threads(1)
 

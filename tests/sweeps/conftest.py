@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ouvae.data import load as load_data
-from ouvae.metrics import Metrics
-from ouvae.pack import Pack as TrainingPack
+from ouvae.training.metrics import Metrics
+from ouvae.training.pack import Pack as TrainingPack
 from search_spaces import Space, load
 from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.records import PackReport

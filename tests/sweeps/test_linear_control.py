@@ -8,10 +8,10 @@ import torch
 
 import search_spaces
 from ouvae.data import load
-from ouvae.pack import Pack
+from ouvae.training.pack import Pack
 from sweeps.plan import PlannedCell
+from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
-from sweeps.store import RunDirectory
 
 
 def train_here(schedule, data):

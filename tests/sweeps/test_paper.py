@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import search_spaces
-from ouvae.counts import count_parameters
+from ouvae.training.counts import count_parameters
 from sweeps import paper
 from sweeps.plan import PlannedCell
 

@@ -15,9 +15,9 @@ import pytest
 from search_spaces import Space
 from sweeps.failures import ATTEMPTS, Failure
 from sweeps.plan import Pack, Point
+from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.search import Search
-from sweeps.store import RunDirectory
 
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
 REFINED = {"search": "refine", "rho": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "latents": [[4, 4], [8, 8]]}

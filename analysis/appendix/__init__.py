@@ -1,0 +1,1 @@
+"""The paper's appendix: its numbers, ours beside them, and the claims that come with them."""

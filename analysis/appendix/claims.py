@@ -1,0 +1,172 @@
+"""Claims and how they are decided: evidence with intervals, and a verdict.
+
+A piece of evidence is a number with an interval and the region in which the claim wants it. It *holds*
+when the whole interval lies in the region, *does not hold* when all of it lies outside, and there is
+*not enough data* otherwise, in particular with one seed. A claim holds when all of its evidence does and
+does not hold when any piece does not. That is a test of the claim as a whole at the level of each
+interval; a single failure among many pieces may be chance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from analysis.appendix.compare import Replicates, Row, replicates, selected
+from analysis.appendix.published import Column, PublishedTable
+from analysis.appendix.runs import PaperRun
+from analysis.intervals import Interval
+
+HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not enough data"
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a claim wants a number: between `low` and `high`, the ends included if `closed`."""
+
+    low: float = -inf
+    high: float = inf
+    closed: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high if self.closed else self.low < value < self.high
+
+    def __str__(self) -> str:
+        if self.low == -inf:
+            return f"{'at most' if self.closed else 'below'} {self.high:g}"
+        if self.high == inf:
+            return f"{'at least' if self.closed else 'above'} {self.low:g}"
+        return f"{self.low:g} to {self.high:g}"
+
+    def misses(self, interval: Interval) -> bool:
+        """Tell whether a whole interval, with ends, lies on one side outside of the region."""
+        assert interval.low is not None
+        assert interval.high is not None
+        if self.closed:
+            return interval.high < self.low or interval.low > self.high
+        return interval.high <= self.low or interval.low >= self.high
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One number of a claim: what it is, ours with its interval, and the same of the published numbers.
+
+    `unusable` says why ours cannot decide the claim (another device, unequal budgets); empty otherwise.
+    """
+
+    what: str
+    ours: Interval | None
+    region: Region
+    unit: str = ""
+    published: float | None = None
+    unusable: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the number supports the claim."""
+        ours = self.ours
+        if self.unusable or ours is None or ours.low is None or ours.high is None:
+            return UNDECIDED
+        if ours.low in self.region and ours.high in self.region:
+            return HOLDS
+        return FAILS if self.region.misses(ours) else UNDECIDED
+
+    @property
+    def why(self) -> str:
+        """Why nothing is decided, in a few words; empty where something is."""
+        if self.verdict != UNDECIDED:
+            return ""
+        if self.unusable:
+            return self.unusable
+        if self.ours is None:
+            return "no such runs"
+        return (
+            "one replicate has no interval"
+            if self.ours.low is None
+            else "the interval reaches over the limit"
+        )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about a table or figure: its statement, where it comes from, and its evidence.
+
+    `basis` says whether the appendix states it or the limit is read off its numbers or ours; `missing`
+    how to get the run, where there is none.
+    """
+
+    name: str
+    statement: str
+    basis: str
+    evidence: tuple[Evidence, ...]
+    missing: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Holds, does not hold, or not enough data."""
+        verdicts = [piece.verdict for piece in self.evidence]
+        if FAILS in verdicts:
+            return FAILS
+        return HOLDS if verdicts and set(verdicts) == {HOLDS} else UNDECIDED
+
+    @property
+    def closest(self) -> Evidence | None:
+        """The piece that decides: one that fails, else one undecided, else the nearest to its limit."""
+        order = (FAILS, UNDECIDED, HOLDS)
+        return min(self.evidence, key=lambda e: (order.index(e.verdict), _room(e)), default=None)
+
+
+def _room(evidence: Evidence) -> float:
+    """How far ours lies from the nearer limit, negative outside; infinite without a number."""
+    if evidence.ours is None:
+        return inf
+    return min(evidence.ours.mean - evidence.region.low, evidence.region.high - evidence.ours.mean)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A published table with a run beside it: the numbers of rows by label and column, for claims."""
+
+    table: PublishedTable
+    run: PaperRun
+
+    def ours(self, label: str, key: str, part: int = 0) -> dict[int, float]:
+        """Return one entry (the top layer's is 0) of our numbers, by replicate."""
+        return {index: numbers[part] for index, numbers in self.all_of(label, key).items()}
+
+    def all_of(self, label: str, key: str) -> Replicates:
+        """Return our numbers of a row and column, by replicate."""
+        return replicates(self.run.rows, self.table.row(label), self._column(key))
+
+    def published(self, label: str, key: str, part: int = 0) -> float:
+        """Return one entry of a published number."""
+        value = self.table.row(label).values[key]
+        return float(value[part]) if isinstance(value, tuple) else float(value)
+
+    def unequal(self, first: str, second: str) -> str:
+        """Return in which settings of the budget two rows differ, in words; empty if in none."""
+        own, others = self._settings(first), self._settings(second)
+        if own is None or others is None:
+            return ""
+        differing = [key for key, one, other in zip(_BUDGET, own, others, strict=True) if one != other]
+        return f"they differ in {', '.join(differing)}" if differing else ""
+
+    def rows_of(self, label: str) -> list[Row]:
+        """Return our members or costs of a row."""
+        return selected(self.run.rows, self.table.row(label).where)
+
+    def _settings(self, label: str) -> list[object] | None:
+        rows = self.rows_of(label)
+        return [rows[0].get(key) for key in _BUDGET] if rows else None
+
+    def _column(self, key: str) -> Column:
+        return next(column for column in self.table.columns if column.key == key)
+
+
+_BUDGET = (
+    "dataset", "data_digest", "architecture", "latents", "hidden", "steps", "batch_size", "learning_rate",
+    "select", "bound_samples", "bound_images",
+)  # fmt: skip
+"""What two rows must share for their difference to be the method's."""
+
+ClaimsOf = Callable[[PaperRun], tuple[Claim, ...]]
+"""Returns the claims of a table or figure, decided by its run."""

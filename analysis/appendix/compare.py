@@ -1,0 +1,189 @@
+"""Published tables beside ours: which members or costs are a row, their means and their intervals.
+
+A *replicate* is what an interval is taken over: a seed of the members, a round of the costs. Numbers
+of a row are kept by replicate, so that differences and ratios between rows can be paired. A number is
+a tuple: of one entry, or of one a layer, top to bottom.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis import TableError
+from analysis.appendix.matching import Where, matches
+from analysis.appendix.published import Column, PublishedRow, PublishedTable, Value
+from analysis.appendix.runs import PaperRun, join
+from analysis.intervals import Interval, ratio, student
+from analysis.labels import lost
+
+Row = dict[str, Any]
+Replicates = dict[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something of ours that stands beside a published number.
+
+    `of` returns the replicates of the rows (members of one cell and rho, or one row of costs) that have
+    it; they are printed with `decimals`.
+    """
+
+    decimals: int
+    of: Callable[[Sequence[Row]], Replicates]
+
+
+def _by_seed(value: Callable[[Row], tuple[float, ...] | None]) -> Callable[[Sequence[Row]], Replicates]:
+    def of(rows: Sequence[Row]) -> Replicates:
+        found = {row["seed"]: value(row) for row in rows if row["status"] == "completed"}
+        return {seed: numbers for seed, numbers in found.items() if numbers is not None}
+
+    return of
+
+
+def _scalar(column: str) -> Callable[[Sequence[Row]], Replicates]:
+    return _by_seed(lambda row: None if row[column] is None else (float(row[column]),))
+
+
+def _summed(column: str) -> Callable[[Sequence[Row]], Replicates]:
+    return _by_seed(lambda row: None if row[column] is None else (float(sum(row[column])),))
+
+
+def _top_first(column: str) -> Callable[[Sequence[Row]], Replicates]:
+    return _by_seed(lambda row: None if row[column] is None else tuple(map(float, reversed(row[column]))))
+
+
+def _cost(value: Callable[[Row], Sequence[float]]) -> Callable[[Sequence[Row]], Replicates]:
+    return lambda rows: {index: (number,) for row in rows for index, number in enumerate(value(row))}
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    "bound": Quantity(2, _scalar("test_bound_nats")),
+    "elbo": Quantity(2, _scalar("test_elbo_nats")),
+    "kl": Quantity(2, _summed("test_kl_nats")),
+    "kl_top": Quantity(2, _scalar("test_kl_top_nats")),
+    "active": Quantity(1, _top_first("test_active_units")),
+    "seconds": Quantity(3, _cost(lambda row: row["seconds_per_epoch"])),
+    "memory": Quantity(3, _cost(lambda row: [row["memory_bytes"] / 2**30])),
+    "parameters": Quantity(2, _cost(lambda row: [row["parameters"] / 1e6])),
+    "layers": Quantity(0, _cost(lambda row: [float(row["depth"])])),
+}
+"""Ours by name: nats, units, seconds, GiB, millions of parameters.
+
+Members are measured on the test split; lists of theirs are turned top first.
+"""
+
+WITHOUT_REPLICATES = frozenset({"memory", "parameters", "layers"})
+"""Quantities that are counted once, and have no interval."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number of ours: an interval an entry; none where there is no replicate."""
+
+    parts: tuple[Interval, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A published row with ours: numbers by the columns' keys, and what they were trained with.
+
+    `budget` is empty where the run has no such rows.
+    """
+
+    published: PublishedRow
+    ours: Mapping[str, Measured]
+    budget: str
+
+
+def compare(table: PublishedTable, run: PaperRun) -> list[ComparedRow]:
+    """Return the rows of a published table with the numbers of a run beside them.
+
+    Raises TableError where a row's selector finds members of several cells or rho, or several costs.
+    """
+    return [
+        ComparedRow(
+            row,
+            {column.key: measured(table, row, column, run.rows) for column in table.columns},
+            join(filter(None, (_budget(table, selected(run.rows, where)) for where in _wheres(table, row)))),
+        )
+        for row in table.rows
+    ]
+
+
+def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:
+    """Return what of a run stands beside a published number."""
+    own = replicates(rows, row, column)
+    if not own:
+        return Measured()
+    if column.ratio:
+        if not row.baseline:
+            return Measured()
+        base = replicates(rows, table.row(row.baseline), column)
+        found = ratio(*({key: numbers[0] for key, numbers in side.items()} for side in (own, base)))
+        return Measured(() if found is None else (found,))
+    parts = (student(part) for part in zip(*own.values(), strict=True))
+    return Measured(tuple(part for part in parts if part is not None))
+
+
+def published_value(table: PublishedTable, row: PublishedRow, column: Column) -> Value | None:
+    """Return the published number of a row, or the ratio of two; None where there is none."""
+    if not column.ratio:
+        return row.values.get(column.key)
+    if not row.baseline:
+        return None
+    own, base = (one.values[column.quantity] for one in (row, table.row(row.baseline)))
+    assert not isinstance(own, tuple)
+    assert not isinstance(base, tuple)
+    return own / base
+
+
+def replicates(rows: Sequence[Row], row: PublishedRow, column: Column) -> Replicates:
+    """Return a column's quantity of the rows that a published row is, by replicate."""
+    return QUANTITIES[column.quantity].of(selected(rows, {**row.where, **column.where}))
+
+
+def selected(rows: Sequence[Row], where: Where) -> list[Row]:
+    """Return the rows that a selector finds: members of one cell and rho, or one row of costs.
+
+    Raises TableError where it finds more, since a mean over them is the number of no model.
+    """
+    found = [row for row in rows if matches(row, where)]
+    names = list(dict.fromkeys(f"{row['cell']} at rho {row['rho']:g} ({row['cell_id']})" for row in found))
+    if len(names) > 1:
+        raise TableError(
+            f"several models are one row of the paper's table: {'; '.join(names)}; "
+            "give a run that has one of them"
+        )
+    keys = [row.get("seed") for row in found]
+    if len(set(keys)) < len(keys):
+        raise TableError(f"{names[0]} is there more than once; give a run that has it once")
+    return found
+
+
+def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
+    """The selectors of a row, one for each restriction that the table's columns add to it."""
+    wheres: list[Where] = []
+    for column in table.columns:
+        where = {**row.where, **column.where}
+        if where not in wheres:
+            wheres.append(where)
+    return wheres
+
+
+def _budget(table: PublishedTable, rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    if table.source == "costs":
+        rounds = len(rows[0]["seconds_per_epoch"])
+        timed = f"{_plural(rounds, 'round')} of timing, " if rounds else ""
+        counted = any(column.quantity == "memory" for column in table.columns)
+        kind = f", {rows[0]['memory_kind']}" if counted else ""
+        return f"{timed}batch size {rows[0]['batch_size']}, {rows[0]['device']}{kind}"
+    statuses = Counter(row["status"] for row in rows)
+    seeds = _plural(statuses["completed"], "seed")
+    return f"{rows[0]['steps']:,} steps, {seeds}{lost(statuses, more=' more')}"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

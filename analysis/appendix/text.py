@@ -1,0 +1,135 @@
+"""The paper's tables and our numbers as text, for a terminal and for the page."""
+
+from analysis.appendix.claims import Claim, Evidence
+from analysis.appendix.compare import QUANTITIES, WITHOUT_REPLICATES, ComparedRow, Measured, published_value
+from analysis.appendix.published import Column, PublishedTable, Value
+from analysis.appendix.runs import PaperRun, settings
+from analysis.intervals import Interval
+from analysis.labels import aligned
+
+NOTHING = "-"
+"""Stands where there is no number."""
+
+
+def published_text(value: Value | None) -> str:
+    """Return a published number as it is printed, `1, 3, 9, 17` for active units."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:.2f}" if value != round(value, 3) else f"{value:g}"
+
+
+def measured_text(column: Column, ours: Measured) -> tuple[str, str]:
+    """Return our number and, apart from it, its interval (the half widths for several layers).
+
+    The second is empty for what has no replicates, and says so for a single one.
+    """
+    if not ours.parts:
+        return NOTHING, ""
+    decimals = 2 if column.ratio else QUANTITIES[column.quantity].decimals
+    means = ", ".join(_rounded(part.mean, decimals) for part in ours.parts)
+    if column.quantity in WITHOUT_REPLICATES:
+        return means, ""
+    if len(ours.parts) == 1:
+        return means, interval_text(ours.parts[0], decimals)
+    if ours.parts[0].low is None:
+        return means, "one seed"
+    halves = (_rounded(part.mean - part.low, decimals) for part in ours.parts if part.low is not None)
+    return means, f"± {', '.join(halves)}"
+
+
+def interval_text(interval: Interval, decimals: int) -> str:
+    """Return `[low, high]`, or that there is one replicate alone."""
+    if interval.low is None or interval.high is None:
+        return "one replicate"
+    return f"[{interval.low:z.{decimals}f}, {interval.high:z.{decimals}f}]"
+
+
+def _rounded(value: float, decimals: int) -> str:
+    text = f"{value:z.{decimals}f}"  # z: no minus before a zero
+    return text.removesuffix(".0") if decimals == 1 else text
+
+
+def significant(value: float) -> str:
+    """Return a number with three significant digits, never in powers of ten below a million."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def evidence_text(evidence: Evidence) -> str:
+    """Return our number of a piece of evidence with its interval and unit."""
+    ours = evidence.ours
+    if ours is None:
+        return NOTHING
+    text = significant(ours.mean)
+    if ours.low is not None and ours.high is not None and ours.low < ours.high:
+        text += f" [{significant(ours.low)}, {significant(ours.high)}]"
+    elif ours.low is None:
+        text += " (one replicate)"
+    return f"{text} {evidence.unit}".rstrip()
+
+
+def wanted_text(evidence: Evidence) -> str:
+    """Return where the claim wants the number, and what the published numbers give.
+
+    These are rounded to two decimals before they are held against the claim, as they are printed.
+    """
+    published = evidence.published
+    if published is None:
+        return f"{evidence.region}"
+    misses = "" if round(published, 2) in evidence.region else ", which misses it"
+    return f"{evidence.region}, published {significant(published)}{misses}"
+
+
+def summary(claim: Claim) -> str:
+    """Return how many pieces of evidence hold and which is the deciding one, in one line."""
+    if claim.missing:
+        return f"not run: {claim.missing}"
+    closest = claim.closest
+    if closest is None:
+        return "the run has nothing to decide it by"
+    held = sum(piece.verdict == "holds" for piece in claim.evidence)
+    count = f"{held} of {len(claim.evidence)} hold; " if len(claim.evidence) > 1 else ""
+    word = "nearest: " if len(claim.evidence) > 1 else ""
+    why = f" ({closest.why})" if closest.why else ""
+    return f"{count}{word}{closest.what}: {evidence_text(closest)}, wanted {wanted_text(closest)}{why}"
+
+
+def table_lines(table: PublishedTable, rows: list[ComparedRow]) -> list[str]:
+    """Return a published table with ours beside it as aligned lines, a line a row."""
+    columns = table.columns
+    head = ["", *(text for column in columns for text in (f"{column.header}: published", "ours")), "budget"]
+    lines = [head]
+    for row in rows:
+        cells = []
+        for column in columns:
+            number, interval = measured_text(column, row.ours[column.key])
+            cells += [
+                published_text(published_value(table, row.published, column)),
+                f"{number} {interval}".strip(),
+            ]
+        lines.append([row.published.label, *cells, row.budget or "not in the run"])
+    return aligned(lines)
+
+
+def claim_lines(claims: tuple[Claim, ...]) -> list[str]:
+    """Return claims with verdicts and all evidence, as lines."""
+    lines = []
+    for claim in claims:
+        lines.append(f"{claim.verdict}: {claim.statement} ({claim.basis})")
+        if claim.missing:
+            lines.append(f"  not run: {claim.missing}")
+            continue
+        for piece in claim.evidence:
+            why = f" ({piece.why})" if piece.why else ""
+            lines.append(
+                f"  {piece.verdict}: {piece.what}: {evidence_text(piece)}, wanted {wanted_text(piece)}{why}"
+            )
+    return lines
+
+
+def settings_line(run: PaperRun) -> str:
+    """Return what a run was made with in one line, or how to make it."""
+    if run.missing:
+        return f"not run: {run.missing}"
+    return "; ".join(f"{word} {text}" for word, text in settings(run))

@@ -1,0 +1,1 @@
+"""What systems are built of: networks, densities, and the smoothing operator with its series."""

@@ -1,0 +1,108 @@
+"""The pieces that systems are built of: features, and heads that make parameters of them.
+
+A piece maps vectors [..., inputs] to vectors [..., outputs], whatever the leading axes; a convolutional one
+folds them to feature maps by itself. Features are what the hidden layers of `settings.hidden` give. The
+parameters of a Gaussian are its mean and the logarithm of its standard deviation, side by side: 2 d of
+them. Smoothing averages these outputs (our choice: the paper says "mean and variance").
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from ouvae.parts import convolution
+from ouvae.settings import Settings
+
+Shape = tuple[int, ...]
+
+
+class Hidden(nn.Sequential):
+    """Affine layers, a ReLU after each, as in the paper's MLP models."""
+
+    def __init__(self, inputs: int, widths: Sequence[int]) -> None:
+        """Build the layers."""
+        before = (inputs, *widths[:-1])
+        layers: list[nn.Module] = []
+        for wide, width in zip(before, widths, strict=True):
+            layers += [nn.Linear(wide, width), nn.ReLU()]
+        super().__init__(*layers)
+
+
+class AffineGaussian(nn.Module):
+    """A Gaussian whose mean is affine in the input and whose scale is one learned vector.
+
+    The conditional of the linear Gaussian VAE, `ouvae.linear_gaussian`.
+    """
+
+    def __init__(self, inputs: int, size: int) -> None:
+        """Build for a Gaussian of `size` dimensions."""
+        super().__init__()
+        self.mean = nn.Linear(inputs, size)
+        self.log_scale = nn.Parameter(torch.zeros(size))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return mean and log standard deviation side by side: [..., d_in] -> [..., 2 d]."""
+        mean = self.mean(inputs)
+        return torch.cat([mean, self.log_scale.expand_as(mean)], -1)
+
+
+def image_features(settings: Settings, image_shape: Shape) -> nn.Module:
+    """Return the hidden layers on an image: [..., D] -> [..., F]."""
+    if settings.architecture == "conv":
+        return convolution.image_features(settings, image_shape)
+    return Hidden(prod(image_shape), settings.hidden)
+
+
+def latent_features(settings: Settings, inputs: int, image_shape: Shape) -> nn.Module:
+    """Return the hidden layers on a latent vector: [..., inputs] -> [..., F]."""
+    if settings.architecture == "conv":
+        return convolution.latent_features(settings, inputs, image_shape)
+    return Hidden(inputs, settings.hidden)
+
+
+def feature_features(settings: Settings, image_shape: Shape) -> nn.Module:
+    """Return the hidden layers on features: [..., F] -> [..., F]."""
+    if settings.architecture == "conv":
+        return convolution.feature_features(settings, image_shape)
+    return Hidden(settings.hidden[-1], settings.hidden)
+
+
+def gaussian_head(settings: Settings, size: int, image_shape: Shape) -> nn.Module:
+    """Return the parameters of a Gaussian of `size` dimensions from features: [..., F] -> [..., 2 size]."""
+    if settings.architecture == "conv":
+        return convolution.gaussian_head(settings, size, image_shape)
+    return nn.Linear(settings.hidden[-1], 2 * size)
+
+
+def pixel_head(settings: Settings, image_shape: Shape, outputs: int) -> nn.Module:
+    """Return the outputs that a likelihood makes pixels of, from features: [..., F] -> [..., outputs]."""
+    if settings.architecture == "conv":
+        return convolution.pixel_head(settings, image_shape, outputs)
+    return nn.Linear(settings.hidden[-1], outputs)
+
+
+def gaussian_of_image(settings: Settings, image_shape: Shape, size: int) -> nn.Module:
+    """Return the network of q(z_1|x): [..., D] -> [..., 2 size]."""
+    if settings.architecture == "affine":
+        return AffineGaussian(prod(image_shape), size)
+    return nn.Sequential(image_features(settings, image_shape), gaussian_head(settings, size, image_shape))
+
+
+def gaussian_of_latent(settings: Settings, inputs: int, size: int, image_shape: Shape) -> nn.Module:
+    """Return the network of a Gaussian given a latent vector: [..., inputs] -> [..., 2 size]."""
+    if settings.architecture == "affine":
+        return AffineGaussian(inputs, size)
+    return nn.Sequential(
+        latent_features(settings, inputs, image_shape), gaussian_head(settings, size, image_shape)
+    )
+
+
+def pixels_of_latent(settings: Settings, inputs: int, image_shape: Shape, outputs: int) -> nn.Module:
+    """Return the network of p(x|z_1): [..., inputs] -> [..., outputs]."""
+    if settings.architecture == "affine":
+        return nn.Linear(inputs, outputs)
+    return nn.Sequential(
+        latent_features(settings, inputs, image_shape), pixel_head(settings, image_shape, outputs)
+    )

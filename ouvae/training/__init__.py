@@ -1,0 +1,1 @@
+"""Training many members as one, and measuring them: packs, noise, objectives, evaluation, costs."""

@@ -1,0 +1,157 @@
+"""Evaluation of packed members on fixed images: the ELBO and its parts, the objective, the bound L_k.
+
+A pack hands over a function that runs all its members; noise comes from streams of its own, so that an
+evaluation neither disturbs training nor depends on when it is done.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from ouvae.settings import Settings
+from ouvae.systems import Draws, Terms, leading_axes
+from ouvae.training.metrics import active_units
+from ouvae.training.noise import sample_draws, stream
+from ouvae.training.objectives import loss
+
+EVALUATION_DRAWS = 2
+"""Independent draws per image; active units need two."""
+
+EVALUATION_CHUNK = 500
+"""Images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+
+BOUND_IMAGES = 100
+"""Images of a group of L_k; part of how its noise is drawn."""
+
+BOUND_SAMPLES = 10
+"""Importance samples of a block of L_k; part of how its noise is drawn."""
+
+
+class Run(Protocol):
+    """Runs all members of a pack."""
+
+    def __call__(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
+        """Return the terms of P members, each field with a leading axis P.
+
+        Args:
+            x: [B, D] images, the same for all members.
+            draws: of each distinct seed, each tensor with a leading axis S.
+            smoothed: with each member's own rho, or without smoothing.
+            closed_form: see `System.forward`.
+        """
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates the members behind `run`.
+
+    Attributes:
+        settings: the members'.
+        run: runs them.
+        seeds: the distinct seeds, in the order of the draws.
+        device: of the members.
+        dtype: of the members.
+    """
+
+    settings: Settings
+    run: Run
+    seeds: Sequence[int]
+    device: torch.device
+    dtype: torch.dtype
+
+    def parts(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return means over [N, D] images without smoothing, and the active units.
+
+        Returns:
+            log p(x|z) [P] and KLs [P, L] in nats, and the number of active units [P, L].
+        """
+        log_likelihood, kl, means = self._averages(images, smoothed=False)
+        pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
+        return log_likelihood, kl, torch.stack([active_units(*pair) for pair in pairs], dim=1)
+
+    def objective(self, images: Tensor) -> Tensor:
+        """Return the smoothed objective [P] on [N, D] images, in nats, with KL weight 1.
+
+        Free bits are counted over all the images, where training counts them over a minibatch.
+        """
+        if self.settings.importance_samples == 1:
+            log_likelihood, kl, _ = self._averages(images, smoothed=True)
+            return self._objective(Terms(log_likelihood[:, None], kl[..., None], ()))
+        total: Tensor | float = 0.0
+        for _, terms in self._terms(images, smoothed=True, samples=self.settings.importance_samples):
+            total = total + terms.kl.shape[-1] * self._objective(terms)
+        return torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
+
+    def _objective(self, terms: Terms) -> Tensor:
+        return -vmap(lambda one: loss(self.settings, one))(terms)
+
+    def _averages(self, images: Tensor, *, smoothed: bool) -> tuple[Tensor, Tensor, list[list[list[Tensor]]]]:
+        """Return mean log p(x|z) [P] and KLs [P, L], and posterior means [P, B, d] by draw, layer, chunk."""
+        total: Tensor | float = 0.0
+        layers, draws = self.settings.latents, range(EVALUATION_DRAWS)
+        means: list[list[list[Tensor]]] = [[[] for _ in layers] for _ in draws]
+        for draw, terms in self._terms(images, smoothed=smoothed):
+            total = total + torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1).sum(-1)
+            for layer, mean in enumerate(terms.means):
+                means[draw][layer].append(mean)
+        average = torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
+        return average[:, 0], average[:, 1:], means
+
+    def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
+        """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.
+
+        Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a stream of its own:
+        how much is run at once changes the memory it takes, and rounding alone.
+
+        Args:
+            images: on the device.
+            samples: k.
+            rows: images times samples of a member to run at once; at least one block of one image is.
+        """
+        blocks = range(math.ceil(samples / BOUND_SAMPLES))
+        found = []
+        for group, chunk in enumerate(torch.split(images, BOUND_IMAGES)):
+            blocks_at_once = max(1, rows // (len(chunk) * BOUND_SAMPLES))
+            images_at_once = min(len(chunk), max(1, rows // BOUND_SAMPLES))
+            parts = []
+            for start in range(0, len(blocks), blocks_at_once):
+                base = self._joined(group, blocks[start : start + blocks_at_once], len(chunk))
+                some = (chunk, *base)
+                pieces = zip(*(torch.split(tensor, images_at_once, -2) for tensor in some), strict=True)
+                parts.append(torch.cat([self._log_weights(x, own) for x, *own in pieces], dim=2))
+            log_weights = torch.cat(parts, dim=1)[:, :samples]
+            found.append(log_weights.logsumexp(1) - math.log(samples))
+        return torch.cat(found, dim=1)
+
+    def _log_weights(self, images: Tensor, base: Sequence[Tensor]) -> Tensor:
+        """Return log p(x, z)/q(z|x) of [B, D] images and base noise [S, I, B, d]: [P, I, B]."""
+        draws = Draws(tuple(base), (), (), ())
+        terms = self.run(images, draws, smoothed=False, closed_form=False)
+        return terms.log_likelihood - terms.kl.sum(1)
+
+    def _joined(self, group: int, blocks: Sequence[int], count: int) -> list[Tensor]:
+        """Return the base noise of each layer in some blocks of samples, [S, I, count, d]."""
+        plain = replace(self.settings, smoothed_networks=())
+        parts = [
+            sample_draws(plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype)
+            for block in blocks
+        ]
+        bases = zip(*(part.base for part in parts), strict=True)
+        return [torch.cat(base, dim=1) for base in bases]
+
+    def _terms(self, images: Tensor, *, smoothed: bool, samples: int = 1) -> Iterator[tuple[int, Terms]]:
+        """Yield the terms of chunks of images, each with the number of the draw."""
+        generators = self._streams("evaluation")
+        for chunk in torch.split(images, EVALUATION_CHUNK):
+            for draw in range(EVALUATION_DRAWS):
+                leading = leading_axes(len(chunk), samples)
+                draws = sample_draws(self.settings, leading, generators, self.dtype)
+                yield draw, self.run(chunk, draws, smoothed=smoothed, closed_form=samples == 1)
+
+    def _streams(self, *names: object) -> list[torch.Generator]:
+        return [stream(self.device, *names, seed) for seed in self.seeds]

@@ -1,0 +1,63 @@
+"""The variance of the gradient that the encoder receives (the paper's figure 4)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from ouvae.settings import Settings
+from ouvae.systems import Draws, System
+from ouvae.training.noise import single_draws, stream
+
+GRADIENT_IMAGES = 20
+"""Validation images over which the variance is averaged, the first ones."""
+
+
+def gradient_variance(
+    model: System, parameters: Mapping[str, Tensor], x: Tensor, draws: Draws, rho: Tensor | None
+) -> float:
+    """Return the variance, over the noise, of an image's loss gradient in the mean of q(z_1|x).
+
+    Args:
+        model: the structure; its own weights are not used.
+        parameters: one member's weights by name.
+        x: [B, D] images.
+        draws: with the leading axes (samples, B): a gradient for each sample.
+        rho: the smoothing; None is none.
+
+    Returns:
+        Unbiased variance over the samples, mean over images and coordinates, in squared nats per unit of the
+        mean.
+    """
+    outputs: list[Tensor] = []
+    hook = model.encoder.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    try:
+        with torch.enable_grad():
+            weights = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+            samples = draws.base[0].shape[0]
+            terms = functional_call(model, weights, (x.expand(samples, *x.shape), draws, rho))
+            (gradient,) = torch.autograd.grad((terms.kl.sum(0) - terms.log_likelihood).sum(), outputs)
+    finally:
+        hook.remove()
+    of_mean, _ = gradient.chunk(2, -1)
+    return float(of_mean.var(0).mean())
+
+
+def gradient_variances(
+    model: System, parameters: Mapping[str, Tensor], settings: Settings, images: Tensor, seed: int
+) -> dict[str, float]:
+    """Return the variance of a member's gradient with and without the settings' `gradient_rho`.
+
+    Both at the same weights, images and base noise. Empty where the settings do not ask for it.
+    """
+    if settings.gradient_samples is None or settings.gradient_rho is None:
+        return {}
+    x = images[:GRADIENT_IMAGES]
+    generator = stream(x.device, "gradient", seed)
+    draws = single_draws(settings, (settings.gradient_samples, len(x)), generator, x.dtype)
+    rho = torch.tensor(settings.gradient_rho, dtype=x.dtype, device=x.device)
+    return {
+        "gradient_variance": gradient_variance(model, parameters, x, draws, None),
+        "gradient_variance_smoothed": gradient_variance(model, parameters, x, draws, rho),
+    }

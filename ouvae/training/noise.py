@@ -1,0 +1,115 @@
+"""The randomness of one seed: named streams, so that a seed is one realisation whatever rho is.
+
+Minibatches, binarization and every noise draw of a seed are functions of the seed and the step alone. The
+members of a pack that share a seed read the same draws, and a member trained alone reads them too.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ouvae.parts.networks import Shape
+from ouvae.settings import Settings
+from ouvae.systems import Draws, draw_shapes
+
+
+def stream_seed(*names: object) -> int:
+    """Return the generator seed of the stream of that name: independent for different names."""
+    digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def stream(device: torch.device, *names: object) -> torch.Generator:
+    """Return a generator for the stream of that name. CPU and CUDA generators differ in their numbers."""
+    return torch.Generator(device).manual_seed(stream_seed(*names))
+
+
+def sample_draws(
+    settings: Settings,
+    leading: Shape,
+    generators: Sequence[torch.Generator],
+    dtype: torch.dtype,
+) -> Draws:
+    """Return standard normal draws of S seeds, each tensor with a leading axis S.
+
+    One generator a seed, one flat draw each, cut into the pieces that `Draws` names.
+
+    Args:
+        settings: name the system and what is smoothed.
+        leading: (B,) images, or (importance samples, B).
+        generators: one a seed.
+        dtype: of the draws.
+    """
+    groups = draw_shapes(settings, leading)
+    shapes = [shape for group in groups for shape in group]
+    sizes = [torch.Size(shape).numel() for shape in shapes]
+    flat = torch.stack(
+        [
+            torch.randn(sum(sizes), generator=generator, device=generator.device, dtype=dtype)
+            for generator in generators
+        ]
+    )
+    pieces = iter(
+        piece.view(len(generators), *shape)
+        for piece, shape in zip(torch.split(flat, sizes, dim=1), shapes, strict=True)
+    )
+    return Draws(*(tuple(next(pieces) for _ in group) for group in groups))
+
+
+def single_draws(settings: Settings, leading: Shape, generator: torch.Generator, dtype: torch.dtype) -> Draws:
+    """Return the draws of one seed, without the axis S: the noise of one plain model."""
+    stacked = sample_draws(settings, leading, [generator], dtype)
+    return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
+
+
+class Minibatches:
+    """The minibatches of one seed: epochs of a fresh permutation, and a fresh binarization each.
+
+    Args:
+        images: [N, D] training images on the training device.
+        dynamic: draw each pixel as Bernoulli(pixel) afresh whenever an image is used.
+        batch: B; an epoch's rest of fewer than B images is passed over.
+        seed: the member's seed.
+    """
+
+    def __init__(self, images: Tensor, dynamic: bool, batch: int, seed: int) -> None:
+        """Open the seed's streams at the first step."""
+        self._images, self._dynamic, self._batch = images, dynamic, batch
+        self._order_stream = stream(torch.device("cpu"), "minibatches", seed)
+        self._pixel_stream = stream(images.device, "binarization", seed)
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._used = 0
+
+    def next(self) -> Tensor:
+        """Return the next minibatch [B, D]."""
+        if self._used + self._batch > len(self._order):
+            self._order = torch.randperm(len(self._images), generator=self._order_stream)
+            self._used = 0
+        chosen = self._order[self._used : self._used + self._batch]
+        self._used += self._batch
+        images = self._images[chosen.to(self._images.device)]
+        return binarize(images, self._pixel_stream) if self._dynamic else images
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what a later `load_state_dict` needs to go on with the same minibatches."""
+        return {
+            "order": self._order,
+            "used": torch.tensor(self._used),
+            "order_stream": self._order_stream.get_state(),
+            "pixel_stream": self._pixel_stream.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on where `state` was taken."""
+        self._order = state["order"]
+        self._used = int(state["used"])
+        self._order_stream.set_state(state["order_stream"])
+        self._pixel_stream.set_state(state["pixel_stream"])
+
+
+def binarize(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a draw of each pixel as Bernoulli(pixel), of the images' own shape and type."""
+    uniform = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    return (uniform < images).to(images.dtype)

@@ -1,0 +1,318 @@
+"""Packed training: the members of a pack train as one.
+
+The P models of a pack have one shape and differ in rho, seed and weights. Their parameters are stacked
+along a leading axis, and `torch.func.vmap` runs the plain single model over that axis, so that whatever is
+written as a single model trains packed. The members never mix: a member's numbers are those it would have
+alone, up to floating-point rounding.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from ouvae.data import Dataset, Images
+from ouvae.parts.networks import Shape
+from ouvae.settings import Settings
+from ouvae.systems import Draws, System, Terms, build, leading_axes
+from ouvae.training.counts import importance_sample_bytes
+from ouvae.training.evaluation import Evaluator
+from ouvae.training.gradients import gradient_variances
+from ouvae.training.metrics import Metrics, TestMetrics
+from ouvae.training.noise import Minibatches, binarize, sample_draws, stream, stream_seed
+from ouvae.training.objectives import loss
+from ouvae.training.selection import BestWeights
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a member.
+
+    Attributes:
+        rho: its rho.
+        seed: its seed.
+        history: its evaluations on the validation split.
+        diverged_at_step: the step at which a loss or evaluation was not finite, if one was.
+        test: what is measured of it at the end on the test split; None if nothing is, or it diverged.
+    """
+
+    rho: float
+    seed: int
+    history: list[Metrics]
+    diverged_at_step: int | None
+    test: TestMetrics | None
+
+
+def initial_model(settings: Settings, image_shape: Shape, seed: int) -> System:
+    """Return the seed's model with its initial weights, the same for every rho.
+
+    Modules initialise themselves from the default generator, which is set to the seed's stream here and
+    put back afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream_seed("weights", seed))
+        model = build(settings, image_shape)
+    return model.to(getattr(torch, settings.precision))
+
+
+class Pack:
+    """P members of one cell in training.
+
+    Args:
+        settings: the cell's.
+        members: (rho, seed) of each.
+        data: the cell's data set; the test split is used if the settings ask for `bound_samples`.
+        device: where to train.
+        evaluation_bytes: memory that the evaluation of L_k may take, which it fills in chunks.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        members: Sequence[tuple[float, int]],
+        data: Dataset,
+        device: torch.device | str = "cpu",
+        evaluation_bytes: int = GIB,
+    ) -> None:
+        """Build the members at their initial weights; no training yet."""
+        self.settings = settings
+        self.members = list(members)
+        self.step = 0
+        self._evaluation_bytes = evaluation_bytes
+        self._device = torch.device(device)
+        self._dtype = getattr(torch, settings.precision)
+        self._seeds = sorted({seed for _, seed in members})
+        self._alive = list(range(len(members)))
+        self._histories: list[list[Metrics]] = [[] for _ in members]
+        self._diverged: dict[int, int] = {}
+        self._tests: dict[int, TestMetrics] = {}
+
+        train = torch.from_numpy(data.train).to(self._device, self._dtype)
+        self._dynamic = data.binarization == "dynamic"
+        self._minibatches = [
+            Minibatches(train, self._dynamic, settings.batch_size, seed) for seed in self._seeds
+        ]
+        self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
+        self._validation = self._fixed("validation", data.validation[: settings.eval_images])
+        self._test_split = data.test[: settings.bound_images]
+        self._evaluator = Evaluator(settings, self._run, self._seeds, self._device, self._dtype)
+
+        models = [initial_model(settings, data.image_shape, seed) for _, seed in members]
+        parameters, _ = stack_module_state(cast(list[nn.Module], models))
+        self._parameters = {
+            name: value.detach().to(self._device).requires_grad_() for name, value in parameters.items()
+        }
+        self._model = models[0].to("meta")
+        self._optimizer = torch.optim.Adam(self._parameters.values(), lr=settings.learning_rate, fused=True)
+        self._bad_step = torch.full((len(members),), -1, device=self._device)
+        self._best = BestWeights(self._parameters, len(members)) if settings.select == "best" else None
+        self._place_members()
+
+    @property
+    def parameters_per_member(self) -> int:
+        """How many numbers are trained in a member."""
+        return sum(value[0].numel() for value in self._parameters.values())
+
+    @property
+    def done(self) -> bool:
+        """Whether every member has its steps or has diverged."""
+        return self.step >= self.settings.steps or not self._alive
+
+    def train_step(self) -> None:
+        """Take one optimizer step with every member that is alive; evaluate where one is due."""
+        if self.step == 0 and not any(self._histories):
+            self.evaluate()
+        if self.done:
+            return
+        loss, _ = self._next_loss()
+        self._optimizer.zero_grad()
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self.step += 1
+        self._note_diverged(loss.detach())
+        if self.step % self.settings.eval_every == 0 or self.step == self.settings.steps:
+            self.evaluate()
+        if self.step == self.settings.steps and self.settings.bound_samples:
+            self._test(self.settings.bound_samples)
+
+    def evaluate(self) -> None:
+        """Append an evaluation of every member that is alive to its history, and freeze those that diverged.
+
+        A member whose evaluation is not finite has diverged, though its last loss was finite.
+        """
+        if not self._alive:
+            return
+        with torch.no_grad():
+            log_likelihood, kl, units = self._evaluator.parts(self._validation)
+            objective = self._evaluator.objective(self._validation)
+        elbo = log_likelihood - kl.sum(1)
+        self._note_diverged(elbo + objective)
+        kept = (self._bad_step < 0).nonzero().flatten().tolist()
+        self._freeze_diverged()
+        if self._best is not None:
+            self._best.note(self._parameters, elbo[kept], self.step)
+        for index, (row, member) in enumerate(zip(kept, self._alive, strict=True)):
+            self._histories[member].append(
+                Metrics(
+                    step=self.step,
+                    elbo_nats=elbo[row].item(),
+                    objective_nats=objective[row].item(),
+                    reconstruction_nats=log_likelihood[row].item(),
+                    kl_nats=kl[row].tolist(),
+                    kl_top_nats=kl[row, -1].item(),
+                    active_units=units[row].tolist(),
+                    **self._gradient_variances(index),
+                )
+            )
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what became of each member, in the order of `members`."""
+        return [
+            Outcome(rho, seed, self._histories[index], self._diverged.get(index), self._tests.get(index))
+            for index, (rho, seed) in enumerate(self.members)
+        ]
+
+    def losses_and_gradients(self) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Return the next minibatch's loss [P], gradients [P, …] and KLs [P, L], without a step.
+
+        It consumes the minibatch and its noise: made for checks of packing.
+        """
+        loss, kl = self._next_loss()
+        gradients = torch.autograd.grad(loss.sum(), list(self._parameters.values()))
+        names = list(self._parameters)
+        return loss.detach(), dict(zip(names, gradients, strict=True)), kl.detach().mean(-1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values from which `load_state_dict` goes on exactly."""
+        return {
+            "step": self.step,
+            "alive": self._alive,
+            "diverged": self._diverged,
+            "tests": {member: vars(metrics) for member, metrics in self._tests.items()},
+            "best": self._best.state_dict() if self._best is not None else None,
+            "bad_step": self._bad_step,
+            "histories": [[vars(metrics) for metrics in history] for history in self._histories],
+            "parameters": {name: value.detach() for name, value in self._parameters.items()},
+            "optimizer": self._optimizer.state_dict(),
+            "minibatches": [batches.state_dict() for batches in self._minibatches],
+            "noise": [generator.get_state() for generator in self._noise],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, taken from a pack of the same settings, members and data."""
+        self.step = state["step"]
+        self._keep([self._alive.index(member) for member in state["alive"]])
+        self._diverged = dict(state["diverged"])
+        self._tests = {member: TestMetrics(**metrics) for member, metrics in state["tests"].items()}
+        if self._best is not None:
+            self._best.load_state_dict(state["best"])
+        self._bad_step = state["bad_step"].to(self._device)
+        self._histories = [[Metrics(**metrics) for metrics in history] for history in state["histories"]]
+        for name, value in self._parameters.items():
+            value.data.copy_(state["parameters"][name])
+        self._optimizer.load_state_dict(state["optimizer"])
+        for batches, saved in zip(self._minibatches, state["minibatches"], strict=True):
+            batches.load_state_dict(saved)
+        for generator, saved in zip(self._noise, state["noise"], strict=True):
+            generator.set_state(saved.cpu())
+
+    def _next_loss(self) -> tuple[Tensor, Tensor]:
+        """Return the loss [P] on the next minibatches and noise, and the KLs [P, L, (I,) B]."""
+        settings = self.settings
+        x = torch.stack([batches.next() for batches in self._minibatches])
+        samples = settings.importance_samples
+        draws = sample_draws(settings, leading_axes(x.shape[1], samples), self._noise, self._dtype)
+        terms = self._run(x[self._seed_rows], draws, smoothed=True, closed_form=samples == 1)
+        weight = min(1.0, self.step / settings.kl_warmup) if settings.kl_warmup else 1.0
+        return vmap(lambda one: loss(settings, one, weight))(terms), terms.kl
+
+    def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
+        """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
+
+        def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
+            inputs = (x, draws, rho if smoothed else None, closed_form)
+            return cast(Terms, functional_call(self._model, parameters, inputs))
+
+        own = Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
+        run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
+        return run(self._parameters, x, own, self._rho)
+
+    def _gradient_variances(self, row: int) -> dict[str, float]:
+        own = {name: value[row] for name, value in self._parameters.items()}
+        seed = self.members[self._alive[row]][1]
+        return gradient_variances(self._model, own, self.settings, self._validation, seed)
+
+    @torch.no_grad()
+    def _test(self, samples: int) -> None:
+        """Measure the members that are alive, at their selected weights, on the test split."""
+        if not self._alive:
+            return
+        last = self._parameters
+        steps = [self.step] * len(self._alive)
+        if self._best is not None:
+            self._parameters, steps = self._best.parameters, self._best.steps.tolist()
+        images = self._fixed("test", self._test_split)
+        log_likelihood, kl, units = self._evaluator.parts(images)
+        row_bytes = importance_sample_bytes(self.settings, self._model.image_shape)
+        rows = self._evaluation_bytes // (len(self._alive) * row_bytes)
+        bound = self._evaluator.bound(images, samples, rows).mean(-1)
+        self._parameters = last
+        for row, member in enumerate(self._alive):
+            self._tests[member] = TestMetrics(
+                selected_step=steps[row],
+                test_bound_nats=bound[row].item(),
+                test_elbo_nats=(log_likelihood[row] - kl[row].sum()).item(),
+                test_kl_nats=kl[row].tolist(),
+                test_kl_top_nats=kl[row, -1].item(),
+                test_active_units=units[row].tolist(),
+            )
+
+    def _fixed(self, split: str, images: Images) -> Tensor:
+        """Return a split's images, binarized once and for all members alike."""
+        fixed = torch.from_numpy(images)
+        if self._dynamic:
+            fixed = binarize(fixed, stream(torch.device("cpu"), split))
+        return fixed.to(self._device, self._dtype)
+
+    def _note_diverged(self, values: Tensor) -> None:
+        """Note the step for members [P] whose value is the first that is not finite, without a host sync."""
+        newly_bad = ~values.isfinite() & (self._bad_step < 0)
+        self._bad_step = torch.where(newly_bad, self.step, self._bad_step)
+
+    def _freeze_diverged(self) -> None:
+        """Take members that diverged out of the pack; the others keep their numbers."""
+        bad = self._bad_step.tolist()
+        if max(bad, default=-1) < 0:
+            return
+        for row, step in enumerate(bad):
+            if step >= 0:
+                self._diverged[self._alive[row]] = step
+        self._keep([row for row, step in enumerate(bad) if step < 0])
+
+    def _keep(self, rows: list[int]) -> None:
+        """Shrink the stacked state to those rows."""
+        index = torch.tensor(rows, dtype=torch.int64, device=self._device)
+        for value in self._parameters.values():
+            value.data = value.data[index]
+            value.grad = None
+            moments = self._optimizer.state[value]
+            for name in ("exp_avg", "exp_avg_sq"):
+                if name in moments:
+                    moments[name] = moments[name][index]
+        if self._best is not None:
+            self._best.keep(index)
+        self._bad_step = self._bad_step[index]
+        self._alive = [self._alive[row] for row in rows]
+        self._place_members()
+
+    def _place_members(self) -> None:
+        alive = [self.members[member] for member in self._alive]
+        self._rho = torch.tensor([rho for rho, _ in alive], dtype=self._dtype, device=self._device)
+        self._seed_rows = torch.tensor(
+            [self._seeds.index(seed) for _, seed in alive], dtype=torch.int64, device=self._device
+        )

@@ -1,0 +1,452 @@
+"""The runs of a sweep in MLflow: the only module that imports mlflow.
+
+An experiment holds a space, a run the sweep, a child run each cell, a grandchild run each member.
+
+===========  ============================================================================
+run          holds
+===========  ============================================================================
+sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
+             `cells`), files as artifacts
+cell         settings, the numbers of its threshold, and its curve: the metric `kl_top_nats`
+             at step = 1000 rho, the mean over seeds
+member       settings, the final metrics and their history over training steps
+===========  ============================================================================
+
+The tag `level` (sweep, cell or member) tells them apart. MLflow compares params and tags as text
+and metrics as numbers, so a member's rho is all three: `params.depth = "3" and metrics.rho > 0.8`.
+
+What a run holds follows from the tables alone, and a cell's or member's run is FINISHED or FAILED only when
+it is whole, so that a writer may be killed at any moment: running the same sweep again completes what is
+missing and repeats nothing. A cell's run that is not whole is RUNNING as long as its sweep is, then KILLED.
+
+mlflow is imported at the first use of a store (2 to 4 seconds), never with this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from sweeps import SweepError
+from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password, without_passwords
+from sweeps.tracking.values import (
+    CELL_PARAMS,
+    CELL_TAGS,
+    MEMBER_PARAMS,
+    MEMBER_TAGS,
+    STEPS_PER_RHO,
+    THRESHOLD_TAGS,
+    Value,
+    cell_values,
+    digest_of,
+    member_values,
+    milliseconds,
+    rho_text,
+    stamp,
+    texts,
+    utc,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, Run
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # The tracker retries by itself, after a look at what the store holds: a request that MLflow
+    # repeats because its answer was lost would create the same run twice.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+}
+_PAGE = 100
+
+# Okabe and Ito's palette, distinct to colour-blind eyes; MLflow's own choice can repeat itself.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+_NOTE = (
+    'Curves of KL against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
+    f"view: `kl_top_nats`, at step = {STEPS_PER_RHO} rho."
+)
+
+
+def check(uri: str) -> None:
+    """Open the store at `uri`, so that a sweep which cannot be tracked ends before it begins.
+
+    A SQLite store is created here if it is new, with its folder.
+
+    Raises:
+        SweepError: as `check_uri` does; the SQLite file is no MLflow store; the server gives no good answer
+            within 5 seconds.
+    """
+    check_uri(uri)
+    if uri.startswith("sqlite:"):
+        _check_sqlite(sqlite_path(uri))
+        mend = "Move the file away, or name another with sqlite:///PATH."
+    else:
+        mend = "Start the server, correct the address, or use sqlite:///PATH."
+    try:
+        _connect(uri).search_experiments(max_results=1)
+    except Exception as error:
+        raise SweepError(
+            f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend}"
+        ) from error
+
+
+@dataclass
+class _Known:
+    """A run as the store holds it."""
+
+    run_id: str
+    start_ms: int
+    status: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing from the run of a cell or a member."""
+        return self.status in ("FINISHED", "FAILED")
+
+
+class SweepRuns:
+    """The runs of one sweep in MLflow. Use it from one thread; any may set `status`.
+
+    Attributes:
+        status: MLflow's status that the sweep's run has to have, from the next `open` on.
+        opened: whether what the store holds is known.
+        curves_url: the page of the cells' curves, once the store is reached.
+    """
+
+    def __init__(self, uri: str, space: str, sweep_id: str, sweep_name: str, params: dict[str, str]) -> None:
+        self.uri, self.space, self.name, self.params = uri, space, sweep_name, params
+        self.common = {"sweep_id": sweep_id, "space": space}
+        self.status = "RUNNING"
+        self.opened = False
+        self.curves_url: str | None = None
+
+    def open(self) -> None:
+        """Read what the store holds of this sweep, once; let its runs have the status that is due."""
+        if not self.opened:
+            self._read()
+        self._settle()
+        self.opened = True
+
+    def _read(self) -> None:
+        """Read what the store holds of this sweep; mend what a killed writer left."""
+        self.client = _connect(self.uri)
+        self.experiment = _experiment(self.client, self.uri, self.space, _NOTE)
+        self.curves_url = self._curves_url()
+        known = [_known(run) for run in self._search()]
+        self.cells = self._unique("cell_id", known, "cell")
+        self.members = self._unique("member_id", known, "member")
+        for member in self.members.values():
+            self._move(member, self.cells.get(member.tags["cell_id"]))
+        sweeps = self._unique("sweep_id", known, "sweep")
+        self.sweep = next(iter(sweeps.values()), None) or self._create(
+            self.name, {**self.common, "level": "sweep", "mlflow.note.content": _NOTE}, None
+        )
+        for cell in self.cells.values():
+            self._move(cell, self.sweep)
+        self._describe_sweep()
+
+    def member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> bool:
+        """Log a member, in place of what it was if it ended at another time; False if it was there, whole."""
+        run, end = self.members.get(row["member_id"]), utc(row["finished_at"])
+        if run and run.tags["finished_at"] != stamp(end):  # trained, or failed, anew since
+            self.client.delete_run(run.run_id)
+            run = None
+        if run and run.whole:
+            return False
+        run = run or self._create_member(row, end)
+        params = _params(texts(row, MEMBER_PARAMS))
+        self.client.log_batch(run.run_id, _metrics(member_values(row, history)), params)
+        status = "FINISHED" if row["status"] == "completed" else "FAILED"
+        self._set_status(run, status, milliseconds(end))
+        if not self.sweep.metrics:
+            self._log_counts()
+        return True
+
+    def cell(
+        self,
+        cell_id: str,
+        label: str,
+        params: dict[str, str],
+        curve: Sequence[tuple[float, float]],
+        threshold: Mapping[str, Any],
+    ) -> bool:
+        """Log a cell's curve and threshold; False if they were there, the same."""
+        from mlflow.entities import RunTag
+
+        digest = digest_of(label, params, curve, threshold)
+        run = old = self.cells.get(cell_id)
+        if run and run.whole and run.tags.get("curve") == digest:
+            return False
+        if run and (run.tags.get("curve", digest) != digest or not _agree(run.params, params)):
+            run = None
+        if run is None:
+            kept = old.tags if old else {}
+            tags = {key: kept[key] for key in (*CELL_TAGS, "mlflow.runColor") if key in kept}
+            tags |= {**texts(params, CELL_TAGS), "curve": digest}
+            run = self._create_cell(cell_id, label, tags, {})
+        elif "curve" not in run.tags:
+            self.client.set_tag(run.run_id, "curve", digest)
+            run.tags["curve"] = digest
+        metrics = _metrics(cell_values(curve, threshold, run.start_ms))
+        tags_after = [RunTag(*tag) for tag in texts(threshold, THRESHOLD_TAGS).items()]
+        self.client.log_batch(run.run_id, metrics, _params(params), tags_after)
+        for member in self.members.values():
+            if member.tags["cell_id"] == cell_id:
+                self._move(member, run)
+        if old and old is not run:
+            self.client.delete_run(old.run_id)
+        self._set_status(run, "FINISHED")
+        self._log_counts()
+        return True
+
+    def artifact(self, path: Path, folder: str | None) -> bool:
+        """Log a file."""
+        self.client.log_artifact(self.sweep.run_id, str(path), folder)
+        return True
+
+    def finish(self, status: str) -> bool:
+        """End the sweep's run."""
+        self._log_counts()
+        self.status = status
+        self._settle()
+        return True
+
+    def _curves_url(self) -> str:
+        query = {
+            "workflowType": "machine_learning",
+            "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{self.common["sweep_id"]}"',
+            "orderByKey": "metrics.`rho_c`",
+            "orderByAsc": "true",
+            "compareRunsMode": "CHART",
+        }
+        return f"{_server(self.uri)}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
+
+    def _search(self) -> Iterator[Run]:
+        where, token = f"tags.sweep_id = '{self.common['sweep_id']}'", None
+        while True:
+            page = self.client.search_runs([self.experiment], where, max_results=_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _unique(self, tag: str, known: Sequence[_Known], level: str) -> dict[str, _Known]:
+        """Map the runs of a level by `tag`; of two for one thing a whole member or the newer stays.
+
+        Two come of a request whose answer was lost, or of a cell's run half replaced.
+        """
+        found: dict[str, _Known] = {}
+        runs = [run for run in known if run.tags.get("level") == level]
+        for run in sorted(runs, key=lambda run: (level == "member" and run.whole, run.start_ms)):
+            if run.tags[tag] in found:
+                self.client.delete_run(found[run.tags[tag]].run_id)
+            found[run.tags[tag]] = run
+        return found
+
+    def _describe_sweep(self) -> None:
+        """Log the sweep's params, and as tags those that MLflow holds with another value."""
+        from mlflow.entities import RunTag
+
+        held, run_id = self.sweep.params, self.sweep.run_id
+        new = _params({key: text for key, text in self.params.items() if key not in held})
+        changed = [
+            RunTag(key, text)
+            for key, text in self.params.items()
+            if self.sweep.tags.get(key, held.get(key, text)) != text
+        ]
+        self.client.log_batch(run_id, params=new, tags=changed)
+
+    def _settle(self) -> None:
+        """Give the sweep's run its status; cells that are not whole are RUNNING as long as it is."""
+        sweep_status = self.status
+        cell_status = "RUNNING" if sweep_status == "RUNNING" else "KILLED"
+        due = [(self.sweep, sweep_status)]
+        due += [(cell, cell_status) for cell in self.cells.values() if not cell.whole]
+        for run, status in due:
+            if run.status != status:
+                self._set_status(run, status)
+
+    def _set_status(self, run: _Known, status: str, end_ms: int | None = None) -> None:
+        if status == "RUNNING":
+            self.client.update_run(run.run_id, status)
+        else:
+            self.client.set_terminated(run.run_id, status, end_ms)
+        run.status = status
+
+    def _create(
+        self, name: str, tags: dict[str, str], parent: _Known | None, start_ms: int | None = None
+    ) -> _Known:
+        parent_tag = {"mlflow.parentRunId": parent.run_id} if parent else {}
+        return _known(self.client.create_run(self.experiment, start_ms, {**tags, **parent_tag}, name))
+
+    def _create_cell(self, cell_id: str, label: str, tags: dict[str, str], params: dict[str, str]) -> _Known:
+        color = _COLORS[len(self.cells) % len(_COLORS)]
+        identity = {"level": "cell", "cell_id": cell_id, "cell": label, "status": "running"}
+        tags = {"mlflow.runColor": color, **self.common, **tags, **identity}
+        run = self._create(label, tags, self.sweep)
+        self.client.log_batch(run.run_id, params=_params(params))
+        run.params.update(params)
+        self.cells[cell_id] = run
+        return run
+
+    def _create_member(self, row: Mapping[str, Any], end: datetime) -> _Known:
+        cell = self.cells.get(row["cell_id"]) or self._create_cell(
+            row["cell_id"], row["cell"], texts(row, CELL_TAGS), texts(row, CELL_PARAMS)
+        )
+        rho = rho_text(row["rho"])
+        tags = {**self.common, **texts(row, MEMBER_TAGS), "level": "member", "rho": rho}
+        tags["finished_at"] = stamp(end)
+        start_ms = milliseconds(end) - round(1000 * row["seconds"])
+        run = self._create(f"rho={rho} seed={row['seed']}", tags, cell, start_ms)
+        self.members[row["member_id"]] = run
+        return run
+
+    def _move(self, child: _Known, parent: _Known | None) -> None:
+        if parent and child.tags.get("mlflow.parentRunId") != parent.run_id:
+            self.client.set_tag(child.run_id, "mlflow.parentRunId", parent.run_id)
+            child.tags["mlflow.parentRunId"] = parent.run_id
+
+    def _log_counts(self) -> None:
+        statuses = Counter(run.tags.get("status") for run in self.members.values() if run.whole)
+        counts = {
+            "members": float(statuses.total()),
+            "members_diverged": float(statuses["diverged"]),
+            "members_failed": float(statuses["failed"]),
+            "cells": float(sum(run.whole for run in self.cells.values())),
+        }
+        now = milliseconds(datetime.now(UTC))
+        held = self.sweep.metrics
+        new = _metrics([Value(key, n, now, 0) for key, n in counts.items() if held.get(key) != n])
+        self.client.log_batch(self.sweep.run_id, new)
+        self.sweep.metrics.update(counts)
+
+
+def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags: Mapping[str, str]) -> str:
+    """Log files to the run of that name, made where there is none, and set its tags; return its address.
+
+    A file logged again replaces the one before. The address is on the server, or as `ui_command` serves a
+    SQLite store.
+    """
+    client = _connect(uri)
+    experiment_id = _experiment(client, uri, experiment, "Pages and other files that belong to no one sweep.")
+    quoted = name.replace("'", "\\'")
+    found = client.search_runs([experiment_id], f"attributes.run_name = '{quoted}'", max_results=1)
+    run = found[0] if found else client.create_run(experiment_id, run_name=name)
+    run_id = run.info.run_id
+    for key, text in tags.items():
+        client.set_tag(run_id, key, text)
+    for file in files:
+        client.log_artifact(run_id, str(file))
+    client.set_terminated(run_id)
+    return f"{_server(uri)}/#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+
+
+def _server(uri: str) -> str:
+    """Give where the store's pages are, with a SQLite store behind `ui_command`."""
+    return "http://127.0.0.1:5000" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")
+
+
+def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
+    """Give the id of an experiment, which exists after it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = uri.startswith("sqlite:")
+        location = (sqlite_path(uri).parent / "mlartifacts" / name).as_uri() if local else None
+        return client.create_experiment(name, location, {"mlflow.note.content": note})
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _connect(uri: str) -> MlflowClient:
+    """Give a client of the store; a SQLite file exists after it, in WAL mode.
+
+    With WAL a browser reads while the sweep writes. MLflow sets a busy timeout of 20 s by itself.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    if not uri.startswith("sqlite:"):
+        return MlflowClient(uri, uri)
+    path = sqlite_path(uri)
+    with _locked(path.parent):
+        client = MlflowClient(sqlite_uri(path), sqlite_uri(path))
+        client.search_experiments(max_results=1)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("pragma journal_mode=wal")
+    return client
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other sweeps out: of two that create the tables of one file, MLflow fails one."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_sqlite(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.exists():
+            with path.open("r+b"):
+                pass
+    except OSError as error:
+        raise SweepError(
+            f"the tracking store {path} cannot be written: {error}. Make the folder and the file "
+            "writable, or name another with sqlite:///PATH."
+        ) from error
+
+
+def _known(run: Run) -> _Known:
+    info, data = run.info, run.data
+    return _Known(
+        info.run_id, info.start_time, info.status, dict(data.tags), dict(data.params), dict(data.metrics)
+    )
+
+
+def _metrics(values: Sequence[Value]) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    return [Metric(*value) for value in values]
+
+
+def _params(texts: Mapping[str, str]) -> list[Param]:
+    from mlflow.entities import Param
+
+    return [Param(key, text) for key, text in texts.items()]
+
+
+def _agree(held: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(held.get(key, text) == text for key, text in wanted.items())
+
+
+def reason(error: BaseException) -> str:
+    """Give the first line of the error, or of the system's error that it began with, without passwords."""
+    root = error
+    while cause := root.__cause__ or root.__context__:
+        root = cause
+    said = str(root if isinstance(root, OSError) else error)
+    return without_passwords(next(iter(said.splitlines()), "") or type(error).__name__)

@@ -1,0 +1,365 @@
+"""Claims are decided both ways, and not at all where the runs cannot decide them."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED, Claim, Evidence, Region
+from analysis.appendix.claims_figures import (
+    FIGURE_CLAIMS,
+    gradient_variances,
+    steepness,
+    threshold_difference,
+)
+from analysis.appendix.claims_tables import TABLE_CLAIMS
+from analysis.appendix.runs import load
+from analysis.estimate import seed_threshold
+from analysis.intervals import Interval
+from analysis.tables import read_history
+
+T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
+METHODS = {
+    "VAE": {},
+    "IWAE (5 samples)": {"objective": "iwae", "importance_samples": 5},
+    "VAE+KL": {"kl_warmup": 500},
+    "VAE+Freebits": {"objective": "free_bits", "free_bits_nats": 1.0},
+    "OU-VAE (ρ = 0.85)": {"rho": 0.85},
+    "OU-VAE (ρ = 0.9)": {"rho": 0.9},
+    "OU-VAE+KL (ρ = 0.95)": {"rho": 0.95, "kl_warmup": 500},
+}
+
+
+def decide(folder):
+    name = folder.name.split("-")[0]
+    return {**TABLE_CLAIMS, **FIGURE_CLAIMS}[name](load(name, folder))
+
+
+@pytest.fixture
+def table6(paper_member, write_run):
+    """Write table 6: smoothed members have `gap` nats and units more in the top layer, and seeds scatter."""
+
+    def write(gap, seeds=3, scatter=0.2, **of_vae):
+        rows = []
+        for (label, columns), seed in product(METHODS.items(), range(seeds)):
+            more = gap if label.startswith("OU") else 0
+            active = (5 + more + seed, 6, 7, 8)
+            kl_top = 2.0 + more + scatter * seed * (1 + (label == "VAE"))
+            extra = of_vae if label == "VAE" else {}
+            rows.append(
+                paper_member("table6-quick", (40,) * 4, active, seed, kl_top=kl_top, **columns, **extra)
+            )
+        return write_run("table6-quick", rows)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("region", "low", "high", "verdict"),
+    [
+        (Region(low=0), 0.1, 2, HOLDS),
+        (Region(low=0), -0.1, 2, UNDECIDED),
+        (Region(low=0), 0, 2, UNDECIDED),
+        (Region(low=0), 0, 0, FAILS),
+        (Region(low=0), -2, -1, FAILS),
+        (Region(high=1.1, closed=True), 1.0, 1.1, HOLDS),
+        (Region(high=1.1, closed=True), 1.1, 1.2, UNDECIDED),
+        (Region(high=1.1, closed=True), 1.2, 1.3, FAILS),
+        (Region(0.9, 1.1, closed=True), 0.9, 1.1, HOLDS),
+        (Region(0.9, 1.1, closed=True), 0.8, 1.2, UNDECIDED),
+        (Region(0.9, 1.1, closed=True), 0.7, 0.8, FAILS),
+    ],
+)
+def test_a_number_is_judged_by_its_whole_interval(region, low, high, verdict):
+    evidence = Evidence("number", Interval((low + high) / 2, low, high, 3), region)
+    assert evidence.verdict == verdict
+    assert bool(evidence.why) == (verdict == UNDECIDED)
+
+
+def test_a_claim_fails_with_one_number_and_holds_with_all():
+    def claim(*intervals):
+        pieces = (Evidence("number", interval, Region(low=0)) for interval in intervals)
+        return Claim("table6", "it is more", "made", tuple(pieces))
+
+    good, bad, open_ = Interval(2, 1, 3, 3), Interval(-2, -3, -1, 3), Interval(1, None, None, 1)
+    assert claim(good, good).verdict == HOLDS
+    assert claim(good, open_).verdict == UNDECIDED
+    assert claim(good, open_, bad).verdict == FAILS
+    assert claim().verdict == UNDECIDED
+    assert claim(good, open_, bad).closest.ours == bad
+    assert claim(good, Interval(1, 0.5, 1.5, 3)).closest.ours.mean == 1
+    assert Evidence("number", good, Region(low=0), unusable="other steps").verdict == UNDECIDED
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(20, HOLDS), (-20, FAILS)])
+def test_table_6_is_decided_by_differences_of_the_same_seed(table6, gap, verdict):
+    kl, units = decide(table6(gap))
+    assert (kl.verdict, units.verdict) == (verdict, verdict)
+    assert [len(claim.evidence) for claim in (kl, units)] == [12, 12]
+    first = kl.evidence[0]
+    assert first.what == "OU-VAE (ρ = 0.85) minus VAE"
+    # seeds differ by 0, -0.2, -0.4: the scatter that both share is not in the interval
+    assert first.ours.mean == pytest.approx(gap - 0.2)
+    assert first.ours.high - first.ours.mean == pytest.approx(T2 * 0.2 / math.sqrt(3))
+    assert first.published == pytest.approx(20.6 - 0.82)
+    assert units.evidence[0].ours == Interval(gap, gap, gap, 3)
+    assert units.evidence[0].published == 39
+
+
+def test_table_6_needs_seeds_and_equal_budgets(table6):
+    kl, _ = decide(table6(20, seeds=1))
+    assert kl.verdict == UNDECIDED
+    assert {piece.why for piece in kl.evidence} == {"one replicate has no interval"}
+    kl, _ = decide(table6(20, steps=9999))
+    assert kl.verdict == UNDECIDED
+    assert [piece.why for piece in kl.evidence if piece.why] == ["they differ in steps"] * 3
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(6, HOLDS), (-6, FAILS), (0, FAILS)])
+def test_table_7(paper_member, write_run, more, verdict):
+    rows = [paper_member("table7-quick", (64,), (18 + seed,), seed) for seed in range(3)]
+    rows += [
+        paper_member("table7-quick", (64,), (18 + seed + more,), seed, system="hermite", rho=0.9)
+        for seed in range(3)
+    ]
+    (claim,) = decide(write_run("table7-quick", rows))
+    assert claim.verdict == verdict
+    assert (claim.evidence[0].ours.mean, claim.evidence[0].published) == (more, 13)
+
+
+@pytest.mark.parametrize(
+    ("top", "bounds", "verdicts"),
+    [
+        ((1, 2, 1, 2, 1), (-90, -91, -92, -95, -110), (HOLDS, HOLDS)),
+        ((40, 30, 20, 10, 5), (-90, -91, -92, -95, -110), (FAILS, HOLDS)),
+        ((1, 2, 1, 2, 1), (-90, -91, -92, -90, -91), (HOLDS, FAILS)),
+    ],
+)
+def test_table_8_sets_two_ranges_side_by_side(paper_member, write_run, top, bounds, verdicts):
+    rows = [
+        paper_member("table8-quick", (size,) * 4, (units, 3, 5, 5), seed, test_bound_nats=bound + 0.1 * seed)
+        for size, units, bound in zip((40, 30, 20, 10, 5), top, bounds, strict=True)
+        for seed in range(3)
+    ]
+    (claim,) = decide(write_run("table8-quick", rows))
+    units, bound = claim.evidence
+    assert (units.verdict, bound.verdict) == verdicts
+    assert units.ours.mean == max(top) - min(top)
+    assert bound.ours.mean == pytest.approx(max(bounds) - min(bounds))
+    assert units.published == 3  # 1+6, 1+6, 1+5, 2+3, 1+3
+    assert bound.published == pytest.approx(104.36 - 84.73)
+    assert claim.verdict == (HOLDS if set(verdicts) == {HOLDS} else FAILS)
+
+
+def test_table_8_needs_every_size(paper_member, write_run):
+    rows = [paper_member("table8-quick", (40,) * 4, (1, 3, 5, 5), seed) for seed in range(3)]
+    (claim,) = decide(write_run("table8-quick", rows))
+    assert [piece.why for piece in claim.evidence] == ["no such runs"] * 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "device", "verdicts"),
+    [
+        (4.3, "cuda", (HOLDS, HOLDS)),
+        (4.3, "cpu", (HOLDS, UNDECIDED)),
+        (5.0, "cuda", (HOLDS, FAILS)),
+        (9.0, "cuda", (FAILS, FAILS)),
+    ],
+)
+def test_table_9_compares_rounds(cost_row, write_run, seconds, device, verdicts):
+    rounds = (1.0, 1.5, 0.9)  # what else the machine does slows all rows of a round
+    costs = [
+        cost_row("vae", (40,) * 4, [4.2 * slow for slow in rounds], device=device),
+        cost_row("iwae", (40,) * 4, [6.0 * slow for slow in rounds], device=device, objective="iwae"),
+        cost_row("ou", (40,) * 4, [seconds * slow for slow in rounds], device=device, rho=0.9),
+    ]
+    claims = decide(write_run("table9-quick", costs=costs))
+    assert tuple(claim.verdict for claim in claims) == verdicts
+    iwae, vae = (claim.evidence[0] for claim in claims)
+    assert (iwae.ours.mean, vae.ours.mean) == pytest.approx((seconds / 6, seconds / 4.2))
+    assert (iwae.published, vae.published) == pytest.approx((4.6 / 4.4, 4.6 / 4.2))
+    assert vae.why == ("measured on cpu" if device == "cpu" else "")
+
+
+def table10_costs(cost_row, memory, parameters=12_400_000):
+    costs = []
+    for layers in (4, 6):
+        for name, columns, units in (
+            ("vae", {}, 1.0),
+            ("iwae", {"objective": "iwae"}, 4.0),
+            ("ou", {"rho": 0.9}, memory),
+        ):
+            count = parameters if layers == 4 else 16_800_000
+            columns = columns | {"memory_bytes": int(units * 2**30), "parameters": count}
+            costs.append(cost_row(f"{name}-{layers}", (100,) * layers, **columns))
+    return costs
+
+
+@pytest.mark.parametrize(
+    ("memory", "of_vae", "of_iwae"), [(1.5, HOLDS, HOLDS), (1.9, FAILS, HOLDS), (2.5, FAILS, FAILS)]
+)
+def test_table_10_compares_memory_at_each_depth(cost_row, write_run, memory, of_vae, of_iwae):
+    claims = decide(write_run("table10-quick", costs=table10_costs(cost_row, memory)))
+    assert [claim.verdict for claim in claims[:4]] == [of_vae, of_iwae] * 2
+    assert claims[0].evidence[0].ours.mean == pytest.approx(memory)
+    assert claims[2].evidence[0].published == pytest.approx(4.6 / 2.45)
+    assert claims[4].verdict == UNDECIDED  # LVAE and BIVA are not there
+
+
+def test_table_10_counts_parameters_of_every_model(cost_row, write_run):
+    big = [
+        cost_row("lvae", (64,) * 15, system="lvae", parameters=60_000_000),
+        cost_row("biva", (64,) * 15, system="biva", parameters=100_000_000),
+    ]
+    claims = decide(write_run("table10-quick", costs=[*table10_costs(cost_row, 1.5), *big]))
+    assert claims[4].verdict == HOLDS
+    claims = decide(write_run("table10-quick", costs=[*table10_costs(cost_row, 1.5, 11_000_000), *big]))
+    assert claims[4].verdict == FAILS
+    mixed = table10_costs(cost_row, 1.5)
+    mixed[0]["memory_kind"] = "cuda peak"
+    memory = decide(write_run("table10-quick", costs=mixed))[0]
+    assert memory.verdict == UNDECIDED
+    assert memory.evidence[0].why == "they were measured unlike: autograd saved bytes, cpu, cuda peak"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.6, HOLDS), (1.4, FAILS)])
+def test_figure_4_compares_geometric_means_over_training(paper_member, write_run, factor, verdict):
+    columns = {"gradient_samples": 100, "gradient_rho": 0.8}
+    rows = [paper_member("figure4-quick", (40,) * 4, (1, 3, 9, 17), seed, **columns) for seed in range(3)]
+    history = [
+        {key: row[key] for key in ("member_id", "cell_id", "rho", "seed")}
+        | {"step": step, "gradient_variance": plain}
+        | {"gradient_variance_smoothed": None if plain is None else plain * factor}
+        for row in rows
+        for step, plain in ((0, 1.0 + row["seed"]), (100, 1e-4), (200, None))
+    ]
+    folder = write_run("figure4-quick", rows, history)
+    (claim,) = decide(folder)
+    assert claim.verdict == verdict
+    assert claim.evidence[0].ours.mean == pytest.approx(factor)
+    assert "measured with ρ = 0.8" in claim.evidence[0].what
+    ((_, seeds),) = gradient_variances(read_history(folder)).items()
+    steps, plain, smoothed = seeds[1]
+    assert (steps.tolist(), plain.tolist()) == ([0, 100], [2.0, 1e-4])
+    assert smoothed / plain == pytest.approx([factor, factor])
+
+
+def test_figure_4_without_variances_is_undecided(paper_member, write_run):
+    row = paper_member("figure4-quick", (40,) * 4, (1, 3, 9, 17))
+    (claim,) = decide(write_run("figure4-quick", [row]))
+    assert (claim.verdict, claim.evidence) == (UNDECIDED, ())
+
+
+def transition_rows(make_members, space, cells, **columns):
+    return make_members(cells, space=space, dataset="omniglot", **columns).to_pylist()
+
+
+FALLING = {
+    (10, 10, 10): [0.93, 0.94, 0.92],
+    (20, 20, 20): [0.63, 0.64, 0.62],
+    (10,) * 4: [0.88, 0.87, 0.88],
+    (20,) * 4: [0.58, 0.58, 0.57],
+}
+
+
+def test_figure_5_compares_neighbouring_sizes_of_each_depth(make_members, write_run):
+    rows = transition_rows(make_members, "figure5-quick", FALLING)
+    (claim,) = decide(write_run("figure5-quick", rows))
+    assert claim.verdict == HOLDS
+    assert [piece.what.split(":")[0] for piece in claim.evidence] == ["depth 3", "depth 4"]
+    # a slope of 10 nats puts rho_c 0.01 below the onset, but for the interpolation inside the bracket
+    assert claim.evidence[0].ours.mean == pytest.approx(0.3, abs=0.02)
+    rising = {sizes: FALLING[tuple(30 - size for size in sizes)] for sizes in FALLING}
+    (claim,) = decide(write_run("figure5-quick", transition_rows(make_members, "figure5-quick", rising)))
+    assert claim.verdict == FAILS
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "verdict"),
+    [
+        ([0.8, 0.8, 0.8], [0.3, 0.3, 0.3], HOLDS),  # always collapsed: below what was swept
+        ([1.3, 1.3, 1.3], [0.7, 0.7, 0.7], HOLDS),  # always active: above it
+        ([0.3, 0.3, 0.3], [0.8, 0.8, 0.8], FAILS),
+        ([0.3, 0.3, 0.3], [0.2, 0.2, 0.2], UNDECIDED),  # both below it
+        ([0.8, 1.3, 0.8], [0.3, 0.3, 0.3], UNDECIDED),  # seeds disagree
+        ([0.8, 0.6, 0.95], [0.7, 0.9, 0.55], UNDECIDED),  # seeds scatter
+        ([0.8], [0.6], UNDECIDED),
+    ],
+)
+def test_figure_5_with_cells_that_have_no_transition(make_members, write_run, small, large, verdict):
+    rows = transition_rows(make_members, "figure5-quick", {(10,) * 3: small, (20,) * 3: large})
+    (claim,) = decide(write_run("figure5-quick", rows))
+    assert claim.verdict == verdict
+
+
+def test_the_difference_of_thresholds_has_welch_s_margin_and_both_resolutions():
+    def row(rho_c):
+        seeds = [{"rho_c": value, "rho_low": value - 0.01, "rho_high": value + 0.01} for value in rho_c]
+        mean = sum(rho_c) / len(rho_c)
+        ends = {"bracket_low": mean - 0.01, "bracket_high": mean + 0.01}
+        return {"status": "transition", "rho_c": mean, "n_seeds": len(rho_c), "seeds": seeds, **ends}
+
+    found = threshold_difference(row([0.88, 0.9, 0.92]), row([0.58, 0.6, 0.62]))
+    # equal variances and sizes: 4 degrees of freedom
+    margin = 2.7764451051977987 * math.sqrt(2 * (0.02**2 + 0.02**2 / 12) / 3)
+    assert found.mean == pytest.approx(0.3)
+    assert (found.low, found.high) == pytest.approx((0.3 - 0.02 - margin, 0.3 + 0.02 + margin))
+    assert threshold_difference(row([0.9]), row([0.6])).low is None
+    assert threshold_difference(row([0.9]), {"status": "always_active"}) is None
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(60.0, HOLDS), (2.0, FAILS)])
+def test_figure_6_compares_the_slopes_from_the_threshold_on(make_members, write_run, slope, verdict):
+    cells = {(20, 20, 20): [0.73, 0.78, 0.83]}
+    rows = transition_rows(make_members, "figure6-quick", cells)
+    conv = transition_rows(make_members, "figure6-quick", cells, slope=slope, architecture="conv")
+    rows += [row | {"cell_id": "conv", "member_id": "conv-" + row["member_id"]} for row in conv]
+    (claim,) = decide(write_run("figure6-quick", rows))
+    assert claim.verdict == verdict
+    assert claim.evidence[0].ours.mean > 5 if verdict == HOLDS else claim.evidence[0].ours.mean < 0.5
+
+
+@pytest.mark.parametrize("between", [{}, {0.45: 2.0}, {0.45: 2.0, 0.55: 0.5, 0.58: 0.2}])
+@pytest.mark.parametrize("side", ["high", "low"])
+def test_steepness_is_the_slope_from_rho_c_on_whatever_lies_between(between, side):
+    """The KL is 0.1 nats at rho = 0.59 and 1.2 nats at 0.49; more values on the same lines change nothing."""
+    curve = {0.4: 3.0, 0.5: 1.0, 0.6: 0.0, 1.0: 0.0} | between
+    if side == "low":
+        curve = {1 - rho: kl for rho, kl in curve.items()}
+    rho, kl = np.array(sorted(curve.items())).T
+    seed = vars(seed_threshold(5, rho, kl, 0.1, side))
+    row = {"collapsed_side": side, "seeds": [seed, {"seed": 6, "status": "always_active"}]}
+    assert steepness(row, {5: (rho, kl)}) == pytest.approx([11])
+    short = np.abs(rho - 0.59 if side == "high" else rho - 0.41) < 0.095
+    assert steepness(row, {5: (rho[short], kl[short])}) == []
+
+
+def test_figure_6_takes_no_curve_that_falls_again(make_members, write_run):
+    rows = transition_rows(make_members, "figure6-quick", {(20, 20, 20): [0.73, 0.78]})
+    conv = [row | {"architecture": "conv", "cell_id": "conv", "member_id": f"conv {row['member_id']}"}
+            for row in rows]  # fmt: skip
+    one = next(row for row in conv if row["seed"] == 0)
+    falling = [one | {"rho": rho, "kl_top_nats": kl, "member_id": f"falling {rho}"}
+               for rho, kl in ((0.6, 0.5), (0.7, 0.02), (0.78, 0.2), (0.8, 0.0))]  # fmt: skip
+    rows += [row for row in conv if row["seed"] != 0] + falling
+    (claim,) = decide(write_run("figure6-quick", rows))
+    assert claim.verdict == UNDECIDED
+    assert "its KL falls again" in claim.evidence[0].why
+
+
+def test_figure_6_needs_a_transition_of_both(make_members, write_run):
+    rows = transition_rows(make_members, "figure6-quick", {(20,) * 3: [0.73, 0.78]})
+    (claim,) = decide(write_run("figure6-quick", rows))
+    assert (claim.verdict, claim.evidence) == (UNDECIDED, ())
+    flat = transition_rows(make_members, "figure6-quick", {(20,) * 3: [0.2, 0.2]}, architecture="conv")
+    rows += [row | {"cell_id": "conv", "member_id": "conv-" + row["member_id"]} for row in flat]
+    (claim,) = decide(write_run("figure6-quick", rows))
+    assert [piece.why for piece in claim.evidence] == ["no two transitions: always collapsed and transition"]
+
+
+@pytest.mark.parametrize("name", [*TABLE_CLAIMS, *FIGURE_CLAIMS])
+def test_claims_without_a_run_are_undecided_and_say_how_to_get_it(name, tmp_path):
+    for claim in decide(tmp_path / f"{name}-quick"):
+        assert claim.verdict == UNDECIDED
+        assert claim.missing == f"python sweeps/paper.py {name} --budget quick"

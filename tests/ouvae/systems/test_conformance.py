@@ -1,0 +1,233 @@
+"""Laws that every system keeps, under every objective.
+
+A new system joins with a line in `CASES`.
+"""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.func import functional_call
+
+from ouvae.data import Dataset
+from ouvae.settings import Settings
+from ouvae.systems import SYSTEMS, Draws, draw_shapes
+from ouvae.training.noise import single_draws
+from ouvae.training.objectives import loss
+from ouvae.training.pack import Pack, initial_model
+from tests.ouvae.models import images
+
+IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
+BATCH = 5
+MEMBERS = [(0.5, 0), (1.0, 0), (1.0, 3)]
+
+CASES = {
+    "vae": {"system": "vae", "smoothed_networks": ("generative", "likelihood", "inference")},
+    "vae, ambient": {"system": "vae", "smoothing": "ambient"},
+    "vae of one layer": {"system": "vae", "latents": (4,), "smoothed_networks": ("likelihood",)},
+    "vae of four layers": {"system": "vae", "latents": (4, 3, 3, 2)},
+    "vae, conv": {
+        "system": "vae",
+        "architecture": "conv",
+        "hidden": (4, 3),
+        "smoothed_networks": ("generative", "likelihood", "inference"),
+    },
+    "vae, conv of colour": {
+        "system": "vae",
+        "architecture": "conv",
+        "hidden": (6, 5, 6),
+        "likelihood": "logistic_mixture",
+        "mixture_components": 2,
+    },
+    "hermite": {
+        "system": "hermite",
+        "latents": (4,),
+        "smoothed_networks": ("likelihood",),
+        "hermite_degree": 6,
+    },
+    "vampprior": {"system": "vampprior", "smoothed_networks": (), "pseudo_inputs": 5},
+    "vampprior, conv": {
+        "system": "vampprior",
+        "architecture": "conv",
+        "hidden": (4, 3),
+        "smoothed_networks": (),
+        "pseudo_inputs": 5,
+    },
+    "lvae of one layer": {"system": "lvae", "latents": (4,), "smoothed_networks": ()},
+    "lvae": {"system": "lvae", "smoothed_networks": ()},
+    "lvae of four layers": {"system": "lvae", "latents": (4, 3, 3, 2), "smoothed_networks": ()},
+    "biva": {"system": "biva", "smoothed_networks": ()},
+    "biva of three layers": {"system": "biva", "latents": (4, 3, 2), "smoothed_networks": ()},
+}
+"""Settings of at least one model of every system, on top of the small model's."""
+
+OBJECTIVES = {
+    "elbo": {"objective": "elbo"},
+    "iwae": {"objective": "iwae", "importance_samples": 3},
+    "free bits": {"objective": "free_bits", "free_bits_nats": 0.05},
+    "warm-up": {"objective": "elbo", "kl_warmup": 7},
+}
+
+
+@pytest.fixture(params=CASES)
+def system(request) -> dict:
+    return CASES[request.param]
+
+
+@pytest.fixture(params=OBJECTIVES)
+def objective(request) -> dict:
+    return OBJECTIVES[request.param]
+
+
+@pytest.fixture
+def case(settings, system, objective) -> Settings:
+    return settings(**system, **objective)
+
+
+@pytest.fixture
+def data(case, data_of) -> Dataset:
+    return data_of(image_of(case))
+
+
+def image_of(case: Settings) -> tuple[int, ...]:
+    if case.likelihood == "logistic_mixture":
+        return COLOUR_IMAGE
+    return CONV_IMAGE if case.architecture == "conv" else IMAGE
+
+
+def leading(case: Settings) -> tuple[int, ...]:
+    return (BATCH,) if case.importance_samples == 1 else (case.importance_samples, BATCH)
+
+
+def noise_of(case: Settings, seed: int = 5) -> Draws:
+    generator = torch.Generator().manual_seed(seed)
+    return single_draws(case, leading(case), generator, torch.float64)
+
+
+def images_of(case: Settings, seed: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(BATCH, math.prod(image_of(case)), generator=generator) < 0.5).double()
+
+
+def terms_of(model, case, rho):
+    strength = None if rho is None else torch.tensor(rho, dtype=torch.float64)
+    return model(images_of(case), noise_of(case), strength, case.importance_samples == 1)
+
+
+def test_every_system_has_a_case():
+    assert {case["system"] for case in CASES.values()} == set(SYSTEMS)
+
+
+@pytest.mark.parametrize("rho", [None, 0.3, 1.0])
+def test_terms_have_their_shapes_and_are_finite(case, rho):
+    terms = terms_of(initial_model(case, image_of(case), 0), case, rho)
+    axes = leading(case)
+    assert terms.log_likelihood.shape == axes
+    assert terms.kl.shape == (len(case.latents), *axes)
+    units = SYSTEMS[case.system].unit_counts(case)
+    assert [mean.shape for mean in terms.means] == [(*axes, count) for count in units]
+    for value in (terms.log_likelihood, terms.kl, *terms.means):
+        assert value.isfinite().all()
+    assert loss(case, terms).shape == ()
+
+
+def test_rho_one_is_the_system_without_smoothing_to_the_bit(case):
+    model = initial_model(case, image_of(case), 0)
+    found = []
+    for rho in (None, 1.0):
+        model.zero_grad()
+        terms = terms_of(model, case, rho)
+        loss(case, terms).backward()
+        found.append([*terms[:2], *terms.means, *(p.grad.clone() for p in model.parameters())])
+    for without, at_one in zip(*found, strict=True):
+        assert torch.equal(without, at_one)
+
+
+def test_the_gradient_reaches_every_parameter(case):
+    """Summed over a few initial weights, since a ReLU may sleep in one of them."""
+    reached: dict[str, bool] = {}
+    for seed in range(3):
+        model = initial_model(replace(case, free_bits_nats=0.0), image_of(case), seed)
+        loss(replace(case, free_bits_nats=0.0), terms_of(model, case, 0.6)).backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            reached[name] = reached.get(name, False) or bool(parameter.grad.abs().sum() > 0)
+    assert [name for name, some in reached.items() if not some] == []
+
+
+def test_the_closed_forms_are_the_means_of_the_estimates(settings, system):
+    """Over many draws of the top layer; the layers below are estimates in both."""
+    case = settings(**system)
+    model = initial_model(case, image_of(case), 0)
+    count = 40_000
+    shapes = draw_shapes(case, (count, 1))
+    generator = torch.Generator().manual_seed(1)
+    bases = tuple(torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes.base)
+    x = images_of(case)[:1]
+    with torch.no_grad():
+        terms = [model(x, Draws(bases, (), (), ()), None, closed) for closed in (True, False)]
+    closed, estimates = (one.kl.sum(0).flatten() for one in terms)
+    error = (closed - estimates).std() / count**0.5
+    assert (closed - estimates).mean().abs() <= 4 * error + 1e-12
+
+
+def test_packed_equals_alone(case, data):
+    packed = Pack(case, MEMBERS, data)
+    losses, gradients, kls = packed.losses_and_gradients()
+    for row, member in enumerate(MEMBERS):
+        loss_alone, gradients_alone, kl_alone = Pack(case, [member], data).losses_and_gradients()
+        torch.testing.assert_close(losses[row], loss_alone[0], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(kls[row], kl_alone[0], rtol=1e-9, atol=1e-9)
+        for name, value in gradients.items():
+            torch.testing.assert_close(value[row], gradients_alone[name][0], rtol=1e-9, atol=1e-9)
+
+
+def test_packed_equals_the_plain_model(case, data):
+    """The same loss by the model itself, out of any pack, on the pack's own minibatch and noise."""
+    pack = Pack(case, MEMBERS[:1], data)
+    x = pack._minibatches[0].next()
+    generator = torch.Generator()
+    generator.set_state(pack._noise[0].get_state())
+    axes = (len(x),) if case.importance_samples == 1 else (case.importance_samples, len(x))
+    draws = single_draws(case, axes, generator, torch.float64)
+    model = initial_model(case, image_of(case), 0)
+    rho = torch.tensor(MEMBERS[0][0], dtype=torch.float64)
+    terms = functional_call(model, {}, (x, draws, rho, case.importance_samples == 1))
+    weight = 0.0 if case.kl_warmup else 1.0
+    packed, *_ = Pack(case, MEMBERS[:1], data).losses_and_gradients()
+    torch.testing.assert_close(loss(case, terms, weight), packed[0], rtol=1e-9, atol=1e-9)
+
+
+def test_a_checkpoint_goes_on_exactly(case, data, tmp_path):
+    case = replace(case, steps=8, eval_every=4, select="best", bound_samples=4, bound_images=6)
+    straight = Pack(case, MEMBERS, data)
+    while not straight.done:
+        straight.train_step()
+    stopped = Pack(case, MEMBERS, data)
+    for _ in range(5):
+        stopped.train_step()
+    path = tmp_path / "state.pt"
+    torch.save(stopped.state_dict(), path)
+    resumed = Pack(case, MEMBERS, data)
+    resumed.load_state_dict(torch.load(path, weights_only=True))
+    while not resumed.done:
+        resumed.train_step()
+    assert resumed.outcomes() == straight.outcomes()
+    for outcome in straight.outcomes():
+        assert [metrics.step for metrics in outcome.history] == [0, 4, 8]
+        assert outcome.test is not None
+        assert outcome.test.selected_step in (0, 4, 8)
+
+
+@pytest.mark.parametrize("system", ["lvae", "biva"])
+@pytest.mark.parametrize("closed_form", [True, False])
+def test_one_layer_is_the_vae(system, settings, draw, closed_form):
+    """The same seed gives both the same initial weights."""
+    case = settings(latents=(4,), smoothed_networks=())
+    model, vae = (initial_model(replace(case, system=name), (12,), seed=0) for name in (system, "vae"))
+    for own, other in zip(model.parameters(), vae.parameters(), strict=True):
+        assert torch.equal(own, other)
+    noise, x = draw(case, 7), images(7)
+    found, expected = (one(x, noise, None, closed_form) for one in (model, vae))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)

@@ -1,0 +1,124 @@
+"""The exact threshold of the linear Gaussian VAE, against the curvature of its smoothed objective."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch.autograd.functional import hessian
+from torch.func import functional_call
+
+from ouvae.linear_gaussian import critical_rho
+from ouvae.parts.smoothing import retained_variance
+from ouvae.systems import Draws
+from ouvae.training.pack import initial_model
+
+
+def test_known_values():
+    assert critical_rho([0.8], 1.0, 5) == pytest.approx(0.866025, abs=1e-6)
+    assert critical_rho([1.6], 2.0, 5) == pytest.approx(0.866025, abs=1e-6)
+    assert critical_rho([0.75], 1.0, 2) == pytest.approx(math.sqrt(0.5))
+    assert critical_rho([1.25], 1.0, 4, "ambient") == pytest.approx(math.sqrt(0.5))
+    assert critical_rho([2.0], 1.0, 3, "ambient") == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("variance", "draws", "form"),
+    [
+        (1.0, 5, "posterior"),
+        (1.2, 5, "posterior"),
+        (0.2, 5, "posterior"),
+        (0.1, 5, "posterior"),
+        (0.8, 1, "posterior"),
+        (1.0, 5, "ambient"),
+        (0.8, 5, "ambient"),
+    ],
+)
+def test_no_threshold_outside_the_range(variance, draws, form):
+    assert critical_rho([variance], 1.0, draws, form) is None
+
+
+def test_at_the_threshold_the_retained_variance_is_what_the_data_offer():
+    for ratio in (0.25, 0.5, 0.95):
+        rho = critical_rho([ratio * 3.0], 3.0, 6)
+        assert retained_variance(rho, 6) == pytest.approx(ratio)
+
+
+def test_the_largest_variance_decides():
+    for form, variances in (("posterior", [0.5, 0.8, 0.3]), ("ambient", [0.5, 1.4, 1.2])):
+        largest = critical_rho([max(variances)], 1.0, 5, form)
+        assert critical_rho(variances, 1.0, 5, form) == largest
+    assert critical_rho([0.5, 1.1], 1.0, 5) is None
+
+
+@pytest.fixture
+def curvature(linear):
+    """Return the gradient's size and the least eigenvalue of the Hessian at the collapsed point.
+
+    The objective of the model is quadratic in x, eps and omega, so that signs ±1 in every combination
+    give its expectation exactly.
+    """
+
+    def at_collapse(variances, observation_variance, draws, form, rho):
+        size = len(variances)
+        case = linear(
+            latents=(1,), observation_variance=observation_variance, ou_samples=draws, smoothing=form
+        )
+        model = initial_model(case, (size,), seed=0)
+        point = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+        names = list(point)
+        flat = torch.cat([point[name].flatten() for name in names])
+
+        signs = torch.tensor(
+            list(itertools.product((-1.0, 1.0), repeat=size + 1 + draws)), dtype=torch.float64
+        )
+        x = signs[:, :size] * torch.tensor(variances, dtype=torch.float64).sqrt()
+        eps, omega = signs[:, size : size + 1], signs[:, size + 1 :].T[..., None]
+        noise = Draws((eps,), (), (omega,), ())
+
+        def loss(values):
+            parts = torch.split(values, [point[name].numel() for name in names])
+            shaped = {name: part.view_as(point[name]) for name, part in zip(names, parts, strict=True)}
+            terms = functional_call(model, shaped, (x, noise, torch.tensor(rho, dtype=torch.float64)))
+            return (terms.kl.sum(0) - terms.log_likelihood).mean()
+
+        slope = torch.func.grad(loss)(flat).abs().max().item()
+        return slope, torch.linalg.eigvalsh(hessian(loss, flat)).min().item()
+
+    return at_collapse
+
+
+@pytest.mark.parametrize(
+    ("variances", "observation_variance", "draws"),
+    [([0.8], 1.0, 5), ([0.9], 1.5, 3), ([0.75], 1.0, 2), ([0.5, 0.8], 1.0, 4)],
+)
+def test_posterior_form_is_collapsed_above_the_threshold(curvature, variances, observation_variance, draws):
+    rho_c = critical_rho(variances, observation_variance, draws)
+    for rho, collapsed in ((rho_c - 1e-3, False), (rho_c + 1e-3, True), (0.0, False), (1.0, True)):
+        slope, least = curvature(variances, observation_variance, draws, "posterior", rho)
+        assert slope < 1e-12
+        assert (least > 0) == collapsed, rho
+    assert curvature(variances, observation_variance, draws, "posterior", rho_c)[1] == pytest.approx(
+        0, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(("variances", "draws"), [([1.25], 4), ([1.1], 5), ([0.5, 1.5], 2)])
+def test_ambient_form_is_collapsed_below_the_threshold(curvature, variances, draws):
+    rho_c = critical_rho(variances, 1.0, draws, "ambient")
+    for rho, collapsed in ((rho_c - 1e-3, True), (rho_c + 1e-3, False), (0.0, True), (1.0, False)):
+        slope, least = curvature(variances, 1.0, draws, "ambient", rho)
+        assert slope < 1e-12
+        assert (least > 0) == collapsed, rho
+    assert curvature(variances, 1.0, draws, "ambient", rho_c)[1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("form", ["posterior", "ambient"])
+@pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
+def test_where_there_is_no_threshold_the_sign_is_the_same_everywhere(curvature, form, rho):
+    if form == "posterior":
+        assert curvature([1.2], 1.0, 5, form, rho)[1] < 0
+        assert curvature([0.1], 1.0, 5, form, rho)[1] > 0
+        assert curvature([0.8], 1.0, 1, form, rho)[1] > 0
+    else:
+        assert curvature([0.9], 1.0, 5, form, max(rho, 1e-3))[1] > 0

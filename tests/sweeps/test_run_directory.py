@@ -1,0 +1,414 @@
+"""The run directory: whole packs or none, one driver at a time, one space, errors that say what to mend."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from analysis import TableError
+from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
+from analysis.tables import read_history, read_members
+from search_spaces import Space
+from sweeps import SweepError, run_directory
+from sweeps.plan import Pack, PlannedCell, Point
+from sweeps.records import rows
+from sweeps.run_directory import DiskFullError, RunDirectory
+
+ROOT = Path(__file__).parents[2]
+RHOS = (0.5, 0.75, 1.0)
+
+
+def kl_top(point: Point) -> float:
+    return max(0.0, 2 * (0.8 - point.rho))
+
+
+@pytest.fixture
+def train(make_space, plan_cells, report_of):
+    """Return a function that "trains" points of a space's cell and adds them to a directory."""
+
+    def add(
+        directory: RunDirectory,
+        points: Sequence[Point],
+        space: Space | None = None,
+        cell: PlannedCell | None = None,
+    ) -> Pack:
+        space = space or make_space()
+        pack = Pack(cell or plan_cells(space)[0], tuple(points))
+        directory.add(pack.pack_id, *rows(space, pack, report_of(pack, kl_top)))
+        return pack
+
+    return add
+
+
+def points(seed: int) -> list[Point]:
+    return [Point(rho, seed) for rho in RHOS]
+
+
+@contextlib.contextmanager
+def reopened(path: Path, space: Space) -> Iterator[RunDirectory]:
+    directory = RunDirectory(path)
+    with directory.opened(space):
+        yield directory
+
+
+def fill(path: Path) -> None:
+    """Write to a file until its disk is full."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def without_times(table: pa.Table) -> list[dict]:
+    return table.drop_columns(["finished_at"]).to_pylist()
+
+
+class TestFragments:
+    def test_what_was_added_is_there_when_it_is_opened_again(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            packs = [train(directory, points(seed)) for seed in (0, 1)]
+            added, sweep_id = dict(directory.members), directory.sweep_id
+        assert len(added) == 6
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert {key: row["kl_top_nats"] for key, row in directory.members.items()} == {
+                key: row["kl_top_nats"] for key, row in added.items()
+            }
+            assert directory.sweep_id == sweep_id != ""
+            assert [row["step"] for row in directory.history(packs[0].pack_id)] == [0, 10, 20] * 3
+
+    def test_a_pack_counts_once_its_members_are_in_place_and_never_without_a_history(
+        self, tmp_path, make_space, train, monkeypatch
+    ):
+        """The disk fills up before the first file, then between the two files of a pack."""
+        with reopened(tmp_path / "run", make_space()) as directory:
+            for files in (0, 1):
+                left = files
+
+                def write(table, path, real=run_directory.write_table):
+                    nonlocal left
+                    if left == 0:
+                        raise TableError(f"cannot write {path}: No space left on device")
+                    left -= 1
+                    real(table, path)
+
+                monkeypatch.setattr(run_directory, "write_table", write)
+                with pytest.raises(
+                    SweepError, match=r"could not be written.*No space left.*same command again"
+                ):
+                    train(directory, points(0))
+                monkeypatch.undo()
+                assert directory.members == {}
+                assert list((tmp_path / "run" / "fragments").glob("*.members.parquet")) == []
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert directory.members == {}
+            train(directory, points(0))
+            _, history, _ = directory.write_tables(make_space())
+            assert history.num_rows == 9, "the history of the pack that was cut off is replaced"
+
+    def test_a_history_without_its_members_is_no_part_of_the_tables(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+            cut_off = train(directory, points(1))
+        (tmp_path / "run" / "fragments" / f"{cut_off.pack_id}.members.parquet").unlink()
+        with reopened(tmp_path / "run", make_space()) as directory:
+            members, history, _ = directory.write_tables(make_space())
+        assert set(members["seed"].to_pylist()) == set(history["seed"].to_pylist()) == {0}
+
+    def test_a_driver_killed_while_it_writes_leaves_nothing_that_counts(self, tmp_path, make_space, train):
+        code = """
+import os, signal, sys
+import pyarrow as pa, pyarrow.parquet as pq
+from analysis.schema import MEMBERS
+from analysis.tables import write_table
+real = pq.write_table
+def dying(table, file, **options):
+    real(table, file, **options)
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+pq.write_table = dying
+write_table(MEMBERS.empty_table(), sys.argv[1])
+"""
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        target = tmp_path / "run" / "fragments" / "0123456789abcdef.members.parquet"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(target)], env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
+        assert done.returncode == -signal.SIGKILL
+        strays = [path for path in target.parent.iterdir() if path.name.startswith(".")]
+        assert len(strays) == 1, "the kill came while the file was written aside"
+        assert not target.exists()
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert len(directory.members) == 3
+            assert directory.write_tables(make_space())[0].num_rows == 3
+
+    @pytest.mark.parametrize("kind", ["members", "history"])
+    @pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
+    def test_a_pack_with_a_cut_fragment_is_set_aside_and_trained_anew(
+        self, tmp_path, make_space, train, kind, damage
+    ):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            cut = train(directory, points(0))
+            train(directory, points(1))
+        path = tmp_path / "run" / "fragments" / f"{cut.pack_id}.{kind}.parquet"
+        whole = path.read_bytes()
+        path.unlink()
+        if damage != "missing":
+            path.write_bytes(whole[:1000] if damage == "truncated" else b"")
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert {row["seed"] for row in directory.members.values()} == {1}
+            if (kind, damage) != ("members", "missing"):
+                (notice,) = directory.notices
+                assert path.name in notice
+                assert "trained anew" in notice
+                assert len(list(path.parent.glob("*.bad"))) == (1 if damage == "missing" else 2)
+            train(directory, points(0))
+            assert directory.write_tables(make_space())[1].num_rows == 18
+
+    @pytest.mark.parametrize("kind", ["members", "history"])
+    def test_a_fragment_of_another_schema_is_named(self, tmp_path, make_space, train, kind):
+        """It is whole, so that it is no accident: whoever put it there decides."""
+        with reopened(tmp_path / "run", make_space()) as directory:
+            pack = train(directory, points(0))
+        path = tmp_path / "run" / "fragments" / f"{pack.pack_id}.{kind}.parquet"
+        run_directory.write_table(THRESHOLDS.empty_table(), path)
+
+        def read():
+            with reopened(tmp_path / "run", make_space()) as directory:
+                directory.write_tables(make_space())
+
+        with pytest.raises(SweepError, match=f"{path} is not a readable fragment .*delete it"):
+            read()
+
+    def test_what_a_killed_writer_left_aside_is_removed(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        strays = [tmp_path / "run" / name for name in ("fragments/.a.tmp", "figures/.b.png.1.tmp", ".c.tmp")]
+        for stray in strays:
+            stray.parent.mkdir(exist_ok=True)
+            stray.touch()
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert not any(stray.exists() for stray in strays)
+            assert len(directory.members) == 3
+
+    def test_a_refused_sweep_leaves_no_directory_behind(self, tmp_path, make_space, train):
+        def refused(path):
+            with pytest.raises(SweepError, match="no"), reopened(path, make_space()):
+                raise SweepError("no")
+
+        refused(tmp_path / "deep" / "run")
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "mine").mkdir()
+        refused(tmp_path / "mine" / "run")
+        assert list((tmp_path / "mine").iterdir()) == []
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        refused(tmp_path / "run")
+        with reopened(tmp_path / "run", make_space()) as directory:
+            assert len(directory.members) == 3
+
+    def test_a_finished_pack_needs_no_checkpoint_any_more(self, tmp_path, make_space, plan_cells, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            pack = Pack(plan_cells(make_space())[0], tuple(points(0)))
+            checkpoint = directory.checkpoints / f"{pack.pack_id}.pt"
+            checkpoint.write_bytes(b"state")
+            train(directory, points(0))
+            assert not checkpoint.exists()
+
+
+class TestTables:
+    def test_they_do_not_depend_on_the_order_in_which_packs_finish(
+        self, tmp_path, make_space, plan_cells, train
+    ):
+        space = make_space(latents=[[8, 8], [4, 4]])
+        tables = []
+        for name, reverse in (("one", False), ("other", True)):
+            with reopened(tmp_path / name, space) as directory:
+                work = [(cell, points(seed)) for cell in plan_cells(space) for seed in (0, 1)]
+                for cell, own in reversed(work) if reverse else work:
+                    train(directory, own, space, cell)
+                tables.append(directory.write_tables(space))
+        (members, history, thresholds), other = tables
+        assert without_times(members) == without_times(other[0])
+        assert history.equals(other[1])
+        assert thresholds.equals(other[2])
+        keys = [(row["latents"], row["seed"], row["rho"]) for row in members.to_pylist()]
+        assert keys == [
+            (latents, seed, rho) for latents in ([8, 8], [4, 4]) for seed in (0, 1) for rho in RHOS
+        ]
+
+    def test_they_are_files_of_the_schemas(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+            members, history, thresholds = directory.write_tables(make_space())
+        assert read_members(tmp_path / "run").equals(members)
+        assert read_history(tmp_path / "run").equals(history)
+        for table, schema in ((members, MEMBERS), (history, HISTORY), (thresholds, THRESHOLDS)):
+            assert table.schema.equals(schema, check_metadata=True)
+
+    def test_the_threshold_is_the_spaces_current_one(self, tmp_path, make_space, train):
+        """A member is the same whatever counts as collapsed: the column follows the last run."""
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+            low = directory.write_tables(make_space())[2].to_pylist()[0]
+        space = make_space(kl_threshold_nats=0.3)
+        with reopened(tmp_path / "run", space) as directory:
+            members, _, thresholds = directory.write_tables(space)
+        assert set(members["kl_threshold_nats"].to_pylist()) == {0.3}
+        high = thresholds.to_pylist()[0]
+        assert (low["bracket_low"], low["bracket_high"]) == (0.75, 1.0)
+        assert (high["bracket_low"], high["bracket_high"]) == (0.5, 0.75)
+
+
+class TestClaim:
+    def test_it_belongs_to_one_space(self, tmp_path, make_space):
+        with reopened(tmp_path / "run", make_space()):
+            pass
+        other = make_space(name="other", steps=30, ou_samples=2)
+        with pytest.raises(SweepError) as caught, reopened(tmp_path / "run", other):
+            pass
+        message = str(caught.value)
+        assert str(tmp_path / "run") in message
+        for line in (
+            "name: 'made' there, 'other' now",
+            "steps: 20 there, 30 now",
+            "ou_samples: 5 there, 2 now",
+        ):
+            assert line in message
+        assert "--out" in message
+        with reopened(tmp_path / "run", make_space()):
+            """A refusal leaves the directory to its space."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"seeds": 5},
+            {"latents": [[4, 4], [8, 8]]},
+            {"rho": [0.5, 0.6, 1.0]},
+            {"search": "refine", "rho_tolerance": 0.1},
+            {"kl_threshold_nats": 0.2, "confidence": 0.9, "pack_size": 2, "checkpoint_minutes": 0},
+        ],
+    )
+    def test_it_takes_more_of_the_same(self, tmp_path, make_space, train, change):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        with reopened(tmp_path / "run", make_space(**change)) as directory:
+            assert len(directory.members) == 3
+
+    @pytest.mark.parametrize(("key", "value"), [("device", "cuda"), ("data_digest", "other")])
+    def test_it_does_not_mix_devices_or_data(self, tmp_path, make_space, train, key, value):
+        like = {"device": "cpu", "data_digest": "d1g357"}
+
+        def require(like):
+            directory.require_like(like["device"], {"digits": [like["data_digest"]]})
+
+        with reopened(tmp_path / "run", make_space()) as directory:
+            require(like | {key: value})
+            train(directory, points(0))
+            require(like)
+            with pytest.raises(SweepError, match=f"members with {key} {like[key]}, this sweep has {value}"):
+                require(like | {key: value})
+
+    @pytest.mark.parametrize("text", ["[", "", "- a list\n"])
+    def test_a_spoilt_space_file_is_named(self, tmp_path, make_space, text):
+        with reopened(tmp_path / "run", make_space()):
+            pass
+        (tmp_path / "run" / "space.yaml").write_text(text)
+        with (
+            pytest.raises(SweepError, match=r"(?s)run/space\.yaml .*delete it"),
+            reopened(tmp_path / "run", make_space()),
+        ):
+            pass
+
+
+class TestHold:
+    HOLDER = """
+import sys, time
+from pathlib import Path
+from search_spaces import load
+from sweeps import SweepError
+from sweeps.run_directory import RunDirectory
+directory = RunDirectory(Path(sys.argv[1]))
+try:
+    with directory.opened(load("digits")):
+        print("held", flush=True)
+        time.sleep(600)
+except SweepError as error:
+    print(error, flush=True)
+"""
+
+    def holder(self, path: Path) -> subprocess.Popen:
+        command = [sys.executable, "-c", self.HOLDER, str(path)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def test_one_driver_at_a_time_and_a_kill_lets_go(self, tmp_path):
+        with self.holder(tmp_path / "run") as first:
+            try:
+                assert first.stdout.readline() == "held\n"
+                with self.holder(tmp_path / "run") as second:
+                    refusal, _ = second.communicate(timeout=60)
+                assert f"{tmp_path / 'run'} is in use by another sweep" in refusal
+                first.kill()
+                first.wait(timeout=60)
+                with self.holder(tmp_path / "run") as third:
+                    assert third.stdout.readline() == "held\n"
+                    third.kill()
+            finally:
+                first.kill()
+
+
+class TestWriting:
+    @pytest.mark.parametrize("inside", ["file/run", "file"])
+    def test_a_path_where_no_directory_can_be(self, tmp_path, make_space, inside):
+        (tmp_path / "file").write_text("")
+        with (
+            pytest.raises(SweepError, match=f"cannot write to the output directory {tmp_path / inside}"),
+            reopened(tmp_path / inside, make_space()),
+        ):
+            pass
+
+    def test_a_read_only_file_system(self, make_space):
+        with (
+            pytest.raises(SweepError, match="cannot write to the output directory /proc/run"),
+            reopened(Path("/proc/run"), make_space()),
+        ):
+            pass
+
+    def test_too_little_room_to_start(self, tmp_path, make_space, monkeypatch):
+        monkeypatch.setattr(run_directory, "LEAST_FREE_BYTES", 2**62)
+        with (
+            pytest.raises(SweepError, match=r"only \d+ MB free; free some space"),
+            reopened(tmp_path / "run", make_space()),
+        ):
+            pass
+
+    def test_a_disk_that_fills_up(self, disk_of, make_space, train, monkeypatch):
+        """A real one: the finished pack and the tables go into the room that was kept for them."""
+        monkeypatch.setattr(run_directory, "LEAST_FREE_BYTES", 0)
+        disk = disk_of("12m")
+        path = disk / "run"
+        with reopened(path, make_space()) as directory:
+            train(directory, points(0))
+            fill(disk / "filler")
+            with pytest.raises(
+                DiskFullError, match=r"disk is full.*No space left on device.*make room in .*run"
+            ):
+                train(directory, points(1))
+            assert directory.write_tables(make_space())[0].num_rows == 6
+            fill(disk / "more")
+            with pytest.raises(SweepError, match=r"could not be written.*No space left on device"):
+                train(directory, points(2))
+            with pytest.raises(TableError, match="No space left on device"):
+                directory.write_tables(make_space())
+        for name in ("filler", "more"):
+            (disk / name).unlink()
+        with reopened(path, make_space()) as directory:
+            assert len(directory.members) == 6
+            train(directory, points(2))
+            assert directory.write_tables(make_space())[0].num_rows == 9

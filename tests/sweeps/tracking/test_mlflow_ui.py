@@ -1,0 +1,344 @@
+"""MLflow's own pages show a tracked sweep: nested runs, filters, curves over one another.
+
+A real browser (Chromium, headless) reads what `mlflow ui` serves. With OUVAE_SCREENSHOTS=FOLDER
+the pages are kept as pictures.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
+
+from sweeps.tracking.runs import check
+from sweeps.tracking.tracker import Tracker
+from sweeps.tracking.uri import default_uri, ui_command
+from sweeps.tracking.values import CELL_PARAMS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="chromium or chromedriver is not installed"
+)
+
+RHOS = (0.5, 0.6, 0.7, 0.76, 0.8, 0.85, 0.9, 1.0)
+SEEDS = (0, 1)
+ONSET = {2: 0.86, 3: 0.79}
+LABELS = {2: "digits mlp 8,8", 3: "digits mlp 8,8,8"}
+WAIT_SECONDS = 90
+
+
+def kl_top(depth: int, rho: float) -> float:
+    return round(max(0.0, ONSET[depth] - rho) ** 0.5 * 4, 3)
+
+
+def row(depth: int, rho: float, seed: int) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(CELL_PARAMS),
+        "member_id": f"{depth} {rho} {seed}",
+        "space": "depths",
+        "cell_id": str(depth),
+        "cell": LABELS[depth],
+        "dataset": "digits",
+        "system": "vae",
+        "objective": "elbo",
+        "importance_samples": 1,
+        "free_bits_nats": 0.0,
+        "architecture": "mlp",
+        "pseudo_inputs": None,
+        "hermite_degree": None,
+        "mixture_components": None,
+        "depth": depth,
+        "latents": [8] * depth,
+        "steps": 3000,
+        "rho": rho,
+        "seed": seed,
+        "kl_top_nats": kl_top(depth, rho),
+        "elbo_nats": -24.0,
+        "status": "completed",
+        "seconds": 2.5,
+        "finished_at": datetime.now(UTC) - timedelta(seconds=100 * rho - seed),
+    }
+
+
+@dataclass(frozen=True)
+class Site:
+    """A served store: where, and the page of the curves."""
+
+    port: int
+    experiment: str
+    curves_url: str
+
+    @property
+    def runs_url(self) -> str:
+        return self.experiment + "?workflowType=machine_learning"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("runs")
+    uri = default_uri(folder)
+    check(uri)
+    tracker = Tracker(uri, "depths", "sweep-1", "depths", {"seeds": SEEDS})
+    for depth in ONSET:
+        for rho in RHOS:
+            for seed in SEEDS:
+                tracker.log_member(row(depth, rho, seed), [])
+        settings = {key: row(depth, 0.5, 0)[key] for key in CELL_PARAMS}
+        curve = [(rho, kl_top(depth, rho)) for rho in RHOS]
+        threshold = {"rho_c": ONSET[depth] - 0.02, "n_seeds": 2, "status": "transition"}
+        tracker.log_cell(str(depth), LABELS[depth], settings, curve, threshold)
+    report = tracker.close()
+    assert report.complete
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", *shlex.split(ui_command(uri))]
+    command += ["--port", str(port), "--workers", "1"]
+    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/health"), "the server is up")
+        curves_url = report.curves_url.replace("127.0.0.1:5000", f"127.0.0.1:{port}")
+        yield Site(port, curves_url.partition("?")[0], curves_url)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def listening(port: int) -> list[str]:
+    """Return the IPv4 and IPv6 addresses, in hexadecimal, at which somebody listens on a port."""
+    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
+    sockets = [line.split() for line in lines]
+    local = [fields[1].split(":") for fields in sockets if fields[3] == "0A"]
+    return [address for address, number in local if int(number, 16) == port]
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"not within {WAIT_SECONDS} seconds: {what}")
+
+
+class Page:
+    """The runs page of an experiment, in a browser."""
+
+    def __init__(self, browser: WebDriver, url: str) -> None:
+        self.browser = browser
+        browser.get(url)
+        # The first visit opens a panel, "Assistant", over a quarter of the page.
+        close = "[data-component-id='mlflow.assistant.chat_panel.close']"
+        until(lambda: self.all(close), "the panel")[0].click()
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def names(self) -> list[str]:
+        """Return the names of the runs in the table, from top to bottom."""
+        return [name for name, _ in self.rows()]
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Return name and indent in pixels of the runs in the table, from top to bottom."""
+        script = """
+            const rows = [...document.querySelectorAll('.ag-pinned-left-cols-container [role=row]')]
+            rows.sort((a, b) => a.getAttribute('row-index') - b.getAttribute('row-index'))
+            return rows.map(row => row.querySelector('a')).filter(link => link)
+                .map(link => [link.innerText, link.getBoundingClientRect().left])
+        """
+        return [tuple(found) for found in self.browser.execute_script(script)]
+
+    def see(self, names: list[str]) -> None:
+        shown: list[str] = []
+
+        def same() -> bool:
+            shown[:] = self.names()
+            return shown == names
+
+        try:
+            until(same, f"the runs {names}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; but {shown}") from error
+
+    def expand(self, name: str) -> None:
+        """Press the plus sign of a run."""
+        for row in self.all(".ag-pinned-left-cols-container [role=row]"):
+            if row.find_element(By.TAG_NAME, "a").text == name:
+                row.find_element(By.TAG_NAME, "button").click()
+
+    def add_columns(self, *names: str) -> None:
+        """Tick columns in the menu `Columns`."""
+        [menu] = [button for button in self.all("button") if button.text == "Columns"]
+        menu.click()
+        for name in names:
+            [box] = until(lambda: self.all("input[placeholder='Search columns']"), "a menu")
+            box.send_keys(Keys.CONTROL, "a")
+            box.send_keys(name)
+            until(lambda name=name: self.tick(name), f"the column {name}")
+        box.send_keys(Keys.ESCAPE)
+
+    def tick(self, name: str) -> bool:
+        for entry in self.all("[class*=tree-treenode]"):
+            if entry.text == name:
+                entry.find_element(By.CSS_SELECTOR, "[class*=checkbox]").click()
+                return True
+        return False
+
+    def values(self, column: str) -> list[str]:
+        """Return a column of the table, from top to bottom."""
+        script = """
+            const rows = [...document.querySelectorAll('.ag-center-cols-container [role=row]')]
+            rows.sort((a, b) => a.getAttribute('row-index') - b.getAttribute('row-index'))
+            return rows.map(r => r.querySelector(`[col-id="${arguments[0]}"]`)?.innerText ?? '')
+        """
+        return self.browser.execute_script(script, column)
+
+    def show_charts(self) -> None:
+        self.browser.execute_script("document.querySelector('input[value=CHART]').click()")
+
+    def curves(self) -> dict[str, tuple[list[float], list[float]]]:
+        """Return the lines of the chart `kl_top_nats`: by colour, their x and y."""
+        script = """
+            const cards = [...document.querySelectorAll('[data-testid$=compare-runs-card]')]
+            const card = cards.find(c => c.querySelector('h4')?.innerText === 'kl_top_nats')
+            const plot = card?.querySelector('.js-plotly-plot')
+            const lines = [...(plot?.querySelectorAll('.scatterlayer .trace') ?? [])]
+            return lines.map(line => [getComputedStyle(line.querySelector('.js-line')).stroke,
+                line.querySelectorAll('.point').length, line.__data__[0].trace.x, line.__data__[0].trace.y])
+        """
+        return {
+            color: (list(x), list(y)) for color, drawn, x, y in self.browser.execute_script(script) if drawn
+        }
+
+    def search(self, query: str) -> None:
+        [box] = self.all("[data-testid=search-box]")
+        box.send_keys(Keys.CONTROL, "a")
+        box.send_keys(query, Keys.ENTER)
+
+    def keep(self, name: str) -> None:
+        if folder := os.environ.get("OUVAE_SCREENSHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            assert self.browser.save_screenshot(f"{folder}/{name}.png")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[WebDriver]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+        # A mouse, which hides the buttons of a chart until it is over them.
+        "--blink-settings=primaryHoverType=2,availableHoverTypes=2",
+        "--window-size=1500,1000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(CHROMEDRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def member_names(rhos: tuple[float, ...] = RHOS) -> set[str]:
+    return {f"rho={rho:.3f} seed={seed}" for rho in rhos for seed in SEEDS}
+
+
+def test_the_server_listens_on_this_machine_alone(site: Site) -> None:
+    assert listening(site.port) == ["0100007F"]  # 127.0.0.1
+
+
+def test_runs_are_nested(browser: WebDriver, site: Site) -> None:
+    page = Page(browser, site.runs_url)
+    page.see(["depths"])
+    page.expand("depths")
+    page.see(["depths", LABELS[3], LABELS[2]])
+    page.expand(LABELS[2])
+    until(lambda: len(page.names()) > 3, "members of the cell")
+    rows = page.rows()
+    assert {name for name, _ in rows[3:]} <= member_names()
+    indents = [indent for _, indent in rows]
+    assert indents[0] < indents[1] == indents[2] < indents[3] == indents[-1]
+
+    page.add_columns("rho", "kl_top_nats")
+    until(lambda: "0.5" in page.values("metrics.`rho`"), "numbers in the column rho")
+    numbers = zip(page.values("metrics.`rho`")[3:], page.values("metrics.`kl_top_nats`")[3:], strict=True)
+    for rho, kl in numbers:
+        assert float(kl) == kl_top(2, float(rho))
+    page.keep("mlflow-runs")
+
+
+def test_a_filter_by_rho_and_depth_leaves_the_members_it_names(browser: WebDriver, site: Site) -> None:
+    page = Page(browser, site.runs_url)
+    page.see(["depths"])
+    page.search('params.depth = "3" and metrics.rho > 0.8')
+    page.see([LABELS[3]])
+    page.expand(LABELS[3])
+    until(lambda: len(page.names()) == 7, "the six members with their cell")
+    assert set(page.names()[1:]) == member_names((0.85, 0.9, 1.0))
+    page.keep("mlflow-filter")
+    page.search('tags.rho = "0.500" and params.seed = "1" and metrics.kl_top_nats > 2.2')
+    page.see([LABELS[2]])
+    page.expand(LABELS[2])
+    page.see([LABELS[2], "rho=0.500 seed=1"])
+
+
+STEPS = [500, 600, 700, 760, 800, 850, 900, 1000]
+CURVES = {
+    "rgb(0, 114, 178)": (STEPS, [kl_top(2, rho) for rho in RHOS]),
+    "rgb(213, 94, 0)": (STEPS, [kl_top(3, rho) for rho in RHOS]),
+}
+
+
+def test_the_curves_of_two_cells_are_drawn_over_one_another(browser: WebDriver, site: Site) -> None:
+    page = Page(browser, site.runs_url)
+    page.see(["depths"])
+    page.search('tags.level = "cell"')
+    until(lambda: "3 matching runs" in page.all("body")[0].text, "two cells and their sweep")
+    page.expand("depths")
+    page.see(["depths", LABELS[3], LABELS[2]])
+    page.show_charts()
+    until(lambda: len(page.curves()) == 2, "two curves")
+    assert page.curves() == CURVES
+
+
+def test_the_address_in_the_report_leads_to_the_curves(browser: WebDriver, site: Site) -> None:
+    page = Page(browser, site.curves_url)
+    page.see([LABELS[3], LABELS[2]])
+    until(lambda: len(page.curves()) == 2, "two curves")
+    assert page.curves() == CURVES
+    page.keep("mlflow-curves")

@@ -7,10 +7,11 @@ does not hold when any piece does not. That is a test of the claim as a whole at
 interval; a single failure among many pieces may be chance.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 
+from analysis.appendix.budget import unequal
 from analysis.appendix.compare import Replicates, Row, replicates, selected
 from analysis.appendix.published import Column, PublishedTable
 from analysis.appendix.runs import PaperRun
@@ -142,31 +143,17 @@ class Rows:
         value = self.table.row(label).values[key]
         return float(value[part]) if isinstance(value, tuple) else float(value)
 
-    def unequal(self, first: str, second: str) -> str:
-        """Return in which settings of the budget two rows differ, in words; empty if in none."""
-        own, others = self._settings(first), self._settings(second)
-        if own is None or others is None:
-            return ""
-        differing = [key for key, one, other in zip(_BUDGET, own, others, strict=True) if one != other]
-        return f"they differ in {', '.join(differing)}" if differing else ""
+    def unequal(self, *labels: str, apart_from: Collection[str] = ()) -> str:
+        """Return in which keys of the budget rows differ, as `analysis.appendix.budget.unequal` does."""
+        return unequal([row for label in labels for row in self.rows_of(label)], apart_from)
 
     def rows_of(self, label: str) -> list[Row]:
         """Return our members or costs of a row."""
         return selected(self.run.rows, self.table.row(label).where)
 
-    def _settings(self, label: str) -> list[object] | None:
-        rows = self.rows_of(label)
-        return [rows[0].get(key) for key in _BUDGET] if rows else None
-
     def _column(self, key: str) -> Column:
         return next(column for column in self.table.columns if column.key == key)
 
-
-_BUDGET = (
-    "dataset", "data_digest", "architecture", "latents", "hidden", "steps", "batch_size", "learning_rate",
-    "select", "bound_samples", "bound_images",
-)  # fmt: skip
-"""What two rows must share for their difference to be the method's."""
 
 ClaimsOf = Callable[[PaperRun], tuple[Claim, ...]]
 """Returns the claims of a table or figure, decided by its run."""

@@ -1,6 +1,6 @@
 """The claims of figures 4 to 6, decided by runs, and the numbers that the figures are drawn from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise, product
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import TableError
+from analysis.appendix.budget import unequal
 from analysis.appendix.claims import Claim, ClaimsOf, Evidence, Region
 from analysis.appendix.published import FIGURES
 from analysis.appendix.runs import PaperRun
@@ -77,7 +78,7 @@ def figure5(run: PaperRun) -> tuple[Claim, ...]:
         rows, swept = thresholds(run), _swept(run)
         for depth in sorted({row["depth"] for row in rows}):
             own = sorted((row for row in rows if row["depth"] == depth), key=lambda row: sum(row["latents"]))
-            evidence += [_falls(small, large, swept) for small, large in pairwise(own)]
+            evidence += [_falls(run, small, large, swept) for small, large in pairwise(own)]
     return (_claim("figure5", evidence, run),)
 
 
@@ -93,7 +94,7 @@ def figure6(run: PaperRun) -> tuple[Claim, ...]:
         mlp, conv = ([row for row in rows if row["architecture"] == name] for name in ("mlp", "conv"))
         pairs = list(product(conv, mlp))
         same = [(one, other) for one, other in pairs if one["latents"] == other["latents"]]
-        evidence = [_steeper(one, other, by_cell) for one, other in same or pairs]
+        evidence = [_steeper(run, one, other, by_cell) for one, other in same or pairs]
     return (_claim("figure6", evidence, run),)
 
 
@@ -162,9 +163,9 @@ def _swept(run: PaperRun) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _falls(small: Row, large: Row, swept: dict[str, tuple[float, float]]) -> Evidence:
+def _falls(run: PaperRun, small: Row, large: Row, swept: dict[str, tuple[float, float]]) -> Evidence:
     what = f"depth {small['depth']}: ρ_c of {_sizes(small)} minus that of {_sizes(large)}"
-    unlike = _unlike(small, large)
+    unlike = _unequal(run, small, large, apart_from=("latents",))
     found = threshold_difference(small, large)
     if found is None and not unlike:
         found, unlike = _one_sided(small, large, swept)
@@ -198,7 +199,7 @@ def _one_sided(small: Row, large: Row, swept: dict[str, tuple[float, float]]) ->
     return Interval(centre, low - other_high, high - other_low, n), ""
 
 
-def _steeper(conv: Row, mlp: Row, by_cell: CellCurves) -> Evidence:
+def _steeper(run: PaperRun, conv: Row, mlp: Row, by_cell: CellCurves) -> Evidence:
     what = f"steepness of conv {_sizes(conv)} divided by that of mlp {_sizes(mlp)}"
     if TRANSITION not in (conv["status"], mlp["status"]) or conv["status"] != mlp["status"]:
         words = " and ".join(row["status"].replace("_", " ") for row in (conv, mlp))
@@ -207,13 +208,14 @@ def _steeper(conv: Row, mlp: Row, by_cell: CellCurves) -> Evidence:
     if any(len(own) < row["n_seeds"] or min(own) <= 0 for own, row in zip(slopes, (conv, mlp), strict=True)):
         why = f"within {STEEPNESS_WINDOW:g} of ρ_c a seed's values of ρ end, or its KL falls again"
         return Evidence(what, None, Region(low=1), unusable=why)
-    return Evidence(what, ratio_of_groups(*slopes), Region(low=1), unusable=_unlike(conv, mlp))
+    unlike = _unequal(run, conv, mlp, apart_from=("architecture", "hidden", "latents"))
+    return Evidence(what, ratio_of_groups(*slopes), Region(low=1), unusable=unlike)
 
 
-def _unlike(one: Row, other: Row) -> str:
-    keys = ("dataset", "steps", "smoothing", "ou_samples", "kl_threshold_nats")
-    differing = [key for key in keys if one[key] != other[key]]
-    return f"they differ in {', '.join(differing)}" if differing else ""
+def _unequal(run: PaperRun, one: Row, other: Row, apart_from: Collection[str]) -> str:
+    """In which keys of the budget the members of two cells differ, in words; empty if in none."""
+    cells = {one["cell_id"], other["cell_id"]}
+    return unequal([row for row in run.rows if row["cell_id"] in cells], apart_from)
 
 
 def _sizes(row: Row) -> str:

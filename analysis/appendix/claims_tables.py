@@ -78,6 +78,7 @@ def table8(run: PaperRun) -> tuple[Claim, ...]:
         sum(rows.published(label, "active", layer) for layer in range(2)) for label in labels
     )
     published_bound = _range(rows.published(label, "bound") for label in labels)
+    unequal = rows.unequal(*labels, apart_from=("latents",))
     evidence = (
         Evidence(
             f"range of the top two layers' active units over the sizes, of {allowed} that the sizes allow",
@@ -85,6 +86,7 @@ def table8(run: PaperRun) -> tuple[Claim, ...]:
             Region(high=SHARE_OF_WIDTHS * allowed, closed=True),
             "units",
             published_units,
+            unequal,
         ),
         Evidence(
             "range of the V. ELBO over the sizes",
@@ -92,6 +94,7 @@ def table8(run: PaperRun) -> tuple[Claim, ...]:
             Region(low=BOUND_RANGE_NATS),
             "nats",
             published_bound,
+            unequal,
         ),
     )
     statement = (

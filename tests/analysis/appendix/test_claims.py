@@ -152,6 +152,15 @@ def test_table_8_sets_two_ranges_side_by_side(paper_member, write_run, top, boun
     assert claim.verdict == (HOLDS if set(verdicts) == {HOLDS} else FAILS)
 
 
+def test_table_8_needs_equal_budgets(paper_member, write_run):
+    rows = [
+        paper_member("table8-quick", (n,) * 4, (1, 2, n, n), s, learning_rate=0.001 if n < 40 else 0.002)
+        for n, s in product((40, 30, 20, 10, 5), range(2))
+    ]
+    (claim,) = decide(write_run("table8-quick", rows))
+    assert [piece.why for piece in claim.evidence] == ["they differ in learning_rate"] * 2
+
+
 def test_table_8_needs_every_size(paper_member, write_run):
     rows = [paper_member("table8-quick", (40,) * 4, (1, 3, 5, 5), seed) for seed in range(3)]
     (claim,) = decide(write_run("table8-quick", rows))
@@ -333,6 +342,26 @@ def test_steepness_is_the_slope_from_rho_c_on_whatever_lies_between(between, sid
     assert steepness(row, {5: (rho, kl)}) == pytest.approx([11])
     short = np.abs(rho - 0.59 if side == "high" else rho - 0.41) < 0.095
     assert steepness(row, {5: (rho[short], kl[short])}) == []
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "batch_size", "data_digest"])
+def test_figures_5_and_6_need_equal_budgets(make_members, write_run, key):
+    """Only the latent sizes may differ in figure 5, and the networks too in figure 6."""
+    other = {"learning_rate": 1e-3, "batch_size": 50, "data_digest": "ffff"}[key]
+    rows = transition_rows(make_members, "figure5-quick", {(10,) * 3: [0.93, 0.94], (20,) * 3: [0.63, 0.64]})
+    (claim,) = decide(write_run("figure5-quick", rows))
+    assert claim.verdict == HOLDS
+    large = [row | {key: other} for row in rows if row["latents"] == [20] * 3]
+    (claim,) = decide(write_run("figure5-quick", [row for row in rows if row["latents"] == [10] * 3] + large))
+    assert (claim.verdict, claim.evidence[0].why) == (UNDECIDED, f"they differ in {key}")
+
+    mlp = transition_rows(make_members, "figure6-quick", {(20,) * 3: [0.73, 0.78, 0.83]})
+    networks = {"architecture": "conv", "hidden": [8], "cell_id": "conv"}
+    conv = [row | networks | {"kl_top_nats": 9 * row["kl_top_nats"]} for row in mlp]
+    (claim,) = decide(write_run("figure6-quick", mlp + conv))
+    assert claim.verdict == HOLDS
+    (claim,) = decide(write_run("figure6-quick", mlp + [row | {key: other} for row in conv]))
+    assert (claim.verdict, claim.evidence[0].why) == (UNDECIDED, f"they differ in {key}")
 
 
 def test_figure_6_takes_no_curve_that_falls_again(make_members, write_run):

@@ -1,0 +1,26 @@
+"""What rows must share for their difference to be that of the methods: one tuple of keys for all claims."""
+
+from collections.abc import Collection, Sequence
+
+from analysis.appendix.matching import Row
+
+BUDGET = (
+    "dataset", "data_digest", "architecture", "latents", "hidden", "smoothing", "ou_samples", "steps",
+    "batch_size", "learning_rate", "select", "bound_samples", "bound_images", "kl_threshold_nats",
+)  # fmt: skip
+"""The keys that rows which are compared agree in, apart from those that a claim varies."""
+
+
+def unequal(rows: Sequence[Row], apart_from: Collection[str] = ()) -> str:
+    """Return in which keys of `BUDGET` rows differ, in words; empty if in none.
+
+    Args:
+        rows: members or costs. What they lack, as costs lack the steps, is None for all of them.
+        apart_from: the keys that the claim itself varies.
+    """
+    differing = [
+        key
+        for key in BUDGET
+        if key not in apart_from and any(row.get(key) != rows[0].get(key) for row in rows)
+    ]
+    return f"they differ in {', '.join(differing)}" if differing else ""

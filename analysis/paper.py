@@ -1,4 +1,4 @@
-"""The paper's appendix beside our runs: its tables 5 to 10 and figures 4 to 6.
+"""The paper's appendix beside our runs: its tables and figures.
 
     python analysis/paper.py table6 runs/table6-quick
     python analysis/paper.py all [--runs runs] [--budget quick] [--out runs/paper.html] [--tracking-uri URI]
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import TableError, style
+from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.page import render
-from analysis.appendix.published import FIGURES, NAMES, TABLES
-from analysis.appendix.runs import DEFAULT_BUDGET, check_name
+from analysis.appendix.registry import EXHIBITS, NAMES, exhibit_of
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
 from analysis.labels import aligned
@@ -32,9 +32,9 @@ def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
     nothing.
     """
     sections, problems = [], []
-    for name in NAMES:
+    for exhibit in EXHIBITS:
         try:
-            sections.append(build(name, Path(runs) / f"{name}-{budget}", budget))
+            sections.append(build(exhibit, Path(runs) / f"{exhibit.name}-{budget}", budget))
         except TableError as error:
             problems.append(str(error))
     if problems:
@@ -49,18 +49,18 @@ def write_figure(section: Section) -> list[Path]:
     """Write the figure of a section into the folder `figures` of its run; no paths if it has none."""
     if section.figure is None:
         return []
-    return style.save(section.figure, section.run.folder / "figures", section.name)
+    return style.save(section.figure, section.run.folder / "figures", section.exhibit.name)
 
 
 def report(section: Section) -> str:
     """Return a section as text: the table or thresholds, the claims, and what the run was made with."""
-    lines = [section.heading]
-    if section.name in TABLES:
-        table = TABLES[section.name]
-        lines += [f"published budget: {table.budget}", "", *table_lines(table, list(section.rows))]
-        lines += [table.note] if table.note else []
+    exhibit = section.exhibit
+    lines = [exhibit.heading]
+    if exhibit.table is not None:
+        lines += [f"published budget: {exhibit.table.budget}", "", *table_lines(exhibit.table, section.rows)]
+        lines += [exhibit.table.note] if exhibit.table.note else []
     else:
-        lines.append(f"published: {FIGURES[section.name].shows}")
+        lines.append(f"published: {exhibit.shows}")
         lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
     lines += ["", *claim_lines(section.claims)] if section.claims else []
     return "\n".join([*lines, "", settings_line(section.run)])
@@ -89,7 +89,9 @@ def log_page(page: str | Path, sections: Sequence[Section], budget: str, trackin
     `python -m sweeps.publish` does it, in a process of its own: analysis does not know MLflow.
     """
     command = [sys.executable, "-m", "sweeps.publish", str(page), "--run", f"appendix, {budget}"]
-    command += [part for section in sections for part in ("--tag", f"{section.name}={section.verdicts}")]
+    command += [
+        part for section in sections for part in ("--tag", f"{section.exhibit.name}={section.verdicts}")
+    ]
     command += ["--tracking-uri", tracking_uri] if tracking_uri else []
     return subprocess.run(command, check=False).returncode  # noqa: S603 (our own module)
 
@@ -101,20 +103,20 @@ def _all(arguments: argparse.Namespace) -> int:
     budget = arguments.budget or DEFAULT_BUDGET
     sections = write_page(arguments.runs, budget, out)
     for section in sections:
-        print(f"{section.name}: {section.verdicts}")
+        print(f"{section.exhibit.name}: {section.verdicts}")
     print(f"wrote {out}", flush=True)
     return log_page(out, sections, budget, arguments.tracking_uri)
 
 
 def _one(arguments: argparse.Namespace) -> int:
-    check_name(arguments.name)
+    exhibit = exhibit_of(arguments.name)
     if arguments.out is not None:
         raise TableError(f"--out {arguments.out}: only all writes a page; figures go into the run")
     if arguments.tracking_uri is not None:
         raise TableError(f"--tracking-uri {arguments.tracking_uri}: only all logs a page")
     budget = arguments.budget or DEFAULT_BUDGET
-    folder = arguments.run or Path(arguments.runs) / f"{arguments.name}-{budget}"
-    section = build(arguments.name, folder, arguments.budget)
+    folder = arguments.run or Path(arguments.runs) / f"{exhibit.name}-{budget}"
+    section = build(exhibit, folder, arguments.budget)
     print(report(section))
     for path in write_figure(section):
         print(f"wrote {path}")

@@ -7,17 +7,19 @@ does not hold when any piece does not. That is a test of the claim as a whole at
 interval; a single failure among many pieces may be chance.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TypeAlias
 
-from analysis.appendix.budget import unequal
-from analysis.appendix.compare import Replicates, Row, replicates, selected
-from analysis.appendix.published import Column, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.intervals import Interval
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not enough data"
+
+STATED = "stated in the appendix"
+READ_OFF = "limit read off the published numbers"
+OURS = "limit set by this project"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,6 @@ class Claim:
     how to get the run, where there is none.
     """
 
-    name: str
     statement: str
     basis: str
     evidence: tuple[Evidence, ...]
@@ -123,37 +124,5 @@ def _room(evidence: Evidence) -> float:
     return min(evidence.ours.mean - evidence.region.low, evidence.region.high - evidence.ours.mean)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A published table with a run beside it: the numbers of rows by label and column, for claims."""
-
-    table: PublishedTable
-    run: PaperRun
-
-    def ours(self, label: str, key: str, part: int = 0) -> dict[int, float]:
-        """Return one entry (the top layer's is 0) of our numbers, by replicate."""
-        return {index: numbers[part] for index, numbers in self.all_of(label, key).items()}
-
-    def all_of(self, label: str, key: str) -> Replicates:
-        """Return our numbers of a row and column, by replicate."""
-        return replicates(self.run.rows, self.table.row(label), self._column(key))
-
-    def published(self, label: str, key: str, part: int = 0) -> float:
-        """Return one entry of a published number."""
-        value = self.table.row(label).values[key]
-        return float(value[part]) if isinstance(value, tuple) else float(value)
-
-    def unequal(self, *labels: str, apart_from: Collection[str] = ()) -> str:
-        """Return in which keys of the budget rows differ, as `analysis.appendix.budget.unequal` does."""
-        return unequal([row for label in labels for row in self.rows_of(label)], apart_from)
-
-    def rows_of(self, label: str) -> list[Row]:
-        """Return our members or costs of a row."""
-        return selected(self.run.rows, self.table.row(label).where)
-
-    def _column(self, key: str) -> Column:
-        return next(column for column in self.table.columns if column.key == key)
-
-
-ClaimsOf = Callable[[PaperRun], tuple[Claim, ...]]
+ClaimsOf: TypeAlias = Callable[[PaperRun], tuple[Claim, ...]]
 """Returns the claims of a table or figure, decided by its run."""

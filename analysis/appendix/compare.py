@@ -8,17 +8,17 @@ a tuple: of one entry, or of one a layer, top to bottom.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from analysis import TableError
-from analysis.appendix.matching import Where, matches
+from analysis.appendix.matching import Row, Where, matches
 from analysis.appendix.published import Column, PublishedRow, PublishedTable, Value
-from analysis.appendix.runs import PaperRun, join
+from analysis.appendix.runs import PaperRun
+from analysis.appendix.words import join, plural
 from analysis.intervals import Interval, ratio, student
 from analysis.labels import lost
 
-Row = dict[str, Any]
-Replicates = dict[int, tuple[float, ...]]
+Replicates: TypeAlias = dict[int, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,13 @@ def compare(table: PublishedTable, run: PaperRun) -> list[ComparedRow]:
 
     Raises TableError where a row's selector finds members of several cells or rho, or several costs.
     """
-    return [
-        ComparedRow(
-            row,
-            {column.key: measured(table, row, column, run.rows) for column in table.columns},
-            join(filter(None, (_budget(table, selected(run.rows, where)) for where in _wheres(table, row)))),
-        )
-        for row in table.rows
-    ]
+    budget_of = _cost_budget if run.source == "costs" else _training_budget
+    compared = []
+    for row in table.rows:
+        ours = {column.key: measured(table, row, column, run.rows) for column in table.columns}
+        found = filter(None, (selected(run.rows, where) for where in _wheres(table, row)))
+        compared.append(ComparedRow(row, ours, join(budget_of(table, rows) for rows in found)))
+    return compared
 
 
 def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:
@@ -171,19 +170,15 @@ def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
     return wheres
 
 
-def _budget(table: PublishedTable, rows: Sequence[Row]) -> str:
-    if not rows:
-        return ""
-    if table.source == "costs":
-        rounds = len(rows[0]["seconds_per_epoch"])
-        timed = f"{_plural(rounds, 'round')} of timing, " if rounds else ""
-        counted = any(column.quantity == "memory" for column in table.columns)
-        kind = f", {rows[0]['memory_kind']}" if counted else ""
-        return f"{timed}batch size {rows[0]['batch_size']}, {rows[0]['device']}{kind}"
+def _cost_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
+    rounds = len(rows[0]["seconds_per_epoch"])
+    timed = f"{plural(rounds, 'round')} of timing, " if rounds else ""
+    counted = any(column.quantity == "memory" for column in table.columns)
+    kind = f", {rows[0]['memory_kind']}" if counted else ""
+    return f"{timed}batch size {rows[0]['batch_size']}, {rows[0]['device']}{kind}"
+
+
+def _training_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
     statuses = Counter(row["status"] for row in rows)
-    seeds = _plural(statuses["completed"], "seed")
+    seeds = plural(statuses["completed"], "seed")
     return f"{rows[0]['steps']:,} steps, {seeds}{lost(statuses, more=' more')}"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -1,6 +1,8 @@
 """The paper's tables and our numbers as text, for a terminal and for the page."""
 
-from analysis.appendix.claims import Claim, Evidence
+from collections.abc import Sequence
+
+from analysis.appendix.claims import HOLDS, Claim, Evidence
 from analysis.appendix.compare import QUANTITIES, WITHOUT_REPLICATES, ComparedRow, Measured, published_value
 from analysis.appendix.published import Column, PublishedTable, Value
 from analysis.appendix.runs import PaperRun, settings
@@ -88,14 +90,14 @@ def summary(claim: Claim) -> str:
     closest = claim.closest
     if closest is None:
         return "the run has nothing to decide it by"
-    held = sum(piece.verdict == "holds" for piece in claim.evidence)
+    held = sum(piece.verdict == HOLDS for piece in claim.evidence)
     count = f"{held} of {len(claim.evidence)} hold; " if len(claim.evidence) > 1 else ""
     word = "nearest: " if len(claim.evidence) > 1 else ""
     why = f" ({closest.why})" if closest.why else ""
     return f"{count}{word}{closest.what}: {evidence_text(closest)}, wanted {wanted_text(closest)}{why}"
 
 
-def table_lines(table: PublishedTable, rows: list[ComparedRow]) -> list[str]:
+def table_lines(table: PublishedTable, rows: Sequence[ComparedRow]) -> list[str]:
     """Return a published table with ours beside it as aligned lines, a line a row."""
     columns = table.columns
     head = ["", *(text for column in columns for text in (f"{column.header}: published", "ours")), "budget"]

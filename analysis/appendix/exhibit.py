@@ -1,0 +1,66 @@
+"""An exhibit: a table or figure of the appendix, with all that sets a run of ours beside it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.appendix.claims import ClaimsOf
+from analysis.appendix.published import PublishedTable
+from analysis.appendix.runs import PaperRun, Source
+
+Lines: TypeAlias = Sequence[Sequence[str]]
+"""A table as text: a head and lines of as many cells; empty for none."""
+
+
+def _nothing(run: PaperRun) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """A table or figure of the appendix. Each is a module, which `analysis.appendix.registry` lists.
+
+    Attributes:
+        name: the name of its space, `table6`.
+        title: what it is about, in a few words.
+        plot: draws a run that is there; returns None where it has nothing to draw.
+        caption: what the drawing shows of ours.
+        claims: decides the claims that come with it by a run, which may be missing.
+        source: the table of the run that ours come from.
+        needs_history: whether the history of the run is read too.
+        table: the published numbers of a table; None for a figure.
+        shows: what the published figure shows; empty for a table.
+        cells: returns what a figure is summarised by, such as thresholds, a line a cell.
+    """
+
+    name: str
+    title: str
+    plot: Callable[[PaperRun], Figure | None]
+    caption: str = "Ours beside the published numbers."
+    claims: ClaimsOf = _nothing
+    source: Source = "members"
+    needs_history: bool = False
+    table: PublishedTable | None = None
+    shows: str = ""
+    cells: Callable[[PaperRun], Lines] = _nothing
+
+    @property
+    def number(self) -> str:
+        """Its kind and number, `Table 6`."""
+        kind = self.name.rstrip("0123456789")
+        return f"{kind.capitalize()} {self.name.removeprefix(kind)}"
+
+    @property
+    def heading(self) -> str:
+        """The number and the title, `Table 6. Posterior collapse …`."""
+        return f"{self.number}. {self.title}"
+
+    def draw(self, run: PaperRun) -> Figure | None:
+        """Return the figure of a run, in the style of all figures; None where there is nothing to draw."""
+        if run.missing:
+            return None
+        with style.figure_style():
+            return self.plot(run)

@@ -1,0 +1,67 @@
+"""Figure 6: the top-layer KL against rho on MNIST, whose transition is steep in a convolutional model."""
+
+from functools import partial
+from itertools import product
+
+from analysis.appendix.claims import STATED, Claim, Evidence, Region
+from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.runs import PaperRun
+from analysis.appendix.transition_drawing import CAPTION, plot_transitions
+from analysis.appendix.transitions import (
+    STEEPNESS_WINDOW,
+    sizes,
+    status_words,
+    steepness,
+    threshold_lines,
+    thresholds,
+    unequal_cells,
+)
+from analysis.estimate import TRANSITION
+from analysis.intervals import ratio_of_groups
+from analysis.labels import Row
+from analysis.tables import CellCurves, curves
+
+
+def claims(run: PaperRun) -> tuple[Claim, ...]:
+    """Steepness of the convolutional transition over that of the MLP.
+
+    Geometric means of `steepness` over seeds are compared, between cells of the same latents, or between
+    all cells of the two architectures where no latents are shared.
+    """
+    evidence = []
+    if run.members is not None:
+        rows, by_cell = thresholds(run), curves(run.members)
+        mlp, conv = ([row for row in rows if row["architecture"] == name] for name in ("mlp", "conv"))
+        pairs = list(product(conv, mlp))
+        same = [(one, other) for one, other in pairs if one["latents"] == other["latents"]]
+        evidence = [_steeper(run, one, other, by_cell) for one, other in same or pairs]
+    statement = (
+        "The transition of the convolutional model is steeper than that of the MLP model. Steepness: "
+        f"the slope of a seed's top-layer KL over {STEEPNESS_WINDOW:g} of ρ from ρ_c on, geometric mean over "
+        "seeds."
+    )
+    return (Claim(statement, STATED, tuple(evidence), run.missing),)
+
+
+def _steeper(run: PaperRun, conv: Row, mlp: Row, by_cell: CellCurves) -> Evidence:
+    what = f"steepness of conv {sizes(conv)} divided by that of mlp {sizes(mlp)}"
+    region = Region(low=1)
+    if not conv["status"] == mlp["status"] == TRANSITION:
+        return Evidence(what, None, region, unusable=f"no two transitions: {status_words(conv, mlp)}")
+    slopes = [steepness(row, by_cell[row["cell_id"]]) for row in (conv, mlp)]
+    if any(len(own) < row["n_seeds"] or min(own) <= 0 for own, row in zip(slopes, (conv, mlp), strict=True)):
+        why = f"within {STEEPNESS_WINDOW:g} of ρ_c a seed's values of ρ end, or its KL falls again"
+        return Evidence(what, None, region, unusable=why)
+    unusable = unequal_cells(run, conv, mlp, apart_from=("architecture", "hidden", "latents"))
+    return Evidence(what, ratio_of_groups(*slopes), region, unusable=unusable)
+
+
+EXHIBIT = Exhibit(
+    name="figure6",
+    title="Top-layer KL against ρ on MNIST, MLP and convolutional",
+    shows="An MLP model (left) and a convolutional one (right).",
+    claims=claims,
+    cells=threshold_lines,
+    plot=partial(plot_transitions, panel="architecture"),
+    caption=CAPTION,
+)

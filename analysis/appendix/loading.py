@@ -1,0 +1,89 @@
+"""Finding the run of a table or figure, and refusing another.
+
+The run of table 6 at the budget `quick` is a run of the space `table6-quick`, in `runs/table6-quick`
+unless said otherwise. A run that is not there is no error: `load` says how to get it.
+"""
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+
+from analysis import TableError
+from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.runs import PaperRun
+from analysis.tables import read_costs, read_history, read_members
+
+DEFAULT_BUDGET = "quick"
+"""The budget of a run that nothing names one for."""
+
+
+def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> PaperRun:
+    """Read the run of a table or figure; one that is not there comes back with `missing` set.
+
+    `budget` is the one to recommend for a missing run; None takes it from the name of the folder.
+    Raises TableError for a run of another space and for tables that cannot be read.
+    """
+    folder = Path(folder)
+    name, source = exhibit.name, exhibit.source
+    known = _space_of(folder)
+    if known is None:
+        budget = budget or _budget(name, folder.name) or DEFAULT_BUDGET
+        return PaperRun(name, budget, folder, source, missing=_command(name, budget))
+    found = _require(name, folder, known)
+    if not (folder / f"{source}.parquet").is_file():
+        return PaperRun(name, found, folder, source, missing=_command(name, found))
+    if source == "costs":
+        rows = [row | {"depth": len(row["latents"])} for row in read_costs(folder).to_pylist()]
+        return PaperRun(name, found, folder, source, rows=rows)
+    members = read_members(folder)
+    _require(name, folder, _space_of_members(folder, members))
+    history = read_history(folder) if exhibit.needs_history else None
+    return PaperRun(name, found, folder, source, rows=members.to_pylist(), members=members, history=history)
+
+
+def _require(name: str, folder: Path, space: str) -> str:
+    """Return the budget in the name of a space of `name`; TableError for another space."""
+    budget = _budget(name, space)
+    if budget is None:
+        raise TableError(
+            f"{folder} is a run of the space {space}, not of {name} at some budget; "
+            f"give the run of {name}, or make it: {_command(name, DEFAULT_BUDGET)}"
+        )
+    return budget
+
+
+def _command(name: str, budget: str) -> str:
+    return f"python sweeps/paper.py {name}" + (f" --budget {budget}" if budget else "")
+
+
+def _budget(name: str, space: str) -> str | None:
+    """The budget in the name of a space; empty where it names none, None for another space."""
+    match = re.fullmatch(rf"{name}(?:-(.+))?", space)
+    return None if match is None else match.group(1) or ""
+
+
+def _space_of(folder: Path) -> str | None:
+    """The name of the space that a folder holds a run of; None where there is no run.
+
+    It is the one in space.yaml, without that file the one that the members name, and for costs alone the
+    name of the folder. Raises TableError for members of several spaces.
+    """
+    written = folder / "space.yaml"
+    if written.is_file():
+        text = written.read_text(encoding="utf-8", errors="replace")
+        named = re.search(r"^name:\s*['\"]?([A-Za-z0-9._-]+)", text, re.MULTILINE)
+        if named:
+            return named.group(1)
+    if (folder / "members.parquet").is_file():
+        return _space_of_members(folder, read_members(folder))
+    return folder.name if (folder / "costs.parquet").is_file() else None
+
+
+def _space_of_members(folder: Path, members: pa.Table) -> str:
+    spaces = sorted(set(members["space"].to_pylist()))
+    if len(spaces) > 1:
+        raise TableError(
+            f"{folder} holds members of several spaces: {', '.join(spaces)}; give the folder of one run"
+        )
+    return str(spaces[0])

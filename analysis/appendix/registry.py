@@ -1,0 +1,38 @@
+"""Every table and figure of the appendix that there is: a new one is a module of its own, and a line here."""
+
+from analysis import TableError
+from analysis.appendix import (
+    figure4,
+    figure5,
+    figure6,
+    table5,
+    table6,
+    table7,
+    table8,
+    table9,
+    table10,
+)
+from analysis.appendix.exhibit import Exhibit
+
+EXHIBITS: tuple[Exhibit, ...] = (
+    table5.EXHIBIT,
+    table6.EXHIBIT,
+    table7.EXHIBIT,
+    table8.EXHIBIT,
+    table9.EXHIBIT,
+    table10.EXHIBIT,
+    figure4.EXHIBIT,
+    figure5.EXHIBIT,
+    figure6.EXHIBIT,
+)
+"""The tables and figures in the order of the page."""
+
+NAMES = tuple(exhibit.name for exhibit in EXHIBITS)
+
+
+def exhibit_of(name: str) -> Exhibit:
+    """Return the table or figure of that name; TableError if the appendix has none."""
+    for exhibit in EXHIBITS:
+        if exhibit.name == name:
+            return exhibit
+    raise TableError(f"no table or figure {name}; there are: {', '.join(NAMES)}")

@@ -1,0 +1,83 @@
+"""Evidence from a published table with a run beside it: differences and ratios of two rows."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from analysis.appendix.budget import unequal
+from analysis.appendix.claims import Evidence, Region
+from analysis.appendix.compare import WITHOUT_REPLICATES, Replicates, replicates, selected
+from analysis.appendix.matching import Row
+from analysis.appendix.published import PublishedTable
+from analysis.appendix.runs import PaperRun
+from analysis.intervals import Interval, difference, exact, ratio
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A published table with a run beside it: the numbers of rows by label and column, for claims."""
+
+    table: PublishedTable
+    run: PaperRun
+
+    def ours(self, label: str, key: str, part: int = 0) -> dict[int, float]:
+        """Return one entry (the top layer's is 0) of our numbers, by replicate."""
+        return {index: numbers[part] for index, numbers in self.all_of(label, key).items()}
+
+    def all_of(self, label: str, key: str) -> Replicates:
+        """Return our numbers of a row and column, by replicate."""
+        return replicates(self.run.rows, self.table.row(label), self.table.column(key))
+
+    def published(self, label: str, key: str, part: int = 0) -> float:
+        """Return one entry of a published number."""
+        value = self.table.row(label).values[key]
+        return float(value[part]) if isinstance(value, tuple) else float(value)
+
+    def unequal(self, *labels: str, apart_from: Collection[str] = ()) -> str:
+        """Return in which keys of the budget rows differ, as `analysis.appendix.budget.unequal` does."""
+        return unequal(self._rows_of(*labels), apart_from)
+
+    def difference(self, first: str, second: str, key: str, unit: str) -> Evidence:
+        """Return that a number of the first row is more than that of the second, paired."""
+        return Evidence(
+            f"{first} minus {second}",
+            difference(self.ours(first, key), self.ours(second, key)),
+            Region(low=0),
+            unit,
+            self.published(first, key) - self.published(second, key),
+            self.unequal(first, second),
+        )
+
+    def cost_ratio(
+        self, first: str, second: str, key: str, region: Region, on_cuda: bool = False
+    ) -> Evidence:
+        """Return that one row's cost divided by another's lies in a region, paired where there are rounds.
+
+        With `on_cuda`, costs that were measured on another device decide nothing.
+        """
+        own, other = self.ours(first, key), self.ours(second, key)
+        return Evidence(
+            f"{first} divided by {second}",
+            _exact_ratio(own, other) if key in WITHOUT_REPLICATES else ratio(own, other),
+            region,
+            "",
+            self.published(first, key) / self.published(second, key),
+            self._measured_unlike(first, second, on_cuda) or self.unequal(first, second),
+        )
+
+    def _measured_unlike(self, first: str, second: str, on_cuda: bool) -> str:
+        """Why two costs cannot be compared as they were measured; empty if they can."""
+        found = self._rows_of(first, second)
+        devices = {row["device"] for row in found}
+        kinds = {row["memory_kind"] for row in found}
+        if len(devices) > 1 or len(kinds) > 1:
+            return f"they were measured unlike: {', '.join(sorted(devices | kinds))}"
+        if on_cuda and devices and not all(device.startswith("cuda") for device in devices):
+            return f"measured on {devices.pop()}"
+        return ""
+
+    def _rows_of(self, *labels: str) -> list[Row]:
+        return [row for label in labels for row in selected(self.run.rows, self.table.row(label).where)]
+
+
+def _exact_ratio(first: dict[int, float], second: dict[int, float]) -> Interval | None:
+    return exact(first[0] / second[0]) if first and second and second[0] else None

@@ -1,0 +1,75 @@
+"""Runs of the paper's tables and figures."""
+
+from itertools import product
+
+import pytest
+
+SIZES = (40,) * 4
+
+
+@pytest.fixture
+def table6_run(paper_member, write_run):
+    """The run of two rows of table 6, three seeds each, one member of the smoothed row diverged."""
+    rows = []
+    for seed, (bound, kl_top) in enumerate(((-90.0, 1.0), (-91.0, 2.0), (-92.0, 3.0))):
+        numbers = {"test_bound_nats": bound, "kl_top": kl_top}
+        rows.append(paper_member("table6-quick", SIZES, (1, 3 + seed, 9, 17), seed, **numbers))
+        rows.append(
+            paper_member("table6-quick", SIZES, (40, 40, 40, 24), seed, rho=0.85, **numbers, kl_warmup=0)
+        )
+    lost = {key: None for key in rows[-1] if key.startswith("test_")}
+    rows[-1] |= {"status": "diverged", "diverged_at_step": 120, **lost}
+    return write_run("table6-quick", rows)
+
+
+@pytest.fixture
+def every_run(table6_run, paper_member, cost_row, write_run, make_members, gradient_history):
+    """Runs of all tables and figures of a budget; returns their folder."""
+    rows = [
+        paper_member("table5-quick", (16,) * depth, (16,) * depth, seed, architecture="conv", **columns)
+        for seed, data in product(range(3), ("mnist_fixed", "omniglot"))
+        for depth, columns in (
+            (2, {"dataset": data}),
+            (2, {"dataset": data, "system": "vampprior", "pseudo_inputs": 50}),
+            (4, {"dataset": data, "rho": 0.9}),
+        )
+    ]
+    write_run("table5-quick", rows)
+    kinds = ({}, {"system": "hermite", "rho": 0.9, "hermite_degree": 3})
+    rows = [
+        paper_member("table7-quick", (64,), (18,), seed, **kind) for seed, kind in product(range(2), kinds)
+    ]
+    write_run("table7-quick", rows)
+    sizes = (40, 30, 20, 10, 5)
+    rows = [paper_member("table8-quick", (n,) * 4, (1, 3, n, n), s) for s, n in product(range(2), sizes)]
+    write_run("table8-quick", rows)
+    kinds = {"vae": {}, "iwae": {"objective": "iwae"}, "ou": {"rho": 0.9}}
+    costs = [cost_row(name, SIZES, [4.0, 4.4], **kind) for name, kind in kinds.items()]
+    write_run("table9-quick", costs=costs)
+    costs = [cost_row(f"{n}{k}", (100,) * k, **kinds[n]) for n, k in product(kinds, (4, 6))]
+    write_run("table10-quick", costs=costs)
+    rows = [
+        paper_member("figure4-quick", SIZES, (1, 3, 9, 17), seed, gradient_samples=100, gradient_rho=0.8)
+        for seed in range(2)
+    ]
+    write_run("figure4-quick", rows, gradient_history(rows))
+    cells = {(10,) * 3: [0.9, 0.92], (20,) * 3: [0.7, 0.69], (10,) * 4: [0.8, 0.82], (20,) * 4: [0.3, 0.2]}
+    write_run("figure5-quick", make_members(cells, space="figure5-quick", dataset="omniglot").to_pylist())
+    rows = make_members({(20,) * 3: [0.7, 0.74]}, space="figure6-quick").to_pylist()
+    conv = [row | {"architecture": "conv", "cell_id": "conv"} for row in rows]
+    write_run("figure6-quick", rows + conv)
+    return table6_run.parent
+
+
+@pytest.fixture
+def gradient_history():
+    """Return a maker of histories of three steps with the gradient's variances, of some members."""
+
+    def make(rows):
+        return [
+            {key: row[key] for key in ("member_id", "cell_id", "rho", "seed")}
+            | {"step": step, "gradient_variance": 2.0 + row["seed"], "gradient_variance_smoothed": 1.0}
+            for row, step in product(rows, (0, 100, 200))
+        ]
+
+    return make

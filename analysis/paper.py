@@ -1,16 +1,17 @@
 """The paper's appendix beside our runs: its tables and figures.
 
     python analysis/paper.py table6 runs/table6-quick
-    python analysis/paper.py all [--runs runs] [--budget quick] [--out runs/paper.html] [--tracking-uri URI]
+    python analysis/paper.py all [--runs runs] [--budget quick] [--out runs/paper.html]
 
 The first prints a table (or the thresholds of a figure) with ours beside the published numbers, each
 with its budget, and decides the claims that come with it; the figure goes to RUN/figures as .png and
-.svg. The second writes one HTML page with everything and logs it to MLflow, with the verdicts as tags.
-Runs are made by `python sweeps/paper.py`; those that are missing are named, with the command.
+.svg. The second writes one HTML page with everything, which also carries the verdicts as JSON, and says
+how to log it to MLflow. Runs are made by `python sweeps/paper.py`; those that are missing are named, with
+the command.
 """
 
 import argparse
-import subprocess
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,26 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", metavar="DIR", default="runs", help="folder of the runs (default: runs)")
     parser.add_argument("--budget", help=f"budget of the runs (default: {DEFAULT_BUDGET})")
     parser.add_argument("--out", metavar="FILE", help="of the page (default: RUNS/paper.html)")
-    parser.add_argument(
-        "--tracking-uri", metavar="URI", help="MLflow store of the page (default: mlflow.db beside it)"
-    )
     return parser
 
 
-def log_page(page: str | Path, sections: Sequence[Section], budget: str, tracking_uri: str | None) -> int:
-    """Log the page to MLflow, with each table's and figure's verdicts as a tag; return the exit code.
-
-    `python -m sweeps.publish` does it, in a process of its own: analysis does not know MLflow.
-    """
-    command = [sys.executable, "-m", "sweeps.publish", str(page), "--run", f"appendix, {budget}"]
-    command += [
-        part for section in sections for part in ("--tag", f"{section.exhibit.name}={section.verdicts}")
-    ]
-    command += ["--tracking-uri", tracking_uri] if tracking_uri else []
-    return subprocess.run(command, check=False).returncode  # noqa: S603 (our own module)
-
-
-def _all(arguments: argparse.Namespace) -> int:
+def _all(arguments: argparse.Namespace) -> None:
     if arguments.run is not None:
         raise TableError(f"all takes no RUN ({arguments.run}); give the folder of the runs as --runs")
     out = arguments.out or Path(arguments.runs) / "paper.html"
@@ -104,33 +89,34 @@ def _all(arguments: argparse.Namespace) -> int:
     sections = write_page(arguments.runs, budget, out)
     for section in sections:
         print(f"{section.exhibit.name}: {section.verdicts}")
-    print(f"wrote {out}", flush=True)
-    return log_page(out, sections, budget, arguments.tracking_uri)
+    logged = arguments.out or arguments.runs
+    print(f"wrote {out}; to log it to MLflow:\n  python sweeps/publish.py {shlex.quote(str(logged))}")
 
 
-def _one(arguments: argparse.Namespace) -> int:
+def _one(arguments: argparse.Namespace) -> None:
     exhibit = exhibit_of(arguments.name)
     if arguments.out is not None:
         raise TableError(f"--out {arguments.out}: only all writes a page; figures go into the run")
-    if arguments.tracking_uri is not None:
-        raise TableError(f"--tracking-uri {arguments.tracking_uri}: only all logs a page")
     budget = arguments.budget or DEFAULT_BUDGET
     folder = arguments.run or Path(arguments.runs) / f"{exhibit.name}-{budget}"
     section = build(exhibit, folder, arguments.budget)
     print(report(section))
     for path in write_figure(section):
         print(f"wrote {path}")
-    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; return its exit code: 2 after a TableError, or where the page could not be logged."""
+    """Run the script; return its exit code: 2 after a TableError."""
     arguments = _parser().parse_args(argv)
     try:
-        return _all(arguments) if arguments.name == "all" else _one(arguments)
+        if arguments.name == "all":
+            _all(arguments)
+        else:
+            _one(arguments)
     except TableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """One HTML page with every table and figure of the paper's appendix beside ours.
 
-The page needs nothing but itself: styles and figures are inside, there are no scripts, and every text
-is escaped.
+The page needs nothing but itself: styles and figures are inside, nothing in it runs, and every text is
+escaped. It carries its verdicts for programs too, as JSON in the element `#verdicts`:
+`{"budget": "quick", "verdicts": {"table6": "holds, holds", …}}`.
 """
 
 import base64
@@ -27,11 +28,13 @@ _SIGNS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNDECIDED: ("open", 
 def render(sections: Sequence[Section], budget: str) -> str:
     """Return the page of some sections, in their order; `budget` is the one that the runs were asked for."""
     css = files("analysis.appendix").joinpath("page.css").read_text(encoding="utf-8")
+    verdicts = {section.exhibit.name: section.verdicts for section in sections}
     page = _environment().get_template("page.html.j2")
     return page.render(
         sections=sections,
         budget=budget,
         css=Markup(css),  # noqa: S704 (a file of ours)
+        verdicts={"budget": budget, "verdicts": verdicts},
         signs=_SIGNS,
     )
 
@@ -45,6 +48,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of the page
     environment.filters |= {
         "indexed": indexed,
         "signed": signed,

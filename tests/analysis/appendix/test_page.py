@@ -1,5 +1,6 @@
 """The page: whole, escaped, and with all that it has to say."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -64,12 +65,17 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style" and data.strip():
+        if self.open and self.open[-1] not in ("style", "script") and data.strip():
             self.texts.append(" ".join(data.split()))
 
 
 def visible(page):
     return Page(page).texts
+
+
+def verdicts(page):
+    (text,) = re.findall(r'<script type="application/json" id="verdicts">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
 
 
 def test_the_page_is_whole_and_needs_nothing_from_outside(every_run):
@@ -85,7 +91,8 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(every_run):
     figures = [link for link in page.links if not link.startswith("#")]
     assert len(figures) == len(NAMES)
     assert all(link.startswith("data:image/svg+xml;base64,") for link in figures)
-    assert {"script", "link", "iframe"}.isdisjoint(page.tags)
+    assert {"link", "iframe"}.isdisjoint(page.tags)
+    assert page.tags.count("script") == text.count('<script type="application/json"') == 1
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
@@ -127,9 +134,28 @@ def test_texts_of_the_runs_are_escaped(paper_member, make_members, write_run, tm
     write_run("figure5-quick", [row | {"cell": f"{row['cell']} {hostile}"} for row in rows])
     write_page(tmp_path / "runs", "quick", tmp_path / "paper.html")
     text = (tmp_path / "paper.html").read_text()
-    assert "<script" not in text
-    assert "script" not in Page(text).tags
+    assert "<script>" not in text
+    assert Page(text).tags.count("script") == 1
     assert sum(hostile in shown for shown in visible(text)) >= 3
+
+
+def test_the_verdicts_are_in_the_page_for_programs(every_run):
+    sections = write_page(every_run, "quick", every_run / "paper.html")
+    found = verdicts((every_run / "paper.html").read_text())
+    assert found == {"budget": "quick", "verdicts": {s.exhibit.name: s.verdicts for s in sections}}
+    assert list(found["verdicts"]) == list(NAMES)
+    assert found["verdicts"]["table5"] == "no claims"
+    assert found["verdicts"]["figure5"] == HOLDS
+
+
+def test_a_budget_cannot_end_the_verdicts(tmp_path):
+    hostile = "</script><b>'\"&"
+    write_page(tmp_path, hostile, tmp_path / "paper.html")
+    text = (tmp_path / "paper.html").read_text()
+    found = verdicts(text)
+    assert found["budget"] == hostile
+    assert found["verdicts"]["table6"] == f"not run: python sweeps/paper.py table6 --budget {hostile}"
+    assert Page(text).tags.count("b") == 3  # of the published figures alone
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,18 @@ def test_arguments_that_do_not_go_together_are_refused(table6_run, capsys):
     assert "all takes no RUN" in capsys.readouterr().err
     assert main(["table6", str(table6_run), "--out", "page.html"]) == 2
     assert "only all writes a page" in capsys.readouterr().err
-    assert main(["table6", str(table6_run), "--tracking-uri", "sqlite:///mlflow.db"]) == 2
-    assert "only all logs a page" in capsys.readouterr().err
+
+
+def test_the_page_is_written_alone_and_the_command_that_logs_it_is_said(tmp_path, capsys):
+    runs = tmp_path / "our runs"
+    assert main(["all", "--runs", str(runs)]) == 0
+    assert capsys.readouterr().out.endswith(
+        f"wrote {runs}/paper.html; to log it to MLflow:\n  python sweeps/publish.py '{runs}'\n"
+    )
+    page = tmp_path / "page.html"
+    assert main(["all", "--runs", str(runs), "--out", str(page)]) == 0
+    assert capsys.readouterr().out.endswith(f"\n  python sweeps/publish.py {page}\n")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["our runs", "page.html", "paper.html"]
 
 
 def test_the_script_runs_by_its_path(table6_run, tmp_path):

@@ -5,7 +5,7 @@
 RUN is the folder of a run. The figures go to RUN/figures, or to DIR, as .png and .svg:
 `kl_versus_rho` shows the curves of each cell with its critical rho, `training` the top-layer KL
 against the optimizer step, one line a member, so that the drift of the transition with the budget
-is seen. Thresholds are computed from the members, as they are for the run's own table.
+is seen. Thresholds are computed from the members by the run's own rule, as for its own table.
 """
 
 import argparse
@@ -26,13 +26,14 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import TableError, style
 from analysis.estimate import Array, mean_curve
-from analysis.labels import Row, cell_names, common_words, estimate, heading, interval_kind
-from analysis.schema import LOST
+from analysis.labels import cell_names, common_words, estimate, heading, interval_kind
+from analysis.schema import LOST, Row
 from analysis.tables import (
     CellCurves,
     curves,
     read_history,
     read_members,
+    read_rule,
     table_path,
     thresholds_table,
 )
@@ -117,7 +118,7 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     before anything is written.
     """
     members, history = _read_both(run)
-    thresholds = thresholds_table(members)
+    thresholds = thresholds_table(members, read_rule(run))
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
     figures = {
         "kl_versus_rho": plot_kl_versus_rho(members, thresholds),
@@ -140,7 +141,7 @@ def _read_both(run: str | Path) -> tuple[pa.Table, pa.Table]:
     return members, history
 
 
-def _check_cells(rows: list[Row], cells: list[str], all_needed: bool = True) -> None:
+def _check_cells(rows: Sequence[Row], cells: list[str], all_needed: bool = True) -> None:
     known = {row["cell_id"] for row in rows}
     strange = sorted(set(cells) - known)
     lacking = sorted(known - set(cells)) if all_needed else []
@@ -258,7 +259,7 @@ def _training_lines(
     return dict(sorted(lines.items()))
 
 
-def _write_titles(figure: Figure, axes: list[Axes], rows: list[Row], inches: float) -> None:
+def _write_titles(figure: Figure, axes: list[Axes], rows: Sequence[Row], inches: float) -> None:
     """Write name and estimate over each panel, in two lines where one is too narrow.
 
     `inches` is the width that the panels of a row have together.

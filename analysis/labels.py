@@ -1,12 +1,11 @@
 """Short texts about the rows of a thresholds table, for tables in a terminal and for figures."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
 
-from analysis.schema import LOST
-
-Row: TypeAlias = dict[str, Any]
+from analysis.schema import LOST, Row
+from ouvae.declared import labels
+from ouvae.declared.labels import differing_keys, word
 
 STATUS = {
     "transition": "transition",
@@ -17,32 +16,18 @@ STATUS = {
 """The words for each status."""
 
 
-def cell_names(rows: list[Row]) -> list[str]:
+def cell_names(rows: Sequence[Row]) -> list[str]:
     """Return a name for each cell that no other cell has.
 
-    It is the cell's label; cells that share a label are told apart by whichever of budget,
-    smoothing and number of draws differs among them, else by the head of their hash.
+    It is that of `ouvae.declared.labels`, which tells cells apart by the keys in which they differ; those
+    that differ in none, such as those of two versions of a data set, by the head of their hash.
     """
-    names = [row["cell"] for row in rows]
-    for name, count in Counter(names).items():
-        if count > 1:
-            twins = [index for index, row in enumerate(rows) if row["cell"] == name]
-            for index in twins:
-                names[index] = f"{name} {_distinction(rows[index], [rows[i] for i in twins])}"
-    return names
-
-
-def _distinction(row: Row, twins: list[Row]) -> str:
-    settings = [_settings(twin) for twin in twins]
-    own = _settings(row)
-    words = [word for place, word in enumerate(own) if len({s[place] for s in settings}) > 1]
-    if not words or settings.count(own) > 1:
-        words.append(row["cell_id"][:8])
-    return ", ".join(words)
-
-
-def _settings(row: Row) -> tuple[str, str, str]:
-    return f"{row['steps']} steps", f"{row['smoothing']} smoothing", f"K = {row['ou_samples']}"
+    names = labels(rows)
+    counts = Counter(names)
+    return [
+        f"{name} {row['cell_id'][:8]}" if counts[name] > 1 else name
+        for name, row in zip(names, rows, strict=True)
+    ]
 
 
 def aligned(lines: list[list[str]]) -> list[str]:
@@ -67,14 +52,11 @@ def common_words(names: list[str]) -> str:
     return " ".join(shared)
 
 
-def heading(rows: list[Row]) -> str:
+def heading(rows: Sequence[Row]) -> str:
     """Return what cells have in common: leading words of their names, budget, smoothing."""
-    shared = [common_words(cell_names(rows))]
-    for place in range(3):
-        values = {_settings(row)[place] for row in rows}
-        if len(values) == 1:
-            shared.append(values.pop())
-    return " \u00b7 ".join(word for word in shared if word)
+    told = differing_keys(rows)
+    words = [word(rows[0], key) for key in ("steps", "smoothing", "ou_samples") if key not in told]
+    return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)
 
 
 def lost(counts: Mapping[str, int], head: str = "", more: str = "") -> str:
@@ -96,7 +78,7 @@ def interval(row: Row, decimals: int) -> str:
     return f"[{row['rho_c_low']:.{decimals}f}, {row['rho_c_high']:.{decimals}f}]"
 
 
-def interval_kind(rows: list[Row]) -> str:
+def interval_kind(rows: Sequence[Row]) -> str:
     """Return what the intervals of some cells are, `95% interval` or the bracket of one seed."""
     kinds = [f"{100 * c:g}% interval" for c in sorted({row["confidence"] or 0 for row in rows}) if c]
     if any(row["rho_c"] is not None and row["confidence"] is None for row in rows):

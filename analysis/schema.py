@@ -4,6 +4,9 @@
 `history.parquet` a row a member and evaluation, `thresholds.parquet` a row a cell. A run that
 measures time and memory has `costs.parquet`, a row a cell and rho.
 
+The columns of a cell's keys and of the metrics follow from their declarations in `ouvae.declared`; a key or
+metric that is added asks for no other version, since readers fill in what an older table lacks.
+
 Each field carries two metadata entries: `unit` (`nats`, `steps`, `s`, `bytes`, `layers`, `1` for
 other numbers and counts, `none` for names, labels and dates) and `description`. A field that may be null
 says when; every other field is declared not nullable. The metadata of a schema itself hold
@@ -13,11 +16,18 @@ Lists with an entry per layer go from z_1, the latent layer next to the data, to
 paper lists active units the other way round, top to bottom.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "3"
+from ouvae.declared import METRICS, TEST_METRICS, Cell, Key, Metric, keys_of
+
+Row: TypeAlias = Mapping[str, Any]
+"""A row of a table in plain values, by column."""
+
+SCHEMA_VERSION = "4"
 """Version of all schemas; a reader refuses a file that carries another."""
 
 LOST = ("diverged", "failed")
@@ -45,10 +55,6 @@ def _nats(name: str, description: str, nullable: bool = False) -> pa.Field:
     return _field(name, pa.float64(), "nats", description, nullable)
 
 
-def _maybe_count(name: str, description: str) -> pa.Field:
-    return _field(name, pa.int32(), "1", description, nullable=True)
-
-
 def _steps(name: str, description: str, nullable: bool = False) -> pa.Field:
     return _field(name, pa.int64(), "steps", description, nullable)
 
@@ -62,7 +68,53 @@ def _schema(table: str, fields: Sequence[pa.Field]) -> pa.Schema:
     return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, "table": table})
 
 
+def _arrow_type(annotation: Any, unit: str) -> pa.DataType:
+    """Return the column type of a declared type; integers of steps are wide."""
+    if get_origin(annotation) is Annotated:
+        return _arrow_type(get_args(annotation)[0], unit)
+    if get_origin(annotation) is tuple:
+        return _list(_arrow_type(get_args(annotation)[0], unit))
+    if get_origin(annotation) is Literal or annotation is str:
+        return pa.string()
+    if annotation is float:
+        return pa.float64()
+    if annotation is int:
+        return pa.int64() if unit == "steps" else pa.int32()
+    (present,) = [part for part in get_args(annotation) if part is not NoneType]
+    return _arrow_type(present, unit)
+
+
+def _key_field(key: Key) -> pa.Field:
+    nullable = NoneType in get_args(key.annotation)
+    description = key.description
+    if nullable and "null" not in description:
+        description += "; null where it plays no role"
+    elif key.of is not None and not nullable:
+        description += f"; {key.neutral:g} where it plays no role"
+    return _field(key.name, _arrow_type(key.annotation, key.unit), key.unit, description, nullable)
+
+
+def _metric_fields(metrics: Iterable[Metric], lost: str) -> list[pa.Field]:
+    """Return the columns of metrics, which are null where `lost` says and where they are not measured."""
+    fields = []
+    for metric in metrics:
+        dtype = pa.int64() if metric.unit == "steps" else pa.int32() if metric.whole else pa.float64()
+        when = f"null where {metric.condition}, and {lost}" if metric.condition else f"null {lost}"
+        layers = ", z_1 first" if metric.per_layer else ""
+        text = f"{metric.description}{layers}; {when}"
+        fields.append(
+            _field(metric.name, _list(dtype) if metric.per_layer else dtype, metric.unit, text, True)
+        )
+    return fields
+
+
 _INTS, _DOUBLES, _STRINGS = _list(pa.int32()), _list(pa.float64()), _list(pa.string())
+
+_CELL = [
+    *(_key_field(key) for key in keys_of(Cell).values()),
+    _field("depth", pa.int32(), "layers", "number L of latent layers"),
+]
+"""The keys of a cell, and what follows from them."""
 
 MEMBERS = _schema(
     "members",
@@ -74,47 +126,13 @@ MEMBERS = _schema(
             "hash of the cell: everything that identifies the member except rho and seed",
         ),
         _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
-        _label("dataset", "name of the data set that the member is trained on"),
         _label("data_digest", "hash of the data set's arrays as they were used"),
-        _field(
-            "data_variance",
-            _DOUBLES,
-            "1",
-            "eigenvalues of the covariance of synthetic Gaussian data, in squared data units; "
-            "null for every other data set",
-            nullable=True,
-        ),
-        _label("system", "which model, e.g. `vae` (with smoothing the OU-VAE) or `lvae`"),
-        _label("objective", "what is maximised: `elbo`, `iwae` or `free_bits`"),
-        _count("importance_samples", "number k of importance samples of objective `iwae`; 1 elsewhere"),
-        _nats("free_bits_nats", "nats of each layer that objective `free_bits` gives free; 0 elsewhere"),
-        _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
-        _field("depth", pa.int32(), "layers", "number L of latent layers"),
-        _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
-        _field("hidden", _INTS, "1", "widths of the hidden layers of one network"),
-        _maybe_count("pseudo_inputs", "number of pseudo-inputs of a VampPrior; null for other systems"),
-        _maybe_count("hermite_degree", "highest Hermite degree that system `hermite` keeps; null elsewhere"),
-        _maybe_count(
-            "mixture_components", "logistics a pixel of likelihood `logistic_mixture`; null elsewhere"
-        ),
-        _label("likelihood", "distribution of the observation given z_1"),
-        _number(
-            "observation_variance",
-            "fixed variance of a Gaussian likelihood, in squared data units; null for every other likelihood",
-            nullable=True,
-        ),
         _label(
-            "smoothing",
-            "measure of the Ornstein-Uhlenbeck semigroup: `posterior` (that of q) or "
-            "`ambient` (the standard normal)",
+            "code_digest",
+            "hash of the modules of a user's own system and data set; null for the project's own",
+            nullable=True,
         ),
-        _field(
-            "smoothed_networks",
-            _STRINGS,
-            "none",
-            "the groups of conditional networks that are smoothed",
-        ),
-        _count("ou_samples", "number K of Ornstein-Uhlenbeck draws averaged"),
+        *_CELL,
         _number(
             "rho",
             "smoothing parameter between 0 and 1; 1 is the variational autoencoder unsmoothed",
@@ -125,31 +143,7 @@ MEMBERS = _schema(
             "none",
             "realisation of weights, minibatches and noise, shared by all rho of a curve",
         ),
-        _label("start", "where training starts: `cold` is fresh weights"),
-        _steps("steps", "training budget: number of optimizer steps"),
-        _count("batch_size", "observations in a minibatch"),
-        _number("learning_rate", "step size of the optimizer"),
-        _steps("kl_warmup", "length of the linear annealing of the KL terms; 0 is none"),
-        _steps("eval_every", "distance between two rows of the history"),
-        _field(
-            "eval_images",
-            pa.int32(),
-            "1",
-            "number of validation images used in an evaluation, the first ones; null for all",
-            nullable=True,
-        ),
-        _maybe_count(
-            "gradient_samples", "noise samples of the gradient's variance; null where it is not measured"
-        ),
-        _number("gradient_rho", "the smoothing it is measured with; null where it is not measured", True),
-        _label(
-            "select", "weights measured on the test split: the `last` or those of the `best` validation ELBO"
-        ),
-        _maybe_count("bound_samples", "k of the bound L_k on the test split; null where that is left alone"),
-        _maybe_count("bound_images", "number of test images used, the first ones; null for all"),
-        _label("precision", "floating-point format of the training"),
         _label("device", "kind of device that trained the member: cpu or cuda"),
-        _nats("kl_threshold_nats", "top-layer KL from which the run counts a member as active"),
         _number(
             "rho_c_exact",
             "critical rho of the cell where a closed form is known; null elsewhere",
@@ -169,86 +163,8 @@ MEMBERS = _schema(
             "why the member could not be trained, in one line; null unless the status is `failed`",
             nullable=True,
         ),
-        _nats(
-            "kl_top_nats",
-            "KL divergence of the top layer z_L after training, mean over the evaluation "
-            "data; null for a member that diverged or failed",
-            nullable=True,
-        ),
-        _field(
-            "kl_nats",
-            _DOUBLES,
-            "nats",
-            "KL divergence of each layer after training, z_1 first; "
-            "null for a member that diverged or failed",
-            nullable=True,
-        ),
-        _nats(
-            "elbo_nats",
-            "evidence lower bound per observation without smoothing, the larger the better; "
-            "null for a member that diverged or failed",
-            nullable=True,
-        ),
-        _nats(
-            "objective_nats",
-            "smoothed objective per observation; at small rho it need not be a lower bound; "
-            "null for a member that diverged or failed",
-            nullable=True,
-        ),
-        _nats(
-            "reconstruction_nats",
-            "expected log p(x|z_1) per observation under the inference network, without smoothing; "
-            "elbo_nats is this minus the sum of kl_nats; null for a member that diverged or failed",
-            nullable=True,
-        ),
-        _field(
-            "active_units",
-            _INTS,
-            "1",
-            "active latent units of each layer, z_1 first (the paper lists the top first); "
-            "null for a member that diverged or failed",
-            nullable=True,
-        ),
-        _steps(
-            "selected_step",
-            "optimizer steps of the weights measured on the test split; null where it is left "
-            "alone, and for a member that diverged or failed",
-            nullable=True,
-        ),
-        _nats(
-            "test_bound_nats",
-            "importance weighted bound L_k on log p(x), k = bound_samples, mean over the test split; null "
-            "where that is left alone, and for a member that diverged or failed",
-            nullable=True,
-        ),
-        _nats(
-            "test_elbo_nats",
-            "evidence lower bound per observation of the test split; null where that is left alone, "
-            "and for a member that diverged or failed",
-            nullable=True,
-        ),
-        _field(
-            "test_kl_nats",
-            _DOUBLES,
-            "nats",
-            "KL divergence of each layer over the test split, z_1 first; null where that is left alone, "
-            "and for a member that diverged or failed",
-            nullable=True,
-        ),
-        _nats(
-            "test_kl_top_nats",
-            "KL divergence of the top layer z_L over the test split; null where that is left alone, "
-            "and for a member that diverged or failed",
-            nullable=True,
-        ),
-        _field(
-            "test_active_units",
-            _INTS,
-            "1",
-            "active latent units of each layer over the test split, z_1 first; null where that is left "
-            "alone, and for a member that diverged or failed",
-            nullable=True,
-        ),
+        *_metric_fields(METRICS, "for a member that diverged or failed"),
+        *_metric_fields(TEST_METRICS, "for a member that diverged or failed"),
         _field(
             "parameters",
             pa.int64(),
@@ -297,58 +213,7 @@ HISTORY = _schema(
         _number("rho", "smoothing parameter of the member, between 0 and 1"),
         _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
         _steps("step", "optimizer steps taken before this evaluation"),
-        _nats(
-            "kl_top_nats",
-            "KL divergence of the top layer z_L, mean over the validation split; null where "
-            "it was not finite",
-            nullable=True,
-        ),
-        _field(
-            "kl_nats",
-            _DOUBLES,
-            "nats",
-            "KL divergence of each layer over the validation split, z_1 first; null where it was not finite",
-            nullable=True,
-        ),
-        _nats(
-            "elbo_nats",
-            "evidence lower bound per observation of the validation split, without smoothing; "
-            "null where it was not finite",
-            nullable=True,
-        ),
-        _nats(
-            "objective_nats",
-            "smoothed objective per observation of the validation split; null where it was not finite",
-            nullable=True,
-        ),
-        _nats(
-            "reconstruction_nats",
-            "expected log p(x|z_1) per observation under the inference network, without smoothing; "
-            "null where it was not finite",
-            nullable=True,
-        ),
-        _field(
-            "active_units",
-            _INTS,
-            "1",
-            "active latent units of each layer over the validation split, z_1 first; null "
-            "where none were counted",
-            nullable=True,
-        ),
-        _number(
-            "gradient_variance",
-            "variance over noise draws of the gradient of the loss with respect to the mean output of the "
-            "first encoder layer, averaged over images and coordinates, without smoothing; null where it "
-            "was not measured",
-            nullable=True,
-        ),
-        _number(
-            "gradient_variance_smoothed",
-            "variance over noise draws of the gradient of the loss with respect to the mean output of the "
-            "first encoder layer, averaged over images and coordinates, with smoothing; null where it was "
-            "not measured",
-            nullable=True,
-        ),
+        *_metric_fields(METRICS, "where it was not finite"),
     ],
 )
 """A row a member and evaluation during training, on the validation split."""
@@ -387,16 +252,7 @@ THRESHOLDS = _schema(
         _label("space", "name of the search space that was swept"),
         _label("cell_id", "the cell, as in the members table"),
         _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
-        _label("dataset", "name of the data set that the cell is trained on"),
-        _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
-        _field("depth", pa.int32(), "layers", "number L of latent layers"),
-        _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
-        _label(
-            "smoothing",
-            "measure of the Ornstein-Uhlenbeck semigroup: `posterior` or `ambient`",
-        ),
-        _count("ou_samples", "number K of Ornstein-Uhlenbeck draws averaged"),
-        _steps("steps", "training budget of the members; the apparent threshold drifts with it"),
+        *_CELL,
         _nats("kl_threshold_nats", "top-layer KL from which this table counts a member as active"),
         _label(
             "collapsed_side",
@@ -468,14 +324,8 @@ COSTS = _schema(
     [
         _label("cell_id", "the cell that was measured, as in the members table"),
         _label("cell", "readable label of the cell, e.g. `mnist mlp 40,40,40,40`"),
-        _label("system", "which model, e.g. `vae` (with smoothing the OU-VAE) or `lvae`"),
-        _label("objective", "what is maximised: `elbo`, `iwae` or `free_bits`"),
-        _count("importance_samples", "number k of importance samples of objective `iwae`; 1 elsewhere"),
+        *_CELL,
         _number("rho", "smoothing parameter between 0 and 1; 1 is without smoothing"),
-        _field("latents", _INTS, "1", "size of each latent layer, z_1 first"),
-        _label("architecture", "family of the networks, e.g. `mlp` or `conv`"),
-        _label("dataset", "name of the data set that is trained on"),
-        _count("batch_size", "observations in a minibatch"),
         _field("parameters", pa.int64(), "1", "number of trained parameters of one member"),
         _field(
             "seconds_per_epoch",

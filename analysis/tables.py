@@ -8,19 +8,35 @@ A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parq
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from analysis import TableError
 from analysis.estimate import Array, cell_threshold
 from analysis.schema import COSTS, HISTORY, LOST, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+from ouvae.declared import Cell, keys_of
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How thresholds are decided.
+
+    Attributes:
+        kl_threshold_nats: top-layer KL from which a member is active.
+        confidence: nominal coverage of the intervals.
+    """
+
+    kl_threshold_nats: float
+    confidence: float
+
 
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
 
@@ -47,6 +63,34 @@ def read_history(run: str | Path) -> pa.Table:
     `read_members` does otherwise.
     """
     return _read(table_path(run, "history"), HISTORY, may_be_empty=True)
+
+
+def read_settings(run: str | Path) -> Mapping[str, Any]:
+    """Return what a run was made with: the keys of its space.yaml.
+
+    Raises TableError where there is no such file, or one that cannot be read.
+    """
+    path = (Path(run) if Path(run).is_dir() else Path(run).parent) / "space.yaml"
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TableError(f"{path} cannot be read ({reason}); give the folder that a sweep wrote") from error
+    if not isinstance(settings, dict):
+        raise TableError(f"{path} holds no keys; give the folder that a sweep wrote")
+    return settings
+
+
+def read_rule(run: str | Path) -> Rule:
+    """Return the rule of a run, from its settings. Raises TableError as `read_settings`, and without one."""
+    settings = read_settings(run)
+    try:
+        return Rule(float(settings["kl_threshold_nats"]), float(settings["confidence"]))
+    except (KeyError, TypeError, ValueError):
+        raise TableError(
+            f"the space.yaml of {run} does not say kl_threshold_nats and confidence; give the folder that a "
+            "sweep wrote"
+        ) from None
 
 
 def read_costs(run: str | Path) -> pa.Table:
@@ -80,6 +124,7 @@ def _read(path: Path, schema: pa.Schema, may_be_empty: bool) -> pa.Table:
         raise TableError(
             f"{path} is not a readable parquet file ({error}); rewrite it by resuming its sweep"
         ) from error
+    table = _with_later_columns(table, schema)
     problems = _problems(table, schema)
     if table.num_rows == 0 and not may_be_empty:
         problems.append("it has no rows: nothing of the run is finished")
@@ -89,6 +134,44 @@ def _read(path: Path, schema: pa.Schema, may_be_empty: bool) -> pa.Table:
             + "\nread it with the version of the project that wrote it, or run its sweep again"
         )
     return table.select(schema.names).cast(schema)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a parquet file by one of the schemas; TableError with everything that is wrong with it.
+
+    What a table of this version lacks because it is older than a key or a metric is filled in: a key's
+    neutral value, and null where that is allowed.
+    """
+    return _read(path, schema, may_be_empty=True)
+
+
+def _with_later_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table of this version with the columns that were declared after it was written."""
+    if _metadata(table.schema, "schema_version") != SCHEMA_VERSION:
+        return table
+    keys = keys_of(Cell)
+    for field in schema:
+        key = keys.get(field.name)
+        if field.name in table.column_names or not (field.nullable or (key and key.has_neutral)):
+            continue
+        value = key.neutral if key else None
+        table = table.append_column(field, pa.array([value] * table.num_rows, field.type))
+    return table
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table of one of the schemas.
+
+    Raises TableError for a row that lacks a column or has what is none: nothing is dropped or made up.
+    """
+    columns = set(schema.names)
+    for row in rows:
+        if row.keys() != columns:
+            problems = [f"columns missing: {', '.join(sorted(columns - row.keys()))}"]
+            problems += [f"columns unknown: {', '.join(sorted(row.keys() - columns))}"]
+            wrong = [problem for problem in problems if not problem.endswith(": ")]
+            raise TableError(_listed(f"a row is none of a {_name(schema)} table", wrong))
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 
 
 def _name(schema: pa.Schema) -> str:
@@ -107,12 +190,12 @@ def _listed(head: str, problems: list[str]) -> str:
 
 def _problems(table: pa.Table, schema: pa.Schema) -> list[str]:
     """Everything in which a table departs from a schema; the order of the columns is free."""
-    problems = []
+    problems: list[str] = []
     version = _metadata(table.schema, "schema_version")
     if version != SCHEMA_VERSION:
-        problems.append(f"its schema_version is {version}, this project reads {SCHEMA_VERSION}")
-    if version == SCHEMA_VERSION and _name(table.schema) != _name(schema):
-        problems.append(f"it is a {_name(table.schema)} table")
+        return [f"its schema_version is {version}, this project reads {SCHEMA_VERSION}"]
+    if _name(table.schema) != _name(schema):
+        return [f"it is a {_name(table.schema)} table"]
     columns = set(table.column_names)
     if missing := [name for name in schema.names if name not in columns]:
         problems.append("columns missing: " + ", ".join(missing))
@@ -217,55 +300,35 @@ def _arrays(curve: list[tuple[float, float]]) -> tuple[Array, Array]:
     return rho, kl
 
 
-def thresholds_table(
-    members: pa.Table, kl_threshold_nats: float | None = None, confidence: float = 0.95
-) -> pa.Table:
-    """Compute the thresholds table: a row a cell, cells in the order of first appearance.
+def thresholds_table(members: pa.Table, rule: Rule) -> pa.Table:
+    """Compute the thresholds table by a rule: a row a cell, cells in the order of first appearance.
 
-    A member is active from `kl_threshold_nats` on; None takes the threshold of the run from the
-    members' own column. Raises TableError as `curves` does and where that column is not constant
-    within a cell; ValueError for a threshold or a confidence out of range.
+    Raises TableError as `curves` does; ValueError for a threshold or a confidence out of range.
     """
     cells: dict[str, list[dict[str, Any]]] = {}
     for row in members.to_pylist():
         cells.setdefault(row["cell_id"], []).append(row)
     by_cell = curves(members)
-    rows = []
-    for cell_id, own in cells.items():
-        nats = _run_threshold(own) if kl_threshold_nats is None else kl_threshold_nats
-        rows.append(_cell_row(own, by_cell[cell_id], nats, confidence))
-    return pa.Table.from_pylist(rows, schema=THRESHOLDS)
+    rows = [_cell_row(own, by_cell[cell_id], rule) for cell_id, own in cells.items()]
+    return table_of(rows, THRESHOLDS)
 
 
-def _run_threshold(members: list[dict[str, Any]]) -> float:
-    values = sorted({member["kl_threshold_nats"] for member in members})
-    if len(values) != 1:
-        raise TableError(
-            f"the members of {members[0]['cell']} were run with several kl_threshold_nats "
-            f"({', '.join(map(str, values))}); give one threshold for all"
-        )
-    return float(values[0])
-
-
-_OF_CELL = (
-    "space", "cell_id", "cell", "dataset", "architecture", "depth", "latents", "smoothing",
-    "ou_samples", "steps", "rho_c_exact",
-)  # fmt: skip
+_OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name != "status"]
+"""What a cell's row has from its members."""
 
 
 def _cell_row(
     members: list[dict[str, Any]],
     cell_curves: dict[int, tuple[Array, Array]],
-    kl_threshold_nats: float,
-    confidence: float,
+    rule: Rule,
 ) -> dict[str, Any]:
-    estimate = cell_threshold(cell_curves, kl_threshold_nats, confidence)
+    estimate = cell_threshold(cell_curves, rule.kl_threshold_nats, rule.confidence)
     statuses = Counter(member["status"] for member in members)
     return {
         **{name: members[0][name] for name in _OF_CELL},
         **asdict(estimate),
         "seeds": [asdict(seed) for seed in estimate.seeds],
-        "kl_threshold_nats": kl_threshold_nats,
+        "kl_threshold_nats": rule.kl_threshold_nats,
         "n_seeds": len(cell_curves),
         "n_members": len(members),
         **{f"n_{status}": statuses[status] for status in LOST},

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
-from analysis.labels import STATUS, Row, aligned, cell_names, interval, lost_of_cell
-from analysis.tables import read_members, thresholds_table, write_table
+from analysis.labels import STATUS, aligned, cell_names, interval, lost_of_cell
+from analysis.schema import Row
+from analysis.tables import Rule, read_members, read_rule, thresholds_table, write_table
 
 
 def format_thresholds(table: pa.Table) -> str:
@@ -83,6 +84,15 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
     return None
 
 
+def _rule(arguments: argparse.Namespace) -> Rule:
+    """Return the rule of the run, or what is given in place of it."""
+    nats, confidence = arguments.kl_threshold_nats, arguments.confidence
+    if nats is not None and confidence is not None:
+        return Rule(nats, confidence)
+    own = read_rule(arguments.run)
+    return Rule(own.kl_threshold_nats if nats is None else nats, confidence or own.confidence)
+
+
 def _check_destination(path: Path) -> None:
     """Raise TableError if `path` holds anything else than a thresholds table."""
     if not path.exists():
@@ -124,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         "--confidence",
         type=_fraction,
         metavar="C",
-        help="nominal coverage of the interval of rho_c (default: 0.95)",
+        help="nominal coverage of the interval of rho_c (default: the run's own)",
     )
     parser.add_argument(
         "--out",
@@ -139,8 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         members = read_members(arguments.run)
-        confidence = 0.95 if arguments.confidence is None else arguments.confidence
-        table = thresholds_table(members, arguments.kl_threshold_nats, confidence)
+        table = thresholds_table(members, _rule(arguments))
         destination = _destination(arguments)
         if destination is not None:
             _check_destination(destination)

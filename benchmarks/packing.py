@@ -11,7 +11,7 @@ packed   `sweeps/phase_transition.py` with a grid search: what this project does
          included.
 plain    the script that one would write first: `trial` below, a Tune function trainable that trains one
          model in a plain loop; `grid_search` over rho and seed, one CPU a trial, Tune's own
-         settings but for quiet output.
+         cell but for quiet output.
 
 Both do the same work: the same members from the same initial weights, with the same minibatches,
 binarization, noise and evaluations. That is checked at first in float64, where the results agree to
@@ -41,7 +41,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,13 @@ from torch import Tensor
 import search_spaces
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.systems import System
 from ouvae.training.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
-from ouvae.training.metrics import Metrics, active_units
+from ouvae.training.metrics import Values, active_units
 from ouvae.training.noise import Minibatches, binarize, single_draws, stream
-from ouvae.training.pack import Pack, initial_model
+from ouvae.training.pack import PackTraining, initial_model, optimizer_of
 from search_spaces import Space, SpaceError
-from sweeps.plan import PlannedCell
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -192,45 +191,43 @@ class Run:
 # The plain way
 
 
-def train_member(settings: Settings, data: Dataset, rho: float, seed: int) -> list[Metrics]:
+def train_member(cell: Cell, data: Dataset, rho: float, seed: int) -> list[Values]:
     """Train one member in a plain loop and return its evaluations."""
-    model = initial_model(settings, data.image_shape, seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    dtype = getattr(torch, settings.precision)
+    model = initial_model(cell, data.image_shape, seed)
+    optimizer = optimizer_of(cell, model.parameters(), fused=False)
+    dtype = getattr(torch, cell.precision)
     dynamic = data.binarization == "dynamic"
-    batches = Minibatches(torch.from_numpy(data.train).to(dtype), dynamic, settings.batch_size, seed)
-    validation = torch.from_numpy(data.validation)[: settings.eval_images]
+    batches = Minibatches(torch.from_numpy(data.train).to(dtype), dynamic, cell.batch_size, seed)
+    validation = torch.from_numpy(data.validation)[: cell.eval_images]
     if dynamic:
         validation = binarize(validation, stream(CPU, "validation"))
     validation = validation.to(dtype)
     noise, strength = stream(CPU, "noise", seed), torch.tensor(rho, dtype=dtype)
-    history = [evaluate(model, settings, validation, strength, seed, 0)]
-    for step in range(settings.steps):
+    history = [evaluate(model, cell, validation, strength, seed, 0)]
+    for step in range(cell.steps):
         x = batches.next()
-        terms = model(x, single_draws(settings, (len(x),), noise, dtype), strength)
-        weight = min(1.0, step / settings.kl_warmup) if settings.kl_warmup else 1.0
+        terms = model(x, single_draws(cell, (len(x),), noise, dtype), strength)
+        weight = min(1.0, step / cell.kl_warmup) if cell.kl_warmup else 1.0
         loss = (weight * terms.kl.sum(0) - terms.log_likelihood).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if (step + 1) % settings.eval_every == 0 or step + 1 == settings.steps:
-            history.append(evaluate(model, settings, validation, strength, seed, step + 1))
+        if (step + 1) % cell.eval_every == 0 or step + 1 == cell.steps:
+            history.append(evaluate(model, cell, validation, strength, seed, step + 1))
     return history
 
 
 @torch.no_grad()
-def evaluate(
-    model: System, settings: Settings, validation: Tensor, rho: Tensor, seed: int, step: int
-) -> Metrics:
+def evaluate(model: System, cell: Cell, validation: Tensor, rho: Tensor, seed: int, step: int) -> Values:
     """Return the model's metrics on the validation images [N, D]."""
 
     def averages(rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         noise = stream(CPU, "evaluation", seed)
-        total = torch.zeros(1 + len(settings.latents), dtype=validation.dtype)
+        total = torch.zeros(1 + len(cell.latents), dtype=validation.dtype)
         means: list[list[tuple[Tensor, ...]]] = [[] for _ in range(EVALUATION_DRAWS)]
         for chunk in torch.split(validation, EVALUATION_CHUNK):
             for own in means:
-                terms = model(chunk, single_draws(settings, (len(chunk),), noise, validation.dtype), rho)
+                terms = model(chunk, single_draws(cell, (len(chunk),), noise, validation.dtype), rho)
                 total += torch.cat([terms.log_likelihood[None], terms.kl]).sum(-1)
                 own.append(terms.means)
         layers = [tuple(torch.cat(chunks) for chunks in zip(*own, strict=True)) for own in means]
@@ -238,26 +235,26 @@ def evaluate(
 
     plain, (first, second) = averages(None)
     smoothed, _ = averages(rho)
-    return Metrics(
-        step=step,
-        elbo_nats=(plain[0] - plain[1:].sum()).item(),
-        objective_nats=(smoothed[0] - smoothed[1:].sum()).item(),
-        reconstruction_nats=plain[0].item(),
-        kl_nats=plain[1:].tolist(),
-        kl_top_nats=plain[-1].item(),
-        active_units=[int(active_units(a[None], b[None])) for a, b in zip(first, second, strict=True)],
-    )
+    return {
+        "step": step,
+        "elbo_nats": (plain[0] - plain[1:].sum()).item(),
+        "objective_nats": (smoothed[0] - smoothed[1:].sum()).item(),
+        "reconstruction_nats": plain[0].item(),
+        "kl_nats": plain[1:].tolist(),
+        "kl_top_nats": plain[-1].item(),
+        "active_units": [int(active_units(a[None], b[None])) for a, b in zip(first, second, strict=True)],
+    }
 
 
-def trial(config: dict[str, Any], settings: Settings, data: Dataset) -> None:
+def trial(config: dict[str, Any], cell: Cell, data: Dataset) -> None:
     """Train one member as a Tune trial."""
     from ray import tune
 
     started = time.perf_counter()
     torch.set_num_threads(1)
-    history = train_member(settings, data, config["rho"], config["seed"])
+    history = train_member(cell, data, config["rho"], config["seed"])
     seconds = time.perf_counter() - started
-    tune.report({"kl_top_nats": history[-1].kl_top_nats, "seconds": seconds, "finished_at": time.time()})
+    tune.report({"kl_top_nats": history[-1]["kl_top_nats"], "seconds": seconds, "finished_at": time.time()})
 
 
 def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
@@ -270,7 +267,7 @@ def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
     )
     ray_up = time.time()
     tuner = tune.Tuner(
-        tune.with_parameters(trial, settings=settings_of(space), data=data),
+        tune.with_parameters(trial, cell=space.cells()[0], data=data),
         param_space={
             "rho": tune.grid_search(list(space.rho_values())),
             "seed": tune.grid_search(list(space.seeds)),
@@ -424,22 +421,17 @@ def same_work(space: Space, data: Dataset) -> str:
     Raises:
         BenchmarkError: further than rounding takes them.
     """
-    settings = replace(
-        settings_of(space),
-        steps=CHECK_STEPS,
-        eval_every=CHECK_STEPS,
-        eval_images=CHECK_IMAGES,
-        precision="float64",
-    )
+    short = {"steps": CHECK_STEPS, "eval_every": CHECK_STEPS, "eval_images": CHECK_IMAGES}
+    cell = space.cells()[0].model_copy(update=short | {"precision": "float64"})
     members = [(rho, seed) for seed in space.seeds for rho in space.rho_values()]
-    pack = Pack(settings, members, data)
+    pack = PackTraining(cell, members, data)
     while not pack.done:
         pack.train_step()
     apart = max(
         abs(a - b)
         for outcome in pack.outcomes()
         for packed, alone in zip(
-            outcome.history, train_member(settings, data, outcome.rho, outcome.seed), strict=True
+            outcome.history, train_member(cell, data, outcome.rho, outcome.seed), strict=True
         )
         for a, b in zip(in_nats(packed), in_nats(alone), strict=True)
     )
@@ -449,9 +441,10 @@ def same_work(space: Space, data: Dataset) -> str:
     return said
 
 
-def in_nats(metrics: Metrics) -> list[float]:
+def in_nats(metrics: Values) -> list[float]:
     """Return everything that an evaluation measures in nats."""
-    return [metrics.elbo_nats, metrics.objective_nats, metrics.reconstruction_nats, *metrics.kl_nats]
+    single = ("elbo_nats", "objective_nats", "reconstruction_nats")
+    return [*(metrics[name] for name in single), *metrics["kl_nats"]]
 
 
 def differences(packed: Mapping[Member, float], plain: Mapping[Member, float]) -> str:
@@ -490,11 +483,6 @@ def busy_cpus(seconds: float = 2.0) -> str:
 def slots(space: Space) -> int:
     """Return how many packs of the space train at once on this machine."""
     return CPUS // space.cpus_per_pack
-
-
-def settings_of(space: Space) -> Settings:
-    """Return the settings of the space's first cell."""
-    return PlannedCell(space.cells()[0], data_digest="", image_shape=(), device="cpu").settings()
 
 
 def write_space(space: Space, folder: Path) -> Path:

@@ -9,7 +9,7 @@ offer. In D dimensions the largest variance decides, since the thresholds of the
 import math
 from collections.abc import Sequence
 
-from ouvae.settings import SmoothingForm
+from ouvae.declared.traits import SmoothingForm
 
 
 def critical_rho(

@@ -1,6 +1,6 @@
 """What to sweep: named spaces as YAML files, and their validation."""
 
 from search_spaces.reading import SpaceError, load, names, nearest, read_yaml_mapping
-from search_spaces.space import Cell, RhoRange, Space
+from search_spaces.space import RhoRange, Space, SweptCell
 
-__all__ = ["Cell", "RhoRange", "Space", "SpaceError", "load", "names", "nearest", "read_yaml_mapping"]
+__all__ = ["RhoRange", "Space", "SpaceError", "SweptCell", "load", "names", "nearest", "read_yaml_mapping"]

@@ -4,12 +4,15 @@ import difflib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from ouvae.declared import labels
+from ouvae.declared.registry import find_modules_in
 from search_spaces.plain_yaml import TextError, parse, printable, shown
 from search_spaces.space import VARIANT_KEYS, RhoRange, Space
 
@@ -41,6 +44,7 @@ def load(source: str, overrides: Sequence[str] = (), budget: str | None = None) 
         SpaceError: naming the file and every unknown key, bad value or contradiction at once.
     """
     path = _find(source)
+    find_modules_in([path.resolve().parent, Path.cwd()])
     values, problems = _with_budget(read_yaml_mapping(path), path, budget)
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -156,9 +160,10 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
         space = Space.model_validate(required | dict(values))
     except ValidationError as error:
         return None, _described(error, values)
-    cells = space.cells()
-    twice = sorted({cell.label for cell in cells if cells.count(cell) > 1})
-    return space, [f"variants: {label} is there twice; join the values of rho" for label in twice]
+    counts = Counter(space.cells())
+    twice = [cell for cell, count in counts.items() if count > 1]
+    names = labels([dict(cell) for cell in twice])
+    return space, [f"variants: {name} is there twice; join the values of rho" for name in names]
 
 
 def _validate_one(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:

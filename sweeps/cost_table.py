@@ -1,15 +1,13 @@
 """The costs of a space's cells as a table of the run: measured once, side by side, on one worker."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import pyarrow as pa
-
-from analysis.schema import COSTS
-from analysis.tables import read_costs, write_table
+from analysis.schema import COSTS, Row
+from analysis.tables import read_costs, table_of, write_table
 from ouvae.data import Dataset
 from search_spaces import Space
 from sweeps.plan import PlannedCell
-from sweeps.records import Row
 from sweeps.run_directory import RunDirectory
 from sweeps.training import Trainer
 
@@ -35,17 +33,17 @@ def measure_missing(
     """
     if space.costs is None or are_measured(space, cells, directory):
         return
-    wanted = _wanted(space, cells)
+    wanted = _wanted(cells)
     rows: list[Row] = []
     for digest in dict.fromkeys(cell.data_digest for cell, _ in wanted):
         own = [(cell, rho) for cell, rho in wanted if cell.data_digest == digest]
-        members = [(cell.settings(), rho) for cell, rho in own]
+        members = [(cell.cell, rho) for cell, rho in own]
         device = own[0][0].device
         costs = trainer.measure(members, data[digest], device, space.costs.rounds, space.costs.steps)
         if costs is None:
             return
         rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(own, costs, strict=True)]
-    write_table(pa.Table.from_pylist(rows, schema=COSTS), directory.costs)
+    write_table(table_of(rows, COSTS), directory.costs)
 
 
 def are_measured(space: Space, cells: Sequence[PlannedCell], directory: RunDirectory) -> bool:
@@ -55,14 +53,13 @@ def are_measured(space: Space, cells: Sequence[PlannedCell], directory: RunDirec
     if not directory.costs.exists():
         return False
     held = {(row["cell_id"], row["rho"]) for row in read_costs(directory.path).to_pylist()}
-    return held == {(cell.cell_id, rho) for cell, rho in _wanted(space, cells)}
+    return held == {(cell.cell_id, rho) for cell, rho in _wanted(cells)}
 
 
-def _wanted(space: Space, cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
-    return [(cell, rho) for cell in cells for rho in space.part_of(cell.cell).rho_values()]
+def _wanted(cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
+    return [(cell, rho) for cell in cells for rho in cell.rho]
 
 
-def _row(cell: PlannedCell, rho: float) -> Row:
-    values = cell.cell.model_dump(mode="json")
-    known = {key: values[key] for key in COSTS.names if key in values}
-    return known | {"cell_id": cell.cell_id, "cell": cell.cell.label, "rho": rho, "device": cell.device}
+def _row(cell: PlannedCell, rho: float) -> dict[str, Any]:
+    own = {"cell_id": cell.cell_id, "cell": cell.label, "depth": cell.cell.depth, "rho": rho}
+    return cell.cell.model_dump(mode="json") | own | {"device": cell.device}

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from ouvae import NUMERICS_VERSION
+from ouvae.data import Dataset
+from ouvae.declared import DATASETS, SYSTEMS, Cell, labels
+from ouvae.declared.registry import source_digest
 from ouvae.linear_gaussian import critical_rho
-from ouvae.settings import Settings
 from ouvae.training.counts import multiply_adds
-from search_spaces import Cell
+from search_spaces import SweptCell
 
 LARGEST_PACK = {"cpu": 12, "cuda": 96}
 """Most members in a pack unless a space says otherwise: on a CPU core the stacked step stops gaining
@@ -30,21 +33,27 @@ class Point:
     seed: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlannedCell:
-    """A cell with what else its members' numbers depend on: the data's digest and the device's kind.
+    """A cell with what else its members' numbers depend on, its name, and where its search begins.
 
     Attributes:
         cell: the cell.
+        label: its name, which no other cell of the space has.
+        rho: the values at which its search begins, in increasing order.
         data_digest: of the data set's arrays.
+        code_digest: of the modules of a user's own system and data set; None without any.
         image_shape: of the data set.
         device: `cpu` or `cuda`, whose random numbers differ.
     """
 
     cell: Cell
+    label: str
+    rho: tuple[float, ...]
     data_digest: str
     image_shape: tuple[int, ...]
     device: str
+    code_digest: str | None = None
 
     @property
     def cell_id(self) -> str:
@@ -55,25 +64,20 @@ class PlannedCell:
         """Hash of everything that determines the member's numbers."""
         return _digest(self._identity() | {"rho": point.rho, "seed": point.seed})
 
-    def settings(self) -> Settings:
-        """Return what `ouvae` needs to know to train the cell."""
-        keys = set(Settings.__dataclass_fields__)
-        return Settings(**self.cell.model_dump(include=keys))
-
     @property
     def largest_pack(self) -> int:
         """Most members in a pack unless a space says otherwise."""
-        convolutional = self.cell.architecture == "conv"
+        convolutional = self.cell.traits("architecture").images
         return (LARGEST_CONVOLUTIONAL_PACK if convolutional else LARGEST_PACK)[self.device]
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of a member's training step."""
-        return multiply_adds(self.settings(), self.image_shape)
+        return multiply_adds(self.cell, self.image_shape)
 
     def exact_rho(self) -> float | None:
         """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed."""
         cell = self.cell
-        linear = cell.architecture == "affine" and cell.depth == 1
+        linear = cell.depth == 1 and not cell.traits("architecture").layered
         if not linear or cell.data_variance is None or cell.observation_variance is None:
             return None
         if cell.smoothed_networks != ("likelihood",):
@@ -81,11 +85,47 @@ class PlannedCell:
         return critical_rho(cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing)
 
     def _identity(self) -> dict[str, Any]:
-        return self.cell.model_dump(mode="json") | {
+        own_code = {"code_digest": self.code_digest} if self.code_digest else {}
+        shared = {
             "data_digest": self.data_digest,
             "device": self.device,
             "numerics_version": NUMERICS_VERSION,
         }
+        return self.cell.identity() | shared | own_code
+
+
+def users_modules(cells: Iterable[Cell]) -> list[ModuleType]:
+    """Return the modules of users' own systems and data sets, each once, in the order of their names."""
+    found = [
+        registry.users_own(getattr(cell, registry.kind)) for cell in cells for registry in (SYSTEMS, DATASETS)
+    ]
+    by_name = {module.__name__: module for module in found if module is not None}
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def plan_cells(
+    swept: Sequence[SweptCell], data_of: Callable[[Cell], Dataset], device: str
+) -> list[PlannedCell]:
+    """Return the cells of a space with all that their members' numbers depend on.
+
+    Args:
+        swept: the cells.
+        data_of: gives a cell's data set.
+        device: where members train.
+    """
+    names = labels([dict(one.cell) for one in swept])
+    return [
+        PlannedCell(
+            cell=one.cell,
+            label=name,
+            rho=one.rho,
+            data_digest=data_of(one.cell).digest,
+            image_shape=data_of(one.cell).image_shape,
+            device=device,
+            code_digest=source_digest(users_modules([one.cell])),
+        )
+        for one, name in zip(swept, names, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Progress:
             if pack_id in state.training:
                 before = self._steps.get(pack_id, 0)
                 members = len(state.training[pack_id].points)
-                self._work_done += max(0, steps_done - before) * members * state.cost
+                self._work_done += max(0, steps_done - before) * members * state.multiply_adds
         self._steps[pack_id] = steps_done
         now = time.monotonic()
         if self._live is not None:
@@ -97,9 +97,9 @@ class Progress:
         left = 0.0
         for state in self._schedule.cells:
             steps = state.planned.cell.steps
-            left += state.members_left * steps * state.cost
+            left += state.members_left * steps * state.multiply_adds
             for pack_id, pack in state.training.items():
-                left -= self._steps.get(pack_id, 0) * len(pack.points) * state.cost
+                left -= self._steps.get(pack_id, 0) * len(pack.points) * state.multiply_adds
         return max(left, 0.0)
 
 

@@ -1,41 +1,44 @@
-"""Log files to MLflow that belong to no one sweep, such as the page of the paper's appendix.
+"""Log the page of the paper's appendix to MLflow, with each table's and figure's verdicts as a tag.
 
-python sweeps/publish.py runs/paper.html --run "appendix, quick" --tag table6=holds
+python sweeps/publish.py runs
 """
 
 import argparse
+import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sweeps import SweepError
 from sweeps.tracking import runs
 from sweeps.tracking.uri import default_uri, ui_command
 
+EXPERIMENT = "paper"
+
+_VERDICTS = re.compile(r'<script type="application/json" id="verdicts">(.*?)</script>', re.DOTALL)
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    result = argparse.ArgumentParser(prog="publish.py", description="Log files to a run in MLflow.")
+    result = argparse.ArgumentParser(prog="publish.py", description=__doc__.splitlines()[0])
     add = result.add_argument
-    add("files", nargs="+", type=Path, metavar="FILE", help="what to log; again: what is there is replaced")
-    add("--run", required=True, metavar="NAME", help="the run; it is made where there is none of this name")
-    add("--experiment", default="paper", metavar="NAME", help="default: paper")
-    add("--tag", action="append", default=[], metavar="KEY=VALUE", help="of the run; may be repeated")
-    add("--tracking-uri", metavar="URI", help="MLflow store; default: mlflow.db beside the first file")
+    add("page", type=Path, metavar="PAGE", help="that analysis/paper.py wrote, or the folder of the runs")
+    add("--tracking-uri", metavar="URI", help="MLflow store; default: mlflow.db beside the page")
     return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
     given = parser().parse_args(arguments)
-    uri = given.tracking_uri or default_uri(given.files[0].parent)
+    page = given.page / "paper.html" if given.page.is_dir() else given.page
+    uri = given.tracking_uri or default_uri(page.parent)
     try:
-        missing = [str(file) for file in given.files if not file.is_file()]
-        if missing:
-            raise SweepError(f"no such file: {', '.join(missing)}")
-        tags = dict(_pair(text) for text in given.tag)
+        said = _verdicts(page)
         runs.check(uri)
-        address = runs.log_files(uri, given.experiment, given.run, given.files, tags)
+        name = f"appendix, {said['budget']}"
+        address = runs.log_files(uri, EXPERIMENT, name, [page], said["verdicts"])
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,11 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise SweepError(f"--tag {text}: write it as KEY=VALUE")
-    return key, value
+def _verdicts(page: Path) -> dict[str, Any]:
+    """Return the budget and the verdicts that a page carries.
+
+    Raises:
+        SweepError: there is no such page.
+    """
+    try:
+        found = _VERDICTS.search(page.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        found = None
+    if found is None:
+        raise SweepError(f"{page} is no page of the appendix; write it with: python analysis/paper.py all")
+    said: dict[str, Any] = json.loads(found.group(1))
+    return said
 
 
 if __name__ == "__main__":

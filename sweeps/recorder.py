@@ -1,4 +1,4 @@
-"""What becomes of finished packs: they go to MLflow, and now and then to the tables and figures."""
+"""What becomes of finished packs: MLflow and Optuna are told, and now and then tables and figures written."""
 
 import time
 from collections.abc import Sequence
@@ -10,13 +10,16 @@ from rich.console import Console
 from analysis import TableError
 from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
-from analysis.tables import curves
+from analysis.schema import Row
+from analysis.tables import Rule, curves
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.interrupts import Interrupts
+from sweeps.plan import PlannedCell
 from sweeps.records import commit, project_version
-from sweeps.run_directory import Row, RunDirectory
+from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
+from sweeps.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import without_password
 from sweeps.tracking.values import CELL_PARAMS
@@ -35,43 +38,45 @@ LAST_SECONDS = 2.0
 
 
 class Recorder:
-    """Takes finished packs to MLflow and, now and then, to the tables."""
+    """Tells MLflow and Optuna of finished packs, and keeps the tables.
 
-    def __init__(self, space: Space, directory: RunDirectory, uri: str) -> None:
-        """Record nothing yet."""
-        self._space, self._directory, self._uri = space, directory, uri
+    Args:
+        space: that is swept.
+        cells: of the space, in their order.
+        directory: what is finished; what the listeners lack of it they are told first.
+        uri: of the MLflow store.
+
+    Raises:
+        SweepError: the studies cannot be used.
+    """
+
+    def __init__(self, space: Space, cells: Sequence[PlannedCell], directory: RunDirectory, uri: str) -> None:
+        """Tell the listeners what the directory holds."""
+        self._directory, self._uri = directory, uri
+        self._rule = Rule(space.kl_threshold_nats, space.confidence)
+        self._cell_ids = [cell.cell_id for cell in cells]
         self._written = time.monotonic()
-        self._tracker: Tracker | None = None
+        self._studies = Studies(directory.studies, space.name)
+        held = [*directory.members.values(), *directory.failed.values()]
+        self._studies.record(held)
+        params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
+        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params)
+        for pack_id in dict.fromkeys(row["pack_id"] for row in directory.members.values()):
+            own = [row for row in directory.members.values() if row["pack_id"] == pack_id]
+            self._log(own, directory.history(pack_id))
+        self._log(list(directory.failed.values()), [])
 
-    def start(self, interrupts: Interrupts) -> None:
-        """Open the tracker and hand it what the directory holds, of which it logs what it lacks."""
-        space = self._space
-        params = space.model_dump(mode="json") | {
-            "commit": commit(),
-            "project_version": project_version(),
-        }
-        name = self._directory.path.name
-        self._tracker = Tracker(self._uri, space.name, self._directory.sweep_id, name, params)
-        interrupts.on_signal = self._tracker.interrupt
-        histories: dict[str, list[Row]] = {}
-        for row in self._directory.members.values():
-            if row["pack_id"] not in histories:
-                for entry in self._directory.history(row["pack_id"]):
-                    histories.setdefault(row["pack_id"], []).append(entry)
-            own = [e for e in histories[row["pack_id"]] if e["member_id"] == row["member_id"]]
-            self._tracker.log_member(row, own)
-        for row in self._directory.failed.values():
-            self._tracker.log_member(row, [])
+    def interrupt(self) -> None:
+        """Say in MLflow that the sweep is being stopped."""
+        self._tracker.interrupt()
 
     def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Take a finished pack."""
-        assert self._tracker is not None, "a pack finishes after the start"
-        for row in members:
-            own = [entry for entry in history if entry["member_id"] == row["member_id"]]
-            self._tracker.log_member(row, own)
+        self._studies.record(members)
+        self._log(members, history)
         if time.monotonic() - self._written > TABLES_SECONDS:
             with suppress(TableError):  # they are written again at the end
-                self._directory.write_tables(self._space)
+                self._directory.write_tables(self._cell_ids, self._rule)
             self._written = time.monotonic()
 
     def write(self, schedule: Schedule) -> tuple[pa.Table | None, str]:
@@ -86,7 +91,6 @@ class Recorder:
 
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
-        assert self._tracker is not None, "a close follows a start"
         if self._directory.costs.exists():
             self._tracker.log_artifacts([self._directory.costs], "tables")
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
@@ -94,17 +98,23 @@ class Recorder:
         deadline = None if left is None else left - LAST_SECONDS
         return self._tracker.close(status, deadline, _Draining(console, self._uri))
 
+    def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
+        by_member: dict[str, list[Row]] = {}
+        for entry in history:
+            by_member.setdefault(entry["member_id"], []).append(entry)
+        for row in members:
+            self._tracker.log_member(row, by_member.get(row["member_id"], []))
+
     def _write(self, schedule: Schedule) -> pa.Table | None:
         """Write tables and figures and hand them and the cells to the tracker."""
-        assert self._tracker is not None, "they are written after the start"
         if not (self._directory.members or self._directory.failed):
             return None
-        members, _, thresholds = self._directory.write_tables(self._space)
+        members, _, thresholds = self._directory.write_tables(self._cell_ids, self._rule)
         complete = {state.planned.cell_id for state in schedule.cells if state.done}
         by_cell = curves(members)
         for row in thresholds.to_pylist():
             if row["cell_id"] in complete:
-                self._log_cell(row, by_cell[row["cell_id"]], members)
+                self._log_cell(row, by_cell[row["cell_id"]])
         figures = write_figures(self._directory.path)
         self._tracker.log_artifacts(figures, "figures")
         names = ("members", "history", "thresholds")
@@ -112,13 +122,10 @@ class Recorder:
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
         return thresholds
 
-    def _log_cell(self, threshold: Row, cell_curves: Curves, members: pa.Table) -> None:
-        assert self._tracker is not None, "a cell is logged after the start"
-        ids = members["cell_id"].to_pylist()
-        settings = members.slice(ids.index(threshold["cell_id"]), 1).to_pylist()[0]
-        shared = {key: settings[key] for key in CELL_PARAMS}
+    def _log_cell(self, threshold: Row, cell_curves: Curves) -> None:
+        params = {key: threshold[key] for key in (*CELL_PARAMS, "kl_threshold_nats")}
         curve = list(zip(*mean_curve(cell_curves), strict=True))
-        self._tracker.log_cell(threshold["cell_id"], threshold["cell"], shared, curve, threshold)
+        self._tracker.log_cell(threshold["cell_id"], threshold["cell"], params, curve, threshold)
 
 
 class _Draining:

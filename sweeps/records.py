@@ -2,25 +2,19 @@
 
 import functools
 import subprocess
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib import metadata
 from math import prod
 from pathlib import Path
 from typing import Any, TypedDict
 
+from analysis.schema import Row
 from ouvae import NUMERICS_VERSION
-from ouvae.training.metrics import Metrics, TestMetrics
-from search_spaces import Space
+from ouvae.declared import METRICS, TEST_METRICS
 from sweeps.plan import Pack, Point
 
-Row = dict[str, Any]
-
-METRICS = tuple(field.name for field in fields(Metrics) if field.name != "step")
-"""What a row says of an evaluation; a diverged member's row has none of it."""
-
-TEST_METRICS = tuple(field.name for field in fields(TestMetrics))
-"""What a row says of the test split, where it is measured."""
+_METRICS = [metric.name for metric in METRICS]
+_TEST_METRICS = [metric.name for metric in TEST_METRICS]
 
 
 class PackReport(TypedDict):
@@ -42,42 +36,33 @@ class PackReport(TypedDict):
     python_version: str
 
 
-def rows(space: Space, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
-    """Return the pack's rows of the members table and of the history table."""
-    shared = _shared(space, pack, report)
+def rows(space: str, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
+    """Return the pack's rows of the members table and of the history table, for a space of that name."""
     members: list[Row] = []
     history: list[Row] = []
     for point, outcome in zip(pack.points, report["outcomes"], strict=True):
-        identity = _identity(pack, point)
-        evaluations = outcome["history"]
-        history += [{**identity, **evaluation} for evaluation in evaluations]
-        diverged = outcome["diverged_at_step"]
-        metrics = dict.fromkeys(METRICS) if diverged is not None else evaluations[-1]
-        members.append(
-            {
-                **shared,
-                **identity,
-                **{key: metrics[key] for key in METRICS},
-                **(outcome["test"] or dict.fromkeys(TEST_METRICS)),
-                "status": "completed" if diverged is None else "diverged",
-                "diverged_at_step": diverged,
-                "failure": None,
-            }
-        )
+        evaluations, diverged = outcome["history"], outcome["diverged_at_step"]
+        history += [{**_identity(pack, point), **evaluation} for evaluation in evaluations]
+        last = dict(evaluations[-1]) if diverged is None else dict.fromkeys(["step", *_METRICS])
+        last.pop("step")
+        test = outcome["test"] or dict.fromkeys(_TEST_METRICS)
+        fate = {
+            "status": "completed" if diverged is None else "diverged",
+            "diverged_at_step": diverged,
+            "failure": None,
+        }
+        members.append(_member(space, pack, point, report) | last | test | fate)
     return members, history
 
 
-def failed_rows(space: Space, pack: Pack, reason: str) -> list[Row]:
+def failed_rows(space: str, pack: Pack, reason: str) -> list[Row]:
     """Return the members of a pack that could not be trained as rows without numbers, with the reason."""
-    shared = _shared(space, pack, None)
-    nothing = dict.fromkeys([*METRICS, *TEST_METRICS, "diverged_at_step"])
-    return [
-        {**shared, **_identity(pack, point), **nothing, "status": "failed", "failure": reason}
-        for point in pack.points
-    ]
+    nothing = dict.fromkeys([*_METRICS, *_TEST_METRICS, "diverged_at_step"])
+    fate = {"status": "failed", "failure": reason}
+    return [_member(space, pack, point, None) | nothing | fate for point in pack.points]
 
 
-def _identity(pack: Pack, point: Point) -> Row:
+def _identity(pack: Pack, point: Point) -> dict[str, Any]:
     return {
         "member_id": pack.cell.member_id(point),
         "rho": point.rho,
@@ -86,19 +71,21 @@ def _identity(pack: Pack, point: Point) -> Row:
     }
 
 
-def _shared(space: Space, pack: Pack, report: PackReport | None) -> Row:
-    cell = pack.cell.cell
+def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> dict[str, Any]:
+    """Return what a member's row says but for its metrics and its fate; None where it was not trained."""
+    planned = pack.cell
     return {
-        **cell.model_dump(mode="json"),
-        "space": space.name,
-        "cell": cell.label,
-        "depth": cell.depth,
-        "data_digest": pack.cell.data_digest,
-        "device": pack.cell.device,
-        "kl_threshold_nats": space.kl_threshold_nats,
-        "rho_c_exact": pack.cell.exact_rho(),
+        **planned.cell.model_dump(mode="json"),
+        **_identity(pack, point),
+        "space": space,
+        "cell": planned.label,
+        "depth": planned.cell.depth,
+        "data_digest": planned.data_digest,
+        "code_digest": planned.code_digest,
+        "device": planned.device,
+        "rho_c_exact": planned.exact_rho(),
         "parameters": report["parameters"] if report else None,
-        "pixels": prod(pack.cell.image_shape),
+        "pixels": prod(planned.image_shape),
         "seconds": report["seconds"] / len(pack.points) if report else 0.0,
         "pack_id": pack.pack_id,
         "pack_members": len(pack.points),

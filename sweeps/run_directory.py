@@ -12,34 +12,32 @@ members.parquet, history.parquet, thresholds.parquet, figures/    what analysis 
 
 import errno
 import fcntl
-import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
 from analysis import TableError
-from analysis.schema import HISTORY, MEMBERS
-from analysis.tables import replacing, thresholds_table, write_table
+from analysis.schema import HISTORY, MEMBERS, Row
+from analysis.tables import Rule, read_table, replacing, table_of, thresholds_table, write_table
+from ouvae.declared import CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
-from search_spaces.space import Cell, CellKeys
 from sweeps import SweepError
+from sweeps.plan import PlannedCell
 
 LEAST_FREE_BYTES = 64_000_000
 """A sweep does not start with less room than this for its tables and checkpoints."""
 
 RESERVE_BYTES = 8_000_000
 """Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
-
-Row = Mapping[str, Any]
-_Rows = tuple[pa.Schema, Sequence[Row]]
 
 
 class DiskFullError(SweepError):
@@ -62,6 +60,7 @@ class RunDirectory:
         self.notices: list[str] = []
         self.sweep_id = ""
         self._fragments = path / "fragments"
+        self._histories: dict[str, pa.Table] = {}
 
     @property
     def checkpoints(self) -> Path:
@@ -104,28 +103,31 @@ class RunDirectory:
                 self._unmake(made)
             raise
 
-    def require_like(self, device: str, digests: Mapping[str, Collection[str]]) -> None:
-        """Refuse to mix members of another kind of device or other data with those that are there.
+    def require_like(self, cells: Sequence[PlannedCell]) -> None:
+        """Refuse to mix members of another device, other data or other code with those that are there.
 
         Args:
-            device: where the sweep trains.
-            digests: of the data sets, by name; `gaussian` may have several.
+            cells: of the space.
 
         Raises:
             SweepError: naming what differs.
         """
-        members = list(self.members.values())
-        checks = [("device", {device}, "set device to what is there", members)]
-        for name, allowed in digests.items():
-            own = [row for row in members if row["dataset"] == name]
-            checks.append(("data_digest", set(allowed), "point --data-dir to the data of then", own))
-        for key, allowed, mend, rows in checks:
-            others = {str(row[key]) for row in rows} - allowed
-            if others:
-                raise SweepError(
-                    f"{self.path} holds members with {key} {', '.join(sorted(others))}, this sweep has "
-                    f"{', '.join(sorted(allowed))}: one curve would mix them; {mend} or give another --out"
-                )
+        alike: dict[str, tuple[tuple[str, ...], str]] = {
+            "device": ((), "set device to what is there"),
+            "data_digest": (("dataset",), "point --data-dir to the data of then"),
+            "code_digest": (("dataset", "system"), "put the files of then back"),
+        }
+        for key, (shared, mend) in alike.items():
+            allowed: dict[tuple[str, ...], set[str]] = {}
+            for cell in cells:
+                allowed.setdefault(_picked(dict(cell.cell), shared), set()).add(str(getattr(cell, key)))
+            for row in self.members.values():
+                own = allowed.get(_picked(row, shared))
+                if own is not None and str(row[key]) not in own:
+                    raise SweepError(
+                        f"{self.path} holds members with {key} {row[key]}, this sweep has "
+                        f"{', '.join(sorted(own))}: one curve would mix them; {mend} or give another --out"
+                    )
 
     @property
     def device(self) -> str | None:
@@ -134,8 +136,7 @@ class RunDirectory:
 
     def history(self, pack_id: str) -> list[Row]:
         """Return the history rows of a finished pack."""
-        path = self._fragments / f"{pack_id}.history.parquet"
-        return list(_read_fragment(path, HISTORY).to_pylist())
+        return list(self._history_of(pack_id).to_pylist())
 
     def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Write a finished pack; it counts as finished once its members' file is in place.
@@ -143,8 +144,11 @@ class RunDirectory:
         Raises:
             DiskFullError: the disk is full; the pack is written all the same, in the room kept for it.
             SweepError: it cannot be written.
+            TableError: a row lacks a column, or has what is none.
         """
-        full = self._write(pack_id, {"history": (HISTORY, history), "members": (MEMBERS, members)})
+        tables = {"history": table_of(history, HISTORY), "members": table_of(members, MEMBERS)}
+        full = self._write(pack_id, tables)
+        self._histories[pack_id] = tables["history"]
         self.members.update({row["member_id"]: row for row in members})
         for row in members:
             self.failed.pop(row["member_id"], None)
@@ -154,7 +158,7 @@ class RunDirectory:
 
     def add_failed(self, pack_id: str, members: Sequence[Row]) -> None:
         """Write the members of a pack that was given up. Raises as `add`."""
-        full = self._write(pack_id, {"failed": (MEMBERS, members)})
+        full = self._write(pack_id, {"failed": table_of(members, MEMBERS)})
         self.failed.update({row["member_id"]: row for row in members})
         if full is not None:
             raise full
@@ -163,13 +167,10 @@ class RunDirectory:
         """Remove the state of a pack that is not trained any more."""
         (self.checkpoints / f"{pack_id}.pt").unlink(missing_ok=True)
 
-    def _write(
-        self, pack_id: str, tables: Mapping[str, tuple[pa.Schema, Sequence[Row]]]
-    ) -> SweepError | None:
+    def _write(self, pack_id: str, tables: Mapping[str, pa.Table]) -> SweepError | None:
         """Write fragments of a pack; return the error of a full disk if the reserve was needed for it."""
         full: SweepError | None = None
-        for name, (schema, rows) in tables.items():
-            table = pa.Table.from_pylist(list(rows), schema=schema)
+        for name, table in tables.items():
             path = self._fragments / f"{pack_id}.{name}.parquet"
             try:
                 try:
@@ -190,36 +191,45 @@ class RunDirectory:
                 ) from error
         return full
 
-    def write_tables(self, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
+    def write_tables(self, cell_ids: Sequence[str], rule: Rule) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Write and return members, history and thresholds, made of all fragments.
 
-        Rows go by cell (the space's cells in their order), seed, rho and step, however packs finished.
+        Rows go by cell, seed, rho and step, however packs finished.
+
+        Args:
+            cell_ids: of the space's cells in their order; others come after them.
+            rule: of the thresholds.
         """
-        order = {_cell_text(cell.model_dump()): index for index, cell in enumerate(space.cells())}
+        order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
 
         def place(row: Row) -> tuple[Any, ...]:
-            known = order.get(_cell_text(row), len(order))
-            return (known, row["cell_id"], row["seed"], row["rho"])
+            return (order.get(row["cell_id"], len(order)), row["cell_id"], row["seed"], row["rho"])
 
-        rows = sorted([*self.members.values(), *self.failed.values()], key=place)
-        rows = [{**row, "kl_threshold_nats": space.kl_threshold_nats} for row in rows]
-        members = pa.Table.from_pylist(rows, schema=MEMBERS)
-        history = self._all_history([row["member_id"] for row in rows])
-        thresholds = thresholds_table(members, confidence=space.confidence)
+        rows = _named(sorted([*self.members.values(), *self.failed.values()], key=place))
+        members = table_of(rows, MEMBERS)
+        history = self._all_history(members["member_id"])
+        thresholds = thresholds_table(members, rule)
         for name, table in (("history", history), ("members", members), ("thresholds", thresholds)):
             write_table(table, self.path / f"{name}.parquet")
         return members, history, thresholds
 
-    def _all_history(self, member_ids: Sequence[str]) -> pa.Table:
-        tables = [
-            _read_fragment(path, HISTORY)
-            for path in sorted(self._fragments.glob("*.history.parquet"))
-            if path.with_name(path.name.replace(".history.", ".members.")).exists()
-        ]
-        rows = [row for table in tables for row in table.to_pylist()]
-        place = {member_id: index for index, member_id in enumerate(member_ids)}
-        rows.sort(key=lambda row: (place[row["member_id"]], row["step"]))
-        return pa.Table.from_pylist(rows, schema=HISTORY)
+    def _all_history(self, member_ids: pa.ChunkedArray) -> pa.Table:
+        """Return the history of all finished packs, in the order of the members and of their steps."""
+        packs = dict.fromkeys(row["pack_id"] for row in self.members.values())
+        table = pa.concat_tables([HISTORY.empty_table(), *map(self._history_of, packs)])
+        place = pc.index_in(table["member_id"], value_set=member_ids.combine_chunks())
+        ordered = pc.sort_indices(
+            pa.table({"place": place, "step": table["step"]}),
+            sort_keys=[("place", "ascending"), ("step", "ascending")],
+        )
+        return table.take(ordered)
+
+    def _history_of(self, pack_id: str) -> pa.Table:
+        """Return the history of a finished pack, which is read once."""
+        if pack_id not in self._histories:
+            path = self._fragments / f"{pack_id}.history.parquet"
+            self._histories[pack_id] = _read_fragment(path, HISTORY)
+        return self._histories[pack_id]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -295,12 +305,12 @@ class RunDirectory:
         path = self.path / "space.yaml"
         values = space.model_dump(mode="json")
         if path.exists():
-            held = _read_space(path)
-            keys = ["name", *CellKeys.model_fields]
+            held = {"name": None} | _neutral() | _read_space(path)
+            wanted = {"name": space.name, **space.shared()}
             conflicts = [
-                f"{key}: {held.get(key)!r} there, {values[key]!r} now"
-                for key in keys
-                if held.get(key) != values[key]
+                f"{key}: {held.get(key)!r} there, {value!r} now"
+                for key, value in wanted.items()
+                if held.get(key) != value
             ]
             if conflicts:
                 raise SweepError(
@@ -334,9 +344,20 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _cell_text(values: Mapping[str, Any]) -> str:
-    """Return the values of a cell's keys as text, by which cells are told apart."""
-    return json.dumps([values[key] for key in Cell.model_fields])
+def _named(rows: Sequence[Row]) -> list[Row]:
+    """Return rows of members with the names of their cells, which tell all of these apart."""
+    cells = {row["cell_id"]: row for row in rows}
+    names = dict(zip(cells, labels(list(cells.values())), strict=True))
+    return [{**row, "cell": names[row["cell_id"]]} for row in rows]
+
+
+def _picked(row: Row, keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(row[key] for key in keys)
+
+
+def _neutral() -> dict[str, Any]:
+    """Return the neutral values of keys, which hold for a run that is older than the key."""
+    return {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
 
 
 def _read_space(path: Path) -> dict[str, Any]:
@@ -357,10 +378,8 @@ def _is_whole(path: Path) -> bool:
 
 def _read_fragment(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        with pq.ParquetFile(path) as file:
-            return file.read().select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, KeyError) as error:
+        return read_table(path, schema)
+    except TableError as error:
         raise SweepError(
-            f"{path} is not a readable fragment ({error}); delete it (and its twin) and run the same "
-            "command again to train its members anew"
+            f"{error}\ngive another --out, or delete {path} and its twin: their members are then trained anew"
         ) from None

@@ -1,15 +1,14 @@
-"""What to train next: the cells' searches, the packs of their rounds, and what is finished already."""
+"""What to train next: the cells' searches, the packs of their batches, and what is finished already."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from search_spaces import Space
+from analysis.schema import Row
 from sweeps.failures import Failure, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
-from sweeps.records import PackReport, Row, failed_rows, rows
+from sweeps.records import PackReport, failed_rows, rows
 from sweeps.run_directory import RunDirectory
-from sweeps.search import search_of
-from sweeps.studies import CellStudy
+from sweeps.search import Search
 
 Listener = Callable[[Sequence[Row], Sequence[Row]], None]
 
@@ -20,20 +19,22 @@ class CellProgress:
 
     Attributes:
         planned: the cell.
-        study: its search.
-        cost: multiply-adds of a member's training step.
+        search: where it samples rho.
+        multiply_adds: of a member's training step.
         expected_members: how many members the search is expected to want, those finished included.
-        round: number of the current round, from 0.
-        waiting: packs of the round that are not in training yet.
+        asked: the points that the search has asked for.
+        batches: in how many batches it has.
+        waiting: packs that are not in training yet.
         training: packs in training, by id.
         done: whether the search has all it wants.
     """
 
     planned: PlannedCell
-    study: CellStudy
-    cost: int
+    search: Search
+    multiply_adds: int
     expected_members: int
-    round: int = 0
+    asked: set[Point] = field(default_factory=set)
+    batches: int = 0
     waiting: list[Pack] = field(default_factory=list)
     training: dict[str, Pack] = field(default_factory=dict)
     done: bool = False
@@ -41,7 +42,7 @@ class CellProgress:
     @property
     def finished_members(self) -> int:
         """Members of the search that are finished."""
-        return self.study.search.observed
+        return self.search.observed
 
     @property
     def open_members(self) -> int:
@@ -57,35 +58,41 @@ class CellProgress:
 
 
 class Schedule:
-    """Gives out packs, takes their results, and moves each cell's search on, round by round.
+    """Gives out packs, takes their results, and moves each cell's search on, batch by batch.
 
-    Cells go on independently of one another. Of the packs at hand one of the earliest round goes first,
-    and among those one of the costliest cell, so that no long pack is left for the end.
+    Cells go on independently of one another. Of the packs at hand one of the cell with the fewest batches
+    goes first, and among those one of the costliest, so that no long pack is left for the end.
 
     Args:
-        space: the space.
-        cells: its cells.
+        space: name of the space.
+        cells: its cells, each with its search, of which nothing is told yet.
         slots: packs that the cluster trains at once.
         directory: what is finished, and where new fragments go.
         on_pack: called with the rows of members and of history of every pack that is finished or given up.
+        pack_size: most members in a pack; None follows the device.
     """
 
     def __init__(
         self,
-        space: Space,
-        cells: Sequence[PlannedCell],
+        space: str,
+        cells: Sequence[tuple[PlannedCell, Search]],
         slots: int,
         directory: RunDirectory,
         on_pack: Listener,
+        pack_size: int | None = None,
     ) -> None:
-        """Open the studies and plan the first packs."""
+        """Plan the first packs."""
         self.failures: list[tuple[Pack, str]] = []
         self.members_trained = 0
         self._space, self._directory, self._on_pack = space, directory, on_pack
+        self._pack_size = pack_size
         self._retries = Retries()
         self._steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
-        self.cells = [self._open(planned) for planned in cells]
+        self.cells = [
+            CellProgress(planned, search, planned.multiply_adds(), search.expected_points())
+            for planned, search in cells
+        ]
         for state in self.cells:
             self._advance(state)
         self.members_reused = sum(state.finished_members for state in self.cells)
@@ -96,7 +103,7 @@ class Schedule:
         return all(state.done for state in self.cells)
 
     def resize(self, slots: int) -> None:
-        """Pack the rounds to come for another number of slots."""
+        """Pack the batches to come for another number of slots."""
         self.slots = max(1, slots)
 
     def next_pack(self) -> Pack | None:
@@ -104,7 +111,7 @@ class Schedule:
         ready = [state for state in self.cells if state.waiting]
         if not ready:
             return None
-        state = min(ready, key=lambda state: (state.round, -state.cost))
+        state = min(ready, key=lambda state: (state.batches, -state.multiply_adds))
         pack = state.waiting.pop(0)
         state.training[pack.pack_id] = pack
         return pack
@@ -148,7 +155,7 @@ class Schedule:
         self.failures.append((pack, failure.reason))
         self._on_pack(members, [])
         for point in pack.points:
-            state.study.tell(point, None)
+            state.search.tell(point, None)
         self._move_on(state, pack)
         return f"{found}; given up"
 
@@ -158,44 +165,35 @@ class Schedule:
         return state
 
     def _move_on(self, state: CellProgress, pack: Pack) -> None:
-        """Tell the search of what is finished of a pack; after the last pack of a round plan the next."""
+        """Tell the search of what is finished of a pack, and plan what it asks for then."""
         for point in pack.points:
             self._tell(state, point)
-        if not state.open_members:
-            self._advance(state)
-
-    def _open(self, planned: PlannedCell) -> CellProgress:
-        search = search_of(self._space.part_of(planned.cell))
-        name = f"{planned.cell.label} {planned.cell_id}"
-        attributes = {"space": self._space.name, "value": "kl_top_nats"}
-        study = CellStudy(self._directory.studies, name, search, attributes)
-        cost = planned.multiply_adds()
-        return CellProgress(planned, study, cost, search.expected_points())
+        self._advance(state)
 
     def _advance(self, state: CellProgress) -> None:
-        """Tell the search what is finished and plan the first round that is not."""
-        while points := state.study.ask():
-            missing = [point for point in points if not self._tell(state, point)]
+        """Tell the search what is finished of each batch that it asks for, and pack what is not."""
+        while batch := [point for point in state.search.ask() if point not in state.asked]:
+            state.asked.update(batch)
+            state.batches += 1
+            missing = [point for point in batch if not self._tell(state, point)]
             if missing:
-                state.waiting = self._packs(state.planned, points, missing)
-                return
-            state.round += 1
-        state.done = True
+                state.waiting += self._packs(state.planned, batch, missing)
+        state.done = not state.open_members
 
     def _tell(self, state: CellProgress, point: Point) -> bool:
         """Tell the search a point's observation; False if its member is not finished."""
         row = self._directory.members.get(state.planned.member_id(point))
         if row is not None:
-            state.study.tell(point, row["kl_top_nats"])
+            state.search.tell(point, row["kl_top_nats"])
         return row is not None
 
     def _packs(self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]) -> list[Pack]:
-        """Pack what is missing of a round, as the whole round would be packed where that is possible.
+        """Pack what is missing of a batch, as the whole batch would be packed where that is possible.
 
-        An interrupted round lacks whole packs, and these are then the same as before.
+        An interrupted batch lacks whole packs, and these are then the same as before.
         """
-        largest = self._space.pack_size or cell.largest_pack
-        # About two packs a slot over all cells of a round: enough to balance, few enough to be large.
+        largest = self._pack_size or cell.largest_pack
+        # About two packs a slot over all cells of a batch: enough to balance, few enough to be large.
         count = max(1, -(-2 * self.slots // self._cell_count))
         wanted = set(missing)
         whole = pack_points(points, count, largest, cell)
@@ -209,4 +207,4 @@ def describe(pack: Pack) -> str:
     """Return the pack's cell and members for a line."""
     points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in pack.points[:3])
     more = f" and {len(pack.points) - 3} more" if len(pack.points) > 3 else ""
-    return f"{pack.cell.cell.label}; {points}{more}"
+    return f"{pack.cell.label}; {points}{more}"

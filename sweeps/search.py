@@ -1,7 +1,7 @@
 """Where to sample rho next: pure ask/tell rules that know nothing of how members are trained.
 
-A rule works in rounds. A round is a function of the observations of the rounds before it, so that asking
-again after an interruption gives the same rounds; it ends when all of its points are observed.
+What a rule asks for is a function of what it was told, never of when or by how many workers it was trained,
+so that asking again after an interruption gives the same points.
 """
 
 from abc import ABC, abstractmethod
@@ -19,31 +19,22 @@ Observations = Mapping[Point, float | None]
 
 
 class Search(ABC):
-    """Ask for a round of points, tell what was observed, in any order."""
+    """Ask for points, tell what was observed, in any order."""
 
     def __init__(self) -> None:
         """Start with nothing observed."""
         self._observed: dict[Point, float | None] = {}
 
     @abstractmethod
-    def propose(self, known: Observations) -> list[Point]:
-        """Return the next round, given all observations of the rounds before; empty ends the search."""
+    def ask(self) -> list[Point]:
+        """Return the points that are wanted now, some of them observed perhaps; empty ends the search.
+
+        Asking again returns the same ones, until something is told.
+        """
 
     @abstractmethod
     def expected_points(self) -> int:
         """Return how many points the whole search is expected to ask for."""
-
-    def ask(self) -> list[Point]:
-        """Return the current round, its observed points too; empty when the search is done.
-
-        Until all of the round is told, asking again returns the same points.
-        """
-        known: dict[Point, float | None] = {}
-        while points := self.propose(known):
-            if any(point not in self._observed for point in points):
-                return points
-            known.update({point: self._observed[point] for point in points})
-        return []
 
     def tell(self, point: Point, kl_top_nats: float | None) -> None:
         """Record the top-layer KL observed at a point, None if the member diverged."""
@@ -56,11 +47,28 @@ class Search(ABC):
 
     @property
     def done(self) -> bool:
-        """Whether every round is observed."""
-        return not self.ask()
+        """Whether nothing is wanted that is not observed."""
+        return all(point in self._observed for point in self.ask())
 
 
-class GridSearch(Search):
+class RoundSearch(Search):
+    """A search in rounds, each a function of the rounds before it, which end when all of it is observed."""
+
+    @abstractmethod
+    def propose(self, known: Observations) -> list[Point]:
+        """Return the next round, given all observations of the rounds before; empty ends the search."""
+
+    def ask(self) -> list[Point]:
+        """Return the current round, its observed points too; empty when the search is done."""
+        known: dict[Point, float | None] = {}
+        while points := self.propose(known):
+            if any(point not in self._observed for point in points):
+                return points
+            known.update({point: self._observed[point] for point in points})
+        return []
+
+
+class GridSearch(RoundSearch):
     """Every rho with every seed, in one round."""
 
     def __init__(self, rho: Sequence[float], seeds: Sequence[int]) -> None:
@@ -77,7 +85,7 @@ class GridSearch(Search):
         return len(self._points)
 
 
-class NoSearch(Search):
+class NoSearch(RoundSearch):
     """Nothing to train."""
 
     def propose(self, known: Observations) -> list[Point]:
@@ -89,7 +97,7 @@ class NoSearch(Search):
         return 0
 
 
-class RefineSearch(Search):
+class RefineSearch(RoundSearch):
     """A coarse grid, then each seed's own bracket around the threshold, until it is narrow enough.
 
     The bracket of a seed is the one that `analysis.estimate` takes the threshold from: the step from
@@ -169,9 +177,8 @@ class RefineSearch(Search):
         return inside, guard
 
 
-def search_of(space: Space) -> Search:
-    """Return a new search of the space's kind for one of its cells; the space has no variants."""
-    rho = space.rho_values()
+def search_of(space: Space, rho: Sequence[float]) -> Search:
+    """Return a new search of the space's kind for a cell that begins at these values of rho."""
     if space.search == "none":
         return NoSearch()
     if space.search == "grid":

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
@@ -13,15 +14,17 @@ from rich.table import Column, Table
 
 from analysis import TableError
 from analysis.thresholds import format_thresholds
-from ouvae.data import Dataset
+from ouvae.data import Dataset, keys_for_data
 from ouvae.data import load as load_data
-from search_spaces import Cell, Space
+from ouvae.declared import Cell, labels
+from ouvae.declared.registry import module_path
+from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
 from sweeps.interrupts import Interrupted, Interrupts
-from sweeps.plan import PlannedCell
+from sweeps.plan import PlannedCell, plan_cells, users_modules
 from sweeps.progress import Progress, duration
 from sweeps.recorder import FAILED, OK, Recorder
 from sweeps.run_directory import RunDirectory
@@ -29,10 +32,14 @@ from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import scratch_folder
 from sweeps.search import search_of
+from sweeps.serial import Serial
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import check_uri, default_uri, ui_command
-from sweeps.training import Trainer, describe, device_of, resources_of
+from sweeps.training import Executor, Trainer, describe, device_of, resources_of
+
+SERIAL = "serial"
+"""The address of no Ray: one pack after another, in this process."""
 
 NOT_LOGGED = 3
 """The exit code of a complete sweep of which MLflow lacks something; 128 and more are for signals."""
@@ -40,18 +47,8 @@ NOT_LOGGED = 3
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates alone."""
 
-IMAGE_SHAPES = {
-    "digits": (8, 8),
-    "mnist": (28, 28),
-    "mnist_fixed": (28, 28),
-    "mnist_static": (28, 28),
-    "omniglot": (28, 28),
-    "cifar10": (3, 32, 32),
-}
-"""Of the image data sets, for estimates without loading them."""
-
-_Key = tuple[str, tuple[float, ...] | None]
-"""What a data set is loaded by: its name, and the variances of `gaussian`."""
+_Key = tuple[str, tuple[tuple[str, Any], ...]]
+"""What a data set is loaded by: its name, and the keys that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Options:
     """What the command line says besides the space.
 
     Attributes:
-        address: of a running Ray cluster; None starts a local Ray.
+        address: of a running Ray cluster; None starts a local Ray, and `serial` is no Ray at all.
         out: run directory; None is runs/<space>.
         tracking_uri: of the MLflow store; None is a SQLite file beside the run directory.
         data_dir: folder with the data files; None downloads them.
@@ -69,6 +66,11 @@ class Options:
     out: Path | None = None
     tracking_uri: str | None = None
     data_dir: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether packs are trained on this machine alone."""
+        return self.address in (None, SERIAL)
 
     def run_directory(self, space: Space) -> Path:
         """Return the run directory."""
@@ -87,7 +89,7 @@ def run(space: Space, options: Options, console: Console) -> int:
     before any training: DataError, SweepError, TableError.
     """
     check_uri(options.store_uri(space))
-    if options.address is None:
+    if options.is_local:
         _check_local(space)
     with ExitStack() as stack:
         sweep = _Sweep(space, options, console, stack)
@@ -109,15 +111,17 @@ def plan(space: Space, options: Options, console: Console) -> None:
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
-    for cell in space.cells():
-        search = search_of(space.part_of(cell))
+    swept = space.swept()
+    for one, name in zip(swept, labels([dict(one.cell) for one in swept]), strict=True):
+        cell, search = one.cell, search_of(space, one.rho)
         members, first = search.expected_points(), len(search.ask())
-        shape = IMAGE_SHAPES.get(cell.dataset) or (len(cell.data_variance or ()),)
-        planned = PlannedCell(cell, "", shape, device)
+        planned = PlannedCell(
+            cell=cell, label=name, rho=one.rho, data_digest="", image_shape=cell.image_shape, device=device
+        )
         largest = space.pack_size or planned.largest_pack
-        packs = max(-(-first // largest), min(-(-2 * slots // len(space.cells())), first))
+        packs = max(-(-first // largest), min(-(-2 * slots // len(swept)), first))
         seconds = members * cell.steps * planned.multiply_adds() / CORE_SPEED
-        table.add_row(cell.label, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
+        table.add_row(name, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
         total, members_total = total + seconds, members_total + members
     console.print(table)
     console.print(
@@ -132,9 +136,9 @@ class _Sweep:
     def __init__(self, space: Space, options: Options, console: Console, stack: ExitStack) -> None:
         self._space, self._options, self._console, self._stack = space, options, console, stack
         self._started = time.monotonic()
-        self._ray: RayProcess | None = None
         self._directory = RunDirectory(options.run_directory(space))
         self._progress = Progress(console)
+        self._on_abandon: Callable[[], None] = lambda: None
         self.interrupts = Interrupts(space.grace_seconds, console.print, self._abandon)
 
     def run(self) -> int:
@@ -142,45 +146,57 @@ class _Sweep:
         space, options, directory = self._space, self._options, self._directory
         scratch = self._stack.enter_context(scratch_folder())
         with directory.opened(space):
-            ray = self._ray = RayProcess(options.address, directory.log, scratch)
-            self._stack.callback(ray.kill)
+            executor = self._executor(scratch)
             data = _load_data(space, options)
             check_store(options.store_uri(space))
-            nodes = ray.connect()
+            nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
-            directory.require_like(device, _digests(data))
-            recorder = Recorder(space, directory, options.store_uri(space))
+            cells = plan_cells(space.swept(), lambda cell: data[_data_key(cell)], device)
+            directory.require_like(cells)
             resources = resources_of(space, device)
-            cells = [_planned(cell, data, device) for cell in space.cells()]
             slots = resources.room_in(nodes)
-            if not slots and options.address is None:
+            if not slots and options.is_local:
                 raise SweepError(
                     f"this machine has {describe(nodes, resources)}, and a pack asks for {resources}; lower "
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
-            schedule = Schedule(space, cells, max(1, slots), directory, recorder.on_pack)
-            self._announce(schedule, describe(nodes, resources), device)
             with self.interrupts.saving():
-                recorder.start(self.interrupts)
-                problem, seconds = self._train(schedule, data, device, nodes)
-                ray.end()
+                recorder = Recorder(space, cells, directory, options.store_uri(space))
+                self.interrupts.on_signal = recorder.interrupt
+                searches = [(cell, search_of(space, cell.rho)) for cell in cells]
+                schedule = Schedule(
+                    space.name, searches, max(1, slots), directory, recorder.on_pack, space.pack_size
+                )
+                self._announce(schedule, describe(nodes, resources), device)
+                problem, seconds = self._train(schedule, executor, data, device, nodes)
+                executor.end()
                 return self._finish(schedule, recorder, problem, seconds)
+
+    def _executor(self, scratch: Path) -> Executor:
+        """Return where packs are trained, which a second signal kills."""
+        if self._options.address == SERIAL:
+            return Serial(self._space.cpus_per_pack)
+        modules = [module_path(module) for module in users_modules(self._space.cells())]
+        ray = RayProcess(self._options.address, self._directory.log, scratch, modules)
+        self._stack.callback(ray.kill)
+        self._on_abandon = ray.kill
+        return ray
 
     def _train(
         self,
         schedule: Schedule,
+        executor: Executor,
         data: Mapping[_Key, Dataset],
         device: str,
         nodes: Sequence[NodeResources],
     ) -> tuple[str, float]:
         """Train what is missing; return what ended it too early, if anything did, and the seconds it took."""
-        assert self._ray is not None
         by_digest = {one.digest: one for one in data.values()}
-        local = self._options.address is None
+        local = self._options.is_local
         started, problem = time.monotonic(), ""
         with self._directory.log.open("a", encoding="utf-8") as log:
             trainer = Trainer(
-                self._ray, self._space, device, self._directory.checkpoints, self.interrupts,
+                executor, self._space, device, self._directory.checkpoints, self.interrupts,
                 self._console.print, lambda text: print(text, file=log, flush=True), self._progress.update,
             )  # fmt: skip
             try:
@@ -192,10 +208,10 @@ class _Sweep:
                     measure_missing(self._space, cells, by_digest, self._directory, trainer)
             except (SweepError, TableError) as error:
                 problem = str(error)
-                self._ray.kill()
+                executor.kill()
         return problem, time.monotonic() - started
 
-    def _finish(self, schedule: Schedule, recorder: "Recorder", problem: str, seconds: float) -> int:
+    def _finish(self, schedule: Schedule, recorder: Recorder, problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
@@ -257,8 +273,7 @@ class _Sweep:
             self._console.print(f"  optuna-dashboard sqlite:///{self._directory.studies}")
 
     def _abandon(self) -> None:
-        if self._ray is not None:
-            self._ray.kill()
+        self._on_abandon()
         self._console.show_cursor(True)
 
 
@@ -280,28 +295,17 @@ def _load_data(space: Space, options: Options) -> dict[_Key, Dataset]:
     """Return the data sets of the space's cells."""
     data: dict[_Key, Dataset] = {}
     for cell in space.cells():
-        name, variance = key = _data_key(cell)
+        key = _data_key(cell)
         if key not in data:
-            data[key] = load_data(name, options.data_dir, data_variance=variance)
+            data[key] = load_data(cell.dataset, options.data_dir, **keys_for_data(cell))
         found = len(data[key].train)
         if cell.batch_size > found:
             raise SweepError(
-                f"batch_size: {cell.batch_size} with {found} training images in {name}; use at most {found}"
+                f"batch_size: {cell.batch_size} with {found} training images in {cell.dataset}; use at most "
+                f"{found}"
             )
     return data
 
 
 def _data_key(cell: Cell) -> _Key:
-    return cell.dataset, cell.data_variance
-
-
-def _digests(data: Mapping[_Key, Dataset]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for one in data.values():
-        found.setdefault(one.name, []).append(one.digest)
-    return found
-
-
-def _planned(cell: Cell, data: Mapping[_Key, Dataset], device: str) -> PlannedCell:
-    own = data[_data_key(cell)]
-    return PlannedCell(cell, own.digest, own.image_shape, device)
+    return cell.dataset, tuple(keys_for_data(cell).items())

@@ -9,16 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from ouvae.data import Dataset
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.training.costs import Cost
 from ouvae.training.pack import GIB
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import messages
 from sweeps.cluster.messages import NodeResources, Resources, Task
-from sweeps.cluster.process import RayLost, RayProcess
+from sweeps.cluster.process import RayLost
 from sweeps.interrupts import Interrupts
 from sweeps.plan import Pack
 from sweeps.progress import duration
@@ -36,11 +37,33 @@ STOP_SHARE = 0.65
 SAY_WAITING_SECONDS = 10.0
 
 
+class Executor(Protocol):
+    """Where packs are trained, as it is spoken to: see `sweeps.cluster.process.RayProcess`."""
+
+    def connect(self) -> Sequence[NodeResources]:
+        """Wait until packs can be trained, and return the nodes that there are."""
+
+    def restart(self) -> Sequence[NodeResources]:
+        """Start again after a loss, as `connect`."""
+
+    def send(self, message: object) -> None:
+        """Send a message of `sweeps.cluster.messages`."""
+
+    def receive(self, timeout: float) -> Any:
+        """Return the next message, or None after `timeout` seconds without one."""
+
+    def end(self) -> None:
+        """End in good order."""
+
+    def kill(self) -> None:
+        """End at once."""
+
+
 class Trainer:
-    """Trains a schedule's packs and measures costs by a Ray process.
+    """Trains a schedule's packs and measures costs by a Ray process, or what plays its part.
 
     Args:
-        ray: the process, connected.
+        executor: it, connected.
         space: how packs run.
         device: where members train, `cpu` or `cuda`.
         checkpoints: folder of the packs' states.
@@ -52,7 +75,7 @@ class Trainer:
 
     def __init__(
         self,
-        ray: RayProcess,
+        executor: Executor,
         space: Space,
         device: str,
         checkpoints: Path,
@@ -62,7 +85,7 @@ class Trainer:
         on_progress: Callable[[str, int], None],
     ) -> None:
         """Train nothing yet."""
-        self._ray, self._space, self._checkpoints = ray, space, checkpoints
+        self._executor, self._space, self._checkpoints = executor, space, checkpoints
         self._interrupts, self._say, self._log, self._on_progress = interrupts, say, log, on_progress
         self.resources = resources_of(space, device)
         self._room = 0
@@ -90,7 +113,9 @@ class Trainer:
         self._resize(schedule, nodes)
         while True:
             try:
-                self._ray.send(messages.Train(self.resources, data, schedule.slots if local else PENDING))
+                self._executor.send(
+                    messages.Train(self.resources, data, schedule.slots if local else PENDING)
+                )
                 self._serve(schedule)
                 return
             except RayLost as error:
@@ -104,10 +129,10 @@ class Trainer:
                 self._say(
                     f"Ray was lost ({error}); it is started again, and packs go on where they were saved"
                 )
-                self._resize(schedule, self._ray.restart())
+                self._resize(schedule, self._executor.restart())
 
     def measure(
-        self, members: Sequence[tuple[Settings, float]], data: Dataset, device: str, rounds: int, steps: int
+        self, members: Sequence[tuple[Cell, float]], data: Dataset, device: str, rounds: int, steps: int
     ) -> list[Cost] | None:
         """Measure costs side by side in one task on one worker; None if a signal came.
 
@@ -115,9 +140,9 @@ class Trainer:
             SweepError: they could not be measured.
         """
         try:
-            self._ray.send(messages.Measure(members, data, device, self.resources, rounds, steps))
+            self._executor.send(messages.Measure(members, data, device, self.resources, rounds, steps))
             while self._interrupts.signal is None:
-                answer = self._ray.receive(0.2)
+                answer = self._executor.receive(0.2)
                 if isinstance(answer, messages.Refused):
                     raise SweepError(answer.reason)
                 if isinstance(answer, messages.Measured):
@@ -130,20 +155,20 @@ class Trainer:
         """Answer the Ray process until it has ended the training."""
         self._quiet_since = self._said_waiting = time.monotonic()
         while True:
-            message = self._ray.receive(0.2)
+            message = self._executor.receive(0.2)
             if isinstance(message, messages.Ended):
                 return
             if message is not None:
                 self._take(message, schedule)
             self._watch_for_nodes()
             if self._interrupts.signal is not None and not self._stopped_in_time():
-                self._ray.kill()
+                self._executor.kill()
                 return
 
     def _take(self, message: object, schedule: Schedule) -> None:
         match message:
             case messages.Wanted():
-                self._ray.send(self._next(schedule))
+                self._executor.send(self._next(schedule))
             case messages.Progress(pack_id, steps_done):
                 self._begun.add(pack_id)
                 schedule.progressed(self._packs[pack_id], steps_done)
@@ -174,7 +199,7 @@ class Trainer:
         space = self._space
         return Task(
             pack_id=pack.pack_id,
-            settings=pack.cell.settings(),
+            cell=pack.cell.cell,
             members=[(point.rho, point.seed) for point in pack.points],
             data=pack.cell.data_digest,
             device=pack.cell.device,
@@ -200,7 +225,7 @@ class Trainer:
         """Ask the packs to save and stop; False once there is no more time for it."""
         if not self._stop_sent:
             self._stop_sent = True
-            self._ray.send(messages.Stop())
+            self._executor.send(messages.Stop())
         return bool(self._interrupts.seconds_left(STOP_SHARE))
 
     def _watch_for_nodes(self) -> None:

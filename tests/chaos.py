@@ -28,9 +28,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ouvae.data import load as load_data
-from ouvae.training.pack import Pack
+from ouvae.training.pack import PackTraining
 from search_spaces import load
-from sweeps.plan import PlannedCell
 from sweeps.progress import duration
 from sweeps.records import commit
 from tests.chaos_faults import KINDS, PACKS, Fault, dice, planned
@@ -253,8 +252,7 @@ class Campaign:
 def _write_space(path: Path) -> None:
     """Write the small space, with as many steps as this machine's speed asks for."""
     path.write_text(SMALL_SPACE.format(steps=1000, eval_every=500))
-    settings = PlannedCell(load(str(path)).cells()[0], "", (8, 8), "cpu").settings()
-    pack = Pack(settings, [(0.6, 0), (1.0, 0)], load_data("digits"))
+    pack = PackTraining(load(str(path)).cells()[0], [(0.6, 0), (1.0, 0)], load_data("digits"))
     pack.train_step()
     started = time.process_time()
     for _ in range(100):

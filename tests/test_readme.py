@@ -1,72 +1,96 @@
-"""What the README shows works: its system keeps the laws, its keys are those there are."""
+"""What the README shows works: its system and data set are swept, its tables of keys are those there are."""
 
-import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
-from types import MappingProxyType
 
+import pyarrow.parquet as pq
 import pytest
-import torch
 
-import ouvae.systems
-import search_spaces
-from ouvae.data import load
-from ouvae.settings import Settings
-from ouvae.training.objectives import loss
-from ouvae.training.pack import Pack, initial_model
-from search_spaces.space import Space
-from sweeps.plan import PlannedCell
+from search_spaces.table_of_keys import BEGIN, END, tables
+from tests.recipe import README, write_recipe
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def flat(tmp_path, monkeypatch) -> str:
-    """Write the README's system to a file and register it; return its name."""
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "FlatVAE" in block]
-    path = tmp_path / "flat.py"
-    path.write_text(code)
-    spec = importlib.util.spec_from_file_location("flat", path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "flat", module)
-    spec.loader.exec_module(module)
-    systems = MappingProxyType({**ouvae.systems.SYSTEMS, "flat": module.FlatVAE})
-    monkeypatch.setattr(ouvae.systems, "SYSTEMS", systems)
-    return "flat"
+def recipe(tmp_path) -> Path:
+    """Write the files that the README shows into a folder outside of the project, and return it."""
+    write_recipe(tmp_path)
+    return tmp_path
 
 
-def test_the_readmes_system_trains_in_packs(flat, make_settings, small_data):
-    case = make_settings(system=flat, smoothed_networks=())
-    members = [(1.0, 0), (1.0, 1)]
-    packed, *_ = Pack(case, members, small_data).losses_and_gradients()
-    for row, member in enumerate(members):
-        alone, *_ = Pack(case, [member], small_data).losses_and_gradients()
-        torch.testing.assert_close(packed[row], alone[0], rtol=1e-9, atol=1e-9)
-    model = initial_model(case, small_data.image_shape, 0)
-    assert sum(p.numel() for p in model.parameters()) > 0
-    assert torch.isfinite(loss(case, _terms(model, case, small_data)))
+def sweep(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--space", str(folder / "flat.yaml")]
+    return subprocess.run(
+        [*command, "--out", str(folder / "run"), "--address", "serial", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
-def _terms(model, case, data):
-    x = torch.from_numpy(data.train[:5]).double().round()
-    base = tuple(torch.randn(5, size, dtype=torch.float64) for size in case.latents)
-    return model(x, ouvae.systems.Draws(base, (), (), ()))
+def test_the_readmes_system_and_data_set_are_swept_by_the_command(recipe):
+    done = sweep(recipe, "--set", "steps=60", "--set", "seeds=2", "--set", "search=grid")
+    assert done.returncode == 0, done.stdout + done.stderr
+    members = pq.read_table(recipe / "run/members.parquet").to_pylist()
+    assert [(row["seed"], row["rho"]) for row in members] == [
+        (s, r) for s in (0, 1) for r in (0.5, 0.75, 1.0)
+    ]
+    assert {row["status"] for row in members} == {"completed"}
+    assert {row["cell"] for row in members} == {"stripes:Stripes mlp 2,2 flat:FlatVAE"}
+    assert {row["pack_members"] for row in members} == {3}
+    assert len({row["objective_nats"] for row in members}) == 6, "rho acts"
+    assert len({row["code_digest"] for row in members}) == 1
+    thresholds = pq.read_table(recipe / "run/thresholds.parquet").to_pylist()
+    assert [(row["system"], row["dataset"]) for row in thresholds] == [("flat:FlatVAE", "stripes:Stripes")]
+    again = sweep(recipe, "--set", "steps=60", "--set", "seeds=2", "--set", "search=grid")
+    assert "6 members are there already" in again.stdout
+    assert again.returncode == 0, again.stderr
 
 
-def test_the_readme_names_every_key_of_a_space():
-    keys = set(Space.model_fields) - {"name", "start"}
-    assert {key for key in keys if f"`{key}`" not in README} == set()
+def test_another_text_of_a_users_file_is_not_mixed_with_the_one_before(recipe):
+    settings = ("--set", "steps=10", "--set", "seeds=1", "--set", "search=grid")
+    assert sweep(recipe, *settings).returncode == 0
+    (recipe / "stripes.py").write_text((recipe / "stripes.py").read_text() + "\n")
+    done = sweep(recipe, *settings)
+    assert done.returncode == 2
+    assert re.search(
+        r"members with code_digest \w+, this sweep has \w+: .*put the files of then back", done.stderr
+    )
 
 
-@pytest.fixture
-def make_settings():
-    """Return a factory of float64 settings of the default space's first cell, made small."""
-    cell = search_spaces.load("digits", ["latents=[[3, 2]]", "precision=float64", "hidden=[8]"]).cells()[0]
-    values = vars(PlannedCell(cell, "", (8, 8), "cpu").settings())
-    return lambda **changes: Settings(**{**values, **changes})
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("system", "nowhere:FlatVAE", "system: found 'nowhere:FlatVAE'; cannot be imported: No module named"),
+        ("system", "flat:Round", "cannot be imported: flat has no Round; put its file beside the space's"),
+        ("system", "flat:nn", "has no attribute `traits` that is a SystemTraits"),
+        ("dataset", "stripes:np", "has no attribute `traits` that is a DatasetTraits"),
+        ("smoothed_networks", "[generative]", "flat:FlatVAE, which smooths likelihood alone; use"),
+        ("architecture", "affine", "flat:FlatVAE, which is not built of it; use architecture mlp or conv"),
+        ("likelihood", "gaussian", "observation_variance: missing with likelihood gaussian"),
+    ],
+)
+def test_what_does_not_fit_a_users_own_is_one_clear_error(recipe, key, value, said):
+    done = sweep(recipe, "--set", f"{key}={value}")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (recipe / "run").exists()
 
 
-@pytest.fixture(scope="module")
-def small_data():
-    return load("digits")
+def test_data_that_are_not_as_their_traits_say_are_refused(recipe):
+    path = recipe / "stripes.py"
+    path.write_text(path.read_text().replace("image_shape=(4, 4)", "image_shape=(2, 8)"))
+    done = sweep(recipe)
+    assert done.returncode == 2
+    assert "has image_shape (4, 4) and its traits say (2, 8); correct the traits" in done.stderr
+
+
+def test_the_tables_of_keys_follow_from_the_declarations():
+    assert README.partition(BEGIN)[2].partition(END)[0] == "\n" + tables(), (
+        "write them anew: python -m search_spaces.table_of_keys README.md"
+    )

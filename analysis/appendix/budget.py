@@ -2,13 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from analysis.appendix.matching import Row
+from analysis.schema import Row
+from ouvae.declared import Cell, keys_of
 
-BUDGET = (
-    "dataset", "data_digest", "architecture", "latents", "hidden", "smoothing", "ou_samples", "steps",
-    "batch_size", "learning_rate", "select", "bound_samples", "bound_images", "kl_threshold_nats",
-)  # fmt: skip
-"""The keys that rows which are compared agree in, apart from those that a claim varies."""
+BUDGET = ("data_digest", *(name for name, key in keys_of(Cell).items() if not key.method))
+"""What rows that are compared agree in, apart from what a claim varies: all of a cell but its method."""
 
 
 def unequal(rows: Sequence[Row], apart_from: Collection[str] = ()) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from analysis import TableError
-from analysis.appendix.matching import Row, Where, matches
+from analysis.appendix.matching import Where, matches
 from analysis.appendix.published import Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.words import join, plural
 from analysis.intervals import Interval, ratio, student
 from analysis.labels import lost
+from analysis.schema import Row
 
 Replicates: TypeAlias = dict[int, tuple[float, ...]]
 

@@ -12,7 +12,7 @@ from analysis.appendix.transition_drawing import CAPTION, plot_transitions
 from analysis.appendix.transitions import sizes, status_words, threshold_lines, thresholds, unequal_cells
 from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION
 from analysis.intervals import Interval, welch_margin
-from analysis.labels import Row
+from analysis.schema import Row
 from analysis.tables import curves
 
 

@@ -18,7 +18,7 @@ from analysis.appendix.transitions import (
 )
 from analysis.estimate import TRANSITION
 from analysis.intervals import ratio_of_groups
-from analysis.labels import Row
+from analysis.schema import Row
 from analysis.tables import CellCurves, curves
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.tables import read_costs, read_history, read_members
+from analysis.tables import read_costs, read_history, read_members, read_settings
 
 DEFAULT_BUDGET = "quick"
 """The budget of a run that nothing names one for."""
@@ -34,8 +34,7 @@ def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Pap
     if not (folder / f"{source}.parquet").is_file():
         return PaperRun(name, found, folder, source, missing=_command(name, found))
     if source == "costs":
-        rows = [row | {"depth": len(row["latents"])} for row in read_costs(folder).to_pylist()]
-        return PaperRun(name, found, folder, source, rows=rows)
+        return PaperRun(name, found, folder, source, rows=read_costs(folder).to_pylist())
     members = read_members(folder)
     _require(name, folder, _space_of_members(folder, members))
     history = read_history(folder) if exhibit.needs_history else None
@@ -69,12 +68,8 @@ def _space_of(folder: Path) -> str | None:
     It is the one in space.yaml, without that file the one that the members name, and for costs alone the
     name of the folder. Raises TableError for members of several spaces.
     """
-    written = folder / "space.yaml"
-    if written.is_file():
-        text = written.read_text(encoding="utf-8", errors="replace")
-        named = re.search(r"^name:\s*['\"]?([A-Za-z0-9._-]+)", text, re.MULTILINE)
-        if named:
-            return named.group(1)
+    if (folder / "space.yaml").is_file():
+        return str(read_settings(folder).get("name"))
     if (folder / "members.parquet").is_file():
         return _space_of_members(folder, read_members(folder))
     return folder.name if (folder / "costs.parquet").is_file() else None

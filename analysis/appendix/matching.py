@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-Row: TypeAlias = Mapping[str, Any]
+from analysis.schema import Row
 
 
 @dataclass(frozen=True)

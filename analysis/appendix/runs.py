@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from analysis.appendix.matching import Row
 from analysis.appendix.words import join, plural
+from analysis.schema import Row
 
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""

@@ -15,10 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis import style
 from analysis.appendix.compare import published_value, replicates
 from analysis.appendix.drawing import panels, shared_legend
-from analysis.appendix.matching import Row
 from analysis.appendix.published import PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.intervals import Interval, student
+from analysis.schema import Row
 
 
 @dataclass(frozen=True)

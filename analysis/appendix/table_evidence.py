@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from analysis.appendix.budget import unequal
 from analysis.appendix.claims import Evidence, Region
 from analysis.appendix.compare import WITHOUT_REPLICATES, Replicates, replicates, selected
-from analysis.appendix.matching import Row
 from analysis.appendix.published import PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.intervals import Interval, difference, exact, ratio
+from analysis.schema import Row
 
 
 @dataclass(frozen=True)

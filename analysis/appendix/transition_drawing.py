@@ -10,7 +10,8 @@ from analysis.appendix.drawing import STYLES, panels
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes, thresholds
 from analysis.estimate import Array, mean_curve
-from analysis.labels import STATUS, Row
+from analysis.labels import STATUS
+from analysis.schema import Row
 from analysis.tables import curves
 
 CAPTION = "Ours: thin lines are seeds, bold lines their means; marks above are ρ_c with its interval."

@@ -10,8 +10,9 @@ from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import NOTHING, significant
 from analysis.appendix.words import plural
 from analysis.estimate import TRANSITION, Array
-from analysis.labels import STATUS, Row, cell_names, lost_of_cell
-from analysis.tables import CellCurves, curves, thresholds_table
+from analysis.labels import STATUS, cell_names, lost_of_cell
+from analysis.schema import Row
+from analysis.tables import CellCurves, curves, read_rule, thresholds_table
 
 STEEPNESS_WINDOW = 0.1
 """Over how much of rho a transition's steepness is taken: our choice, no less than the brackets at `quick`.
@@ -20,7 +21,7 @@ The rise within a bracket would depend on where in it the threshold happens to l
 
 def thresholds(run: PaperRun) -> list[Row]:
     """Return the rows of the thresholds table of a run, computed from its members."""
-    rows: list[Row] = thresholds_table(run.members).to_pylist()
+    rows: list[Row] = thresholds_table(run.members, read_rule(run.folder)).to_pylist()
     return rows
 
 

@@ -3,17 +3,15 @@
 import hashlib
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ouvae.declared.traits import Binarization
+
 Images = NDArray[np.float32]
 """[N, D] float32, C-contiguous, one observation a row."""
-
-Binarization = Literal["dynamic", "static", "none"]
-"""`dynamic`: pixels are Bernoulli probabilities, drawn afresh at each use; `static`: pixels are 0
-or 1 already; `none`: real-valued."""
 
 
 class DataError(Exception):

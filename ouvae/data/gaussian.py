@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ouvae.data.dataset import DataError, Dataset, contiguous
+from ouvae.data.files import Source
 
 SEED = 1866
 """Seed of the PCG64 generator that the three splits are drawn from, one after the other."""
@@ -17,7 +18,7 @@ MAX_DIMENSIONS = 128
 """More would take long to whiten, and be no control any more."""
 
 
-def load(data_variance: Sequence[float]) -> Dataset:
+def load(source: Source | None, data_variance: Sequence[float]) -> Dataset:
     """Return samples of N(0, diag(data_variance)): 20,000 training, 2,000 validation, 2,000 test.
 
     Each split is centred and whitened before it is scaled, so that its own mean is 0 and its own
@@ -26,6 +27,7 @@ def load(data_variance: Sequence[float]) -> Dataset:
     closed form holds for this finite sample and not only on average.
 
     Args:
+        source: of files, of which none is asked.
         data_variance: the variances, one a dimension.
 
     Raises:

@@ -1,37 +1,26 @@
-"""The data sets by name. A new one is a module with a loader, and a line in `_FROM_FILES`."""
+"""Loading a data set by its name.
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+A new one is a module with a loader, and a line in `ouvae.declared.choices`.
+"""
+
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
-from ouvae.data import cifar10, digits, gaussian, mnist, omniglot
 from ouvae.data.dataset import DataError, Dataset
 from ouvae.data.files import Source
-
-_FROM_FILES: Mapping[str, Callable[[Source], Dataset]] = MappingProxyType(
-    {
-        "mnist": mnist.load_dynamic,
-        "mnist_fixed": mnist.load_fixed,
-        "mnist_static": mnist.load_static,
-        "omniglot": omniglot.load,
-        "cifar10": cifar10.load,
-    }
-)
-
-NAMES: tuple[str, ...] = ("digits", "gaussian", *_FROM_FILES)
-"""The names that `load` knows; `digits` and `gaussian` need no file."""
+from ouvae.declared import DATASETS, CellKeys, DatasetTraits
 
 
 def load(
     name: str,
     data_dir: Path | None = None,
     *,
-    data_variance: Sequence[float] | None = None,
     download: bool = True,
     progress: bool = True,
+    **keys: Any,
 ) -> Dataset:
-    """Return a data set by its name, one of `NAMES`.
+    """Return a data set by its name, one of `DATASETS` or `module:Class` of a user's own.
 
     Its files are taken from `data_dir` if that is given, and from nowhere else. Otherwise they are
     taken from the folder that the environment variable `OUVAE_DATA` names, from the cache, or from
@@ -41,28 +30,37 @@ def load(
     Args:
         name: which data set.
         data_dir: the folder of the data files.
-        data_variance: the variances of `gaussian`, one a dimension; for that data set alone.
         download: fetch a file that is nowhere.
         progress: show a progress bar while downloading.
+        keys: the keys of a cell that the data set depends on, such as `data_variance` of `gaussian`.
 
     Raises:
-        DataError: the name is unknown, `data_variance` is missing or out of place, or a file cannot
-            be had or is not what it should be.
+        DataError: the name is unknown, a key is missing or out of place, a file cannot be had or is not
+            what it should be, or the data are not what their traits say.
     """
-    if name not in NAMES:
-        raise DataError(_unknown(name))
-    if name == "gaussian":
-        if data_variance is None:
-            raise DataError("data set 'gaussian' needs data_variance, one variance a dimension")
-        return gaussian.load(data_variance)
-    if data_variance is not None:
-        raise DataError(f"data_variance belongs to data set 'gaussian', not to {name!r}; leave it out")
-    if name == "digits":
-        return digits.load()
-    return _FROM_FILES[name](Source(data_dir, download, progress))
+    try:
+        traits = DATASETS[DATASETS.checked(name)]
+    except ValueError as error:
+        raise DataError(f"data set {name!r}: {error}") from None
+    if foreign := sorted(keys.keys() - traits.uses):
+        raise DataError(f"{', '.join(foreign)} with data set {name!r}, which has no use for it; leave it out")
+    if missing := [key for key in traits.needs if keys.get(key) is None]:
+        raise DataError(f"data set {name!r} needs {', '.join(missing)}")
+    data: Dataset = DATASETS.load(name)(Source(data_dir, download, progress), **keys)
+    _require_as_declared(name, data, traits)
+    return data if data.name == name else replace(data, name=name)
 
 
-def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
-    suggestion = f" did you mean {near[0]!r}?" if near else ""
-    return f"unknown data set {name!r};{suggestion} known are {', '.join(NAMES)}"
+def keys_for_data(cell: CellKeys) -> dict[str, Any]:
+    """Return the keys of a cell that its data set depends on, with their values."""
+    return {key: getattr(cell, key) for key in sorted(cell.traits("dataset").uses)}
+
+
+def _require_as_declared(name: str, data: Dataset, traits: DatasetTraits) -> None:
+    found = {"image_shape": data.image_shape, "binarization": data.binarization}
+    for trait, value in found.items():
+        declared = getattr(traits, trait)
+        if declared is not None and declared != value:
+            raise DataError(
+                f"data set {name!r} has {trait} {value} and its traits say {declared}; correct the traits"
+            )

@@ -1,6 +1,6 @@
 """The pieces of `ouvae.parts.networks` with convolutions inside and flat features outside.
 
-A deterministic layer is a 3x3 convolution and a ReLU, and `settings.hidden` has the channels of each. Where
+A deterministic layer is a 3x3 convolution and a ReLU, and `cell.hidden` has the channels of each. Where
 the paper says nothing (kernels, strides, how an image comes back from the grid) this is our choice. Features
 are maps on a grid of a quarter of the image's sides, flattened channels first, then rows, then columns:
 F = channels * rows/4 * columns/4. Images and outputs are flattened alike. Every piece folds the leading axes
@@ -19,7 +19,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 
 REDUCTION = 4
 """By what an image's sides are divided on the grid of features: two strides of 2."""
@@ -40,45 +40,45 @@ class OnMaps(nn.Module):
         return maps.reshape(*inputs.shape[:-1], -1)
 
 
-def image_features(settings: Settings, image_shape: tuple[int, ...]) -> nn.Module:
+def image_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
     """Return the convolutions on an image, from full resolution down to the grid: [..., D] -> [..., F].
 
     The first layer keeps the resolution and two of the others halve it, see `strides`.
     """
     maps = _maps(image_shape)
-    steps = strides(len(settings.hidden))
+    steps = strides(len(cell.hidden))
     if len(steps) == 1:
         # One layer must leave out no pixel: patches, side by side.
-        patches = nn.Conv2d(maps[0], settings.hidden[0], REDUCTION, REDUCTION)
+        patches = nn.Conv2d(maps[0], cell.hidden[0], REDUCTION, REDUCTION)
         return OnMaps(maps, _activated(patches, maps[0] * REDUCTION**2))
-    return OnMaps(maps, _convolutions(maps[0], settings.hidden, steps))
+    return OnMaps(maps, _convolutions(maps[0], cell.hidden, steps))
 
 
-def latent_features(settings: Settings, inputs: int, image_shape: tuple[int, ...]) -> nn.Module:
+def latent_features(cell: Cell, inputs: int, image_shape: tuple[int, ...]) -> nn.Module:
     """Return a dense layer to maps on the grid and the convolutions there: [..., inputs] -> [..., F]."""
-    maps = (settings.hidden[0], *_grid(image_shape))
-    convolutions = OnMaps(maps, _convolutions(maps[0], settings.hidden))
+    maps = (cell.hidden[0], *_grid(image_shape))
+    convolutions = OnMaps(maps, _convolutions(maps[0], cell.hidden))
     return nn.Sequential(*_activated(nn.Linear(inputs, prod(maps)), inputs), convolutions)
 
 
-def feature_features(settings: Settings, image_shape: tuple[int, ...]) -> nn.Module:
+def feature_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
     """Return the convolutions on features: [..., F] -> [..., F]."""
-    maps = (settings.hidden[-1], *_grid(image_shape))
-    return OnMaps(maps, _convolutions(maps[0], settings.hidden))
+    maps = (cell.hidden[-1], *_grid(image_shape))
+    return OnMaps(maps, _convolutions(maps[0], cell.hidden))
 
 
-def gaussian_head(settings: Settings, size: int, image_shape: tuple[int, ...]) -> nn.Module:
+def gaussian_head(cell: Cell, size: int, image_shape: tuple[int, ...]) -> nn.Module:
     """Return a dense layer to the parameters of a Gaussian: [..., F] -> [..., 2 size].
 
     The half that gives the log scales starts at zero.
     """
-    head = nn.Linear(settings.hidden[-1] * prod(_grid(image_shape)), 2 * size)
+    head = nn.Linear(cell.hidden[-1] * prod(_grid(image_shape)), 2 * size)
     nn.init.zeros_(head.weight[size:])
     nn.init.zeros_(head.bias[size:])
     return head
 
 
-def pixel_head(settings: Settings, image_shape: tuple[int, ...], outputs: int) -> nn.Module:
+def pixel_head(cell: Cell, image_shape: tuple[int, ...], outputs: int) -> nn.Module:
     """Return the way from the grid to a likelihood's outputs: [..., F] -> [..., outputs].
 
     Two transposed 4x4 convolutions of stride 2, a ReLU after each, and a 3x3 convolution to
@@ -86,7 +86,7 @@ def pixel_head(settings: Settings, image_shape: tuple[int, ...], outputs: int) -
     and pair of channels, where nearest upsampling before a 3x3 convolution takes 9: measured on one CPU core
     it is twice as fast at 100 channels, alone and packed, and packed no slower at 16.
     """
-    channels = settings.hidden[-1]
+    channels = cell.hidden[-1]
     _, rows, columns = _maps(image_shape)
     upsampling: list[nn.Module] = []
     for _ in range(2):

@@ -1,16 +1,16 @@
-"""p(x|z_1): how a network's outputs become a density of pixels. A new one is a class and a line in `_OF`."""
+"""p(x|z_1): how a network's outputs become a density of pixels.
+
+A new one is a class with a class method `of`, and a line in `ouvae.declared.choices`.
+"""
 
 import math
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, Self
 
 from torch import Tensor
 
+from ouvae.declared import LIKELIHOODS, Cell
 from ouvae.parts.distributions import bernoulli_log_density, gaussian_log_density
-from ouvae.parts.logistic_mixture import LogisticMixture
 from ouvae.parts.networks import Shape
-from ouvae.settings import Settings
 
 
 class Likelihood(Protocol):
@@ -25,6 +25,11 @@ class Likelihood(Protocol):
 
 class Bernoulli:
     """Binary pixels; the outputs are logits."""
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return the one there is."""
+        return cls()
 
     def outputs(self, image_shape: Shape) -> int:
         """Return one a pixel."""
@@ -42,6 +47,12 @@ class FixedVarianceGaussian:
         """Take the variance of every pixel."""
         self._log_scale = 0.5 * math.log(variance)
 
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return the one with the cell's `observation_variance`."""
+        assert cell.observation_variance is not None, "a gaussian likelihood has an observation_variance"
+        return cls(cell.observation_variance)
+
     def outputs(self, image_shape: Shape) -> int:
         """Return one a pixel."""
         return math.prod(image_shape)
@@ -51,25 +62,7 @@ class FixedVarianceGaussian:
         return gaussian_log_density(x, outputs, self._log_scale)
 
 
-def _gaussian(settings: Settings) -> Likelihood:
-    assert settings.observation_variance is not None, "a gaussian likelihood has an observation_variance"
-    return FixedVarianceGaussian(settings.observation_variance)
-
-
-def _logistic_mixture(settings: Settings) -> Likelihood:
-    assert settings.mixture_components is not None, "a logistic_mixture likelihood has mixture_components"
-    return LogisticMixture(settings.mixture_components)
-
-
-_OF: Mapping[str, Callable[[Settings], Likelihood]] = MappingProxyType(
-    {
-        "bernoulli": lambda settings: Bernoulli(),
-        "gaussian": _gaussian,
-        "logistic_mixture": _logistic_mixture,
-    }
-)
-
-
-def likelihood_of(settings: Settings) -> Likelihood:
-    """Return the likelihood that the settings name."""
-    return _OF[settings.likelihood](settings)
+def likelihood_of(cell: Cell) -> Likelihood:
+    """Return the likelihood that the cell names."""
+    density: Likelihood = LIKELIHOODS.load(cell.likelihood).of(cell)
+    return density

@@ -7,10 +7,13 @@ The mean of green moves with red, that of blue with red and green, by factors th
 """
 
 from math import prod
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ouvae.declared import Cell
 
 LEVELS = 256
 """Values of a pixel: x = k/255 for k = 0 … 255."""
@@ -33,6 +36,12 @@ class LogisticMixture:
     def __init__(self, components: int) -> None:
         """Take the number of logistics."""
         self._components = components
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return the one with the cell's `mixture_components`."""
+        assert cell.mixture_components is not None, "a logistic_mixture likelihood has mixture_components"
+        return cls(cell.mixture_components)
 
     def outputs(self, image_shape: tuple[int, ...]) -> int:
         """Return 3 M a pixel for (rows, columns) or (1, rows, columns), 10 M for (3, rows, columns).

@@ -1,7 +1,7 @@
 """The pieces that systems are built of: features, and heads that make parameters of them.
 
 A piece maps vectors [..., inputs] to vectors [..., outputs], whatever the leading axes; a convolutional one
-folds them to feature maps by itself. Features are what the hidden layers of `settings.hidden` give. The
+folds them to feature maps by itself. Features are what the hidden layers of `cell.hidden` give. The
 parameters of a Gaussian are its mean and the logarithm of its standard deviation, side by side: 2 d of
 them. Smoothing averages these outputs (our choice: the paper says "mean and variance").
 """
@@ -12,8 +12,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts import convolution
-from ouvae.settings import Settings
 
 Shape = tuple[int, ...]
 
@@ -48,61 +48,57 @@ class AffineGaussian(nn.Module):
         return torch.cat([mean, self.log_scale.expand_as(mean)], -1)
 
 
-def image_features(settings: Settings, image_shape: Shape) -> nn.Module:
+def image_features(cell: Cell, image_shape: Shape) -> nn.Module:
     """Return the hidden layers on an image: [..., D] -> [..., F]."""
-    if settings.architecture == "conv":
-        return convolution.image_features(settings, image_shape)
-    return Hidden(prod(image_shape), settings.hidden)
+    if cell.architecture == "conv":
+        return convolution.image_features(cell, image_shape)
+    return Hidden(prod(image_shape), cell.hidden)
 
 
-def latent_features(settings: Settings, inputs: int, image_shape: Shape) -> nn.Module:
+def latent_features(cell: Cell, inputs: int, image_shape: Shape) -> nn.Module:
     """Return the hidden layers on a latent vector: [..., inputs] -> [..., F]."""
-    if settings.architecture == "conv":
-        return convolution.latent_features(settings, inputs, image_shape)
-    return Hidden(inputs, settings.hidden)
+    if cell.architecture == "conv":
+        return convolution.latent_features(cell, inputs, image_shape)
+    return Hidden(inputs, cell.hidden)
 
 
-def feature_features(settings: Settings, image_shape: Shape) -> nn.Module:
+def feature_features(cell: Cell, image_shape: Shape) -> nn.Module:
     """Return the hidden layers on features: [..., F] -> [..., F]."""
-    if settings.architecture == "conv":
-        return convolution.feature_features(settings, image_shape)
-    return Hidden(settings.hidden[-1], settings.hidden)
+    if cell.architecture == "conv":
+        return convolution.feature_features(cell, image_shape)
+    return Hidden(cell.hidden[-1], cell.hidden)
 
 
-def gaussian_head(settings: Settings, size: int, image_shape: Shape) -> nn.Module:
+def gaussian_head(cell: Cell, size: int, image_shape: Shape) -> nn.Module:
     """Return the parameters of a Gaussian of `size` dimensions from features: [..., F] -> [..., 2 size]."""
-    if settings.architecture == "conv":
-        return convolution.gaussian_head(settings, size, image_shape)
-    return nn.Linear(settings.hidden[-1], 2 * size)
+    if cell.architecture == "conv":
+        return convolution.gaussian_head(cell, size, image_shape)
+    return nn.Linear(cell.hidden[-1], 2 * size)
 
 
-def pixel_head(settings: Settings, image_shape: Shape, outputs: int) -> nn.Module:
+def pixel_head(cell: Cell, image_shape: Shape, outputs: int) -> nn.Module:
     """Return the outputs that a likelihood makes pixels of, from features: [..., F] -> [..., outputs]."""
-    if settings.architecture == "conv":
-        return convolution.pixel_head(settings, image_shape, outputs)
-    return nn.Linear(settings.hidden[-1], outputs)
+    if cell.architecture == "conv":
+        return convolution.pixel_head(cell, image_shape, outputs)
+    return nn.Linear(cell.hidden[-1], outputs)
 
 
-def gaussian_of_image(settings: Settings, image_shape: Shape, size: int) -> nn.Module:
+def gaussian_of_image(cell: Cell, image_shape: Shape, size: int) -> nn.Module:
     """Return the network of q(z_1|x): [..., D] -> [..., 2 size]."""
-    if settings.architecture == "affine":
+    if cell.architecture == "affine":
         return AffineGaussian(prod(image_shape), size)
-    return nn.Sequential(image_features(settings, image_shape), gaussian_head(settings, size, image_shape))
+    return nn.Sequential(image_features(cell, image_shape), gaussian_head(cell, size, image_shape))
 
 
-def gaussian_of_latent(settings: Settings, inputs: int, size: int, image_shape: Shape) -> nn.Module:
+def gaussian_of_latent(cell: Cell, inputs: int, size: int, image_shape: Shape) -> nn.Module:
     """Return the network of a Gaussian given a latent vector: [..., inputs] -> [..., 2 size]."""
-    if settings.architecture == "affine":
+    if cell.architecture == "affine":
         return AffineGaussian(inputs, size)
-    return nn.Sequential(
-        latent_features(settings, inputs, image_shape), gaussian_head(settings, size, image_shape)
-    )
+    return nn.Sequential(latent_features(cell, inputs, image_shape), gaussian_head(cell, size, image_shape))
 
 
-def pixels_of_latent(settings: Settings, inputs: int, image_shape: Shape, outputs: int) -> nn.Module:
+def pixels_of_latent(cell: Cell, inputs: int, image_shape: Shape, outputs: int) -> nn.Module:
     """Return the network of p(x|z_1): [..., inputs] -> [..., outputs]."""
-    if settings.architecture == "affine":
+    if cell.architecture == "affine":
         return nn.Linear(inputs, outputs)
-    return nn.Sequential(
-        latent_features(settings, inputs, image_shape), pixel_head(settings, image_shape, outputs)
-    )
+    return nn.Sequential(latent_features(cell, inputs, image_shape), pixel_head(cell, image_shape, outputs))

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ouvae.settings import SmoothingForm
+from ouvae.declared.traits import SmoothingForm
 
 
 def smoothed_inputs(

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
-from ouvae.settings import Settings
 
 
 class Draws(NamedTuple):
@@ -61,10 +61,10 @@ def leading_axes(batch: int, samples: int = 1) -> Shape:
 class System(nn.Module):
     """One model. A subclass is a module of its own in this package and a line in its registry."""
 
-    def __init__(self, settings: Settings, image_shape: Shape) -> None:
+    def __init__(self, cell: Cell, image_shape: Shape) -> None:
         """Build the networks for images of that shape, (rows, columns) or (channels, rows, columns)."""
         super().__init__()
-        self.settings = settings
+        self.cell = cell
         self.image_shape = image_shape
 
     @property
@@ -73,20 +73,20 @@ class System(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no network that is q(z_1|x) alone")
 
     @staticmethod
-    def unit_counts(settings: Settings) -> Shape:
+    def unit_counts(cell: Cell) -> Shape:
         """Return how many latent units each layer has, z_1 first: those whose active ones are counted.
 
         Unless a system says otherwise: d_1 … d_L.
         """
-        return settings.latents
+        return cell.latents
 
     @staticmethod
-    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+    def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
         """Return the shapes of the noise of images of the leading shape (B,) or (I, B).
 
         Unless a system says otherwise: a base draw for each layer and nothing else.
         """
-        return DrawShapes(tuple((*leading, size) for size in settings.latents))
+        return DrawShapes(tuple((*leading, size) for size in cell.latents))
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms.

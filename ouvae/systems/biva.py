@@ -21,7 +21,7 @@ since b_l is drawn before z_>l, on which its prior depends: it is one draw's est
 the plain VAE.
 
 Simplified here: what the paper concatenates is added as features; a block is the hidden layers of
-`settings.hidden` beside an identity, where the paper has gated residual blocks with weight normalisation and
+`cell.hidden` beside an identity, where the paper has gated residual blocks with weight normalisation and
 dropout; one path upwards serves the posteriors of both parts; a skip connects successive layers, and by way
 of these all. Our choices: log standard deviations, as in all systems here; the weight 1/L of a block, and
 the start of the Gaussians below the top at a tenth of the usual weights, near N(0, I). Without these two the
@@ -33,6 +33,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import (
@@ -43,7 +44,6 @@ from ouvae.parts.networks import (
     latent_features,
     pixel_head,
 )
-from ouvae.settings import Settings
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 
@@ -58,17 +58,17 @@ class Level(nn.Module):
         down_latent, down: (b_l, t_l) to features, and those to v_l-1.
     """
 
-    def __init__(self, settings: Settings, image_shape: Shape, size: int) -> None:
+    def __init__(self, cell: Cell, image_shape: Shape, size: int) -> None:
         """Build for variables of `size` units each."""
         super().__init__()
-        self.bottom_up = gaussian_head(settings, size, image_shape)
-        self.up_latent = latent_features(settings, size, image_shape)
-        self.up = feature_features(settings, image_shape)
-        self.prior = gaussian_head(settings, 2 * size, image_shape)
-        self.merged = feature_features(settings, image_shape)
-        self.top_down = gaussian_head(settings, size, image_shape)
-        self.down_latent = latent_features(settings, 2 * size, image_shape)
-        self.down = feature_features(settings, image_shape)
+        self.bottom_up = gaussian_head(cell, size, image_shape)
+        self.up_latent = latent_features(cell, size, image_shape)
+        self.up = feature_features(cell, image_shape)
+        self.prior = gaussian_head(cell, 2 * size, image_shape)
+        self.merged = feature_features(cell, image_shape)
+        self.top_down = gaussian_head(cell, size, image_shape)
+        self.down_latent = latent_features(cell, 2 * size, image_shape)
+        self.down = feature_features(cell, image_shape)
         with torch.no_grad():
             for head in (self.bottom_up, self.prior, self.top_down):
                 for parameter in head.parameters():
@@ -78,27 +78,27 @@ class Level(nn.Module):
 class BIVA(System):
     """The model. It is not smoothed."""
 
-    def __init__(self, settings: Settings, image_shape: Shape) -> None:
-        super().__init__(settings, image_shape)
-        *lower, top = settings.latents
-        self._density = likelihood_of(settings)
-        self._block_weight = 1 / len(settings.latents)
-        self.image = image_features(settings, image_shape)
-        self.levels = nn.ModuleList(Level(settings, image_shape, size) for size in lower)
-        self.top = gaussian_head(settings, top, image_shape)
-        self.top_latent = latent_features(settings, top, image_shape)
-        self.likelihood = pixel_head(settings, image_shape, self._density.outputs(image_shape))
+    def __init__(self, cell: Cell, image_shape: Shape) -> None:
+        super().__init__(cell, image_shape)
+        *lower, top = cell.latents
+        self._density = likelihood_of(cell)
+        self._block_weight = 1 / len(cell.latents)
+        self.image = image_features(cell, image_shape)
+        self.levels = nn.ModuleList(Level(cell, image_shape, size) for size in lower)
+        self.top = gaussian_head(cell, top, image_shape)
+        self.top_latent = latent_features(cell, top, image_shape)
+        self.likelihood = pixel_head(cell, image_shape, self._density.outputs(image_shape))
 
     @staticmethod
-    def unit_counts(settings: Settings) -> Shape:
+    def unit_counts(cell: Cell) -> Shape:
         """Return 2 d_l below the top, those of b_l first, and d_L."""
-        *lower, top = settings.latents
+        *lower, top = cell.latents
         return (*(2 * size for size in lower), top)
 
     @staticmethod
-    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+    def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
         """Return a base draw for the units of each layer."""
-        return DrawShapes(tuple((*leading, units) for units in BIVA.unit_counts(settings)))
+        return DrawShapes(tuple((*leading, units) for units in BIVA.unit_counts(cell)))
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`."""

@@ -29,10 +29,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts.distributions import GaussianDraw
 from ouvae.parts.hermite_series import damped_series, relu_coefficients
 from ouvae.parts.networks import Hidden, Shape
-from ouvae.settings import Settings
 from ouvae.systems.base import DrawShapes, System
 from ouvae.systems.vae import HierarchicalVAE
 
@@ -40,17 +40,17 @@ from ouvae.systems.vae import HierarchicalVAE
 class HermiteVAE(HierarchicalVAE):
     """A VAE of one layer, with its weights and its terms, but for how p(x|z_1) is smoothed."""
 
-    def __init__(self, settings: Settings, image_shape: Shape) -> None:
-        super().__init__(settings, image_shape)
-        assert settings.architecture == "mlp", "the series is that of a ReLU after an affine layer"
-        assert len(settings.latents) == 1, "a Hermite VAE has one latent layer"
-        assert settings.hermite_degree is not None, "a Hermite VAE has a hermite_degree"
-        self._degree = settings.hermite_degree
+    def __init__(self, cell: Cell, image_shape: Shape) -> None:
+        super().__init__(cell, image_shape)
+        assert cell.architecture == "mlp", "the series is that of a ReLU after an affine layer"
+        assert len(cell.latents) == 1, "a Hermite VAE has one latent layer"
+        assert cell.hermite_degree is not None, "a Hermite VAE has a hermite_degree"
+        self._degree = cell.hermite_degree
 
     @staticmethod
-    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+    def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
         """Return a base draw of the one layer: the smoothing needs none."""
-        return System.draw_shapes(settings, leading)
+        return System.draw_shapes(cell, leading)
 
     def _evaluate(
         self, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None

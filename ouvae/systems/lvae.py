@@ -20,6 +20,7 @@ the variance, as in all systems here; warm-up of the KL is the setting `kl_warmu
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import (
@@ -30,7 +31,6 @@ from ouvae.parts.networks import (
     image_features,
     pixels_of_latent,
 )
-from ouvae.settings import Settings
 from ouvae.systems.base import Draws, System, Terms
 
 
@@ -52,23 +52,23 @@ def merge(
 class LadderVAE(System):
     """The model. It is not smoothed."""
 
-    def __init__(self, settings: Settings, image_shape: Shape) -> None:
-        super().__init__(settings, image_shape)
-        latents = settings.latents
-        self._density = likelihood_of(settings)
+    def __init__(self, cell: Cell, image_shape: Shape) -> None:
+        super().__init__(cell, image_shape)
+        latents = cell.latents
+        self._density = likelihood_of(cell)
         self.features = nn.ModuleList(
             [
-                image_features(settings, image_shape),
-                *(feature_features(settings, image_shape) for _ in latents[1:]),
+                image_features(cell, image_shape),
+                *(feature_features(cell, image_shape) for _ in latents[1:]),
             ]
         )
-        self.heads = nn.ModuleList(gaussian_head(settings, size, image_shape) for size in latents)
+        self.heads = nn.ModuleList(gaussian_head(cell, size, image_shape) for size in latents)
         self.generative = nn.ModuleList(
-            gaussian_of_latent(settings, upper, lower, image_shape)
+            gaussian_of_latent(cell, upper, lower, image_shape)
             for lower, upper in zip(latents[:-1], latents[1:], strict=True)
         )
         outputs = self._density.outputs(image_shape)
-        self.likelihood = pixels_of_latent(settings, latents[0], image_shape, outputs)
+        self.likelihood = pixels_of_latent(cell, latents[0], image_shape, outputs)
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`."""

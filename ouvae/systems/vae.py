@@ -9,33 +9,34 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
+from ouvae.declared.traits import Network
 from ouvae.parts.distributions import GaussianDraw, gaussian_kl_to_standard, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
 from ouvae.parts.smoothing import smooth
-from ouvae.settings import Network, Settings
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 
 class HierarchicalVAE(System):
     """The model; its KLs are one draw's estimates but for the top layer's, which has a closed form."""
 
-    def __init__(self, settings: Settings, image_shape: Shape) -> None:
-        super().__init__(settings, image_shape)
-        latents = settings.latents
+    def __init__(self, cell: Cell, image_shape: Shape) -> None:
+        super().__init__(cell, image_shape)
+        latents = cell.latents
         pairs = list(zip(latents[:-1], latents[1:], strict=True))
-        self._density = likelihood_of(settings)
+        self._density = likelihood_of(cell)
         self.inference = nn.ModuleList(
             [
-                gaussian_of_image(settings, image_shape, latents[0]),
-                *(gaussian_of_latent(settings, lower, upper, image_shape) for lower, upper in pairs),
+                gaussian_of_image(cell, image_shape, latents[0]),
+                *(gaussian_of_latent(cell, lower, upper, image_shape) for lower, upper in pairs),
             ]
         )
         self.generative = nn.ModuleList(
-            gaussian_of_latent(settings, upper, lower, image_shape) for lower, upper in pairs
+            gaussian_of_latent(cell, upper, lower, image_shape) for lower, upper in pairs
         )
         outputs = self._density.outputs(image_shape)
-        self.likelihood = pixels_of_latent(settings, latents[0], image_shape, outputs)
+        self.likelihood = pixels_of_latent(cell, latents[0], image_shape, outputs)
 
     @property
     def encoder(self) -> nn.Module:
@@ -43,13 +44,13 @@ class HierarchicalVAE(System):
         return self.inference[0]
 
     @staticmethod
-    def draw_shapes(settings: Settings, leading: Shape) -> DrawShapes:
+    def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
         """Return a base draw for each layer, and omegas for what is smoothed."""
-        latents = settings.latents
+        latents = cell.latents
 
         def omegas(sizes: Sequence[int], network: Network) -> tuple[Shape, ...]:
-            smoothed = network in settings.smoothed_networks
-            return tuple((settings.ou_samples, *leading, size) for size in sizes) if smoothed else ()
+            smoothed = network in cell.smoothed_networks
+            return tuple((cell.ou_samples, *leading, size) for size in sizes) if smoothed else ()
 
         return DrawShapes(
             tuple((*leading, size) for size in latents),
@@ -99,5 +100,5 @@ class HierarchicalVAE(System):
         """Return the network at the layer's sample, smoothed where there are draws for it."""
         if rho is None or omega is None:
             return network(layer.z)  # type: ignore[no-any-return]
-        form = self.settings.smoothing
+        form = self.cell.smoothing
         return smooth(network, form, layer.z, layer.scale, layer.eps, omega, rho)

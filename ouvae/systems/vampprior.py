@@ -19,6 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts.distributions import GaussianDraw, gaussian_log_density, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import (
@@ -31,7 +32,6 @@ from ouvae.parts.networks import (
     latent_features,
     pixel_head,
 )
-from ouvae.settings import Settings
 from ouvae.systems.base import Draws, System, Terms
 
 MIXTURE_NUMBERS = 2**22
@@ -54,27 +54,27 @@ class Merged(nn.Module):
 class VampPrior(System):
     """The model. It has no smoothing."""
 
-    def __init__(self, settings: Settings, image_shape: Shape) -> None:
-        super().__init__(settings, image_shape)
-        assert settings.pseudo_inputs is not None, "a VampPrior has pseudo_inputs"
-        lower, upper = settings.latents
-        self._density = likelihood_of(settings)
+    def __init__(self, cell: Cell, image_shape: Shape) -> None:
+        super().__init__(cell, image_shape)
+        assert cell.pseudo_inputs is not None, "a VampPrior has pseudo_inputs"
+        lower, upper = cell.latents
+        self._density = likelihood_of(cell)
         outputs = self._density.outputs(image_shape)
-        self.upper_posterior = gaussian_of_image(settings, image_shape, upper)
+        self.upper_posterior = gaussian_of_image(cell, image_shape, upper)
         self.lower_posterior = Merged(
-            image_features(settings, image_shape),
-            latent_features(settings, upper, image_shape),
-            feature_features(settings, image_shape),
-            gaussian_head(settings, lower, image_shape),
+            image_features(cell, image_shape),
+            latent_features(cell, upper, image_shape),
+            feature_features(cell, image_shape),
+            gaussian_head(cell, lower, image_shape),
         )
-        self.lower_prior = gaussian_of_latent(settings, upper, lower, image_shape)
+        self.lower_prior = gaussian_of_latent(cell, upper, lower, image_shape)
         self.likelihood = Merged(
-            latent_features(settings, lower, image_shape),
-            latent_features(settings, upper, image_shape),
-            feature_features(settings, image_shape),
-            pixel_head(settings, image_shape, outputs),
+            latent_features(cell, lower, image_shape),
+            latent_features(cell, upper, image_shape),
+            feature_features(cell, image_shape),
+            pixel_head(cell, image_shape, outputs),
         )
-        self.pseudo_logits = nn.Parameter(torch.randn(settings.pseudo_inputs, math.prod(image_shape)))
+        self.pseudo_logits = nn.Parameter(torch.randn(cell.pseudo_inputs, math.prod(image_shape)))
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""

@@ -8,14 +8,14 @@ the allocator's own peak is measured instead, all included.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from ouvae.data import Dataset
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.training.counts import count_parameters, saved_bytes
-from ouvae.training.pack import Pack
+from ouvae.training.pack import PackTraining
 
 AUTOGRAD, CUDA = "autograd saved bytes", "cuda peak"
 
@@ -26,7 +26,7 @@ class Cost:
 
     Attributes:
         parameters: trained numbers.
-        memory_bytes: of a training step at the settings' batch size.
+        memory_bytes: of a training step at the cell's batch size.
         memory_kind: `AUTOGRAD` or `CUDA`, see the module.
         seconds_per_epoch: of each round of timing; a training epoch is all training images once.
     """
@@ -38,9 +38,9 @@ class Cost:
 
 
 def measure(
-    members: Sequence[tuple[Settings, float]], data: Dataset, device: str, rounds: int, steps: int
+    members: Sequence[tuple[Cell, float]], data: Dataset, device: str, rounds: int, steps: int
 ) -> list[Cost]:
-    """Measure members (settings, rho) side by side.
+    """Measure members (cell, rho) side by side.
 
     Times are taken in turns, each round in another order, so that what else the machine does falls on all
     alike.
@@ -52,7 +52,7 @@ def measure(
         rounds: of timing; 0 measures no time.
         steps: training steps a round.
     """
-    packs = [_pack(settings, rho, data, device) for settings, rho in members] if rounds else []
+    packs = [_pack(cell, rho, data, device) for cell, rho in members] if rounds else []
     times: list[list[float]] = [[] for _ in members]
     order = list(range(len(packs)))
     for pack in packs:
@@ -60,31 +60,25 @@ def measure(
     for turn in range(rounds):
         for index in order[turn % len(order) :] + order[: turn % len(order)]:
             pack = packs[index]
-            epoch = len(data.train) / pack.settings.batch_size
+            epoch = len(data.train) / pack.cell.batch_size
             times[index].append(_seconds(pack, steps, device) / steps * epoch)
     found = []
-    for (settings, rho), own in zip(members, times, strict=True):
+    for (cell, rho), own in zip(members, times, strict=True):
         kind = CUDA if device == "cuda" else AUTOGRAD
-        peak = _cuda_peak(settings, rho, data) if kind == CUDA else saved_bytes(settings, data.image_shape)
-        found.append(Cost(count_parameters(settings, data.image_shape), peak, kind, own))
+        peak = _cuda_peak(cell, rho, data) if kind == CUDA else saved_bytes(cell, data.image_shape)
+        found.append(Cost(count_parameters(cell, data.image_shape), peak, kind, own))
     return found
 
 
-def _pack(settings: Settings, rho: float, data: Dataset, device: str) -> Pack:
+def _pack(cell: Cell, rho: float, data: Dataset, device: str) -> PackTraining:
     """Return a pack of one member that trains without ever evaluating."""
-    endless = replace(
-        settings,
-        steps=2**31,
-        eval_every=2**31,
-        eval_images=2,
-        gradient_samples=None,
-        bound_samples=None,
-        select="last",
-    )
-    return Pack(endless, [(rho, 0)], data, device)
+    endless = {"steps": 2**31, "eval_every": 2**31, "eval_images": 2, "select": "last"}
+    unmeasured = {"gradient_samples": None, "gradient_rho": None, "bound_samples": None}
+    timed = cell.model_copy(update=endless | unmeasured)
+    return PackTraining(timed, [(rho, 0)], data, device)
 
 
-def _seconds(pack: Pack, steps: int, device: str) -> float:
+def _seconds(pack: PackTraining, steps: int, device: str) -> float:
     started = time.perf_counter()
     for _ in range(steps):
         pack.train_step()
@@ -93,10 +87,10 @@ def _seconds(pack: Pack, steps: int, device: str) -> float:
     return time.perf_counter() - started
 
 
-def _cuda_peak(settings: Settings, rho: float, data: Dataset) -> int:
+def _cuda_peak(cell: Cell, rho: float, data: Dataset) -> int:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    pack = _pack(settings, rho, data, "cuda")
+    pack = _pack(cell, rho, data, "cuda")
     _seconds(pack, 3, "cuda")
     return torch.cuda.max_memory_allocated() - before

@@ -5,24 +5,23 @@ that models of any size are counted on any machine.
 """
 
 import functools
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
-from ouvae.settings import Settings
 from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
 from ouvae.training.objectives import loss
 
 
-def count_parameters(settings: Settings, image_shape: Shape) -> int:
+def count_parameters(cell: Cell, image_shape: Shape) -> int:
     """Return how many numbers a member trains."""
-    return sum(parameter.numel() for parameter in _on_meta(settings, image_shape).parameters())
+    return sum(parameter.numel() for parameter in _on_meta(cell, image_shape).parameters())
 
 
 @functools.cache
-def multiply_adds(settings: Settings, image_shape: Shape) -> int:
+def multiply_adds(cell: Cell, image_shape: Shape) -> int:
     """Return the multiply-adds of one training step of one member: forward, and twice that backward.
 
     Those of the affine and convolutional layers, which are nearly all; counted on one image.
@@ -35,19 +34,19 @@ def multiply_adds(settings: Settings, image_shape: Shape) -> int:
         assert isinstance(weight, Tensor)
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
-    single = replace(settings, batch_size=1)
+    single = cell.model_copy(update={"batch_size": 1})
     model = _on_meta(single, image_shape)
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
     with torch.no_grad():
         _loss_of_zeros(model, single)
-    return 3 * settings.batch_size * total
+    return 3 * cell.batch_size * total
 
 
-def saved_bytes(settings: Settings, image_shape: Shape) -> int:
+def saved_bytes(cell: Cell, image_shape: Shape) -> int:
     """Return the bytes that autograd keeps of one training step's forward pass, weights left out."""
-    model = _on_meta(settings, image_shape)
+    model = _on_meta(cell, image_shape)
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given out twice
 
@@ -58,33 +57,34 @@ def saved_bytes(settings: Settings, image_shape: Shape) -> int:
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        value = _loss_of_zeros(model, settings)
+        value = _loss_of_zeros(model, cell)
     del value
     return sum(storage.nbytes() for storage in kept.values())
 
 
-def importance_sample_bytes(settings: Settings, image_shape: Shape) -> int:
+def importance_sample_bytes(cell: Cell, image_shape: Shape) -> int:
     """Return the bytes that one importance sample of one image takes in a forward pass, at most.
 
     They are what autograd would keep of it; without gradients most is released on the way.
     """
     samples = 10  # what an image takes once, such as its encoding, is shared by them
-    many = replace(settings, objective="iwae", importance_samples=samples, smoothed_networks=(), batch_size=1)
+    changes = {"objective": "iwae", "importance_samples": samples, "smoothed_networks": (), "batch_size": 1}
+    many = cell.model_copy(update=changes)
     return -(-saved_bytes(many, image_shape) // samples)
 
 
-def _on_meta(settings: Settings, image_shape: Shape) -> System:
+def _on_meta(cell: Cell, image_shape: Shape) -> System:
     with torch.device("meta"):
-        return build(settings, image_shape).to(getattr(torch, settings.precision))
+        return build(cell, image_shape).to(getattr(torch, cell.precision))
 
 
-def _loss_of_zeros(model: System, settings: Settings) -> Tensor:
+def _loss_of_zeros(model: System, cell: Cell) -> Tensor:
     """Return the loss of a minibatch of zeros, with no noise."""
-    samples, batch = settings.importance_samples, settings.batch_size
+    samples, batch = cell.importance_samples, cell.batch_size
     dtype = next(model.parameters()).dtype
     with torch.device("meta"):
-        shapes = draw_shapes(settings, leading_axes(batch, samples))
+        shapes = draw_shapes(cell, leading_axes(batch, samples))
         draws = Draws(*(tuple(torch.zeros(shape, dtype=dtype) for shape in group) for group in shapes))
         x = torch.zeros((batch, torch.Size(model.image_shape).numel()), dtype=dtype)
         rho = torch.zeros((), dtype=dtype)
-    return loss(settings, model(x, draws, rho, samples == 1))
+    return loss(cell, model(x, draws, rho, samples == 1))

@@ -6,14 +6,14 @@ evaluation neither disturbs training nor depends on when it is done.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.systems import Draws, Terms, leading_axes
 from ouvae.training.metrics import active_units
 from ouvae.training.noise import sample_draws, stream
@@ -51,49 +51,51 @@ class Evaluator:
     """Evaluates the members behind `run`.
 
     Attributes:
-        settings: the members'.
+        cell: the members'.
         run: runs them.
         seeds: the distinct seeds, in the order of the draws.
         device: of the members.
         dtype: of the members.
     """
 
-    settings: Settings
+    cell: Cell
     run: Run
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype
 
-    def parts(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return means over [N, D] images without smoothing, and the active units.
-
-        Returns:
-            log p(x|z) [P] and KLs [P, L] in nats, and the number of active units [P, L].
-        """
+    def measure(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the metrics of [N, D] images without smoothing, [P] or [P, L], by their declared names."""
         log_likelihood, kl, means = self._averages(images, smoothed=False)
         pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
-        return log_likelihood, kl, torch.stack([active_units(*pair) for pair in pairs], dim=1)
+        return {
+            "kl_top_nats": kl[:, -1],
+            "kl_nats": kl,
+            "elbo_nats": log_likelihood - kl.sum(1),
+            "reconstruction_nats": log_likelihood,
+            "active_units": torch.stack([active_units(*pair) for pair in pairs], dim=1),
+        }
 
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, with KL weight 1.
 
         Free bits are counted over all the images, where training counts them over a minibatch.
         """
-        if self.settings.importance_samples == 1:
+        if self.cell.importance_samples == 1:
             log_likelihood, kl, _ = self._averages(images, smoothed=True)
             return self._objective(Terms(log_likelihood[:, None], kl[..., None], ()))
         total: Tensor | float = 0.0
-        for _, terms in self._terms(images, smoothed=True, samples=self.settings.importance_samples):
+        for _, terms in self._terms(images, smoothed=True, samples=self.cell.importance_samples):
             total = total + terms.kl.shape[-1] * self._objective(terms)
         return torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
 
     def _objective(self, terms: Terms) -> Tensor:
-        return -vmap(lambda one: loss(self.settings, one))(terms)
+        return -vmap(lambda one: loss(self.cell, one))(terms)
 
     def _averages(self, images: Tensor, *, smoothed: bool) -> tuple[Tensor, Tensor, list[list[list[Tensor]]]]:
         """Return mean log p(x|z) [P] and KLs [P, L], and posterior means [P, B, d] by draw, layer, chunk."""
         total: Tensor | float = 0.0
-        layers, draws = self.settings.latents, range(EVALUATION_DRAWS)
+        layers, draws = self.cell.latents, range(EVALUATION_DRAWS)
         means: list[list[list[Tensor]]] = [[[] for _ in layers] for _ in draws]
         for draw, terms in self._terms(images, smoothed=smoothed):
             total = total + torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1).sum(-1)
@@ -136,7 +138,7 @@ class Evaluator:
 
     def _joined(self, group: int, blocks: Sequence[int], count: int) -> list[Tensor]:
         """Return the base noise of each layer in some blocks of samples, [S, I, count, d]."""
-        plain = replace(self.settings, smoothed_networks=())
+        plain = self.cell.model_copy(update={"smoothed_networks": ()})
         parts = [
             sample_draws(plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype)
             for block in blocks
@@ -150,7 +152,7 @@ class Evaluator:
         for chunk in torch.split(images, EVALUATION_CHUNK):
             for draw in range(EVALUATION_DRAWS):
                 leading = leading_axes(len(chunk), samples)
-                draws = sample_draws(self.settings, leading, generators, self.dtype)
+                draws = sample_draws(self.cell, leading, generators, self.dtype)
                 yield draw, self.run(chunk, draws, smoothed=smoothed, closed_form=samples == 1)
 
     def _streams(self, *names: object) -> list[torch.Generator]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.systems import Draws, System
 from ouvae.training.noise import single_draws, stream
 
@@ -45,18 +45,18 @@ def gradient_variance(
 
 
 def gradient_variances(
-    model: System, parameters: Mapping[str, Tensor], settings: Settings, images: Tensor, seed: int
-) -> dict[str, float]:
-    """Return the variance of a member's gradient with and without the settings' `gradient_rho`.
+    model: System, parameters: Mapping[str, Tensor], cell: Cell, images: Tensor, seed: int
+) -> dict[str, float | None]:
+    """Return the variance of a member's gradient with and without the cell's `gradient_rho`.
 
-    Both at the same weights, images and base noise. Empty where the settings do not ask for it.
+    Both at the same weights, images and base noise; None where the cell does not ask for it.
     """
-    if settings.gradient_samples is None or settings.gradient_rho is None:
-        return {}
+    if cell.gradient_samples is None or cell.gradient_rho is None:
+        return {"gradient_variance": None, "gradient_variance_smoothed": None}
     x = images[:GRADIENT_IMAGES]
     generator = stream(x.device, "gradient", seed)
-    draws = single_draws(settings, (settings.gradient_samples, len(x)), generator, x.dtype)
-    rho = torch.tensor(settings.gradient_rho, dtype=x.dtype, device=x.device)
+    draws = single_draws(cell, (cell.gradient_samples, len(x)), generator, x.dtype)
+    rho = torch.tensor(cell.gradient_rho, dtype=x.dtype, device=x.device)
     return {
         "gradient_variance": gradient_variance(model, parameters, x, draws, None),
         "gradient_variance_smoothed": gradient_variance(model, parameters, x, draws, rho),

@@ -1,64 +1,28 @@
-"""What is measured of a member on the validation split, in nats."""
+"""Pieces of what is measured; the metrics by name are in `ouvae.declared.metrics`."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ouvae.declared import Metric
+
 ACTIVE_VARIANCE = 0.01
 """A unit is active if the variance over x of its posterior mean exceeds this (Burda et al. 2016)."""
 
-
-@dataclass(frozen=True)
-class Metrics:
-    """One evaluation of one member; lists run over the layers, z_1 first.
-
-    Attributes:
-        step: training steps done.
-        elbo_nats: the ELBO without smoothing, a lower bound whatever rho is.
-        objective_nats: the smoothed objective that training maximises (KL weight 1); for large K and small
-            rho it is no lower bound.
-        reconstruction_nats: E_q[log p(x|z_1)] without smoothing.
-        kl_nats: KL of each layer, without smoothing.
-        kl_top_nats: the last of them, from the closed form.
-        active_units: number of active units of each layer.
-        gradient_variance: see `ouvae.training.gradients`, without smoothing; None where it is not asked for.
-        gradient_variance_smoothed: the same with the smoothing that the settings name for it.
-    """
-
-    step: int
-    elbo_nats: float
-    objective_nats: float
-    reconstruction_nats: float
-    kl_nats: list[float]
-    kl_top_nats: float
-    active_units: list[int]
-    gradient_variance: float | None = None
-    gradient_variance_smoothed: float | None = None
+Values = dict[str, Any]
+"""One measurement of one member: metrics by name, as numbers or lists over layers, z_1 first."""
 
 
-@dataclass(frozen=True)
-class TestMetrics:
-    """What is measured of one member at the end, on the test split, without smoothing.
+def values_of(measured: dict[str, Tensor], row: int) -> Values:
+    """Return a member's own of metrics [P] or [P, L]."""
+    return {name: value[row].tolist() for name, value in measured.items()}
 
-    Attributes:
-        selected_step: training steps of the weights that are measured, chosen on the validation split.
-        test_bound_nats: L_k, the importance weighted bound with k samples (Burda et al. 2016), mean over
-            images.
-        test_elbo_nats: the ELBO.
-        test_kl_nats: KL of each layer, z_1 first.
-        test_kl_top_nats: the last of them.
-        test_active_units: number of active units of each layer.
-    """
 
-    __test__ = False  # no class of tests, whatever its name
-
-    selected_step: int
-    test_bound_nats: float
-    test_elbo_nats: float
-    test_kl_nats: list[float]
-    test_kl_top_nats: float
-    test_active_units: list[int]
+def completed(values: Values, metrics: Iterable[Metric]) -> Values:
+    """Return a measurement with None for the metrics that it lacks."""
+    return values | {metric.name: None for metric in metrics if metric.name not in values}
 
 
 def active_units(first: Tensor, second: Tensor) -> Tensor:

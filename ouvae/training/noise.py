@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
-from ouvae.settings import Settings
 from ouvae.systems import Draws, draw_shapes
 
 
@@ -27,7 +27,7 @@ def stream(device: torch.device, *names: object) -> torch.Generator:
 
 
 def sample_draws(
-    settings: Settings,
+    cell: Cell,
     leading: Shape,
     generators: Sequence[torch.Generator],
     dtype: torch.dtype,
@@ -37,12 +37,12 @@ def sample_draws(
     One generator a seed, one flat draw each, cut into the pieces that `Draws` names.
 
     Args:
-        settings: name the system and what is smoothed.
+        cell: names the system and what is smoothed.
         leading: (B,) images, or (importance samples, B).
         generators: one a seed.
         dtype: of the draws.
     """
-    groups = draw_shapes(settings, leading)
+    groups = draw_shapes(cell, leading)
     shapes = [shape for group in groups for shape in group]
     sizes = [torch.Size(shape).numel() for shape in shapes]
     flat = torch.stack(
@@ -58,9 +58,9 @@ def sample_draws(
     return Draws(*(tuple(next(pieces) for _ in group) for group in groups))
 
 
-def single_draws(settings: Settings, leading: Shape, generator: torch.Generator, dtype: torch.dtype) -> Draws:
+def single_draws(cell: Cell, leading: Shape, generator: torch.Generator, dtype: torch.dtype) -> Draws:
     """Return the draws of one seed, without the axis S: the noise of one plain model."""
-    stacked = sample_draws(settings, leading, [generator], dtype)
+    stacked = sample_draws(cell, leading, [generator], dtype)
     return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
 
 

@@ -4,22 +4,22 @@ import math
 
 from torch import Tensor
 
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.systems.base import Terms
 
 
-def loss(settings: Settings, terms: Terms, kl_weight: float = 1.0) -> Tensor:
-    """Return the loss of a minibatch, a scalar: minus the objective of `settings`.
+def loss(cell: Cell, terms: Terms, kl_weight: float = 1.0) -> Tensor:
+    """Return the loss of a minibatch, a scalar: minus the objective of `cell`.
 
     Args:
-        settings: names the objective.
+        cell: names the objective.
         terms: of the minibatch; with `importance_samples` > 1 they have the axis I and no closed forms.
         kl_weight: of all layers' KL, below 1 during KL warm-up.
     """
-    if settings.objective == "iwae":
+    if cell.objective == "iwae":
         return importance_weighted(terms, kl_weight)
-    if settings.objective == "free_bits":
-        return free_bits(terms, settings.free_bits_nats, kl_weight)
+    if cell.objective == "free_bits":
+        return free_bits(terms, cell.free_bits_nats, kl_weight)
     return elbo(terms, kl_weight)
 
 

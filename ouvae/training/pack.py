@@ -6,7 +6,7 @@ written as a single model trains packed. The members never mix: a member's numbe
 alone, up to floating-point rounding.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae.data import Dataset, Images
+from ouvae.declared import METRICS, TEST_METRICS, Cell
 from ouvae.parts.networks import Shape
-from ouvae.settings import Settings
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import Evaluator
 from ouvae.training.gradients import gradient_variances
-from ouvae.training.metrics import Metrics, TestMetrics
+from ouvae.training.metrics import Values, completed, values_of
 from ouvae.training.noise import Minibatches, binarize, sample_draws, stream, stream_seed
 from ouvae.training.objectives import loss
 from ouvae.training.selection import BestWeights
@@ -36,19 +36,19 @@ class Outcome:
     Attributes:
         rho: its rho.
         seed: its seed.
-        history: its evaluations on the validation split.
+        history: its evaluations on the validation split: the training steps done, `step`, and the metrics.
         diverged_at_step: the step at which a loss or evaluation was not finite, if one was.
         test: what is measured of it at the end on the test split; None if nothing is, or it diverged.
     """
 
     rho: float
     seed: int
-    history: list[Metrics]
+    history: list[Values]
     diverged_at_step: int | None
-    test: TestMetrics | None
+    test: Values | None
 
 
-def initial_model(settings: Settings, image_shape: Shape, seed: int) -> System:
+def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
     """Return the seed's model with its initial weights, the same for every rho.
 
     Modules initialise themselves from the default generator, which is set to the seed's stream here and
@@ -56,61 +56,64 @@ def initial_model(settings: Settings, image_shape: Shape, seed: int) -> System:
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed("weights", seed))
-        model = build(settings, image_shape)
-    return model.to(getattr(torch, settings.precision))
+        model = build(cell, image_shape)
+    return model.to(getattr(torch, cell.precision))
 
 
-class Pack:
+def optimizer_of(cell: Cell, parameters: Iterable[Tensor], fused: bool = True) -> torch.optim.Optimizer:
+    """Return the optimizer of a cell's members, which works element by element: a pack's is each member's."""
+    return torch.optim.Adam(parameters, lr=cell.learning_rate, fused=fused)
+
+
+class PackTraining:
     """P members of one cell in training.
 
     Args:
-        settings: the cell's.
+        cell: what its members share.
         members: (rho, seed) of each.
-        data: the cell's data set; the test split is used if the settings ask for `bound_samples`.
+        data: the cell's data set; the test split is used if the cell has `bound_samples`.
         device: where to train.
         evaluation_bytes: memory that the evaluation of L_k may take, which it fills in chunks.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        cell: Cell,
         members: Sequence[tuple[float, int]],
         data: Dataset,
         device: torch.device | str = "cpu",
         evaluation_bytes: int = GIB,
     ) -> None:
         """Build the members at their initial weights; no training yet."""
-        self.settings = settings
+        self.cell = cell
         self.members = list(members)
         self.step = 0
         self._evaluation_bytes = evaluation_bytes
         self._device = torch.device(device)
-        self._dtype = getattr(torch, settings.precision)
+        self._dtype = getattr(torch, cell.precision)
         self._seeds = sorted({seed for _, seed in members})
         self._alive = list(range(len(members)))
-        self._histories: list[list[Metrics]] = [[] for _ in members]
+        self._histories: list[list[Values]] = [[] for _ in members]
         self._diverged: dict[int, int] = {}
-        self._tests: dict[int, TestMetrics] = {}
+        self._tests: dict[int, Values] = {}
 
         train = torch.from_numpy(data.train).to(self._device, self._dtype)
         self._dynamic = data.binarization == "dynamic"
-        self._minibatches = [
-            Minibatches(train, self._dynamic, settings.batch_size, seed) for seed in self._seeds
-        ]
+        self._minibatches = [Minibatches(train, self._dynamic, cell.batch_size, seed) for seed in self._seeds]
         self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
-        self._validation = self._fixed("validation", data.validation[: settings.eval_images])
-        self._test_split = data.test[: settings.bound_images]
-        self._evaluator = Evaluator(settings, self._run, self._seeds, self._device, self._dtype)
+        self._validation = self._fixed("validation", data.validation[: cell.eval_images])
+        self._test_split = data.test[: cell.bound_images]
+        self._evaluator = Evaluator(cell, self._run, self._seeds, self._device, self._dtype)
 
-        models = [initial_model(settings, data.image_shape, seed) for _, seed in members]
+        models = [initial_model(cell, data.image_shape, seed) for _, seed in members]
         parameters, _ = stack_module_state(cast(list[nn.Module], models))
         self._parameters = {
             name: value.detach().to(self._device).requires_grad_() for name, value in parameters.items()
         }
         self._model = models[0].to("meta")
-        self._optimizer = torch.optim.Adam(self._parameters.values(), lr=settings.learning_rate, fused=True)
+        self._optimizer = optimizer_of(cell, self._parameters.values())
         self._bad_step = torch.full((len(members),), -1, device=self._device)
-        self._best = BestWeights(self._parameters, len(members)) if settings.select == "best" else None
+        self._best = BestWeights(self._parameters, len(members)) if cell.select == "best" else None
         self._place_members()
 
     @property
@@ -121,7 +124,7 @@ class Pack:
     @property
     def done(self) -> bool:
         """Whether every member has its steps or has diverged."""
-        return self.step >= self.settings.steps or not self._alive
+        return self.step >= self.cell.steps or not self._alive
 
     def train_step(self) -> None:
         """Take one optimizer step with every member that is alive; evaluate where one is due."""
@@ -135,10 +138,10 @@ class Pack:
         self._optimizer.step()
         self.step += 1
         self._note_diverged(loss.detach())
-        if self.step % self.settings.eval_every == 0 or self.step == self.settings.steps:
+        if self.step % self.cell.eval_every == 0 or self.step == self.cell.steps:
             self.evaluate()
-        if self.step == self.settings.steps and self.settings.bound_samples:
-            self._test(self.settings.bound_samples)
+        if self.step == self.cell.steps and self.cell.bound_samples:
+            self._test(self.cell.bound_samples)
 
     def evaluate(self) -> None:
         """Append an evaluation of every member that is alive to its history, and freeze those that diverged.
@@ -148,27 +151,17 @@ class Pack:
         if not self._alive:
             return
         with torch.no_grad():
-            log_likelihood, kl, units = self._evaluator.parts(self._validation)
-            objective = self._evaluator.objective(self._validation)
-        elbo = log_likelihood - kl.sum(1)
-        self._note_diverged(elbo + objective)
+            measured = self._evaluator.measure(self._validation)
+            measured["objective_nats"] = self._evaluator.objective(self._validation)
+        elbo = measured["elbo_nats"]
+        self._note_diverged(elbo + measured["objective_nats"])
         kept = (self._bad_step < 0).nonzero().flatten().tolist()
         self._freeze_diverged()
         if self._best is not None:
             self._best.note(self._parameters, elbo[kept], self.step)
         for index, (row, member) in enumerate(zip(kept, self._alive, strict=True)):
-            self._histories[member].append(
-                Metrics(
-                    step=self.step,
-                    elbo_nats=elbo[row].item(),
-                    objective_nats=objective[row].item(),
-                    reconstruction_nats=log_likelihood[row].item(),
-                    kl_nats=kl[row].tolist(),
-                    kl_top_nats=kl[row, -1].item(),
-                    active_units=units[row].tolist(),
-                    **self._gradient_variances(index),
-                )
-            )
+            gradient = self._gradient_variances(index)
+            self._histories[member].append({"step": self.step, **values_of(measured, row), **gradient})
 
     def outcomes(self) -> list[Outcome]:
         """Return what became of each member, in the order of `members`."""
@@ -193,10 +186,10 @@ class Pack:
             "step": self.step,
             "alive": self._alive,
             "diverged": self._diverged,
-            "tests": {member: vars(metrics) for member, metrics in self._tests.items()},
+            "tests": dict(self._tests),
             "best": self._best.state_dict() if self._best is not None else None,
             "bad_step": self._bad_step,
-            "histories": [[vars(metrics) for metrics in history] for history in self._histories],
+            "histories": [list(history) for history in self._histories],
             "parameters": {name: value.detach() for name, value in self._parameters.items()},
             "optimizer": self._optimizer.state_dict(),
             "minibatches": [batches.state_dict() for batches in self._minibatches],
@@ -204,15 +197,20 @@ class Pack:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, taken from a pack of the same settings, members and data."""
+        """Go on from `state`, taken from a pack of the same cell, members and data.
+
+        What was measured before a metric was declared lacks it, and has None.
+        """
         self.step = state["step"]
         self._keep([self._alive.index(member) for member in state["alive"]])
         self._diverged = dict(state["diverged"])
-        self._tests = {member: TestMetrics(**metrics) for member, metrics in state["tests"].items()}
+        self._tests = {member: completed(values, TEST_METRICS) for member, values in state["tests"].items()}
         if self._best is not None:
             self._best.load_state_dict(state["best"])
         self._bad_step = state["bad_step"].to(self._device)
-        self._histories = [[Metrics(**metrics) for metrics in history] for history in state["histories"]]
+        self._histories = [
+            [completed(values, METRICS) for values in history] for history in state["histories"]
+        ]
         for name, value in self._parameters.items():
             value.data.copy_(state["parameters"][name])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -223,13 +221,13 @@ class Pack:
 
     def _next_loss(self) -> tuple[Tensor, Tensor]:
         """Return the loss [P] on the next minibatches and noise, and the KLs [P, L, (I,) B]."""
-        settings = self.settings
+        cell = self.cell
         x = torch.stack([batches.next() for batches in self._minibatches])
-        samples = settings.importance_samples
-        draws = sample_draws(settings, leading_axes(x.shape[1], samples), self._noise, self._dtype)
+        samples = cell.importance_samples
+        draws = sample_draws(cell, leading_axes(x.shape[1], samples), self._noise, self._dtype)
         terms = self._run(x[self._seed_rows], draws, smoothed=True, closed_form=samples == 1)
-        weight = min(1.0, self.step / settings.kl_warmup) if settings.kl_warmup else 1.0
-        return vmap(lambda one: loss(settings, one, weight))(terms), terms.kl
+        weight = min(1.0, self.step / cell.kl_warmup) if cell.kl_warmup else 1.0
+        return vmap(lambda one: loss(cell, one, weight))(terms), terms.kl
 
     def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
         """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
@@ -242,10 +240,10 @@ class Pack:
         run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
         return run(self._parameters, x, own, self._rho)
 
-    def _gradient_variances(self, row: int) -> dict[str, float]:
+    def _gradient_variances(self, row: int) -> dict[str, float | None]:
         own = {name: value[row] for name, value in self._parameters.items()}
         seed = self.members[self._alive[row]][1]
-        return gradient_variances(self._model, own, self.settings, self._validation, seed)
+        return gradient_variances(self._model, own, self.cell, self._validation, seed)
 
     @torch.no_grad()
     def _test(self, samples: int) -> None:
@@ -257,20 +255,13 @@ class Pack:
         if self._best is not None:
             self._parameters, steps = self._best.parameters, self._best.steps.tolist()
         images = self._fixed("test", self._test_split)
-        log_likelihood, kl, units = self._evaluator.parts(images)
-        row_bytes = importance_sample_bytes(self.settings, self._model.image_shape)
+        measured = {f"test_{name}": value for name, value in self._evaluator.measure(images).items()}
+        row_bytes = importance_sample_bytes(self.cell, self._model.image_shape)
         rows = self._evaluation_bytes // (len(self._alive) * row_bytes)
-        bound = self._evaluator.bound(images, samples, rows).mean(-1)
+        measured["test_bound_nats"] = self._evaluator.bound(images, samples, rows).mean(-1)
         self._parameters = last
         for row, member in enumerate(self._alive):
-            self._tests[member] = TestMetrics(
-                selected_step=steps[row],
-                test_bound_nats=bound[row].item(),
-                test_elbo_nats=(log_likelihood[row] - kl[row].sum()).item(),
-                test_kl_nats=kl[row].tolist(),
-                test_kl_top_nats=kl[row, -1].item(),
-                test_active_units=units[row].tolist(),
-            )
+            self._tests[member] = {"selected_step": steps[row], **values_of(measured, row)}
 
     def _fixed(self, split: str, images: Images) -> Tensor:
         """Return a split's images, binarized once and for all members alike."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ouvae.data import Dataset
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.training.costs import Cost
 from sweeps.failures import Failure
 
@@ -40,7 +40,7 @@ class Task:
 
     Attributes:
         pack_id: of the pack.
-        settings: of its cell.
+        cell: of its members.
         members: (rho, seed) of each.
         data: the data set's digest.
         device: `cpu` or `cuda`.
@@ -52,7 +52,7 @@ class Task:
     """
 
     pack_id: str
-    settings: Settings
+    cell: Cell
     members: Sequence[tuple[float, int]]
     data: str
     device: str
@@ -95,9 +95,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure the costs of members (settings, rho) side by side, in one task; the answer is `Measured`."""
+    """Measure the costs of members (cell, rho) side by side, in one task; the answer is `Measured`."""
 
-    members: Sequence[tuple[Settings, float]]
+    members: Sequence[tuple[Cell, float]]
     data: Dataset
     device: str
     resources: Resources

@@ -31,6 +31,7 @@ class RayProcess:
         address: of a cluster, as a user gives it; None for a local Ray.
         log: file to which it and Ray write.
         scratch: folder for a local Ray and for Tune.
+        modules: files and folders of users' own modules, which workers import.
 
     Raises:
         SweepError: the address is none, no Ray listens there, or it does not take the token.
@@ -38,9 +39,9 @@ class RayProcess:
 
     _killed: bool
 
-    def __init__(self, address: str | None, log: Path, scratch: Path) -> None:
+    def __init__(self, address: str | None, log: Path, scratch: Path, modules: Sequence[Path] = ()) -> None:
         """Start it; `connect` waits for Ray."""
-        self._given, self._log, self._scratch = address, log, scratch
+        self._given, self._log, self._scratch, self._modules = address, log, scratch, modules
         self._start()
 
     def connect(self) -> Sequence[NodeResources]:
@@ -103,7 +104,7 @@ class RayProcess:
         command = [sys.executable, "-P", "-m", "sweeps.cluster.serving"]
         with self._log.open("ab") as log, theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [*command, str(theirs.fileno()), address or "", str(self._scratch)],
+                [*command, str(theirs.fileno()), address or "", str(self._scratch), *map(str, self._modules)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,7 +1,7 @@
 """The Ray process from within: it connects to Ray, trains and measures as the sweep says.
 
-`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH`, started by `sweeps.cluster.process`. It ends
-with the sweep, and by itself when Ray is lost.
+`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH [MODULE…]`, started by `sweeps.cluster.process`.
+It ends with the sweep, and by itself when Ray is lost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -141,10 +141,10 @@ class QueueChannel:
                 yield self.outgoing.get_nowait()
 
 
-def serve(channel: PipeChannel, address: str | None, scratch: Path) -> None:
+def serve(channel: PipeChannel, address: str | None, scratch: Path, modules: Sequence[str]) -> None:
     """Connect, and do what the sweep says until it says `Close`."""
     try:
-        _connect(address, scratch)
+        _connect(address, scratch, modules)
     except Exception as error:
         logging.getLogger(__name__).exception("Ray could not be reached")
         channel.send(Refused(_refusal(error, address)))
@@ -167,13 +167,13 @@ def serve(channel: PipeChannel, address: str | None, scratch: Path) -> None:
             return
 
 
-def _connect(address: str | None, scratch: Path) -> None:
+def _connect(address: str | None, scratch: Path, modules: Sequence[str]) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
         "log_to_driver": False,
         "runtime_env": {
-            "py_modules": [str(_package_folder(name)) for name in PACKAGES],
+            "py_modules": [*(str(_package_folder(name)) for name in PACKAGES), *modules],
             "excludes": ["__pycache__", "*.pyc"],
             "env_vars": {"RAY_USAGE_STATS_ENABLED": "0", **TUNE},
         },
@@ -280,7 +280,7 @@ def main() -> None:
         finally:
             os._exit(LOST)
 
-    serve(PipeChannel(Connection(descriptor), gone), address, scratch)
+    serve(PipeChannel(Connection(descriptor), gone), address, scratch, sys.argv[4:])
     os._exit(0)  # the interpreter would walk through all of torch once more
 
 

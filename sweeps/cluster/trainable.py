@@ -1,16 +1,13 @@
 """A pack on a worker, as a class of Ray Tune.
 
-Workers import nothing of the project but what is imported here.
+Workers import nothing of the project but what is imported here, and users' own systems.
 """
 
 from __future__ import annotations
 
 import gc
-import platform
-import time
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,9 +15,9 @@ import torch
 from ray import tune
 
 from ouvae.data import Dataset
-from ouvae.settings import Settings
-from ouvae.training.pack import Pack
-from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
+from ouvae.declared import Cell
+from sweeps.cluster.messages import Task
+from sweeps.pack_work import PackWork
 
 REPORT_SECONDS = 2.0
 """How often a pack in training reports, and how long it takes at most to notice that it shall stop, but for
@@ -38,9 +35,10 @@ class PackTrainable(tune.Trainable):
     through. A failure is a result too, after which the worker ends: the next attempt is another worker's.
     """
 
-    _pack: Pack | None
+    _work: PackWork | None
     _begun: bool
     _failed: bool
+    _reported: bool
     _steps: int
 
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
@@ -57,105 +55,43 @@ class PackTrainable(tune.Trainable):
         """Train for about `REPORT_SECONDS`."""
         if self._failed:
             raise RuntimeError("this worker ends after its failure")
-        if self._pack is not None and self._pack.done:
-            self._pack = None
+        if self._reported:
+            self._work = None
             return {METRIC: self._steps, "done": True}
         if not self._begun:
             self._begun = True
             return {METRIC: 0, "actor_id": ray.get_runtime_context().get_actor_id()}
         try:
-            return self._train() | self._notices()
+            return self._train()
         except Exception as error:
-            self._failed, self._pack = True, None
+            self._failed, self._work = True, None
             kind = "memory" if _is_out_of_memory(error) else "error"
             reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
             return {METRIC: self._steps, "failure": (kind, reason, traceback.format_exc())}
 
     def cleanup(self) -> None:
         """Save a pack that is stopped before its report came through."""
-        if self._pack is not None and self._saves:
-            self._save(self._pack)
+        if self._work is not None:
+            self._work.save()
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._config = config
-        self._pack = None
+        self._work = None
         gc.collect()  # an optimizer holds itself, and the next pack may need the memory of this one
-        self._begun = self._failed = self._saves = False
-        self._seconds, self._steps = 0.0, 0
-        self._said: list[str] = []
-
-    def _new_pack(self) -> Pack:
-        config = self._config
-        return Pack(
-            Settings(**config["settings"]),
-            config["members"],
-            self._data[config["data"]],
-            config["device"],
-            config["evaluation_bytes"],
-        )
-
-    def _build(self) -> Pack:
-        """Return the pack at its last saved state, or at its start."""
-        torch.set_num_threads(self._config["threads"])
-        self._checkpoint = Path(self._config["checkpoint"])
-        self._saves = self._config["checkpoint_seconds"] > 0 and self._checkpoint.parent.is_dir()
-        self._saved_at = time.monotonic()
-        pack = self._new_pack()
-        if self._saves and self._checkpoint.exists():
-            try:
-                state = read_checkpoint(self._checkpoint, self._config["pack_id"])
-                pack.load_state_dict(state["pack"])
-                self._seconds = state["seconds"]
-            except Exception as error:
-                # Whatever is wrong with it is not worth the pack, which may be half loaded now.
-                bad = set_aside(self._checkpoint)
-                why = error if isinstance(error, CheckpointError) else f"it does not fit: {error!r:.200}"
-                self._said.append(f"checkpoint set aside as {bad.name}, its pack starts afresh: {why}")
-                self._seconds = 0.0
-                return self._new_pack()
-        return pack
+        self._begun = self._failed = self._reported = False
+        self._steps = 0
 
     def _train(self) -> dict[str, Any]:
-        started = time.monotonic()
-        pack = self._pack = self._pack or self._build()
-        while not pack.done and time.monotonic() - started < REPORT_SECONDS:
-            pack.train_step()
-        self._seconds += time.monotonic() - started
-        self._steps = pack.step
-        if pack.done:
-            return {METRIC: pack.step, "reports": [self._report(pack)]}
-        if self._saves and time.monotonic() - self._saved_at > self._config["checkpoint_seconds"]:
-            self._save(pack)
-        return {METRIC: pack.step}
-
-    def _report(self, pack: Pack) -> dict[str, Any]:
-        return {
-            "outcomes": [
-                {
-                    "history": [vars(metrics) for metrics in outcome.history],
-                    "diverged_at_step": outcome.diverged_at_step,
-                    "test": vars(outcome.test) if outcome.test is not None else None,
-                }
-                for outcome in pack.outcomes()
-            ],
-            "parameters": pack.parameters_per_member,
-            "seconds": self._seconds,
-            "torch_version": torch.__version__,
-            "python_version": platform.python_version(),
-        }
-
-    def _save(self, pack: Pack) -> None:
-        """Write the pack's state; a failure costs this checkpoint, not the pack."""
-        state = {"pack": pack.state_dict(), "seconds": self._seconds}
-        try:
-            write_checkpoint(self._checkpoint, self._config["pack_id"], state)
-        except CheckpointError as error:
-            self._said.append(f"checkpoint not written: {error}")
-        self._saved_at = time.monotonic()
-
-    def _notices(self) -> dict[str, list[str]]:
-        said, self._said = self._said, []
-        return {"notices": said} if said else {}
+        if self._work is None:
+            fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
+            task = Task(**fields | {"cell": Cell(**fields["cell"])})
+            self._work = PackWork(task, self._data[task.data])
+        report = self._work.advance(REPORT_SECONDS)
+        self._steps, self._reported = self._work.steps_done, report is not None
+        result: dict[str, Any] = {METRIC: self._steps}
+        if self._work.notices:
+            result["notices"], self._work.notices = self._work.notices, []
+        return result if report is None else result | {"reports": [report]}
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

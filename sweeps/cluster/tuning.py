@@ -127,7 +127,7 @@ class PackSearcher(Searcher):
         if answer.task is None:
             return None
         self._packs[trial_id] = answer.task.pack_id
-        return vars(answer.task) | {"settings": vars(answer.task.settings)}
+        return vars(answer.task) | {"cell": answer.task.cell.model_dump()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell the sweep how far a pack is, of its report, or of its failure."""

@@ -3,35 +3,29 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+
+from analysis.schema import Row
+from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
 
 STEPS_PER_RHO = 1000
 """A cell's curve is logged at step = round(STEPS_PER_RHO * rho): a step in MLflow is an integer."""
 
-CELL_PARAMS = (
-    "dataset", "system", "objective", "importance_samples", "free_bits_nats", "architecture", "depth",
-    "latents", "hidden", "pseudo_inputs", "hermite_degree", "likelihood", "observation_variance",
-    "mixture_components", "smoothing", "smoothed_networks", "ou_samples", "start", "steps", "batch_size",
-    "learning_rate", "kl_warmup", "eval_every", "precision", "kl_threshold_nats", "rho_c_exact",
-)  # fmt: skip
+CELL_PARAMS = (*keys_of(Cell), "depth", "rho_c_exact")
 """The columns of the members table that are params of a cell's run."""
 
-MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "device", "numerics_version")
+MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "code_digest", "device", "numerics_version")
 CELL_TAGS = ("space", "cell_id", "cell", "dataset", "system", "objective", "architecture", "depth", "latents")
 MEMBER_TAGS = (
     *CELL_TAGS, "member_id", "seed", "status", "diverged_at_step", "pack_id", "project_version",
     "torch_version", "python_version", "commit", "failure",
 )  # fmt: skip
-_SCALARS = (
-    "kl_top_nats", "elbo_nats", "objective_nats", "reconstruction_nats", "test_bound_nats", "test_elbo_nats",
-    "test_kl_top_nats", "selected_step",
-)  # fmt: skip
+_MEASURED = (*METRICS, *TEST_METRICS)
 _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "test_bits_per_dimension"}
 """Of colour images: minus a bound in bits, divided by the number of pixels times channels."""
 
-_PER_LAYER = ("kl_nats", "active_units", "test_kl_nats", "test_active_units")
 # The UI orders charts by name: what comes before `kl_top_nats` would push the curves down the page.
 THRESHOLD_METRICS = (
     "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "width", "n_seeds", "n_members", "n_diverged",
@@ -50,7 +44,7 @@ class Value(NamedTuple):
     step: int
 
 
-def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> list[Value]:
+def member_values(row: Row, history: Sequence[Row]) -> list[Value]:
     """Give a member's points, one a key and step; at its last step the row's values.
 
     The timestamps run from the start to the end of the member's own training time. A failed member has
@@ -63,7 +57,7 @@ def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) 
         for evaluation in [*history, final]
         for key, value in _metric_values(evaluation)
     }
-    if row.get("likelihood") == "logistic_mixture":
+    if LIKELIHOODS[row["likelihood"]].of_bytes:
         values |= {
             (_BITS_PER_DIMENSION[key], step): -value / (math.log(2) * row["pixels"])
             for (key, step), value in values.items()
@@ -78,25 +72,23 @@ def member_values(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) 
     ]
 
 
-def _last_step(row: Mapping[str, Any]) -> int:
+def _last_step(row: Row) -> int:
     if row["status"] == "failed":
         return 0
     diverged = row.get("diverged_at_step")
     return int(row["steps"] if diverged is None else diverged)
 
 
-def _metric_values(evaluation: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for key in _SCALARS:
-        if evaluation.get(key) is not None:
-            yield key, evaluation[key]
-    for key in _PER_LAYER:
-        for layer, value in enumerate(evaluation.get(key) or [], start=1):
-            yield f"{key}/z{layer}", value
+def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
+    for metric in _MEASURED:
+        value = evaluation.get(metric.name)
+        if metric.per_layer:
+            yield from ((f"{metric.name}/z{layer}", own) for layer, own in enumerate(value or [], start=1))
+        elif value is not None:
+            yield metric.name, value
 
 
-def cell_values(
-    curve: Sequence[tuple[float, float]], threshold: Mapping[str, Any], base_ms: int
-) -> list[Value]:
+def cell_values(curve: Sequence[tuple[float, float]], threshold: Row, base_ms: int) -> list[Value]:
     """Give the points of a cell's curve, and its threshold's numbers at step 0."""
     points = [("kl_top_nats", round(STEPS_PER_RHO * rho), kl) for rho, kl in curve]
     numbers = [(key, 0, threshold[key]) for key in THRESHOLD_METRICS if threshold.get(key) is not None]
@@ -108,7 +100,7 @@ def _number(value: float) -> float:
     return math.nan if math.isinf(value) else float(value)
 
 
-def texts(values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, str]:
+def texts(values: Row, keys: Iterable[str]) -> dict[str, str]:
     """Give params or tags: the `keys` that have a value, as text."""
     return {key: _text(values[key]) for key in keys if values.get(key) is not None}
 

@@ -9,9 +9,12 @@ import pyarrow as pa
 import pytest
 
 from analysis.schema import COSTS, HISTORY, MEMBERS
-from analysis.tables import write_table
+from analysis.tables import Rule, table_of, write_table
+from ouvae.declared import METRICS, TEST_METRICS, Cell
 
 RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())
+RULE = Rule(0.1, 0.95)
+SPACE = "name: made\nkl_threshold_nats: 0.1\nconfidence: 0.95\n"
 FINISHED = datetime.datetime(2024, 5, 17, 12, 30, tzinfo=datetime.UTC)
 
 
@@ -30,58 +33,24 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "space": "made",
         "cell_id": f"cell-{label}",
         "cell": f"digits mlp {label}",
-        "dataset": "digits",
         "data_digest": "0f3c",
-        "data_variance": None,
-        "system": "vae",
-        "objective": "elbo",
-        "importance_samples": 1,
-        "free_bits_nats": 0.0,
-        "architecture": "mlp",
+        "code_digest": None,
+        **Cell(dataset="digits", latents=latents).model_dump(mode="json"),
         "depth": len(latents),
-        "latents": list(latents),
-        "hidden": [64, 64],
-        "likelihood": "bernoulli",
-        "observation_variance": None,
-        "smoothing": "posterior",
-        "smoothed_networks": ["p_z"],
-        "ou_samples": 5,
         "rho": rho,
         "seed": seed,
-        "start": "cold",
-        "steps": 3000,
-        "batch_size": 100,
-        "learning_rate": 3e-3,
-        "kl_warmup": 0,
-        "eval_every": 500,
-        "eval_images": None,
-        "pseudo_inputs": None,
-        "hermite_degree": None,
-        "mixture_components": None,
-        "gradient_samples": None,
-        "gradient_rho": None,
-        "select": "last",
-        "bound_samples": None,
-        "bound_images": None,
-        "precision": "float32",
         "device": "cpu",
-        "kl_threshold_nats": 0.1,
         "rho_c_exact": None,
         "status": "completed" if done else "diverged",
         "diverged_at_step": None if done else 120,
         "failure": None,
+        **dict.fromkeys(metric.name for metric in (*METRICS, *TEST_METRICS)),
         "kl_top_nats": kl_top,
         "kl_nats": kl,
         "elbo_nats": -22.4 if done else None,
         "objective_nats": -22.0 if done else None,
         "reconstruction_nats": -21.7 if done else None,
         "active_units": [4] * len(latents) if done else None,
-        "selected_step": None,
-        "test_bound_nats": None,
-        "test_elbo_nats": None,
-        "test_kl_nats": None,
-        "test_kl_top_nats": None,
-        "test_active_units": None,
         "parameters": 12_345,
         "pixels": 64,
         "seconds": 3.5,
@@ -97,9 +66,8 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
 
 
 UNKNOWN = (
-    "diverged_at_step", "kl_top_nats", "kl_nats", "elbo_nats", "objective_nats", "reconstruction_nats",
-    "active_units", "selected_step", "test_bound_nats", "test_elbo_nats", "test_kl_nats", "test_kl_top_nats",
-    "test_active_units", "parameters", "torch_version", "python_version",
+    *(metric.name for metric in (*METRICS, *TEST_METRICS)),
+    "diverged_at_step", "parameters", "torch_version", "python_version",
 )  # fmt: skip
 """What nobody knows of a failed member."""
 
@@ -140,7 +108,7 @@ def make_members() -> Callable[..., pa.Table]:
                     kl = None if lost else linear_onset(value, rho_c, slope)
                     row = member_row(latents, seed, value, kl) | columns
                     rows.append(failed_row(row) if (latents, seed, value) in failed else row)
-        return pa.Table.from_pylist(rows, schema=MEMBERS)
+        return table_of(rows, MEMBERS)
 
     return make
 
@@ -160,6 +128,7 @@ def make_history() -> Callable[..., pa.Table]:
                 kl = None if final is None else final * growth
                 rows.append(
                     {name: member[name] for name in ("member_id", "cell_id", "rho", "seed")}
+                    | dict.fromkeys(metric.name for metric in METRICS)
                     | {
                         "step": step,
                         "kl_top_nats": kl,
@@ -184,6 +153,7 @@ def made_run(tmp_path: Path, make_members, make_history) -> Path:
     )
     write_table(members, tmp_path / "run" / "members.parquet")
     write_table(make_history(members), tmp_path / "run" / "history.parquet")
+    (tmp_path / "run" / "space.yaml").write_text(SPACE)
     return tmp_path / "run"
 
 
@@ -225,17 +195,13 @@ def cost_row() -> Callable[..., dict]:
     """Return a maker of rows of costs; `cell` also tells cells apart."""
 
     def make(cell: str, latents: Sequence[int], seconds: Sequence[float] = (), **columns) -> dict:
+        planned = Cell(dataset="mnist", latents=latents, batch_size=64)
         return {
             "cell_id": cell,
             "cell": cell,
-            "system": "vae",
-            "objective": "elbo",
-            "importance_samples": 1,
+            **planned.model_dump(mode="json"),
+            "depth": len(latents),
             "rho": 1.0,
-            "latents": list(latents),
-            "architecture": "mlp",
-            "dataset": "mnist",
-            "batch_size": 64,
             "parameters": 12_400_000,
             "seconds_per_epoch": list(seconds),
             "memory_bytes": 2**30,
@@ -257,12 +223,13 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
         costs: Sequence[dict] = (),
     ) -> Path:
         folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "space.yaml").write_text(SPACE.replace("made", name))
         if members:
             write_table(pa.Table.from_pylist(list(members), schema=MEMBERS), folder / "members.parquet")
             write_table(pa.Table.from_pylist(list(history), schema=HISTORY), folder / "history.parquet")
         if costs:
             write_table(pa.Table.from_pylist(list(costs), schema=COSTS), folder / "costs.parquet")
-            (folder / "space.yaml").write_text(f"dataset: mnist\nname: {name}\nrho: [1.0]\n")
         return folder
 
     return write

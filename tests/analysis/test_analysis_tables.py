@@ -16,14 +16,18 @@ import pytest
 from analysis import TableError
 from analysis.schema import COSTS, HISTORY, MEMBERS, THRESHOLDS
 from analysis.tables import (
+    Rule,
     curves,
     read_costs,
     read_history,
     read_members,
+    read_rule,
     replacing,
+    table_of,
     thresholds_table,
     write_table,
 )
+from tests.analysis.conftest import RULE
 
 CELLS = {(16, 16): [0.73, 0.77], (8, 8): [0.88, 0.88], (4, 4): [1.2, 1.3]}
 
@@ -44,7 +48,7 @@ def plain(value):
 
 
 def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
-    table = thresholds_table(make_members(CELLS))
+    table = thresholds_table(make_members(CELLS), RULE)
     assert table.schema.equals(THRESHOLDS, check_metadata=True)
     first, second, third = table.to_pylist()
     assert [row["cell"] for row in (first, second, third)] == [
@@ -73,8 +77,8 @@ def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
 
 
 def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
-    members = make_members({(16, 16): [0.73]}, kl_threshold_nats=0.2)
-    by_run, given = thresholds_table(members), thresholds_table(members, 1.0)
+    members = make_members({(16, 16): [0.73]})
+    by_run, given = (thresholds_table(members, Rule(nats, 0.95)) for nats in (0.2, 1.0))
     assert by_run["kl_threshold_nats"].to_pylist() == [0.2]
     assert given["kl_threshold_nats"].to_pylist() == [1.0]
     # 10 (0.73 - rho) = 1 at 0.63
@@ -86,11 +90,11 @@ def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
 def test_lost_members_are_counted_and_left_out(make_members, how):
     rho = (0.5, 0.6, 0.7, 0.8)
     members = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, 0.7)]})
-    row = thresholds_table(members).to_pylist()[0]
+    row = thresholds_table(members, RULE).to_pylist()[0]
     assert (row["n_members"], row["n_diverged"] + row["n_failed"], row[f"n_{how}"]) == (8, 1, 1)
     assert [seed["rho_high"] for seed in row["seeds"]] == [0.7, 0.8]
     all_lost = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, r) for r in rho]})
-    row = thresholds_table(all_lost).to_pylist()[0]
+    row = thresholds_table(all_lost, RULE).to_pylist()[0]
     assert (row["status"], row["n_seeds"]) == ("unresolved", 2)
     assert [seed["status"] for seed in row["seeds"]] == ["transition", "unresolved"]
 
@@ -98,7 +102,7 @@ def test_lost_members_are_counted_and_left_out(make_members, how):
 def test_a_cell_of_which_nothing_is_left_has_a_row(make_members):
     rho = (0.5, 0.7)
     failed = [((8, 8), seed, value) for seed in range(2) for value in rho]
-    rows = thresholds_table(make_members({(8, 8): [0.6, 0.6], (4, 4): [0.6]}, rho=rho, failed=failed))
+    rows = thresholds_table(make_members({(8, 8): [0.6, 0.6], (4, 4): [0.6]}, rho=rho, failed=failed), RULE)
     lost, whole = rows.to_pylist()
     assert (lost["status"], lost["rho_c"], lost["collapsed_side"]) == ("unresolved", None, "high")
     assert (lost["n_seeds"], lost["n_members"], lost["n_diverged"], lost["n_failed"]) == (2, 4, 0, 4)
@@ -133,13 +137,45 @@ def test_members_that_give_no_curve_are_all_named(make_members):
     assert "without a finite kl_top_nats: 8,8-0-0.8, 8,8-0-0.6" in str(refusal.value)
 
 
-def test_one_cell_with_two_thresholds_is_refused_unless_one_is_given(make_members):
-    one = make_members({(8, 8): [0.7]})
-    other = make_members({(8, 8): [0.7]}, seed=1, kl_threshold_nats=0.2)
-    both = pa.concat_tables([one, other])
-    with pytest.raises(TableError, match=r"several kl_threshold_nats \(0.1, 0.2\)"):
-        thresholds_table(both)
-    assert thresholds_table(both, 0.1)["status"].to_pylist() == ["transition"]
+def test_a_rule_is_the_runs_own_and_its_confidence_is_that_of_the_intervals(made_run):
+    (made_run / "space.yaml").write_text("name: made\nkl_threshold_nats: 0.2\nconfidence: 0.8\n")
+    rule = read_rule(made_run)
+    assert rule == read_rule(made_run / "members.parquet") == Rule(0.2, 0.8)
+    table = thresholds_table(read_members(made_run), rule)
+    assert set(table["kl_threshold_nats"].to_pylist()) == {0.2}
+    assert set(table["confidence"].to_pylist()) == {0.8}
+
+
+@pytest.mark.parametrize("text", [None, "[", "", "name: made\n", "kl_threshold_nats: x\nconfidence: 1\n"])
+def test_a_run_that_does_not_say_its_rule_is_refused(made_run, text):
+    (made_run / "space.yaml").unlink()
+    if text is not None:
+        (made_run / "space.yaml").write_text(text)
+    with pytest.raises(TableError, match=r"space\.yaml.*give the folder that a sweep wrote"):
+        read_rule(made_run)
+
+
+def test_a_row_that_lacks_a_column_or_has_what_is_none_is_refused(make_members):
+    whole = make_members({(8, 8): [0.7]}).to_pylist()
+    assert table_of(whole, MEMBERS).num_rows == len(whole)
+    bad = {name: value for name, value in whole[0].items() if name != "rho"} | {"colour": "red", "hue": 1}
+    with pytest.raises(TableError) as refusal:
+        table_of([*whole[1:], bad], MEMBERS)
+    assert "columns missing: rho" in str(refusal.value)
+    assert "columns unknown: colour, hue" in str(refusal.value)
+
+
+def test_what_an_older_table_lacks_is_filled_in(made_run):
+    """A key has its neutral value then, a metric is null; what has neither is missing."""
+    whole = read_members(made_run)
+    later = ["kl_warmup", "start", "gradient_rho", "free_bits_nats", "active_units", "code_digest"]
+    pq.write_table(whole.drop_columns(later), made_run / "members.parquet")
+    filled = read_members(made_run)
+    assert filled.drop_columns(["active_units"]).equals(whole.drop_columns(["active_units"]))
+    assert filled["active_units"].null_count == filled.num_rows
+    pq.write_table(whole.drop_columns(["steps", "rho"]), made_run / "members.parquet")
+    with pytest.raises(TableError, match="columns missing: steps, rho"):
+        read_members(made_run)
 
 
 def test_members_and_history_round_trip(made_run, make_members, make_history):
@@ -153,7 +189,7 @@ def test_members_and_history_round_trip(made_run, make_members, make_history):
 
 
 def test_thresholds_are_read_alike_by_every_reader(make_members, tmp_path):
-    table = thresholds_table(make_members(CELLS, diverged=[((8, 8), 1, 0.5)]))
+    table = thresholds_table(make_members(CELLS, diverged=[((8, 8), 1, 0.5)]), RULE)
     path = tmp_path / "thresholds.parquet"
     write_table(table, path)
     rows = table.to_pylist()
@@ -206,15 +242,12 @@ def test_a_file_cut_in_its_data_is_refused(made_run):
 def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_path):
     table = make_members({(8, 8): [0.7]}).slice(0, 0).drop_columns(["rho", "seed"])
     table = table.append_column("colour", pa.array([], pa.string()))
-    table = table.set_column(
-        table.column_names.index("depth"), "depth", pa.array([], pa.float64())
-    ).replace_schema_metadata({"schema_version": "7", "table": "members"})
+    table = table.set_column(table.column_names.index("depth"), "depth", pa.array([], pa.float64()))
     pq.write_table(table, tmp_path / "members.parquet")
     with pytest.raises(TableError) as refusal:
         read_members(tmp_path)
     message = str(refusal.value)
     for problem in (
-        "schema_version is 7, this project reads 3",
         "columns missing: rho, seed",
         "columns unknown: colour",
         "column depth is double, it must be int32",
@@ -227,6 +260,10 @@ def test_a_table_without_a_version_or_of_another_kind_is_refused(made_run, make_
     bare = read_members(made_run).replace_schema_metadata(None)
     pq.write_table(bare, made_run / "members.parquet")
     with pytest.raises(TableError, match="schema_version is none"):
+        read_members(made_run)
+    old = bare.replace_schema_metadata({"schema_version": "3", "table": "members"}).drop_columns(["rho"])
+    pq.write_table(old, made_run / "members.parquet")
+    with pytest.raises(TableError, match="its schema_version is 3, this project reads 4\nread it"):
         read_members(made_run)
     with pytest.raises(TableError, match="it is a history table"):
         read_members(made_run / "history.parquet")
@@ -275,7 +312,7 @@ def test_writing_replaces_whole_or_not_at_all(tmp_path):
 
 
 def test_analysis_needs_none_of_what_trains_and_sweeps():
-    forbidden = ["torch", "ray", "optuna", "mlflow", "ouvae", "sweeps", "search_spaces"]
+    forbidden = ["torch", "ray", "optuna", "mlflow", "sweeps", "search_spaces"]
     code = (
         "import sys, analysis.figures, analysis.thresholds\n"
         f"found = [n for n in {[*forbidden, 'matplotlib.pyplot']} if n in sys.modules]\n"

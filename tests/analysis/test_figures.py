@@ -16,7 +16,8 @@ from matplotlib.patches import Rectangle
 from analysis import TableError
 from analysis.figures import main, plot_kl_versus_rho, plot_training, write_figures
 from analysis.schema import HISTORY, MEMBERS
-from analysis.tables import read_history, read_members, thresholds_table, write_table
+from analysis.tables import Rule, read_history, read_members, thresholds_table, write_table
+from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["kl_versus_rho.png", "kl_versus_rho.svg", "training.png", "training.svg"]
@@ -43,7 +44,7 @@ def bands(ax):
 
 def test_there_is_a_panel_a_cell_and_each_says_its_threshold(make_members, make_history):
     members = make_members(SEVEN)
-    thresholds = thresholds_table(members)
+    thresholds = thresholds_table(members, RULE)
     figure = plot_kl_versus_rho(members, thresholds)
     assert len(figure.axes) == len(SEVEN)
     titles = [ax.get_title() for ax in figure.axes]
@@ -59,7 +60,7 @@ def test_there_is_a_panel_a_cell_and_each_says_its_threshold(make_members, make_
 
 def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
     members = make_members(SEVEN)
-    thresholds = thresholds_table(members)
+    thresholds = thresholds_table(members, RULE)
     figure = plot_kl_versus_rho(members, thresholds)
     with_band = 0
     for ax, row in zip(figure.axes, thresholds.to_pylist(), strict=True):
@@ -78,8 +79,8 @@ def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
 
 
 def test_seeds_mean_and_threshold_are_drawn(make_members):
-    members = make_members({(8, 8): [0.88, 0.84]}, kl_threshold_nats=0.25)
-    (ax,) = plot_kl_versus_rho(members, thresholds_table(members)).axes
+    members = make_members({(8, 8): [0.88, 0.84]})
+    (ax,) = plot_kl_versus_rho(members, thresholds_table(members, Rule(0.25, 0.95))).axes
     seeds, (mean,) = lines(ax, "one seed"), lines(ax, "mean of seeds")
     assert len(seeds) == 2
     assert mean.get_xdata() == pytest.approx(np.linspace(0.5, 1, 11))
@@ -95,7 +96,7 @@ def test_lost_members_are_marked_above_the_curves_with_an_entry_in_the_legend(ma
     cells = {(8, 8): [0.88, 0.84], (16, 16): [0.7]}
     whole = make_members(cells)
     lost = make_members(cells, **{how: [((8, 8), 0, 0.5), ((8, 8), 1, 0.55)]})
-    figures = [plot_kl_versus_rho(m, thresholds_table(m)) for m in (whole, lost)]
+    figures = [plot_kl_versus_rho(m, thresholds_table(m, RULE)) for m in (whole, lost)]
     entries = [[t.get_text() for t in f.legends[0].get_texts()] for f in figures]
     assert how not in entries[0]
     assert entries[1] == [*entries[0], how]
@@ -115,7 +116,7 @@ def test_lost_members_are_marked_above_the_curves_with_an_entry_in_the_legend(ma
 def test_diverged_and_failed_members_are_told_apart(make_members):
     lost = {"failed": [((16, 16), 0, 0.6), ((8, 8), 0, 0.5)], "diverged": [((8, 8), 1, 0.5)]}
     members = make_members({(16, 16): [0.7], (8, 8): [0.88, 0.84]}, **lost)
-    figure = plot_kl_versus_rho(members, thresholds_table(members))
+    figure = plot_kl_versus_rho(members, thresholds_table(members, RULE))
     assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["diverged", "failed"]
     first, second = figure.axes
     assert not lines(first, "diverged")
@@ -126,7 +127,7 @@ def test_diverged_and_failed_members_are_told_apart(make_members):
 
 def test_an_exact_threshold_is_dashed(make_members):
     members = make_members({(1,): [0.87]}, rho_c_exact=0.866)
-    (ax,) = plot_kl_versus_rho(members, thresholds_table(members)).axes
+    (ax,) = plot_kl_versus_rho(members, thresholds_table(members, RULE)).axes
     (exact,) = lines(ax, r"$\rho_c$ exact")
     assert set(exact.get_xdata()) == {0.866}
     assert exact.is_dashed()
@@ -137,7 +138,7 @@ def test_an_exact_threshold_is_dashed(make_members):
 def test_a_cell_of_lost_members_alone_is_still_drawn(make_members, how):
     rho = (0.5, 0.7)
     members = make_members({(8, 8): [0.6]}, rho=rho, **{how: [((8, 8), 0, r) for r in rho]})
-    thresholds = thresholds_table(members)
+    thresholds = thresholds_table(members, RULE)
     (ax,) = plot_kl_versus_rho(members, thresholds).axes
     assert ax.get_title().endswith("unresolved")
     assert list(lines(ax, how)[0].get_xdata()) == [0.5, 0.7]
@@ -148,7 +149,7 @@ def test_a_cell_of_lost_members_alone_is_still_drawn(make_members, how):
 def test_training_lines_are_coloured_by_rho_and_dashed_by_seed(make_members, make_history):
     members = make_members({(8, 8): [0.88, 0.84]}, rho=(0.5, 0.6, 0.7, 0.8))
     history = make_history(members)
-    panel, _ = plot_training(history, thresholds_table(members)).axes
+    panel, _ = plot_training(history, thresholds_table(members, RULE)).axes
     drawn = [line for line in panel.lines if len(line.get_xdata()) == 7]
     assert len(drawn) == 8
     assert len({tuple(line.get_color()) for line in drawn}) == 4
@@ -168,7 +169,7 @@ def test_titles_neither_overlap_nor_leave_the_figure(make_members, make_history,
         latents = ",".join(map(str, row["latents"]))
         row["cell"] = label.format(latents, latents)
     members = pa.Table.from_pylist(rows, schema=MEMBERS)
-    thresholds = thresholds_table(members)
+    thresholds = thresholds_table(members, RULE)
     for figure, extra in (
         (plot_kl_versus_rho(members, thresholds), 0),
         (plot_training(make_history(members), thresholds), 1),
@@ -220,9 +221,9 @@ def test_tables_of_two_runs_are_not_mixed(make_members, make_history):
     one, other = make_members({(8, 8): [0.8]}), make_members({(4, 4): [0.9]})
     message = "cells without a threshold: cell-8,8; thresholds without a cell: cell-4,4"
     with pytest.raises(TableError, match=message):
-        plot_kl_versus_rho(one, thresholds_table(other))
+        plot_kl_versus_rho(one, thresholds_table(other, RULE))
     with pytest.raises(TableError, match="cells without a threshold: cell-8,8"):
-        plot_training(make_history(one), thresholds_table(other))
+        plot_training(make_history(one), thresholds_table(other, RULE))
 
 
 def test_problems_of_both_tables_come_in_one_message_before_anything_is_written(made_run, capsys):
@@ -240,3 +241,12 @@ def test_problems_of_both_tables_come_in_one_message_before_anything_is_written(
 def test_a_missing_run_is_said_once(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("no such run") == 1
+
+
+def test_the_intervals_of_a_runs_figures_are_of_its_own_confidence(made_run):
+    settings = (made_run / "space.yaml").read_text()
+    (made_run / "space.yaml").write_text(settings.replace("confidence: 0.95", "confidence: 0.68"))
+    write_figures(made_run)
+    drawn = (made_run / "figures" / "kl_versus_rho.svg").read_text()
+    assert "<!-- 68% interval -->" in drawn
+    assert "95%" not in drawn

@@ -7,50 +7,58 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
+from ouvae.declared import METRICS, TEST_METRICS, Cell, keys_of
 
 UNITS = {"nats", "steps", "s", "bytes", "layers", "1", "none"}
 
 TYPES = {
     "members": """
-        string: member_id space cell_id cell dataset data_digest system objective architecture
+        string: member_id space cell_id cell data_digest code_digest dataset system objective architecture
             likelihood smoothing start select precision device status failure pack_id project_version
             torch_version python_version commit
-        int32: importance_samples depth pseudo_inputs hermite_degree mixture_components ou_samples
-            batch_size eval_images gradient_samples bound_samples bound_images pixels pack_members
-            numerics_version
-        int64: seed steps kl_warmup eval_every diverged_at_step selected_step parameters
-        double: free_bits_nats observation_variance rho learning_rate gradient_rho
-            kl_threshold_nats rho_c_exact kl_top_nats elbo_nats objective_nats reconstruction_nats
-            test_bound_nats test_elbo_nats test_kl_top_nats seconds
-        list<element: int32>: latents hidden active_units test_active_units
         list<element: double>: data_variance kl_nats test_kl_nats
+        int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
+            eval_images gradient_samples bound_samples bound_images depth pixels pack_members numerics_version
+        double: free_bits_nats observation_variance learning_rate gradient_rho rho rho_c_exact kl_top_nats
+            elbo_nats reconstruction_nats objective_nats gradient_variance gradient_variance_smoothed
+            test_bound_nats test_kl_top_nats test_elbo_nats test_reconstruction_nats seconds
+        list<element: int32>: hidden latents active_units test_active_units
         list<element: string>: smoothed_networks
+        int64: steps kl_warmup eval_every seed diverged_at_step selected_step parameters
         timestamp[ms, tz=UTC]: finished_at""",
     "history": """
         string: member_id cell_id
-        int64: seed step
-        double: rho kl_top_nats elbo_nats objective_nats reconstruction_nats gradient_variance
+        double: rho kl_top_nats elbo_nats reconstruction_nats objective_nats gradient_variance
             gradient_variance_smoothed
+        int64: seed step
         list<element: double>: kl_nats
         list<element: int32>: active_units""",
     "thresholds": """
-        string: space cell_id cell dataset architecture smoothing collapsed_side status method
-        int32: depth ou_samples n_seeds n_members n_diverged n_failed
-        int64: steps
-        double: kl_threshold_nats rho_c rho_c_low rho_c_high confidence bracket_low bracket_high
-            width jump_nats rho_c_exact
-        list<element: int32>: latents
+        string: space cell_id cell dataset system objective architecture likelihood smoothing start select
+            precision collapsed_side status method
+        list<element: double>: data_variance
+        int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
+            eval_images gradient_samples bound_samples bound_images depth n_seeds n_members n_diverged
+            n_failed
+        double: free_bits_nats observation_variance learning_rate gradient_rho kl_threshold_nats rho_c
+            rho_c_low rho_c_high confidence bracket_low bracket_high width jump_nats rho_c_exact
+        list<element: int32>: hidden latents
+        list<element: string>: smoothed_networks
+        int64: steps kl_warmup eval_every
         list<element: struct<seed: int64 not null, rho_c: double, rho_low: double, rho_high: \
 double, jump_nats: double, status: string not null>>: seeds""",
     "costs": """
-        string: cell_id cell system objective architecture dataset memory_kind device
-        int32: importance_samples batch_size
-        int64: parameters memory_bytes
-        double: rho
-        list<element: int32>: latents
-        list<element: double>: seconds_per_epoch""",
+        string: cell_id cell dataset system objective architecture likelihood smoothing start select
+            precision memory_kind device
+        list<element: double>: data_variance seconds_per_epoch
+        int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
+            eval_images gradient_samples bound_samples bound_images depth
+        double: free_bits_nats observation_variance learning_rate gradient_rho rho
+        list<element: int32>: hidden latents
+        list<element: string>: smoothed_networks
+        int64: steps kl_warmup eval_every parameters memory_bytes""",
 }
-"""The columns of version 3 by type; a change here asks for another version."""
+"""The columns of version 4 by type. More may come; one that goes or changes asks for another version."""
 
 
 def fields(schema: pa.Schema) -> Iterator[pa.Field]:
@@ -82,16 +90,18 @@ def test_units_follow_from_names_and_nullable_fields_say_when_they_are_null(sche
 
 
 def test_every_metric_and_what_only_a_worker_knows_is_null_for_a_failed_member():
-    metrics = {"kl_top_nats", "kl_nats", "elbo_nats", "objective_nats", "reconstruction_nats", "active_units"}
-    tested = {name for name in MEMBERS.names if name.startswith("test_")} | {"selected_step"}
+    metrics = {metric.name for metric in (*METRICS, *TEST_METRICS)}
     of_worker = {"parameters", "torch_version", "python_version"}
     said = {field.name: field.metadata[b"description"].decode() for field in MEMBERS if field.nullable}
-    assert {
-        name for name in said if said[name].endswith("a member that diverged or failed")
-    } == metrics | tested
+    assert {name for name in said if said[name].endswith("a member that diverged or failed")} == metrics
     assert {name for name in said if said[name].endswith("null for a member that failed")} == of_worker
     assert said["failure"].endswith("null unless the status is `failed`")
     assert said["diverged_at_step"].endswith("null unless the status is `diverged`")
+
+
+def test_every_key_of_a_cell_is_a_column_of_members_thresholds_and_costs():
+    for schema in (MEMBERS, THRESHOLDS, COSTS):
+        assert set(keys_of(Cell)) <= set(schema.names)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -99,7 +109,7 @@ def test_version_and_documentation_are_in_the_file(name, tmp_path):
     schema = SCHEMAS[name]
     pq.write_table(schema.empty_table(), tmp_path / "empty.parquet")
     stored = pq.read_schema(tmp_path / "empty.parquet")
-    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "3"
+    assert stored.metadata[b"schema_version"].decode() == SCHEMA_VERSION == "4"
     assert stored.metadata[b"table"].decode() == name
     assert stored.equals(schema, check_metadata=True)
     for read, meant in zip(fields(stored), fields(schema), strict=True):
@@ -112,7 +122,7 @@ def test_the_types_of_this_version_are_fixed(name):
     for line in TYPES[name].replace("\n            ", " ").strip().splitlines():
         dtype, columns = line.strip().rsplit(": ", 1)
         words |= dict.fromkeys(columns.split(), dtype)
-    assert {field.name: str(field.type) for field in SCHEMAS[name]} == words
+    assert words.items() <= {field.name: str(field.type) for field in SCHEMAS[name]}.items()
 
 
 def test_columns_that_tables_share_have_one_type_and_unit():

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.schema import MEMBERS
-from analysis.tables import thresholds_table
+from analysis.tables import Rule, read_members, thresholds_table
 from analysis.thresholds import format_thresholds, main
+from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,7 @@ def test_the_text_is_aligned_and_says_everything(make_members):
         diverged=[((16, 16), 0, 0.5)],
         failed=[((16, 16), 1, 0.5), ((16, 16), 1, 0.55), ((8, 8, 8), 0, 0.5)],
     )
-    lines = format_thresholds(thresholds_table(members)).splitlines()
+    lines = format_thresholds(thresholds_table(members, RULE)).splitlines()
     assert lines == [
         "cell              steps  status      rho_c  interval                width  jump/nats"
         "  members                    rho_c of seeds              exact",
@@ -56,6 +57,15 @@ def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path
     table = pq.read_table(made_run / "thresholds.parquet")
     assert done.stdout == f"{format_thresholds(table)}\nwrote run/thresholds.parquet\n"
     assert table["n_diverged"].to_pylist() == [0, 1]
+
+
+def test_the_confidence_is_the_runs_own(made_run, capsys):
+    (made_run / "space.yaml").write_text("name: made\nkl_threshold_nats: 0.1\nconfidence: 0.68\n")
+    assert main([str(made_run)]) == 0
+    assert "68%" in capsys.readouterr().out
+    table = pq.read_table(made_run / "thresholds.parquet")
+    assert set(table["confidence"].to_pylist()) == {0.68}
+    assert table.equals(thresholds_table(read_members(made_run), Rule(0.1, 0.68)))
 
 
 def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, capsys):
@@ -117,11 +127,11 @@ def test_errors_go_to_stderr_with_exit_code_two(made_run, tmp_path, arguments, m
 
 def test_cells_with_one_label_are_told_apart(make_members):
     budgets = [make_members({(8, 8): [0.8]}, steps=steps, cell_id=f"cell-{steps}") for steps in (1000, 9000)]
-    text = format_thresholds(thresholds_table(pa.concat_tables(budgets)))
+    text = format_thresholds(thresholds_table(pa.concat_tables(budgets), RULE))
     assert "digits mlp 8,8 1000 steps" in text
     assert "digits mlp 8,8 9000 steps" in text
     twins = [make_members({(8, 8): [0.8]}, cell_id=f"{letter * 12}") for letter in "ab"]
-    text = format_thresholds(thresholds_table(pa.concat_tables(twins)))
+    text = format_thresholds(thresholds_table(pa.concat_tables(twins), RULE))
     assert "digits mlp 8,8 aaaaaaaa" in text
     assert "digits mlp 8,8 bbbbbbbb" in text
 
@@ -130,5 +140,5 @@ def test_collapse_at_low_rho_is_said(make_members):
     rows = make_members({(8, 8): [0.7]}).to_pylist()
     for row in rows:
         row["kl_top_nats"] = max(0.0, row["rho"] - 0.7)
-    table = thresholds_table(pa.Table.from_pylist(rows, schema=MEMBERS))
+    table = thresholds_table(pa.Table.from_pylist(rows, schema=MEMBERS), RULE)
     assert "transition, collapsed at low rho" in format_thresholds(table)

@@ -69,7 +69,7 @@ def test_equal_work_is_checked(monkeypatch):
     assert "float64" in packing.same_work(space, data)
     train_member = packing.train_member
     monkeypatch.setattr(
-        packing, "train_member", lambda settings, data, rho, seed: train_member(settings, data, rho, seed + 1)
+        packing, "train_member", lambda cell, data, rho, seed: train_member(cell, data, rho, seed + 1)
     )
     with pytest.raises(BenchmarkError, match="different work"):
         packing.same_work(space, data)

@@ -1,62 +1,43 @@
-"""Fixtures of the science's tests: settings of a small model, a small data set, exact quadrature."""
+"""Fixtures of the science's tests: cells of a small model, a small data set, exact quadrature."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from ouvae.data import Dataset
-from ouvae.settings import Settings
+from ouvae.declared import Cell
 from ouvae.systems import Draws
 from ouvae.training.noise import single_draws
 
 torch.set_num_threads(1)
 
-SMALL = Settings(
-    system="vae",
-    objective="elbo",
-    importance_samples=1,
-    free_bits_nats=0.0,
-    architecture="mlp",
+SMALL = Cell(
+    dataset="digits",
     latents=(3, 2),
     hidden=(8,),
-    pseudo_inputs=None,
-    hermite_degree=None,
-    likelihood="bernoulli",
-    observation_variance=None,
-    mixture_components=None,
-    smoothing="posterior",
-    smoothed_networks=("generative",),
     ou_samples=3,
     steps=20,
     batch_size=7,
     learning_rate=1e-2,
-    kl_warmup=0,
     eval_every=10,
-    eval_images=None,
-    gradient_samples=None,
-    gradient_rho=None,
-    select="last",
-    bound_samples=None,
-    bound_images=None,
     precision="float64",
 )
 
 
 @pytest.fixture
-def settings() -> Callable[..., Settings]:
-    """Return a factory of settings: those of a small float64 model, with changes."""
-    return lambda **changes: replace(SMALL, **changes)
+def make_cell() -> Callable[..., Cell]:
+    """Return a factory of cells: those of a small float64 model, with changes."""
+    return lambda **changes: Cell(**{**dict(SMALL), **changes})
 
 
 @pytest.fixture
-def linear(settings) -> Callable[..., Settings]:
-    """Return a factory of settings of the linear Gaussian VAE."""
+def linear(make_cell) -> Callable[..., Cell]:
+    """Return a factory of cells of the linear Gaussian VAE."""
 
-    def factory(**changes: object) -> Settings:
+    def factory(**changes: object) -> Cell:
         control = {
             "architecture": "affine",
             "latents": (1,),
@@ -65,7 +46,7 @@ def linear(settings) -> Callable[..., Settings]:
             "observation_variance": 1.0,
             "smoothed_networks": ("likelihood",),
         }
-        return settings(**{**control, **changes})
+        return make_cell(**{**control, **changes})
 
     return factory
 
@@ -96,12 +77,12 @@ def data(data_of) -> Dataset:
 
 
 @pytest.fixture
-def draw() -> Callable[[Settings, int], Draws]:
+def draw() -> Callable[[Cell, int], Draws]:
     """Return a function that gives the noise of one forward pass of `batch` images."""
 
-    def single(settings: Settings, batch: int) -> Draws:
+    def single(cell: Cell, batch: int) -> Draws:
         generator = torch.Generator().manual_seed(11)
-        return single_draws(settings, (batch,), generator, getattr(torch, settings.precision))
+        return single_draws(cell, (batch,), generator, getattr(torch, cell.precision))
 
     return single
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import SpaceError, load, names
+from ouvae.declared import labels
+from search_spaces import Space, SpaceError, load, names
 
 GOOD = {"dataset": "digits", "latents": "[[4, 4], [8, 8, 8]]", "rho": "[0.9, 0.5, 0.7]"}
 
@@ -21,6 +22,10 @@ def write(tmp_path: Path):
         return str(path)
 
     return write_space
+
+
+def names_of(space: Space) -> list[str]:
+    return labels([dict(cell) for cell in space.cells()])
 
 
 def refusal(source: str, *overrides: str) -> str:
@@ -61,8 +66,8 @@ class TestRefusals:
             "rho.1: found 1.2; input should be less than or equal to 1",
             "seeds: found [1, 1]; entries must be distinct",
             "--set ou_samples: write it as KEY=VALUE, for example --set steps=5000",
-            "observation_variance: None with likelihood gaussian; a gaussian likelihood needs it and the "
-            "others have none",
+            "observation_variance: missing with likelihood gaussian, which needs it; give the fixed variance "
+            "of a Gaussian likelihood, in squared data units",
         }
         assert set(found) == expected
         assert len(found) == len(expected)
@@ -116,14 +121,20 @@ class TestRefusals:
                 {"smoothed_networks": "[generativ]"},
                 r"smoothed_networks\.0: found 'generativ';",
             ),
-            ({"dataset": "mnits"}, r"dataset: found 'mnits'; .*'mnist'"),
+            ({"dataset": "mnits"}, r"dataset: found 'mnits'; unknown dataset, did you mean mnist\?"),
             ({"dataset": None}, r"dataset: missing"),
-            ({"data_variance": "[1.0]"}, r"data_variance: .*dataset digits; dataset gaussian needs it"),
-            ({"dataset": "gaussian"}, r"data_variance: None with dataset gaussian"),
+            (
+                {"data_variance": "[1.0]"},
+                r"data_variance: \[1.0\] with dataset digits, .*use dataset gaussian",
+            ),
+            ({"dataset": "gaussian"}, r"data_variance: missing with dataset gaussian"),
             ({"architecture": "affine"}, r"hidden: \[64, 64\] with architecture affine.*use hidden: \[\]"),
             ({"observation_variance": "1.0"}, r"observation_variance: 1.0 with likelihood bernoulli"),
-            ({"mixture_components": "5"}, r"mixture_components: 5 with likelihood bernoulli; .*needs them"),
-            ({"likelihood": "logistic_mixture"}, r"mixture_components: None with likelihood logistic_mix"),
+            (
+                {"mixture_components": "5"},
+                r"mixture_components: 5 with likelihood bernoulli, .*logistic_mixture",
+            ),
+            ({"likelihood": "logistic_mixture"}, r"mixture_components: missing with likelihood logistic_mix"),
             ({"dataset": "cifar10"}, r"likelihood: bernoulli with dataset cifar10, .*logistic_mixture"),
             ({"dataset": "gaussian", "architecture": "conv"}, r"architecture: conv with dataset gaussian"),
             ({"architecture": "conv", "hidden": "[]"}, r"hidden: \[\] with architecture conv"),
@@ -211,7 +222,7 @@ class TestSpaces:
         space = load(write(steps="70", ou_samples="2", smoothed_networks="[likelihood, generative]"))
         assert [cell.latents for cell in space.cells()] == [(4, 4), (8, 8, 8)]
         assert [cell.depth for cell in space.cells()] == [2, 3]
-        assert [cell.label for cell in space.cells()] == [
+        assert names_of(space) == [
             "digits mlp 4,4 smoothed-generative+likelihood",
             "digits mlp 8,8,8 smoothed-generative+likelihood",
         ]
@@ -294,9 +305,9 @@ class TestVariants:
             ("iwae", (4, 4)),
             ("iwae", (6, 6)),
         ]
-        assert [space.part_of(cell).rho_values() for cell in cells] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
+        assert [one.rho for one in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
         assert {cell.steps for cell in cells if cell.objective == "iwae"} == {7}
-        assert len({cell.label for cell in cells}) == 4
+        assert len(set(names_of(space))) == 4
 
     def test_a_cell_of_a_variant_is_the_cell_of_a_space_with_its_keys(self, write):
         variant = load(write(search="grid", variants="[{kl_warmup: 9}]")).cells()
@@ -342,7 +353,7 @@ class TestObjectives:
         ("keys", "expected"),
         [
             ({"free_bits_nats": "1.0"}, "free_bits_nats: 1.0 with objective elbo"),
-            ({"select": "best"}, "bound_samples: missing, with select: best"),
+            ({"select": "best"}, "bound_samples: missing, with select: best, which needs it"),
             ({"bound_images": "10"}, "bound_samples: missing"),
             (
                 {"smoothed_networks": "[]"},
@@ -374,7 +385,7 @@ VAMPPRIOR = {
 
 class TestSystems:
     def test_each_loads_with_what_it_needs(self, write):
-        assert [cell.label for cell in load(write(**HERMITE)).cells()] == [
+        assert names_of(load(write(**HERMITE))) == [
             "digits mlp 4 hermite",
             "digits mlp 8 hermite",
         ]
@@ -383,15 +394,18 @@ class TestSystems:
     @pytest.mark.parametrize(
         ("keys", "expected"),
         [
-            (HERMITE | {"hermite_degree": None}, "hermite_degree: None with system hermite; .* needs it"),
-            ({"hermite_degree": "6"}, "hermite_degree: 6 with system vae; .* others have none"),
+            (
+                HERMITE | {"hermite_degree": None},
+                "hermite_degree: missing with system hermite, which needs it",
+            ),
+            ({"hermite_degree": "6"}, "hermite_degree: 6 with system vae, .* use system hermite"),
             (
                 HERMITE | {"latents": "[[4], [4, 3]]"},
                 r"latents: \[\[4, 3\]\] with system hermite, .* is 1;",
             ),
             (
                 HERMITE | {"smoothed_networks": "[generative, likelihood]"},
-                r"smoothed_networks: \['generative', 'likelihood'\] .*; use .*: \[likelihood\]",
+                r"smoothed_networks: \[generative, likelihood\] .*; use .*: \[likelihood\]",
             ),
             (HERMITE | {"smoothing": "ambient"}, "smoothing: ambient .*; use smoothing: posterior"),
             (
@@ -400,20 +414,20 @@ class TestSystems:
             ),
             (
                 VAMPPRIOR | {"pseudo_inputs": None},
-                "pseudo_inputs: None with system vampprior; .* needs them",
+                "pseudo_inputs: missing with system vampprior, which needs it",
             ),
-            ({"pseudo_inputs": "5"}, "pseudo_inputs: 5 with system vae; .* others have none"),
+            ({"pseudo_inputs": "5"}, "pseudo_inputs: 5 with system vae, .* use system vampprior"),
             (
                 VAMPPRIOR | {"latents": "[[4], [4, 4, 4]]"},
                 r"latents: \[\[4\], \[4, 4, 4\]\] with system vampprior, .* is 2;",
             ),
             (
                 VAMPPRIOR | {"smoothed_networks": "[generative]"},
-                r"smoothed_networks: .*; smoothed_networks must be \[\]",
+                r"smoothed_networks: .*, which has no smoothing; use smoothed_networks: \[\]",
             ),
             (
                 VAMPPRIOR | {"architecture": "affine", "hidden": "[]"},
-                "architecture: affine with system vampprior, which needs hidden layers",
+                "architecture: affine with system vampprior, .*; use architecture mlp or conv",
             ),
         ],
     )
@@ -427,6 +441,6 @@ class TestSystems:
         cells = load(write(latents="[[4], [4, 4], [8, 4, 4, 2]]", **keys)).cells()
         assert [cell.depth for cell in cells] == [1, 2, 4]
         (problem,) = problems(refusal(write(**keys | {"smoothed_networks": "[generative]"})))
-        assert problem.endswith(f"with system {system}, which has no smoothing; smoothed_networks must be []")
+        assert problem.endswith(f"with system {system}, which has no smoothing; use smoothed_networks: []")
         (problem,) = problems(refusal(write(**keys, architecture="affine", hidden="[]")))
-        assert problem.startswith(f"architecture: affine with system {system}, which needs hidden layers")
+        assert problem.startswith(f"architecture: affine with system {system}, which is not built of it")

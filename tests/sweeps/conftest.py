@@ -12,17 +12,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.tables import Rule
 from ouvae.data import load as load_data
-from ouvae.training.metrics import Metrics
-from ouvae.training.pack import Pack as TrainingPack
+from ouvae.declared import METRICS
+from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
+from sweeps import plan
 from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.records import PackReport
+from sweeps.run_directory import RunDirectory
+from sweeps.schedule import Listener, Schedule
+from sweeps.search import search_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
@@ -52,6 +58,26 @@ TIMED = ("seconds", "finished_at", "commit")
 """Columns of the members table that differ between two runs of the same sweep."""
 
 
+def planned_cells(space: Space, data_digest: str = "d1g357", device: str = "cpu") -> list[PlannedCell]:
+    """Plan a space's cells on made-up data of 8x8 pixels."""
+    data = SimpleNamespace(digest=data_digest, image_shape=(8, 8))
+    return plan.plan_cells(space.swept(), lambda cell: data, device)
+
+
+def schedule_of(
+    space: Space, slots: int, directory: RunDirectory, on_pack: Listener = lambda members, history: None
+) -> Schedule:
+    """Open the schedule of a space's cells on made-up data."""
+    cells = [(cell, search_of(space, cell.rho)) for cell in planned_cells(space)]
+    return Schedule(space.name, cells, slots, directory, on_pack, space.pack_size)
+
+
+def write_tables(directory: RunDirectory, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Write a directory's tables as a sweep of the space does."""
+    cell_ids = [cell.cell_id for cell in planned_cells(space)]
+    return directory.write_tables(cell_ids, Rule(space.kl_threshold_nats, space.confidence))
+
+
 @pytest.fixture
 def make_space() -> Callable[..., Space]:
     """Return a maker of spaces on digits: keys and values of the space."""
@@ -68,10 +94,7 @@ def make_space() -> Callable[..., Space]:
 def plan_cells() -> Callable[..., list[PlannedCell]]:
     """Return the planner of a space's cells, on made-up data."""
 
-    def plan(space: Space, data_digest: str = "d1g357", device: str = "cpu") -> list[PlannedCell]:
-        return [PlannedCell(cell, data_digest, (8, 8), device) for cell in space.cells()]
-
-    return plan
+    return planned_cells
 
 
 @pytest.fixture
@@ -84,16 +107,15 @@ def report_of() -> Callable[..., PackReport]:
         depth = pack.cell.cell.depth
 
         def evaluation(step: int, kl: float) -> dict[str, object]:
-            metrics = Metrics(
-                step=step,
-                elbo_nats=-20.0,
-                objective_nats=-19.0,
-                reconstruction_nats=-15.0,
-                kl_nats=[5.0] * (depth - 1) + [kl],
-                kl_top_nats=kl,
-                active_units=[4] * depth,
-            )
-            return dict(vars(metrics))
+            return dict.fromkeys(metric.name for metric in METRICS) | {
+                "step": step,
+                "elbo_nats": -20.0,
+                "objective_nats": -19.0,
+                "reconstruction_nats": -15.0,
+                "kl_nats": [5.0] * (depth - 1) + [kl],
+                "kl_top_nats": kl,
+                "active_units": [4] * depth,
+            }
 
         outcomes = []
         for point in pack.points:
@@ -320,8 +342,7 @@ def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("space") / "small.yaml"
     path.write_text(SMALL_SPACE.format(steps=1000, eval_every=500))
     space = load(str(path))
-    settings = PlannedCell(space.cells()[0], "", (8, 8), "cpu").settings()
-    pack = TrainingPack(settings, [(0.6, 0), (1.0, 0)], load_data("digits"))
+    pack = PackTraining(space.cells()[0], [(0.6, 0), (1.0, 0)], load_data("digits"))
     pack.train_step()
     started = time.process_time()
     for _ in range(100):

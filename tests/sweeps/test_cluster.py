@@ -13,11 +13,14 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from analysis.tables import read_members
+from tests.recipe import write_recipe
 from tests.sweeps.conftest import ROOT, clean_environment, wait_until
 
 PORT, CLIENT_PORT = 6399, 10001
@@ -193,6 +196,28 @@ def test_a_cluster_is_found_by_itself_and_through_ray_client(nodes, start_sweep)
         assert "Ray: 2 nodes, 2 CPUs" in sweep.output
         assert sweep.counts() == (0, 2)
     assert sweeps["auto"].tables() == sweeps["client"].tables()
+
+
+def test_a_users_own_system_and_data_set_train_on_both_nodes(nodes, start_sweep, tmp_path, all_processes):
+    """Their files lie beside the space, where neither node looks for modules."""
+    space = write_recipe(tmp_path)
+    longer = sets(["search=grid", "pack_size=3", "seeds=2", "steps=3000", "eval_every=1000"])
+    address = f"127.0.0.1:{PORT}"
+    sweep = start_sweep(
+        "own", *longer, "--address", address, space=space, prefix=nodes.prefix, HOME=nodes.home
+    )
+    used: set[int] = set()
+
+    def both() -> bool:
+        used.update(nodes.training(all_processes()).values())
+        return len(used) == 2
+
+    sweep.until(both, "both nodes train")
+    assert sweep.wait() == 0, sweep.output
+    rows = read_members(sweep.out).to_pylist()
+    assert Counter(row["status"] for row in rows) == {"completed": 6}
+    assert {(row["system"], row["dataset"]) for row in rows} == {("flat:FlatVAE", "stripes:Stripes")}
+    assert len(sweep.statuses("member")) == 6
 
 
 @pytest.mark.parametrize("address", [f"127.0.0.1:{PORT}", f"ray://127.0.0.1:{CLIENT_PORT}"])

@@ -7,22 +7,24 @@ import pytest
 import torch
 
 import search_spaces
+from analysis.tables import Rule
 from ouvae.data import load
-from ouvae.training.pack import Pack
-from sweeps.plan import PlannedCell
+from ouvae.training.pack import PackTraining
+from sweeps.plan import plan_cells
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
+from sweeps.search import search_of
 
 
 def train_here(schedule, data):
     """Train the schedule's packs one after the other in this process."""
     while (planned := schedule.next_pack()) is not None:
-        pack = Pack(planned.cell.settings(), [(p.rho, p.seed) for p in planned.points], data)
+        pack = PackTraining(planned.cell.cell, [(p.rho, p.seed) for p in planned.points], data)
         while not pack.done:
             pack.train_step()
         outcomes = [
             {
-                "history": [vars(m) for m in outcome.history],
+                "history": outcome.history,
                 "diverged_at_step": outcome.diverged_at_step,
                 "test": None,
             }
@@ -57,11 +59,14 @@ def test_the_exact_threshold_is_found(tmp_path):
     data = load("gaussian", data_variance=space.data_variance)
     directory = RunDirectory(tmp_path)
     with directory.opened(space):
-        cells = [PlannedCell(cell, data.digest, data.image_shape, "cpu") for cell in space.cells()]
-        schedule = Schedule(space, cells, 1, directory, lambda members, history: None)
+        cells = plan_cells(space.swept(), lambda cell: data, "cpu")
+        searches = [(cell, search_of(space, cell.rho)) for cell in cells]
+        schedule = Schedule(space.name, searches, 1, directory, lambda members, history: None)
         train_here(schedule, data)
         assert schedule.done
-        members, _, thresholds = directory.write_tables(space)
+        members, _, thresholds = directory.write_tables(
+            [cell.cell_id for cell in cells], Rule(space.kl_threshold_nats, 0.95)
+        )
     (row,) = thresholds.to_pylist()
     assert row["status"] == "transition"
     assert row["rho_c_exact"] == pytest.approx(exact, abs=1e-12)

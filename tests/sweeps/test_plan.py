@@ -1,5 +1,6 @@
 """Identities of members, and how members are packed."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -9,11 +10,15 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import NoneType
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 
 from ouvae import NUMERICS_VERSION
-from search_spaces import Cell, load
+from ouvae.declared import Cell, keys_of
+from ouvae.declared.cell import CHOICES
+from search_spaces import load
 from search_spaces.space import CellKeys
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
 
@@ -21,69 +26,49 @@ ROOT = Path(__file__).parents[2]
 
 CELL = {
     "dataset": "digits",
-    "data_variance": None,
     "system": "vae",
     "objective": "elbo",
-    "importance_samples": 1,
-    "free_bits_nats": 0.0,
     "architecture": "mlp",
     "hidden": [64, 64],
-    "pseudo_inputs": None,
-    "hermite_degree": None,
     "likelihood": "bernoulli",
-    "observation_variance": None,
-    "mixture_components": None,
     "smoothing": "posterior",
     "smoothed_networks": ["generative"],
     "ou_samples": 5,
-    "start": "cold",
     "steps": 2000,
     "batch_size": 100,
     "learning_rate": 0.003,
-    "kl_warmup": 0,
     "eval_every": 500,
-    "eval_images": None,
-    "gradient_samples": None,
-    "gradient_rho": None,
-    "select": "last",
-    "bound_samples": None,
-    "bound_images": None,
     "precision": "float32",
     "latents": [10, 10],
 }
+"""A cell's keys that have no neutral value. Another one added here would rename every member there is: what
+is added has a neutral value."""
 
-OTHER = {
-    "dataset": "mnist",
-    "data_variance": [1.0],
-    "system": "lvae",
-    "objective": "iwae",
-    "importance_samples": 2,
-    "free_bits_nats": 0.5,
-    "architecture": "affine",
-    "hidden": [64],
-    "pseudo_inputs": 3,
-    "hermite_degree": 4,
-    "likelihood": "gaussian",
-    "observation_variance": 1.0,
-    "mixture_components": 5,
-    "smoothing": "ambient",
-    "smoothed_networks": ["likelihood"],
-    "ou_samples": 4,
-    "steps": 2001,
-    "batch_size": 99,
-    "learning_rate": 0.0031,
-    "kl_warmup": 1,
-    "eval_every": 499,
-    "eval_images": 100,
-    "gradient_samples": 5,
-    "gradient_rho": 0.7,
-    "select": "best",
-    "bound_samples": 6,
-    "bound_images": 7,
-    "precision": "float64",
-    "latents": [10, 11],
-}
-"""Another value of each key that has more than one."""
+
+def another(name: str) -> object:
+    """Return another value of a key than that of `CELL`, or than its neutral one."""
+    key = keys_of(Cell)[name]
+    held = CELL.get(name, key.neutral if key.has_neutral else None)
+    if name in CHOICES:
+        return next(choice for choice in CHOICES[name] if choice != held)
+    return next(value for value in candidates(key.annotation) if value != held)
+
+
+def candidates(annotation: object) -> list:
+    """Return values of a declared type, at least two where it has two."""
+    if get_origin(annotation) is Annotated:
+        return candidates(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return [[value] for value in candidates(get_args(annotation)[0])]
+    if annotation in (int, float):
+        return [annotation(7), annotation(9)] if annotation is int else [0.25, 0.5]
+    return candidates(next(part for part in get_args(annotation) if part is not NoneType))
+
+
+VARIABLE = sorted(set(keys_of(Cell)) - {"start"})
+"""The keys of a cell that have more than one value."""
 
 NUMBERLESS = {
     "name": "other",
@@ -108,8 +93,17 @@ NUMBERLESS = {
 """Keys of a space that decide which members are trained and how, and no member's numbers."""
 
 
-def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
-    return PlannedCell(Cell.model_validate(CELL | keys), digest, (8, 8), device)
+def planned(
+    digest: str = "d1g357", device: str = "cpu", shape: tuple[int, ...] = (8, 8), **keys
+) -> PlannedCell:
+    return PlannedCell(
+        cell=Cell.model_validate(CELL | keys),
+        label="made",
+        rho=(0.5, 1.0),
+        data_digest=digest,
+        image_shape=shape,
+        device=device,
+    )
 
 
 def sha(value: dict) -> str:
@@ -122,11 +116,20 @@ class TestIdentity:
         shared = CELL | {"data_digest": "d1g357", "device": "cpu", "numerics_version": NUMERICS_VERSION}
         assert planned().cell_id == sha(shared)
         assert planned().member_id(Point(0.7, 3)) == sha(shared | {"rho": 0.7, "seed": 3})
+        extended = shared | {"kl_warmup": 9, "code_digest": "c0de"}
+        assert dataclasses.replace(planned(kl_warmup=9), code_digest="c0de").cell_id == sha(extended)
+
+    def test_a_key_at_its_neutral_value_is_as_if_there_were_none(self):
+        """So that a key which is added later renames nothing."""
+        neutral = {name: key.neutral for name, key in keys_of(Cell).items() if key.has_neutral}
+        assert set(keys_of(Cell)) == set(CELL) | set(neutral)
+        assert planned(**neutral).cell_id == planned().cell_id
 
     def test_it_is_the_same_in_every_process(self):
         code = (
-            "import json, sys; from search_spaces import Cell; from sweeps.plan import PlannedCell, Point;"
-            "cell = PlannedCell(Cell.model_validate(json.load(sys.stdin)), 'd1g357', (8, 8), 'cpu');"
+            "import json, sys; from ouvae.declared import Cell; from sweeps.plan import PlannedCell, Point;"
+            "cell = PlannedCell(cell=Cell.model_validate(json.load(sys.stdin)), label='made', rho=(0.5, 1.0),"
+            "                   data_digest='d1g357', image_shape=(8, 8), device='cpu');"
             "print(cell.cell_id, cell.member_id(Point(0.7, 3)))"
         )
         expected = f"{planned().cell_id} {planned().member_id(Point(0.7, 3))}\n"
@@ -140,9 +143,9 @@ class TestIdentity:
         )
         assert done.stdout == expected
 
-    @pytest.mark.parametrize("key", sorted(OTHER))
+    @pytest.mark.parametrize("key", VARIABLE)
     def test_every_key_of_a_cell_changes_it(self, key):
-        changed = planned(**{key: OTHER[key]})
+        changed = planned(**{key: another(key)})
         assert changed.cell_id != planned().cell_id
         assert changed.member_id(Point(0.7, 3)) != planned().member_id(Point(0.7, 3))
 
@@ -170,7 +173,6 @@ class TestIdentity:
     def test_every_key_of_a_space_is_one_or_the_other(self):
         fields = set(type(load("digits")).model_fields)
         assert fields == set(CellKeys.model_fields) | set(NUMBERLESS) | {"latents"}
-        assert set(Cell.model_fields) == set(OTHER) | {"start"}
 
     def test_the_pack_does_not_matter(self):
         points = [Point(0.5, 0), Point(0.6, 0), Point(0.7, 1)]
@@ -224,21 +226,22 @@ class TestCost:
         """q(z_1|x): 6·5 + 5·4; p(x|z_1), 3 draws: 2·5 + 5·6; one sample: q(z_2|z_1): 2·5 + 5·6, and
         p(z_1|z_2), 3 draws: 3·5 + 5·4. Backward costs twice the forward."""
         cell = planned(
+            shape=(2, 3),
             latents=[2, 3],
             hidden=[5],
             batch_size=7,
             ou_samples=3,
             smoothed_networks=["generative", "likelihood"],
-        ).cell
+        )
         forward = (6 * 5 + 5 * 4) + 3 * (2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + 3 * (3 * 5 + 5 * 4)
-        assert PlannedCell(cell, "", (2, 3), "cpu").multiply_adds() == 3 * 7 * forward
+        assert cell.multiply_adds() == 3 * 7 * forward
 
     def test_it_grows_with_everything_that_costs(self):
         base = planned().multiply_adds()
         bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]
         costs = [planned(**keys).multiply_adds() for keys in bigger]
         assert all(cost > base for cost in costs)
-        assert PlannedCell(planned().cell, "", (28, 28), "cpu").multiply_adds() > base
+        assert planned(shape=(28, 28)).multiply_adds() > base
 
 
 class TestExactThreshold:

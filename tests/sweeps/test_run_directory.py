@@ -1,6 +1,7 @@
 """The run directory: whole packs or none, one driver at a time, one space, errors that say what to mend."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from sweeps import SweepError, run_directory
 from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.records import rows
 from sweeps.run_directory import DiskFullError, RunDirectory
+from tests.sweeps.conftest import write_tables
 
 ROOT = Path(__file__).parents[2]
 RHOS = (0.5, 0.75, 1.0)
@@ -40,7 +42,7 @@ def train(make_space, plan_cells, report_of):
     ) -> Pack:
         space = space or make_space()
         pack = Pack(cell or plan_cells(space)[0], tuple(points))
-        directory.add(pack.pack_id, *rows(space, pack, report_of(pack, kl_top)))
+        directory.add(pack.pack_id, *rows(space.name, pack, report_of(pack, kl_top)))
         return pack
 
     return add
@@ -107,8 +109,25 @@ class TestFragments:
         with reopened(tmp_path / "run", make_space()) as directory:
             assert directory.members == {}
             train(directory, points(0))
-            _, history, _ = directory.write_tables(make_space())
+            _, history, _ = write_tables(directory, make_space())
             assert history.num_rows == 9, "the history of the pack that was cut off is replaced"
+
+    @pytest.mark.parametrize("kind", ["members", "history"])
+    def test_a_row_with_a_key_that_is_no_column_is_refused(
+        self, tmp_path, make_space, plan_cells, report_of, kind
+    ):
+        """Such as a metric that is measured and was not declared, or declared and not measured."""
+        pack = Pack(plan_cells(make_space())[0], tuple(points(0)))
+        added = dict(zip(("members", "history"), rows("made", pack, report_of(pack, kl_top)), strict=True))
+        with reopened(tmp_path / "run", make_space()) as directory:
+            for spoilt, said in (
+                ([row | {"colour": 1} for row in added[kind]], "unknown: colour"),
+                ([{k: v for k, v in row.items() if k != "elbo_nats"} for row in added[kind]], "elbo_nats"),
+            ):
+                with pytest.raises(TableError, match=f"none of a {kind} table(?s:.)*{said}"):
+                    directory.add(pack.pack_id, **added | {kind: spoilt})
+            assert directory.members == {}
+            assert list((tmp_path / "run" / "fragments").iterdir()) == []
 
     def test_a_history_without_its_members_is_no_part_of_the_tables(self, tmp_path, make_space, train):
         with reopened(tmp_path / "run", make_space()) as directory:
@@ -116,7 +135,7 @@ class TestFragments:
             cut_off = train(directory, points(1))
         (tmp_path / "run" / "fragments" / f"{cut_off.pack_id}.members.parquet").unlink()
         with reopened(tmp_path / "run", make_space()) as directory:
-            members, history, _ = directory.write_tables(make_space())
+            members, history, _ = write_tables(directory, make_space())
         assert set(members["seed"].to_pylist()) == set(history["seed"].to_pylist()) == {0}
 
     def test_a_driver_killed_while_it_writes_leaves_nothing_that_counts(self, tmp_path, make_space, train):
@@ -145,7 +164,7 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
         assert not target.exists()
         with reopened(tmp_path / "run", make_space()) as directory:
             assert len(directory.members) == 3
-            assert directory.write_tables(make_space())[0].num_rows == 3
+            assert write_tables(directory, make_space())[0].num_rows == 3
 
     @pytest.mark.parametrize("kind", ["members", "history"])
     @pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
@@ -168,7 +187,7 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
                 assert "trained anew" in notice
                 assert len(list(path.parent.glob("*.bad"))) == (1 if damage == "missing" else 2)
             train(directory, points(0))
-            assert directory.write_tables(make_space())[1].num_rows == 18
+            assert write_tables(directory, make_space())[1].num_rows == 18
 
     @pytest.mark.parametrize("kind", ["members", "history"])
     def test_a_fragment_of_another_schema_is_named(self, tmp_path, make_space, train, kind):
@@ -180,9 +199,9 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
 
         def read():
             with reopened(tmp_path / "run", make_space()) as directory:
-                directory.write_tables(make_space())
+                write_tables(directory, make_space())
 
-        with pytest.raises(SweepError, match=f"{path} is not a readable fragment .*delete it"):
+        with pytest.raises(SweepError, match=rf"(?s){path} cannot be .* is a thresholds table.*delete"):
             read()
 
     def test_what_a_killed_writer_left_aside_is_removed(self, tmp_path, make_space, train):
@@ -232,7 +251,7 @@ class TestTables:
                 work = [(cell, points(seed)) for cell in plan_cells(space) for seed in (0, 1)]
                 for cell, own in reversed(work) if reverse else work:
                     train(directory, own, space, cell)
-                tables.append(directory.write_tables(space))
+                tables.append(write_tables(directory, space))
         (members, history, thresholds), other = tables
         assert without_times(members) == without_times(other[0])
         assert history.equals(other[1])
@@ -245,24 +264,41 @@ class TestTables:
     def test_they_are_files_of_the_schemas(self, tmp_path, make_space, train):
         with reopened(tmp_path / "run", make_space()) as directory:
             train(directory, points(0))
-            members, history, thresholds = directory.write_tables(make_space())
+            members, history, thresholds = write_tables(directory, make_space())
         assert read_members(tmp_path / "run").equals(members)
         assert read_history(tmp_path / "run").equals(history)
         for table, schema in ((members, MEMBERS), (history, HISTORY), (thresholds, THRESHOLDS)):
             assert table.schema.equals(schema, check_metadata=True)
 
     def test_the_threshold_is_the_spaces_current_one(self, tmp_path, make_space, train):
-        """A member is the same whatever counts as collapsed: the column follows the last run."""
+        """A member is the same whatever counts as collapsed: thresholds follow the last run."""
         with reopened(tmp_path / "run", make_space()) as directory:
             train(directory, points(0))
-            low = directory.write_tables(make_space())[2].to_pylist()[0]
+            low = write_tables(directory, make_space())[2].to_pylist()[0]
         space = make_space(kl_threshold_nats=0.3)
         with reopened(tmp_path / "run", space) as directory:
-            members, _, thresholds = directory.write_tables(space)
-        assert set(members["kl_threshold_nats"].to_pylist()) == {0.3}
+            _, _, thresholds = write_tables(directory, space)
+        assert set(thresholds["kl_threshold_nats"].to_pylist()) == {0.3}
         high = thresholds.to_pylist()[0]
         assert (low["bracket_low"], low["bracket_high"]) == (0.75, 1.0)
         assert (high["bracket_low"], high["bracket_high"]) == (0.5, 0.75)
+
+    def test_cells_that_differ_in_any_key_have_names_of_their_own(
+        self, tmp_path, make_space, plan_cells, train
+    ):
+        """Also where the second came later, when the first was written already."""
+        alone = make_space(learning_rate=0.001)
+        both = make_space(variants="[{learning_rate: 0.001}, {learning_rate: 0.01}]")
+        with reopened(tmp_path / "run", both) as directory:
+            train(directory, points(0), alone, plan_cells(alone)[0])
+            train(directory, points(0), both, plan_cells(both)[1])
+            members, _, thresholds = write_tables(directory, both)
+        assert thresholds["cell"].to_pylist() == [
+            "digits mlp 4,4 learning_rate 0.001",
+            "digits mlp 4,4 learning_rate 0.01",
+        ]
+        assert thresholds["learning_rate"].to_pylist() == [0.001, 0.01]
+        assert set(members["cell"].to_pylist()) == set(thresholds["cell"].to_pylist())
 
 
 class TestClaim:
@@ -300,19 +336,19 @@ class TestClaim:
         with reopened(tmp_path / "run", make_space(**change)) as directory:
             assert len(directory.members) == 3
 
-    @pytest.mark.parametrize(("key", "value"), [("device", "cuda"), ("data_digest", "other")])
-    def test_it_does_not_mix_devices_or_data(self, tmp_path, make_space, train, key, value):
-        like = {"device": "cpu", "data_digest": "d1g357"}
-
-        def require(like):
-            directory.require_like(like["device"], {"digits": [like["data_digest"]]})
-
+    @pytest.mark.parametrize(
+        ("key", "value"), [("device", "cuda"), ("data_digest", "other"), ("code_digest", "c0de")]
+    )
+    def test_it_does_not_mix_devices_data_or_code(self, tmp_path, make_space, plan_cells, train, key, value):
+        own = plan_cells(make_space())
+        other = [dataclasses.replace(cell, **{key: value}) for cell in own]
         with reopened(tmp_path / "run", make_space()) as directory:
-            require(like | {key: value})
+            directory.require_like(other)
             train(directory, points(0))
-            require(like)
-            with pytest.raises(SweepError, match=f"members with {key} {like[key]}, this sweep has {value}"):
-                require(like | {key: value})
+            directory.require_like(own)
+            held = getattr(own[0], key)
+            with pytest.raises(SweepError, match=f"members with {key} {held}, this sweep has {value}"):
+                directory.require_like(other)
 
     @pytest.mark.parametrize("text", ["[", "", "- a list\n"])
     def test_a_spoilt_space_file_is_named(self, tmp_path, make_space, text):
@@ -400,15 +436,15 @@ class TestWriting:
                 DiskFullError, match=r"disk is full.*No space left on device.*make room in .*run"
             ):
                 train(directory, points(1))
-            assert directory.write_tables(make_space())[0].num_rows == 6
+            assert write_tables(directory, make_space())[0].num_rows == 6
             fill(disk / "more")
             with pytest.raises(SweepError, match=r"could not be written.*No space left on device"):
                 train(directory, points(2))
             with pytest.raises(TableError, match="No space left on device"):
-                directory.write_tables(make_space())
+                write_tables(directory, make_space())
         for name in ("filler", "more"):
             (disk / name).unlink()
         with reopened(path, make_space()) as directory:
             assert len(directory.members) == 6
             train(directory, points(2))
-            assert directory.write_tables(make_space())[0].num_rows == 9
+            assert write_tables(directory, make_space())[0].num_rows == 9

@@ -16,8 +16,7 @@ from search_spaces import Space
 from sweeps.failures import ATTEMPTS, Failure
 from sweeps.plan import Pack, Point
 from sweeps.run_directory import RunDirectory
-from sweeps.schedule import Schedule
-from sweeps.search import Search
+from tests.sweeps.conftest import schedule_of, write_tables
 
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
 REFINED = {"search": "refine", "rho": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "latents": [[4, 4], [8, 8]]}
@@ -34,25 +33,6 @@ def curve_of(pack: Pack) -> Callable[[Point], float | None]:
         return max(0.0, 0.1 + 2 * (rho_c[point.seed] - point.rho))
 
     return kl_top
-
-
-class UnrecordedStudy:
-    """A cell's study without Optuna's file, which has tests of its own and takes its time."""
-
-    def __init__(self, storage: Path, name: str, search: Search, attributes: object) -> None:
-        self.search, self.ask, self.tell = search, search.ask, search.tell
-
-
-@pytest.fixture(autouse=True)
-def unrecorded(request, monkeypatch) -> None:
-    """Leave the studies out, but for tests that are marked to have them."""
-    if "recorded" not in request.fixturenames:
-        monkeypatch.setattr("sweeps.schedule.CellStudy", UnrecordedStudy)
-
-
-@pytest.fixture
-def recorded() -> None:
-    """Keep the studies."""
 
 
 @dataclass
@@ -101,7 +81,7 @@ def sweep(plan_cells, report_of):
                 did.packs += [members[0]["pack_id"]] if trained else []
                 did.members += trained
 
-            schedule = Schedule(space, plan_cells(space), slots, directory, on_pack)
+            schedule = schedule_of(space, slots, directory, on_pack)
             did.reused = schedule.members_reused
             while not schedule.done and len(did.packs) != stop_after:
                 while len(training) < slots and (pack := schedule.next_pack()) is not None:
@@ -119,7 +99,7 @@ def sweep(plan_cells, report_of):
                 assert not training
                 assert all(state.members_left == 0 for state in schedule.cells)
             if directory.members:
-                did.tables = directory.write_tables(space)
+                did.tables = write_tables(directory, space)
         return did
 
     return run
@@ -169,14 +149,14 @@ class TestToTheEnd:
         space = make_space(**REFINED)
         directory = RunDirectory(tmp_path)
         with directory.opened(space):
-            schedule = Schedule(space, plan_cells(space), 1, directory, lambda members, history: None)
+            schedule = schedule_of(space, 1, directory)
             seen = []
             while (pack := schedule.next_pack()) is not None:
                 state = next(state for state in schedule.cells if pack.pack_id in state.training)
-                seen.append((state.round, pack.cell.cell.latents))
+                seen.append((state.batches, pack.cell.cell.latents))
                 schedule.finished(pack, report_of(pack, curve_of(pack)))
         assert [number for number, _ in seen] == sorted(number for number, _ in seen)
-        first_round = [latents for number, latents in seen if number == 0]
+        first_round = [latents for number, latents in seen if number == 1]
         assert first_round == sorted(first_round, reverse=True)
         assert set(first_round) == {(4, 4), (8, 8)}
 
@@ -226,25 +206,6 @@ class TestResume:
         }
         assert ids["whole"] == ids["parts"]
 
-    def test_with_the_studies(self, tmp_path, make_space, sweep, recorded):
-        """The studies of a sweep that was stopped end as those of one that was not."""
-        import optuna
-
-        space = make_space(**REFINED | {"latents": [[4, 4]], "rho_tolerance": 0.05})
-        sweep(tmp_path / "whole", space)
-        sweep(tmp_path / "parts", space, stop_after=2)
-        run = sweep(tmp_path / "parts", space)
-        contents = []
-        for name in ("whole", "parts"):
-            storage = f"sqlite:///{tmp_path / name / 'studies.db'}"
-            (summary,) = optuna.get_all_study_summaries(storage)
-            trials = optuna.load_study(study_name=summary.study_name, storage=storage).trials
-            contents.append([(trial.params, trial.state, trial.value) for trial in trials])
-        assert contents[0] == contents[1]
-        assert len(contents[0]) == run.tables[0].num_rows
-        states = Counter(state.name for _, state, _ in contents[0])
-        assert states == {"COMPLETE": len(contents[0]) - 1, "FAIL": 1}
-
 
 @pytest.fixture
 def scheduled(tmp_path, make_space, plan_cells, report_of):
@@ -252,7 +213,7 @@ def scheduled(tmp_path, make_space, plan_cells, report_of):
     space = make_space(seeds=2, rho=[0.5, 0.6, 0.7, 0.8])
     directory = RunDirectory(tmp_path / "scheduled")
     with directory.opened(space):
-        schedule = Schedule(space, plan_cells(space), 1, directory, lambda members, history: None)
+        schedule = schedule_of(space, 1, directory)
         pack = schedule.next_pack()
         schedule.finished(pack, report_of(pack, lambda point: 0.5))
         yield schedule, directory

@@ -249,11 +249,11 @@ class TestGrid:
 
 class TestOfSpace:
     def test_the_kind_and_the_settings_are_the_spaces(self):
-        overrides = ("rho=[0.4, 0.8]", "seeds=[5]", "rho_tolerance=0.1", "refine_points=1")
-        search = search_of(load("digits", (*overrides, "search=refine")))
+        overrides = ("seeds=[5]", "rho_tolerance=0.1", "refine_points=1")
+        search = search_of(load("digits", (*overrides, "search=refine")), (0.4, 0.8))
         assert isinstance(search, RefineSearch)
         rounds = run(search, step({5: 0.55}))
         assert [[point.rho for point in points] for points in rounds] == [[0.4, 0.8], [0.6], [0.5, 0.7]]
-        grid = search_of(load("digits", (*overrides, "search=grid")))
+        grid = search_of(load("digits", (*overrides, "search=grid")), (0.4, 0.8))
         assert isinstance(grid, GridSearch)
         assert grid.ask() == [Point(0.4, 5), Point(0.8, 5)]

@@ -10,16 +10,16 @@ from ouvae.parts import networks
 from ouvae.parts.convolution import strides
 from ouvae.systems import build
 from ouvae.training.noise import single_draws
-from ouvae.training.pack import Pack, initial_model
+from ouvae.training.pack import PackTraining, initial_model
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 HIDDEN = [(3,), (3, 4), (3, 4, 5), (3, 4, 5, 2), (4,) * 5]
 
 
 @pytest.fixture
-def conv(settings):
-    """Return a factory of settings of a small convolutional model."""
-    return lambda **changes: settings(**{"architecture": "conv", "hidden": (3, 4, 5), **changes})
+def conv(make_cell):
+    """Return a factory of cells of a small convolutional model."""
+    return lambda **changes: make_cell(**{"architecture": "conv", "hidden": (3, 4, 5), **changes})
 
 
 def seeded(build_piece, dtype=torch.float64):
@@ -184,11 +184,11 @@ def test_a_convolutional_model_learns(conv, data_of):
         smoothed_networks=(),
         precision="float32",
     )
-    pack = Pack(case, [(1.0, 0), (1.0, 1)], data_of((8, 8)))
+    pack = PackTraining(case, [(1.0, 0), (1.0, 1)], data_of((8, 8)))
     while not pack.done:
         pack.train_step()
     for outcome in pack.outcomes():
-        first, last = (metrics.elbo_nats for metrics in outcome.history)
+        first, last = (metrics["elbo_nats"] for metrics in outcome.history)
         assert first < -64 * math.log(2)
         assert last > -30
 

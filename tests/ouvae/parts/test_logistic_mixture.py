@@ -91,9 +91,9 @@ def test_it_is_the_mixture_written_out():
 
 
 @pytest.mark.parametrize(("image_shape", "channels"), [((2, 3), 1), ((1, 2, 3), 1), ((3, 2, 3), 3)])
-def test_an_image_is_its_pixels_in_the_layout_of_maps(settings, image_shape, channels):
+def test_an_image_is_its_pixels_in_the_layout_of_maps(make_cell, image_shape, channels):
     """x is [channel, row, column], the outputs are [parameter, component, row, column], both flat."""
-    case = settings(likelihood="logistic_mixture", mixture_components=2)
+    case = make_cell(likelihood="logistic_mixture", mixture_components=2)
     likelihood, per_pixel = likelihood_of(case), {1: 6, 3: 20}[channels]
     assert likelihood.outputs(image_shape) == per_pixel * 6
     generator = torch.Generator().manual_seed(0)

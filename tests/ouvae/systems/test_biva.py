@@ -17,11 +17,11 @@ TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 
 
 @pytest.fixture
-def biva(settings):
-    """Return a factory of a model and its settings."""
+def biva(make_cell):
+    """Return a factory of a model and its cell."""
 
     def build(latents=SIZES, image_shape=(PIXELS,), **changes):
-        case = settings(system="biva", smoothed_networks=(), latents=latents, **changes)
+        case = make_cell(system="biva", smoothed_networks=(), latents=latents, **changes)
         return initial_model(case, image_shape, seed=0), case
 
     return build

@@ -4,18 +4,17 @@ A new system joins with a line in `CASES`.
 """
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from torch.func import functional_call
 
 from ouvae.data import Dataset
-from ouvae.settings import Settings
-from ouvae.systems import SYSTEMS, Draws, draw_shapes
+from ouvae.declared import SYSTEMS, Cell
+from ouvae.systems import Draws, draw_shapes, system_of
 from ouvae.training.noise import single_draws
 from ouvae.training.objectives import loss
-from ouvae.training.pack import Pack, initial_model
+from ouvae.training.pack import PackTraining, initial_model
 from tests.ouvae.models import images
 
 IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
@@ -60,7 +59,7 @@ CASES = {
     "biva": {"system": "biva", "smoothed_networks": ()},
     "biva of three layers": {"system": "biva", "latents": (4, 3, 2), "smoothed_networks": ()},
 }
-"""Settings of at least one model of every system, on top of the small model's."""
+"""Cell of at least one model of every system, on top of the small model's."""
 
 OBJECTIVES = {
     "elbo": {"objective": "elbo"},
@@ -81,8 +80,8 @@ def objective(request) -> dict:
 
 
 @pytest.fixture
-def case(settings, system, objective) -> Settings:
-    return settings(**system, **objective)
+def case(make_cell, system, objective) -> Cell:
+    return make_cell(**system, **objective)
 
 
 @pytest.fixture
@@ -90,22 +89,22 @@ def data(case, data_of) -> Dataset:
     return data_of(image_of(case))
 
 
-def image_of(case: Settings) -> tuple[int, ...]:
+def image_of(case: Cell) -> tuple[int, ...]:
     if case.likelihood == "logistic_mixture":
         return COLOUR_IMAGE
     return CONV_IMAGE if case.architecture == "conv" else IMAGE
 
 
-def leading(case: Settings) -> tuple[int, ...]:
+def leading(case: Cell) -> tuple[int, ...]:
     return (BATCH,) if case.importance_samples == 1 else (case.importance_samples, BATCH)
 
 
-def noise_of(case: Settings, seed: int = 5) -> Draws:
+def noise_of(case: Cell, seed: int = 5) -> Draws:
     generator = torch.Generator().manual_seed(seed)
     return single_draws(case, leading(case), generator, torch.float64)
 
 
-def images_of(case: Settings, seed: int = 2) -> torch.Tensor:
+def images_of(case: Cell, seed: int = 2) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return (torch.rand(BATCH, math.prod(image_of(case)), generator=generator) < 0.5).double()
 
@@ -125,7 +124,7 @@ def test_terms_have_their_shapes_and_are_finite(case, rho):
     axes = leading(case)
     assert terms.log_likelihood.shape == axes
     assert terms.kl.shape == (len(case.latents), *axes)
-    units = SYSTEMS[case.system].unit_counts(case)
+    units = system_of(case).unit_counts(case)
     assert [mean.shape for mean in terms.means] == [(*axes, count) for count in units]
     for value in (terms.log_likelihood, terms.kl, *terms.means):
         assert value.isfinite().all()
@@ -148,17 +147,17 @@ def test_the_gradient_reaches_every_parameter(case):
     """Summed over a few initial weights, since a ReLU may sleep in one of them."""
     reached: dict[str, bool] = {}
     for seed in range(3):
-        model = initial_model(replace(case, free_bits_nats=0.0), image_of(case), seed)
-        loss(replace(case, free_bits_nats=0.0), terms_of(model, case, 0.6)).backward()
+        model = initial_model(case.model_copy(update={"free_bits_nats": 0.0}), image_of(case), seed)
+        loss(case.model_copy(update={"free_bits_nats": 0.0}), terms_of(model, case, 0.6)).backward()
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
             reached[name] = reached.get(name, False) or bool(parameter.grad.abs().sum() > 0)
     assert [name for name, some in reached.items() if not some] == []
 
 
-def test_the_closed_forms_are_the_means_of_the_estimates(settings, system):
+def test_the_closed_forms_are_the_means_of_the_estimates(make_cell, system):
     """Over many draws of the top layer; the layers below are estimates in both."""
-    case = settings(**system)
+    case = make_cell(**system)
     model = initial_model(case, image_of(case), 0)
     count = 40_000
     shapes = draw_shapes(case, (count, 1))
@@ -173,10 +172,10 @@ def test_the_closed_forms_are_the_means_of_the_estimates(settings, system):
 
 
 def test_packed_equals_alone(case, data):
-    packed = Pack(case, MEMBERS, data)
+    packed = PackTraining(case, MEMBERS, data)
     losses, gradients, kls = packed.losses_and_gradients()
     for row, member in enumerate(MEMBERS):
-        loss_alone, gradients_alone, kl_alone = Pack(case, [member], data).losses_and_gradients()
+        loss_alone, gradients_alone, kl_alone = PackTraining(case, [member], data).losses_and_gradients()
         torch.testing.assert_close(losses[row], loss_alone[0], rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(kls[row], kl_alone[0], rtol=1e-9, atol=1e-9)
         for name, value in gradients.items():
@@ -185,7 +184,7 @@ def test_packed_equals_alone(case, data):
 
 def test_packed_equals_the_plain_model(case, data):
     """The same loss by the model itself, out of any pack, on the pack's own minibatch and noise."""
-    pack = Pack(case, MEMBERS[:1], data)
+    pack = PackTraining(case, MEMBERS[:1], data)
     x = pack._minibatches[0].next()
     generator = torch.Generator()
     generator.set_state(pack._noise[0].get_state())
@@ -195,37 +194,39 @@ def test_packed_equals_the_plain_model(case, data):
     rho = torch.tensor(MEMBERS[0][0], dtype=torch.float64)
     terms = functional_call(model, {}, (x, draws, rho, case.importance_samples == 1))
     weight = 0.0 if case.kl_warmup else 1.0
-    packed, *_ = Pack(case, MEMBERS[:1], data).losses_and_gradients()
+    packed, *_ = PackTraining(case, MEMBERS[:1], data).losses_and_gradients()
     torch.testing.assert_close(loss(case, terms, weight), packed[0], rtol=1e-9, atol=1e-9)
 
 
 def test_a_checkpoint_goes_on_exactly(case, data, tmp_path):
-    case = replace(case, steps=8, eval_every=4, select="best", bound_samples=4, bound_images=6)
-    straight = Pack(case, MEMBERS, data)
+    test = {"select": "best", "bound_samples": 4, "bound_images": 6}
+    case = case.model_copy(update={"steps": 8, "eval_every": 4} | test)
+    straight = PackTraining(case, MEMBERS, data)
     while not straight.done:
         straight.train_step()
-    stopped = Pack(case, MEMBERS, data)
+    stopped = PackTraining(case, MEMBERS, data)
     for _ in range(5):
         stopped.train_step()
     path = tmp_path / "state.pt"
     torch.save(stopped.state_dict(), path)
-    resumed = Pack(case, MEMBERS, data)
+    resumed = PackTraining(case, MEMBERS, data)
     resumed.load_state_dict(torch.load(path, weights_only=True))
     while not resumed.done:
         resumed.train_step()
     assert resumed.outcomes() == straight.outcomes()
     for outcome in straight.outcomes():
-        assert [metrics.step for metrics in outcome.history] == [0, 4, 8]
+        assert [metrics["step"] for metrics in outcome.history] == [0, 4, 8]
         assert outcome.test is not None
-        assert outcome.test.selected_step in (0, 4, 8)
+        assert outcome.test["selected_step"] in (0, 4, 8)
 
 
 @pytest.mark.parametrize("system", ["lvae", "biva"])
 @pytest.mark.parametrize("closed_form", [True, False])
-def test_one_layer_is_the_vae(system, settings, draw, closed_form):
+def test_one_layer_is_the_vae(system, make_cell, draw, closed_form):
     """The same seed gives both the same initial weights."""
-    case = settings(latents=(4,), smoothed_networks=())
-    model, vae = (initial_model(replace(case, system=name), (12,), seed=0) for name in (system, "vae"))
+    case = make_cell(latents=(4,), smoothed_networks=())
+    cases = [case.model_copy(update={"system": name}) for name in (system, "vae")]
+    model, vae = (initial_model(one, (12,), seed=0) for one in cases)
     for own, other in zip(model.parameters(), vae.parameters(), strict=True):
         assert torch.equal(own, other)
     noise, x = draw(case, 7), images(7)

@@ -1,7 +1,6 @@
 """The Hermite VAE: its series against integration, its operator against U_rho, rho = 1 against none."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -66,15 +65,15 @@ def relu_variance(mean, scale):
 
 
 @pytest.fixture
-def case(settings):
-    """Return a factory of settings of a small Hermite VAE."""
+def case(make_cell):
+    """Return a factory of cells of a small Hermite VAE."""
     hermite = {
         "system": "hermite",
         "latents": (3,),
         "smoothed_networks": ("likelihood",),
         "hermite_degree": 8,
     }
-    return lambda **changes: settings(**{**hermite, **changes})
+    return lambda **changes: make_cell(**{**hermite, **changes})
 
 
 def test_the_polynomials_are_he_n_over_the_root_of_n_factorial(hermite):
@@ -267,7 +266,7 @@ def test_gradients_of_the_loss_are_finite_differences(case, draw, rho):
 def test_rho_one_is_the_plain_vae_of_one_layer_to_the_bit(case, draw, precision, degree):
     dtype = getattr(torch, precision)
     hermite = case(precision=precision, hermite_degree=degree, hidden=(8, 6))
-    plain = replace(hermite, system="vae", smoothed_networks=(), hermite_degree=None)
+    plain = hermite.model_copy(update={"system": "vae", "smoothed_networks": (), "hermite_degree": None})
     x, noise = images(7, dtype), draw(hermite, 7)
     found = []
     for which, rho in ((plain, None), (hermite, None), (hermite, scalar(1.0, dtype))):

@@ -15,11 +15,11 @@ TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 
 
 @pytest.fixture
-def ladder(settings):
-    """Return a factory of a model and its settings."""
+def ladder(make_cell):
+    """Return a factory of a model and its cell."""
 
     def build(latents, **changes):
-        case = settings(system="lvae", smoothed_networks=(), latents=latents, **changes)
+        case = make_cell(system="lvae", smoothed_networks=(), latents=latents, **changes)
         return initial_model(case, (PIXELS,), seed=0), case
 
     return build
@@ -66,9 +66,9 @@ def test_the_merge_is_symmetric_and_finite_with_finite_gradients_far_out():
         assert gradient.isfinite().all()
 
 
-def test_the_generative_model_is_the_vaes(ladder, settings):
+def test_the_generative_model_is_the_vaes(ladder, make_cell):
     model, _ = ladder((4, 3, 2))
-    vae = initial_model(settings(latents=(4, 3, 2)), (PIXELS,), seed=0)
+    vae = initial_model(make_cell(latents=(4, 3, 2)), (PIXELS,), seed=0)
 
     def shapes(part):
         return [parameter.shape for parameter in part.parameters()]
@@ -161,8 +161,8 @@ def test_noise_flows_downwards_alone(ladder, draw):
         assert changed == [index < level for index in range(4)]
 
 
-def test_convolutions_fit(settings):
-    case = settings(
+def test_convolutions_fit(make_cell):
+    case = make_cell(
         system="lvae", smoothed_networks=(), latents=(4, 3, 2), architecture="conv", hidden=(4, 4)
     )
     model = initial_model(case, (3, 8, 8), seed=0)

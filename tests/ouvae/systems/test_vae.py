@@ -35,9 +35,9 @@ def everything(model, x, draws, rho):
     return [terms.log_likelihood, terms.kl, *terms.means, loss, *gradients]
 
 
-def test_scales_that_multiply_up_a_deep_stack_stay_finite(settings, draw):
+def test_scales_that_multiply_up_a_deep_stack_stay_finite(make_cell, draw):
     """Scales of exp(30) at each of five layers: finite bounds and gradients in float32, single draws too."""
-    case = settings(latents=(4, 4, 4, 4, 4), precision="float32")
+    case = make_cell(latents=(4, 4, 4, 4, 4), precision="float32")
     model = initial_model(case, (PIXELS,), seed=0)
     with torch.no_grad():
         for network in model.inference:
@@ -49,14 +49,14 @@ def test_scales_that_multiply_up_a_deep_stack_stay_finite(settings, draw):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_rho_one_is_the_plain_vae_to_the_bit(settings, draw, precision, depth):
+def test_rho_one_is_the_plain_vae_to_the_bit(make_cell, draw, precision, depth):
     dtype = getattr(torch, precision)
     for form, subset, (draws, batch, architecture) in itertools.product(
         ("posterior", "ambient"),
         SUBSETS,
         [(1, 7, "mlp"), (2, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
     ):
-        case = settings(
+        case = make_cell(
             architecture=architecture,
             latents=SIZES[:depth],
             smoothing=form,
@@ -73,12 +73,12 @@ def test_rho_one_is_the_plain_vae_to_the_bit(settings, draw, precision, depth):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("form", ["posterior", "ambient"])
-def test_rho_one_is_the_plain_vae_to_the_bit_in_a_pack_of_mixed_rho(settings, draw, form, precision):
+def test_rho_one_is_the_plain_vae_to_the_bit_in_a_pack_of_mixed_rho(make_cell, draw, form, precision):
     dtype = getattr(torch, precision)
     mixed = torch.tensor([1.0, 0.6, 1.0, 0.0], dtype=dtype)
     plain_rows = [0, 2]
     for subset, depth, (draws, batch) in itertools.product(SUBSETS, (1, 2, 3), [(1, 7), (5, 7), (5, 40)]):
-        case = settings(
+        case = make_cell(
             latents=SIZES[:depth],
             smoothing=form,
             smoothed_networks=subset,
@@ -107,9 +107,9 @@ def test_rho_one_is_the_plain_vae_to_the_bit_in_a_pack_of_mixed_rho(settings, dr
 @pytest.mark.parametrize("form", ["posterior", "ambient"])
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
-    settings, draw, architecture, form, subset
+    make_cell, draw, architecture, form, subset
 ):
-    case = settings(architecture=architecture, latents=SIZES, smoothing=form, smoothed_networks=subset)
+    case = make_cell(architecture=architecture, latents=SIZES, smoothing=form, smoothed_networks=subset)
     model = initial_model(case, (PIXELS,), seed=0)
     terms = model(images(7), draw(case, 7), torch.tensor(0.6, dtype=torch.float64))
     assert terms.log_likelihood.shape == (7,)
@@ -122,8 +122,8 @@ def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
         assert gradient.abs().max() > 0
 
 
-def test_smoothing_acts_on_the_chosen_networks_alone(settings, draw):
-    plain_case = settings(latents=SIZES[:3], smoothed_networks=NETWORKS)
+def test_smoothing_acts_on_the_chosen_networks_alone(make_cell, draw):
+    plain_case = make_cell(latents=SIZES[:3], smoothed_networks=NETWORKS)
     model = initial_model(plain_case, (PIXELS,), seed=0)
     noise, x, rho = draw(plain_case, 7), images(7), torch.tensor(0.5, dtype=torch.float64)
     plain = model(x, noise)
@@ -146,9 +146,9 @@ def test_smoothing_acts_on_the_chosen_networks_alone(settings, draw):
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.7])
-def test_the_networks_see_the_layers_own_noise_correlated_rho(settings, draw, rho):
+def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, rho):
     """Each smoothed network is fed its layer's posterior with the noise rho eps + sqrt(1 - rho^2) omega."""
-    case = settings(latents=SIZES[:3], smoothed_networks=NETWORKS)
+    case = make_cell(latents=SIZES[:3], smoothed_networks=NETWORKS)
     model, noise = initial_model(case, (PIXELS,), seed=0), draw(case, 7)
     seen = {}
 
@@ -188,9 +188,9 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(settings, draw, rh
         torch.testing.assert_close(standardised, expected, **TIGHT)
 
 
-def test_the_terms_are_those_of_the_factorisation(settings, draw):
+def test_the_terms_are_those_of_the_factorisation(make_cell, draw):
     """log p(x, z) - log q(z|x), written out with torch.distributions layer by layer."""
-    case = settings(latents=SIZES[:3])
+    case = make_cell(latents=SIZES[:3])
     model, noise, x = initial_model(case, (PIXELS,), seed=0), draw(case, 7), images(7)
 
     def gaussian(parameters):
@@ -300,9 +300,9 @@ def test_two_linear_layers_with_their_exact_posterior_attain_the_log_evidence(li
     torch.testing.assert_close(elbo(model, x, base, weights), evidence, **TIGHT)
 
 
-def test_bernoulli_bound_stays_below_the_exact_log_evidence(settings, gauss_hermite):
+def test_bernoulli_bound_stays_below_the_exact_log_evidence(make_cell, gauss_hermite):
     """The evidence of a one-latent model by quadrature over its prior."""
-    model = initial_model(settings(latents=(1,)), (PIXELS,), seed=0)
+    model = initial_model(make_cell(latents=(1,)), (PIXELS,), seed=0)
     with torch.no_grad():
         model.likelihood[-1].weight.mul_(3)
     x = images(6)

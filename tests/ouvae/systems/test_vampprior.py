@@ -16,10 +16,10 @@ TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 
 
 @pytest.fixture
-def case(settings):
-    """Return a factory of settings of a small VampPrior model."""
+def case(make_cell):
+    """Return a factory of cells of a small VampPrior model."""
     vamp = {"system": "vampprior", "latents": (3, 2), "smoothed_networks": (), "pseudo_inputs": 4}
-    return lambda **changes: settings(**{**vamp, **changes})
+    return lambda **changes: make_cell(**{**vamp, **changes})
 
 
 def images(batch):

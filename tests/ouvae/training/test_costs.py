@@ -8,30 +8,30 @@ from ouvae.training.counts import count_parameters, saved_bytes
 IMAGE = (3, 4)
 
 
-def test_parameters_are_counted(settings):
+def test_parameters_are_counted(make_cell):
     """q(z_1|x), q(z_2|z_1), p(z_1|z_2) and p(x|z_1), each with one hidden layer of 8."""
     networks = ((12, 6), (3, 4), (2, 6), (3, 12))
     expected = sum((inputs + 1) * 8 + 9 * outputs for inputs, outputs in networks)
-    assert count_parameters(settings(), IMAGE) == expected
+    assert count_parameters(make_cell(), IMAGE) == expected
 
 
-def test_saved_bytes_grow_with_the_batch_alone_and_not_with_the_weights(settings):
-    sizes = [saved_bytes(settings(batch_size=batch), IMAGE) for batch in (10, 20, 40)]
+def test_saved_bytes_grow_with_the_batch_alone_and_not_with_the_weights(make_cell):
+    sizes = [saved_bytes(make_cell(batch_size=batch), IMAGE) for batch in (10, 20, 40)]
     assert sizes[1] - sizes[0] == pytest.approx((sizes[2] - sizes[1]) / 2, rel=0.02)
-    halved = saved_bytes(settings(batch_size=20, precision="float32"), IMAGE)
+    halved = saved_bytes(make_cell(batch_size=20, precision="float32"), IMAGE)
     assert halved == pytest.approx(sizes[1] / 2, rel=0.02)
 
 
-def test_smoothing_the_generative_networks_keeps_less_than_importance_samples(settings):
+def test_smoothing_the_generative_networks_keeps_less_than_importance_samples(make_cell):
     sizes = {"latents": (4, 4, 4), "hidden": (16, 16), "batch_size": 50}
-    plain = saved_bytes(settings(**sizes, smoothed_networks=()), (8, 8))
-    smoothed = saved_bytes(settings(**sizes, ou_samples=5), (8, 8))
+    plain = saved_bytes(make_cell(**sizes, smoothed_networks=()), (8, 8))
+    smoothed = saved_bytes(make_cell(**sizes, ou_samples=5), (8, 8))
     weighted = {"objective": "iwae", "importance_samples": 5, "smoothed_networks": ()}
-    assert plain < smoothed < saved_bytes(settings(**sizes, **weighted), (8, 8)) < 5 * plain
+    assert plain < smoothed < saved_bytes(make_cell(**sizes, **weighted), (8, 8)) < 5 * plain
 
 
-def test_costs_are_measured_side_by_side(settings, data):
-    members = [(settings(), 0.5), (settings(hidden=(16, 16)), 1.0)]
+def test_costs_are_measured_side_by_side(make_cell, data):
+    members = [(make_cell(), 0.5), (make_cell(hidden=(16, 16)), 1.0)]
     small, large = measure(members, data, "cpu", rounds=3, steps=2)
     assert small.memory_kind == AUTOGRAD
     assert len(small.seconds_per_epoch) == len(large.seconds_per_epoch) == 3

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from ouvae.data import Dataset
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import BOUND_IMAGES, BOUND_SAMPLES
-from ouvae.training.pack import Pack
+from ouvae.training.pack import PackTraining
 
 MEMBERS = [(0.9, 0), (1.0, 0), (1.0, 3)]
 VARIANCE = 0.4
@@ -31,7 +31,7 @@ def trained(linear, points):
 
     def train(**changes):
         case = linear(latents=(2,), observation_variance=VARIANCE, steps=40, batch_size=50, **changes)
-        pack = Pack(case, MEMBERS, points)
+        pack = PackTraining(case, MEMBERS, points)
         while not pack.done:
             pack.train_step()
         return pack
@@ -77,13 +77,13 @@ def test_chunks_change_nothing_but_rounding(trained, points, samples):
     assert torch.equal(bound(pack, points, samples), whole), "the same again, to the bit"
 
 
-def test_the_memory_given_bounds_what_is_run_at_once(settings, data, monkeypatch):
+def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatch):
     """Members times images times samples take the bytes given, or are a block of one image."""
-    case = settings(steps=1, bound_samples=35)
+    case = make_cell(steps=1, bound_samples=35)
     each = importance_sample_bytes(case, data.image_shape)
     bounds = {}
     for given in (1, 500 * each, 2**30):
-        pack = Pack(case, MEMBERS, data, evaluation_bytes=given)
+        pack = PackTraining(case, MEMBERS, data, evaluation_bytes=given)
         run, sizes = pack._evaluator.run, []
 
         def watched(x, draws, *, smoothed, closed_form, run=run, sizes=sizes):
@@ -93,13 +93,13 @@ def test_the_memory_given_bounds_what_is_run_at_once(settings, data, monkeypatch
 
         monkeypatch.setattr(pack, "_evaluator", dataclasses.replace(pack._evaluator, run=watched))
         pack.train_step()
-        bounds[given] = [outcome.test.test_bound_nats for outcome in pack.outcomes()]
+        bounds[given] = [outcome.test["test_bound_nats"] for outcome in pack.outcomes()]
         assert max(sizes) * each <= max(given, len(MEMBERS) * BOUND_SAMPLES * each)
         assert bounds[given] == pytest.approx(bounds[1], abs=1e-10)
 
 
-def test_a_sample_s_bytes_are_counted_with_gradients_on_or_off(settings):
-    case = settings(latents=(3, 2))
+def test_a_sample_s_bytes_are_counted_with_gradients_on_or_off(make_cell):
+    case = make_cell(latents=(3, 2))
     with torch.no_grad():
         without = importance_sample_bytes(case, (12,))
     assert without == importance_sample_bytes(case, (12,)) > 8 * 12

@@ -47,8 +47,8 @@ def test_stream_seeds_are_the_same_in_every_version_and_on_every_platform():
 
 
 @pytest.mark.parametrize("subset", [(), ("generative",), ("inference", "likelihood")])
-def test_draws_have_the_shapes_that_the_smoothed_networks_need(settings, subset):
-    case = settings(latents=(4, 3, 2), smoothed_networks=subset, ou_samples=5)
+def test_draws_have_the_shapes_that_the_smoothed_networks_need(make_cell, subset):
+    case = make_cell(latents=(4, 3, 2), smoothed_networks=subset, ou_samples=5)
     draws = sample_draws(case, (7,), [stream(CPU, "noise", seed) for seed in (0, 1)], torch.float32)
     assert [piece.shape for piece in draws.base] == [(2, 7, 4), (2, 7, 3), (2, 7, 2)]
     expected = {
@@ -63,8 +63,10 @@ def test_draws_have_the_shapes_that_the_smoothed_networks_need(settings, subset)
     assert draw_shapes(case, (7,))[0] == ((7, 4), (7, 3), (7, 2))
 
 
-def test_draws_are_standard_normal_and_independent_of_one_another(settings):
-    case = settings(latents=(2, 2), smoothed_networks=("generative", "inference", "likelihood"), ou_samples=2)
+def test_draws_are_standard_normal_and_independent_of_one_another(make_cell):
+    case = make_cell(
+        latents=(2, 2), smoothed_networks=("generative", "inference", "likelihood"), ou_samples=2
+    )
     batch = 20_000
     draws = sample_draws(case, (batch,), [stream(CPU, "noise", seed) for seed in (0, 1)], torch.float64)
     columns = torch.cat([piece.movedim(-2, 0).reshape(batch, -1) for piece in pieces(draws)], 1)
@@ -74,8 +76,8 @@ def test_draws_are_standard_normal_and_independent_of_one_another(settings):
     assert correlation.abs().max() < 5 / math.sqrt(batch)
 
 
-def test_a_seeds_draws_do_not_depend_on_its_neighbours_and_are_fresh_each_time(settings):
-    case = settings(smoothed_networks=("generative", "likelihood"))
+def test_a_seeds_draws_do_not_depend_on_its_neighbours_and_are_fresh_each_time(make_cell):
+    case = make_cell(smoothed_networks=("generative", "likelihood"))
 
     def two_steps(*seeds):
         generators = [stream(CPU, "noise", seed) for seed in seeds]

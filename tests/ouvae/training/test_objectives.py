@@ -59,12 +59,12 @@ def test_free_bits_stop_the_gradient_of_the_layers_below_them():
     assert kl.grad.tolist() == [[0.0, 0.0], [0.5, 0.5]]
 
 
-def test_the_settings_name_the_objective(settings, terms):
+def test_the_cell_names_the_objective(make_cell, terms):
     flat, many = terms(), terms(5)
-    assert torch.equal(loss(settings(), flat, 0.7), elbo(flat, 0.7))
-    iwae = settings(objective="iwae", importance_samples=5)
+    assert torch.equal(loss(make_cell(), flat, 0.7), elbo(flat, 0.7))
+    iwae = make_cell(objective="iwae", importance_samples=5)
     assert torch.equal(loss(iwae, many, 0.7), importance_weighted(many, 0.7))
-    free = settings(objective="free_bits", free_bits_nats=2.0)
+    free = make_cell(objective="free_bits", free_bits_nats=2.0)
     assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7))
 
 

@@ -1,4 +1,4 @@
-"""The page of the appendix and other files in MLflow, through the command lines."""
+"""The page of the appendix in MLflow, through the command lines."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.appendix.published import NAMES
+from analysis.appendix.registry import NAMES
 from sweeps.tracking.runs import check
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +33,9 @@ def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path)
     for _ in range(2):
         done = command("analysis/paper.py", "all", "--runs", tmp_path / "runs")
         assert done.returncode == 0, done.stderr
+        assert f"python sweeps/publish.py {tmp_path / 'runs'}" in done.stdout
+        done = command("sweeps/publish.py", tmp_path / "runs")
+        assert done.returncode == 0, done.stderr
         assert "logged to MLflow: http://127.0.0.1:5000/#/experiments/" in done.stdout
     client, (run,) = runs_of(store)
     assert run.info.run_name == "appendix, quick"
@@ -45,17 +48,17 @@ def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path)
     assert logged.read_bytes() == (tmp_path / "runs" / "paper.html").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["missing.html", "--run", "a"], "no such file: missing.html"),
-        (["README.md", "--run", "a", "--tag", "b"], "--tag b: write it as KEY=VALUE"),
-        (["README.md", "--run", "a", "--tracking-uri", "http://127.0.0.1:9"], "http://127.0.0.1:9"),
-    ],
-    ids=["no file", "no tag", "no server"],
-)
-def test_bad_input_is_one_clear_error(words, said):
-    done = command("sweeps/publish.py", *words)
+@pytest.mark.parametrize("page", ["missing.html", "README.md", "docs"])
+def test_what_is_no_page_is_one_clear_error(page):
+    done = command("sweeps/publish.py", page)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert "is no page of the appendix; write it with: python analysis/paper.py all" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_one_clear_error(tmp_path):
+    assert command("analysis/paper.py", "all", "--runs", tmp_path).returncode == 0
+    done = command("sweeps/publish.py", tmp_path, "--tracking-uri", "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "http://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ouvae.declared import Cell
 from sweeps import SweepError
 from sweeps.tracking.runs import check
 from sweeps.tracking.tracker import Report, Tracker
@@ -38,34 +39,12 @@ def member(depth: int, rho: float, seed: int = 0, **changes: Any) -> tuple[dict,
         "space": "depths",
         "cell_id": f"cell-{depth}",
         "cell": f"digits mlp {','.join('8' * depth)}",
-        "dataset": "digits",
-        "system": "vae",
-        "objective": "elbo",
-        "importance_samples": 1,
-        "free_bits_nats": 0.0,
-        "architecture": "mlp",
-        "pseudo_inputs": None,
-        "hermite_degree": None,
-        "mixture_components": None,
+        **dict(Cell(dataset="digits", latents=(8,) * depth, steps=STEPS[-1], eval_every=100)),
         "depth": depth,
-        "latents": [8] * depth,
-        "hidden": [64, 64],
-        "likelihood": "bernoulli",
-        "observation_variance": None,
-        "smoothing": "posterior",
-        "smoothed_networks": ["generative_latent"],
-        "ou_samples": 5,
+        "code_digest": None,
         "rho": rho,
         "seed": seed,
-        "start": "cold",
-        "steps": STEPS[-1],
-        "batch_size": 100,
-        "learning_rate": 0.003,
-        "kl_warmup": 0,
-        "eval_every": 100,
-        "precision": "float32",
         "device": "cpu",
-        "kl_threshold_nats": 0.1,
         "rho_c_exact": None,
         "status": "completed",
         "diverged_at_step": None,
@@ -469,7 +448,7 @@ def test_a_threshold_computed_anew_replaces_the_old_one(uri: str) -> None:
 KILLED = """
 import importlib, os, signal, sys
 sys.path[:0] = [{root!r}, {here!r}]
-import test_tracking
+import test_tracker
 owner = importlib.import_module({module!r})
 for name in {owner!r}.split("."):
     owner = getattr(owner, name)
@@ -482,7 +461,7 @@ def fatal(*args, **kwargs):
         os.kill(os.getpid(), {signal})
     return result
 setattr(owner, {method!r}, fatal)
-test_tracking.sweep({uri!r})
+test_tracker.sweep({uri!r})
 """
 CLIENT = ("mlflow", "MlflowClient")
 SQL = ("mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
@@ -972,8 +951,8 @@ sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
 from sweeps.tracking import runs as mlflow_runs
 assert "mlflow" not in sys.modules
 mlflow_runs.check({uri!r})
-import test_tracking
-test_tracking.sweep({uri!r})
+import test_tracker
+test_tracker.sweep({uri!r})
 """
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True

@@ -1,0 +1,282 @@
+"""A cell: one curve KL(rho), by the keys that determine its members' numbers.
+
+A new key is a line here, and is used where it acts. From the line follow the checks of a space, the identity
+of members, the columns of the tables, MLflow's params, labels and the README's table of keys. Rules between
+keys ask what the chosen system, data set, likelihood, objective and architecture can.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from ouvae.declared.choices import ARCHITECTURES, DATASETS, LIKELIHOODS, OBJECTIVES, SYSTEMS
+from ouvae.declared.keys import (
+    Distinct,
+    NotNegative,
+    Positive,
+    PositiveNumber,
+    Rho,
+    Several,
+    Strict,
+    Whole,
+    key,
+    keys_of,
+)
+from ouvae.declared.registry import Registry
+from ouvae.declared.traits import Network, SmoothingForm, Traits
+
+CHOICES: dict[str, Registry[Any]] = {
+    registry.kind: registry for registry in (DATASETS, SYSTEMS, OBJECTIVES, ARCHITECTURES, LIKELIHOODS)
+}
+"""The registries by the keys that choose from them."""
+
+
+class CellKeys(Strict):
+    """The keys of a cell but for its latents, which a space lists."""
+
+    dataset: Annotated[str, AfterValidator(DATASETS.checked)] = key(
+        "data set that members are trained on", unit="none"
+    )
+    data_variance: tuple[PositiveNumber, ...] | None = key(
+        "eigenvalues of the covariance of synthetic Gaussian data, in squared data units",
+        neutral=None,
+        of="dataset",
+    )
+    system: Annotated[str, AfterValidator(SYSTEMS.checked)] = key(
+        "which model, e.g. `vae` (with smoothing the OU-VAE) or `lvae`",
+        default="vae",
+        unit="none",
+        method=True,
+    )
+    objective: Annotated[str, AfterValidator(OBJECTIVES.checked)] = key(
+        "which bound training maximises", default="elbo", unit="none", method=True
+    )
+    importance_samples: Positive = key(
+        "number k of importance samples in training", neutral=1, of="objective", method=True
+    )
+    free_bits_nats: NotNegative = key(
+        "nats of each layer that are free", neutral=0.0, unit="nats", of="objective", method=True
+    )
+    architecture: Annotated[str, AfterValidator(ARCHITECTURES.checked)] = key(
+        "family of the networks", default="mlp", unit="none"
+    )
+    hidden: tuple[Positive, ...] = key(
+        "widths of the hidden layers of one network; channels of a convolutional one", default=(64, 64)
+    )
+    pseudo_inputs: Positive | None = key(
+        "number of pseudo-inputs of a VampPrior", neutral=None, of="system", method=True
+    )
+    hermite_degree: Positive | None = key(
+        "highest Hermite degree that is kept", neutral=None, of="system", method=True
+    )
+    likelihood: Annotated[str, AfterValidator(LIKELIHOODS.checked)] = key(
+        "distribution of the observation given z_1", default="bernoulli", unit="none"
+    )
+    observation_variance: PositiveNumber | None = key(
+        "fixed variance of a Gaussian likelihood, in squared data units", neutral=None, of="likelihood"
+    )
+    mixture_components: Positive | None = key(
+        "logistics a pixel of a mixture likelihood", neutral=None, of="likelihood"
+    )
+    smoothing: SmoothingForm = key(
+        "measure of the Ornstein-Uhlenbeck semigroup: `posterior` (that of q) or `ambient` (the standard "
+        "normal)",
+        default="posterior",
+        unit="none",
+        word="{} smoothing",
+    )
+    smoothed_networks: Annotated[
+        tuple[Network, ...],
+        Distinct,
+        AfterValidator(lambda networks: tuple(sorted(networks))),
+    ] = key(
+        "the networks that are smoothed: p(z_l|z_l+1), p(x|z_1), q(z_l+1|z_l)",
+        default=("generative",),
+        unit="none",
+        method=True,
+    )
+    ou_samples: Positive = key("number K of Ornstein-Uhlenbeck draws averaged", default=5, word="K = {}")
+    start: Literal["cold"] = key(
+        "where training starts: `cold` is fresh weights", neutral="cold", unit="none"
+    )
+    steps: Positive = key(
+        "training budget: number of optimizer steps", default=3000, unit="steps", word="{} steps"
+    )
+    batch_size: Positive = key("observations in a minibatch", default=100)
+    learning_rate: PositiveNumber = key("step size of the optimizer (Adam)", default=3e-3)
+    kl_warmup: Whole = key(
+        "steps over which the weight of the KL terms rises from 0 to 1, linearly",
+        neutral=0,
+        unit="steps",
+        method=True,
+    )
+    eval_every: Positive = key(
+        "steps between two evaluations on the validation split", default=500, unit="steps"
+    )
+    eval_images: Several | None = key(
+        "number of validation images used in an evaluation, the first ones; null is all", neutral=None
+    )
+    gradient_samples: Several | None = key(
+        "noise samples of the gradient's variance at each evaluation",
+        neutral=None,
+        of="system",
+        requires="gradient_rho",
+    )
+    gradient_rho: Rho | None = key(
+        "the smoothing that the gradient's variance is measured with, beside none",
+        neutral=None,
+        of="system",
+        requires="gradient_samples",
+    )
+    select: Literal["last", "best"] = key(
+        "weights measured on the test split: the `last`, or those of the `best` validation ELBO",
+        neutral="last",
+        unit="none",
+        requires="bound_samples",
+    )
+    bound_samples: Positive | None = key(
+        "k of the bound L_k on the test split; null leaves that alone", neutral=None
+    )
+    bound_images: Several | None = key(
+        "number of test images used, the first ones; null is all", neutral=None, requires="bound_samples"
+    )
+    precision: Literal["float32", "float64"] = key(
+        "floating-point format of weights, data and noise", default="float32", unit="none"
+    )
+
+    def problems(self) -> list[str]:
+        """Return what is wrong between keys, each with its mend."""
+        return [
+            *self._choice_problems(),
+            *self._missing_partners(),
+            *self._misfits(),
+            *self._smoothing_problems(),
+        ]
+
+    def traits(self, kind: str) -> Any:
+        """Return the traits of what the key `kind` chooses."""
+        return CHOICES[kind][getattr(self, kind)]
+
+    def _choice_problems(self) -> Iterator[str]:
+        """Say which keys do not fit the choices that they belong to."""
+        for name, declared in keys_of(CellKeys).items():
+            if declared.of is None:
+                continue
+            value, choice = getattr(self, name), getattr(self, declared.of)
+            traits: Traits = self.traits(declared.of)
+            if name in traits.needs and declared.is_neutral(value):
+                yield (
+                    f"{name}: missing with {declared.of} {choice}, which needs it; give the "
+                    f"{declared.description}"
+                )
+            if name not in traits.uses and not declared.is_neutral(value):
+                users = " or ".join(CHOICES[declared.of].users(name))
+                yield (
+                    f"{name}: {_shown(value)} with {declared.of} {choice}, which has no use for it; leave it "
+                    f"out, or use {declared.of} {users}"
+                )
+
+    def _missing_partners(self) -> Iterator[str]:
+        """Say which keys lack another that they make sense with alone."""
+        declared = keys_of(CellKeys)
+        for name, own in declared.items():
+            value = getattr(self, name)
+            if own.requires is None or own.is_neutral(value):
+                continue
+            if declared[own.requires].is_neutral(getattr(self, own.requires)):
+                yield (
+                    f"{own.requires}: missing, with {name}: {_shown(value)}, which needs it; give the "
+                    f"{declared[own.requires].description}"
+                )
+
+    def _misfits(self) -> Iterator[str]:
+        """Say which choices do not go together."""
+        dataset, system, architecture = (self.traits(kind) for kind in ("dataset", "system", "architecture"))
+        if self.likelihood not in dataset.likelihoods:
+            yield (
+                f"likelihood: {self.likelihood} with dataset {self.dataset}, whose pixels it does not fit; "
+                f"use likelihood {' or '.join(dataset.likelihoods)}"
+            )
+        if self.architecture not in system.architectures:
+            yield (
+                f"architecture: {self.architecture} with system {self.system}, which is not built of it; use "
+                f"architecture {' or '.join(system.architectures)}"
+            )
+        if architecture.images and len(self.image_shape) < 2:
+            yield (
+                f"architecture: {self.architecture} with dataset {self.dataset}, which has no images; use "
+                "architecture mlp or affine"
+            )
+        if self.hidden and not architecture.layered:
+            yield (
+                f"hidden: {_shown(self.hidden)} with architecture {self.architecture}, which has no hidden "
+                "layers; use hidden: []"
+            )
+        if architecture.layered and not self.hidden:
+            yield (
+                f"hidden: [] with architecture {self.architecture}, which needs a hidden layer; give its "
+                "width, or use architecture affine"
+            )
+
+    def _smoothing_problems(self) -> Iterator[str]:
+        """Say what the system cannot smooth."""
+        system = self.traits("system")
+        if not set(self.smoothed_networks) <= set(system.smooths):
+            can = f"smooths {', '.join(system.smooths)} alone" if system.smooths else "has no smoothing"
+            yield (
+                f"smoothed_networks: {_shown(self.smoothed_networks)} with system {self.system}, which "
+                f"{can}; use smoothed_networks: {_shown(system.smooths)}"
+            )
+        if system.smooths and self.smoothing not in system.smoothing:
+            yield (
+                f"smoothing: {self.smoothing} with system {self.system}, which does not know it; use "
+                f"smoothing: {' or '.join(system.smoothing)}"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of an observation, (rows, columns), (channels, rows, columns) or (D,)."""
+        shape: tuple[int, ...] | None = self.traits("dataset").image_shape
+        return (len(self.data_variance or ()),) if shape is None else shape
+
+    def depth_problems(self, latents: Iterable[tuple[int, ...]], smooths: bool) -> Iterator[str]:
+        """Say which of the latent sizes do not fit the system, or what is smoothed where anything is."""
+        depth, sizes = self.traits("system").depth, [list(one) for one in latents]
+        if wrong := [one for one in sizes if depth is not None and len(one) != depth]:
+            yield (
+                f"latents: {wrong} with system {self.system}, whose number of latent layers is {depth}; give "
+                "as many sizes in each entry"
+            )
+        shallow = [one for one in sizes if len(one) == 1]
+        if smooths and shallow and self.smoothed_networks and "likelihood" not in self.smoothed_networks:
+            yield (
+                f"smoothed_networks: {_shown(self.smoothed_networks)} with latents {shallow}, which have no "
+                "network between latent layers; add a layer or smooth likelihood"
+            )
+
+
+class Cell(CellKeys):
+    """One curve KL(rho): a data set, a model and a training budget."""
+
+    latents: Annotated[tuple[Positive, ...], Field(min_length=1)] = key(
+        "size of each latent layer, z_1 first"
+    )
+
+    @property
+    def depth(self) -> int:
+        """L, the number of stochastic layers."""
+        return len(self.latents)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the keys that are not neutral, in plain values: what tells this cell from others."""
+        values = self.model_dump(mode="json")
+        return {
+            name: values[name]
+            for name, declared in keys_of(Cell).items()
+            if not declared.is_neutral(getattr(self, name))
+        }
+
+
+def _shown(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)

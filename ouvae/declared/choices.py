@@ -1,0 +1,109 @@
+"""The choices that there are: a line each, with what it can.
+
+A new one is a module of its own and a line here.
+"""
+
+from ouvae.declared.registry import Registry
+from ouvae.declared.traits import (
+    ArchitectureTraits,
+    DatasetTraits,
+    LikelihoodTraits,
+    SystemTraits,
+    Traits,
+)
+
+SYSTEMS = Registry(
+    "system",
+    {
+        "vae": SystemTraits(
+            path="ouvae.systems.vae:HierarchicalVAE",
+            smooths=("generative", "likelihood", "inference"),
+            architectures=("mlp", "affine", "conv"),
+            takes=("gradient_samples", "gradient_rho"),
+        ),
+        "hermite": SystemTraits(
+            path="ouvae.systems.hermite:HermiteVAE",
+            smooths=("likelihood",),
+            smoothing=("posterior",),
+            architectures=("mlp",),
+            depth=1,
+            needs=("hermite_degree",),
+        ),
+        "vampprior": SystemTraits(
+            path="ouvae.systems.vampprior:VampPrior", depth=2, needs=("pseudo_inputs",)
+        ),
+        "lvae": SystemTraits(path="ouvae.systems.lvae:LadderVAE"),
+        "biva": SystemTraits(path="ouvae.systems.biva:BIVA"),
+    },
+    of_users=SystemTraits,
+)
+"""The models, see `ouvae.systems`."""
+
+DATASETS = Registry(
+    "dataset",
+    {
+        "digits": DatasetTraits(path="ouvae.data.digits:load", image_shape=(8, 8), binarization="dynamic"),
+        "gaussian": DatasetTraits(
+            path="ouvae.data.gaussian:load",
+            image_shape=None,
+            binarization="none",
+            likelihoods=("gaussian",),
+            needs=("data_variance",),
+        ),
+        "mnist": DatasetTraits(
+            path="ouvae.data.mnist:load_dynamic", image_shape=(28, 28), binarization="dynamic"
+        ),
+        "mnist_fixed": DatasetTraits(
+            path="ouvae.data.mnist:load_fixed", image_shape=(28, 28), binarization="static"
+        ),
+        "mnist_static": DatasetTraits(
+            path="ouvae.data.mnist:load_static", image_shape=(28, 28), binarization="static"
+        ),
+        "omniglot": DatasetTraits(
+            path="ouvae.data.omniglot:load", image_shape=(28, 28), binarization="dynamic"
+        ),
+        "cifar10": DatasetTraits(
+            path="ouvae.data.cifar10:load",
+            image_shape=(3, 32, 32),
+            binarization="none",
+            likelihoods=("logistic_mixture", "gaussian"),
+        ),
+    },
+    of_users=DatasetTraits,
+    attribute="load",
+)
+"""The data sets, see `ouvae.data`."""
+
+LIKELIHOODS = Registry(
+    "likelihood",
+    {
+        "bernoulli": LikelihoodTraits(path="ouvae.parts.likelihoods:Bernoulli"),
+        "gaussian": LikelihoodTraits(
+            path="ouvae.parts.likelihoods:FixedVarianceGaussian", needs=("observation_variance",)
+        ),
+        "logistic_mixture": LikelihoodTraits(
+            path="ouvae.parts.logistic_mixture:LogisticMixture", needs=("mixture_components",), of_bytes=True
+        ),
+    },
+)
+"""The distributions of an observation given z_1, see `ouvae.parts.likelihoods`."""
+
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "elbo": Traits(),
+        "iwae": Traits(takes=("importance_samples",)),
+        "free_bits": Traits(takes=("free_bits_nats",)),
+    },
+)
+"""What is maximised, see `ouvae.training.objectives`."""
+
+ARCHITECTURES = Registry(
+    "architecture",
+    {
+        "mlp": ArchitectureTraits(),
+        "affine": ArchitectureTraits(layered=False),
+        "conv": ArchitectureTraits(images=True),
+    },
+)
+"""Families of networks, see `ouvae.parts.networks`."""

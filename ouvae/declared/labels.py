@@ -1,0 +1,61 @@
+"""Names of cells for tables, figures and MLflow, and what tells cells apart."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ouvae.declared.cell import Cell
+from ouvae.declared.keys import keys_of
+
+Values = Mapping[str, Any]
+"""The keys of a cell with their values; a row of a table has them too."""
+
+
+def labels(cells: Sequence[Values]) -> list[str]:
+    """Return a name for each cell, which no other cell has unless it is the same.
+
+    It says data set, architecture, latent sizes and what is not plain of the method; of cells that share
+    these, each key in which they differ.
+    """
+    names = [_base(cell) for cell in cells]
+    counts = Counter(names)
+    twins = {name: [cells[i] for i, own in enumerate(names) if own == name] for name in counts}
+    told = {name: differing_keys(own) for name, own in twins.items()}
+    return [
+        " ".join([name, ", ".join(word(cell, key) for key in told[name])]).rstrip()
+        for name, cell in zip(names, cells, strict=True)
+    ]
+
+
+def differing_keys(cells: Sequence[Values]) -> list[str]:
+    """Return the keys of which some cells have different values."""
+    return [key for key in keys_of(Cell) if len({_text(cell[key]) for cell in cells}) > 1]
+
+
+def word(cell: Values, key: str) -> str:
+    """Return how a label says a key's value, such as `2000 steps`."""
+    return keys_of(Cell)[key].word.format(_text(cell[key]))
+
+
+def _base(cell: Values) -> str:
+    words = [cell["dataset"], cell["architecture"], _text(cell["latents"])]
+    networks = tuple(cell["smoothed_networks"])
+    if cell["system"] != "vae":
+        words.append(cell["system"])
+    elif not networks:
+        words.append("unsmoothed")
+    elif networks != ("generative",):
+        words.append(f"smoothed-{'+'.join(networks)}")
+    if cell["objective"] == "iwae":
+        words.append(f"iwae-{cell['importance_samples']}")
+    elif cell["objective"] == "free_bits":
+        words.append(f"free-bits-{cell['free_bits_nats']:g}")
+    if cell["kl_warmup"]:
+        words.append("+kl")
+    return " ".join(words)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value)) or "none"
+    return str(value)

@@ -1,0 +1,122 @@
+"""The README's tables of keys, which follow from their declarations.
+
+python -m search_spaces.table_of_keys README.md
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic_core import PydanticUndefined
+
+from ouvae.declared import CellKeys, Key, keys_of
+from ouvae.declared.cell import CHOICES
+from ouvae.declared.keys import INTEGER_LIMIT
+from search_spaces.space import Space
+
+BEGIN, END = "<!-- keys, from their declarations -->\n", "<!-- end of keys -->\n"
+
+_WORDS: Mapping[str, str] = {
+    "rho": "a list, or `{low: L, high: H, points: N}`",
+    "seeds": "a number, or a list of whole numbers",
+    "costs": "`{rounds: N, steps: N}`",
+    "variants": "a list of mappings",
+    "latents": "a list of lists of whole numbers from 1",
+}
+"""What is allowed, where the type would say it in too many words."""
+
+
+def tables() -> str:
+    """Return both tables in Markdown: of the keys of a cell, and of how it is swept and run."""
+    keys, cell = keys_of(Space), set(CellKeys.model_fields) | {"latents"}
+    of_cell = {name: key for name, key in keys.items() if name in cell}
+    others = {name: key for name, key in keys.items() if name not in cell}
+    return "\n".join(
+        [
+            "What a cell is, and so part of every member's identity:\n",
+            *_table(of_cell),
+            "\nHow it is swept and run:\n",
+            *_table(others),
+            "",
+        ]
+    )
+
+
+def _table(keys: Mapping[str, Key]) -> list[str]:
+    lines = ["| key | default | allowed | |", "| --- | --- | --- | --- |"]
+    return lines + [
+        f"| `{name}` | {_default(name)} | {_allowed(name, key)} | {_says(key)} |"
+        for name, key in keys.items()
+    ]
+
+
+def _default(name: str) -> str:
+    value = Space.model_fields[name].default
+    return "" if value is PydanticUndefined else _value(value)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return "null" if value is None else str(value)
+
+
+def _allowed(name: str, key: Key) -> str:
+    if name in _WORDS:
+        return _WORDS[name]
+    if name in CHOICES:
+        own = ", `module:Class`" if CHOICES[name].takes_users_own else ""
+        return ", ".join(CHOICES[name]) + own
+    return _type(key.annotation, Space.model_fields[name].metadata)
+
+
+def _type(annotation: Any, metadata: Any = ()) -> str:
+    """Return a type and its bounds in words."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        return _type(inner, [*metadata, *(m for one in more for m in getattr(one, "metadata", [one]))])
+    if get_origin(annotation) is tuple:
+        return f"a list of: {_type(get_args(annotation)[0])}"
+    if get_origin(annotation) is Literal:
+        return ", ".join(get_args(annotation))
+    if annotation is str:
+        return "a name"
+    if annotation in (int, float):
+        return _number(annotation, metadata)
+    present = next(part for part in get_args(annotation) if part is not NoneType)
+    return f"{_type(present, metadata)}, or null"
+
+
+def _number(kind: type, metadata: Any) -> str:
+    bounds = []
+    for bound in metadata:
+        if isinstance(bound, Ge):
+            bounds.append(f"from {bound.ge}")
+        if isinstance(bound, Gt):
+            bounds.append(f"above {bound.gt}")
+        if isinstance(bound, Le):
+            bounds.append(f"to {bound.le}")
+        if isinstance(bound, Lt) and bound.lt != INTEGER_LIMIT:
+            bounds.append(f"below {bound.lt}")
+    return " ".join(["a whole number" if kind is int else "a number", *bounds])
+
+
+def _says(key: Key) -> str:
+    users = CHOICES[key.of].users(key.name) if key.of else []
+    only = f"; with {key.of} {' or '.join(users)} alone" if users else ""
+    return f"{key.description}{only}".replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the tables into the file that is named, between its marks."""
+    path = Path(sys.argv[1])
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(before + BEGIN + "\n" + tables() + END + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A pack in training with its saved state: built, trained in slices, saved, reported. Knows no Ray."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from ouvae.data import Dataset
+from ouvae.training.pack import PackTraining
+from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
+from sweeps.cluster.messages import Task
+from sweeps.records import PackReport
+
+
+class PackWork:
+    """What a worker does with a pack.
+
+    Attributes:
+        notices: lines for whoever watches, which the reader takes away.
+
+    Args:
+        task: the pack, and where its state is saved.
+        data: its data set.
+    """
+
+    def __init__(self, task: Task, data: Dataset) -> None:
+        """Build the pack at its last saved state, or at its start."""
+        torch.set_num_threads(task.threads)
+        self.notices: list[str] = []
+        self._task, self._data = task, data
+        self._checkpoint = Path(task.checkpoint)
+        self._saves = task.checkpoint_seconds > 0 and self._checkpoint.parent.is_dir()
+        self._saved_at = time.monotonic()
+        self._seconds = 0.0
+        self._training = self._restored() or self._new()
+
+    @property
+    def steps_done(self) -> int:
+        """The training steps that are done."""
+        return self._training.step
+
+    def advance(self, seconds: float) -> PackReport | None:
+        """Train for about so long, and save the state where that is due; return a finished pack's report."""
+        training, started = self._training, time.monotonic()
+        while not training.done and time.monotonic() - started < seconds:
+            training.train_step()
+        self._seconds += time.monotonic() - started
+        if training.done:
+            return self._report()
+        if time.monotonic() - self._saved_at > self._task.checkpoint_seconds:
+            self.save()
+        return None
+
+    def save(self) -> None:
+        """Write the state, where states are saved; a failure costs this one, not the pack."""
+        if not self._saves:
+            return
+        state = {"pack": self._training.state_dict(), "seconds": self._seconds}
+        try:
+            write_checkpoint(self._checkpoint, self._task.pack_id, state)
+        except CheckpointError as error:
+            self.notices.append(f"checkpoint not written: {error}")
+        self._saved_at = time.monotonic()
+
+    def _new(self) -> PackTraining:
+        task = self._task
+        return PackTraining(task.cell, task.members, self._data, task.device, task.evaluation_bytes)
+
+    def _restored(self) -> PackTraining | None:
+        """Return the pack at its saved state; None where there is none that can be used."""
+        if not (self._saves and self._checkpoint.exists()):
+            return None
+        try:
+            state = read_checkpoint(self._checkpoint, self._task.pack_id)
+            training = self._new()
+            training.load_state_dict(state["pack"])
+        except Exception as error:
+            # Whatever is wrong with it is not worth the pack, which may be half loaded now.
+            bad = set_aside(self._checkpoint)
+            why = error if isinstance(error, CheckpointError) else f"it does not fit: {error!r:.200}"
+            self.notices.append(f"checkpoint set aside as {bad.name}, its pack starts afresh: {why}")
+            return None
+        self._seconds = state["seconds"]
+        return training
+
+    def _report(self) -> PackReport:
+        return {
+            "outcomes": [
+                {
+                    "history": outcome.history,
+                    "diverged_at_step": outcome.diverged_at_step,
+                    "test": outcome.test,
+                }
+                for outcome in self._training.outcomes()
+            ],
+            "parameters": self._training.parameters_per_member,
+            "seconds": self._seconds,
+            "torch_version": torch.__version__,
+            "python_version": platform.python_version(),
+        }

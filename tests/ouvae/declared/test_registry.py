@@ -1,0 +1,84 @@
+"""Choices by name, and those of a user's own."""
+
+import importlib
+import sys
+
+import pytest
+
+from ouvae.declared import DATASETS, SYSTEMS, SystemTraits
+from ouvae.declared.registry import find_modules_in, module_path, source_digest
+
+CODE = """
+from ouvae.declared import SystemTraits
+
+class Own:
+    traits = SystemTraits(smooths=("inference",), depth=3)
+
+class Bare:
+    pass
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write a module of a user's own and let Python find it; return its file."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    find_modules_in([tmp_path])
+    path = tmp_path / "users_module.py"
+    path.write_text(CODE)
+    yield path
+    sys.modules.pop("users_module", None)
+
+
+def test_a_listed_choice_has_its_traits_and_its_class():
+    assert SYSTEMS["hermite"].depth == 1
+    assert SYSTEMS.load("hermite").__name__ == "HermiteVAE"
+    assert DATASETS["gaussian"].needs == ("data_variance",)
+    with pytest.raises(ValueError, match="unknown system, did you mean lvae"):
+        SYSTEMS.checked("lave")
+    assert SYSTEMS.users("gradient_rho") == ["vae"]
+
+
+def test_a_users_own_says_what_it_can(own):
+    name = "users_module:Own"
+    assert SYSTEMS.checked(name) == name
+    assert SYSTEMS[name] == SystemTraits(path=name, smooths=("inference",), depth=3)
+    assert SYSTEMS.load(name) is importlib.import_module("users_module").Own
+    assert SYSTEMS.users_own(name) is sys.modules["users_module"]
+    assert SYSTEMS.users_own("vae") is None
+    assert name not in list(SYSTEMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("users_module:Bare", "no attribute `traits` that is a SystemTraits"),
+        ("users_module:Nothing", "users_module has no Nothing"),
+        ("nowhere_at_all:Own", "No module named 'nowhere_at_all'"),
+        ("users_module:", "users_module has no"),
+        (":Own", "cannot be imported"),
+    ],
+)
+def test_what_is_none_of_a_users_own_is_refused(own, name, said):
+    with pytest.raises(ValueError, match=said):
+        SYSTEMS.checked(name)
+
+
+def test_a_module_that_fails_is_refused_with_its_error(own):
+    own.write_text("1 / 0\n")
+    with pytest.raises(ValueError, match="cannot be imported: ZeroDivisionError: division by zero"):
+        SYSTEMS.checked("users_module:Own")
+
+
+def test_the_text_of_modules_has_a_digest(own, tmp_path):
+    (tmp_path / "users_package").mkdir()
+    (tmp_path / "users_package" / "__init__.py").write_text("")
+    (tmp_path / "users_package" / "inner.py").write_text("x = 1\n")
+    module, package = (importlib.import_module(name) for name in ("users_module", "users_package"))
+    assert (module_path(module), module_path(package)) == (own, tmp_path / "users_package")
+    assert source_digest([]) is None
+    before = [source_digest([module]), source_digest([package]), source_digest([module, package])]
+    assert len(set(before)) == 3
+    (tmp_path / "users_package" / "inner.py").write_text("x = 2\n")
+    assert source_digest([module]) == before[0]
+    assert source_digest([package]) != before[1]

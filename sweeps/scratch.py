@@ -25,6 +25,9 @@ LOCK = ".lock"
 PATIENCE_SECONDS = 15.0
 """For what still writes into a folder that is removed: workers of a killed Ray end within seconds."""
 
+LONG_PATIENCE_SECONDS = 60.0
+"""The same where nobody waits for it: on a busy machine they take longer."""
+
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
@@ -43,9 +46,9 @@ def scratch_folder() -> Iterator[Path]:
             _remove_orphans(base)
 
 
-def remove(folder: Path) -> None:
+def remove(folder: Path, patience: float = PATIENCE_SECONDS) -> None:
     """Remove a folder, its lock last: what cannot be removed now is left to the next sweep."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     while folder.exists() and time.monotonic() < deadline:
         with suppress(OSError):  # whoever else removes it may be faster
             for path in folder.iterdir():
@@ -82,4 +85,4 @@ def _remove_orphans(base: Path) -> None:
 
 if __name__ == "__main__":
     kill(map(int, sys.argv[3:]), int(sys.argv[2]))
-    remove(Path(sys.argv[1]))
+    remove(Path(sys.argv[1]), LONG_PATIENCE_SECONDS)

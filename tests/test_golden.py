@@ -1,0 +1,71 @@
+"""A run directory that an earlier version wrote is read, extended and resumed by this one."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.tables import read_history, read_members, read_rule, thresholds_table
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = Path(__file__).parent / "golden"
+VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))
+
+
+def command(script: str, *arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, ROOT / script, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture(params=VERSIONS)
+def run(request, tmp_path) -> Path:
+    """Return a copy of the directory of a version."""
+    return Path(shutil.copytree(GOLDEN / request.param, tmp_path / "run"))
+
+
+def test_there_is_a_directory_of_this_version():
+    assert VERSIONS == ["v4"]
+
+
+def test_it_is_read_as_it_was_written(run):
+    members = read_members(run)
+    assert members.num_rows == 6
+    assert read_history(run).num_rows == 6 * 3
+    written = pq.read_table(run / "thresholds.parquet").to_pylist()
+    now = thresholds_table(members, read_rule(run)).to_pylist()
+    assert [{key: row[key] for key in written[0]} for row in now] == written
+    done = command("analysis/thresholds.py", run)
+    assert done.returncode == 0, done.stderr
+    assert "80%" in done.stdout
+    assert command("analysis/figures.py", run).returncode == 0
+
+
+def test_it_is_extended_and_resumed(run):
+    """Another cell and another seed, of which one pack was saved in the middle of its training."""
+    before = read_members(run).to_pylist()
+    (state,) = (run / "checkpoints").glob("*.pt")
+    more = ("--set", "latents=[[2, 2], [3, 2]]", "--set", "seeds=3")
+    space = GOLDEN / "space.yaml"
+    done = command("sweeps/phase_transition.py", "--space", space, "--out", run, "--address", "serial", *more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 members are there already" in done.stdout
+    assert "12 members" in done.stdout.splitlines()[-1]
+    assert "set aside" not in done.stdout
+    assert not state.exists()
+    after = read_members(run).to_pylist()
+    assert len(after) == 18
+    assert {row["pack_id"] for row in after} >= {state.stem}
+    now = {row["member_id"]: row for row in after}
+    for row in before:
+        assert {key: now[row["member_id"]][key] for key in row} == row
+    assert not list((run / "fragments").glob("*.bad"))
+    assert re.search(r"digits mlp 3,2 ", done.stdout)

@@ -105,6 +105,10 @@ class CellKeys(Strict):
     )
     batch_size: Positive = key("observations in a minibatch", default=100)
     learning_rate: PositiveNumber = key("step size of the optimizer (Adam)", default=3e-3)
+    weight_decay: NotNegative = key(
+        "share of each weight that a step takes away, times the step size: Adam's decoupled decay",
+        neutral=0.0,
+    )
     kl_warmup: Whole = key(
         "steps over which the weight of the KL terms rises from 0 to 1, linearly",
         neutral=0,

@@ -62,7 +62,13 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
 
 def optimizer_of(cell: Cell, parameters: Iterable[Tensor], fused: bool = True) -> torch.optim.Optimizer:
     """Return the optimizer of a cell's members, which works element by element: a pack's is each member's."""
-    return torch.optim.Adam(parameters, lr=cell.learning_rate, fused=fused)
+    return torch.optim.Adam(
+        parameters,
+        lr=cell.learning_rate,
+        weight_decay=cell.weight_decay,
+        decoupled_weight_decay=True,
+        fused=fused,
+    )
 
 
 class PackTraining:

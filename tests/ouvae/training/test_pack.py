@@ -350,6 +350,20 @@ def test_the_kls_weight_rises_linearly_over_the_warm_up(make_cell, data, warmup)
         warm.train_step()
 
 
+def test_weight_decay_is_decoupled_from_the_gradient(make_cell, data):
+    """A step takes learning_rate times weight_decay of each weight away, whatever its gradient is."""
+    rate, decay = 0.02, 0.5
+    plain, decayed = (
+        PackTraining(make_cell(learning_rate=rate, weight_decay=value), MEMBERS, data) for value in (0, decay)
+    )
+    before = {name: value.detach().clone() for name, value in plain._parameters.items()}
+    plain.train_step()
+    decayed.train_step()
+    for name, weights in before.items():
+        taken = plain._parameters[name] - decayed._parameters[name]
+        torch.testing.assert_close(taken, rate * decay * weights, rtol=0, atol=1e-12)
+
+
 def test_training_raises_the_bound(make_cell, data):
     case = make_cell(latents=(2,), smoothed_networks=("likelihood",), steps=150, eval_every=150)
     for outcome in train(PackTraining(case, [(1.0, 0), (0.9, 1)], data)).outcomes():

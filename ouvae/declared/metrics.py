@@ -30,6 +30,7 @@ class Metric:
 
 _UNSMOOTHED = (
     Metric("kl_top_nats", "nats", "KL divergence of the top layer z_L, mean over images"),
+    Metric("kl_top_nats_sd", "nats", "standard deviation over images of the top layer's KL divergence"),
     Metric("kl_nats", "nats", "KL divergence of each layer, mean over images", per_layer=True),
     Metric(
         "elbo_nats",

@@ -7,7 +7,7 @@ evaluation neither disturbs training nor depends on when it is done.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -46,6 +46,22 @@ class Run(Protocol):
         """
 
 
+class _Averages(NamedTuple):
+    """Means over draws and images, and what is needed of single ones.
+
+    Attributes:
+        log_likelihood: [P] log p(x|z).
+        kl: [P, L] KLs.
+        means: posterior means [P, B, d] by draw, layer and chunk of images.
+        kl_top: [P, N] the top layer's KL of each image, mean over draws.
+    """
+
+    log_likelihood: Tensor
+    kl: Tensor
+    means: list[list[list[Tensor]]]
+    kl_top: Tensor
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """Evaluates the members behind `run`.
@@ -66,10 +82,11 @@ class Evaluator:
 
     def measure(self, images: Tensor) -> dict[str, Tensor]:
         """Return the metrics of [N, D] images without smoothing, [P] or [P, L], by their declared names."""
-        log_likelihood, kl, means = self._averages(images, smoothed=False)
+        log_likelihood, kl, means, kl_top = self._averages(images, smoothed=False)
         pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
         return {
             "kl_top_nats": kl[:, -1],
+            "kl_top_nats_sd": kl_top.std(1, correction=0),
             "kl_nats": kl,
             "elbo_nats": log_likelihood - kl.sum(1),
             "reconstruction_nats": log_likelihood,
@@ -82,7 +99,7 @@ class Evaluator:
         Free bits are counted over all the images, where training counts them over a minibatch.
         """
         if self.cell.importance_samples == 1:
-            log_likelihood, kl, _ = self._averages(images, smoothed=True)
+            log_likelihood, kl, *_ = self._averages(images, smoothed=True)
             return self._objective(Terms(log_likelihood[:, None], kl[..., None], ()))
         total: Tensor | float = 0.0
         for _, terms in self._terms(images, smoothed=True, samples=self.cell.importance_samples):
@@ -92,17 +109,19 @@ class Evaluator:
     def _objective(self, terms: Terms) -> Tensor:
         return -vmap(lambda one: loss(self.cell, one))(terms)
 
-    def _averages(self, images: Tensor, *, smoothed: bool) -> tuple[Tensor, Tensor, list[list[list[Tensor]]]]:
-        """Return mean log p(x|z) [P] and KLs [P, L], and posterior means [P, B, d] by draw, layer, chunk."""
+    def _averages(self, images: Tensor, *, smoothed: bool) -> _Averages:
         total: Tensor | float = 0.0
         layers, draws = self.cell.latents, range(EVALUATION_DRAWS)
         means: list[list[list[Tensor]]] = [[[] for _ in layers] for _ in draws]
+        kl_top: list[list[Tensor]] = [[] for _ in draws]
         for draw, terms in self._terms(images, smoothed=smoothed):
             total = total + torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1).sum(-1)
+            kl_top[draw].append(terms.kl[:, -1])
             for layer, mean in enumerate(terms.means):
                 means[draw][layer].append(mean)
         average = torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
-        return average[:, 0], average[:, 1:], means
+        of_images = torch.stack([torch.cat(chunks, 1) for chunks in kl_top]).mean(0)
+        return _Averages(average[:, 0], average[:, 1:], means, of_images)
 
     def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
         """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.

@@ -98,6 +98,19 @@ def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatc
         assert bounds[given] == pytest.approx(bounds[1], abs=1e-10)
 
 
+def test_the_spread_of_the_top_kl_is_that_of_single_images(make_cell, data):
+    """Each image evaluated alone, by the mean of the same two draws."""
+    pack = PackTraining(make_cell(latents=(3,), smoothed_networks=("likelihood",)), MEMBERS, data)
+    for _ in range(15):
+        pack.train_step()
+    measured = pack._evaluator.measure(pack._validation)
+    single = [pack._evaluator.measure(image[None])["kl_top_nats"] for image in pack._validation]
+    expected = torch.stack(single, dim=1)
+    torch.testing.assert_close(measured["kl_top_nats"], expected.mean(1))
+    torch.testing.assert_close(measured["kl_top_nats_sd"], expected.std(1, correction=0))
+    assert (expected.std(1) > 1e-3).all()
+
+
 def test_a_sample_s_bytes_are_counted_with_gradients_on_or_off(make_cell):
     case = make_cell(latents=(3, 2))
     with torch.no_grad():

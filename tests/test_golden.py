@@ -11,6 +11,8 @@ import pytest
 
 from analysis.tables import read_history, read_members, read_rule, thresholds_table
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))

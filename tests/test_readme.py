@@ -32,6 +32,7 @@ def sweep(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.Complet
     )
 
 
+@pytest.mark.process
 def test_the_readmes_system_and_data_set_are_swept_by_the_command(recipe):
     done = sweep(recipe, "--set", "steps=60", "--set", "seeds=2", "--set", "search=grid")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,6 +52,7 @@ def test_the_readmes_system_and_data_set_are_swept_by_the_command(recipe):
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.process
 def test_another_text_of_a_users_file_is_not_mixed_with_the_one_before(recipe):
     settings = ("--set", "steps=10", "--set", "seeds=1", "--set", "search=grid")
     assert sweep(recipe, *settings).returncode == 0
@@ -62,6 +64,7 @@ def test_another_text_of_a_users_file_is_not_mixed_with_the_one_before(recipe):
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
@@ -82,6 +85,7 @@ def test_what_does_not_fit_a_users_own_is_one_clear_error(recipe, key, value, sa
     assert not (recipe / "run").exists()
 
 
+@pytest.mark.process
 def test_data_that_are_not_as_their_traits_say_are_refused(recipe):
     path = recipe / "stripes.py"
     path.write_text(path.read_text().replace("image_shape=(4, 4)", "image_shape=(2, 8)"))

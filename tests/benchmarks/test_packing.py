@@ -86,6 +86,7 @@ def test_members_that_make_no_grid_are_refused(capsys):
     assert "multiple of 3" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_both_ways_are_compared():
     said = benchmark("--members", "6", "--steps", "20", "--repeats", "1")
     assert "6 members (2 rho x 3 seeds) of 20 steps" in said
@@ -104,6 +105,7 @@ def test_both_ways_are_compared():
         assert ratio == pytest.approx(packed / plain, rel=0.02)
 
 
+@pytest.mark.process
 def test_the_overhead_of_a_sweep_adds_up():
     settings = ("steps=40", "eval_every=40", "latents=[[4,4]]", "seeds=1", "rho=[0.5,1.0]", "search=grid")
     said = benchmark("--overhead", *(word for setting in settings for word in ("--set", setting)))

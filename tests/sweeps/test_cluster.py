@@ -23,6 +23,8 @@ from analysis.tables import read_members
 from tests.recipe import write_recipe
 from tests.sweeps.conftest import ROOT, clean_environment, wait_until
 
+pytestmark = pytest.mark.process
+
 PORT, CLIENT_PORT = 6399, 10001
 TINY = ("latents=[[4, 4]]", "seeds=1", "search=grid", "pack_size=1", "steps=20", "eval_every=20")
 

@@ -91,6 +91,7 @@ BAD = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_clear_error(command, tmp_path, case):
     arguments, expected = BAD[case]
@@ -119,6 +120,7 @@ def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_gpu_that_this_machine_lacks(command, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
@@ -141,6 +143,7 @@ def test_a_broken_space_in_the_run_directory_is_named(command, tmp_path, content
     assert (run / "space.yaml").read_text() == content
 
 
+@pytest.mark.process
 def test_a_corrupt_data_file_is_named_with_what_it_should_be(command, tmp_path):
     code, _, err = command("--space", "mnist_mlp", "--data-dir", mnist_folder(tmp_path))
     assert code == 2
@@ -155,6 +158,7 @@ def test_an_output_path_that_is_a_file(command, tmp_path):
     assert (tmp_path / "taken").read_text() == "a file of the user's"
 
 
+@pytest.mark.process
 def test_a_cluster_that_is_not_running_is_not_found_by_itself(tmp_path):
     """`auto` without any cluster says so within seconds."""
     environment = {key: text for key, text in os.environ.items() if not key.startswith("RAY_")}

@@ -10,6 +10,8 @@ import pytest
 from analysis.tables import read_members
 from tests.sweeps.conftest import ROOT, clean_environment
 
+pytestmark = pytest.mark.process
+
 UNTRAINABLE = """
 dataset: digits
 latents: [[4, 4]]

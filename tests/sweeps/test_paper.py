@@ -54,6 +54,7 @@ def test_a_dry_run_says_what_would_be_trained(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_costs_are_measured_once(start_sweep):
     """On digits: a table of costs, which the same command leaves as it is."""
     keys = {
@@ -77,6 +78,7 @@ def test_costs_are_measured_once(start_sweep):
     assert (again.out / "costs.parquet").stat().st_mtime_ns == written
 
 
+@pytest.mark.process
 def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
     keys = {
         "search": "grid",

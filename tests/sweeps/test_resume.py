@@ -13,6 +13,8 @@ from analysis.tables import read_history, read_members
 from search_spaces import load
 from sweeps.checkpoints import read_checkpoint, write_checkpoint
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:

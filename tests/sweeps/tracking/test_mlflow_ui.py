@@ -33,9 +33,10 @@ from sweeps.tracking.values import CELL_PARAMS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="chromium or chromedriver is not installed"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chromium or chromedriver is not installed"),
+]
 
 RHOS = (0.5, 0.6, 0.7, 0.76, 0.8, 0.85, 0.9, 1.0)
 SEEDS = (0, 1)

@@ -9,6 +9,8 @@ import pytest
 from analysis.appendix.registry import NAMES
 from sweeps.tracking.runs import check
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 
 

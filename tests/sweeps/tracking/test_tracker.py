@@ -467,6 +467,7 @@ CLIENT = ("mlflow", "MlflowClient")
 SQL = ("mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("owner", "method", "calls", "held", "half"),
     [
@@ -839,6 +840,7 @@ def server(uri: str) -> Iterator[Server]:
     server.kill()
 
 
+@pytest.mark.process
 def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     server: Server, uri: str, empty_store: Path, tmp_path: Path
 ) -> None:
@@ -883,6 +885,7 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     assert sweep(server.uri).logged == {}
 
 
+@pytest.mark.process
 def test_a_server_that_freezes_is_given_up_at_closing(server: Server, uri: str) -> None:
     writer = tracker(server.uri)
     members(writer, 300)
@@ -963,6 +966,7 @@ test_tracker.sweep({uri!r})
     assert len(contents(uri)) == 11
 
 
+@pytest.mark.process
 def test_sweeps_that_begin_together_share_a_new_store(tmp_path: Path) -> None:
     script = f"""
 import sys

@@ -1,0 +1,54 @@
+"""What holds for all tests: each is of one tier, and CI takes no skip that the machine does not excuse."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+TIERS = ("unit", "process", "browser")
+"""Declared in pyproject.toml; a test that names none is a unit test."""
+
+EXCUSES = (
+    "chromium or chromedriver is not installed",
+    "a network namespace is refused here",
+    "a small file system cannot be mounted here",
+    "of memory are free, too few to use some up",
+    "OUVAE_DATA names the folder to look in",
+    "the project is installed as a copy",
+    "this machine has a GPU",
+)
+"""Words of the reasons for which a test may be skipped even where `CI_STRICT_SKIPS` is 1."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make a unit test of whatever names no tier, before `-m` chooses."""
+    for item in items:
+        if not any(item.get_closest_marker(tier) for tier in TIERS):
+            item.add_marker("unit")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that is skipped without an excuse."""
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _fail_unless_excused(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a file that is skipped as a whole without an excuse."""
+    report = yield
+    _fail_unless_excused(report)
+    return report
+
+
+def _fail_unless_excused(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not report.skipped or os.environ.get("CI_STRICT_SKIPS") != "1":
+        return
+    _, _, reason = report.longrepr
+    if not any(excuse in reason for excuse in EXCUSES):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nCI_STRICT_SKIPS=1, and tests/conftest.py does not excuse this reason"

@@ -293,7 +293,7 @@ def _write_legend(figure: Figure, axes: list[Axes]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="figures.py", description="Draw the figures of a run.")
+    parser = argparse.ArgumentParser(description="Draw the figures of a run.")
     parser.add_argument("run", metavar="RUN", help="folder of a run")
     parser.add_argument("--out", metavar="DIR", help="folder to write to (default: RUN/figures)")
     return parser

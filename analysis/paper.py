@@ -69,7 +69,6 @@ def report(section: Section) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="paper.py",
         description="Put the tables and figures of the paper's appendix beside our runs.",
         epilog=f"NAME is all, or one of {', '.join(NAMES)}.",
     )

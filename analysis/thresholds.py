@@ -120,9 +120,7 @@ def _fraction(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="thresholds.py", description="Recompute and print the thresholds of a run."
-    )
+    parser = argparse.ArgumentParser(description="Recompute and print the thresholds of a run.")
     parser.add_argument("run", metavar="RUN", help="folder of a run, or a members.parquet")
     parser.add_argument(
         "--kl-threshold-nats",

@@ -6,6 +6,8 @@ python sweeps/paper.py table6 --budget paper --address auto
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 import search_spaces
 from sweeps import phase_transition
@@ -26,11 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         return phase_transition.main(["--space", f"paper/{name}", *given])
     if given in (["-h"], ["--help"]):
-        print(f"usage: paper.py NAME [options]\n\nNAME is one of {', '.join(known)}. The options are:\n")
+        called = Path(sys.argv[0]).name
+        print(f"usage: {called} NAME [options]\n\nNAME is one of {', '.join(known)}. The options are:\n")
         return phase_transition.main(["--help"])
     print(f"error: name a table or figure first: {', '.join(known)}", file=sys.stderr)
     return 2
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """Run the command line and leave: what the script and the installed `ouvae-paper` do."""
     phase_transition.leave(main())
+
+
+if __name__ == "__main__":
+    command()

@@ -20,7 +20,6 @@ from sweeps import SweepError
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(
-        prog="phase_transition.py",
         description="Map the top layer's KL against rho over the cells of a search space, and report "
         "the critical threshold of each. A sweep that was stopped goes on with the same command.",
     )
@@ -119,5 +118,10 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """Run the command line and leave: what the script and the installed `ouvae-sweep` do."""
     leave(main())
+
+
+if __name__ == "__main__":
+    command()

@@ -22,7 +22,7 @@ _VERDICTS = re.compile(r'<script type="application/json" id="verdicts">(.*?)</sc
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    result = argparse.ArgumentParser(prog="publish.py", description=__doc__.splitlines()[0])
+    result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = result.add_argument
     add("page", type=Path, metavar="PAGE", help="that analysis/paper.py wrote, or the folder of the runs")
     add("--tracking-uri", metavar="URI", help="MLflow store; default: mlflow.db beside the page")

@@ -1,0 +1,65 @@
+"""What is imported is declared in pyproject.toml, and what is declared is pinned in constraints.txt."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PACKAGES = ("ouvae", "search_spaces", "sweeps", "analysis")
+
+DISTRIBUTIONS = {"grpc": "grpcio", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+"""The distributions of modules that are named otherwise."""
+
+USED_BY_OTHERS = {"tqdm": "pooch draws the progress bar of a download with it"}
+"""Dependencies that nothing here imports."""
+
+
+def names(requirements: Iterable[str]) -> set[str]:
+    """Return the normalized names of requirements, as PyPI compares them."""
+    return {_normalized(re.match(r"[\w.-]+", text)[0]) for text in requirements}
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(*folders: str) -> set[str]:
+    """Return the distributions whose modules are imported by any file in the folders."""
+    found = {name for folder in folders for path in (ROOT / folder).rglob("*.py") for name in _modules(path)}
+    foreign = found - sys.stdlib_module_names - {*PACKAGES, "benchmarks", "tests"}
+    return {_normalized(DISTRIBUTIONS.get(name, name)) for name in foreign}
+
+
+def _modules(path: Path) -> Iterator[str]:
+    """Yield the top-level names that a file imports, at its head or anywhere else."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+RUNTIME = names(PROJECT["dependencies"])
+DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
+
+
+def test_what_the_packages_and_benchmarks_import_is_declared_and_nothing_else():
+    assert imported(*PACKAGES, "benchmarks") == RUNTIME - USED_BY_OTHERS.keys()
+
+
+def test_what_the_tests_import_is_declared():
+    assert imported("tests") <= RUNTIME | DEVELOPMENT
+
+
+@pytest.mark.parametrize("file", ["constraints.txt"])
+def test_every_dependency_has_one_version_there(file):
+    lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+-]+", line) for line in lines)
+    assert len(names(lines)) == len(lines)
+    assert names(lines) >= RUNTIME | DEVELOPMENT

@@ -1,12 +1,17 @@
 """What the project's own files say twice is the same in both."""
 
+import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
+
+from analysis.appendix.registry import NAMES
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = sorted({name.partition(".")[0] for name in SETTINGS["tool"]["setuptools"]["packages"]})
 
 
 def test_the_citation_is_of_this_version():
@@ -27,8 +32,24 @@ def test_the_hooks_are_the_checks_of_ci():
 
 def test_every_package_is_installed_and_says_that_it_is_typed():
     installed = SETTINGS["tool"]["setuptools"]["packages"]
-    top = {name.partition(".")[0] for name in installed}
-    folders = {path.parent.relative_to(ROOT) for name in top for path in (ROOT / name).rglob("__init__.py")}
-    assert {".".join(folder.parts) for folder in folders} == set(installed)
-    assert all((ROOT / name / "py.typed").is_file() for name in top)
+    found = [path.parent for name in PACKAGES for path in (ROOT / name).rglob("__init__.py")]
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in found} == set(installed)
+    assert all((ROOT / name / "py.typed").is_file() for name in PACKAGES)
     assert "py.typed" in SETTINGS["tool"]["setuptools"]["package-data"]["*"]
+
+
+def test_the_architecture_names_every_module():
+    text = (ROOT / "docs/architecture.md").read_text()
+    modules = {path.stem for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
+    assert [name for name in modules - {"__init__", *NAMES} if f"`{name}`" not in text] == [
+        "linear_gaussian"
+    ], "which has its path there"
+
+
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md", "README.md"])
+def test_the_paths_that_a_document_names_are_there(document):
+    text = (ROOT / document).read_text()
+    heads = {*PACKAGES, "tests", "benchmarks", "docs", ".ci"}
+    paths = {path for path in re.findall(r"`([\w.]+/[\w./]*)`", text) if path.partition("/")[0] in heads}
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []

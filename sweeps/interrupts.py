@@ -61,8 +61,7 @@ class Interrupts:
     @property
     def exit_code(self) -> int:
         """128 and the signal's number, as shells have it."""
-        assert self.signal is not None
-        return 128 + self.signal
+        return 128 + (self.signal or 0)
 
     def seconds_left(self, share: float = 1.0) -> float | None:
         """Return what is left of the grace, or of a share of it from its start; None without a signal."""

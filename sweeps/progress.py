@@ -35,19 +35,17 @@ class Progress:
     the speed so far.
     """
 
-    def __init__(self, console: Console) -> None:
-        """Print to `console`."""
-        self._console = console
-        self._schedule: Schedule | None = None
+    def __init__(self, console: Console, schedule: Schedule) -> None:
+        """Follow `schedule` on `console`."""
+        self._console, self._schedule = console, schedule
         self._live: Live | None = None
         self._steps: dict[str, int] = {}
         self._work_done = 0.0
         self._started = self._printed = time.monotonic()
 
     @contextmanager
-    def following(self, schedule: Schedule) -> Iterator[None]:
-        """Show the schedule's progress within the block."""
-        self._schedule = schedule
+    def shown(self) -> Iterator[None]:
+        """Show the progress within the block, which begins now."""
         self._started = self._printed = time.monotonic()
         if self._console.is_terminal:
             with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
@@ -58,7 +56,6 @@ class Progress:
 
     def update(self, pack_id: str, steps_done: int) -> None:
         """Take a report of a pack in training and show where the sweep stands."""
-        assert self._schedule is not None, "updates come within `following`"
         for state in self._schedule.cells:
             if pack_id in state.training:
                 before = self._steps.get(pack_id, 0)
@@ -74,7 +71,6 @@ class Progress:
 
     def line(self, now: float) -> str:
         """Return the one line that says it all."""
-        assert self._schedule is not None, "there is a line within `following`"
         cells = self._schedule.cells
         left = sum(state.members_left for state in cells)
         finished = sum(state.finished_members for state in cells)
@@ -93,7 +89,6 @@ class Progress:
         return " · ".join(parts)
 
     def _work_left(self) -> float:
-        assert self._schedule is not None, "there is work within `following`"
         left = 0.0
         for state in self._schedule.cells:
             steps = state.planned.cell.steps

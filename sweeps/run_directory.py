@@ -7,7 +7,8 @@ checkpoints/ID.pt       the state of a pack in training
 sweep.log               what Ray and failed packs had to say
 .reserve                room for the last fragments when the disk is full
 studies.db              the searches, as Optuna studies
-members.parquet, history.parquet, thresholds.parquet, figures/    what analysis reads and makes
+members.parquet, history.parquet, thresholds.parquet, costs.parquet, figures/    what is read and made of it
+.sweep_id, .lock        who the sweep is, and that it runs
 """
 
 import errno

@@ -137,7 +137,6 @@ class _Sweep:
         self._space, self._options, self._console, self._stack = space, options, console, stack
         self._started = time.monotonic()
         self._directory = RunDirectory(options.run_directory(space))
-        self._progress = Progress(console)
         self._on_abandon: Callable[[], None] = lambda: None
         self.interrupts = Interrupts(space.grace_seconds, console.print, self._abandon)
 
@@ -194,14 +193,15 @@ class _Sweep:
         by_digest = {one.digest: one for one in data.values()}
         local = self._options.is_local
         started, problem = time.monotonic(), ""
+        progress = Progress(self._console, schedule)
         with self._directory.log.open("a", encoding="utf-8") as log:
             trainer = Trainer(
                 executor, self._space, device, self._directory.checkpoints, self.interrupts,
-                self._console.print, lambda text: print(text, file=log, flush=True), self._progress.update,
+                self._console.print, lambda text: print(text, file=log, flush=True), progress.update,
             )  # fmt: skip
             try:
                 if not schedule.done:
-                    with self._progress.following(schedule):
+                    with progress.shown():
                         trainer.train(schedule, by_digest, nodes, local)
                 if schedule.done and self.interrupts.signal is None:
                     cells = [state.planned for state in schedule.cells]
@@ -243,7 +243,7 @@ class _Sweep:
         self._console.print(
             f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds, "
             f"about {expected} members of {space.steps} steps, search {space.search}\n"
-            f"Ray: {nodes} ({kind})\n"
+            f"{'no Ray' if self._options.address == SERIAL else 'Ray'}: {nodes} ({kind})\n"
             f"into {directory.path}: {schedule.members_reused} members are there already{failed}"
         )
 

@@ -22,10 +22,16 @@ EXCUSES = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make a unit test of whatever names no tier, before `-m` chooses."""
+    """Make a unit test of whatever names no tier, before `-m` chooses.
+
+    With several workers, one of these takes all the others of a file, and all that use the shared sweeps.
+    """
     for item in items:
-        if not any(item.get_closest_marker(tier) for tier in TIERS):
-            item.add_marker("unit")
+        if any(item.get_closest_marker(tier) for tier in TIERS[1:]):
+            shared = "start_sweep" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("sweeps" if shared else item.path.stem))
+        elif not item.get_closest_marker(TIERS[0]):
+            item.add_marker(TIERS[0])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

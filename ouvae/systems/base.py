@@ -59,7 +59,7 @@ def leading_axes(batch: int, samples: int = 1) -> Shape:
 
 
 class System(nn.Module):
-    """One model. A subclass is a module of its own in this package and a line in its registry."""
+    """One model. A subclass is a module of its own, with its traits in `ouvae.declared.choices`."""
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         """Build the networks for images of that shape, (rows, columns) or (channels, rows, columns)."""

@@ -149,7 +149,9 @@ def test_unknown_name_far_from_all_lists_the_names():
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "gaussian"])
 def test_data_variance_is_refused_for_others(name):
-    with pytest.raises(DataError, match=f"belongs to data set 'gaussian', not to '{name}'"):
+    with pytest.raises(
+        DataError, match=f"data_variance with data set '{name}', which has no use for it; leave it out"
+    ):
         load(name, data_variance=[1.0])
 
 

@@ -7,8 +7,6 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("ouvae", "search_spaces", "sweeps", "analysis")
@@ -57,9 +55,27 @@ def test_what_the_tests_import_is_declared():
     assert imported("tests") <= RUNTIME | DEVELOPMENT
 
 
-@pytest.mark.parametrize("file", ["constraints.txt"])
-def test_every_dependency_has_one_version_there(file):
+def pins(file: str) -> dict[str, str]:
+    """Return the versions in a file of constraints, which has nothing else but a head."""
     lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.+-]+", line) for line in lines)
-    assert len(names(lines)) == len(lines)
-    assert names(lines) >= RUNTIME | DEVELOPMENT
+    found = {_normalized(name): version for name, _, version in (line.partition("==") for line in lines)}
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    assert len(found) == len(lines)
+    return found
+
+
+def test_every_dependency_is_pinned():
+    assert pins("constraints.txt").keys() >= RUNTIME | DEVELOPMENT
+
+
+def test_the_lowest_versions_are_the_declared_ones():
+    """But for torch, whose bound is lower than what was tried."""
+    pinned = pins("constraints-lowest.txt")
+    declared = dict(re.sub(r"\[.*?\]", "", text).split(">=") for text in PROJECT["dependencies"])
+    assert set(map(_normalized, declared)) == RUNTIME
+    differing = {
+        name: (bound, pinned[_normalized(name)])
+        for name, bound in declared.items()
+        if re.sub(r"(\.0)+$", "", bound) != re.sub(r"(\.0)+$", "", pinned[_normalized(name)])
+    }
+    assert differing.keys() == {"torch"}

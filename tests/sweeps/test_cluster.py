@@ -203,7 +203,7 @@ def test_a_cluster_is_found_by_itself_and_through_ray_client(nodes, start_sweep)
 def test_a_users_own_system_and_data_set_train_on_both_nodes(nodes, start_sweep, tmp_path, all_processes):
     """Their files lie beside the space, where neither node looks for modules."""
     space = write_recipe(tmp_path)
-    longer = sets(["search=grid", "pack_size=3", "seeds=2", "steps=3000", "eval_every=1000"])
+    longer = sets(["search=grid", "pack_size=3", "seeds=2", "steps=1200", "eval_every=600"])
     address = f"127.0.0.1:{PORT}"
     sweep = start_sweep(
         "own", *longer, "--address", address, space=space, prefix=nodes.prefix, HOME=nodes.home

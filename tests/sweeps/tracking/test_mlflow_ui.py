@@ -26,6 +26,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
+from ouvae.declared import Cell
 from sweeps.tracking.runs import check
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import default_uri, ui_command
@@ -52,22 +53,12 @@ def kl_top(depth: int, rho: float) -> float:
 def row(depth: int, rho: float, seed: int) -> dict[str, Any]:
     return {
         **dict.fromkeys(CELL_PARAMS),
+        **dict(Cell(dataset="digits", latents=(8,) * depth)),
         "member_id": f"{depth} {rho} {seed}",
         "space": "depths",
         "cell_id": str(depth),
         "cell": LABELS[depth],
-        "dataset": "digits",
-        "system": "vae",
-        "objective": "elbo",
-        "importance_samples": 1,
-        "free_bits_nats": 0.0,
-        "architecture": "mlp",
-        "pseudo_inputs": None,
-        "hermite_degree": None,
-        "mixture_components": None,
         "depth": depth,
-        "latents": [8] * depth,
-        "steps": 3000,
         "rho": rho,
         "seed": seed,
         "kl_top_nats": kl_top(depth, rho),

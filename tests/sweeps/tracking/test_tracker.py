@@ -731,7 +731,7 @@ def test_an_interrupt_wakes_a_writer_that_has_nothing_to_do(uri: str) -> None:
     writer.log_member(*member(2, 0.5))
     assert eventually(lambda: contents(uri).get(FAILED, {}).get("status") == "FINISHED")
     writer.interrupt("FAILED")
-    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "FAILED", 2)
+    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "FAILED")
     report = writer.close("KILLED")
     assert (report.logged, report.present, report.failed) == ({"member": 1}, {}, {})
     assert contents(uri)["sweep-1"]["status"] == "KILLED"

@@ -53,7 +53,7 @@ def read_members(run: str | Path) -> pa.Table:
     Raises TableError with every problem found: no such folder or file, not parquet, another schema
     version, columns missing, unknown or of another type, nulls where none may be, no rows.
     """
-    return _read(table_path(run, "members"), MEMBERS, may_be_empty=False)
+    return read_table(table_path(run, "members"), MEMBERS, may_be_empty=False)
 
 
 def read_history(run: str | Path) -> pa.Table:
@@ -62,7 +62,7 @@ def read_history(run: str | Path) -> pa.Table:
     It may have no rows: members may end before their first evaluation. Raises TableError as
     `read_members` does otherwise.
     """
-    return _read(table_path(run, "history"), HISTORY, may_be_empty=True)
+    return read_table(table_path(run, "history"), HISTORY)
 
 
 def read_settings(run: str | Path) -> Mapping[str, Any]:
@@ -95,7 +95,7 @@ def read_rule(run: str | Path) -> Rule:
 
 def read_costs(run: str | Path) -> pa.Table:
     """Read the costs table of a run folder. Raises TableError as `read_members` does."""
-    return _read(table_path(run, "costs"), COSTS, may_be_empty=False)
+    return read_table(table_path(run, "costs"), COSTS, may_be_empty=False)
 
 
 def table_path(run: str | Path, table: str) -> Path:
@@ -116,7 +116,12 @@ def table_path(run: str | Path, table: str) -> Path:
     return path
 
 
-def _read(path: Path, schema: pa.Schema, may_be_empty: bool) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema, may_be_empty: bool = True) -> pa.Table:
+    """Read a parquet file by one of the schemas; TableError with everything that is wrong with it.
+
+    What a table of this version lacks because it is older than a key or a metric is filled in: a key's
+    neutral value, and null where that is allowed.
+    """
     try:
         with pq.ParquetFile(path) as file:
             table = file.read()
@@ -134,15 +139,6 @@ def _read(path: Path, schema: pa.Schema, may_be_empty: bool) -> pa.Table:
             + "\nread it with the version of the project that wrote it, or run its sweep again"
         )
     return table.select(schema.names).cast(schema)
-
-
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a parquet file by one of the schemas; TableError with everything that is wrong with it.
-
-    What a table of this version lacks because it is older than a key or a metric is filled in: a key's
-    neutral value, and null where that is allowed.
-    """
-    return _read(path, schema, may_be_empty=True)
 
 
 def _with_later_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:

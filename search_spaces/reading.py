@@ -162,7 +162,7 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
         return None, _described(error, values)
     counts = Counter(space.cells())
     twice = [cell for cell, count in counts.items() if count > 1]
-    names = labels([dict(cell) for cell in twice])
+    names = labels(twice)
     return space, [f"variants: {name} is there twice; join the values of rho" for name in names]
 
 

@@ -1,9 +1,12 @@
 """Why a pack could not be trained, and what is trained in its place."""
 
 import math
+import traceback
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
+
+import torch
 
 from sweeps.plan import Pack
 
@@ -28,6 +31,13 @@ class Failure:
     reason: str
     details: str = ""
 
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Return the failure that an exception is, where it is handled."""
+        kind: Kind = "memory" if _is_out_of_memory(error) else "error"
+        reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        return cls(kind, reason, traceback.format_exc())
+
 
 class Retries:
     """Decides what is trained in the place of a pack that failed."""
@@ -48,3 +58,10 @@ class Retries:
     def progressed(self, pack: Pack) -> None:
         """Forgive the losses of a pack that got further: a long pack may outlive many nodes."""
         self._failures.pop((pack.pack_id, "lost"), None)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out: on a CPU, PyTorch says so in a RuntimeError's text alone."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

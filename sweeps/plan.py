@@ -43,7 +43,6 @@ class PlannedCell:
         rho: the values at which its search begins, in increasing order.
         data_digest: of the data set's arrays.
         code_digest: of the modules of a user's own system and data set; None without any.
-        image_shape: of the data set.
         device: `cpu` or `cuda`, whose random numbers differ.
     """
 
@@ -51,7 +50,6 @@ class PlannedCell:
     label: str
     rho: tuple[float, ...]
     data_digest: str
-    image_shape: tuple[int, ...]
     device: str
     code_digest: str | None = None
 
@@ -72,7 +70,7 @@ class PlannedCell:
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of a member's training step."""
-        return multiply_adds(self.cell, self.image_shape)
+        return multiply_adds(self.cell, self.cell.image_shape)
 
     def exact_rho(self) -> float | None:
         """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed."""
@@ -113,14 +111,13 @@ def plan_cells(
         data_of: gives a cell's data set.
         device: where members train.
     """
-    names = labels([dict(one.cell) for one in swept])
+    names = labels(one.cell for one in swept)
     return [
         PlannedCell(
             cell=one.cell,
             label=name,
             rho=one.rho,
             data_digest=data_of(one.cell).digest,
-            image_shape=data_of(one.cell).image_shape,
             device=device,
             code_digest=source_digest(users_modules([one.cell])),
         )

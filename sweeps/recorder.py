@@ -61,8 +61,10 @@ class Recorder:
         self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
         self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params)
-        for pack_id in dict.fromkeys(row["pack_id"] for row in directory.members.values()):
-            own = [row for row in directory.members.values() if row["pack_id"] == pack_id]
+        packs: dict[str, list[Row]] = {}
+        for row in directory.members.values():
+            packs.setdefault(row["pack_id"], []).append(row)
+        for pack_id, own in packs.items():
             self._log(own, directory.history(pack_id))
         self._log(list(directory.failed.values()), [])
 

@@ -43,8 +43,7 @@ def rows(space: str, pack: Pack, report: PackReport) -> tuple[list[Row], list[Ro
     for point, outcome in zip(pack.points, report["outcomes"], strict=True):
         evaluations, diverged = outcome["history"], outcome["diverged_at_step"]
         history += [{**_identity(pack, point), **evaluation} for evaluation in evaluations]
-        last = dict(evaluations[-1]) if diverged is None else dict.fromkeys(["step", *_METRICS])
-        last.pop("step")
+        last = dict.fromkeys(_METRICS) if diverged is not None else _metrics(evaluations[-1])
         test = outcome["test"] or dict.fromkeys(_TEST_METRICS)
         fate = {
             "status": "completed" if diverged is None else "diverged",
@@ -60,6 +59,10 @@ def failed_rows(space: str, pack: Pack, reason: str) -> list[Row]:
     nothing = dict.fromkeys([*_METRICS, *_TEST_METRICS, "diverged_at_step"])
     fate = {"status": "failed", "failure": reason}
     return [_member(space, pack, point, None) | nothing | fate for point in pack.points]
+
+
+def _metrics(evaluation: Row) -> dict[str, Any]:
+    return {name: value for name, value in evaluation.items() if name != "step"}
 
 
 def _identity(pack: Pack, point: Point) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> 
         "device": planned.device,
         "rho_c_exact": planned.exact_rho(),
         "parameters": report["parameters"] if report else None,
-        "pixels": prod(planned.image_shape),
+        "pixels": prod(planned.cell.image_shape),
         "seconds": report["seconds"] / len(pack.points) if report else 0.0,
         "pack_id": pack.pack_id,
         "pack_members": len(pack.points),

@@ -348,7 +348,7 @@ def _is_full(error: BaseException) -> bool:
 def _named(rows: Sequence[Row]) -> list[Row]:
     """Return rows of members with the names of their cells, which tell all of these apart."""
     cells = {row["cell_id"]: row for row in rows}
-    names = dict(zip(cells, labels(list(cells.values())), strict=True))
+    names = dict(zip(cells, labels(cells.values()), strict=True))
     return [{**row, "cell": names[row["cell_id"]]} for row in rows]
 
 

@@ -165,10 +165,11 @@ class Schedule:
         return state
 
     def _move_on(self, state: CellProgress, pack: Pack) -> None:
-        """Tell the search of what is finished of a pack, and plan what it asks for then."""
+        """Tell the search of what is finished of a pack; where nothing waits, plan what it asks for then."""
         for point in pack.points:
             self._tell(state, point)
-        self._advance(state)
+        if not state.waiting:
+            self._advance(state)
 
     def _advance(self, state: CellProgress) -> None:
         """Tell the search what is finished of each batch that it asks for, and pack what is not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,7 +64,7 @@ class Serial:
             self._train(self._task)
         return self._said.popleft() if self._said else None
 
-    def end(self, patience: float = 0.0) -> None:
+    def end(self) -> None:
         """End; there is nothing to wait for."""
 
     def kill(self) -> None:
@@ -85,8 +84,7 @@ class Serial:
             self._work = self._work or PackWork(task, self._data[task.data])
             report = self._work.advance(SLICE_SECONDS)
         except Exception as error:
-            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-            self._finish(messages.Failed(task.pack_id, Failure("error", reason, traceback.format_exc())))
+            self._finish(messages.Failed(task.pack_id, Failure.of(error)))
             return
         self._said += [messages.Notice(f"pack {task.pack_id}: {text}") for text in self._work.notices]
         self._work.notices.clear()

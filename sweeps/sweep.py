@@ -112,12 +112,10 @@ def plan(space: Space, options: Options, console: Console) -> None:
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
     swept = space.swept()
-    for one, name in zip(swept, labels([dict(one.cell) for one in swept]), strict=True):
+    for one, name in zip(swept, labels(one.cell for one in swept), strict=True):
         cell, search = one.cell, search_of(space, one.rho)
         members, first = search.expected_points(), len(search.ask())
-        planned = PlannedCell(
-            cell=cell, label=name, rho=one.rho, data_digest="", image_shape=cell.image_shape, device=device
-        )
+        planned = PlannedCell(cell=cell, label=name, rho=one.rho, data_digest="", device=device)
         largest = space.pack_size or planned.largest_pack
         packs = max(-(-first // largest), min(-(-2 * slots // len(swept)), first))
         seconds = members * cell.steps * planned.multiply_adds() / CORE_SPEED

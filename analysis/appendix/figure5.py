@@ -9,7 +9,7 @@ from analysis.appendix.claims import STATED, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transition_drawing import CAPTION, plot_transitions
-from analysis.appendix.transitions import sizes, status_words, threshold_lines, thresholds, unequal_cells
+from analysis.appendix.transitions import sizes, status_words, threshold_lines, unequal_cells
 from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION
 from analysis.intervals import Interval, welch_margin
 from analysis.schema import Row
@@ -20,7 +20,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     """Differences of rho_c between neighbouring latent sizes of a depth, smaller less larger."""
     evidence = []
     if run.members is not None:
-        rows, swept = thresholds(run), _swept(run)
+        rows, swept = run.thresholds, _swept(run)
         for depth in sorted({row["depth"] for row in rows}):
             own = sorted((row for row in rows if row["depth"] == depth), key=lambda row: sum(row["latents"]))
             evidence += [_falls(run, small, large, swept) for small, large in pairwise(own)]

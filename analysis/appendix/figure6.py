@@ -13,7 +13,6 @@ from analysis.appendix.transitions import (
     status_words,
     steepness,
     threshold_lines,
-    thresholds,
     unequal_cells,
 )
 from analysis.estimate import TRANSITION
@@ -30,7 +29,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     """
     evidence = []
     if run.members is not None:
-        rows, by_cell = thresholds(run), curves(run.members)
+        rows, by_cell = run.thresholds, curves(run.members)
         mlp, conv = ([row for row in rows if row["architecture"] == name] for name in ("mlp", "conv"))
         pairs = list(product(conv, mlp))
         same = [(one, other) for one, other in pairs if one["latents"] == other["latents"]]

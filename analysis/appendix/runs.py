@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from analysis.appendix.words import join, plural
 from analysis.schema import Row
+from analysis.tables import read_rule, thresholds_table
 
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""
@@ -31,6 +33,12 @@ class PaperRun:
     rows: Sequence[Row] = ()
     members: pa.Table | None = None
     history: pa.Table | None = None
+
+    @cached_property
+    def thresholds(self) -> list[Row]:
+        """The rows of the thresholds table, computed from the members by the run's own rule."""
+        rows: list[Row] = thresholds_table(self.members, read_rule(self.folder)).to_pylist()
+        return rows
 
 
 _SETTINGS = (

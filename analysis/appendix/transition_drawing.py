@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.appendix.drawing import STYLES, panels
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.transitions import sizes, thresholds
+from analysis.appendix.transitions import sizes
 from analysis.estimate import Array, mean_curve
 from analysis.labels import STATUS
 from analysis.schema import Row
@@ -23,7 +23,7 @@ def plot_transitions(run: PaperRun, panel: str) -> Figure:
     Seeds are thin lines, their mean the bold one. Above the curves stands each cell's rho_c with its
     interval, or its status where it has none.
     """
-    rows = thresholds(run)
+    rows = run.thresholds
     by_cell = curves(run.members)
     values = sorted({row[panel] for row in rows}, key=lambda value: (value == "conv", value))
     most = max(Counter(row[panel] for row in rows).values())

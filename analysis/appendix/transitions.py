@@ -12,17 +12,11 @@ from analysis.appendix.words import plural
 from analysis.estimate import TRANSITION, Array
 from analysis.labels import STATUS, cell_names, lost_of_cell
 from analysis.schema import Row
-from analysis.tables import CellCurves, curves, read_rule, thresholds_table
+from analysis.tables import CellCurves, curves
 
 STEEPNESS_WINDOW = 0.1
 """Over how much of rho a transition's steepness is taken: our choice, no less than the brackets at `quick`.
 The rise within a bracket would depend on where in it the threshold happens to lie."""
-
-
-def thresholds(run: PaperRun) -> list[Row]:
-    """Return the rows of the thresholds table of a run, computed from its members."""
-    rows: list[Row] = thresholds_table(run.members, read_rule(run.folder)).to_pylist()
-    return rows
 
 
 def unequal_cells(run: PaperRun, one: Row, other: Row, apart_from: Collection[str]) -> str:
@@ -74,7 +68,7 @@ def threshold_lines(run: PaperRun) -> Lines:
     """Return the thresholds of a run as lines of text under a head; nothing for a missing run."""
     if run.members is None:
         return ()
-    rows, by_cell = thresholds(run), curves(run.members)
+    rows, by_cell = run.thresholds, curves(run.members)
     lines: list[Sequence[str]] = [_HEAD]
     for label, row in zip(cell_names(rows), rows, strict=True):
         lost = lost_of_cell(row, "members lost: ")

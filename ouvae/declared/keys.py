@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -105,13 +107,16 @@ def key(
     return Field(default, description=description, json_schema_extra=declared)
 
 
+@cache
 def keys_of(model: type[BaseModel]) -> Mapping[str, Key]:
     """Return the declared keys of a model by name, in their order."""
-    return {
-        name: _declared(name, field.annotation, field.description or "", field.json_schema_extra)
-        for name, field in model.model_fields.items()
-        if isinstance(field.json_schema_extra, dict)
-    }
+    return MappingProxyType(
+        {
+            name: _declared(name, field.annotation, field.description or "", field.json_schema_extra)
+            for name, field in model.model_fields.items()
+            if isinstance(field.json_schema_extra, dict)
+        }
+    )
 
 
 def _declared(name: str, annotation: Any, description: str, extra: Any) -> Key:

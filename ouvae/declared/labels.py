@@ -1,29 +1,30 @@
 """Names of cells for tables, figures and MLflow, and what tells cells apart."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ouvae.declared.cell import Cell
 from ouvae.declared.keys import keys_of
 
 Values = Mapping[str, Any]
-"""The keys of a cell with their values; a row of a table has them too."""
+"""The keys of a cell with their values, such as a row of a table."""
 
 
-def labels(cells: Sequence[Values]) -> list[str]:
+def labels(cells: Iterable[Cell | Values]) -> list[str]:
     """Return a name for each cell, which no other cell has unless it is the same.
 
     It says data set, architecture, latent sizes and what is not plain of the method; of cells that share
     these, each key in which they differ.
     """
-    names = [_base(cell) for cell in cells]
-    counts = Counter(names)
-    twins = {name: [cells[i] for i, own in enumerate(names) if own == name] for name in counts}
+    rows = [dict(cell) for cell in cells]
+    names = [_base(row) for row in rows]
+    twins: dict[str, list[Values]] = {}
+    for name, row in zip(names, rows, strict=True):
+        twins.setdefault(name, []).append(row)
     told = {name: differing_keys(own) for name, own in twins.items()}
     return [
-        " ".join([name, ", ".join(word(cell, key) for key in told[name])]).rstrip()
-        for name, cell in zip(names, cells, strict=True)
+        " ".join([name, ", ".join(word(row, key) for key in told[name])]).rstrip()
+        for name, row in zip(names, rows, strict=True)
     ]
 
 

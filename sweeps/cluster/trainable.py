@@ -6,17 +6,17 @@ Workers import nothing of the project but what is imported here, and users' own 
 from __future__ import annotations
 
 import gc
-import traceback
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 import ray
-import torch
 from ray import tune
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from sweeps.cluster.messages import Task
+from sweeps.failures import Failure
 from sweeps.pack_work import PackWork
 
 REPORT_SECONDS = 2.0
@@ -65,9 +65,7 @@ class PackTrainable(tune.Trainable):
             return self._train()
         except Exception as error:
             self._failed, self._work = True, None
-            kind = "memory" if _is_out_of_memory(error) else "error"
-            reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-            return {METRIC: self._steps, "failure": (kind, reason, traceback.format_exc())}
+            return {METRIC: self._steps, "failure": astuple(Failure.of(error))}
 
     def cleanup(self) -> None:
         """Save a pack that is stopped before its report came through."""
@@ -92,10 +90,3 @@ class PackTrainable(tune.Trainable):
         if self._work.notices:
             result["notices"], self._work.notices = self._work.notices, []
         return result if report is None else result | {"reports": [report]}
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out: on a CPU, PyTorch says so in a RuntimeError's text alone."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

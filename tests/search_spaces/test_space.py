@@ -25,7 +25,7 @@ def write(tmp_path: Path):
 
 
 def names_of(space: Space) -> list[str]:
-    return labels([dict(cell) for cell in space.cells()])
+    return labels(space.cells())
 
 
 def refusal(source: str, *overrides: str) -> str:

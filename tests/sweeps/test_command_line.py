@@ -179,7 +179,7 @@ def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
     for name in search_spaces.names():
         code, out, err = command("--space", name, "--dry-run")
         assert (code, err) == (0, "")
-        for label in labels([dict(cell) for cell in search_spaces.load(name).cells()]):
+        for label in labels(search_spaces.load(name).cells()):
             assert label in out
         assert "members expected, about" in out
     assert list(tmp_path.iterdir()) == []

@@ -24,7 +24,7 @@ def sets(keys: dict[str, str]) -> list[str]:
 def test_every_space_has_both_budgets(name, budget):
     space = search_spaces.load(f"paper/{name}", budget=budget)
     assert space.name == f"{name}-{budget}"
-    names = labels([dict(cell) for cell in space.cells()])
+    names = labels(space.cells())
     assert len(set(names)) == len(names)
     assert len(space.seeds) >= 3
 

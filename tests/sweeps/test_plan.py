@@ -93,15 +93,12 @@ NUMBERLESS = {
 """Keys of a space that decide which members are trained and how, and no member's numbers."""
 
 
-def planned(
-    digest: str = "d1g357", device: str = "cpu", shape: tuple[int, ...] = (8, 8), **keys
-) -> PlannedCell:
+def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
     return PlannedCell(
         cell=Cell.model_validate(CELL | keys),
         label="made",
         rho=(0.5, 1.0),
         data_digest=digest,
-        image_shape=shape,
         device=device,
     )
 
@@ -129,7 +126,7 @@ class TestIdentity:
         code = (
             "import json, sys; from ouvae.declared import Cell; from sweeps.plan import PlannedCell, Point;"
             "cell = PlannedCell(cell=Cell.model_validate(json.load(sys.stdin)), label='made', rho=(0.5, 1.0),"
-            "                   data_digest='d1g357', image_shape=(8, 8), device='cpu');"
+            "                   data_digest='d1g357', device='cpu');"
             "print(cell.cell_id, cell.member_id(Point(0.7, 3)))"
         )
         expected = f"{planned().cell_id} {planned().member_id(Point(0.7, 3))}\n"
@@ -226,7 +223,10 @@ class TestCost:
         """q(z_1|x): 6·5 + 5·4; p(x|z_1), 3 draws: 2·5 + 5·6; one sample: q(z_2|z_1): 2·5 + 5·6, and
         p(z_1|z_2), 3 draws: 3·5 + 5·4. Backward costs twice the forward."""
         cell = planned(
-            shape=(2, 3),
+            dataset="gaussian",
+            data_variance=[1.0] * 6,
+            likelihood="gaussian",
+            observation_variance=1.0,
             latents=[2, 3],
             hidden=[5],
             batch_size=7,
@@ -241,7 +241,7 @@ class TestCost:
         bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]
         costs = [planned(**keys).multiply_adds() for keys in bigger]
         assert all(cost > base for cost in costs)
-        assert planned(shape=(28, 28)).multiply_adds() > base
+        assert planned(dataset="mnist").multiply_adds() > base
 
 
 class TestExactThreshold:

@@ -10,7 +10,7 @@ BASE = {"dataset": "digits", "latents": (8, 8)}
 
 
 def named(*changes: dict) -> list[str]:
-    return labels([dict(Cell(**BASE | change)) for change in changes])
+    return labels([Cell(**BASE | change) for change in changes])
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ import yaml
 from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS, Row
 from analysis.tables import Rule, read_table, replacing, table_of, thresholds_table, write_table
+from ouvae import NUMERICS_VERSION
 from ouvae.declared import CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
@@ -105,7 +106,7 @@ class RunDirectory:
             raise
 
     def require_like(self, cells: Sequence[PlannedCell]) -> None:
-        """Refuse to mix members of another device, other data or other code with those that are there.
+        """Refuse to mix members of another device, data, code or numerics with those that are there.
 
         Args:
             cells: of the space.
@@ -118,6 +119,12 @@ class RunDirectory:
             "data_digest": (("dataset",), "point --data-dir to the data of then"),
             "code_digest": (("dataset", "system"), "put the files of then back"),
         }
+        if old := {row["numerics_version"] for row in self.members.values()} - {NUMERICS_VERSION}:
+            raise SweepError(
+                f"{self.path} holds members of numerics version {', '.join(map(str, sorted(old)))}, and this "
+                f"version of the project trains others, {NUMERICS_VERSION}: one curve would mix them; give "
+                "another --out, or go on with the version of then"
+            )
         for key, (shared, mend) in alike.items():
             allowed: dict[tuple[str, ...], set[str]] = {}
             for cell in cells:

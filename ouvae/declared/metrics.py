@@ -31,7 +31,41 @@ class Metric:
 _UNSMOOTHED = (
     Metric("kl_top_nats", "nats", "KL divergence of the top layer z_L, mean over images"),
     Metric("kl_top_nats_sd", "nats", "standard deviation over images of the top layer's KL divergence"),
-    Metric("kl_nats", "nats", "KL divergence of each layer, mean over images", per_layer=True),
+    Metric(
+        "kl_top_pair_nats",
+        "nats",
+        "terms of the bound of the two top layers together, mean over images; with one layer, its KL",
+    ),
+    Metric(
+        "kl_nats",
+        "nats",
+        "each layer's term of the bound, E_q[log q(z_l|.) - log p(z_l|z_l+1)], mean over images: of the top "
+        "a KL divergence; a term below it can be negative, where the layer above knows its noise",
+        per_layer=True,
+    ),
+    Metric(
+        "information_top_nats",
+        "nats",
+        "mutual information between the image and z_L, from at most 128 images: the mean of its two bounds",
+    ),
+    Metric(
+        "information_top_lower_nats",
+        "nats",
+        "lower bound, in expectation, of information_top_nats; at most the logarithm of the number of images",
+    ),
+    Metric("information_top_upper_nats", "nats", "upper bound, in expectation, of information_top_nats"),
+    Metric(
+        "signal_share_top",
+        "1",
+        "share of the variance of the posterior mean of z_L that the image explains; the rest is noise of "
+        "the layers below",
+    ),
+    Metric(
+        "signal_share",
+        "1",
+        "the same share of the posterior mean of each layer",
+        per_layer=True,
+    ),
     Metric(
         "elbo_nats",
         "nats",
@@ -43,6 +77,7 @@ _UNSMOOTHED = (
         "expected log p(x|z_1) per observation under the inference network, without smoothing; elbo_nats is "
         "this minus the sum of kl_nats",
     ),
+    Metric("active_units_top", "1", "active latent units of z_L", whole=True),
     Metric(
         "active_units",
         "1",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ouvae.declared import Cell
+from ouvae.parts.distributions import GaussianDraw
 from ouvae.parts.networks import Shape
 
 
@@ -96,5 +97,19 @@ class System(nn.Module):
             draws: the noise, of the shapes that `draw_shapes` gives.
             rho: scalar tensor, the smoothing; None is the system without smoothing.
             closed_form: use the closed form of a layer's KL where there is one.
+        """
+        raise NotImplementedError
+
+    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return the draw of the top layer, without smoothing, from its Gaussian given what is drawn before.
+
+        What the layer knows of the image follows from it: see `ouvae.training.information`.
+
+        Args:
+            x: [B, D] images.
+            draws: the noise, of the shapes that `draw_shapes` gives without smoothing.
+
+        Returns:
+            z [I, B, d_L] and its parameters, which may lack the axis I.
         """
         raise NotImplementedError

@@ -121,6 +121,11 @@ class BIVA(System):
         log_likelihood = self._density.log_density(x, self.likelihood(down))
         return Terms(log_likelihood, torch.stack(kl[::-1]), tuple(means[::-1]))
 
+    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return the draw of q(z_L|x, b_<L); see `System.top_draw`."""
+        *_, top = self._climb(x, draws)
+        return top
+
     @property
     def _below_top(self) -> list[Level]:
         return cast(list[Level], list(self.levels))

@@ -87,6 +87,10 @@ class LadderVAE(System):
             tuple(layer.mean.expand_as(layer.z) for layer in reversed(layers)),
         )
 
+    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return the draw of q(z_L|x); see `System.top_draw`."""
+        return GaussianDraw.of(*self._bottom_up(x)[-1], draws.base[-1])
+
     def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return means and log scales of the features' Gaussians, [B, d_l] each, z_1 first."""
         gaussians = []

@@ -72,6 +72,10 @@ class HierarchicalVAE(System):
             tuple(layer.mean.expand_as(layer.z) for layer in layers),
         )
 
+    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return the draw of q(z_L|z_L-1); see `System.top_draw`."""
+        return self._infer(x, draws, None)[-1]
+
     def _infer(self, x: Tensor, draws: Draws, rho: Tensor | None) -> list[GaussianDraw]:
         layers: list[GaussianDraw] = []
         for index, (network, eps) in enumerate(zip(self.inference, draws.base, strict=True)):

@@ -78,9 +78,8 @@ class VampPrior(System):
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""
-        lower_eps, upper_eps = draws.base
-        upper = GaussianDraw.of_outputs(self.upper_posterior(x), upper_eps)
-        lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), lower_eps)
+        upper = self.top_draw(x, draws)
+        lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), draws.base[0])
         prior_mean, prior_log_scale = gaussian_parameters(self.lower_prior(upper.z))
         lower_kl = lower.kl(prior_mean, prior_log_scale, closed_form=False)
         upper_log_posterior = gaussian_log_density(upper.z, upper.mean, upper.log_scale)
@@ -89,6 +88,10 @@ class VampPrior(System):
             torch.stack([lower_kl, upper_log_posterior - self.upper_log_prior(upper.z)]),
             (lower.mean, upper.mean.expand_as(upper.z)),
         )
+
+    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return the draw of q(z_2|x); see `System.top_draw`."""
+        return GaussianDraw.of_outputs(self.upper_posterior(x), draws.base[-1])
 
     def pseudo_inputs(self) -> Tensor:
         """Return u_1 … u_M, [M, D] in [0, 1]."""

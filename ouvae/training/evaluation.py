@@ -5,17 +5,19 @@ evaluation neither disturbs training nor depends on when it is done.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
 from ouvae.declared import Cell
+from ouvae.parts.distributions import GaussianDraw
 from ouvae.systems import Draws, Terms, leading_axes
-from ouvae.training.metrics import active_units
+from ouvae.training.information import INFORMATION_IMAGES, Information, information
+from ouvae.training.metrics import active_units, signal_share
 from ouvae.training.noise import sample_draws, stream
 from ouvae.training.objectives import loss
 
@@ -24,6 +26,9 @@ EVALUATION_DRAWS = 2
 
 EVALUATION_CHUNK = 500
 """Images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+
+INFORMATION_DRAWS = 16
+"""Draws of each image made at once for its information; part of how their noise is drawn."""
 
 BOUND_IMAGES = 100
 """Images of a group of L_k; part of how its noise is drawn."""
@@ -44,6 +49,10 @@ class Run(Protocol):
             smoothed: with each member's own rho, or without smoothing.
             closed_form: see `System.forward`.
         """
+
+
+RunTop: TypeAlias = Callable[[Tensor, Draws], GaussianDraw]
+"""Draws the top layer of all members as `System.top_draw`, each field with a leading axis P."""
 
 
 class _Averages(NamedTuple):
@@ -69,6 +78,7 @@ class Evaluator:
     Attributes:
         cell: the members'.
         run: runs them.
+        run_top: draws their top layers.
         seeds: the distinct seeds, in the order of the draws.
         device: of the members.
         dtype: of the members.
@@ -76,6 +86,7 @@ class Evaluator:
 
     cell: Cell
     run: Run
+    run_top: RunTop
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype
@@ -84,14 +95,35 @@ class Evaluator:
         """Return the metrics of [N, D] images without smoothing, [P] or [P, L], by their declared names."""
         log_likelihood, kl, means, kl_top = self._averages(images, smoothed=False)
         pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
+        share = torch.stack([signal_share(*pair) for pair in pairs], dim=1)
+        active = torch.stack([active_units(*pair) for pair in pairs], dim=1)
+        known = self.information(images[:INFORMATION_IMAGES])
         return {
             "kl_top_nats": kl[:, -1],
             "kl_top_nats_sd": kl_top.std(1, correction=0),
+            "kl_top_pair_nats": kl[:, -2:].sum(1),
             "kl_nats": kl,
+            "information_top_nats": known.estimate,
+            "information_top_lower_nats": known.lower,
+            "information_top_upper_nats": known.upper,
+            "signal_share_top": share[:, -1],
+            "signal_share": share,
             "elbo_nats": log_likelihood - kl.sum(1),
             "reconstruction_nats": log_likelihood,
-            "active_units": torch.stack([active_units(*pair) for pair in pairs], dim=1),
+            "active_units_top": active[:, -1],
+            "active_units": active,
         }
+
+    def information(self, images: Tensor) -> Information:
+        """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
+        generators = self._streams("information")
+        drawn: list[tuple[Tensor, Tensor, Tensor]] = []
+        for start in range(0, len(images), INFORMATION_DRAWS):
+            count = min(INFORMATION_DRAWS, len(images) - start)
+            draws = sample_draws(self._plain, (count, len(images)), generators, self.dtype)
+            top = self.run_top(images, draws)
+            drawn.append((top.mean.expand_as(top.z), top.log_scale.expand_as(top.z), top.z))
+        return information(*(torch.cat(pieces, 1) for pieces in zip(*drawn, strict=True)))
 
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, with KL weight 1.
@@ -157,9 +189,10 @@ class Evaluator:
 
     def _joined(self, group: int, blocks: Sequence[int], count: int) -> list[Tensor]:
         """Return the base noise of each layer in some blocks of samples, [S, I, count, d]."""
-        plain = self.cell.model_copy(update={"smoothed_networks": ()})
         parts = [
-            sample_draws(plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype)
+            sample_draws(
+                self._plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype
+            )
             for block in blocks
         ]
         bases = zip(*(part.base for part in parts), strict=True)
@@ -173,6 +206,11 @@ class Evaluator:
                 leading = leading_axes(len(chunk), samples)
                 draws = sample_draws(self.cell, leading, generators, self.dtype)
                 yield draw, self.run(chunk, draws, smoothed=smoothed, closed_form=samples == 1)
+
+    @property
+    def _plain(self) -> Cell:
+        """The cell without smoothing, whose noise is that of the layers alone."""
+        return self.cell.model_copy(update={"smoothed_networks": ()})
 
     def _streams(self, *names: object) -> list[torch.Generator]:
         return [stream(self.device, *names, seed) for seed in self.seeds]

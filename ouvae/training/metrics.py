@@ -28,11 +28,28 @@ def completed(values: Values, metrics: Iterable[Metric]) -> Values:
 def active_units(first: Tensor, second: Tensor) -> Tensor:
     """Count the units whose posterior mean varies with x: [P, N, d] twice -> [P].
 
-    Above z_1 the posterior mean depends on the sampled layers below, and Burda's criterion is the variance
-    over x of its expectation given x. The covariance over x of two evaluations with independent noise
-    estimates that without bias, where the variance of a single one would count the noise as activity.
+    Burda's criterion is the variance over x of the mean's expectation given x.
+    """
+    return torch.as_tensor((_covariance(first, second) > ACTIVE_VARIANCE).sum(-1))
+
+
+def signal_share(first: Tensor, second: Tensor) -> Tensor:
+    """Return the share of the posterior mean's variance that x explains: [P, N, d] twice -> [P].
+
+    Variances are summed over units. The rest is noise of the layers below; 0 where there is no variance.
+    """
+    total = (_covariance(first, first) + _covariance(second, second)).sum(-1) / 2
+    share = _covariance(first, second).sum(-1) / total
+    return torch.where(total > 0, share, 0)
+
+
+def _covariance(first: Tensor, second: Tensor) -> Tensor:
+    """Return the covariance over images of each unit's posterior mean: [P, N, d] twice -> [P, d].
+
+    Above z_1 the posterior mean depends on the sampled layers below. The covariance of two evaluations with
+    independent noise estimates the variance over x of its expectation given x without bias, where the
+    variance of a single one would count the noise as signal.
     """
     first = first - first.mean(1, keepdim=True)
     second = second - second.mean(1, keepdim=True)
-    covariance = (first * second).sum(1) / (first.shape[1] - 1)
-    return torch.as_tensor((covariance > ACTIVE_VARIANCE).sum(-1))
+    return (first * second).sum(1) / (first.shape[1] - 1)

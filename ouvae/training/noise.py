@@ -7,6 +7,7 @@ members of a pack that share a seed read the same draws, and a member trained al
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,16 +15,34 @@ from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, draw_shapes
 
+STREAM_BITS = 128
+"""Of the seed of a stream: thousands of seeds have tens of thousands of streams, of which 32 bits would make
+two alike. A CUDA generator takes 64 of them."""
+
+_CPU_WORDS = slice(3, 3 + 624)
+"""Where the state of a CPU generator, as 64-bit words, holds those of the Mersenne Twister."""
+
 
 def stream_seed(*names: object) -> int:
     """Return the generator seed of the stream of that name: independent for different names."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
-    return int.from_bytes(digest[:4], "big")
+    return int.from_bytes(digest[: STREAM_BITS // 8], "big")
 
 
 def stream(device: torch.device, *names: object) -> torch.Generator:
-    """Return a generator for the stream of that name. CPU and CUDA generators differ in their numbers."""
-    return torch.Generator(device).manual_seed(stream_seed(*names))
+    """Return a generator for the stream of that name. CPU and CUDA generators differ in their numbers.
+
+    A CPU generator's own `manual_seed` passes over all but 32 bits, so that its state is made by NumPy's
+    seeding of the same generator, MT19937.
+    """
+    seed = stream_seed(*names)
+    if device.type != "cpu":
+        return torch.Generator(device).manual_seed(seed % 2**64)
+    generator = torch.Generator(device).manual_seed(0)
+    state = generator.get_state()
+    words: np.ndarray = np.random.MT19937(seed).state["state"]["key"]
+    state.numpy().view(np.uint64)[_CPU_WORDS] = words
+    return generator.set_state(state)
 
 
 def sample_draws(

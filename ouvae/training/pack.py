@@ -16,13 +16,14 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae.data import Dataset, Images
 from ouvae.declared import METRICS, TEST_METRICS, Cell
+from ouvae.parts.distributions import GaussianDraw
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import Evaluator
 from ouvae.training.gradients import gradient_variances
 from ouvae.training.metrics import Values, completed, values_of
-from ouvae.training.noise import Minibatches, binarize, sample_draws, stream, stream_seed
+from ouvae.training.noise import Minibatches, binarize, sample_draws, stream
 from ouvae.training.objectives import loss
 from ouvae.training.selection import BestWeights
 
@@ -55,7 +56,7 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
     put back afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(stream_seed("weights", seed))
+        torch.default_generator.set_state(stream(torch.device("cpu"), "weights", seed).get_state())
         model = build(cell, image_shape)
     return model.to(getattr(torch, cell.precision))
 
@@ -69,6 +70,19 @@ def optimizer_of(cell: Cell, parameters: Iterable[Tensor], fused: bool = True) -
         decoupled_weight_decay=True,
         fused=fused,
     )
+
+
+class _Top(nn.Module):
+    """A system called for its top layer: `functional_call` calls what a module's `forward` is."""
+
+    def __init__(self, system: System) -> None:
+        """Wrap a system."""
+        super().__init__()
+        self.system = system
+
+    def forward(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return `System.top_draw`."""
+        return self.system.top_draw(x, draws)
 
 
 class PackTraining:
@@ -109,7 +123,7 @@ class PackTraining:
         self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
         self._validation = self._fixed("validation", data.validation[: cell.eval_images])
         self._test_split = data.test[: cell.bound_images]
-        self._evaluator = Evaluator(cell, self._run, self._seeds, self._device, self._dtype)
+        self._evaluator = Evaluator(cell, self._run, self._run_top, self._seeds, self._device, self._dtype)
 
         models = [initial_model(cell, data.image_shape, seed) for _, seed in members]
         parameters, _ = stack_module_state(cast(list[nn.Module], models))
@@ -242,9 +256,22 @@ class PackTraining:
             inputs = (x, draws, rho if smoothed else None, closed_form)
             return cast(Terms, functional_call(self._model, parameters, inputs))
 
-        own = Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
         run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
-        return run(self._parameters, x, own, self._rho)
+        return run(self._parameters, x, self._own(draws), self._rho)
+
+    def _run_top(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Draw the top layer of every member on images [B, D] with its own seed's draws [S, …]."""
+
+        def single(parameters: dict[str, Tensor], draws: Draws) -> GaussianDraw:
+            named = {f"system.{name}": value for name, value in parameters.items()}
+            return cast(GaussianDraw, functional_call(_Top(self._model), named, (x, draws)))
+
+        run = cast(Callable[..., GaussianDraw], vmap(single))
+        return run(self._parameters, self._own(draws))
+
+    def _own(self, draws: Draws) -> Draws:
+        """Return each member's draws [P, …] of those of the seeds [S, …]."""
+        return Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
 
     def _gradient_variances(self, row: int) -> dict[str, float | None]:
         own = {name: value[row] for name, value in self._parameters.items()}

@@ -118,6 +118,21 @@ def test_every_system_has_a_case():
     assert {case["system"] for case in CASES.values()} == set(SYSTEMS)
 
 
+def test_the_top_layer_is_drawn_as_in_the_bound(make_cell, system):
+    """Its mean is that of the terms, and its log ratio to a standard normal prior the top term."""
+    case = make_cell(**system, importance_samples=3, objective="iwae")
+    plain = case.model_copy(update={"smoothed_networks": ()})
+    model, draws = initial_model(case, image_of(case), 0), noise_of(plain)
+    top = model.top_draw(images_of(case), draws)
+    terms = model(images_of(case), draws, None, closed_form=False)
+    assert top.z.shape == (3, BATCH, case.latents[-1])
+    assert torch.equal(top.mean.expand_as(top.z), terms.means[-1])
+    assert torch.equal(top.z, top.mean + top.log_scale.exp() * draws.base[-1])
+    if case.system != "vampprior":  # whose prior is another
+        zero = torch.zeros((), dtype=torch.float64)
+        torch.testing.assert_close(top.kl(zero, zero, closed_form=False), terms.kl[-1])
+
+
 @pytest.mark.parametrize("rho", [None, 0.3, 1.0])
 def test_terms_have_their_shapes_and_are_finite(case, rho):
     terms = terms_of(initial_model(case, image_of(case), 0), case, rho)

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -42,8 +43,22 @@ def test_streams_of_different_names_differ_and_of_the_same_name_agree():
 
 
 def test_stream_seeds_are_the_same_in_every_version_and_on_every_platform():
-    """The first four bytes of `printf weights/0 | sha256sum`: a change moves every member's numbers."""
-    assert stream_seed("weights", 0) == 0xB9F52686
+    """The first 16 bytes of `printf weights/0 | sha256sum`: a change moves every member's numbers."""
+    assert stream_seed("weights", 0) == 0xB9F52686A65FED8C9294375B4CA89764
+
+
+def test_all_bits_of_a_seed_count(monkeypatch):
+    """PyTorch's own `manual_seed` takes the last 32 bits alone, and streams of two seeds would be one."""
+    monkeypatch.setattr("ouvae.training.noise.stream_seed", lambda *names: 7 + names[0] * 2**100)
+    drawn = [torch.rand(4, generator=stream(CPU, number)).tolist() for number in range(3)]
+    assert len(set(map(tuple, drawn))) == 3
+
+
+def test_a_stream_is_the_mersenne_twister_that_numpy_seeds():
+    """NumPy promises its seeding forever; its first number is the last of the block that is seeded."""
+    expected = np.random.MT19937(stream_seed("noise", 3)).random_raw(1001)[1:]
+    drawn = torch.empty(1000, dtype=torch.int32).random_(generator=stream(CPU, "noise", 3))
+    assert drawn.tolist() == (expected % 2**31).tolist()
 
 
 @pytest.mark.parametrize("subset", [(), ("generative",), ("inference", "likelihood")])

@@ -1,0 +1,106 @@
+"""The information of the top layer, against linear Gaussian models where it is known exactly."""
+
+import math
+
+import pytest
+import torch
+
+from ouvae.data import load as load_data
+from ouvae.data.dataset import Dataset
+from ouvae.training.information import information
+from ouvae.training.metrics import signal_share
+from ouvae.training.pack import PackTraining
+
+IMAGES, REPEATS = 64, 40
+
+
+def two_layers(
+    weight: float, below: float, above: float
+) -> tuple[float, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return I(x; z_2), x ~ N(0, 1), and draws of z_2 = z_1 + sqrt(above) e, z_1 = weight x + sqrt(below) e."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    x = normal(REPEATS, 1, IMAGES, 1)
+    mean = weight * x + math.sqrt(below) * normal(REPEATS, IMAGES, IMAGES, 1)
+    z = mean + math.sqrt(above) * normal(*mean.shape)
+    log_scale = torch.full_like(mean, 0.5 * math.log(above))
+    return 0.5 * math.log(1 + weight**2 / (below + above)), mean, log_scale, z
+
+
+@pytest.mark.parametrize(
+    ("weight", "below", "above"),
+    [(0, 1, 0.5), (0, 1, 0.01), (0, 1, 1e-4), (0.5, 1, 0.1), (1, 0.3, 0.1), (2, 0.1, 0.2), (1, 0, 0.1)],
+)
+def test_the_bounds_meet_the_exact_value(weight, below, above):
+    """Of one layer (`below` 0) and two. The worst is a layer that knows its own noise by more than 4 nats."""
+    exact, *draws = two_layers(weight, below, above)
+    found = information(*draws)
+    error = 4 / math.sqrt(REPEATS)
+    low, middle, high = (float(values.mean()) for values in (found.lower, found.estimate, found.upper))
+    spread = [float(values.std()) for values in found]
+    assert low < exact + error * spread[1]
+    assert high > exact - error * spread[2]
+    assert middle == pytest.approx(exact, abs=error * spread[0] + 0.1 * (high - low))
+    assert high - low < (1.2 if above < 0.001 else 0.5)
+
+
+def test_a_layer_that_copies_the_class_knows_its_logarithm():
+    classes, generator = 8, torch.Generator().manual_seed(0)
+    of_class = torch.randn(classes, 3, generator=generator)
+    mean = of_class.repeat(IMAGES // classes, 1).expand(1, IMAGES, IMAGES, 3)
+    z = mean + 0.01 * torch.randn(mean.shape, generator=generator)
+    found = information(mean, torch.full_like(mean, math.log(0.01)), z)
+    # A mean without the own image has one of its class less.
+    for value in found:
+        assert value.item() == pytest.approx(math.log(classes), abs=0.2)
+
+
+def test_the_share_of_a_signal_in_noise():
+    generator = torch.Generator().manual_seed(0)
+    signal = 2 * torch.randn(3, 4000, 5, generator=generator)
+    noisy = [signal + torch.randn(signal.shape, generator=generator) for _ in range(2)]
+    assert signal_share(*noisy).tolist() == pytest.approx([4 / 5] * 3, abs=0.02)
+    assert signal_share(signal, signal).tolist() == pytest.approx([1] * 3)
+    assert signal_share(0 * signal, 0 * signal).tolist() == [0] * 3
+
+
+def test_a_layer_that_encodes_noise_has_a_divergence_and_no_information(make_cell):
+    """The negative control: z_1 is collapsed, and z_2 lowers the loss by encoding the noise of z_1.
+
+    With g = rho^2 + (1 - rho^2)/K the smoothed loss falls below the collapsed state's by
+    -(1/2) ln g - (1/2) v (1 - g), v the variance of q(z_2|z_1), at every rho below 1.
+    """
+    cell = make_cell(
+        dataset="gaussian",
+        data_variance=(0.5,),
+        architecture="affine",
+        hidden=(),
+        likelihood="gaussian",
+        observation_variance=1.0,
+        latents=(1, 1),
+        smoothed_networks=("generative",),
+        ou_samples=5,
+        learning_rate=0.02,
+        batch_size=200,
+        steps=700,
+        eval_every=700,
+    )
+    pack = PackTraining(cell, [(0.6, 0), (0.8, 0)], gaussian())
+    while not pack.done:
+        pack.train_step()
+    for outcome in pack.outcomes():
+        last = outcome.history[-1]
+        assert last["kl_top_nats"] > 1
+        assert last["kl_nats"][0] < -0.8
+        assert last["kl_top_pair_nats"] == pytest.approx(sum(last["kl_nats"]))
+        assert abs(last["information_top_nats"]) < 0.05
+        assert last["information_top_lower_nats"] < 0 < last["information_top_upper_nats"]
+        assert abs(last["signal_share_top"]) < 0.1
+        assert last["active_units_top"] == last["active_units"][-1] == 0
+
+
+def gaussian() -> Dataset:
+    return load_data("gaussian", data_variance=(0.5,))

@@ -1,11 +1,12 @@
-"""The figures of a run: top-layer KL against rho, and its history during training.
+"""The figures of a run: its order parameters against rho, and the top-layer KL during training.
 
     python analysis/figures.py RUN [--out DIR]
 
 RUN is the folder of a run. The figures go to RUN/figures, or to DIR, as .png and .svg:
-`kl_versus_rho` shows the curves of each cell with its critical rho, `training` the top-layer KL
-against the optimizer step, one line a member, so that the drift of the transition with the budget
-is seen. Thresholds are computed from the members by the run's own rule, as for its own table.
+`order_parameters` shows the curves of each cell, by default its top-layer KL over its top-layer
+information, each with its critical rho; `training` the top-layer KL against the optimizer step, one line a
+member, so that the drift of the transition with the budget is seen. Thresholds are computed from the
+members by the run's own rule, as for its own table.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from analysis.tables import (
     table_path,
     thresholds_table,
 )
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
 
@@ -45,29 +47,43 @@ _LOST_MARKS = {"diverged": ("x", 4), "failed": ("s", 6.5)}  # marker and its siz
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
 
 
-def plot_kl_versus_rho(members: pa.Table, thresholds: pa.Table) -> Figure:
-    """Draw top-layer KL (nats) against rho, a panel a cell of `thresholds`.
+def plot_order_parameters(members: pa.Table, thresholds: pa.Table) -> Figure:
+    """Draw the order parameters against rho: a stack of panels a cell, a panel a row of `thresholds`.
 
     Seeds are thin lines with markers, their mean is the bold line; rho_c is a vertical line with
-    its interval as a band, an exact rho_c a dashed one. The horizontal line is the KL from which a
-    member counts as active. Members without a KL stand at the upper edge, those that diverged as
-    crosses, those that failed as squares. Raises TableError if the two tables are not about the same
-    cells.
+    its interval as a band, an exact rho_c a dashed one. The horizontal line is the value from which a
+    member counts as active, the shade around an estimate lies between the means of its bounds. Members
+    without a value stand at the upper edge, those that diverged as crosses, those that failed as squares.
+    Raises TableError if the two tables are not about the same cells.
     """
     rows = thresholds.to_pylist()
-    by_cell = curves(members)
-    _check_cells(rows, list(by_cell))
     lost = _lost(members)
+    _check_cells(rows, list(lost))
+    by_order: dict[str, list[Row]] = {}
+    for row in rows:
+        by_order.setdefault(row["order_parameter"], []).append(row)
+    watched = [ORDER_PARAMETERS[name] for name in by_order]
     with style.figure_style():
-        figure, axes = style.panel_grid(len(rows), r"smoothing parameter $\rho$", "top-layer KL (nats)")
-        for ax, row in zip(axes, rows, strict=True):
-            _draw_threshold(ax, row, interval_kind(rows))
-            _draw_curves(ax, by_cell[row["cell_id"]])
-            _draw_lost(ax, lost[row["cell_id"]])
-        _fit_axes(axes[0], by_cell, lost)
-        _write_titles(figure, axes, rows, inches=figure.get_figwidth())
-        _write_legend(figure, axes)
+        labels = [_axis_label(order) for order in watched]
+        figure, stacks = style.panel_grid(len(lost), r"smoothing parameter $\rho$", labels)
+        for order, axes in zip(watched, stacks, strict=True):
+            by_cell = curves(members, order.metric)
+            bounds = [curves(members, metric) for metric in order.bounds or ()]
+            for ax, row in zip(axes, by_order[order.name], strict=True):
+                cell_id = row["cell_id"]
+                _draw_threshold(ax, row, interval_kind(rows))
+                _draw_bounds(ax, [by_cell[cell_id] for by_cell in bounds])
+                _draw_curves(ax, by_cell[cell_id])
+                _draw_lost(ax, lost[cell_id])
+            _fit_axes(axes[0], by_cell, lost)
+            _write_titles(figure, axes, by_order[order.name], named=order is watched[0])
+        figure.suptitle(heading(rows), fontsize=9)
+        _write_legend(figure, [ax for axes in stacks for ax in axes])
     return figure
+
+
+def _axis_label(order: OrderParameter) -> str:
+    return f"{order.words} (nats)" if order.unit == "nats" else order.words
 
 
 def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
@@ -77,7 +93,7 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
     The horizontal line is the KL from which a member counts as active. Raises TableError if
     `history` has cells that `thresholds` lacks.
     """
-    rows = thresholds.to_pylist()
+    rows = list({row["cell_id"]: row for row in reversed(thresholds.to_pylist())}.values())[::-1]
     lines = _training_lines(history)
     _check_cells(rows, sorted({cell for cell, _, _ in lines}), all_needed=False)
     rhos = [rho for _, _, rho in lines] or [0.0, 1.0]
@@ -86,7 +102,7 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
     seeds = sorted({seed for _, seed, _ in lines})
     dashes = dict(zip(seeds, _DASHES, strict=False)) if len(seeds) <= len(_DASHES) else {}
     with style.figure_style():
-        figure, axes = style.panel_grid(len(rows), "optimizer step", "top-layer KL (nats)")
+        figure, (axes,) = style.panel_grid(len(rows), "optimizer step", ["top-layer KL (nats)"])
         panels = {row["cell_id"]: ax for ax, row in zip(axes, rows, strict=True)}
         for (cell, seed, rho), (step, kl) in lines.items():
             panels[cell].plot(
@@ -97,7 +113,8 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
                 ls=dashes.get(seed, "-"),
             )
         for ax, row in zip(axes, rows, strict=True):
-            _draw_kl_threshold(ax, row)
+            if row["order_parameter"] == "kl_top":
+                _draw_active_from(ax, row)
             if not any(cell == row["cell_id"] for cell, _, _ in lines):
                 ax.text(0.5, 0.5, "no evaluations", transform=ax.transAxes, ha="center")
         axes[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -106,7 +123,8 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
             axes[0].plot([], [], color=style.BLACK, lw=0.8, ls=dash, label=f"seed {seed}")
         scale = ScalarMappable(Normalize(low, high), colours)
         figure.colorbar(scale, ax=axes, label=r"smoothing parameter $\rho$", aspect=30)
-        _write_titles(figure, axes, rows, inches=0.87 * figure.get_figwidth())
+        _write_titles(figure, axes, rows, share=0.87)
+        figure.suptitle(heading(rows), fontsize=9)
         _write_legend(figure, axes)
     return figure
 
@@ -121,7 +139,7 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     thresholds = thresholds_table(members, read_rule(run))
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
     figures = {
-        "kl_versus_rho": plot_kl_versus_rho(members, thresholds),
+        "order_parameters": plot_order_parameters(members, thresholds),
         "training": plot_training(history, thresholds),
     }
     return [path for stem, figure in figures.items() for path in style.save(figure, folder, stem)]
@@ -163,13 +181,12 @@ def _lost(members: pa.Table) -> LostMembers:
     return rhos
 
 
-def _draw_kl_threshold(ax: Axes, row: Row) -> None:
-    nats = row["kl_threshold_nats"]
-    ax.axhline(nats, color=style.GREY, lw=0.6, ls=":", zorder=0.4, label=f"active from {nats:g} nats")
+def _draw_active_from(ax: Axes, row: Row) -> None:
+    ax.axhline(row["active_from"], color=style.GREY, lw=0.6, ls=":", zorder=0.4, label="active from here")
 
 
 def _draw_threshold(ax: Axes, row: Row, interval_label: str) -> None:
-    _draw_kl_threshold(ax, row)
+    _draw_active_from(ax, row)
     if row["rho_c"] is not None:
         band = ax.axvspan(
             row["rho_c_low"],
@@ -180,7 +197,7 @@ def _draw_threshold(ax: Axes, row: Row, interval_label: str) -> None:
             zorder=0.5,
             label=interval_label,
         )
-        band.set_gid(f"interval {row['cell_id']}")
+        band.set_gid(f"interval {row['order_parameter']} {row['cell_id']}")
         ax.axvline(row["rho_c"], color=style.VERMILLION, lw=1.1, zorder=2, label=r"$\rho_c$")
     if row["rho_c_exact"] is not None:
         ax.axvline(
@@ -191,6 +208,15 @@ def _draw_threshold(ax: Axes, row: Row, interval_label: str) -> None:
             zorder=2.5,
             label=r"$\rho_c$ exact",
         )
+
+
+def _draw_bounds(ax: Axes, bounds: Sequence[dict[int, tuple[Array, Array]]]) -> None:
+    """Shade what lies between the means over seeds of two bounds."""
+    if not bounds:
+        return
+    (rho, lower), (_, upper) = map(mean_curve, bounds)
+    if rho.size:
+        ax.fill_between(rho, lower, upper, color=style.BLUE, alpha=0.15, lw=0, zorder=1, label="its bounds")
 
 
 def _draw_curves(ax: Axes, seeds: dict[int, tuple[Array, Array]]) -> None:
@@ -259,16 +285,23 @@ def _training_lines(
     return dict(sorted(lines.items()))
 
 
-def _write_titles(figure: Figure, axes: list[Axes], rows: Sequence[Row], inches: float) -> None:
-    """Write name and estimate over each panel, in two lines where one is too narrow.
+def _write_titles(
+    figure: Figure, axes: list[Axes], rows: Sequence[Row], named: bool = True, share: float = 1.0
+) -> None:
+    """Write estimate, and name where it is `named`, over each panel, in two lines where one is too narrow.
 
-    `inches` is the width that the panels of a row have together.
+    `share` is that of the figure's width which the panels of a row have together.
     """
+    estimates = [estimate(row) for row in rows]
+    if not named:
+        for ax, text in zip(axes, estimates, strict=True):
+            ax.set_title(text)
+        return
+    inches = share * figure.get_figwidth()
     room = int(inches / min(len(axes), style.COLUMNS) * _CHARACTERS_PER_INCH)
     names = cell_names(rows)
     shared = common_words(names)
     short = [name.removeprefix(shared).strip() for name in names]
-    estimates = [estimate(row) for row in rows]
     # of "$\rho_c$" two characters are seen; three more stand between name and estimate
     longest = max(
         len(n) + 3 + len(e.replace(r"$\rho_c$", "rc")) for n, e in zip(short, estimates, strict=True)
@@ -278,7 +311,6 @@ def _write_titles(figure: Figure, axes: list[Axes], rows: Sequence[Row], inches:
             ax.set_title(f"{name} \u00b7 {text}")
         else:
             ax.set_title("\n".join([*textwrap.wrap(name, room), text]))
-    figure.suptitle(heading(rows), fontsize=9)
 
 
 def _write_legend(figure: Figure, axes: list[Axes]) -> None:

@@ -23,7 +23,8 @@ def cell_names(rows: Sequence[Row]) -> list[str]:
     that differ in none, such as those of two versions of a data set, by the head of their hash.
     """
     names = labels(rows)
-    counts = Counter(names)
+    cells = dict(zip((row["cell_id"] for row in rows), names, strict=True))
+    counts = Counter(cells.values())
     return [
         f"{name} {row['cell_id'][:8]}" if counts[name] > 1 else name
         for name, row in zip(names, rows, strict=True)

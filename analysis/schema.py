@@ -1,8 +1,8 @@
 """The contract between sweeps and analysis: the columns of the tables of a run.
 
-`members.parquet` has a row a member (one trained model: a cell, a rho and a seed),
-`history.parquet` a row a member and evaluation, `thresholds.parquet` a row a cell. A run that
-measures time and memory has `costs.parquet`, a row a cell and rho.
+`members.parquet` has a row a member (one trained model: a cell, a rho and a seed), `history.parquet` a row a
+member and evaluation, `thresholds.parquet` a row a cell and order parameter. A run that measures time and
+memory has `costs.parquet`, a row a cell and rho.
 
 The columns of a cell's keys and of the metrics follow from their declarations in `ouvae.declared`; a key or
 metric that is added asks for no other version, since readers fill in what an older table lacks.
@@ -27,8 +27,8 @@ from ouvae.declared import METRICS, TEST_METRICS, Cell, Key, Metric, keys_of
 Row: TypeAlias = Mapping[str, Any]
 """A row of a table in plain values, by column."""
 
-SCHEMA_VERSION = "4"
-"""Version of all schemas; a reader refuses a file that carries another."""
+VERSIONS = {"members": "4", "history": "4", "thresholds": "5", "costs": "4"}
+"""Version of each schema; a reader refuses a file that carries another. Thresholds follow from members."""
 
 LOST = ("diverged", "failed")
 """The statuses of a member that has no metrics: its loss was not finite, or it could not be trained."""
@@ -51,10 +51,6 @@ def _count(name: str, description: str) -> pa.Field:
     return _field(name, pa.int32(), "1", description)
 
 
-def _nats(name: str, description: str, nullable: bool = False) -> pa.Field:
-    return _field(name, pa.float64(), "nats", description, nullable)
-
-
 def _steps(name: str, description: str, nullable: bool = False) -> pa.Field:
     return _field(name, pa.int64(), "steps", description, nullable)
 
@@ -65,7 +61,7 @@ def _list(dtype: pa.DataType) -> pa.DataType:
 
 
 def _schema(table: str, fields: Sequence[pa.Field]) -> pa.Schema:
-    return pa.schema(fields, metadata={"schema_version": SCHEMA_VERSION, "table": table})
+    return pa.schema(fields, metadata={"schema_version": VERSIONS[table], "table": table})
 
 
 def _arrow_type(annotation: Any, unit: str) -> pa.DataType:
@@ -236,10 +232,10 @@ _SEED_THRESHOLD = pa.struct(
             "upper end of the seed's bracket; null unless its status is `transition`",
             nullable=True,
         ),
-        _nats(
-            "jump_nats",
-            "rise of the top-layer KL across the bracket, from its collapsed to its active "
-            "end; null unless the status is `transition`",
+        _number(
+            "jump",
+            "rise of the order parameter across the bracket, from its collapsed to its active end, in its "
+            "unit; null unless the status is `transition`",
             nullable=True,
         ),
         _label("status", "`transition`, `always_active`, `always_collapsed` or `unresolved`"),
@@ -253,10 +249,16 @@ THRESHOLDS = _schema(
         _label("cell_id", "the cell, as in the members table"),
         _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
         *_CELL,
-        _nats("kl_threshold_nats", "top-layer KL from which this table counts a member as active"),
+        _label(
+            "order_parameter",
+            "what is watched over rho, e.g. `kl_top` or `information_top`: the metric that tells the phases "
+            "apart",
+        ),
+        _label("rule", "from where on a member is active: `absolute`, or `half_plateau` of the cell's curve"),
+        _number("active_from", "value of the order parameter, in its unit, from which a member is active"),
         _label(
             "collapsed_side",
-            "side of the rho axis on which the top layer is collapsed: `high` or `low`",
+            "side of the rho axis on which the order parameter is below that: `high` or `low`",
         ),
         _number(
             "rho_c",
@@ -294,9 +296,9 @@ THRESHOLDS = _schema(
             "mean width of the seeds' brackets, the resolution in rho; null unless `transition`",
             nullable=True,
         ),
-        _nats(
-            "jump_nats",
-            "mean over seeds of the rise of the top-layer KL across the bracket; null unless "
+        _number(
+            "jump",
+            "mean over seeds of the rise of the order parameter across the bracket, in its unit; null unless "
             "status is `transition`",
             nullable=True,
         ),
@@ -313,11 +315,17 @@ THRESHOLDS = _schema(
             "status",
             "`transition`, `always_active` or `always_collapsed` when all seeds agree, else `unresolved`",
         ),
+        _label(
+            "remark",
+            "where the information of the top layer departs from its KL, in words; null where it does not, "
+            "and for other order parameters",
+            nullable=True,
+        ),
         _label("method", "how rho_c and its interval are estimated, in a phrase"),
         _field("seeds", _list(_SEED_THRESHOLD), "none", "the threshold of each seed by itself"),
     ],
 )
-"""A row a cell: its critical rho with an interval, and the thresholds of its seeds."""
+"""A row a cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
 
 COSTS = _schema(
     "costs",

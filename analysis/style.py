@@ -5,7 +5,7 @@ those of Okabe and Ito (2008), which readers with any colour vision tell apart. 
 gives the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ _SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.dpi": 100,
     "svg.fonttype": "path",
-    "svg.hashsalt": "kl-versus-rho",
+    "svg.hashsalt": "order-parameters",
 }
 
 COLUMNS = 3
@@ -62,27 +62,31 @@ def rho_colormap() -> ListedColormap:
     return ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.92, 256)), name="rho")
 
 
-def panel_grid(panels: int, xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a grid of panels, up to three wide, that share both axes.
+def panel_grid(panels: int, xlabel: str, ylabels: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with stacks of panels, up to three side by side: a list of stacks for each y label.
 
-    Labels and tick labels stand at the left and wherever no other panel is below.
+    A stack has a panel for each of `ylabels`, over one another. All panels share the x axis, those of one
+    label the y axis. Labels and tick labels stand at the left and wherever no other stack is below.
     """
-    columns = min(panels, COLUMNS)
-    rows = -(-panels // columns)
+    columns, stack = min(panels, COLUMNS), len(ylabels)
+    blocks = -(-panels // columns)
     width, height = _PANEL_INCHES
-    figure = Figure(figsize=(max(columns * width, 4.2), rows * height + 0.9), layout="constrained")
+    size = (max(columns * width, 4.2), blocks * stack * height + 0.9)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows, columns)
-    axes: list[Axes] = []
+    grid = figure.add_gridspec(blocks * stack, columns)
+    axes: list[list[Axes]] = [[] for _ in ylabels]
     for index in range(panels):
-        row, column = divmod(index, columns)
-        first = axes[0] if axes else None
-        ax = figure.add_subplot(grid[row, column], sharex=first, sharey=first)
-        lowest, leftmost = index + columns >= panels, column == 0
-        ax.tick_params(labelbottom=lowest, labelleft=leftmost)
-        ax.set_xlabel(xlabel if lowest else "")
-        ax.set_ylabel(ylabel if leftmost else "")
-        axes.append(ax)
+        block, column = divmod(index, columns)
+        for level, ylabel in enumerate(ylabels):
+            sharex = axes[0][0] if axes[0] else None
+            sharey = axes[level][0] if axes[level] else None
+            ax = figure.add_subplot(grid[block * stack + level, column], sharex=sharex, sharey=sharey)
+            lowest, leftmost = level == stack - 1 and index + columns >= panels, column == 0
+            ax.tick_params(labelbottom=lowest, labelleft=leftmost)
+            ax.set_xlabel(xlabel if lowest else "")
+            ax.set_ylabel(ylabel if leftmost else "")
+            axes[level].append(ax)
     return figure, axes
 
 

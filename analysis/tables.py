@@ -20,9 +20,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from analysis import TableError
-from analysis.estimate import Array, cell_threshold
-from analysis.schema import COSTS, HISTORY, LOST, MEMBERS, SCHEMA_VERSION, SCHEMAS, THRESHOLDS
-from ouvae.declared import Cell, keys_of
+from analysis.estimate import Array, cell_threshold, level
+from analysis.remarks import remark
+from analysis.schema import COSTS, HISTORY, LOST, MEMBERS, SCHEMAS, THRESHOLDS
+from ouvae.declared import ORDER_PARAMETERS, Cell, OrderParameter, keys_of
+from ouvae.declared.order_parameters import HALF_PLATEAU
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,12 @@ class Rule:
     """How thresholds are decided.
 
     Attributes:
-        kl_threshold_nats: top-layer KL from which a member is active.
+        active_from: the order parameters by name, each with the value from which a member is active, or
+            `half_plateau`.
         confidence: nominal coverage of the intervals.
     """
 
-    kl_threshold_nats: float
+    active_from: Mapping[str, float | str]
     confidence: float
 
 
@@ -85,11 +88,16 @@ def read_rule(run: str | Path) -> Rule:
     """Return the rule of a run, from its settings. Raises TableError as `read_settings`, and without one."""
     settings = read_settings(run)
     try:
-        return Rule(float(settings["kl_threshold_nats"]), float(settings["confidence"]))
-    except (KeyError, TypeError, ValueError):
+        # a run from before there was more than one order parameter says kl_threshold_nats
+        watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
+        return Rule(
+            {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
+            float(settings["confidence"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise TableError(
-            f"the space.yaml of {run} does not say kl_threshold_nats and confidence; give the folder that a "
-            "sweep wrote"
+            f"the space.yaml of {run} does not say active_from and confidence; give the folder that a sweep "
+            "wrote"
         ) from None
 
 
@@ -143,7 +151,7 @@ def read_table(path: Path, schema: pa.Schema, may_be_empty: bool = True) -> pa.T
 
 def _with_later_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return a table of this version with the columns that were declared after it was written."""
-    if _metadata(table.schema, "schema_version") != SCHEMA_VERSION:
+    if _metadata(table.schema, "schema_version") != _version(schema):
         return table
     keys = keys_of(Cell)
     for field in schema:
@@ -174,6 +182,10 @@ def _name(schema: pa.Schema) -> str:
     return _metadata(schema, "table")
 
 
+def _version(schema: pa.Schema) -> str:
+    return _metadata(schema, "schema_version")
+
+
 def _metadata(schema: pa.Schema, key: str) -> str:
     """An entry of the metadata of a schema, `none` where it has no such entry."""
     value: bytes = (schema.metadata or {}).get(key.encode(), b"none")
@@ -188,8 +200,8 @@ def _problems(table: pa.Table, schema: pa.Schema) -> list[str]:
     """Everything in which a table departs from a schema; the order of the columns is free."""
     problems: list[str] = []
     version = _metadata(table.schema, "schema_version")
-    if version != SCHEMA_VERSION:
-        return [f"its schema_version is {version}, this project reads {SCHEMA_VERSION}"]
+    if version != _version(schema):
+        return [f"its schema_version is {version}, this project reads {_version(schema)}"]
     if _name(table.schema) != _name(schema):
         return [f"it is a {_name(table.schema)} table"]
     columns = set(table.column_names)
@@ -260,30 +272,31 @@ def write_table(table: pa.Table, path: str | Path) -> None:
         pq.write_table(table.select(schema.names).cast(schema), file, compression="zstd")
 
 
-def curves(members: pa.Table) -> CellCurves:
-    """Return the curves of top-layer KL against rho as `{cell_id: {seed: (rho, kl_nats)}}`.
+def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
+    """Return the curves of a metric against rho as `{cell_id: {seed: (rho, values)}}`.
 
     Cells and seeds come in the order of first appearance, rho ascending. Members that diverged or
-    failed are left out; a seed without any others keeps an empty curve. Raises TableError if a cell
-    has two completed members of one rho and seed, or a completed member without a finite KL.
+    failed are left out, and those of older tables in which the metric is not measured; a seed without any
+    others keeps an empty curve. Raises TableError if a cell has two completed members of one rho and seed,
+    or a completed member whose value is not finite.
     """
     points: dict[str, dict[int, list[tuple[float, float]]]] = {}
     unusable, repeated = [], set()
-    columns = ["member_id", "cell_id", "cell", "seed", "rho", "status", "kl_top_nats"]
+    columns = ["member_id", "cell_id", "cell", "seed", "rho", "status", metric]
     for row in members.select(columns).to_pylist():
         curve = points.setdefault(row["cell_id"], {}).setdefault(row["seed"], [])
-        if row["status"] != "completed":
+        value = row[metric]
+        if row["status"] != "completed" or (value is None and metric != "kl_top_nats"):
             continue
-        kl = row["kl_top_nats"]
-        if kl is None or not np.isfinite(kl):
+        if value is None or not np.isfinite(value):
             unusable.append(row["member_id"])
             continue
         if any(rho == row["rho"] for rho, _ in curve):
             repeated.add(f"{row['cell']} at rho {row['rho']:g}, seed {row['seed']}")
-        curve.append((row["rho"], kl))
+        curve.append((row["rho"], value))
     problems = []
     if unusable:
-        problems.append("completed members without a finite kl_top_nats: " + ", ".join(unusable))
+        problems.append(f"completed members without a finite {metric}: " + ", ".join(unusable))
     if repeated:
         problems.append("more than one completed member: " + "; ".join(sorted(repeated)))
     if problems:
@@ -292,20 +305,28 @@ def curves(members: pa.Table) -> CellCurves:
 
 
 def _arrays(curve: list[tuple[float, float]]) -> tuple[Array, Array]:
-    rho, kl = np.array(sorted(curve), dtype=np.float64).reshape(-1, 2).T
-    return rho, kl
+    rho, values = np.array(sorted(curve), dtype=np.float64).reshape(-1, 2).T
+    return rho, values
 
 
 def thresholds_table(members: pa.Table, rule: Rule) -> pa.Table:
-    """Compute the thresholds table by a rule: a row a cell, cells in the order of first appearance.
+    """Compute the thresholds table by a rule: a row a cell and order parameter.
+
+    Cells come in the order of first appearance, the order parameters of each in that of the rule.
 
     Raises TableError as `curves` does; ValueError for a threshold or a confidence out of range.
     """
     cells: dict[str, list[dict[str, Any]]] = {}
     for row in members.to_pylist():
         cells.setdefault(row["cell_id"], []).append(row)
-    by_cell = curves(members)
-    rows = [_cell_row(own, by_cell[cell_id], rule) for cell_id, own in cells.items()]
+    watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
+    by_order = {order.name: curves(members, order.metric) for order in watched}
+    rows = [
+        _cell_row(own, by_order[order.name][cell_id], order, rule)
+        for cell_id, own in cells.items()
+        for order in watched
+    ]
+    rows = [row | {"remark": remark(row, rows)} for row in rows]
     return table_of(rows, THRESHOLDS)
 
 
@@ -316,15 +337,20 @@ _OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name 
 def _cell_row(
     members: list[dict[str, Any]],
     cell_curves: dict[int, tuple[Array, Array]],
+    order: OrderParameter,
     rule: Rule,
 ) -> dict[str, Any]:
-    estimate = cell_threshold(cell_curves, rule.kl_threshold_nats, rule.confidence)
+    asked = rule.active_from[order.name]
+    active_from = level(cell_curves, asked, order.active_from)
+    estimate = cell_threshold(cell_curves, active_from, rule.confidence)
     statuses = Counter(member["status"] for member in members)
     return {
         **{name: members[0][name] for name in _OF_CELL},
         **asdict(estimate),
         "seeds": [asdict(seed) for seed in estimate.seeds],
-        "kl_threshold_nats": rule.kl_threshold_nats,
+        "order_parameter": order.name,
+        "rule": asked if isinstance(asked, str) else "absolute",
+        "active_from": active_from,
         "n_seeds": len(cell_curves),
         "n_members": len(members),
         **{f"n_{status}": statuses[status] for status in LOST},

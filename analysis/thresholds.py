@@ -1,10 +1,12 @@
 """The thresholds of a run: recompute `thresholds.parquet` from `members.parquet`, and print it.
 
-    python analysis/thresholds.py RUN [--kl-threshold-nats X] [--confidence C] [--out FILE]
+    python analysis/thresholds.py RUN [--active-from NAME=RULE ...] [--confidence C] [--out FILE]
 
 RUN is the folder of a run or the path of a members.parquet. With the settings of the run, the
-folder's thresholds.parquet is rewritten. With a threshold or a confidence of one's own, or given a
-file in place of a folder, the table is only printed, unless --out says where to write it.
+folder's thresholds.parquet is rewritten. With rules or a confidence of one's own, or given a file in
+place of a folder, the table is only printed, unless --out says where to write it. A second table says how
+rho_c depends on the rule; a search puts its members where its own rule needs them, so that the brackets of
+other rules are wider.
 """
 
 import argparse
@@ -19,35 +21,76 @@ from analysis import TableError
 from analysis.labels import STATUS, aligned, cell_names, interval, lost_of_cell
 from analysis.schema import Row
 from analysis.tables import Rule, read_members, read_rule, thresholds_table, write_table
+from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared.order_parameters import HALF_PLATEAU
+
+SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Values from which a member is active, beside half of the plateau, for which rho_c is shown."""
 
 
 def format_thresholds(table: pa.Table) -> str:
-    """Return a thresholds table as aligned text, a line a cell, without a final newline.
+    """Return a thresholds table as aligned text, a line a cell and order parameter, without a final newline.
 
-    The columns are the cell, its budget, the status, rho_c with its interval, the mean width of the
-    brackets, the jump of the top-layer KL across them (nats), the number of members and of those that
-    diverged or failed, and the rho_c of each seed (or its status). A column with the exact rho_c follows
-    where one is known.
+    The columns are the cell, its budget, the order parameter, the status, rho_c with its interval, the mean
+    width of the brackets, the jump across them, the number of members and of those that diverged or failed,
+    and the rho_c of each seed (or its status). A column with the exact rho_c follows where one is known.
+    Below stand the rules, and where information and KL disagree.
     """
     rows = table.to_pylist()
     columns: dict[str, Callable[[Row], str]] = {
         "steps": lambda row: str(row["steps"]),
+        "order parameter": lambda row: str(row["order_parameter"]),
         "status": _status,
         "rho_c": lambda row: _number(row["rho_c"]),
         "interval": _interval,
         "width": lambda row: _number(row["width"]),
-        "jump/nats": lambda row: _number(row["jump_nats"]),
+        "jump": lambda row: _number(row["jump"]),
         "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
         "rho_c of seeds": _seeds,
     }
     if any(row["rho_c_exact"] is not None for row in rows):
         columns["exact"] = lambda row: _number(row["rho_c_exact"], 4)
     lines = [["cell", *columns]]
-    for name, row in zip(cell_names(rows), rows, strict=True):
+    names = cell_names(rows)
+    for name, row in zip(names, rows, strict=True):
         lines.append([name, *(text(row) for text in columns.values())])
-    nats = sorted({row["kl_threshold_nats"] for row in rows})
-    note = f"rho_c: where the top-layer KL reaches {', '.join(f'{n:g}' for n in nats)} nats"
-    return "\n".join([*aligned(lines), note])
+    remarks = [f"{name}: {row['remark']}" for name, row in zip(names, rows, strict=True) if row["remark"]]
+    return "\n".join([*aligned(lines), *_rules(rows), *remarks])
+
+
+def _rules(rows: Sequence[Row]) -> list[str]:
+    """Return a line an order parameter: what it is, and from where on it counts as active."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        half = row["rule"] == HALF_PLATEAU
+        found.setdefault(row["order_parameter"], set()).add("half of its plateau" if half else _level(row))
+    return [
+        f"{name}: active from {', '.join(sorted(levels))} of {ORDER_PARAMETERS[name].words}"
+        for name, levels in found.items()
+    ]
+
+
+def _level(row: Row) -> str:
+    unit = ORDER_PARAMETERS[row["order_parameter"]].unit
+    return f"{row['active_from']:g}" + (f" {unit}" if unit != "1" else "")
+
+
+def format_sensitivity(members: pa.Table, rule: Rule) -> str:
+    """Return rho_c by other rules as aligned text, a line a cell and order parameter in nats."""
+    tables = {}
+    for asked in (*SENSITIVITY_NATS, HALF_PLATEAU):
+        watched = {name: asked for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
+        if not watched:
+            return ""
+        tables[asked] = thresholds_table(members, Rule(watched, rule.confidence)).to_pylist()
+    columns = [f"{asked:g}" if isinstance(asked, float) else "half plateau" for asked in tables]
+    rows = tables[HALF_PLATEAU]
+    lines = [["cell", "rho_c by active from (nats)", *columns]]
+    for index, name in enumerate(cell_names(rows)):
+        found = [table[index] for table in tables.values()]
+        texts = [STATUS[row["status"]] if row["rho_c"] is None else _number(row["rho_c"]) for row in found]
+        lines.append([name, rows[index]["order_parameter"], *texts])
+    return "\n".join(aligned(lines))
 
 
 def _number(value: float | None, decimals: int = 3) -> str:
@@ -78,7 +121,7 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
     """Where the table goes: never over a run's own table unless by that run's own settings."""
     if arguments.out is not None:
         return Path(arguments.out)
-    own_settings = arguments.kl_threshold_nats is None and arguments.confidence is None
+    own_settings = not arguments.active_from and arguments.confidence is None
     if own_settings and Path(arguments.run).is_dir():
         return Path(arguments.run) / "thresholds.parquet"
     return None
@@ -86,11 +129,11 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
 
 def _rule(arguments: argparse.Namespace) -> Rule:
     """Return the rule of the run, or what is given in place of it."""
-    nats, confidence = arguments.kl_threshold_nats, arguments.confidence
-    if nats is not None and confidence is not None:
-        return Rule(nats, confidence)
+    asked = dict(arguments.active_from)
+    if asked and arguments.confidence is not None:
+        return Rule(asked, arguments.confidence)
     own = read_rule(arguments.run)
-    return Rule(own.kl_threshold_nats if nats is None else nats, confidence or own.confidence)
+    return Rule(asked or own.active_from, arguments.confidence or own.confidence)
 
 
 def _check_destination(path: Path) -> None:
@@ -105,11 +148,19 @@ def _check_destination(path: Path) -> None:
         raise TableError(f"{path} exists and is no thresholds table; give --out a new file, or remove it")
 
 
-def _positive(text: str) -> float:
-    value = float(text)
+def _order_rule(text: str) -> tuple[str, float | str]:
+    name, _, rule = text.partition("=")
+    if name not in ORDER_PARAMETERS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(ORDER_PARAMETERS)}")
+    if rule == HALF_PLATEAU:
+        return name, rule
+    try:
+        value = float(rule)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of nats")
-    return value
+        raise argparse.ArgumentTypeError(f"{rule!r} of {name} is no positive number, and not {HALF_PLATEAU}")
+    return name, value
 
 
 def _fraction(text: str) -> float:
@@ -123,10 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Recompute and print the thresholds of a run.")
     parser.add_argument("run", metavar="RUN", help="folder of a run, or a members.parquet")
     parser.add_argument(
-        "--kl-threshold-nats",
-        type=_positive,
-        metavar="X",
-        help="top-layer KL from which a member is active (default: the run's own)",
+        "--active-from",
+        type=_order_rule,
+        action="append",
+        default=[],
+        metavar="NAME=RULE",
+        help="an order parameter, and the value from which a member is active, or half_plateau; several may "
+        "be given (default: the run's own)",
     )
     parser.add_argument(
         "--confidence",
@@ -147,7 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         members = read_members(arguments.run)
-        table = thresholds_table(members, _rule(arguments))
+        rule = _rule(arguments)
+        table = thresholds_table(members, rule)
         destination = _destination(arguments)
         if destination is not None:
             _check_destination(destination)
@@ -156,6 +211,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(format_thresholds(table))
+    if sensitivity := format_sensitivity(members, rule):
+        print("\n" + sensitivity)
     if destination is None:
         print("not written; give --out FILE to keep this table")
     else:

@@ -25,6 +25,7 @@ from ouvae.declared.keys import (
     Whole,
     key,
 )
+from ouvae.declared.order_parameters import WATCHED, ActiveFrom, OrderName
 
 RHO_DIGITS = 6
 """rho is rounded to this many decimals, so that it reads, prints and hashes alike everywhere."""
@@ -127,8 +128,16 @@ class Space(CellKeys):
     )
     rho_tolerance: Fraction = key("`refine` stops when a seed's bracket is at most this wide", default=0.02)
     refine_points: Positive = key("values placed inside a bracket at a time", default=3)
-    kl_threshold_nats: PositiveNumber = key(
-        "a top layer with a KL below this counts as collapsed", default=0.1, unit="nats"
+    active_from: Annotated[dict[OrderName, ActiveFrom], Field(min_length=1)] = key(
+        "the order parameters that have thresholds, each with the value from which a member is active, or "
+        "`half_plateau`, half of the curve's plateau",
+        default=dict(WATCHED),
+        unit="none",
+    )
+    follow: OrderName = key(
+        "the order parameter of `active_from` whose threshold `refine` looks for",
+        default="kl_top",
+        unit="none",
     )
     confidence: Fraction = key("nominal coverage of the thresholds' intervals", default=0.95)
     device: Literal["auto", "cpu", "cuda"] = key(
@@ -211,6 +220,11 @@ class Space(CellKeys):
         if not self.smoothed_networks and rho != (1.0,):
             found.append(
                 f"rho: {list(rho)} with smoothed_networks [], where it has no effect; use rho: [1.0]"
+            )
+        if self.follow not in self.active_from:
+            found.append(
+                f"follow: {self.follow} without a rule of its own; add it to active_from, or follow "
+                f"{' or '.join(self.active_from)}"
             )
         found += self.depth_problems(self.latents, smooths=rho != (1.0,))
         return found

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic_core import PydanticUndefined
 
-from ouvae.declared import CellKeys, Key, keys_of
+from ouvae.declared import ORDER_PARAMETERS, CellKeys, Key, keys_of
 from ouvae.declared.cell import CHOICES
 from ouvae.declared.keys import INTEGER_LIMIT
 from search_spaces.space import Space
@@ -22,6 +22,8 @@ BEGIN, END = "<!-- keys, from their declarations -->\n", "<!-- end of keys -->\n
 _WORDS: Mapping[str, str] = {
     "rho": "a list, or `{low: L, high: H, points: N}`",
     "seeds": "a number, or a list of whole numbers",
+    "active_from": "a mapping of their names",
+    "follow": ", ".join(ORDER_PARAMETERS),
     "costs": "`{rounds: N, steps: N}`",
     "variants": "a list of mappings",
     "latents": "a list of lists of whole numbers from 1",
@@ -61,6 +63,8 @@ def _default(name: str) -> str:
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_value(one)}' for name, one in value.items())}}}"
     return "null" if value is None else str(value)
 
 

@@ -1,7 +1,7 @@
 """What becomes of finished packs: MLflow and Optuna are told, and now and then tables and figures written."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
 from analysis.schema import Row
 from analysis.tables import Rule, curves
+from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.interrupts import Interrupts
@@ -53,7 +54,7 @@ class Recorder:
     def __init__(self, space: Space, cells: Sequence[PlannedCell], directory: RunDirectory, uri: str) -> None:
         """Tell the listeners what the directory holds."""
         self._directory, self._uri = directory, uri
-        self._rule = Rule(space.kl_threshold_nats, space.confidence)
+        self._rule = Rule(space.active_from, space.confidence)
         self._cell_ids = [cell.cell_id for cell in cells]
         self._written = time.monotonic()
         self._studies = Studies(directory.studies, space.name)
@@ -112,11 +113,16 @@ class Recorder:
         if not (self._directory.members or self._directory.failed):
             return None
         members, _, thresholds = self._directory.write_tables(self._cell_ids, self._rule)
-        complete = {state.planned.cell_id for state in schedule.cells if state.done}
-        by_cell = curves(members)
+        watched = [ORDER_PARAMETERS[name] for name in self._rule.active_from]
+        by_metric = {order.metric: curves(members, order.metric) for order in watched}
+        rows: dict[str, list[Row]] = {}
         for row in thresholds.to_pylist():
-            if row["cell_id"] in complete:
-                self._log_cell(row, by_cell[row["cell_id"]])
+            rows.setdefault(row["cell_id"], []).append(row)
+        for state in schedule.cells:
+            cell_id = state.planned.cell_id
+            if state.done and cell_id in rows:
+                own = {metric: by_cell[cell_id] for metric, by_cell in by_metric.items()}
+                self._log_cell(rows[cell_id], own)
         figures = write_figures(self._directory.path)
         self._tracker.log_artifacts(figures, "figures")
         names = ("members", "history", "thresholds")
@@ -124,10 +130,11 @@ class Recorder:
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
         return thresholds
 
-    def _log_cell(self, threshold: Row, cell_curves: Curves) -> None:
-        params = {key: threshold[key] for key in (*CELL_PARAMS, "kl_threshold_nats")}
-        curve = list(zip(*mean_curve(cell_curves), strict=True))
-        self._tracker.log_cell(threshold["cell_id"], threshold["cell"], params, curve, threshold)
+    def _log_cell(self, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]) -> None:
+        cell = thresholds[0]
+        params = {key: cell[key] for key in CELL_PARAMS}
+        means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
+        self._tracker.log_cell(cell["cell_id"], cell["cell"], params, means, thresholds)
 
 
 class _Draining:

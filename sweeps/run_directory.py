@@ -122,8 +122,8 @@ class RunDirectory:
         if old := {row["numerics_version"] for row in self.members.values()} - {NUMERICS_VERSION}:
             raise SweepError(
                 f"{self.path} holds members of numerics version {', '.join(map(str, sorted(old)))}, and this "
-                f"version of the project trains others, {NUMERICS_VERSION}: one curve would mix them; give "
-                "another --out, or go on with the version of then"
+                f"version trains others, {NUMERICS_VERSION}: one curve would mix them; give another --out, "
+                "or go on with the version that made them"
             )
         for key, (shared, mend) in alike.items():
             allowed: dict[tuple[str, ...], set[str]] = {}

@@ -70,6 +70,7 @@ class Schedule:
         directory: what is finished, and where new fragments go.
         on_pack: called with the rows of members and of history of every pack that is finished or given up.
         pack_size: most members in a pack; None follows the device.
+        metric: what the searches are told of a member.
     """
 
     def __init__(
@@ -80,12 +81,13 @@ class Schedule:
         directory: RunDirectory,
         on_pack: Listener,
         pack_size: int | None = None,
+        metric: str = "kl_top_nats",
     ) -> None:
         """Plan the first packs."""
         self.failures: list[tuple[Pack, str]] = []
         self.members_trained = 0
         self._space, self._directory, self._on_pack = space, directory, on_pack
-        self._pack_size = pack_size
+        self._pack_size, self._metric = pack_size, metric
         self._retries = Retries()
         self._steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
@@ -185,7 +187,7 @@ class Schedule:
         """Tell the search a point's observation; False if its member is not finished."""
         row = self._directory.members.get(state.planned.member_id(point))
         if row is not None:
-            state.search.tell(point, row["kl_top_nats"])
+            state.search.tell(point, row[self._metric])
         return row is not None
 
     def _packs(self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]) -> list[Pack]:

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.estimate import TRANSITION, collapsed_side, seed_threshold
+from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, level, seed_threshold
+from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.space import RHO_DIGITS
 from sweeps.plan import Point
 
 Observations = Mapping[Point, float | None]
-"""Top-layer KL in nats of each observed point; None for a member that diverged."""
+"""The order parameter at each observed point; None for a member that diverged."""
 
 
 class Search(ABC):
@@ -36,9 +37,9 @@ class Search(ABC):
     def expected_points(self) -> int:
         """Return how many points the whole search is expected to ask for."""
 
-    def tell(self, point: Point, kl_top_nats: float | None) -> None:
-        """Record the top-layer KL observed at a point, None if the member diverged."""
-        self._observed[point] = kl_top_nats
+    def tell(self, point: Point, value: float | None) -> None:
+        """Record the order parameter observed at a point, None if the member diverged."""
+        self._observed[point] = value
 
     @property
     def observed(self) -> int:
@@ -109,7 +110,8 @@ class RefineSearch(RoundSearch):
     Args:
         rho: the coarse values.
         seeds: the seeds.
-        kl_threshold_nats: collapsed is below, active is not below.
+        active_from: collapsed is below, active is not below; or `half_plateau` of what is observed.
+        least: half of a plateau is at least this.
         tolerance: width of a bracket that needs no more points.
         points: values inside the bracket per round.
     """
@@ -118,14 +120,16 @@ class RefineSearch(RoundSearch):
         self,
         rho: Sequence[float],
         seeds: Sequence[int],
-        kl_threshold_nats: float,
+        active_from: float | str,
+        least: float,
         tolerance: float,
         points: int,
     ) -> None:
         """Start at the coarse grid."""
         super().__init__()
         self._coarse, self._seeds = sorted(rho), list(seeds)
-        self._threshold, self._tolerance, self._inside = kl_threshold_nats, tolerance, points
+        self._active_from, self._least = active_from, least
+        self._tolerance, self._inside = tolerance, points
 
     def propose(self, known: Observations) -> list[Point]:
         """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""
@@ -135,10 +139,12 @@ class RefineSearch(RoundSearch):
         usable = {seed: curve for seed, curve in curves.items() if len(curve[0])}
         if not usable:
             return []
-        side = collapsed_side(usable, self._threshold)
+        active_from = level(usable, self._active_from, self._least)
+        side = collapsed_side(usable, active_from)
         proposed: list[Point] = []
-        for seed, (rhos, kls) in usable.items():
-            inside, guard = self._refine(seed, rhos, kls, side)
+        for seed, (rhos, values) in usable.items():
+            found = seed_threshold(seed, rhos, values, active_from, side)
+            inside, guard = self._refine(found, rhos, side)
             if any(Point(rho, seed) not in known for rho in inside):
                 proposed += [Point(rho, seed) for rho in sorted({*inside, *guard})]
         return [point for point in proposed if point not in known]
@@ -153,15 +159,12 @@ class RefineSearch(RoundSearch):
 
     def _curve(self, known: Observations, seed: int) -> tuple[np.ndarray, np.ndarray]:
         pairs = sorted(
-            (point.rho, kl) for point, kl in known.items() if point.seed == seed and kl is not None
+            (point.rho, value) for point, value in known.items() if point.seed == seed and value is not None
         )
-        return np.array([rho for rho, _ in pairs]), np.array([kl for _, kl in pairs])
+        return np.array([rho for rho, _ in pairs]), np.array([value for _, value in pairs])
 
-    def _refine(
-        self, seed: int, rhos: np.ndarray, kls: np.ndarray, side: str
-    ) -> tuple[list[float], list[float]]:
-        """Return the values inside the seed's bracket and the guard, none where it is narrow enough."""
-        found = seed_threshold(seed, rhos, kls, self._threshold, side)
+    def _refine(self, found: SeedThreshold, rhos: np.ndarray, side: str) -> tuple[list[float], list[float]]:
+        """Return the values inside a seed's bracket and the guard, none where it is narrow enough."""
         if found.status != TRANSITION or found.rho_low is None or found.rho_high is None:
             return [], []
         low, high = found.rho_low, found.rho_high
@@ -183,4 +186,11 @@ def search_of(space: Space, rho: Sequence[float]) -> Search:
         return NoSearch()
     if space.search == "grid":
         return GridSearch(rho, space.seeds)
-    return RefineSearch(rho, space.seeds, space.kl_threshold_nats, space.rho_tolerance, space.refine_points)
+    return RefineSearch(
+        rho,
+        space.seeds,
+        space.active_from[space.follow],
+        ORDER_PARAMETERS[space.follow].active_from,
+        space.rho_tolerance,
+        space.refine_points,
+    )

@@ -16,7 +16,7 @@ from analysis import TableError
 from analysis.thresholds import format_thresholds
 from ouvae.data import Dataset, keys_for_data
 from ouvae.data import load as load_data
-from ouvae.declared import Cell, labels
+from ouvae.declared import ORDER_PARAMETERS, Cell, labels
 from ouvae.declared.registry import module_path
 from search_spaces import Space
 from sweeps import SweepError
@@ -162,7 +162,13 @@ class _Sweep:
                 self.interrupts.on_signal = recorder.interrupt
                 searches = [(cell, search_of(space, cell.rho)) for cell in cells]
                 schedule = Schedule(
-                    space.name, searches, max(1, slots), directory, recorder.on_pack, space.pack_size
+                    space.name,
+                    searches,
+                    max(1, slots),
+                    directory,
+                    recorder.on_pack,
+                    space.pack_size,
+                    ORDER_PARAMETERS[space.follow].metric,
                 )
                 self._announce(schedule, describe(nodes, resources), device)
                 problem, seconds = self._train(schedule, executor, data, device, nodes)

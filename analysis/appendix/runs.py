@@ -36,9 +36,9 @@ class PaperRun:
 
     @cached_property
     def thresholds(self) -> list[Row]:
-        """The rows of the thresholds table, computed from the members by the run's own rule."""
+        """The thresholds of the top-layer KL, computed from the members by the run's own rule."""
         rows: list[Row] = thresholds_table(self.members, read_rule(self.folder)).to_pylist()
-        return rows
+        return [row for row in rows if row["order_parameter"] == "kl_top"]
 
 
 _SETTINGS = (

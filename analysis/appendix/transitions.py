@@ -88,6 +88,6 @@ def _numbers(row: Row, by_cell: CellCurves) -> list[str]:
         f"{row['rho_c']:.3f}",
         interval,
         f"{row['width']:.3f}",
-        significant(row["jump_nats"]),
+        significant(row["jump"]),
         significant(sum(slopes) / len(slopes)) if slopes else NOTHING,
     ]

@@ -9,6 +9,7 @@ from ouvae.declared.choices import ARCHITECTURES, DATASETS, LIKELIHOODS, OBJECTI
 from ouvae.declared.keys import Key, keys_of
 from ouvae.declared.labels import labels
 from ouvae.declared.metrics import METRICS, TEST_METRICS, Metric
+from ouvae.declared.order_parameters import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.traits import DatasetTraits, SystemTraits
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LIKELIHOODS",
     "METRICS",
     "OBJECTIVES",
+    "ORDER_PARAMETERS",
     "SYSTEMS",
     "TEST_METRICS",
     "Cell",
@@ -24,6 +26,7 @@ __all__ = [
     "DatasetTraits",
     "Key",
     "Metric",
+    "OrderParameter",
     "SystemTraits",
     "keys_of",
     "labels",

@@ -45,6 +45,8 @@ class Strict(BaseModel):
 
 def _has_boolean(value: object) -> bool:
     """Tell whether a boolean, which Python takes for a number, is or lies within `value`."""
+    if isinstance(value, dict):
+        return any(map(_has_boolean, value.values()))
     if isinstance(value, list | tuple):
         return any(map(_has_boolean, value))
     return isinstance(value, bool)

@@ -7,7 +7,7 @@ run          holds
 ===========  ============================================================================
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
-cell         settings, the numbers of its threshold, and its curve: the metric `kl_top_nats`
+cell         settings, the numbers of its threshold, and its curves: metrics such as `kl_top_nats`
              at step = 1000 rho, the mean over seeds
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
@@ -45,8 +45,8 @@ from sweeps.tracking.values import (
     MEMBER_PARAMS,
     MEMBER_TAGS,
     STEPS_PER_RHO,
-    THRESHOLD_TAGS,
     Value,
+    cell_tags,
     cell_values,
     digest_of,
     member_values,
@@ -183,13 +183,13 @@ class SweepRuns:
         cell_id: str,
         label: str,
         params: dict[str, str],
-        curve: Sequence[tuple[float, float]],
-        threshold: Mapping[str, Any],
+        curves: Mapping[str, Sequence[tuple[float, float]]],
+        thresholds: Sequence[Mapping[str, Any]],
     ) -> bool:
-        """Log a cell's curve and threshold; False if they were there, the same."""
+        """Log a cell's curves and thresholds; False if they were there, the same."""
         from mlflow.entities import RunTag
 
-        digest = digest_of(label, params, curve, threshold)
+        digest = digest_of(label, params, curves, thresholds)
         run = old = self.cells.get(cell_id)
         if run and run.whole and run.tags.get("curve") == digest:
             return False
@@ -203,8 +203,8 @@ class SweepRuns:
         elif "curve" not in run.tags:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
-        metrics = _metrics(cell_values(curve, threshold, run.start_ms))
-        tags_after = [RunTag(*tag) for tag in texts(threshold, THRESHOLD_TAGS).items()]
+        metrics = _metrics(cell_values(curves, thresholds, run.start_ms))
+        tags_after = [RunTag(*tag) for tag in cell_tags(thresholds).items()]
         self.client.log_batch(run.run_id, metrics, _params(params), tags_after)
         for member in self.members.values():
             if member.tags["cell_id"] == cell_id:

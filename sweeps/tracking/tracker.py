@@ -102,24 +102,27 @@ class Tracker:
         cell_id: str,
         label: str,
         settings: Mapping[str, Any],
-        curve: Iterable[tuple[float, float]],
-        threshold: Mapping[str, Any],
+        curves: Mapping[str, Iterable[tuple[float, float]]],
+        thresholds: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Log a cell that is complete: its curve and its threshold.
+        """Log a cell that is complete: its curves and its thresholds.
 
-        A run whose curve, threshold or settings differ from an earlier log is replaced by a new
+        A run whose curves, thresholds or settings differ from an earlier log is replaced by a new
         one (a point of a metric cannot be taken back), and its members move there.
 
         Args:
             cell_id: identifies the cell in the sweep.
             label: the run's name.
             settings: params of the cell's run.
-            curve: (rho, top-layer KL in nats) pairs, the mean over seeds.
-            threshold: the cell's row of the thresholds table.
+            curves: (rho, value) pairs by metric, means over seeds.
+            thresholds: the cell's rows of the thresholds table.
         """
-        points = sorted((float(rho), float(kl)) for rho, kl in curve)
+        points = {
+            metric: sorted((float(rho), float(value)) for rho, value in curve)
+            for metric, curve in curves.items()
+        }
         params = texts(settings, settings)
-        job = partial(self._runs.cell, cell_id, label, params, points, dict(threshold))
+        job = partial(self._runs.cell, cell_id, label, params, points, list(map(dict, thresholds)))
         self._submit("cell", job)
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -26,12 +26,13 @@ _MEASURED = (*METRICS, *TEST_METRICS)
 _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "test_bits_per_dimension"}
 """Of colour images: minus a bound in bits, divided by the number of pixels times channels."""
 
-# The UI orders charts by name: what comes before `kl_top_nats` would push the curves down the page.
+# The UI orders charts by name: what comes before the curves would push them down the page.
 THRESHOLD_METRICS = (
     "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "width", "n_seeds", "n_members", "n_diverged",
 )  # fmt: skip
 THRESHOLD_TAGS = (
-    "status", "collapsed_side", "method", "confidence", "bracket_low", "bracket_high", "jump_nats",
+    "status", "collapsed_side", "method", "confidence", "bracket_low", "bracket_high", "jump", "rule",
+    "active_from",
 )  # fmt: skip
 
 
@@ -88,11 +89,35 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
             yield metric.name, value
 
 
-def cell_values(curve: Sequence[tuple[float, float]], threshold: Row, base_ms: int) -> list[Value]:
-    """Give the points of a cell's curve, and its threshold's numbers at step 0."""
-    points = [("kl_top_nats", round(STEPS_PER_RHO * rho), kl) for rho, kl in curve]
-    numbers = [(key, 0, threshold[key]) for key in THRESHOLD_METRICS if threshold.get(key) is not None]
+def cell_values(
+    curves: Mapping[str, Sequence[tuple[float, float]]], thresholds: Sequence[Row], base_ms: int
+) -> list[Value]:
+    """Give the points of a cell's curves by metric, and its thresholds' numbers at step 0."""
+    points = [
+        (metric, round(STEPS_PER_RHO * rho), value)
+        for metric, curve in curves.items()
+        for rho, value in curve
+    ]
+    numbers = [
+        (key + _suffix(row), 0, row[key])
+        for row in thresholds
+        for key in THRESHOLD_METRICS
+        if row.get(key) is not None
+    ]
     return [Value(key, _number(v), base_ms + step, step) for key, step, v in points + numbers]
+
+
+def cell_tags(thresholds: Sequence[Row]) -> dict[str, str]:
+    """Give the tags of a cell's thresholds."""
+    return {
+        key + _suffix(row): text for row in thresholds for key, text in texts(row, THRESHOLD_TAGS).items()
+    }
+
+
+def _suffix(threshold: Row) -> str:
+    """Tell the order parameters apart: the paper's, `kl_top`, has plain names, others `rho_c/NAME`."""
+    order = threshold["order_parameter"]
+    return "" if order == "kl_top" else f"/{order}"
 
 
 def _number(value: float) -> float:

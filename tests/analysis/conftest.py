@@ -13,8 +13,8 @@ from analysis.tables import Rule, table_of, write_table
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 
 RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())
-RULE = Rule(0.1, 0.95)
-SPACE = "name: made\nkl_threshold_nats: 0.1\nconfidence: 0.95\n"
+RULE = Rule({"kl_top": 0.1}, 0.95)
+SPACE = "name: made\nactive_from: {kl_top: 0.1}\nconfidence: 0.95\n"
 FINISHED = datetime.datetime(2024, 5, 17, 12, 30, tzinfo=datetime.UTC)
 
 

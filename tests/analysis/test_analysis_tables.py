@@ -71,16 +71,16 @@ def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
         "rho_c": None,
         "rho_low": None,
         "rho_high": None,
-        "jump_nats": None,
+        "jump": None,
         "status": "always_active",
     }
 
 
 def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
     members = make_members({(16, 16): [0.73]})
-    by_run, given = (thresholds_table(members, Rule(nats, 0.95)) for nats in (0.2, 1.0))
-    assert by_run["kl_threshold_nats"].to_pylist() == [0.2]
-    assert given["kl_threshold_nats"].to_pylist() == [1.0]
+    by_run, given = (thresholds_table(members, Rule({"kl_top": nats}, 0.95)) for nats in (0.2, 1.0))
+    assert by_run["active_from"].to_pylist() == [0.2]
+    assert given["active_from"].to_pylist() == [1.0]
     # 10 (0.73 - rho) = 1 at 0.63
     assert given["rho_c"][0].as_py() == pytest.approx(0.63)
     assert by_run["rho_c"][0].as_py() == pytest.approx(0.75 - 0.05 * 0.2 / 0.3)
@@ -138,15 +138,25 @@ def test_members_that_give_no_curve_are_all_named(make_members):
 
 
 def test_a_rule_is_the_runs_own_and_its_confidence_is_that_of_the_intervals(made_run):
-    (made_run / "space.yaml").write_text("name: made\nkl_threshold_nats: 0.2\nconfidence: 0.8\n")
+    (made_run / "space.yaml").write_text("name: made\nactive_from: {kl_top: 0.2}\nconfidence: 0.8\n")
     rule = read_rule(made_run)
-    assert rule == read_rule(made_run / "members.parquet") == Rule(0.2, 0.8)
+    assert rule == read_rule(made_run / "members.parquet") == Rule({"kl_top": 0.2}, 0.8)
     table = thresholds_table(read_members(made_run), rule)
-    assert set(table["kl_threshold_nats"].to_pylist()) == {0.2}
+    assert set(table["active_from"].to_pylist()) == {0.2}
     assert set(table["confidence"].to_pylist()) == {0.8}
 
 
-@pytest.mark.parametrize("text", [None, "[", "", "name: made\n", "kl_threshold_nats: x\nconfidence: 1\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "[",
+        "",
+        "name: made\n",
+        "active_from: {kl_top: x}\nconfidence: 1\n",
+        "active_from: 1\nconfidence: 1\n",
+    ],
+)
 def test_a_run_that_does_not_say_its_rule_is_refused(made_run, text):
     (made_run / "space.yaml").unlink()
     if text is not None:

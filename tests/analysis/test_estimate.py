@@ -23,7 +23,7 @@ def test_sharp_step_is_bracketed_by_its_neighbours_on_the_grid():
     assert (found.seed, found.status) == (7, "transition")
     assert found.rho_low == pytest.approx(0.7)
     assert found.rho_high == pytest.approx(0.8)
-    assert found.jump_nats == 1.0
+    assert found.jump == 1.0
     # from 0 nats at 0.8 to 1 nat at 0.7: 0.1 nats are reached a tenth of the way
     assert found.rho_c == pytest.approx(0.79)
 
@@ -34,7 +34,7 @@ def test_linear_onset_is_crossed_exactly_where_its_line_is():
     found = seed_threshold(0, rho, onset(rho, 0.77), 0.3)
     assert found.rho_c == pytest.approx(0.74)
     assert (found.rho_low, found.rho_high) == (0.7, 0.76)
-    assert found.jump_nats == pytest.approx(0.6)
+    assert found.jump == pytest.approx(0.6)
 
 
 def test_nothing_is_assumed_beyond_the_first_active_member():
@@ -53,7 +53,7 @@ def test_collapse_on_the_low_side_is_the_mirror_image():
     assert low.rho_c == pytest.approx(1 - high.rho_c)
     assert low.rho_low == pytest.approx(1 - high.rho_high)
     assert low.rho_high == pytest.approx(1 - high.rho_low)
-    assert low.jump_nats == pytest.approx(high.jump_nats)
+    assert low.jump == pytest.approx(high.jump)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_collapse_on_the_low_side_is_the_mirror_image():
 def test_curves_without_a_transition_say_so(rho, kl, status):
     found = seed_threshold(3, rho, kl, 0.1)
     assert found.status == status
-    assert (found.rho_c, found.rho_low, found.rho_high, found.jump_nats) == (None,) * 4
+    assert (found.rho_c, found.rho_low, found.rho_high, found.jump) == (None,) * 4
 
 
 def test_a_member_exactly_at_the_threshold_is_active():
@@ -135,7 +135,7 @@ def test_the_interval_of_three_seeds_is_brackets_plus_students_t():
     assert found.rho_c_low == pytest.approx(low - margin)
     assert found.rho_c_high == pytest.approx(high + margin)
     assert found.confidence == 0.95
-    assert found.jump_nats == pytest.approx(np.mean([s.jump_nats for s in found.seeds]))
+    assert found.jump == pytest.approx(np.mean([s.jump for s in found.seeds]))
 
 
 def test_a_higher_confidence_widens_the_interval():

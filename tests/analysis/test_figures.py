@@ -14,13 +14,13 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from analysis import TableError
-from analysis.figures import main, plot_kl_versus_rho, plot_training, write_figures
+from analysis.figures import main, plot_order_parameters, plot_training, write_figures
 from analysis.schema import HISTORY, MEMBERS
 from analysis.tables import Rule, read_history, read_members, thresholds_table, write_table
 from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["kl_versus_rho.png", "kl_versus_rho.svg", "training.png", "training.svg"]
+NAMES = ["order_parameters.png", "order_parameters.svg", "training.png", "training.svg"]
 SEVEN = {
     (4, 4): [1.2, 1.3],
     (8, 8): [0.88, 0.84, 0.91],
@@ -45,7 +45,7 @@ def bands(ax):
 def test_there_is_a_panel_a_cell_and_each_says_its_threshold(make_members, make_history):
     members = make_members(SEVEN)
     thresholds = thresholds_table(members, RULE)
-    figure = plot_kl_versus_rho(members, thresholds)
+    figure = plot_order_parameters(members, thresholds)
     assert len(figure.axes) == len(SEVEN)
     titles = [ax.get_title() for ax in figure.axes]
     assert titles[0] == "4,4 \u00b7 always active"
@@ -61,7 +61,7 @@ def test_there_is_a_panel_a_cell_and_each_says_its_threshold(make_members, make_
 def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
     members = make_members(SEVEN)
     thresholds = thresholds_table(members, RULE)
-    figure = plot_kl_versus_rho(members, thresholds)
+    figure = plot_order_parameters(members, thresholds)
     with_band = 0
     for ax, row in zip(figure.axes, thresholds.to_pylist(), strict=True):
         if row["status"] != "transition":
@@ -80,14 +80,14 @@ def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
 
 def test_seeds_mean_and_threshold_are_drawn(make_members):
     members = make_members({(8, 8): [0.88, 0.84]})
-    (ax,) = plot_kl_versus_rho(members, thresholds_table(members, Rule(0.25, 0.95))).axes
+    (ax,) = plot_order_parameters(members, thresholds_table(members, Rule({"kl_top": 0.25}, 0.95))).axes
     seeds, (mean,) = lines(ax, "one seed"), lines(ax, "mean of seeds")
     assert len(seeds) == 2
     assert mean.get_xdata() == pytest.approx(np.linspace(0.5, 1, 11))
     expected = np.mean([line.get_ydata() for line in seeds], axis=0)
     assert mean.get_ydata() == pytest.approx(expected)
     assert mean.get_linewidth() > 2 * seeds[0].get_linewidth()
-    (threshold,) = lines(ax, "active from 0.25 nats")
+    (threshold,) = lines(ax, "active from here")
     assert set(threshold.get_ydata()) == {0.25}
 
 
@@ -96,7 +96,7 @@ def test_lost_members_are_marked_above_the_curves_with_an_entry_in_the_legend(ma
     cells = {(8, 8): [0.88, 0.84], (16, 16): [0.7]}
     whole = make_members(cells)
     lost = make_members(cells, **{how: [((8, 8), 0, 0.5), ((8, 8), 1, 0.55)]})
-    figures = [plot_kl_versus_rho(m, thresholds_table(m, RULE)) for m in (whole, lost)]
+    figures = [plot_order_parameters(m, thresholds_table(m, RULE)) for m in (whole, lost)]
     entries = [[t.get_text() for t in f.legends[0].get_texts()] for f in figures]
     assert how not in entries[0]
     assert entries[1] == [*entries[0], how]
@@ -116,7 +116,7 @@ def test_lost_members_are_marked_above_the_curves_with_an_entry_in_the_legend(ma
 def test_diverged_and_failed_members_are_told_apart(make_members):
     lost = {"failed": [((16, 16), 0, 0.6), ((8, 8), 0, 0.5)], "diverged": [((8, 8), 1, 0.5)]}
     members = make_members({(16, 16): [0.7], (8, 8): [0.88, 0.84]}, **lost)
-    figure = plot_kl_versus_rho(members, thresholds_table(members, RULE))
+    figure = plot_order_parameters(members, thresholds_table(members, RULE))
     assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["diverged", "failed"]
     first, second = figure.axes
     assert not lines(first, "diverged")
@@ -127,7 +127,7 @@ def test_diverged_and_failed_members_are_told_apart(make_members):
 
 def test_an_exact_threshold_is_dashed(make_members):
     members = make_members({(1,): [0.87]}, rho_c_exact=0.866)
-    (ax,) = plot_kl_versus_rho(members, thresholds_table(members, RULE)).axes
+    (ax,) = plot_order_parameters(members, thresholds_table(members, RULE)).axes
     (exact,) = lines(ax, r"$\rho_c$ exact")
     assert set(exact.get_xdata()) == {0.866}
     assert exact.is_dashed()
@@ -139,7 +139,7 @@ def test_a_cell_of_lost_members_alone_is_still_drawn(make_members, how):
     rho = (0.5, 0.7)
     members = make_members({(8, 8): [0.6]}, rho=rho, **{how: [((8, 8), 0, r) for r in rho]})
     thresholds = thresholds_table(members, RULE)
-    (ax,) = plot_kl_versus_rho(members, thresholds).axes
+    (ax,) = plot_order_parameters(members, thresholds).axes
     assert ax.get_title().endswith("unresolved")
     assert list(lines(ax, how)[0].get_xdata()) == [0.5, 0.7]
     panel = plot_training(HISTORY.empty_table(), thresholds).axes[0]
@@ -171,7 +171,7 @@ def test_titles_neither_overlap_nor_leave_the_figure(make_members, make_history,
     members = pa.Table.from_pylist(rows, schema=MEMBERS)
     thresholds = thresholds_table(members, RULE)
     for figure, extra in (
-        (plot_kl_versus_rho(members, thresholds), 0),
+        (plot_order_parameters(members, thresholds), 0),
         (plot_training(make_history(members), thresholds), 1),
     ):
         figure.canvas.draw()
@@ -221,7 +221,7 @@ def test_tables_of_two_runs_are_not_mixed(make_members, make_history):
     one, other = make_members({(8, 8): [0.8]}), make_members({(4, 4): [0.9]})
     message = "cells without a threshold: cell-8,8; thresholds without a cell: cell-4,4"
     with pytest.raises(TableError, match=message):
-        plot_kl_versus_rho(one, thresholds_table(other, RULE))
+        plot_order_parameters(one, thresholds_table(other, RULE))
     with pytest.raises(TableError, match="cells without a threshold: cell-8,8"):
         plot_training(make_history(one), thresholds_table(other, RULE))
 
@@ -247,6 +247,6 @@ def test_the_intervals_of_a_runs_figures_are_of_its_own_confidence(made_run):
     settings = (made_run / "space.yaml").read_text()
     (made_run / "space.yaml").write_text(settings.replace("confidence: 0.95", "confidence: 0.68"))
     write_figures(made_run)
-    drawn = (made_run / "figures" / "kl_versus_rho.svg").read_text()
+    drawn = (made_run / "figures" / "order_parameters.svg").read_text()
     assert "<!-- 68% interval -->" in drawn
     assert "95%" not in drawn

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.schema import MEMBERS
 from analysis.tables import Rule, read_members, thresholds_table
-from analysis.thresholds import format_thresholds, main
+from analysis.thresholds import format_sensitivity, format_thresholds, main
 from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
@@ -38,15 +38,15 @@ def test_the_text_is_aligned_and_says_everything(make_members):
     )
     lines = format_thresholds(thresholds_table(members, RULE)).splitlines()
     assert lines == [
-        "cell              steps  status      rho_c  interval                width  jump/nats"
+        "cell              steps  order parameter  status      rho_c  interval                width  jump "
         "  members                    rho_c of seeds              exact",
-        "digits mlp 16,16  3000   transition  0.733  [0.570, 0.880] 95%      0.050  0.300    "
+        "digits mlp 16,16  3000   kl_top           transition  0.733  [0.570, 0.880] 95%      0.050  0.300"
         "  22 (1 diverged, 2 failed)  0: 0.733, 1: 0.733          0.8660",
-        "digits mlp 4,4    3000   unresolved  -      -                       -      -        "
+        "digits mlp 4,4    3000   kl_top           unresolved  -      -                       -      -    "
         "  22                         0: always active, 1: 0.790  0.8660",
-        "digits mlp 8,8,8  3000   transition  0.883  [0.850, 0.900] bracket  0.050  0.300    "
+        "digits mlp 8,8,8  3000   kl_top           transition  0.883  [0.850, 0.900] bracket  0.050  0.300"
         "  11 (1 failed)              0: 0.883                    0.8660",
-        "rho_c: where the top-layer KL reaches 0.1 nats",
+        "kl_top: active from 0.1 nats of top-layer KL",
     ]
 
 
@@ -55,23 +55,24 @@ def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path
     done = run_script("run", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     table = pq.read_table(made_run / "thresholds.parquet")
-    assert done.stdout == f"{format_thresholds(table)}\nwrote run/thresholds.parquet\n"
+    sensitivity = format_sensitivity(read_members(made_run), RULE)
+    assert done.stdout == f"{format_thresholds(table)}\n\n{sensitivity}\nwrote run/thresholds.parquet\n"
     assert table["n_diverged"].to_pylist() == [0, 1]
 
 
 def test_the_confidence_is_the_runs_own(made_run, capsys):
-    (made_run / "space.yaml").write_text("name: made\nkl_threshold_nats: 0.1\nconfidence: 0.68\n")
+    (made_run / "space.yaml").write_text("name: made\nactive_from: {kl_top: 0.1}\nconfidence: 0.68\n")
     assert main([str(made_run)]) == 0
     assert "68%" in capsys.readouterr().out
     table = pq.read_table(made_run / "thresholds.parquet")
     assert set(table["confidence"].to_pylist()) == {0.68}
-    assert table.equals(thresholds_table(read_members(made_run), Rule(0.1, 0.68)))
+    assert table.equals(thresholds_table(read_members(made_run), Rule({"kl_top": 0.1}, 0.68)))
 
 
 def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, capsys):
     assert main([str(made_run)]) == 0
     before = (made_run / "thresholds.parquet").read_bytes()
-    for setting in (["--kl-threshold-nats", "0.5"], ["--confidence", "0.68"]):
+    for setting in (["--active-from", "kl_top=0.5"], ["--confidence", "0.68"]):
         capsys.readouterr()
         assert main([str(made_run), *setting]) == 0
         assert "not written; give --out FILE" in capsys.readouterr().out
@@ -79,11 +80,11 @@ def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, cap
         out = tmp_path / "elsewhere" / f"{setting[0]}.parquet"
         assert main([str(made_run), *setting, "--out", str(out)]) == 0
         assert out.is_file()
-    written = pq.read_table(tmp_path / "elsewhere" / "--kl-threshold-nats.parquet")
-    assert set(written["kl_threshold_nats"].to_pylist()) == {0.5}
+    written = pq.read_table(tmp_path / "elsewhere" / "--active-from.parquet")
+    assert set(written["active_from"].to_pylist()) == {0.5}
     assert set(written["confidence"].to_pylist()) == {0.95}
     written = pq.read_table(out)
-    assert set(written["kl_threshold_nats"].to_pylist()) == {0.1}
+    assert set(written["active_from"].to_pylist()) == {0.1}
     assert set(written["confidence"].to_pylist()) == {0.68}
 
 
@@ -111,7 +112,8 @@ def test_no_other_file_is_overwritten(made_run, capsys):
         (["nowhere"], "error: no such run: nowhere; give the folder that a sweep wrote"),
         (["empty"], "holds no members.parquet (found: nothing)"),
         (["text"], "is not a readable parquet file"),
-        (["run", "--kl-threshold-nats", "-1"], "-1 is not a positive number of nats"),
+        (["run", "--active-from", "kl_top=-1"], "'-1' of kl_top is no positive number, and not half_plateau"),
+        (["run", "--active-from", "kl=1"], "kl is none of kl_top, information_top, "),
         (["run", "--confidence", "95"], "95 does not lie between 0 and 1"),
     ],
 )

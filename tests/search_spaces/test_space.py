@@ -114,7 +114,11 @@ class TestRefusals:
             ({"steps": "yes"}, r"steps: found True; .*true or false"),
             ({"steps": "ten"}, r"steps: found 'ten'; .*integer"),
             ({"learning_rate": "0"}, r"learning_rate: found 0; .*greater than 0"),
-            ({"kl_threshold_nats": ".inf"}, r"kl_threshold_nats: found inf; .*finite"),
+            ({"active_from": "{kl_top: .inf}"}, r"active_from.kl_top.*: found inf; .*finite"),
+            ({"active_from": "{kl: 1}"}, r"active_from.kl.*: found 'kl'; no order parameter; .*kl_top"),
+            ({"active_from": "{kl_top: yes}"}, r"active_from: found .*; .*true or false"),
+            ({"active_from": "{}"}, r"active_from: found {}; .*at least 1"),
+            ({"follow": "information_top", "active_from": "{kl_top: 1}"}, r"follow: information_top without"),
             ({"confidence": "1"}, r"confidence: found 1; .*less than 1"),
             ({"smoothed_networks": "[generative, generative]"}, r"smoothed_networks: found .*distinct"),
             (
@@ -147,13 +151,13 @@ class TestRefusals:
         message = refusal(write(**keys))
         assert any(re.fullmatch(expected + r".*", problem) for problem in problems(message)), message
 
-    @pytest.mark.parametrize("key", ["stesp", "latent", "learning_rte", "kl_threshold", "ou_sample", "seed"])
+    @pytest.mark.parametrize("key", ["stesp", "latent", "learning_rte", "active_fro", "ou_sample", "seed"])
     def test_an_unknown_key_suggests_the_nearest(self, write, key):
         nearest = {
             "stesp": "steps",
             "latent": "latents",
             "learning_rte": "learning_rate",
-            "kl_threshold": "kl_threshold_nats",
+            "active_fro": "active_from",
             "ou_sample": "ou_samples",
             "seed": "seeds",
         }

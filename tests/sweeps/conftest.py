@@ -75,7 +75,7 @@ def schedule_of(
 def write_tables(directory: RunDirectory, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Write a directory's tables as a sweep of the space does."""
     cell_ids = [cell.cell_id for cell in planned_cells(space)]
-    return directory.write_tables(cell_ids, Rule(space.kl_threshold_nats, space.confidence))
+    return directory.write_tables(cell_ids, Rule(space.active_from, space.confidence))
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_the_exact_threshold_is_found(tmp_path):
         train_here(schedule, data)
         assert schedule.done
         members, _, thresholds = directory.write_tables(
-            [cell.cell_id for cell in cells], Rule(space.kl_threshold_nats, 0.95)
+            [cell.cell_id for cell in cells], Rule(space.active_from, 0.95)
         )
     (row,) = thresholds.to_pylist()
     assert row["status"] == "transition"

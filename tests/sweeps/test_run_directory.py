@@ -275,10 +275,10 @@ class TestTables:
         with reopened(tmp_path / "run", make_space()) as directory:
             train(directory, points(0))
             low = write_tables(directory, make_space())[2].to_pylist()[0]
-        space = make_space(kl_threshold_nats=0.3)
+        space = make_space(active_from={"kl_top": 0.3})
         with reopened(tmp_path / "run", space) as directory:
             _, _, thresholds = write_tables(directory, space)
-        assert set(thresholds["kl_threshold_nats"].to_pylist()) == {0.3}
+        assert set(thresholds["active_from"].to_pylist()) == {0.3}
         high = thresholds.to_pylist()[0]
         assert (low["bracket_low"], low["bracket_high"]) == (0.75, 1.0)
         assert (high["bracket_low"], high["bracket_high"]) == (0.5, 0.75)
@@ -327,7 +327,7 @@ class TestClaim:
             {"latents": [[4, 4], [8, 8]]},
             {"rho": [0.5, 0.6, 1.0]},
             {"search": "refine", "rho_tolerance": 0.1},
-            {"kl_threshold_nats": 0.2, "confidence": 0.9, "pack_size": 2, "checkpoint_minutes": 0},
+            {"active_from": {"kl_top": 0.2}, "confidence": 0.9, "pack_size": 2, "checkpoint_minutes": 0},
         ],
     )
     def test_it_takes_more_of_the_same(self, tmp_path, make_space, train, change):

@@ -27,7 +27,7 @@ def ramp(rho_c: dict[int, float], slope: float = 2.0) -> Curve:
 
 
 def refine(seeds=(0,), rho=COARSE, tolerance=0.02, points=3, threshold=THRESHOLD_NATS) -> RefineSearch:
-    return RefineSearch(rho, list(seeds), threshold, tolerance, points)
+    return RefineSearch(rho, list(seeds), threshold, 0.1, tolerance, points)
 
 
 def run(search: Search, curve: Curve, most_rounds: int = 100) -> list[list[Point]]:

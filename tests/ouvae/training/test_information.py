@@ -17,7 +17,7 @@ IMAGES, REPEATS = 64, 40
 def two_layers(
     weight: float, below: float, above: float
 ) -> tuple[float, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return I(x; z_2), x ~ N(0, 1), and draws of z_2 = z_1 + sqrt(above) e, z_1 = weight x + sqrt(below) e."""
+    """Return I(x; z_2) and draws of z_2 = z_1 + sqrt(above) e with z_1 = weight x + sqrt(below) e."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:

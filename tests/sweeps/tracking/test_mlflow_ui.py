@@ -94,8 +94,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 tracker.log_member(row(depth, rho, seed), [])
         settings = {key: row(depth, 0.5, 0)[key] for key in CELL_PARAMS}
         curve = [(rho, kl_top(depth, rho)) for rho in RHOS]
-        threshold = {"rho_c": ONSET[depth] - 0.02, "n_seeds": 2, "status": "transition"}
-        tracker.log_cell(str(depth), LABELS[depth], settings, curve, threshold)
+        threshold = {
+            "order_parameter": "kl_top",
+            "rho_c": ONSET[depth] - 0.02,
+            "n_seeds": 2,
+            "status": "transition",
+        }
+        tracker.log_cell(str(depth), LABELS[depth], settings, {"kl_top_nats": curve}, [threshold])
     report = tracker.close()
     assert report.complete
 

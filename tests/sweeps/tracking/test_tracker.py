@@ -84,6 +84,7 @@ def kl_top(depth: int, rho: float) -> float:
 
 def threshold(depth: int) -> dict[str, Any]:
     return {
+        "order_parameter": "kl_top",
         "depth": depth,
         "rho_c": 0.9 - 0.03 * depth,
         "rho_c_low": 0.7,
@@ -103,7 +104,7 @@ def log(tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...
             tracker.log_member(row, history)
         settings = {key: row[key] for key in CELL_PARAMS}
         curve = [(rho, kl_top(depth, rho)) for rho in rhos]
-        tracker.log_cell(row["cell_id"], row["cell"], settings, curve, threshold(depth))
+        tracker.log_cell(row["cell_id"], row["cell"], settings, {"kl_top_nats": curve}, [threshold(depth)])
 
 
 def tracker(uri: str, sweep_id: str = "sweep-1", **params: Any) -> Tracker:
@@ -438,7 +439,7 @@ def test_a_threshold_computed_anew_replaces_the_old_one(uri: str) -> None:
     row, _ = member(2, 0.5)
     curve = [(rho, kl_top(2, rho)) for rho in RHOS]
     settings = {key: row[key] for key in CELL_PARAMS}
-    writer.log_cell("cell-2", row["cell"], settings, curve, threshold(2) | {"rho_c": 0.77})
+    writer.log_cell("cell-2", row["cell"], settings, {"kl_top_nats": curve}, [threshold(2) | {"rho_c": 0.77}])
     assert writer.close().logged == {"cell": 1}
     held = contents(uri)
     assert points(held["sweep-1/digits mlp 8,8"], "rho_c") == [(0, 0.77)]

@@ -1,0 +1,80 @@
+"""What is watched over rho: a line each, from which the rows of the thresholds table follow.
+
+An order parameter is a metric that is small in the collapsed phase and large in the active one. It has a rule
+of what counts as active: a value of its own, or half of its plateau at the active end of the curve.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from ouvae.declared.metrics import METRICS
+
+HALF_PLATEAU: Literal["half_plateau"] = "half_plateau"
+
+ActiveFrom: TypeAlias = Annotated[float, Field(gt=0)] | Literal["half_plateau"]
+"""From where on a member is active: a value of the order parameter, or `half_plateau`, half of the curve's
+plateau, which is the larger of the medians over seeds at the two ends of rho."""
+
+
+@dataclass(frozen=True)
+class OrderParameter:
+    """A metric that tells the phases apart.
+
+    Attributes:
+        name: what spaces and tables call it.
+        metric: the name of the metric.
+        words: how figures and tables call it.
+        active_from: the value from which a member is active unless a space says otherwise; a plateau of less
+            than twice that is none.
+        bounds: the metrics that bound it from below and above, where it is an estimate between two bounds.
+    """
+
+    name: str
+    metric: str
+    words: str
+    active_from: float
+    bounds: tuple[str, str] | None = None
+
+    @property
+    def unit(self) -> str:
+        """The unit of the metric."""
+        return next(metric.unit for metric in METRICS if metric.name == self.metric)
+
+
+ORDER_PARAMETERS = MappingProxyType(
+    {
+        order.name: order
+        for order in (
+            OrderParameter("kl_top", "kl_top_nats", "top-layer KL", 0.1),
+            OrderParameter(
+                "information_top",
+                "information_top_nats",
+                "top-layer information",
+                0.1,
+                bounds=("information_top_lower_nats", "information_top_upper_nats"),
+            ),
+            OrderParameter("kl_top_pair", "kl_top_pair_nats", "KL of the two top layers", 0.1),
+            OrderParameter("signal_share_top", "signal_share_top", "top-layer share of signal", 0.5),
+            OrderParameter("active_units_top", "active_units_top", "active units of the top layer", 1),
+        )
+    }
+)
+"""The order parameters by name: the paper's first."""
+
+WATCHED = MappingProxyType(
+    {name: ORDER_PARAMETERS[name].active_from for name in ("kl_top", "information_top")}
+)
+"""Those of which a space has thresholds unless it says otherwise, with their rules."""
+
+
+def _checked(name: str) -> str:
+    if name not in ORDER_PARAMETERS:
+        raise ValueError(f"no order parameter; allowed are {', '.join(ORDER_PARAMETERS)}")
+    return name
+
+
+OrderName: TypeAlias = Annotated[str, AfterValidator(_checked)]
+"""The name of an order parameter."""

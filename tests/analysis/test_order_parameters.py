@@ -1,0 +1,117 @@
+"""Thresholds of several order parameters: their rules, and what the information says of the KL."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis.estimate import level
+from analysis.figures import plot_order_parameters
+from analysis.schema import MEMBERS
+from analysis.tables import Rule, curves, thresholds_table
+from analysis.thresholds import format_sensitivity, format_thresholds
+from ouvae.declared import METRICS, ORDER_PARAMETERS
+from ouvae.declared.order_parameters import WATCHED
+from tests.analysis.conftest import RULE, linear_onset
+
+BOTH = Rule(dict(WATCHED), 0.95)
+
+
+def with_information(members: pa.Table, *rho_c: float | None) -> pa.Table:
+    """Give each seed of a members table an information that is zero above its rho_c, or everywhere."""
+    rows = members.to_pylist()
+    for row in rows:
+        own = rho_c[row["seed"]]
+        value = 0.0 if own is None else linear_onset(row["rho"], own)
+        row["information_top_nats"] = value
+        row |= {"information_top_lower_nats": value - 0.05, "information_top_upper_nats": value + 0.05}
+    return pa.Table.from_pylist(rows, schema=MEMBERS)
+
+
+def test_each_is_a_metric_of_both_tables():
+    metrics = {metric.name: metric for metric in METRICS}
+    for order in ORDER_PARAMETERS.values():
+        assert order.unit == metrics[order.metric].unit
+        assert not metrics[order.metric].per_layer
+        assert set(order.bounds or ()) <= metrics.keys()
+
+
+def test_a_row_is_a_cell_and_an_order_parameter(make_members):
+    members = with_information(make_members({(8, 8): [0.88, 0.84], (4, 4): [0.7, 0.7]}), 0.68, 0.74)
+    table = thresholds_table(members, BOTH)
+    assert table["order_parameter"].to_pylist() == ["kl_top", "information_top"] * 2
+    assert table["cell_id"].to_pylist() == ["cell-8,8"] * 2 + ["cell-4,4"] * 2
+    kl, known, *_ = table.to_pylist()
+    (alone,) = thresholds_table(
+        members.filter(pa.compute.equal(members["cell_id"], "cell-8,8")), RULE
+    ).to_pylist()
+    assert kl == alone
+    assert [seed["rho_high"] for seed in known["seeds"]] == pytest.approx([0.7, 0.75])
+
+
+def test_half_of_the_plateau_is_relative_to_the_curve(make_members):
+    """KL = 10 (rho_c - rho): at rho 0.5 it is 3.8 and 3.4, so that members are active from 1.8 nats."""
+    members = make_members({(8, 8): [0.88, 0.84]})
+    (row,) = thresholds_table(members, Rule({"kl_top": "half_plateau"}, 0.95)).to_pylist()
+    assert (row["rule"], row["active_from"]) == ("half_plateau", pytest.approx(1.8))
+    assert [seed["rho_c"] for seed in row["seeds"]] == pytest.approx([0.70, 0.66])
+    ten_times = make_members({(8, 8): [0.88, 0.84]}, slope=100.0)
+    (other,) = thresholds_table(ten_times, Rule({"kl_top": "half_plateau"}, 0.95)).to_pylist()
+    assert other["rho_c"] == pytest.approx(row["rho_c"])
+
+
+def test_half_of_nothing_is_nothing():
+    flat = {0: (np.array([0.5, 1.0]), np.array([0.03, 0.0]))}
+    assert level(flat, "half_plateau", 0.1) == 0.1
+    assert level({}, "half_plateau", 0.1) == 0.1
+    assert level(flat, 0.02, 0.1) == 0.02
+    ambient = {0: (np.array([0.0, 1.0]), np.array([0.0, 6.0]))}
+    assert level(ambient, "half_plateau", 0.1) == 3.0
+
+
+def test_it_is_said_where_the_information_departs_from_the_kl(make_members):
+    members = with_information(make_members({(8, 8, 8): [0.88, 0.84, 0.3, 0.79]}), 0.88, None, None, 0.6)
+    kl, known = thresholds_table(members, BOTH).to_pylist()
+    assert kl["remark"] is None
+    assert known["remark"] == (
+        "the KL turns on in 3 of 4 seeds, the information at another rho in 1 and nowhere in 1 of them: a KL "
+        "without information is what z_3 says of the noise of the layers below"
+    )
+    assert f"digits mlp 8,8,8: {known['remark']}" in format_thresholds(thresholds_table(members, BOTH))
+
+
+def test_nothing_is_said_where_they_agree(make_members):
+    members = with_information(make_members({(8, 8): [0.88, 0.2, 1.2]}), 0.87, None, 1.1)
+    assert thresholds_table(members, BOTH)["remark"].to_pylist() == [None, None]
+
+
+def test_older_members_have_no_information_and_their_kl_still_has_a_threshold(make_members):
+    """Their tables lack the metric, which is null when they are read."""
+    members = make_members({(8, 8): [0.88, 0.84]})
+    kl, known = thresholds_table(members, BOTH).to_pylist()
+    assert (kl["status"], known["status"], known["remark"]) == ("transition", "unresolved", None)
+    assert curves(members, "information_top_nats")["cell-8,8"][0][0].size == 0
+
+
+def test_the_sensitivity_to_the_rule_is_shown(make_members):
+    members = with_information(make_members({(8, 8): [0.88, 0.88]}), 0.6, 0.6)
+    head, kl, known = format_sensitivity(members, BOTH).splitlines()
+    assert head.split()[-7:] == ["0.05", "0.1", "0.2", "0.5", "1", "half", "plateau"]
+    # at 0.5 nats 10 (0.88 - rho) = 0.5 lies in the step from 0.85, with 0.3 nats, to 0.8, with 0.8
+    assert kl.split()[-3] == "0.830"
+    assert known.split()[3] == "information_top"
+    assert format_sensitivity(members, Rule({"signal_share_top": 0.5}, 0.95)) == ""
+
+
+def test_the_figure_shows_them_over_one_another(make_members):
+    members = with_information(make_members({(8, 8): [0.88, 0.84], (4, 4): [0.8, 0.8]}), 0.68, 0.74)
+    figure = plot_order_parameters(members, thresholds_table(members, BOTH))
+    kl, known = figure.axes[0], figure.axes[1]
+    assert (kl.get_ylabel(), known.get_ylabel()) == ("top-layer KL (nats)", "top-layer information (nats)")
+    assert kl.get_position().y0 > known.get_position().y1
+    assert kl.get_xlim() == known.get_xlim()
+    (line,) = [line for line in known.lines if line.get_label() == r"$\rho_c$"]
+    assert line.get_xdata()[0] == pytest.approx(0.7, abs=0.03)
+    (shade,) = known.collections
+    low, high = shade.get_paths()[0].vertices[:, 1].min(), shade.get_paths()[0].vertices[:, 1].max()
+    assert (low, high) == pytest.approx((-0.05, 2.1 + 0.05), abs=1e-6)
+    assert not kl.collections

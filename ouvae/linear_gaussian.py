@@ -1,14 +1,24 @@
 """The analytic control: a linear Gaussian VAE whose critical threshold is known exactly.
 
 x ~ N(0, s^2), q(z|x) = N(a x, v), p(x|z) = N(w z, sigma_x^2) with sigma_x fixed and p(x|z) smoothed with K
-draws. To second order around the collapsed point a = w = 0, v = 1, the collapsed point is stable if and
-only if the variance that smoothing retains of a linear network does not fall short of what the data
-offer. In D dimensions the largest variance decides, since the thresholds of the others follow below it.
+draws. The noise that reaches the linear network has the variance g v, g = rho^2 + (1 - rho^2)/K, in the
+posterior form as a mean over draws and in the form `shrink` by construction. The expected loss
+
+    (s^2 (1 - w a)^2 + w^2 g v) / (2 sigma_x^2) + (a^2 s^2 + v - 1 - log v) / 2
+
+is the same in both, up to a constant. At the collapsed point a = w = 0, v = 1 its gradient is zero and its
+Hessian is 1/2 in v and [[s^2, -s^2/sigma_x^2], [-s^2/sigma_x^2, g/sigma_x^2]] in a and w. The determinant,
+s^2/sigma_x^2 (g - s^2/sigma_x^2), says that the collapsed point is stable if and only if the variance that
+smoothing retains of a linear network does not fall short of what the data offer. The ambient form shrinks
+the mean too: its loss has s^2 (1 - rho w a)^2, its Hessian -rho s^2/sigma_x^2 off the diagonal.
+
+In D dimensions the largest variance decides, since the thresholds of the others follow below it.
 """
 
 import math
 from collections.abc import Sequence
 
+from ouvae.declared.control_parameter import rho_retaining
 from ouvae.declared.traits import SmoothingForm
 
 
@@ -24,12 +34,11 @@ def critical_rho(
         data_variance: s^2 of each dimension of x.
         observation_variance: sigma_x^2.
         draws: K.
-        form: the posterior form collapses above rho_c if s^2/sigma_x^2 <= rho^2 + (1 - rho^2)/K, so that
+        form: the forms `posterior` and `shrink` collapse above rho_c if s^2/sigma_x^2 <= g(rho, K), so that
             rho_c = sqrt((s^2/sigma_x^2 - 1/K) / (1 - 1/K)) for 1/K < s^2/sigma_x^2 < 1; the ambient form
             collapses below rho_c = 1 / sqrt(1 + K (s^2/sigma_x^2 - 1)) for s^2 > sigma_x^2.
     """
     ratio = max(data_variance) / observation_variance
-    if form == "posterior":
-        inside = 1 / draws < ratio < 1
-        return math.sqrt((ratio - 1 / draws) / (1 - 1 / draws)) if inside else None
-    return 1 / math.sqrt(1 + draws * (ratio - 1)) if ratio > 1 else None
+    if form == "ambient":
+        return 1 / math.sqrt(1 + draws * (ratio - 1)) if ratio > 1 else None
+    return rho_retaining(ratio, draws) if 1 / draws < ratio < 1 else None

@@ -73,6 +73,7 @@ def test_another_text_of_a_users_file_is_not_mixed_with_the_one_before(recipe):
         ("system", "flat:nn", "has no attribute `traits` that is a SystemTraits"),
         ("dataset", "stripes:np", "has no attribute `traits` that is a DatasetTraits"),
         ("smoothed_networks", "[generative]", "flat:FlatVAE, which smooths likelihood alone; use"),
+        ("smoothing", "shrink", "flat:FlatVAE, which does not know it; use smoothing: posterior or ambient"),
         ("architecture", "affine", "flat:FlatVAE, which is not built of it; use architecture mlp or conv"),
         ("likelihood", "gaussian", "observation_variance: missing with likelihood gaussian"),
     ],

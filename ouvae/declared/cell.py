@@ -81,7 +81,8 @@ class CellKeys(Strict):
     )
     smoothing: SmoothingForm = key(
         "measure of the Ornstein-Uhlenbeck semigroup: `posterior` (that of q) or `ambient` (the standard "
-        "normal)",
+        "normal); `shrink` smooths nothing, and scales the noise by the √g, g = ρ² + (1−ρ²)/K, that "
+        "`posterior` leaves a linear network",
         default="posterior",
         unit="none",
         word="{} smoothing",
@@ -96,7 +97,9 @@ class CellKeys(Strict):
         unit="none",
         method=True,
     )
-    ou_samples: Positive = key("number K of Ornstein-Uhlenbeck draws averaged", default=5, word="K = {}")
+    ou_samples: Positive = key(
+        "number K of Ornstein-Uhlenbeck draws averaged; of `shrink`, the K in g", default=5, word="K = {}"
+    )
     start: Literal["cold"] = key(
         "where training starts: `cold` is fresh weights", neutral="cold", unit="none"
     )

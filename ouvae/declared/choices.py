@@ -18,6 +18,7 @@ SYSTEMS = Registry(
         "vae": SystemTraits(
             path="ouvae.systems.vae:HierarchicalVAE",
             smooths=("generative", "likelihood", "inference"),
+            smoothing=("posterior", "ambient", "shrink"),
             architectures=("mlp", "affine", "conv"),
             takes=("gradient_samples", "gradient_rho"),
         ),

@@ -40,13 +40,13 @@ def word(cell: Values, key: str) -> str:
 
 def _base(cell: Values) -> str:
     words = [cell["dataset"], cell["architecture"], _text(cell["latents"])]
-    networks = tuple(cell["smoothed_networks"])
+    networks, shrunk = tuple(cell["smoothed_networks"]), cell["smoothing"] == "shrink"
     if cell["system"] != "vae":
         words.append(cell["system"])
     elif not networks:
         words.append("unsmoothed")
-    elif networks != ("generative",):
-        words.append(f"smoothed-{'+'.join(networks)}")
+    elif shrunk or networks != ("generative",):
+        words.append(f"{'shrunk' if shrunk else 'smoothed'}-{'+'.join(networks)}")
     if cell["objective"] == "iwae":
         words.append(f"iwae-{cell['importance_samples']}")
     elif cell["objective"] == "free_bits":

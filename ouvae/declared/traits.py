@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Network = Literal["generative", "likelihood", "inference"]
-SmoothingForm = Literal["posterior", "ambient"]
+SmoothingForm = Literal["posterior", "ambient", "shrink"]
+"""What is put in a smoothed network's place, see `ouvae.parts.smoothing`."""
+
 Binarization = Literal["dynamic", "static", "none"]
 """`dynamic`: pixels are Bernoulli probabilities, drawn afresh at each use; `static`: pixels are 0 or 1
 already; `none`: real-valued."""
@@ -36,7 +38,8 @@ class SystemTraits(Traits):
 
     Attributes:
         smooths: the networks that it can smooth; none is a system without smoothing.
-        smoothing: the forms of the operator that it knows.
+        smoothing: the forms that it knows: unless it says otherwise, those of
+            `ouvae.parts.smoothing.smooth`.
         architectures: those that it is built of.
         depth: its number of latent layers; None is any.
     """

@@ -10,6 +10,12 @@ N(mean, scale^2), the measure under which the ELBO averages f: it multiplies the
 degree n in eps by rho^n. The ambient form is the semigroup of N(0, I) and shrinks its input. Both are
 estimated by the mean over K draws of omega around ONE shared eps: with an eps of its own per draw the
 correlation between the input's noise and eps, which is rho, would be lost, and rho with it.
+
+    shrink           f(mean + sqrt(g) * scale * eps),   g = rho^2 + (1 - rho^2)/K
+
+is a control that smooths nothing and draws nothing. It leaves a linear network the same variance of its
+input's noise as the posterior form with K draws; what the two differ in is what averaging does to the
+curvature of f.
 """
 
 from collections.abc import Callable
@@ -17,6 +23,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ouvae.declared.control_parameter import retained_variance
 from ouvae.declared.traits import SmoothingForm
 
 
@@ -36,11 +43,25 @@ def smoothed_inputs(
     Returns:
         [K, B, d], written as a shift of z: at rho = 1 each of the K is z to the bit, and the gradient
         reaches mean and scale through z alone.
+
+    Raises:
+        ValueError: the form is evaluated without draws.
     """
     complement = (1 - rho * rho).clamp_min(0).sqrt()
     if form == "posterior":
         return z + scale * ((rho - 1) * eps + complement * omega)
-    return rho * z + complement * omega
+    if form == "ambient":
+        return rho * z + complement * omega
+    raise ValueError(f"the form {form} has no draws")
+
+
+def shrunk_input(z: Tensor, scale: Tensor, eps: Tensor, draws: int, rho: Tensor) -> Tensor:
+    """Return mean + sqrt(g) * scale * eps, the one input of the form `shrink`, [B, d].
+
+    It is written as a shift of z = mean + scale * eps, as `smoothed_inputs` does: at rho = 1, and with
+    K = 1, it is z to the bit, and so is the gradient. `draws` is K, of which none is made.
+    """
+    return z + scale * ((retained_variance(rho, draws).sqrt() - 1) * eps)
 
 
 def smooth(
@@ -64,8 +85,3 @@ def smooth(
     if len(omega) == 1:
         return first
     return first + torch.where(plain, 0, share) * network(inputs[1:]).sum(0)
-
-
-def retained_variance(rho: float, draws: int) -> float:
-    """Return g(rho, K) = rho^2 + (1 - rho^2)/K, the share of a linear network's variance that is left."""
-    return rho * rho + (1 - rho * rho) / draws

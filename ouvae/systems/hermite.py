@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ouvae.declared import Cell
+from ouvae.declared.traits import Network
 from ouvae.parts.distributions import GaussianDraw
 from ouvae.parts.hermite_series import damped_series, relu_coefficients
 from ouvae.parts.networks import Hidden, Shape
@@ -53,7 +54,12 @@ class HermiteVAE(HierarchicalVAE):
         return System.draw_shapes(cell, leading)
 
     def _evaluate(
-        self, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
+        self,
+        name: Network,
+        network: nn.Module,
+        layer: GaussianDraw,
+        omega: Tensor | None,
+        rho: Tensor | None,
     ) -> Tensor:
         """Return the network at the layer's sample, its first hidden layer smoothed."""
         if rho is None:

@@ -14,7 +14,7 @@ from ouvae.declared.traits import Network
 from ouvae.parts.distributions import GaussianDraw, gaussian_kl_to_standard, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import Shape, gaussian_of_image, gaussian_of_latent, pixels_of_latent
-from ouvae.parts.smoothing import smooth
+from ouvae.parts.smoothing import shrunk_input, smooth
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 
@@ -45,12 +45,12 @@ class HierarchicalVAE(System):
 
     @staticmethod
     def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
-        """Return a base draw for each layer, and omegas for what is smoothed."""
+        """Return a base draw for each layer, and omegas for what is smoothed by draws."""
         latents = cell.latents
 
         def omegas(sizes: Sequence[int], network: Network) -> tuple[Shape, ...]:
-            smoothed = network in cell.smoothed_networks
-            return tuple((cell.ou_samples, *leading, size) for size in sizes) if smoothed else ()
+            drawn = network in cell.smoothed_networks and cell.smoothing != "shrink"
+            return tuple((cell.ou_samples, *leading, size) for size in sizes) if drawn else ()
 
         return DrawShapes(
             tuple((*leading, size) for size in latents),
@@ -63,7 +63,7 @@ class HierarchicalVAE(System):
         """Return the bound's terms; see `System.forward`."""
         layers = self._infer(x, draws, rho)
         omega = draws.likelihood[0] if draws.likelihood else None
-        pixels = self._evaluate(self.likelihood, layers[0], omega, rho)
+        pixels = self._evaluate("likelihood", self.likelihood, layers[0], omega, rho)
         kl = [self._layer_kl(index, layers, draws, rho) for index in range(len(self.generative))]
         kl.append(self._top_kl(layers[-1], closed_form))
         return Terms(
@@ -83,13 +83,13 @@ class HierarchicalVAE(System):
                 parameters = network(x)
             else:
                 omega = draws.inference[index - 1] if draws.inference else None
-                parameters = self._evaluate(network, layers[-1], omega, rho)
+                parameters = self._evaluate("inference", network, layers[-1], omega, rho)
             layers.append(GaussianDraw.of_outputs(parameters, eps))
         return layers
 
     def _layer_kl(self, index: int, layers: list[GaussianDraw], draws: Draws, rho: Tensor | None) -> Tensor:
         omega = draws.generative[index] if draws.generative else None
-        prior = self._evaluate(self.generative[index], layers[index + 1], omega, rho)
+        prior = self._evaluate("generative", self.generative[index], layers[index + 1], omega, rho)
         return layers[index].kl(*gaussian_parameters(prior), closed_form=False)
 
     def _top_kl(self, top: GaussianDraw, closed_form: bool) -> Tensor:
@@ -99,10 +99,17 @@ class HierarchicalVAE(System):
         return top.kl(zero, zero, closed_form=False)
 
     def _evaluate(
-        self, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
+        self,
+        name: Network,
+        network: nn.Module,
+        layer: GaussianDraw,
+        omega: Tensor | None,
+        rho: Tensor | None,
     ) -> Tensor:
-        """Return the network at the layer's sample, smoothed where there are draws for it."""
-        if rho is None or omega is None:
-            return network(layer.z)  # type: ignore[no-any-return]
-        form = self.cell.smoothing
-        return smooth(network, form, layer.z, layer.scale, layer.eps, omega, rho)
+        """Return the network at the layer's sample, smoothed where there are draws for it, or shrunk."""
+        cell, z = self.cell, layer.z
+        if rho is not None and omega is not None:
+            return smooth(network, cell.smoothing, z, layer.scale, layer.eps, omega, rho)
+        if rho is not None and cell.smoothing == "shrink" and name in cell.smoothed_networks:
+            z = shrunk_input(z, layer.scale, layer.eps, cell.ou_samples, rho)
+        return network(z)  # type: ignore[no-any-return]

@@ -8,9 +8,9 @@ import torch
 from torch.autograd.functional import hessian
 from torch.func import functional_call
 
+from ouvae.declared.control_parameter import retained_variance
 from ouvae.linear_gaussian import critical_rho
-from ouvae.parts.smoothing import retained_variance
-from ouvae.systems import Draws
+from ouvae.systems import Draws, draw_shapes
 from ouvae.training.pack import initial_model
 
 
@@ -30,6 +30,9 @@ def test_known_values():
         (0.2, 5, "posterior"),
         (0.1, 5, "posterior"),
         (0.8, 1, "posterior"),
+        (1.0, 5, "shrink"),
+        (0.2, 5, "shrink"),
+        (0.8, 1, "shrink"),
         (1.0, 5, "ambient"),
         (0.8, 5, "ambient"),
     ],
@@ -38,9 +41,10 @@ def test_no_threshold_outside_the_range(variance, draws, form):
     assert critical_rho([variance], 1.0, draws, form) is None
 
 
-def test_at_the_threshold_the_retained_variance_is_what_the_data_offer():
+@pytest.mark.parametrize("form", ["posterior", "shrink"])
+def test_at_the_threshold_the_retained_variance_is_what_the_data_offer(form):
     for ratio in (0.25, 0.5, 0.95):
-        rho = critical_rho([ratio * 3.0], 3.0, 6)
+        rho = critical_rho([ratio * 3.0], 3.0, 6, form)
         assert retained_variance(rho, 6) == pytest.approx(ratio)
 
 
@@ -69,12 +73,13 @@ def curvature(linear):
         names = list(point)
         flat = torch.cat([point[name].flatten() for name in names])
 
+        omegas = draws if draw_shapes(case, (1,)).likelihood else 0
         signs = torch.tensor(
-            list(itertools.product((-1.0, 1.0), repeat=size + 1 + draws)), dtype=torch.float64
+            list(itertools.product((-1.0, 1.0), repeat=size + 1 + omegas)), dtype=torch.float64
         )
         x = signs[:, :size] * torch.tensor(variances, dtype=torch.float64).sqrt()
         eps, omega = signs[:, size : size + 1], signs[:, size + 1 :].T[..., None]
-        noise = Draws((eps,), (), (omega,), ())
+        noise = Draws((eps,), (), (omega,) if omegas else (), ())
 
         def loss(values):
             parts = torch.split(values, [point[name].numel() for name in names])
@@ -88,19 +93,18 @@ def curvature(linear):
     return at_collapse
 
 
+@pytest.mark.parametrize("form", ["posterior", "shrink"])
 @pytest.mark.parametrize(
     ("variances", "observation_variance", "draws"),
     [([0.8], 1.0, 5), ([0.9], 1.5, 3), ([0.75], 1.0, 2), ([0.5, 0.8], 1.0, 4)],
 )
-def test_posterior_form_is_collapsed_above_the_threshold(curvature, variances, observation_variance, draws):
-    rho_c = critical_rho(variances, observation_variance, draws)
+def test_two_forms_are_collapsed_above_the_threshold(curvature, variances, observation_variance, draws, form):
+    rho_c = critical_rho(variances, observation_variance, draws, form)
     for rho, collapsed in ((rho_c - 1e-3, False), (rho_c + 1e-3, True), (0.0, False), (1.0, True)):
-        slope, least = curvature(variances, observation_variance, draws, "posterior", rho)
+        slope, least = curvature(variances, observation_variance, draws, form, rho)
         assert slope < 1e-12
         assert (least > 0) == collapsed, rho
-    assert curvature(variances, observation_variance, draws, "posterior", rho_c)[1] == pytest.approx(
-        0, abs=1e-9
-    )
+    assert curvature(variances, observation_variance, draws, form, rho_c)[1] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(("variances", "draws"), [([1.25], 4), ([1.1], 5), ([0.5, 1.5], 2)])
@@ -113,10 +117,10 @@ def test_ambient_form_is_collapsed_below_the_threshold(curvature, variances, dra
     assert curvature(variances, 1.0, draws, "ambient", rho_c)[1] == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("form", ["posterior", "ambient"])
+@pytest.mark.parametrize("form", ["posterior", "shrink", "ambient"])
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
 def test_where_there_is_no_threshold_the_sign_is_the_same_everywhere(curvature, form, rho):
-    if form == "posterior":
+    if form != "ambient":
         assert curvature([1.2], 1.0, 5, form, rho)[1] < 0
         assert curvature([0.1], 1.0, 5, form, rho)[1] > 0
         assert curvature([0.8], 1.0, 1, form, rho)[1] > 0

@@ -412,6 +412,7 @@ class TestSystems:
                 r"smoothed_networks: \[generative, likelihood\] .*; use .*: \[likelihood\]",
             ),
             (HERMITE | {"smoothing": "ambient"}, "smoothing: ambient .*; use smoothing: posterior"),
+            (HERMITE | {"smoothing": "shrink"}, "smoothing: shrink .*; use smoothing: posterior"),
             (
                 HERMITE | {"architecture": "affine", "hidden": "[]"},
                 "architecture: affine .*; use architecture mlp",

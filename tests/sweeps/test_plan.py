@@ -261,6 +261,7 @@ class TestExactThreshold:
         """rho_c^2 + (1 - rho_c^2) / K = 0.8 with K = 5."""
         rho = planned(**self.CONTROL).exact_rho()
         assert rho == pytest.approx(math.sqrt((0.8 - 0.2) / (1 - 0.2)))
+        assert planned(**self.CONTROL, smoothing="shrink").exact_rho() == rho
 
     def test_it_falls_with_less_variance(self):
         values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_rho() for v in (0.4, 0.6, 0.8)]

@@ -19,6 +19,11 @@ def named(*changes: dict) -> list[str]:
         ({}, "digits mlp 8,8"),
         ({"latents": (4,), "smoothed_networks": ("likelihood",)}, "digits mlp 4 smoothed-likelihood"),
         ({"smoothed_networks": ()}, "digits mlp 8,8 unsmoothed"),
+        ({"smoothing": "shrink"}, "digits mlp 8,8 shrunk-generative"),
+        (
+            {"smoothing": "shrink", "smoothed_networks": ("generative", "likelihood")},
+            "digits mlp 8,8 shrunk-generative+likelihood",
+        ),
         ({"system": "lvae", "smoothed_networks": ()}, "digits mlp 8,8 lvae"),
         ({"objective": "iwae", "importance_samples": 5}, "digits mlp 8,8 iwae-5"),
         ({"objective": "free_bits", "free_bits_nats": 0.5}, "digits mlp 8,8 free-bits-0.5"),
@@ -43,6 +48,16 @@ def test_cells_of_one_base_are_told_apart_by_the_keys_in_which_they_differ():
         "digits mlp 8,8 hidden 4",
         "digits mlp 8,8 hidden none",
     ]
+
+
+def test_the_forms_of_smoothing_are_told_apart():
+    assert named(*({"smoothing": form} for form in ("posterior", "shrink", "ambient"))) == [
+        "digits mlp 8,8 posterior smoothing",
+        "digits mlp 8,8 shrunk-generative",
+        "digits mlp 8,8 ambient smoothing",
+    ]
+    none, shrunk = named(*({"smoothing": form, "smoothed_networks": ()} for form in ("posterior", "shrink")))
+    assert none != shrunk
 
 
 def test_numbers_that_are_close_are_told_apart():

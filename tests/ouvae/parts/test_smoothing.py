@@ -1,12 +1,14 @@
-"""The Ornstein-Uhlenbeck operator: its spectrum, its semigroup and its estimate by K draws."""
+"""The Ornstein-Uhlenbeck operator: its spectrum, its semigroup and its estimate by K draws; its control."""
 
+import itertools
 import math
 
 import pytest
 import torch
 from torch.func import vmap
 
-from ouvae.parts.smoothing import retained_variance, smooth, smoothed_inputs
+from ouvae.declared.control_parameter import retained_variance
+from ouvae.parts.smoothing import shrunk_input, smooth, smoothed_inputs
 
 RHO = (0.0, 0.3, 0.8, 0.99, 1.0)
 MEAN, SCALE = 0.7, 1.9
@@ -176,13 +178,6 @@ def test_the_estimate_converges_to_the_operator(hermite, degree, rho):
     assert (error < 5 * values[-1].std(0) / math.sqrt(draws)).all()
 
 
-def test_retained_variance_known_values():
-    assert retained_variance(1.0, 5) == 1
-    assert retained_variance(0.0, 5) == pytest.approx(0.2)
-    assert retained_variance(0.5, 1) == 1
-    assert retained_variance(math.sqrt(0.75), 5) == pytest.approx(0.8)
-
-
 @pytest.mark.parametrize("draws", [1, 2, 5])
 @pytest.mark.parametrize("rho", [0.0, 0.6, 1.0])
 def test_retained_variance_is_the_variance_that_reaches_a_linear_network(draws, rho):
@@ -194,3 +189,76 @@ def test_retained_variance_is_the_variance_that_reaches_a_linear_network(draws, 
     output = smooth(lambda x: 3 * x, "posterior", MEAN + SCALE * eps, scale, eps, omega, scalar(rho))
     share = output.var().item() / (3 * SCALE) ** 2
     assert share == pytest.approx(retained_variance(rho, draws), rel=5 * math.sqrt(2 / batch))
+
+
+# The control that smooths nothing
+
+
+@pytest.fixture
+def posteriors():
+    """Return means, scales, eps and z, [50, 4] each, of a type."""
+
+    def make(dtype):
+        generator = torch.Generator().manual_seed(6)
+        mean, log_scale, eps = torch.randn(3, 50, 4, generator=generator, dtype=torch.float64).to(dtype)
+        scale = log_scale.exp()
+        return mean, scale, eps, mean + scale * eps
+
+    return make
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("rho", "draws"), [(1.0, 1), (1.0, 2), (1.0, 5), (0.0, 1), (0.3, 1), (0.77, 1)])
+def test_where_nothing_is_discounted_the_shrunk_input_is_z_to_the_bit(posteriors, dtype, rho, draws):
+    mean, scale, eps, _ = (tensor.requires_grad_() for tensor in posteriors(dtype))
+    z = mean + scale * eps
+    weights = torch.linspace(-3, 3, z.numel(), dtype=dtype).view_as(z)
+    shrunk = shrunk_input(z, scale, eps, draws, torch.tensor(rho, dtype=dtype))
+    assert torch.equal(shrunk, z)
+    for found, plain in zip(
+        torch.autograd.grad((weights * shrunk).sum(), (mean, scale), retain_graph=True),
+        torch.autograd.grad((weights * z).sum(), (mean, scale)),
+        strict=True,
+    ):
+        assert torch.equal(found, plain)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 5])
+@pytest.mark.parametrize("rho", RHO)
+def test_shrink_leaves_the_mean_and_discounts_the_noise_by_the_root_of_g(posteriors, draws, rho):
+    mean, scale, eps, z = posteriors(torch.float64)
+    expected = mean + math.sqrt(retained_variance(rho, draws)) * scale * eps
+    torch.testing.assert_close(shrunk_input(z, scale, eps, draws, scalar(rho)), expected, **EXACT)
+
+
+@pytest.mark.parametrize("rho", RHO)
+def test_shrink_is_the_posterior_form_of_a_linear_network_where_k_is_large(operator, rho):
+    """The mean over omega of an affine network is the network at mean + rho * scale * eps: g = rho^2."""
+    eps = torch.linspace(-2.5, 2.5, 11, dtype=torch.float64)[:, None]
+    z, f = MEAN + SCALE * eps, FUNCTIONS["linear"]
+    shrunk = f(shrunk_input(z, torch.full_like(z, SCALE), eps, 10**15, scalar(rho))).flatten()
+    atol = 1e-6 if rho == 0 else 1e-10  # there sqrt(g) is the root of 1/K
+    torch.testing.assert_close(operator("posterior", rho, f)(z.flatten()), shrunk, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 5])
+@pytest.mark.parametrize("rho", RHO)
+def test_both_leave_a_linear_network_the_share_g_of_its_variance(draws, rho):
+    """Signs of +1 and -1 in every combination give second moments exactly."""
+    signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=1 + draws)), dtype=torch.float64)
+    eps, omega = signs[:, :1], signs[:, 1:].T[..., None]
+    z, scale = MEAN + SCALE * eps, torch.full_like(eps, SCALE)
+    outputs = {
+        "posterior": smooth(lambda x: 3 * x, "posterior", z, scale, eps, omega, scalar(rho)),
+        "shrink": 3 * shrunk_input(z, scale, eps, draws, scalar(rho)),
+    }
+    for form, output in outputs.items():
+        assert output.mean().item() == pytest.approx(3 * MEAN), form
+        share = output.var(correction=0).item() / (3 * SCALE) ** 2
+        assert share == pytest.approx(retained_variance(rho, draws)), form
+
+
+def test_a_form_without_draws_is_not_taken_for_one_with_draws(posteriors):
+    _, scale, eps, z = posteriors(torch.float64)
+    with pytest.raises(ValueError, match="shrink has no draws"):
+        smoothed_inputs("shrink", z, scale, eps, z[None], scalar(0.5))

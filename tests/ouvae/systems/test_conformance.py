@@ -24,6 +24,11 @@ MEMBERS = [(0.5, 0), (1.0, 0), (1.0, 3)]
 CASES = {
     "vae": {"system": "vae", "smoothed_networks": ("generative", "likelihood", "inference")},
     "vae, ambient": {"system": "vae", "smoothing": "ambient"},
+    "vae, shrink": {
+        "system": "vae",
+        "smoothing": "shrink",
+        "smoothed_networks": ("generative", "likelihood", "inference"),
+    },
     "vae of one layer": {"system": "vae", "latents": (4,), "smoothed_networks": ("likelihood",)},
     "vae of four layers": {"system": "vae", "latents": (4, 3, 3, 2)},
     "vae, conv": {

@@ -8,7 +8,7 @@ import torch
 from torch import distributions
 from torch.func import functional_call, stack_module_state, vmap
 
-from ouvae.systems import Draws
+from ouvae.systems import Draws, draw_shapes
 from ouvae.training.pack import initial_model
 
 NETWORKS = ("generative", "inference", "likelihood")
@@ -52,7 +52,7 @@ def test_scales_that_multiply_up_a_deep_stack_stay_finite(make_cell, draw):
 def test_rho_one_is_the_plain_vae_to_the_bit(make_cell, draw, precision, depth):
     dtype = getattr(torch, precision)
     for form, subset, (draws, batch, architecture) in itertools.product(
-        ("posterior", "ambient"),
+        ("posterior", "ambient", "shrink"),
         SUBSETS,
         [(1, 7, "mlp"), (2, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
     ):
@@ -72,7 +72,7 @@ def test_rho_one_is_the_plain_vae_to_the_bit(make_cell, draw, precision, depth):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("form", ["posterior", "ambient"])
+@pytest.mark.parametrize("form", ["posterior", "ambient", "shrink"])
 def test_rho_one_is_the_plain_vae_to_the_bit_in_a_pack_of_mixed_rho(make_cell, draw, form, precision):
     dtype = getattr(torch, precision)
     mixed = torch.tensor([1.0, 0.6, 1.0, 0.0], dtype=dtype)
@@ -99,12 +99,13 @@ def test_rho_one_is_the_plain_vae_to_the_bit_in_a_pack_of_mixed_rho(make_cell, d
 
         pairs = list(zip(run(None), run(mixed), strict=True))
         assert all(torch.equal(plain[plain_rows], packed[plain_rows]) for plain, packed in pairs), case
-        if any([noise.generative, noise.likelihood, noise.inference]):
+        acts = draw_shapes(case.model_copy(update={"smoothing": "posterior"}), (batch,))[1:]
+        if any(acts) and (form != "shrink" or draws > 1):
             assert not torch.equal(pairs[2][0][1], pairs[2][1][1]), "smoothing changes the others"
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "affine"])
-@pytest.mark.parametrize("form", ["posterior", "ambient"])
+@pytest.mark.parametrize("form", ["posterior", "ambient", "shrink"])
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
     make_cell, draw, architecture, form, subset
@@ -186,6 +187,35 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, r
         standardised = (torch.cat(seen[name]) - mean) / scale
         expected = rho * noise.base[layer] + math.sqrt(1 - rho**2) * omega
         torch.testing.assert_close(standardised, expected, **TIGHT)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.7])
+@pytest.mark.parametrize("subset", SUBSETS)
+def test_shrink_discounts_the_noise_that_the_chosen_networks_see_and_no_other(make_cell, draw, subset, rho):
+    """Each network is evaluated once, at its layer's mean + sqrt(share) * scale * eps; nothing is drawn."""
+    case = make_cell(latents=SIZES[:3], smoothed_networks=subset, smoothing="shrink", ou_samples=4)
+    shapes = draw_shapes(case, (7,))
+    assert (shapes.generative, shapes.likelihood, shapes.inference) == ((), (), ())
+    model, noise = initial_model(case, (PIXELS,), seed=0), draw(case, 7)
+    calls = []
+    for network in [*model.inference, *model.generative, model.likelihood]:
+        network.register_forward_hook(lambda module, inputs, output: calls.append((module, *inputs, output)))
+    model(images(7), noise, torch.tensor(rho, dtype=torch.float64))
+    seen = {module: inputs for module, inputs, _ in calls}
+    assert len(seen) == len(calls) == 6
+    given = {module: output.chunk(2, -1) for module, _, output in calls}
+    layers = [(mean, log_scale.exp()) for mean, log_scale in map(given.get, model.inference)]
+    above = {
+        "likelihood": [(model.likelihood, 0)],
+        "inference": [(model.inference[1], 0), (model.inference[2], 1)],
+        "generative": [(model.generative[0], 1), (model.generative[1], 2)],
+    }
+    for name, networks in above.items():
+        share = rho**2 + (1 - rho**2) / 4 if name in subset else 1
+        for network, layer in networks:
+            mean, scale = layers[layer]
+            expected = mean + math.sqrt(share) * scale * noise.base[layer]
+            torch.testing.assert_close(seen[network], expected, **TIGHT)
 
 
 def test_the_terms_are_those_of_the_factorisation(make_cell, draw):

@@ -17,8 +17,8 @@ from scipy.optimize import minimize_scalar
 
 import ouvae.training.evaluation
 from ouvae.data import Dataset, load
+from ouvae.declared.control_parameter import retained_variance
 from ouvae.parts.distributions import gaussian_kl_to_standard
-from ouvae.parts.smoothing import retained_variance
 from ouvae.training.pack import PackTraining, initial_model
 
 NETWORKS = ("generative", "inference", "likelihood")
@@ -26,6 +26,7 @@ MEMBERS = [(1.0, 0), (0.5, 0), (0.7, 1), (0.0, 2), (1.0, 1)]
 CASES = {
     "two layers": {},
     "ambient": {"smoothing": "ambient"},
+    "shrink, all shrunk": {"smoothing": "shrink", "smoothed_networks": NETWORKS},
     "three layers, all smoothed": {"latents": (4, 3, 2), "smoothed_networks": NETWORKS},
     "ambient, all smoothed, warm-up": {
         "smoothing": "ambient",
@@ -196,6 +197,21 @@ def test_at_rho_one_both_forms_train_to_the_same_bits_beside_smoothed_neighbours
     assert posterior[1] != ambient[1]
     for metrics in posterior[0].history:
         assert metrics["objective_nats"] == metrics["elbo_nats"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_shrink_reads_the_noise_of_the_unsmoothed_cell_and_at_rho_one_trains_to_its_bits(
+    make_cell, data, precision
+):
+    members = [(1.0, 0), (0.4, 0), (1.0, 1)]
+    shrunk, unsmoothed = (
+        train(PackTraining(make_cell(precision=precision, **keys), members, data)).outcomes()
+        for keys in ({"smoothing": "shrink", "smoothed_networks": NETWORKS}, {"smoothed_networks": ()})
+    )
+    assert shrunk[0].history == unsmoothed[0].history
+    assert shrunk[2].history == unsmoothed[2].history
+    assert shrunk[1].history[0]["elbo_nats"] == unsmoothed[1].history[0]["elbo_nats"]
+    assert shrunk[1].history[-1] != unsmoothed[1].history[-1]
 
 
 SCRIPT = """
@@ -373,7 +389,7 @@ def test_training_raises_the_bound(make_cell, data):
 
 
 def optimum(variance, draws, rho):
-    """Return the KL at the optimum of the smoothed linear model with sigma_x = 1, posterior form.
+    """Return the KL at the optimum of the smoothed linear model with sigma_x = 1, not in the ambient form.
 
     With the best a and v for a given w put in, a = w / (1 + w^2) and v = 1 / (1 + w^2 g), the loss is a
     function of w alone.
@@ -389,10 +405,11 @@ def optimum(variance, draws, rho):
     return terms(best.x)[1]
 
 
-def test_the_linear_control_trains_to_its_exact_optimum_on_either_side_of_the_threshold(linear):
+@pytest.mark.parametrize("form", ["posterior", "shrink"])
+def test_the_linear_control_trains_to_its_exact_optimum_on_either_side_of_the_threshold(linear, form):
     variance, draws = 0.8, 5
     budget = {"steps": 600, "batch_size": 1000, "learning_rate": 0.01, "eval_every": 600}
-    case = linear(ou_samples=draws, **budget)
+    case = linear(ou_samples=draws, smoothing=form, **budget)
     rhos = [0.0, 0.5, 0.95, 1.0]
     pack = train(PackTraining(case, [(rho, 0) for rho in rhos], load("gaussian", data_variance=[variance])))
     found = [outcome.history[-1]["kl_top_nats"] for outcome in pack.outcomes()]

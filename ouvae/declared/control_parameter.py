@@ -1,0 +1,42 @@
+"""The control parameter on its two scales: rho, and g, what it leaves of the noise of a linear network.
+
+For z = mean + scale * eps and K draws, U_rho of a linear network has the input's noise at the variance
+
+    g(rho, K) = rho^2 + (1 - rho^2)/K
+
+times scale^2. Thresholds of different K compare in g, where those of linear networks agree.
+"""
+
+import math
+from typing import Protocol, Self, TypeVar
+
+
+class _Number(Protocol):
+    """A float, or an array or tensor of them."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+    def __mul__(self, other: Self, /) -> Self: ...
+
+    def __rsub__(self, other: int, /) -> Self: ...
+
+    def __truediv__(self, other: int, /) -> Self: ...
+
+
+N = TypeVar("N", bound=_Number)
+
+
+def retained_variance(rho: N, draws: int) -> N:
+    """Return g(rho, K), the share of a linear network's variance that is left: from 1/K at rho = 0 to 1."""
+    return rho * rho + (1 - rho * rho) / draws
+
+
+def rho_retaining(share: float, draws: int) -> float:
+    """Return the rho at which g(rho, K) is `share`, the inverse of `retained_variance`.
+
+    Raises:
+        ValueError: no rho has it, because it is not from 1/K to 1; or all have, because K = 1.
+    """
+    if draws == 1 or not 1 / draws <= share <= 1:
+        raise ValueError(f"g = {share} with K = {draws}: give a g from 1/K to 1 and a K above 1")
+    return math.sqrt((share - 1 / draws) / (1 - 1 / draws))

@@ -80,7 +80,13 @@ class PlannedCell:
             return None
         if cell.smoothed_networks != ("likelihood",):
             return None
-        return critical_rho(cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing)
+        return critical_rho(
+            cell.data_variance,
+            cell.observation_variance,
+            cell.ou_samples,
+            cell.smoothing,
+            cell.top_kl_weight,
+        )
 
     def _identity(self) -> dict[str, Any]:
         own_code = {"code_digest": self.code_digest} if self.code_digest else {}

@@ -118,6 +118,12 @@ class CellKeys(Strict):
         unit="steps",
         method=True,
     )
+    top_kl_weight: NotNegative = key(
+        "weight of the top layer's KL in training, times that of the warm-up; metrics have it in "
+        "`objective_nats` alone",
+        neutral=1.0,
+        method=True,
+    )
     eval_every: Positive = key(
         "steps between two evaluations on the validation split", default=500, unit="steps"
     )

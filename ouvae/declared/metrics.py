@@ -109,7 +109,8 @@ METRICS = _measured_on(
         Metric(
             "objective_nats",
             "nats",
-            "smoothed objective per observation; at small rho it need not be a lower bound",
+            "smoothed objective per observation, what training maximises once KL warm-up is over, with "
+            "top_kl_weight in it; with that below 1, or at small rho, it need not be a lower bound",
         ),
         *(
             Metric(name, "1", f"{_GRADIENT}, {how} smoothing", condition="gradient_samples is null")

@@ -126,9 +126,10 @@ class Evaluator:
         return information(*(torch.cat(pieces, 1) for pieces in zip(*drawn, strict=True)))
 
     def objective(self, images: Tensor) -> Tensor:
-        """Return the smoothed objective [P] on [N, D] images, in nats, with KL weight 1.
+        """Return the smoothed objective [P] on [N, D] images, in nats, as training has it after KL warm-up.
 
-        Free bits are counted over all the images, where training counts them over a minibatch.
+        It has the weight `top_kl_weight` in it, as no other metric has. Free bits are counted over all the
+        images, where training counts them over a minibatch.
         """
         if self.cell.importance_samples == 1:
             log_likelihood, kl, *_ = self._averages(images, smoothed=True)

@@ -1,4 +1,7 @@
-"""Training objectives: what is made of a system's terms. All in nats, as a loss to be minimised."""
+"""Training objectives: what is made of a system's terms. All in nats, as a loss to be minimised.
+
+Each weighs the layers' KL by `kl_weight`, and that of the top layer by `top_weight` besides.
+"""
 
 import math
 
@@ -16,36 +19,43 @@ def loss(cell: Cell, terms: Terms, kl_weight: float = 1.0) -> Tensor:
         terms: of the minibatch; with `importance_samples` > 1 they have the axis I and no closed forms.
         kl_weight: of all layers' KL, below 1 during KL warm-up.
     """
+    weights = kl_weight, cell.top_kl_weight
     if cell.objective == "iwae":
-        return importance_weighted(terms, kl_weight)
+        return importance_weighted(terms, *weights)
     if cell.objective == "free_bits":
-        return free_bits(terms, cell.free_bits_nats, kl_weight)
-    return elbo(terms, kl_weight)
+        return free_bits(terms, cell.free_bits_nats, *weights)
+    return elbo(terms, *weights)
 
 
-def elbo(terms: Terms, kl_weight: float = 1.0) -> Tensor:
+def elbo(terms: Terms, kl_weight: float = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the ELBO."""
-    return kl_weight * terms.kl.sum(0).mean(-1) - terms.log_likelihood.mean(-1)
+    return kl_weight * _summed(terms.kl, top_weight).mean(-1) - terms.log_likelihood.mean(-1)
 
 
-def importance_weighted(terms: Terms, kl_weight: float = 1.0) -> Tensor:
+def importance_weighted(terms: Terms, kl_weight: float = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the importance weighted bound over all layers, -log mean_I p(x, z)/q(z|x).
 
-    Burda et al. 2016, equation 8. With one sample it is the ELBO.
+    Burda et al. 2016, equation 8. The KLs are weighed in the logarithm of p(x, z)/q(z|x). With one sample
+    it is the ELBO.
     """
     if terms.log_likelihood.dim() == 1:
-        return elbo(terms, kl_weight)
-    log_weights = terms.log_likelihood - kl_weight * terms.kl.sum(0)
+        return elbo(terms, kl_weight, top_weight)
+    log_weights = terms.log_likelihood - kl_weight * _summed(terms.kl, top_weight)
     return math.log(len(log_weights)) - log_weights.logsumexp(0).mean(-1)
 
 
-def free_bits(terms: Terms, bits_nats: float, kl_weight: float = 1.0) -> Tensor:
+def free_bits(terms: Terms, bits_nats: float, kl_weight: float = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the ELBO in which a layer's KL, averaged over the minibatch, costs at least `bits_nats`.
 
     Kingma et al. 2016, equation 15, with a layer as the group. Zero nats are the ELBO, also where one
-    draw's estimate of a KL is negative.
+    draw's estimate of a KL is negative. What a layer costs is weighed, not what is free of it.
     """
     kl = terms.kl.mean(-1)
     if bits_nats > 0:
         kl = kl.clamp_min(bits_nats)
-    return kl_weight * kl.sum(0) - terms.log_likelihood.mean(-1)
+    return kl_weight * _summed(kl, top_weight) - terms.log_likelihood.mean(-1)
+
+
+def _summed(kl: Tensor, top_weight: float) -> Tensor:
+    """Return the sum over layers of their KL [L, …], the last weighed; 1 leaves it to the bit."""
+    return kl.sum(0) if top_weight == 1 else kl[:-1].sum(0) + top_weight * kl[-1]

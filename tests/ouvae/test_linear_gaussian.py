@@ -11,6 +11,7 @@ from torch.func import functional_call
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.linear_gaussian import critical_rho
 from ouvae.systems import Draws, draw_shapes
+from ouvae.training.objectives import loss as objective
 from ouvae.training.pack import initial_model
 
 
@@ -20,6 +21,9 @@ def test_known_values():
     assert critical_rho([0.75], 1.0, 2) == pytest.approx(math.sqrt(0.5))
     assert critical_rho([1.25], 1.0, 4, "ambient") == pytest.approx(math.sqrt(0.5))
     assert critical_rho([2.0], 1.0, 3, "ambient") == pytest.approx(0.5)
+    assert critical_rho([1.6], 1.0, 5, "posterior", 2.0) == pytest.approx(0.866025, abs=1e-6)
+    assert critical_rho([0.4], 1.0, 5, "shrink", 0.5) == pytest.approx(0.866025, abs=1e-6)
+    assert critical_rho([0.8], 1.0, 5, "posterior", 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -63,10 +67,14 @@ def curvature(linear):
     give its expectation exactly.
     """
 
-    def at_collapse(variances, observation_variance, draws, form, rho):
+    def at_collapse(variances, observation_variance, draws, form, rho, weight=1.0):
         size = len(variances)
         case = linear(
-            latents=(1,), observation_variance=observation_variance, ou_samples=draws, smoothing=form
+            latents=(1,),
+            observation_variance=observation_variance,
+            ou_samples=draws,
+            smoothing=form,
+            top_kl_weight=weight,
         )
         model = initial_model(case, (size,), seed=0)
         point = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
@@ -85,7 +93,7 @@ def curvature(linear):
             parts = torch.split(values, [point[name].numel() for name in names])
             shaped = {name: part.view_as(point[name]) for name, part in zip(names, parts, strict=True)}
             terms = functional_call(model, shaped, (x, noise, torch.tensor(rho, dtype=torch.float64)))
-            return (terms.kl.sum(0) - terms.log_likelihood).mean()
+            return objective(case, terms)
 
         slope = torch.func.grad(loss)(flat).abs().max().item()
         return slope, torch.linalg.eigvalsh(hessian(loss, flat)).min().item()
@@ -126,3 +134,28 @@ def test_where_there_is_no_threshold_the_sign_is_the_same_everywhere(curvature, 
         assert curvature([0.8], 1.0, 1, form, rho)[1] > 0
     else:
         assert curvature([0.9], 1.0, 5, form, max(rho, 1e-3))[1] > 0
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.8, 1.0, 1.5])
+def test_the_plain_model_is_collapsed_where_the_data_offer_at_most_the_weight_of_the_kl(curvature, weight):
+    for ratio, collapsed in ((weight - 1e-3, True), (weight + 1e-3, False)):
+        slope, least = curvature([2 * ratio], 2.0, 5, "posterior", 1.0, weight)
+        assert slope < 1e-12
+        assert (least > 0) == collapsed
+    assert curvature([2 * weight], 2.0, 5, "posterior", 1.0, weight)[1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("form", ["posterior", "shrink", "ambient"])
+@pytest.mark.parametrize(("variance", "weight"), [(0.5, 0.7), (1.2, 1.5), (1.2, 0.9)])
+def test_the_threshold_of_a_weighed_kl(curvature, form, variance, weight):
+    rho_c = critical_rho([variance], 1.0, 4, form, weight)
+    assert (rho_c is not None) == ((variance > weight) == (form == "ambient"))
+    if rho_c is not None:
+        for rho, above in ((rho_c - 1e-3, False), (rho_c + 1e-3, True)):
+            least = curvature([variance], 1.0, 4, form, rho, weight)[1]
+            assert (least > 0) == (above != (form == "ambient")), rho
+        assert curvature([variance], 1.0, 4, form, rho_c, weight)[1] == pytest.approx(0, abs=1e-9)
+
+
+def test_without_any_weight_nothing_collapses(curvature):
+    assert curvature([1e-3], 1.0, 5, "posterior", 0.5, 0.0)[1] < 0

@@ -71,6 +71,7 @@ OBJECTIVES = {
     "iwae": {"objective": "iwae", "importance_samples": 3},
     "free bits": {"objective": "free_bits", "free_bits_nats": 0.05},
     "warm-up": {"objective": "elbo", "kl_warmup": 7},
+    "weight of the top KL": {"objective": "elbo", "top_kl_weight": 0.3},
 }
 
 

@@ -19,6 +19,7 @@ import ouvae.training.evaluation
 from ouvae.data import Dataset, load
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.parts.distributions import gaussian_kl_to_standard
+from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model
 
 NETWORKS = ("generative", "inference", "likelihood")
@@ -364,6 +365,53 @@ def test_the_kls_weight_rises_linearly_over_the_warm_up(make_cell, data, warmup)
         missing = 1 - min(1.0, step / warmup)
         torch.testing.assert_close(full - loss, missing * kl.sum(1), rtol=1e-9, atol=1e-9)
         warm.train_step()
+
+
+@pytest.mark.parametrize("top", [0.0, 0.4, 2.0])
+def test_the_top_kls_weight_comes_times_that_of_the_warm_up(make_cell, data, top):
+    warm = PackTraining(make_cell(kl_warmup=3, top_kl_weight=top), MEMBERS, data)
+    for step in range(5):
+        state = through_a_file(warm.state_dict())
+        probes = [PackTraining(make_cell(kl_warmup=3, top_kl_weight=w), MEMBERS, data) for w in (top, 1.0)]
+        for probe in probes:
+            probe.load_state_dict(state)
+        (loss, _, kl), (plain, _, _) = (probe.losses_and_gradients() for probe in probes)
+        expected = min(1.0, step / 3) * (1 - top) * kl[:, -1]
+        torch.testing.assert_close(plain - loss, expected, rtol=1e-9, atol=1e-9)
+        warm.train_step()
+
+
+def test_without_its_kl_a_vae_of_one_layer_is_an_autoencoder(make_cell, data):
+    """The loss and its gradient are those of the reconstruction; they are linear in the weight."""
+    layer = {"latents": (3,), "smoothed_networks": ("likelihood",)}
+    cells = [make_cell(top_kl_weight=weight, **layer) for weight in (0.0, 1.0, 0.3)]
+    none, whole, some = (PackTraining(cell, MEMBERS, data).losses_and_gradients() for cell in cells)
+    torch.testing.assert_close(some[0], none[0] + 0.3 * whole[2][:, 0], rtol=1e-9, atol=1e-9)
+    for name, gradient in none[1].items():
+        linear = gradient + 0.3 * (whole[1][name] - gradient)
+        torch.testing.assert_close(some[1][name], linear, rtol=1e-9, atol=1e-9)
+
+    (rho, seed), *_ = MEMBERS
+    pack = PackTraining(cells[0], [(rho, seed)], data)
+    x = pack._minibatches[0].next()
+    draws = single_draws(cells[0], (len(x),), pack._noise[0], torch.float64)
+    model = initial_model(cells[0], (3, 4), seed)
+    reconstruction = -model(x, draws, torch.tensor(rho, dtype=torch.float64)).log_likelihood.mean()
+    torch.testing.assert_close(none[0][0], reconstruction.detach(), rtol=1e-9, atol=1e-9)
+    reconstruction.backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(none[1][name][0], parameter.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_of_the_metrics_the_objective_alone_has_the_top_kls_weight(make_cell, data):
+    packs = [PackTraining(make_cell(top_kl_weight=top), [(1.0, 0), (0.5, 1)], data) for top in (1.0, 0.4)]
+    for pack in packs:
+        pack.evaluate()
+    for plain, weighed in zip(*(pack.outcomes() for pack in packs), strict=True):
+        before, after = plain.history[0], weighed.history[0]
+        assert {name for name in before if before[name] != after[name]} == {"objective_nats"}
+        raised = 0.6 * before["kl_top_nats"]
+        assert after["objective_nats"] - before["objective_nats"] == pytest.approx(raised, abs=1e-9)
 
 
 def test_weight_decay_is_decoupled_from_the_gradient(make_cell, data):

@@ -275,6 +275,15 @@ THRESHOLDS = _schema(
             "upper end of the interval of rho_c; null unless status is `transition`",
             nullable=True,
         ),
+        *(
+            _number(
+                name,
+                f"g = rho^2 + (1 - rho^2)/K at {of}, the share of the noise's variance that is left of a "
+                "linear network; null where rho_c is, and where smoothing has no such g",
+                nullable=True,
+            )
+            for name, of in (("g_c", "rho_c"), ("g_c_low", "rho_c_low"), ("g_c_high", "rho_c_high"))
+        ),
         _number(
             "confidence",
             "nominal coverage of the interval of rho_c; null with one seed, whose interval is "

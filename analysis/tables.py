@@ -24,6 +24,7 @@ from analysis.estimate import Array, cell_threshold, level
 from analysis.remarks import remark
 from analysis.schema import COSTS, HISTORY, LOST, MEMBERS, SCHEMAS, THRESHOLDS
 from ouvae.declared import ORDER_PARAMETERS, Cell, OrderParameter, keys_of
+from ouvae.declared.control_parameter import retained_variance
 from ouvae.declared.order_parameters import HALF_PLATEAU
 
 
@@ -151,7 +152,7 @@ def read_table(path: Path, schema: pa.Schema, may_be_empty: bool = True) -> pa.T
 
 def _with_later_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return a table of this version with the columns that were declared after it was written."""
-    if _metadata(table.schema, "schema_version") != _version(schema):
+    if _version(table.schema) != _version(schema):
         return table
     keys = keys_of(Cell)
     for field in schema:
@@ -199,11 +200,11 @@ def _listed(head: str, problems: list[str]) -> str:
 def _problems(table: pa.Table, schema: pa.Schema) -> list[str]:
     """Everything in which a table departs from a schema; the order of the columns is free."""
     problems: list[str] = []
-    version = _metadata(table.schema, "schema_version")
+    if _name(table.schema) not in (_name(schema), "none"):
+        return [f"it is a {_name(table.schema)} table"]
+    version = _version(table.schema)
     if version != _version(schema):
         return [f"its schema_version is {version}, this project reads {_version(schema)}"]
-    if _name(table.schema) != _name(schema):
-        return [f"it is a {_name(table.schema)} table"]
     columns = set(table.column_names)
     if missing := [name for name in schema.names if name not in columns]:
         problems.append("columns missing: " + ", ".join(missing))
@@ -334,6 +335,17 @@ _OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name 
 """What a cell's row has from its members."""
 
 
+_G = ("g_c", "g_c_low", "g_c_high")
+
+
+def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
+    """Return g at a rho; None where that is none, and where g is not what smoothing by K draws leaves."""
+    by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient"
+    if rho is None or not by_draws or member["hermite_degree"] is not None:
+        return None
+    return float(retained_variance(rho, member["ou_samples"]))
+
+
 def _cell_row(
     members: list[dict[str, Any]],
     cell_curves: dict[int, tuple[Array, Array]],
@@ -348,6 +360,7 @@ def _cell_row(
         **{name: members[0][name] for name in _OF_CELL},
         **asdict(estimate),
         "seeds": [asdict(seed) for seed in estimate.seeds],
+        **{name: _retained(members[0], getattr(estimate, f"rho_{name[2:]}")) for name in _G},
         "order_parameter": order.name,
         "rule": asked if isinstance(asked, str) else "absolute",
         "active_from": active_from,

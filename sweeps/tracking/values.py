@@ -28,7 +28,7 @@ _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "te
 
 # The UI orders charts by name: what comes before the curves would push them down the page.
 THRESHOLD_METRICS = (
-    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "width", "n_seeds", "n_members", "n_diverged",
+    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "g_c", "width", "n_seeds", "n_members", "n_diverged",
 )  # fmt: skip
 THRESHOLD_TAGS = (
     "status", "collapsed_side", "method", "confidence", "bracket_low", "bracket_high", "jump", "rule",

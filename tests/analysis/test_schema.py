@@ -41,7 +41,8 @@ TYPES = {
             eval_images gradient_samples bound_samples bound_images depth n_seeds n_members n_diverged
             n_failed
         double: free_bits_nats observation_variance learning_rate gradient_rho active_from rho_c
-            rho_c_low rho_c_high confidence bracket_low bracket_high width jump rho_c_exact
+            rho_c_low rho_c_high g_c g_c_low g_c_high confidence bracket_low bracket_high width jump
+            rho_c_exact
         list<element: int32>: hidden latents
         list<element: string>: smoothed_networks
         int64: steps kl_warmup eval_every

@@ -96,11 +96,11 @@ class TestFiles:
     def test_what_is_no_space_is_one_short_line(self, write, case):
         text, expected = (UNREADABLE | NO_MAPPING)[case]
         path = write(text)
-        started = time.monotonic()
+        started = time.process_time()
         message = refusal(path)
         assert re.fullmatch(rf"{re.escape(str(path))}: .*{expected}.*", message), message
         assert len(message) < len(str(path)) + SHORT
-        assert time.monotonic() - started < 10
+        assert time.process_time() - started < 10
 
     @pytest.mark.parametrize("case", UNREADABLE | NO_MAPPING)
     def test_a_file_of_a_run_is_refused_in_the_same_words(self, write, case):

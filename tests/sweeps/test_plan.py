@@ -78,7 +78,7 @@ NUMBERLESS = {
     "rho_tolerance": 0.5,
     "refine_points": 1,
     "active_from": {"kl_top": 0.5, "signal_share_top": "half_plateau"},
-    "follow": "signal_share_top",
+    "follow": "information_top",
     "confidence": 0.5,
     "device": "cuda",
     "cpus_per_pack": 2,

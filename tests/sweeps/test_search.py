@@ -65,6 +65,22 @@ class TestRefine:
             assert low <= threshold <= high
             assert high - low <= 0.02 + 1e-9
 
+    def test_half_of_the_plateau_is_looked_for_where_that_is_the_rule(self):
+        """Of curves that rise from 1 to 5: they are 3 at 0.75 and at 0.85."""
+        middle = {0: 0.75, 1: 0.85}
+
+        def curve(rho: float, seed: int) -> float:
+            return min(5.0, max(1.0, 3 + 20 * (middle[seed] - rho)))
+
+        search = RefineSearch(COARSE, list(middle), "half_plateau", 0.1, 0.02, 3)
+        rounds = run(search, curve)
+        for seed, rho_c in middle.items():
+            found = seed_threshold(seed, *observed(rounds, curve, seed), 2.5)
+            assert found.rho_c == pytest.approx(rho_c + 0.5 / 20)
+            assert found.rho_high - found.rho_low <= 0.02 + 1e-9
+        by_nats = run(refine(middle), curve)
+        assert sum(map(len, by_nats)) == len(COARSE) * len(middle), "1 nat is above 0.1 everywhere"
+
     def test_any_monotone_step_is_found_within_the_expected_cost(self):
         """Over many random thresholds, grids, tolerances and points per round."""
         draw = random.Random(1)  # noqa: S311

@@ -1,7 +1,7 @@
 """Confidence intervals of means, differences and ratios over replicates: seeds, or rounds of timing.
 
-Student's quantiles throughout. One replicate gives a mean and no interval; replicates that agree
-exactly give an interval without width.
+Student's quantiles throughout. An interval needs scatter: one replicate gives a mean alone, and so do
+replicates that agree exactly, as small counts may, whose scatter nobody has seen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,13 @@ class Interval:
     high: float | None
     n: int
 
+    @property
+    def lack(self) -> str:
+        """Why there is no interval, in a few words; empty where there is one."""
+        if self.low is not None:
+            return ""
+        return "one replicate" if self.n == 1 else f"no scatter seen in {self.n}"
+
 
 def exact(value: float) -> Interval:
     """Return a number that needs no replicates, such as a count of parameters."""
@@ -30,13 +37,16 @@ def exact(value: float) -> Interval:
 
 
 def student(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the mean of independent values with Student's interval; None if there are no values."""
+    """Return the mean of independent values with Student's interval; None if there are no values.
+
+    There is no interval where all values are equal: without width it would be no evidence.
+    """
     sample = np.asarray(values, dtype=np.float64)
     if not sample.size:
         return None
     mean = float(sample.mean())
-    if sample.size == 1:
-        return Interval(mean, None, None, 1)
+    if np.ptp(sample) == 0:
+        return Interval(mean, None, None, int(sample.size))
     margin = _quantile(sample.size - 1, confidence) * float(sample.std(ddof=1)) / float(np.sqrt(sample.size))
     return Interval(mean, mean - margin, mean + margin, int(sample.size))
 
@@ -58,14 +68,15 @@ def ratio(first: Mapping[int, float], second: Mapping[int, float]) -> Interval |
 def ratio_of_groups(first: Sequence[float], second: Sequence[float]) -> Interval | None:
     """Return the ratio of the geometric means of two independent groups of positive numbers.
 
-    The interval is Welch's of the difference of logarithms; `n` is the size of the smaller group.
+    The interval is Welch's of the difference of logarithms, and is not there where neither group scatters;
+    `n` is the size of the smaller group.
     """
     if not first or not second:
         return None
     logs = np.log(np.asarray(first)), np.log(np.asarray(second))
     centre = float(logs[0].mean() - logs[1].mean())
     n = min(len(first), len(second))
-    if n < 2:
+    if n < 2 or np.ptp(logs[0]) == np.ptp(logs[1]) == 0:
         return _exponential(Interval(centre, None, None, n))
     variances = (float(logs[0].var(ddof=1)), float(logs[1].var(ddof=1)))
     margin = welch_margin(variances, (len(first), len(second)))

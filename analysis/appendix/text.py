@@ -25,7 +25,7 @@ def published_text(value: Value | None) -> str:
 def measured_text(column: Column, ours: Measured) -> tuple[str, str]:
     """Return our number and, apart from it, its interval (the half widths for several layers).
 
-    The second is empty for what has no replicates, and says so for a single one.
+    The second is empty for what has no replicates, and says why where there is no interval.
     """
     if not ours.parts:
         return NOTHING, ""
@@ -35,16 +35,20 @@ def measured_text(column: Column, ours: Measured) -> tuple[str, str]:
         return means, ""
     if len(ours.parts) == 1:
         return means, interval_text(ours.parts[0], decimals)
-    if ours.parts[0].low is None:
-        return means, "one seed"
-    halves = (_rounded(part.mean - part.low, decimals) for part in ours.parts if part.low is not None)
-    return means, f"± {', '.join(halves)}"
+    lacks = {part.lack for part in ours.parts}
+    (lack,) = lacks - {""} or {""}
+    if lack and len(lacks) == 1:
+        return means, lack
+    halves = (
+        NOTHING if part.low is None else _rounded(part.mean - part.low, decimals) for part in ours.parts
+    )
+    return means, f"± {', '.join(halves)}" + (f" ({NOTHING}: {lack})" if lack else "")
 
 
 def interval_text(interval: Interval, decimals: int) -> str:
-    """Return `[low, high]`, or that there is one replicate alone."""
+    """Return `[low, high]`, or why there is none."""
     if interval.low is None or interval.high is None:
-        return "one replicate"
+        return interval.lack
     return f"[{interval.low:z.{decimals}f}, {interval.high:z.{decimals}f}]"
 
 
@@ -66,8 +70,8 @@ def evidence_text(evidence: Evidence) -> str:
     text = significant(ours.mean)
     if ours.low is not None and ours.high is not None and ours.low < ours.high:
         text += f" [{significant(ours.low)}, {significant(ours.high)}]"
-    elif ours.low is None:
-        text += " (one replicate)"
+    elif ours.lack:
+        text += f" ({ours.lack})"
     return f"{text} {evidence.unit}".rstrip()
 
 

@@ -18,11 +18,17 @@ def test_the_interval_of_three_numbers_is_student_s():
     assert found.mean - found.low == pytest.approx(T2 / math.sqrt(3))
 
 
-def test_one_number_has_no_interval_none_is_none_and_equal_ones_have_no_width():
+def test_an_interval_needs_scatter_unless_the_number_is_exact():
     assert student([]) is None
     assert student([4.0]) == Interval(4.0, None, None, 1)
-    assert student([4.0, 4.0]) == Interval(4.0, 4.0, 4.0, 2)
+    assert student([0.1] * 3) == Interval(pytest.approx(0.1), None, None, 3)  # their mean is not 0.1
+    assert difference({0: 5.0, 1: 7.0}, {0: 1.0, 1: 3.0}) == Interval(4.0, None, None, 2)
+    assert ratio({0: 1.0, 1: 3.0}, {0: 2.0, 1: 6.0}) == Interval(0.5, None, None, 2)
+    assert ratio_of_groups([3.0, 3.0], [2.0] * 3) == Interval(pytest.approx(1.5), None, None, 2)
+    assert ratio_of_groups([3.0, 3.0], [2.0, 2.5]).low is not None
     assert exact(0.5) == Interval(0.5, 0.5, 0.5, 1)
+    lacks = [found.lack for found in (student([4.0]), student([4.0] * 3), student([4.0, 5.0]), exact(0.5))]
+    assert lacks == ["one replicate", "no scatter seen in 3", "", ""]
 
 
 def test_differences_are_paired_over_what_both_have():

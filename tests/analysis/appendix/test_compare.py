@@ -1,6 +1,7 @@
 """Published tables beside ours: means, intervals, budgets, and how they are printed."""
 
 import math
+import statistics
 
 import pytest
 
@@ -49,7 +50,15 @@ def test_numbers_are_printed_with_their_intervals(table6_run):
     columns = {column.key: column for column in table6.TABLE.columns}
     vae = row_of(compare(table6.TABLE, load(table6.EXHIBIT, table6_run)), "VAE")
     assert measured_text(columns["bound"], vae.ours["bound"]) == ("-91.00", "[-93.48, -88.52]")
-    assert measured_text(columns["active"], vae.ours["active"]) == ("1, 4, 9, 17", "± 0, 2.5, 0, 0")
+    assert measured_text(columns["active"], vae.ours["active"]) == (
+        "1, 4, 9, 17",
+        "± -, 2.5, -, - (-: no scatter seen in 3)",
+    )
+    same = Measured((Interval(1.0, None, None, 3), Interval(3.0, None, None, 3)))
+    assert measured_text(columns["active"], same) == ("1, 3", "no scatter seen in 3")
+    one = Measured((Interval(1.0, None, None, 1), Interval(3.0, None, None, 1)))
+    assert measured_text(columns["active"], one) == ("1, 3", "one replicate")
+    assert measured_text(columns["kl_top"], Measured(same.parts[:1])) == ("1.00", "no scatter seen in 3")
     no_less = Measured((Interval(-1e-4, -2e-4, 1e-4, 3),))
     assert measured_text(columns["kl_top"], no_less) == ("0.00", "[0.00, 0.00]")
     texts = [published_text(value) for value in (-87, 1.005, 0.636, 103, (1, 3, 9, 17), 4.6 / 4.2, None)]
@@ -71,14 +80,18 @@ def test_one_table_can_have_two_data_sets(paper_member, write_run):
 def test_costs_are_means_over_rounds_and_ratios_are_paired(cost_row, write_run):
     costs = [
         cost_row("vae", SIZES, [4.0, 8.0, 2.0]),
-        cost_row("ou", SIZES, [5.0, 10.0, 2.5], rho=0.9),
+        cost_row("ou", SIZES, [5.0, 12.0, 2.0], rho=0.9),
         cost_row("iwae", SIZES, [8.0, 16.0, 4.0], objective="iwae", importance_samples=5),
     ]
     rows = compare(table9.TABLE, load(table9.EXHIBIT, write_run("table9-quick", costs=costs)))
     ours = row_of(rows, "OU-VAE").ours
     (seconds,), (relative,) = ours["seconds"].parts, ours["seconds_ratio"].parts
-    assert seconds.mean == pytest.approx(17.5 / 3)
-    assert (relative.mean, relative.low, relative.high) == pytest.approx((1.25, 1.25, 1.25))
+    assert seconds.mean == pytest.approx(19 / 3)
+    assert math.log(relative.mean) == pytest.approx(math.log(1.25 * 1.5) / 3)
+    margin = T2 * statistics.stdev(map(math.log, (1.25, 1.5, 1))) / math.sqrt(3)
+    assert math.log(relative.high / relative.mean) == pytest.approx(margin)
+    (of_iwae,) = row_of(rows, "IWAE").ours["seconds_ratio"].parts
+    assert (of_iwae.mean, of_iwae.lack) == (pytest.approx(2), "no scatter seen in 3")
     assert row_of(rows, "VAE").budget == "3 rounds of timing, batch size 64, cpu"
 
 

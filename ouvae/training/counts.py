@@ -24,7 +24,7 @@ def count_parameters(cell: Cell, image_shape: Shape) -> int:
 def multiply_adds(cell: Cell, image_shape: Shape) -> int:
     """Return the multiply-adds of one training step of one member: forward, and twice that backward.
 
-    Those of the affine and convolutional layers, which are nearly all; counted on one image.
+    Those of the affine and convolutional layers, which are nearly all.
     """
     total = 0
 
@@ -34,14 +34,13 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         assert isinstance(weight, Tensor)
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
-    single = cell.model_copy(update={"batch_size": 1})
-    model = _on_meta(single, image_shape)
+    model = _on_meta(cell, image_shape)
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        _loss_of_zeros(model, single)
-    return 3 * cell.batch_size * total
+        _loss_of_zeros(model, cell)
+    return 3 * total
 
 
 def saved_bytes(cell: Cell, image_shape: Shape) -> int:

@@ -237,6 +237,25 @@ class TestCost:
         forward = (6 * 5 + 5 * 4) + 3 * (2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + 3 * (3 * 5 + 5 * 4)
         assert cell.multiply_adds() == 3 * 7 * forward
 
+    def test_pseudo_inputs_are_evaluated_once_a_step_whatever_the_batch(self):
+        """q(z_2|x): 6·5 + 5·6 for 7 images and 11 pseudo-inputs. For images alone q(z_1|x, z_2): 6·5 + 3·5,
+        5·5 of both, and 5·4; p(z_1|z_2): 3·5 + 5·4; p(x|z_1, z_2): 2·5 + 3·5, 5·5 of both, and 5·6."""
+        cell = planned(
+            dataset="gaussian",
+            data_variance=[1.0] * 6,
+            likelihood="gaussian",
+            observation_variance=1.0,
+            system="vampprior",
+            smoothed_networks=[],
+            pseudo_inputs=11,
+            latents=[2, 3],
+            hidden=[5],
+            batch_size=7,
+        )
+        upper = (7 + 11) * (6 * 5 + 5 * 6)
+        others = 7 * ((6 * 5 + 3 * 5 + 5 * 5 + 5 * 4) + (3 * 5 + 5 * 4) + (2 * 5 + 3 * 5 + 5 * 5 + 5 * 6))
+        assert cell.multiply_adds() == 3 * (upper + others)
+
     def test_it_grows_with_everything_that_costs(self):
         base = planned().multiply_adds()
         bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]

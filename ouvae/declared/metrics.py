@@ -110,7 +110,8 @@ METRICS = _measured_on(
             "objective_nats",
             "nats",
             "smoothed objective per observation, what training maximises once KL warm-up is over, with "
-            "top_kl_weight in it; with that below 1, or at small rho, it need not be a lower bound",
+            "top_kl_weight in it; in ambient form a lower bound of the smoothed model where that weight is 1, in "
+            "posterior form none at small rho",
         ),
         *(
             Metric(name, "1", f"{_GRADIENT}, {how} smoothing", condition="gradient_samples is null")

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from analysis.appendix.claims import STATED, Claim
+from analysis.appendix.claims import READ_OFF, STATED, Claim
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.matching import Above
 from analysis.appendix.models import IWAE, VAE
@@ -61,7 +61,10 @@ PANELS = (
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
-    """OU-VAEs against the other methods: top-layer KL and active units, paired by seed."""
+    """OU-VAEs against the other methods, paired by seed: top-layer KL, active units, bound.
+
+    The published bounds of OU-VAEs are better than those of the same training without smoothing alone.
+    """
     rows = Rows(TABLE, run)
     smoothed = [row.label for row in TABLE.rows if row.label.startswith("OU-VAE")]
     others = [row.label for row in TABLE.rows if row.label not in smoothed]
@@ -76,6 +79,15 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
             "(differences of the same seed)."
         )
         found.append(Claim(statement, STATED, evidence, run.missing))
+    statement = (
+        "Each OU-VAE has a better bound than the same training without smoothing, VAE or VAE+KL (differences "
+        "of the same seed)."
+    )
+    evidence = tuple(
+        rows.difference(one, "VAE+KL" if one.startswith("OU-VAE+KL") else "VAE", "bound", "nats")
+        for one in smoothed
+    )
+    found.append(Claim(statement, READ_OFF, evidence, run.missing))
     return tuple(found)
 
 

@@ -44,10 +44,9 @@ def write_table6(paper_member, write_run):
             own = seed if label.startswith("OU") else 2 * seed
             active = (5 + more + own, 6, 7, 8)
             kl_top = 2.0 + more + scatter * own
+            numbers = {"kl_top": kl_top, "test_bound_nats": -90.0 + more + scatter * own}
             extra = of_vae if label == "VAE" else {}
-            rows.append(
-                paper_member("table6-quick", (40,) * 4, active, seed, kl_top=kl_top, **columns, **extra)
-            )
+            rows.append(paper_member("table6-quick", (40,) * 4, active, seed, **numbers, **columns, **extra))
         return write_run("table6-quick", rows)
 
     return write
@@ -98,9 +97,9 @@ def test_a_claim_fails_with_one_number_and_holds_with_all():
 
 @pytest.mark.parametrize(("gap", "verdict"), [(20, HOLDS), (-20, FAILS)])
 def test_table_6_is_decided_by_differences_of_the_same_seed(write_table6, gap, verdict):
-    kl, units = decide(write_table6(gap))
-    assert (kl.verdict, units.verdict) == (verdict, verdict)
-    assert [len(claim.evidence) for claim in (kl, units)] == [12, 12]
+    kl, units, bound = decide(write_table6(gap))
+    assert (kl.verdict, units.verdict, bound.verdict) == (verdict, verdict, verdict)
+    assert [len(claim.evidence) for claim in (kl, units, bound)] == [12, 12, 3]
     first = kl.evidence[0]
     assert first.what == "OU-VAE (ρ = 0.85) minus VAE"
     # seeds differ by 0, -0.2, -0.4: the scatter that both share is not in the interval
@@ -110,13 +109,16 @@ def test_table_6_is_decided_by_differences_of_the_same_seed(write_table6, gap, v
     assert units.evidence[0].ours.mean == gap - 1
     assert units.evidence[0].ours.high - (gap - 1) == pytest.approx(T2 / math.sqrt(3))
     assert units.evidence[0].published == 39
+    assert [piece.what.split(" minus ")[1] for piece in bound.evidence] == ["VAE", "VAE", "VAE+KL"]
+    assert [piece.published for piece in bound.evidence] == pytest.approx([1.2, 0.9, 0.3])
+    assert bound.evidence[0].ours.mean == pytest.approx(gap - 0.2)
 
 
 def test_table_6_needs_seeds_and_equal_budgets(write_table6):
-    kl, _ = decide(write_table6(20, seeds=1))
+    kl, *_ = decide(write_table6(20, seeds=1))
     assert kl.verdict == UNDECIDED
     assert {piece.why for piece in kl.evidence} == {"one replicate"}
-    kl, _ = decide(write_table6(20, steps=9999))
+    kl, *_ = decide(write_table6(20, steps=9999))
     assert kl.verdict == UNDECIDED
     assert [piece.why for piece in kl.evidence if piece.why] == ["they differ in steps"] * 3
 
@@ -125,12 +127,16 @@ def test_table_6_needs_seeds_and_equal_budgets(write_table6):
 def test_table_7(paper_member, write_run, more, verdict):
     rows = [paper_member("table7-quick", (64,), (18 + seed,), seed) for seed in range(3)]
     rows += [
-        paper_member("table7-quick", (64,), (17 + 2 * seed + more,), seed, system="hermite", rho=0.9)
+        paper_member("table7-quick", (64,), (17 + 2 * seed + more,), seed, system="hermite", rho=0.9,
+                     test_bound_nats=-90.0 - more + seed)
         for seed in range(3)
-    ]
-    (claim,) = decide(write_run("table7-quick", rows))
-    assert claim.verdict == verdict
-    assert (claim.evidence[0].ours.mean, claim.evidence[0].published) == (more, 13)
+    ]  # fmt: skip
+    units, bound = decide(write_run("table7-quick", rows))
+    assert units.verdict == verdict
+    assert (units.evidence[0].ours.mean, units.evidence[0].published) == (more, 13)
+    assert bound.verdict == {HOLDS: FAILS, FAILS: HOLDS, UNDECIDED: UNDECIDED}[verdict]
+    assert bound.evidence[0].ours.mean == pytest.approx(1 - more)
+    assert bound.evidence[0].published == pytest.approx(4.6)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ class Column:
 class PublishedRow:
     """A row: its label, its numbers by the columns' keys, and which rows of our runs it is.
 
-    `baseline` is the label of the row that ratios refer to.
+    A row without numbers is of ours alone, for a published one to be compared with. `baseline` is the label
+    of the row that ratios refer to.
     """
 
     label: str

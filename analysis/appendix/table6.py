@@ -4,7 +4,7 @@ from functools import partial
 
 from analysis.appendix.claims import READ_OFF, STATED, Claim
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.matching import Above
+from analysis.appendix.matching import Above, Where
 from analysis.appendix.models import IWAE, VAE
 from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
@@ -13,6 +13,15 @@ from analysis.appendix.table_evidence import Rows
 
 _NO_WARMUP = {"kl_warmup": 0}
 _WARMUP = {"kl_warmup": Above(0)}
+
+FREE_NATS = (0.5, 2.0, 4.0)
+"""Free nats of a layer that ours have beside the 1 nat of the published row, whose own nobody knows. They
+hold a top layer's KL near them, so that a comparison with one value would be with our choice of it."""
+
+
+def _free_bits(nats: float) -> Where:
+    return VAE | {"objective": "free_bits", "free_bits_nats": nats}
+
 
 TABLE = PublishedTable(
     columns=(
@@ -31,8 +40,9 @@ TABLE = PublishedTable(
         PublishedRow(
             "VAE+Freebits",
             {"bound": -87, "kl_top": 1.3, "active": (1, 1, 8, 17)},
-            VAE | {"objective": "free_bits"},
+            _free_bits(1.0),
         ),
+        *(PublishedRow(f"VAE+Freebits, {nats:g} nats", {}, _free_bits(nats)) for nats in FREE_NATS),
         PublishedRow(
             "OU-VAE (ρ = 0.85)",
             {"bound": -85.2, "kl_top": 20.6, "active": (40, 40, 40, 24)},
@@ -50,7 +60,8 @@ TABLE = PublishedTable(
         ),
     ),
     budget="1,000,000 steps",
-    note=BOUND_NOTE,
+    note="The appendix does not say how many nats of a layer are free, near which they hold the top layer's "
+    "KL: its row stands beside ours of 1 nat, and ours of other nats have rows of their own. " + BOUND_NOTE,
 )
 
 PANELS = (
@@ -75,8 +86,8 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     ):
         evidence = tuple(rows.difference(one, other, key, unit) for one in smoothed for other in others)
         statement = (
-            f"At the same budget each OU-VAE has {words} than VAE, IWAE, KL warm-up and free bits "
-            "(differences of the same seed)."
+            f"At the same budget each OU-VAE has {words} than VAE, IWAE, KL warm-up and free bits of "
+            "every size (differences of the same seed)."
         )
         found.append(Claim(statement, STATED, evidence, run.missing))
     statement = (

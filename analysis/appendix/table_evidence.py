@@ -28,7 +28,7 @@ class Rows:
         return replicates(self.run.rows, self.table.row(label), self.table.column(key))
 
     def published(self, label: str, key: str, part: int = 0) -> float:
-        """Return one entry of a published number."""
+        """Return one entry of a published number; KeyError for a row of ours alone."""
         value = self.table.row(label).values[key]
         return float(value[part]) if isinstance(value, tuple) else float(value)
 
@@ -38,12 +38,13 @@ class Rows:
 
     def difference(self, first: str, second: str, key: str, unit: str) -> Evidence:
         """Return that a number of the first row is more than that of the second, paired."""
+        both = all(key in self.table.row(label).values for label in (first, second))
         return Evidence(
             f"{first} minus {second}",
             difference(self.ours(first, key), self.ours(second, key)),
             Region(low=0),
             unit,
-            self.published(first, key) - self.published(second, key),
+            self.published(first, key) - self.published(second, key) if both else None,
             self.unequal(first, second),
         )
 

@@ -50,7 +50,7 @@ def test_a_dry_run_says_what_would_be_trained(tmp_path):
         check=True,
     )
     assert "iwae-5" in done.stdout
-    assert "35 members expected" in done.stdout
+    assert "50 members expected" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,6 +22,9 @@ METHODS = {
     "IWAE (5 samples)": {"objective": "iwae", "importance_samples": 5},
     "VAE+KL": {"kl_warmup": 500},
     "VAE+Freebits": {"objective": "free_bits", "free_bits_nats": 1.0},
+    "VAE+Freebits, 0.5 nats": {"objective": "free_bits", "free_bits_nats": 0.5},
+    "VAE+Freebits, 2 nats": {"objective": "free_bits", "free_bits_nats": 2.0},
+    "VAE+Freebits, 4 nats": {"objective": "free_bits", "free_bits_nats": 4.0},
     "OU-VAE (ρ = 0.85)": {"rho": 0.85},
     "OU-VAE (ρ = 0.9)": {"rho": 0.9},
     "OU-VAE+KL (ρ = 0.95)": {"rho": 0.95, "kl_warmup": 500},
@@ -99,13 +102,14 @@ def test_a_claim_fails_with_one_number_and_holds_with_all():
 def test_table_6_is_decided_by_differences_of_the_same_seed(write_table6, gap, verdict):
     kl, units, bound = decide(write_table6(gap))
     assert (kl.verdict, units.verdict, bound.verdict) == (verdict, verdict, verdict)
-    assert [len(claim.evidence) for claim in (kl, units, bound)] == [12, 12, 3]
+    assert [len(claim.evidence) for claim in (kl, units, bound)] == [21, 21, 3]
     first = kl.evidence[0]
     assert first.what == "OU-VAE (ρ = 0.85) minus VAE"
     # seeds differ by 0, -0.2, -0.4: the scatter that both share is not in the interval
     assert first.ours.mean == pytest.approx(gap - 0.2)
     assert first.ours.high - first.ours.mean == pytest.approx(T2 * 0.2 / math.sqrt(3))
     assert first.published == pytest.approx(20.6 - 0.82)
+    assert [piece.published is None for piece in kl.evidence[:7]] == [False] * 4 + [True] * 3
     assert units.evidence[0].ours.mean == gap - 1
     assert units.evidence[0].ours.high - (gap - 1) == pytest.approx(T2 / math.sqrt(3))
     assert units.evidence[0].published == 39

@@ -64,8 +64,11 @@ class CellKeys(Strict):
     hidden: tuple[Positive, ...] = key(
         "widths of the hidden layers of one network; channels of a convolutional one", default=(64, 64)
     )
-    pseudo_inputs: Positive | None = key(
-        "number of pseudo-inputs of a VampPrior", neutral=None, of="system", method=True
+    pseudo_inputs: Whole | None = key(
+        "number of pseudo-inputs of a VampPrior; 0 is its network with a standard normal prior",
+        neutral=None,
+        of="system",
+        method=True,
     )
     hermite_degree: Positive | None = key(
         "highest Hermite degree that is kept", neutral=None, of="system", method=True

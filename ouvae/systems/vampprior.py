@@ -6,6 +6,8 @@ The prior of the top layer is a mixture of its own posteriors at M learned image
     q(z_2|x),   q(z_1|x, z_2),   p(x|z_1, z_2),   p(z_1|z_2),   p(z_2) = 1/M sum_m q(z_2|u_m).
 
 The KL of the top layer has no closed form: it is one draw's estimate, log q(z_2|x) - log p(z_2), always.
+Without pseudo-inputs, M = 0, p(z_2) = N(0, I) and all else is the same, the estimate too: the model that
+their tables compare the VampPrior with.
 
 Our choices: the paper's gated linear units are the ReLU units (or the convolutions) of
 `ouvae.parts.networks`, as in the other systems. Two inputs are merged as in the paper, by hidden layers of
@@ -74,7 +76,8 @@ class VampPrior(System):
             feature_features(cell, image_shape),
             pixel_head(cell, image_shape, outputs),
         )
-        self.pseudo_logits = nn.Parameter(torch.randn(cell.pseudo_inputs, math.prod(image_shape)))
+        if cell.pseudo_inputs:
+            self.pseudo_logits = nn.Parameter(torch.randn(cell.pseudo_inputs, math.prod(image_shape)))
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""
@@ -99,6 +102,8 @@ class VampPrior(System):
 
     def upper_log_prior(self, upper: Tensor) -> Tensor:
         """Return log p(z_2), [..., d_2] -> [...]: the posteriors q(z_2|u_m) are made once, for all of it."""
+        if not self.cell.pseudo_inputs:
+            return gaussian_log_density(upper, torch.zeros_like(upper), 0.0)
         mean, log_scale = gaussian_parameters(self.upper_posterior(self.pseudo_inputs()))
         return mixture_log_density(upper, mean, log_scale)
 

@@ -51,6 +51,7 @@ CASES = {
         "hermite_degree": 6,
     },
     "vampprior": {"system": "vampprior", "smoothed_networks": (), "pseudo_inputs": 5},
+    "vampprior, standard normal": {"system": "vampprior", "smoothed_networks": (), "pseudo_inputs": 0},
     "vampprior, conv": {
         "system": "vampprior",
         "architecture": "conv",

@@ -72,6 +72,19 @@ def test_with_one_pseudo_input_an_image_that_is_it_has_no_top_kl(case, draw):
     assert (model(images(5), draw(case, 5)).kl[1].abs() > 1e-3).all()
 
 
+def test_without_pseudo_inputs_the_prior_is_standard_normal_and_all_else_the_same(case, draw):
+    plain, vamp = (initial_model(case(pseudo_inputs=count), (PIXELS,), seed=0) for count in (0, 4))
+    z = noise(torch.Generator().manual_seed(1), 3, 6, 2)
+    normal = distributions.Independent(distributions.Normal(torch.zeros_like(z), 1.0), 1)
+    torch.testing.assert_close(plain.upper_log_prior(z), normal.log_prob(z), **TIGHT)
+    assert vamp.state_dict().keys() - plain.state_dict().keys() == {"pseudo_logits"}
+    vamp.load_state_dict(plain.state_dict(), strict=False)
+    ours, theirs = (model(images(5), draw(case(), 5)) for model in (plain, vamp))
+    torch.testing.assert_close(ours.log_likelihood, theirs.log_likelihood, **TIGHT)
+    torch.testing.assert_close(ours.kl[0], theirs.kl[0], **TIGHT)
+    assert not torch.allclose(ours.kl[1], theirs.kl[1])
+
+
 def test_the_prior_integrates_to_one(case):
     model = spread(initial_model(case(latents=(2, 1), pseudo_inputs=7), (PIXELS,), seed=0))
     grid = torch.linspace(-40, 40, 400_001, dtype=torch.float64)

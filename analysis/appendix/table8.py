@@ -78,7 +78,7 @@ def _units(rows: Rows) -> Evidence:
         Region(high=SHARE_OF_WIDTHS * allowed, closed=True),
         "units",
         _range(published),
-        rows.unequal(*labels, apart_from=("latents",)),
+        rows.unequal("active", *labels, apart_from=("latents",)),
     )
 
 
@@ -92,7 +92,7 @@ def _bounds(rows: Rows) -> Evidence:
         Region(low=BOUND_RANGE_NATS),
         "nats",
         _range(rows.published(label, "bound") for label in labels),
-        rows.unequal(*labels, apart_from=("latents",)),
+        rows.unequal("bound", *labels, apart_from=("latents",)),
     )
 
 

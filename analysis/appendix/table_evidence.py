@@ -32,9 +32,9 @@ class Rows:
         value = self.table.row(label).values[key]
         return float(value[part]) if isinstance(value, tuple) else float(value)
 
-    def unequal(self, *labels: str, apart_from: Collection[str] = ()) -> str:
-        """Return in which keys of the budget rows differ, as `analysis.appendix.budget.unequal` does."""
-        return unequal(self._rows_of(*labels), apart_from)
+    def unequal(self, key: str, *labels: str, apart_from: Collection[str] = ()) -> str:
+        """Return in which keys of the budget the rows of a column differ, see `analysis.appendix.budget`."""
+        return unequal(self._rows_of(key, *labels), apart_from)
 
     def difference(self, first: str, second: str, key: str, unit: str) -> Evidence:
         """Return that a number of the first row is more than that of the second, paired."""
@@ -45,7 +45,7 @@ class Rows:
             Region(low=0),
             unit,
             self.published(first, key) - self.published(second, key) if both else None,
-            self.unequal(first, second),
+            self.unequal(key, first, second),
         )
 
     def cost_ratio(
@@ -62,12 +62,12 @@ class Rows:
             region,
             "",
             self.published(first, key) / self.published(second, key),
-            self._measured_unlike(first, second, on_cuda) or self.unequal(first, second),
+            self._measured_unlike(key, first, second, on_cuda) or self.unequal(key, first, second),
         )
 
-    def _measured_unlike(self, first: str, second: str, on_cuda: bool) -> str:
+    def _measured_unlike(self, key: str, first: str, second: str, on_cuda: bool) -> str:
         """Why two costs cannot be compared as they were measured; empty if they can."""
-        found = self._rows_of(first, second)
+        found = self._rows_of(key, first, second)
         devices = {row["device"] for row in found}
         kinds = {row["memory_kind"] for row in found}
         if len(devices) > 1 or len(kinds) > 1:
@@ -76,8 +76,10 @@ class Rows:
             return f"measured on {devices.pop()}"
         return ""
 
-    def _rows_of(self, *labels: str) -> list[Row]:
-        return [row for label in labels for row in selected(self.run.rows, self.table.row(label).where)]
+    def _rows_of(self, key: str, *labels: str) -> list[Row]:
+        of_column = self.table.column(key).where
+        wheres = (self.table.row(label).where for label in labels)
+        return [row for where in wheres for row in selected(self.run.rows, {**where, **of_column})]
 
 
 def _exact_ratio(first: dict[int, float], second: dict[int, float]) -> Interval | None:

@@ -180,9 +180,8 @@ def paper_member() -> Callable[..., dict]:
             "test_active_units": list(reversed(active)),
         }
         row |= own | columns
-        kind = [
-            row[key] for key in ("dataset", "system", "objective", "architecture", "kl_warmup", "latents")
-        ]
+        told = "dataset", "system", "objective", "architecture", "kl_warmup", "latents", "pseudo_inputs"
+        kind = [row[key] for key in told]
         row["cell_id"] = columns.get("cell_id", repr(kind))
         row["member_id"] = f"{row['cell_id']}-{row['rho']!r}-{seed}"
         return row

@@ -30,6 +30,7 @@ def every_run(table6_run, paper_member, cost_row, write_run, make_members, gradi
         for seed, data in product(range(3), ("mnist_fixed", "omniglot"))
         for depth, columns in (
             (2, {"dataset": data}),
+            (2, {"dataset": data, "system": "vampprior", "pseudo_inputs": 0}),
             (2, {"dataset": data, "system": "vampprior", "pseudo_inputs": 50}),
             (4, {"dataset": data, "rho": 0.9}),
         )

@@ -36,7 +36,7 @@ def every_run(table6_run, paper_member, cost_row, write_run, make_members, gradi
         )
     ]
     write_run("table5-quick", rows)
-    kinds = ({}, {"system": "hermite", "rho": 0.9, "hermite_degree": 3})
+    kinds = ({}, {"system": "hermite", "rho": 0.9, "hermite_degree": 3}, {"rho": 0.9})
     rows = [
         paper_member("table7-quick", (64,), (18,), seed, **kind) for seed, kind in product(range(2), kinds)
     ]

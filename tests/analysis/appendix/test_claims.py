@@ -154,7 +154,12 @@ def test_table_7(paper_member, write_run, more, verdict):
                      test_bound_nats=-90.0 - more + seed)
         for seed in range(3)
     ]  # fmt: skip
-    units, bound = decide(write_run("table7-quick", rows))
+    ou_vae = [row | {"system": "vae", "cell_id": "ou"} for row in rows if row["system"] == "hermite"]
+    units, bound, *again = decide(write_run("table7-quick", rows + ou_vae))
+    assert "Hermite" in units.statement
+    assert all("read as an OU-VAE" in claim.statement for claim in again)
+    assert [claim.verdict for claim in again] == [units.verdict, bound.verdict]
+    assert [claim.evidence[0].published for claim in again] == [None, None]
     assert units.verdict == verdict
     assert (units.evidence[0].ours.mean, units.evidence[0].published) == (more, 13)
     assert bound.verdict == {HOLDS: FAILS, FAILS: HOLDS, UNDECIDED: UNDECIDED}[verdict]

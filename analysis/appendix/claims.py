@@ -21,6 +21,7 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not enough data"
 STATED = "stated in the appendix"
 READ_OFF = "limit read off the published numbers"
 OURS = "limit set by this project"
+MEASURE = "measure chosen by this project"
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,13 @@ def sizes(row: Row) -> str:
     return ",".join(map(str, row["latents"]))
 
 
-def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]]) -> list[float]:
+def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool = False) -> list[float]:
     """Return how steeply the top-layer KL of each seed rises at its threshold, in nats per unit of rho.
 
     It is the mean slope over `STEEPNESS_WINDOW` of rho, from rho_c into the active side, of the curve with
     straight lines between the values that were trained. `seeds` are the curves of the cell of `row` as in
-    `analysis.tables.curves`. Seeds without a transition, or with no values that far, are left out.
+    `analysis.tables.curves`. Seeds without a transition, or with no values that far, are left out. What is
+    `relative` is divided by the seed's plateau, its largest top-layer KL, and is per unit of rho.
     """
     inwards = -STEEPNESS_WINDOW if row["collapsed_side"] == "high" else STEEPNESS_WINDOW
     found = []
@@ -54,13 +55,14 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]]) -> list[float]
         ends = seed["rho_c"], seed["rho_c"] + inwards
         if rho[0] <= ends[1] <= rho[-1]:
             at_threshold, beyond = np.interp(ends, rho, kl)
-            found.append(float(beyond - at_threshold) / STEEPNESS_WINDOW)
+            height = kl.max() if relative else 1.0
+            found.append(float((beyond - at_threshold) / height) / STEEPNESS_WINDOW)
     return found
 
 
 _HEAD = (
     "cell", "budget", "status", "ρ_c", "95 % interval", "bracket width", "jump (nats)",
-    "steepness (nats per unit of ρ)",
+    "steepness (nats per unit of ρ)", "relative to the plateau (per unit of ρ)",
 )  # fmt: skip
 
 
@@ -79,15 +81,15 @@ def threshold_lines(run: PaperRun) -> Lines:
 
 def _numbers(row: Row, by_cell: CellCurves) -> list[str]:
     if row["rho_c"] is None:
-        return [NOTHING] * 5
+        return [NOTHING] * (len(_HEAD) - 3)
     interval = f"[{row['rho_c_low']:.3f}, {row['rho_c_high']:.3f}]"
     if row["confidence"] is None:
         interval += " (the bracket of one seed)"
-    slopes = steepness(row, by_cell[row["cell_id"]])
+    slopes = (steepness(row, by_cell[row["cell_id"]], relative) for relative in (False, True))
     return [
         f"{row['rho_c']:.3f}",
         interval,
         f"{row['width']:.3f}",
         significant(row["jump"]),
-        significant(sum(slopes) / len(slopes)) if slopes else NOTHING,
+        *(significant(sum(own) / len(own)) if own else NOTHING for own in slopes),
     ]

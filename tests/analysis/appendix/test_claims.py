@@ -370,9 +370,30 @@ def test_figure_6_compares_the_slopes_from_the_threshold_on(make_members, write_
     rows = transition_rows(make_members, "figure6-quick", cells)
     conv = transition_rows(make_members, "figure6-quick", cells, slope=slope, architecture="conv")
     rows += [row | {"cell_id": "conv", "member_id": "conv-" + row["member_id"]} for row in conv]
-    (claim,) = decide(write_run("figure6-quick", rows))
-    assert claim.verdict == verdict
-    assert claim.evidence[0].ours.mean > 5 if verdict == HOLDS else claim.evidence[0].ours.mean < 0.5
+    absolute, relative = decide(write_run("figure6-quick", rows))
+    assert absolute.verdict == verdict
+    assert absolute.evidence[0].ours.mean > 5 if verdict == HOLDS else absolute.evidence[0].ours.mean < 0.5
+    # both rise in a straight line from the same rho_c on, and so have the same share of their plateau in 0.1
+    assert relative.evidence[0].ours.mean == pytest.approx(1, abs=0.2)
+    assert relative.verdict == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("curve", "verdict"),
+    [(lambda rho, kl: min(kl, 3.0), HOLDS), (lambda rho, kl: kl * (5 if rho < 0.55 else 1), FAILS)],
+)
+def test_figure_6_compares_the_slopes_relative_to_the_plateaus_too(make_members, write_run, curve, verdict):
+    """The absolute slope of both is the same; the KL of the convolutional model ends at another height."""
+    cells = {(20, 20, 20): [0.73, 0.78, 0.83]}
+    rows = transition_rows(make_members, "figure6-quick", cells, slope=20.0)
+    conv = [
+        row | {"cell_id": "conv", "member_id": "conv-" + row["member_id"], "architecture": "conv",
+               "kl_top_nats": curve(row["rho"], row["kl_top_nats"])}
+        for row in rows
+    ]  # fmt: skip
+    absolute, relative = decide(write_run("figure6-quick", rows + conv))
+    assert absolute.evidence[0].ours.mean == pytest.approx(1)
+    assert (absolute.verdict, relative.verdict) == (UNDECIDED, verdict)
 
 
 @pytest.mark.parametrize("between", [{}, {0.45: 2.0}, {0.45: 2.0, 0.55: 0.5, 0.58: 0.2}])
@@ -388,6 +409,7 @@ def test_steepness_is_the_slope_from_rho_c_on_whatever_lies_between(between, sid
     assert steepness(row, {5: (rho, kl)}) == pytest.approx([11])
     short = np.abs(rho - 0.59 if side == "high" else rho - 0.41) < 0.095
     assert steepness(row, {5: (rho[short], kl[short])}) == []
+    assert steepness(row, {5: (rho, kl)}, relative=True) == pytest.approx([11 / 3])
 
 
 @pytest.mark.parametrize("key", ["learning_rate", "batch_size", "data_digest"])
@@ -404,10 +426,10 @@ def test_figures_5_and_6_need_equal_budgets(make_members, write_run, key):
     mlp = transition_rows(make_members, "figure6-quick", {(20,) * 3: [0.73, 0.78, 0.83]})
     networks = {"architecture": "conv", "hidden": [8], "cell_id": "conv"}
     conv = [row | networks | {"kl_top_nats": 9 * row["kl_top_nats"]} for row in mlp]
-    (claim,) = decide(write_run("figure6-quick", mlp + conv))
+    claim, _ = decide(write_run("figure6-quick", mlp + conv))
     assert claim.verdict == HOLDS
-    (claim,) = decide(write_run("figure6-quick", mlp + [row | {key: other} for row in conv]))
-    assert (claim.verdict, claim.evidence[0].why) == (UNDECIDED, f"they differ in {key}")
+    for claim in decide(write_run("figure6-quick", mlp + [row | {key: other} for row in conv])):
+        assert (claim.verdict, claim.evidence[0].why) == (UNDECIDED, f"they differ in {key}")
 
 
 def test_figure_6_takes_no_curve_that_falls_again(make_members, write_run):
@@ -418,19 +440,21 @@ def test_figure_6_takes_no_curve_that_falls_again(make_members, write_run):
     falling = [one | {"rho": rho, "kl_top_nats": kl, "member_id": f"falling {rho}"}
                for rho, kl in ((0.6, 0.5), (0.7, 0.02), (0.78, 0.2), (0.8, 0.0))]  # fmt: skip
     rows += [row for row in conv if row["seed"] != 0] + falling
-    (claim,) = decide(write_run("figure6-quick", rows))
-    assert claim.verdict == UNDECIDED
-    assert "its KL falls again" in claim.evidence[0].why
+    for claim in decide(write_run("figure6-quick", rows)):
+        assert claim.verdict == UNDECIDED
+        assert "its KL falls again" in claim.evidence[0].why
 
 
 def test_figure_6_needs_a_transition_of_both(make_members, write_run):
     rows = transition_rows(make_members, "figure6-quick", {(20,) * 3: [0.73, 0.78]})
-    (claim,) = decide(write_run("figure6-quick", rows))
-    assert (claim.verdict, claim.evidence) == (UNDECIDED, ())
+    for claim in decide(write_run("figure6-quick", rows)):
+        assert (claim.verdict, claim.evidence) == (UNDECIDED, ())
     flat = transition_rows(make_members, "figure6-quick", {(20,) * 3: [0.2, 0.2]}, architecture="conv")
     rows += [row | {"cell_id": "conv", "member_id": "conv-" + row["member_id"]} for row in flat]
-    (claim,) = decide(write_run("figure6-quick", rows))
-    assert [piece.why for piece in claim.evidence] == ["no two transitions: always collapsed and transition"]
+    for claim in decide(write_run("figure6-quick", rows)):
+        assert [piece.why for piece in claim.evidence] == [
+            "no two transitions: always collapsed and transition"
+        ]
 
 
 @pytest.mark.parametrize("name", NAMES)

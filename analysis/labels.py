@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from analysis.schema import LOST, Row
+from analysis.schema import LOST, SPLIT_IMAGES, Row
 from ouvae.declared import labels
 from ouvae.declared.labels import differing_keys, word
 
@@ -29,6 +29,24 @@ def cell_names(rows: Sequence[Row]) -> list[str]:
         f"{name} {row['cell_id'][:8]}" if counts[name] > 1 else name
         for name, row in zip(names, rows, strict=True)
     ]
+
+
+def data_used(row: Row) -> str:
+    """Return a member's data set and how many images of each split it uses, `300 of 1,345 validation`.
+
+    The head of the digest says which file it was; a member of older tables has the name alone.
+    """
+    train, validation, test = (row[name] for name in SPLIT_IMAGES)
+    if train is None:
+        return str(row["dataset"])
+    uses = [f"{train:,} training", f"{_of(row['eval_images'], validation)} validation"]
+    if row["bound_samples"] is not None:
+        uses.append(f"{_of(row['bound_images'], test)} test")
+    return f"{row['dataset']} {row['data_digest'][:8]}, {', '.join(uses)} images"
+
+
+def _of(used: int | None, there: int) -> str:
+    return f"{there:,}" if used is None else f"{used:,} of {there:,}"
 
 
 def aligned(lines: list[list[str]]) -> list[str]:

@@ -30,6 +30,9 @@ Row: TypeAlias = Mapping[str, Any]
 VERSIONS = {"members": "4", "history": "4", "thresholds": "5", "costs": "4"}
 """Version of each schema; a reader refuses a file that carries another. Thresholds follow from members."""
 
+SPLIT_IMAGES = ("train_images", "validation_images", "test_images")
+"""How many images the splits of a data set have, as it was loaded."""
+
 LOST = ("diverged", "failed")
 """The statuses of a member that has no metrics: its loss was not finite, or it could not be trained."""
 
@@ -123,6 +126,17 @@ MEMBERS = _schema(
         ),
         _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
         _label("data_digest", "hash of the data set's arrays as they were used"),
+        *(
+            _field(
+                name,
+                pa.int32(),
+                "1",
+                f"images in the {split} split of the data set as it was loaded, of which eval_images and "
+                "bound_images may use fewer; null where an older version of the project did not say",
+                nullable=True,
+            )
+            for name, split in zip(SPLIT_IMAGES, ("training", "validation", "test"), strict=True)
+        ),
         _label(
             "code_digest",
             "hash of the modules of a user's own system and data set; null for the project's own",

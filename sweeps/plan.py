@@ -42,6 +42,7 @@ class PlannedCell:
         label: its name, which no other cell of the space has.
         rho: the values at which its search begins, in increasing order.
         data_digest: of the data set's arrays.
+        split_images: how many images its training, validation and test split have.
         code_digest: of the modules of a user's own system and data set; None without any.
         device: `cpu` or `cuda`, whose random numbers differ.
     """
@@ -50,6 +51,7 @@ class PlannedCell:
     label: str
     rho: tuple[float, ...]
     data_digest: str
+    split_images: tuple[int, int, int]
     device: str
     code_digest: str | None = None
 
@@ -118,16 +120,18 @@ def plan_cells(
         device: where members train.
     """
     names = labels(one.cell for one in swept)
+    found = [data_of(one.cell) for one in swept]
     return [
         PlannedCell(
             cell=one.cell,
             label=name,
             rho=one.rho,
-            data_digest=data_of(one.cell).digest,
+            data_digest=data.digest,
+            split_images=(len(data.train), len(data.validation), len(data.test)),
             device=device,
             code_digest=source_digest(users_modules([one.cell])),
         )
-        for one, name in zip(swept, names, strict=True)
+        for one, name, data in zip(swept, names, found, strict=True)
     ]
 
 

@@ -8,10 +8,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, TypedDict
 
-from analysis.schema import Row
+from analysis.schema import SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
-from sweeps.plan import Pack, Point
+from sweeps.plan import Pack, PlannedCell, Point
 
 _METRICS = [metric.name for metric in METRICS]
 _TEST_METRICS = [metric.name for metric in TEST_METRICS]
@@ -74,16 +74,21 @@ def _identity(pack: Pack, point: Point) -> dict[str, Any]:
     }
 
 
+def cell_columns(planned: PlannedCell) -> dict[str, Any]:
+    """Return the keys of a cell, and what its data set is."""
+    images = dict(zip(SPLIT_IMAGES, planned.split_images, strict=True))
+    return {**planned.cell.model_dump(mode="json"), "data_digest": planned.data_digest, **images}
+
+
 def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> dict[str, Any]:
     """Return what a member's row says but for its metrics and its fate; None where it was not trained."""
     planned = pack.cell
     return {
-        **planned.cell.model_dump(mode="json"),
+        **cell_columns(planned),
         **_identity(pack, point),
         "space": space,
         "cell": planned.label,
         "depth": planned.cell.depth,
-        "data_digest": planned.data_digest,
         "code_digest": planned.code_digest,
         "device": planned.device,
         "rho_c_exact": planned.exact_rho(),

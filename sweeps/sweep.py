@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from analysis import TableError
+from analysis.labels import data_used
 from analysis.thresholds import format_thresholds
-from ouvae.data import Dataset, keys_for_data
+from ouvae.data import Dataset, MissingDataError, keys_for_data
 from ouvae.data import load as load_data
 from ouvae.declared import ORDER_PARAMETERS, Cell, labels
 from ouvae.declared.registry import module_path
@@ -27,6 +28,7 @@ from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.plan import PlannedCell, plan_cells, users_modules
 from sweeps.progress import Progress, duration
 from sweeps.recorder import FAILED, OK, Recorder
+from sweeps.records import cell_columns
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
@@ -102,12 +104,13 @@ def run(space: Space, options: Options, console: Console) -> int:
 
 
 def plan(space: Space, options: Options, console: Console) -> None:
-    """Print cells, members, packs and the expected cost of the space; train nothing.
+    """Print cells, members, packs, data and the expected cost of the space; train and download nothing.
 
     The cost is an estimate: the arithmetic of the training steps at `CORE_SPEED` per core.
     """
     slots = max(1, local_cpus() // space.cpus_per_pack)
     device = "cpu" if space.device == "auto" else space.device
+    data = _load_data(space, options, download=False)
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
@@ -115,13 +118,20 @@ def plan(space: Space, options: Options, console: Console) -> None:
     for one, name in zip(swept, labels(one.cell for one in swept), strict=True):
         cell, search = one.cell, search_of(space, one.rho)
         members, first = search.expected_points(), len(search.ask())
-        planned = PlannedCell(cell=cell, label=name, rho=one.rho, data_digest="", device=device)
+        planned = PlannedCell(
+            cell=cell, label=name, rho=one.rho, data_digest="", split_images=(0, 0, 0), device=device
+        )
         largest = space.pack_size or planned.largest_pack
         packs = max(-(-first // largest), min(-(-2 * slots // len(swept)), first))
         seconds = members * cell.steps * planned.multiply_adds() / CORE_SPEED
         table.add_row(name, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
         total, members_total = total + seconds, members_total + members
     console.print(table)
+    at_hand = [one for one in swept if _data_key(one.cell) in data]
+    planned_cells = plan_cells(at_hand, lambda cell: data[_data_key(cell)], device)
+    lines = [data_used(cell_columns(planned)) for planned in planned_cells]
+    lines += [f"{one.cell.dataset}, which the sweep will fetch" for one in swept if one not in at_hand]
+    console.print("\n".join(f"data: {line}" for line in dict.fromkeys(lines)))
     console.print(
         f"{members_total} members expected, about {duration(total)} of one core, "
         f"{duration(total / slots)} on the {slots} slots of this machine"
@@ -295,20 +305,37 @@ def _check_local(space: Space) -> None:
         )
 
 
-def _load_data(space: Space, options: Options) -> dict[_Key, Dataset]:
-    """Return the data sets of the space's cells."""
+def _load_data(space: Space, options: Options, download: bool = True) -> dict[_Key, Dataset]:
+    """Return the data sets of the space's cells; those at hand alone, where none is downloaded.
+
+    Raises SweepError where cells ask for more images than there are.
+    """
     data: dict[_Key, Dataset] = {}
     for cell in space.cells():
         key = _data_key(cell)
-        if key not in data:
-            data[key] = load_data(cell.dataset, options.data_dir, **keys_for_data(cell))
-        found = len(data[key].train)
-        if cell.batch_size > found:
-            raise SweepError(
-                f"batch_size: {cell.batch_size} with {found} training images in {cell.dataset}; use at most "
-                f"{found}"
-            )
+        if key in data:
+            continue
+        try:
+            data[key] = load_data(cell.dataset, options.data_dir, download=download, **keys_for_data(cell))
+        except MissingDataError:
+            if download:
+                raise
+    cells = (cell for cell in space.cells() if _data_key(cell) in data)
+    problems = [problem for cell in cells for problem in _too_few(cell, data[_data_key(cell)])]
+    if problems:
+        raise SweepError("\n".join(dict.fromkeys(problems)))
     return data
+
+
+def _too_few(cell: Cell, data: Dataset) -> Iterator[str]:
+    for key, split, images in (
+        ("batch_size", "training", data.train),
+        ("eval_images", "validation", data.validation),
+        ("bound_images", "test", data.test),
+    ):
+        wanted, found = getattr(cell, key), len(images)
+        if wanted is not None and wanted > found:
+            yield f"{key}: {wanted} with {found} {split} images in {cell.dataset}; use at most {found}"
 
 
 def _data_key(cell: Cell) -> _Key:

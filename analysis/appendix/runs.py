@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 
 from analysis.appendix.words import join, plural
+from analysis.labels import data_used
 from analysis.schema import Row
 from analysis.tables import read_rule, thresholds_table
 
@@ -42,7 +43,7 @@ class PaperRun:
 
 
 _SETTINGS = (
-    ("data", "dataset"), ("networks", "architecture"), ("latents", "latents"), ("hidden", "hidden"),
+    ("networks", "architecture"), ("latents", "latents"), ("hidden", "hidden"),
     ("batch size", "batch_size"),
     ("learning rate", "learning_rate"), ("K", "ou_samples"), ("smoothing", "smoothing"),
     ("precision", "precision"), ("memory", "memory_kind"), ("device", "device"),
@@ -56,9 +57,11 @@ def settings(run: PaperRun) -> list[tuple[str, str]]:
     """
     if not run.rows:
         return []
-    found = [("budget", run.budget or "that of the space")]
+    members = run.source == "members"
+    data = join(data_used(row) if members else row["dataset"] for row in run.rows)
+    found = [("budget", run.budget or "that of the space"), ("data", data)]
     found += [(word, _distinct(run.rows, key)) for word, key in _SETTINGS if key in run.rows[0]]
-    if run.source == "members":
+    if members:
         found += [
             ("steps", join(f"{row['steps']:,}" for row in run.rows)),
             ("weights", join(str(row["select"]) for row in run.rows)),

@@ -4,7 +4,7 @@
 data is a `DataError`.
 """
 
-from ouvae.data.dataset import DataError, Dataset, Images
+from ouvae.data.dataset import DataError, Dataset, Images, MissingDataError
 from ouvae.data.registry import keys_for_data, load
 
-__all__ = ["DataError", "Dataset", "Images", "keys_for_data", "load"]
+__all__ = ["DataError", "Dataset", "Images", "MissingDataError", "keys_for_data", "load"]

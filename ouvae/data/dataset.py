@@ -18,6 +18,10 @@ class DataError(Exception):
     """Data cannot be had, or are not what they should be; the message says what mends it."""
 
 
+class MissingDataError(DataError):
+    """A data file is in none of the places where it was looked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test observations of one data set.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ouvae.data.dataset import DataError
+from ouvae.data.dataset import DataError, MissingDataError
 from ouvae.data.download import cached_path, download
 from ouvae.data.public import DATA_VARIABLE, Contents, PublicFile, read
 
@@ -94,6 +94,6 @@ def _first_file(places: Iterable[Path]) -> Path | None:
     return next((path for path in places if os.path.isfile(path)), None)
 
 
-def _missing(file: PublicFile, places: Iterable[Path]) -> DataError:
+def _missing(file: PublicFile, places: Iterable[Path]) -> MissingDataError:
     looked_at = "\n".join(f"  {place}" for place in places)
-    return DataError(f"{file.name} is not there. Looked at\n{looked_at}\n{file.describe()}")
+    return MissingDataError(f"{file.name} is not there. Looked at\n{looked_at}\n{file.describe()}")

@@ -19,6 +19,7 @@ TYPES = {
         list<element: double>: data_variance kl_nats test_kl_nats
         int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
             eval_images gradient_samples bound_samples bound_images depth pixels pack_members numerics_version
+            train_images validation_images test_images
         double: free_bits_nats observation_variance learning_rate gradient_rho rho rho_c_exact kl_top_nats
             elbo_nats reconstruction_nats objective_nats gradient_variance gradient_variance_smoothed
             test_bound_nats test_kl_top_nats test_elbo_nats test_reconstruction_nats seconds

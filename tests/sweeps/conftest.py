@@ -60,7 +60,7 @@ TIMED = ("seconds", "finished_at", "commit")
 
 def planned_cells(space: Space, data_digest: str = "d1g357", device: str = "cpu") -> list[PlannedCell]:
     """Plan a space's cells on made-up data of 8x8 pixels."""
-    data = SimpleNamespace(digest=data_digest)
+    data = SimpleNamespace(digest=data_digest, train=range(90), validation=range(30), test=range(20))
     return plan.plan_cells(space.swept(), lambda cell: data, device)
 
 

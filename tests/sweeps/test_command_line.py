@@ -70,6 +70,13 @@ BAD = {
     "no KEY=VALUE": (["--set", "steps"], ["write it as KEY=VALUE"]),
     "a pack of nothing": (["--pack-size", "0"], ["pack_size: found 0"]),
     "a batch above the data": (["--set", "batch_size=5000"], ["batch_size: 5000 with", "use at most"]),
+    "more images than there are": (
+        ["--set", "eval_images=251", "--set", "bound_samples=5", "--set", "bound_images=300"],
+        [
+            "eval_images: 251 with 250 validation images in digits; use at most 250",
+            "bound_images: 300 with 250",
+        ],
+    ),
     "an address that is none": (["--address", "nowhere"], ["--address nowhere", "auto, HOST:PORT or ray://"]),
     "a cluster that is not there": (
         ["--address", "127.0.0.1:9"],

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import search_spaces
+from ouvae.data import load
 from ouvae.declared import labels
 from ouvae.training.counts import count_parameters
 from sweeps import paper
@@ -51,6 +52,23 @@ def test_a_dry_run_says_what_would_be_trained(tmp_path):
     )
     assert "iwae-5" in done.stdout
     assert "50 members expected" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_which_images_each_cell_uses(capsys, monkeypatch, tmp_path):
+    """Of data sets at hand; of others, that they are not, and nothing is downloaded."""
+    monkeypatch.setenv("OUVAE_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    variants = "[{dataset: digits}, {dataset: digits, eval_images: null}, {dataset: omniglot}]"
+    test = sets({"variants": variants, "bound_samples": "5", "bound_images": "100"})
+    assert paper.main(["figure5", "--dry-run", *test]) == 0
+    said = capsys.readouterr().out
+    digest = load("digits").digest[:8]
+    assert f"data: digits {digest}, 1,297 training, 200 of 250 validation, 100 of 250 test images" in said
+    assert f"data: digits {digest}, 1,297 training, 250 validation, 100 of 250 test images" in said
+    assert "data: omniglot, which the sweep will fetch" in said
+    assert paper.main(["figure5", "--dry-run", "--set", "dataset=digits", "--set", "eval_images=251"]) == 2
+    assert "eval_images: 251 with 250 validation images in digits" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -100,6 +100,7 @@ def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
         label="made",
         rho=(0.5, 1.0),
         data_digest=digest,
+        split_images=(90, 30, 20),
         device=device,
     )
 
@@ -127,7 +128,7 @@ class TestIdentity:
         code = (
             "import json, sys; from ouvae.declared import Cell; from sweeps.plan import PlannedCell, Point;"
             "cell = PlannedCell(cell=Cell.model_validate(json.load(sys.stdin)), label='made', rho=(0.5, 1.0),"
-            "                   data_digest='d1g357', device='cpu');"
+            "                   data_digest='d1g357', split_images=(90, 30, 20), device='cpu');"
             "print(cell.cell_id, cell.member_id(Point(0.7, 3)))"
         )
         expected = f"{planned().cell_id} {planned().member_id(Point(0.7, 3))}\n"

@@ -27,6 +27,9 @@ def test_a_row_a_member_and_a_row_an_evaluation(pack, report_of):
     assert [row["kl_top_nats"] for row in members[:2]] == [1.0, 0.0]
     assert [row["kl_nats"] for row in members[:2]] == [[5.0, 1.0], [5.0, 0.0]]
     assert {row["seconds"] for row in members} == {2.0}
+    assert {(row["train_images"], row["validation_images"], row["test_images"]) for row in members} == {
+        (90, 30, 20)
+    }
     assert {(row["pack_id"], row["pack_members"]) for row in members} == {(pack.pack_id, 3)}
     first = [row for row in history if row["member_id"] == members[0]["member_id"]]
     assert [(row["step"], row["kl_top_nats"]) for row in first] == [(0, 0.0), (10, 0.5), (20, 1.0)]

@@ -75,3 +75,18 @@ def test_a_missing_run_is_told_and_is_no_error(tmp_path, capsys):
     assert main(["figure5", "--runs", str(tmp_path)]) == 0
     assert "not run: python sweeps/paper.py figure5 --budget quick" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_says_which_images_were_used(paper_member, write_run):
+    """Of a run of older tables, which do not say how many there are, the data set's name alone."""
+    known = {"dataset": "omniglot", "train_images": 3429, "validation_images": 201, "test_images": 1210}
+    rows = [
+        paper_member("table6-quick", SIZES, (1, 3, 9, 17), eval_images=200, **known),
+        paper_member("table6-quick", SIZES, (1, 3, 9, 17), 1, **known | {"train_images": None}),
+        paper_member("table6-quick", SIZES, (1, 3, 9, 17), 2, **known, bound_samples=None, bound_images=None),
+    ]
+    run = load(table6.EXHIBIT, write_run("table6-quick", rows))
+    assert dict(settings(run))["data"] == (
+        "omniglot 0f3c, 3,429 training, 200 of 201 validation, 500 of 1,210 test images or omniglot or "
+        "omniglot 0f3c, 3,429 training, 201 validation images"
+    )

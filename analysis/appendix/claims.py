@@ -19,6 +19,7 @@ from analysis.intervals import Interval
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not enough data"
 
 STATED = "stated in the appendix"
+ABSTRACT = "stated in the paper's abstract"
 READ_OFF = "limit read off the published numbers"
 OURS = "limit set by this project"
 MEASURE = "measure chosen by this project"

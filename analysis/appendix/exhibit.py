@@ -1,4 +1,4 @@
-"""An exhibit: a table or figure of the appendix, with all that sets a run of ours beside it."""
+"""An exhibit: a table, figure or claim of the paper, with all that sets a run of ours beside it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ def _nothing(run: PaperRun) -> tuple[()]:
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """A table or figure of the appendix. Each is a module, which `analysis.appendix.registry` lists.
+    """A table, a figure or a claim. Each is a module, which `analysis.appendix.registry` lists.
 
     Attributes:
         name: the name of its space, `table6`.
+        stands_in: where in the paper a claim stands that is no table or figure; empty for these.
         title: what it is about, in a few words.
         plot: draws a run that is there; returns None where it has nothing to draw.
         caption: what the drawing shows of ours.
@@ -32,11 +33,12 @@ class Exhibit:
         source: the table of the run that ours come from.
         needs_history: whether the history of the run is read too.
         table: the published numbers of a table; None for a figure.
-        shows: what the published figure shows; empty for a table.
+        shows: what the published figure shows, or the claim says; empty for a table.
         cells: returns what a figure is summarised by, such as thresholds, a line a cell.
     """
 
     name: str
+    stands_in: str = ""
     title: str
     plot: Callable[[PaperRun], Figure | None]
     caption: str = "Ours beside the published numbers."
@@ -49,7 +51,9 @@ class Exhibit:
 
     @property
     def number(self) -> str:
-        """Its kind and number, `Table 6`."""
+        """Its kind and number, `Table 6`, or where its claim stands."""
+        if self.stands_in:
+            return self.stands_in
         kind = self.name.rstrip("0123456789")
         return f"{kind.capitalize()} {self.name.removeprefix(kind)}"
 

@@ -1,7 +1,8 @@
-"""Every table and figure of the appendix that there is: a new one is a module of its own, and a line here."""
+"""Every table, figure and claim that there is: a new one is a module of its own, and a line here."""
 
 from analysis import TableError
 from analysis.appendix import (
+    datasets,
     figure4,
     figure5,
     figure6,
@@ -24,14 +25,15 @@ EXHIBITS: tuple[Exhibit, ...] = (
     figure4.EXHIBIT,
     figure5.EXHIBIT,
     figure6.EXHIBIT,
+    datasets.EXHIBIT,
 )
-"""The tables and figures in the order of the page."""
+"""The tables and figures of the appendix and the claims of the main text, in the order of the page."""
 
 NAMES = tuple(exhibit.name for exhibit in EXHIBITS)
 
 
 def exhibit_of(name: str) -> Exhibit:
-    """Return the table or figure of that name; TableError if the appendix has none."""
+    """Return the exhibit of that name; TableError if there is none."""
     for exhibit in EXHIBITS:
         if exhibit.name == name:
             return exhibit

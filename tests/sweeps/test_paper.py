@@ -30,9 +30,10 @@ def test_every_space_has_both_budgets(name, budget):
     assert len(space.seeds) >= 3
 
 
-def test_there_is_one_for_each_table_and_figure():
+def test_there_is_one_for_each_table_figure_and_claim():
     tables, figures = range(5, 11), range(4, 7)
-    assert sorted(NAMES) == sorted([*(f"table{n}" for n in tables), *(f"figure{n}" for n in figures)])
+    exhibits = [*(f"table{n}" for n in tables), *(f"figure{n}" for n in figures), "datasets"]
+    assert sorted(NAMES) == sorted(exhibits)
 
 
 def test_a_name_that_is_none_is_refused_with_the_nearest(capsys):

@@ -8,10 +8,9 @@ import pytest
 
 from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED, Claim, Evidence, Region
 from analysis.appendix.figure4 import gradient_variances
-from analysis.appendix.figure5 import threshold_difference
 from analysis.appendix.loading import load
 from analysis.appendix.registry import NAMES, exhibit_of
-from analysis.appendix.transitions import steepness
+from analysis.appendix.transitions import mean_difference, steepness, threshold_difference
 from analysis.estimate import seed_threshold
 from analysis.intervals import Interval, exact
 from analysis.tables import read_history
@@ -455,6 +454,48 @@ def test_figure_6_needs_a_transition_of_both(make_members, write_run):
         assert [piece.why for piece in claim.evidence] == [
             "no two transitions: always collapsed and transition"
         ]
+
+
+ON_DIGITS = [0.72, 0.73, 0.71, 0.72, 0.73]
+
+
+@pytest.mark.parametrize(
+    ("on_mnist", "verdict"),
+    [
+        ([0.73, 0.72, 0.72, 0.71, 0.73], HOLDS),
+        ([0.62, 0.63, 0.61, 0.62, 0.63], FAILS),
+        ([0.67, 0.68, 0.66, 0.67, 0.68], UNDECIDED),  # about the margin
+        ([0.95, 0.52, 0.60, 0.84, 0.73], UNDECIDED),  # seeds scatter
+        ([0.3] * 5, FAILS),  # always collapsed: rho_c lies below what was swept
+        ([0.3, 0.3, 0.72, 0.72, 0.72], UNDECIDED),  # seeds disagree
+    ],
+)
+def test_data_sets_are_alike_by_two_one_sided_tests(make_members, write_run, on_mnist, verdict):
+    def members(rho_c, **columns):
+        made = make_members({(8, 8, 8): rho_c}, space="datasets-quick", **columns).to_pylist()
+        return [row | {"member_id": f"{row['dataset']} {row['member_id']}"} for row in made]
+
+    other = {"dataset": "mnist", "data_digest": "ffff", "cell_id": "mnist"}
+    rows = members(ON_DIGITS) + members(on_mnist, **other)
+    (claim,) = decide(write_run("datasets-quick", rows))
+    (piece,) = claim.evidence
+    assert (claim.verdict, piece.what) == (verdict, "ρ_c on digits minus that on mnist")
+    rows = members(ON_DIGITS) + members(on_mnist, **other, learning_rate=1e-3)
+    (claim,) = decide(write_run("datasets-quick", rows))
+    assert (claim.verdict, claim.evidence[0].why) == (UNDECIDED, "they differ in learning_rate")
+
+
+def test_the_difference_of_means_is_welch_s_at_its_confidence():
+    def row(rho_c):
+        seeds = [{"rho_c": value, "rho_low": value - 0.01, "rho_high": value + 0.01} for value in rho_c]
+        return {"status": "transition", "rho_c": np.mean(rho_c), "n_seeds": len(rho_c), "seeds": seeds}
+
+    found = mean_difference(row([0.88, 0.9, 0.92]), row([0.87, 0.89, 0.91]), 0.90)
+    margin = 2.131846786326649 * math.sqrt(
+        2 * (0.02**2 + 0.02**2 / 12) / 3
+    )  # t of 0.95, 4 degrees of freedom
+    assert (found.mean, found.low, found.high) == pytest.approx((0.01, 0.01 - margin, 0.01 + margin))
+    assert mean_difference(row([0.9]), row([0.6]), 0.90).low is None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -89,12 +89,18 @@ def test_tables_are_consistent(table):
 
 
 def test_every_module_of_a_table_or_figure_is_in_the_registry_by_its_name():
-    assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6"]
+    assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6", "datasets"]
     modules = {path.stem for path in files("analysis.appendix").glob("*.py")}
-    assert {name for name in modules if re.fullmatch(r"(table|figure)\d+", name)} == set(NAMES)
+    assert {name for name in modules if re.fullmatch(r"(table|figure)\d+|datasets", name)} == set(NAMES)
     for exhibit in EXHIBITS:
         assert import_module(f"analysis.appendix.{exhibit.name}").EXHIBIT is exhibit
         assert exhibit_of(exhibit.name) is exhibit
+
+
+def test_an_exhibit_is_called_by_its_number_or_by_where_its_claim_stands():
+    assert [exhibit_of(name).number for name in ("table10", "figure4", "datasets")] == [
+        "Table 10", "Figure 4", "Abstract",
+    ]  # fmt: skip
 
 
 def test_published_ratios_are_those_of_the_printed_numbers():

@@ -22,6 +22,7 @@ from analysis.appendix.page import render
 from analysis.appendix.registry import EXHIBITS, NAMES, exhibit_of
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
+from analysis.appendix.tuning import tuning
 from analysis.labels import aligned
 from analysis.tables import replacing
 
@@ -64,6 +65,8 @@ def report(section: Section) -> str:
         lines.append(f"published: {exhibit.shows}")
         lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
     lines += ["", *claim_lines(section.claims)] if section.claims else []
+    said = tuning(exhibit, section.run)
+    lines += ["", said] if said else []
     return "\n".join([*lines, "", settings_line(section.run)])
 
 

@@ -34,6 +34,7 @@ class Exhibit:
         needs_history: whether the history of the run is read too.
         table: the published numbers of a table; None for a figure.
         shows: what the published figure shows, or the claim says; empty for a table.
+        chosen: which settings of its budget `quick` were chosen on which seeds.
         cells: returns what a figure is summarised by, such as thresholds, a line a cell.
     """
 
@@ -47,6 +48,7 @@ class Exhibit:
     needs_history: bool = False
     table: PublishedTable | None = None
     shows: str = ""
+    chosen: str = ""
     cells: Callable[[PaperRun], Lines] = _nothing
 
     @property

@@ -20,6 +20,7 @@ from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED
 from analysis.appendix.compare import published_value
 from analysis.appendix.runs import settings, short_budget
 from analysis.appendix.sections import Section
+from analysis.appendix.tuning import tuning
 
 _SIGNS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNDECIDED: ("open", "?")}
 """The class of the style sheet and the sign of each verdict."""
@@ -58,6 +59,7 @@ def _environment() -> Environment:
         "wanted_text": text.wanted_text,
         "short_budget": short_budget,
         "settings": settings,
+        "tuning": tuning,
     }
     environment.globals |= {
         "published_text": text.published_text,

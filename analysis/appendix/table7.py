@@ -56,6 +56,8 @@ EXHIBIT = Exhibit(
     name="table7",
     title="Active units of an HVAE and of a VAE with one layer of 64 units, dynamic MNIST",
     table=TABLE,
+    chosen="sizes, learning rate, the Hermite VAE's ρ and the number of seeds were chosen on "
+    "seeds 0 to 4, the OU-VAE's ρ unseen",
     claims=claims,
     plot=partial(plot_table, TABLE, PANELS),
 )

@@ -90,8 +90,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def _find(source: str) -> Path:
     folder, _, name = source.rpartition("/")
-    if folder in ("", "paper") and name in names(folder):
-        return SPACES / folder / f"{name}.yaml"
+    for known in {"": ("", "paper"), "paper": ("paper",)}.get(folder, ()):
+        if name in names(known):
+            return SPACES / known / f"{name}.yaml"
     path = Path(source)
     if os.path.isfile(path):  # False, too, for what the system refuses to look for
         return path

@@ -210,7 +210,7 @@ class Space(CellKeys):
         """Return what is wrong between keys, each with its mend."""
         found = super().problems()
         rho = self.rho_values()
-        if self.search == "refine" and len(rho) < 2:
+        if self.search == "refine" and len(rho) < 2 and self.smoothed_networks:
             found.append(
                 f"rho: {list(rho)} with search refine, which starts from two values or more; add one or use "
                 "search: grid"

@@ -2,6 +2,7 @@
 
 from analysis import TableError
 from analysis.appendix import (
+    controls,
     datasets,
     figure4,
     figure5,
@@ -26,8 +27,9 @@ EXHIBITS: tuple[Exhibit, ...] = (
     figure5.EXHIBIT,
     figure6.EXHIBIT,
     datasets.EXHIBIT,
+    controls.EXHIBIT,
 )
-"""The tables and figures of the appendix and the claims of the main text, in the order of the page."""
+"""The tables and figures, the claims of the main text and controls of ours, in the order of the page."""
 
 NAMES = tuple(exhibit.name for exhibit in EXHIBITS)
 

@@ -36,10 +36,15 @@ class PaperRun:
     history: pa.Table | None = None
 
     @cached_property
-    def thresholds(self) -> list[Row]:
-        """The thresholds of the top-layer KL, computed from the members by the run's own rule."""
+    def all_thresholds(self) -> list[Row]:
+        """The rows of the thresholds table, computed from the members by the run's own rule."""
         rows: list[Row] = thresholds_table(self.members, read_rule(self.folder)).to_pylist()
-        return [row for row in rows if row["order_parameter"] == "kl_top"]
+        return rows
+
+    @property
+    def thresholds(self) -> list[Row]:
+        """Those of the top-layer KL."""
+        return [row for row in self.all_thresholds if row["order_parameter"] == "kl_top"]
 
 
 _SETTINGS = (

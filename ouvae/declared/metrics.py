@@ -110,8 +110,8 @@ METRICS = _measured_on(
             "objective_nats",
             "nats",
             "smoothed objective per observation, what training maximises once KL warm-up is over, with "
-            "top_kl_weight in it; in ambient form a lower bound of the smoothed model where that weight is 1, in "
-            "posterior form none at small rho",
+            "top_kl_weight in it; where that is 1 the ambient form bounds the smoothed model, the posterior "
+            "form at small rho bounds nothing",
         ),
         *(
             Metric(name, "1", f"{_GRADIENT}, {how} smoothing", condition="gradient_samples is null")

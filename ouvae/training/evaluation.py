@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.func import vmap
 
 from ouvae.declared import Cell
-from ouvae.parts.distributions import GaussianDraw
 from ouvae.systems import Draws, Terms, leading_axes
 from ouvae.training.information import INFORMATION_IMAGES, Information, information
 from ouvae.training.metrics import active_units, signal_share
@@ -51,8 +50,11 @@ class Run(Protocol):
         """
 
 
-RunTop: TypeAlias = Callable[[Tensor, Draws], GaussianDraw]
-"""Draws the top layer of all members as `System.top_draw`, each field with a leading axis P."""
+TopDraws: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Means, log scales and draws of the top layer, [P, I, B, d_L] each."""
+
+RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
+"""Draws the top layer of all members, as `System.top_draw`."""
 
 
 class _Averages(NamedTuple):
@@ -117,12 +119,11 @@ class Evaluator:
     def information(self, images: Tensor) -> Information:
         """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
         generators = self._streams("information")
-        drawn: list[tuple[Tensor, Tensor, Tensor]] = []
+        drawn: list[TopDraws] = []
         for start in range(0, len(images), INFORMATION_DRAWS):
             count = min(INFORMATION_DRAWS, len(images) - start)
             draws = sample_draws(self._plain, (count, len(images)), generators, self.dtype)
-            top = self.run_top(images, draws)
-            drawn.append((top.mean.expand_as(top.z), top.log_scale.expand_as(top.z), top.z))
+            drawn.append(self.run_top(images, draws))
         return information(*(torch.cat(pieces, 1) for pieces in zip(*drawn, strict=True)))
 
     def objective(self, images: Tensor) -> Tensor:

@@ -16,11 +16,10 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae.data import Dataset, Images
 from ouvae.declared import METRICS, TEST_METRICS, Cell
-from ouvae.parts.distributions import GaussianDraw
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.counts import importance_sample_bytes
-from ouvae.training.evaluation import Evaluator
+from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.gradients import gradient_variances
 from ouvae.training.metrics import Values, completed, values_of
 from ouvae.training.noise import Minibatches, binarize, sample_draws, stream
@@ -80,9 +79,10 @@ class _Top(nn.Module):
         super().__init__()
         self.system = system
 
-    def forward(self, x: Tensor, draws: Draws) -> GaussianDraw:
-        """Return `System.top_draw`."""
-        return self.system.top_draw(x, draws)
+    def forward(self, x: Tensor, draws: Draws) -> TopDraws:
+        """Return mean, log scale and z of `System.top_draw`, all of z's shape."""
+        top = self.system.top_draw(x, draws)
+        return top.mean.expand_as(top.z), top.log_scale.expand_as(top.z), top.z
 
 
 class PackTraining:
@@ -259,14 +259,14 @@ class PackTraining:
         run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
         return run(self._parameters, x, self._own(draws), self._rho)
 
-    def _run_top(self, x: Tensor, draws: Draws) -> GaussianDraw:
+    def _run_top(self, x: Tensor, draws: Draws) -> TopDraws:
         """Draw the top layer of every member on images [B, D] with its own seed's draws [S, …]."""
 
-        def single(parameters: dict[str, Tensor], draws: Draws) -> GaussianDraw:
+        def single(parameters: dict[str, Tensor], draws: Draws) -> TopDraws:
             named = {f"system.{name}": value for name, value in parameters.items()}
-            return cast(GaussianDraw, functional_call(_Top(self._model), named, (x, draws)))
+            return cast(TopDraws, functional_call(_Top(self._model), named, (x, draws)))
 
-        run = cast(Callable[..., GaussianDraw], vmap(single))
+        run = cast(Callable[..., TopDraws], vmap(single))
         return run(self._parameters, self._own(draws))
 
     def _own(self, draws: Draws) -> Draws:

@@ -75,12 +75,16 @@ class PlannedCell:
         return multiply_adds(self.cell, self.cell.image_shape)
 
     def exact_rho(self) -> float | None:
-        """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed."""
+        """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed.
+
+        Of the ELBO, that is: with importance samples or free bits the collapsed point loses its stability
+        elsewhere.
+        """
         cell = self.cell
         linear = cell.depth == 1 and not cell.traits("architecture").layered
         if not linear or cell.data_variance is None or cell.observation_variance is None:
             return None
-        if cell.smoothed_networks != ("likelihood",):
+        if cell.smoothed_networks != ("likelihood",) or cell.objective != "elbo":
             return None
         return critical_rho(
             cell.data_variance,

@@ -299,6 +299,8 @@ class TestExactThreshold:
             {"latents": [1, 1]},
             {"architecture": "mlp", "hidden": [4]},
             {"smoothed_networks": ["inference", "likelihood"]},
+            {"objective": "iwae", "importance_samples": 2},
+            {"objective": "free_bits", "free_bits_nats": 0.1},
         ],
     )
     def test_none_where_no_closed_form_is_known(self, keys):

@@ -32,7 +32,7 @@ def test_every_space_has_both_budgets(name, budget):
 
 def test_there_is_one_for_each_table_figure_and_claim():
     tables, figures = range(5, 11), range(4, 7)
-    exhibits = [*(f"table{n}" for n in tables), *(f"figure{n}" for n in figures), "datasets"]
+    exhibits = [*(f"table{n}" for n in tables), *(f"figure{n}" for n in figures), "datasets", "controls"]
     assert sorted(NAMES) == sorted(exhibits)
 
 

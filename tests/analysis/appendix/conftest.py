@@ -4,6 +4,8 @@ from itertools import product
 
 import pytest
 
+from ouvae.declared.control_parameter import rho_retaining
+
 SIZES = (40,) * 4
 
 
@@ -65,7 +67,35 @@ def every_run(table6_run, paper_member, cost_row, write_run, make_members, gradi
         for row in make_members({(8,) * 3: [0.7, 0.74]}, space="datasets-quick").to_pylist()
     ]
     write_run("datasets-quick", alike)
+    write_run("controls-quick", control_rows(make_members))
     return table6_run.parent
+
+
+def control_rows(make_members, g_c=(0.80, 0.82), discount=2.0, information=0.0):
+    """Members of the controls, two seeds, whose thresholds are at `g_c` whatever K; shrinking discounts more.
+
+    A jump of 1 nat at the threshold, on rho 0.001 apart there; and weights and the linear model.
+    """
+    rows = []
+    for draws, form, factor in ((2, "posterior", 1), (5, "posterior", 1), (20, "shrink", discount)):
+        rho_c = [rho_retaining(1 - factor * (1 - g), draws) for g in g_c]
+        near = sorted({round(rho + sign * 0.0005, 4) for rho in rho_c for sign in (-1, 1)})
+        name = f"{form}-{draws}"
+        made = make_members({(8, 8): rho_c}, rho=(0.1, *near, 1.0), slope=1e4, ou_samples=draws)
+        rows += [
+            row | {"smoothing": form, "cell_id": name, "member_id": f"{name} {row['member_id']}"}
+            for row in made.to_pylist()
+        ]
+    for weight in (0.5, 0.8):
+        made = make_members({(8, 8): [1.2, 1.2]}, rho=(1.0,), top_kl_weight=weight, smoothed_networks=[])
+        name = f"weight-{weight}"
+        rows += [row | {"cell_id": name, "member_id": f"{name} {row['seed']}"} for row in made.to_pylist()]
+    linear = make_members({(1, 1): [1.1, 1.1]}, rho=(0.5, 0.9, 1.0), architecture="affine", hidden=[])
+    rows += [
+        row | {"information_top_nats": information + (-0.003, 0.001)[row["seed"]]}
+        for row in linear.to_pylist()
+    ]
+    return [row | {"space": "controls-quick", "data_digest": "0f3c"} for row in rows]
 
 
 @pytest.fixture

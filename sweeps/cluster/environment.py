@@ -38,6 +38,8 @@ def environment(address: str | None, token: bool) -> dict[str, str]:
         values |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         # A local Ray that has lost its server does not come back; the default is to wait 60 s for it.
         values.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
+        # The workers that it starts beforehand, one a CPU, lack the runtime environment, and none is used.
+        values.setdefault("RAY_prestart_worker_first_driver", "0")
     else:
         values["RAY_AUTH_MODE"] = "token" if token else "disabled"
     return values

@@ -243,7 +243,7 @@ MONTE_CARLO = 3 * np.sqrt(0.95 * 0.05 / 600)
 
 @pytest.mark.parametrize("shape", ["step", "onset"])
 @pytest.mark.parametrize("sigma", [0.005, 0.03, 0.08])
-@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("n", [3, 10])
 def test_the_interval_covers_the_mean_threshold_as_often_as_it_says(n, sigma, shape):
     assert coverage(n, sigma, shape) >= 0.95 - MONTE_CARLO
 

@@ -21,6 +21,7 @@ from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["order_parameters.png", "order_parameters.svg", "training.png", "training.svg"]
+LONG_LABEL = "omniglot-{} convolutional {} budget 100000"
 SEVEN = {
     (4, 4): [1.2, 1.3],
     (8, 8): [0.88, 0.84, 0.91],
@@ -161,8 +162,9 @@ def test_training_lines_are_coloured_by_rho_and_dashed_by_seed(make_members, mak
     assert luminance == sorted(luminance)
 
 
-@pytest.mark.parametrize("cells", [1, 2, 3, 7])
-@pytest.mark.parametrize("label", ["digits mlp {}", "omniglot-{} convolutional {} budget 100000"])
+@pytest.mark.parametrize(
+    ("label", "cells"), [("digits mlp {}", 7), *((LONG_LABEL, cells) for cells in (1, 2, 3, 7))]
+)
 def test_titles_neither_overlap_nor_leave_the_figure(make_members, make_history, cells, label):
     rows = make_members(dict(list(SEVEN.items())[:cells])).to_pylist()
     for row in rows:

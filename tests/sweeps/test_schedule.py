@@ -184,7 +184,7 @@ class TestResume:
         space = make_space(**REFINED)
         expected = sweep(tmp_path / "whole", space)
         assert len(expected.packs) >= 12, "kills fall before, between and within rounds"
-        for finished in range(len(expected.packs) + 1):
+        for finished in {*range(0, len(expected.packs), 2), len(expected.packs)}:
             path = tmp_path / f"{finished}"
             first = sweep(path, space, stop_after=finished, order=finished)
             second = sweep(path, space, order=100 + finished)

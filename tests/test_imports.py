@@ -36,6 +36,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_importing_all_of_a_package_loads_nothing_foreign(package):
     command = [sys.executable, "-c", IMPORT_ALL, package]
@@ -45,6 +46,7 @@ def test_importing_all_of_a_package_loads_nothing_foreign(package):
     assert FORBIDDEN[package].isdisjoint(loaded)
 
 
+@pytest.mark.process
 def test_import_contracts_are_kept():
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)

@@ -321,6 +321,7 @@ def test_writing_replaces_whole_or_not_at_all(tmp_path):
         pass
 
 
+@pytest.mark.process
 def test_analysis_needs_none_of_what_trains_and_sweeps():
     forbidden = ["torch", "ray", "optuna", "mlflow", "sweeps", "search_spaces"]
     code = (

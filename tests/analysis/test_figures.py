@@ -192,6 +192,7 @@ def test_titles_neither_overlap_nor_leave_the_figure(make_members, make_history,
             assert not boxes[index].overlaps(label_above)
 
 
+@pytest.mark.process
 def test_files_are_the_same_to_the_byte_in_another_process(made_run, tmp_path):
     with mpl.rc_context({"font.size": 20, "axes.grid": True}):
         here = write_figures(made_run)

@@ -50,6 +50,7 @@ def test_the_text_is_aligned_and_says_everything(make_members):
     ]
 
 
+@pytest.mark.process
 def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path):
     (made_run / "history.parquet").unlink()
     done = run_script("run", cwd=tmp_path)
@@ -106,6 +107,7 @@ def test_no_other_file_is_overwritten(made_run, capsys):
     assert main([str(made_run), "--out", str(made_run)]) == 2
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

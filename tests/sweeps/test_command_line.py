@@ -201,6 +201,7 @@ def test_the_spaces_are_listed(command):
     assert "paper/table6" in listed
 
 
+@pytest.mark.process
 def test_help_and_refusal_in_a_process_of_their_own(tmp_path):
     """As a user calls it: from another folder, the script by its path."""
     helped = subprocess.run(

@@ -10,6 +10,8 @@ import pytest
 
 from tests.sweeps.conftest import ROOT
 
+pytestmark = pytest.mark.process
+
 PROGRAM = """
 import signal, sys, time
 from sweeps.interrupts import Interrupted, Interrupts

@@ -43,6 +43,7 @@ def test_a_name_that_is_none_is_refused_with_the_nearest(capsys):
     assert "name a table or figure first" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_dry_run_says_what_would_be_trained(tmp_path):
     done = subprocess.run(
         [sys.executable, paper.__file__, "table6", "--budget", "quick", "--dry-run"],

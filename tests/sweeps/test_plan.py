@@ -124,6 +124,7 @@ class TestIdentity:
         assert set(keys_of(Cell)) == set(CELL) | set(neutral)
         assert planned(**neutral).cell_id == planned().cell_id
 
+    @pytest.mark.process
     def test_it_is_the_same_in_every_process(self):
         code = (
             "import json, sys; from ouvae.declared import Cell; from sweeps.plan import PlannedCell, Point;"

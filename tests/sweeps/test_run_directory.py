@@ -138,6 +138,7 @@ class TestFragments:
             members, history, _ = write_tables(directory, make_space())
         assert set(members["seed"].to_pylist()) == set(history["seed"].to_pylist()) == {0}
 
+    @pytest.mark.process
     def test_a_driver_killed_while_it_writes_leaves_nothing_that_counts(self, tmp_path, make_space, train):
         code = """
 import os, signal, sys
@@ -383,6 +384,7 @@ except SweepError as error:
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
+    @pytest.mark.process
     def test_one_driver_at_a_time_and_a_kill_lets_go(self, tmp_path):
         with self.holder(tmp_path / "run") as first:
             try:

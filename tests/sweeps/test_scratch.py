@@ -42,6 +42,7 @@ def test_it_is_there_within_the_block_alone(base):
     assert list(base.iterdir()) == []
 
 
+@pytest.mark.process
 def test_what_a_killed_owner_left_is_removed_by_the_next_and_nothing_else(base):
     (base / "ouvae-mine").mkdir()
     done = subprocess.run(
@@ -61,6 +62,7 @@ def test_what_a_killed_owner_left_is_removed_by_the_next_and_nothing_else(base):
         assert (base / "ouvae-mine").exists(), "without a lock it is nobody's scratch"
 
 
+@pytest.mark.process
 def test_what_is_still_written_to_is_removed_once_its_writer_has_ended(base):
     """As a worker of a Ray that was killed: it puts back what was removed, until it ends."""
     writer = """
@@ -79,6 +81,7 @@ while time.monotonic() < deadline:
     process.wait()
 
 
+@pytest.mark.process
 def test_it_is_removed_with_processes_that_write_into_it(base):
     """Also with the one that asks for it, its children, and theirs in groups of their own."""
     program = """

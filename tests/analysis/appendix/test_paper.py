@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import pytest
 
 from analysis.appendix.registry import EXHIBITS
 from analysis.paper import main
@@ -47,6 +48,7 @@ def test_the_page_is_written_alone_and_the_command_that_logs_it_is_said(tmp_path
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["our runs", "page.html", "paper.html"]
 
 
+@pytest.mark.process
 def test_the_script_runs_by_its_path(table6_run, tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / "analysis" / "paper.py", "table6", "runs/table6-quick"],

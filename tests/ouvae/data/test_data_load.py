@@ -56,6 +56,7 @@ def test_digits_digest_is_known():
     assert load("digits").digest == DIGITS_DIGEST
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments", ["'digits'", "'gaussian', data_variance=[0.8, 0.5]"], ids=["digits", "gaussian"]
 )

@@ -235,6 +235,7 @@ print(json.dumps([asdict(outcome) for outcome in pack.outcomes()]))
 """
 
 
+@pytest.mark.process
 def test_two_fresh_processes_give_the_same_rows(make_cell):
     case = make_cell(smoothed_networks=NETWORKS, precision="float32")
     processes = [

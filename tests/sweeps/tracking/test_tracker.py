@@ -947,6 +947,7 @@ def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
         check(f"sqlite:///{tmp_path / 'notes.txt'}")
 
 
+@pytest.mark.process
 def test_a_new_store_is_created_in_silence_and_lets_readers_in(tmp_path: Path) -> None:
     uri = default_uri(tmp_path / "runs")
     script = f"""

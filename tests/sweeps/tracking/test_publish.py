@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis import paper
 from analysis.appendix.registry import NAMES
+from sweeps import publish
 from sweeps.tracking.runs import check
-
-pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,6 +29,7 @@ def runs_of(store):
     return client, client.search_runs([experiment.experiment_id])
 
 
+@pytest.mark.process
 def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path):
     """No run is there: the page says so, and so do the tags."""
     store = f"sqlite:///{tmp_path}/runs/mlflow.db"
@@ -51,16 +52,17 @@ def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path)
 
 
 @pytest.mark.parametrize("page", ["missing.html", "README.md", "docs"])
-def test_what_is_no_page_is_one_clear_error(page):
-    done = command("sweeps/publish.py", page)
-    assert done.returncode == 2
-    assert "is no page of the appendix; write it with: python analysis/paper.py all" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_is_no_page_is_one_clear_error(page, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    assert publish.main([page]) == 2
+    error = capsys.readouterr().err
+    assert "is no page of the appendix; write it with: python analysis/paper.py all" in error
+    assert "Traceback" not in error
 
 
-def test_a_server_that_is_not_there_is_one_clear_error(tmp_path):
-    assert command("analysis/paper.py", "all", "--runs", tmp_path).returncode == 0
-    done = command("sweeps/publish.py", tmp_path, "--tracking-uri", "http://127.0.0.1:9")
-    assert done.returncode == 2
-    assert "http://127.0.0.1:9" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_server_that_is_not_there_is_one_clear_error(tmp_path, capsys):
+    assert paper.main(["all", "--runs", str(tmp_path)]) == 0
+    assert publish.main([str(tmp_path), "--tracking-uri", "http://127.0.0.1:9"]) == 2
+    error = capsys.readouterr().err
+    assert "http://127.0.0.1:9" in error
+    assert "Traceback" not in error

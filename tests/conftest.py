@@ -8,6 +8,9 @@ import pytest
 TIERS = ("unit", "process", "browser")
 """Declared in pyproject.toml; a test that names none is a unit test."""
 
+SHARED = {"uninterrupted", "nodes"}
+"""Fixtures that take long to make, which one worker makes for all tests that use one of them."""
+
 EXCUSES = (
     "chromium or chromedriver is not installed",
     "a network namespace is refused here",
@@ -24,14 +27,16 @@ EXCUSES = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make a unit test of whatever names no tier, before `-m` chooses.
 
-    With several workers, one of these takes all the others of a file, and all that use the shared sweeps.
+    With several workers, one of these takes all the others of a file, and all that use what is `SHARED`. They
+    come first: unit tests fill what time is left to the worker that is ready sooner.
     """
     for item in items:
         if any(item.get_closest_marker(tier) for tier in TIERS[1:]):
-            shared = "start_sweep" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("sweeps" if shared else item.path.stem))
+            shared = SHARED & set(getattr(item, "fixturenames", ()))
+            item.add_marker(pytest.mark.xdist_group("shared" if shared else item.path.stem))
         elif not item.get_closest_marker(TIERS[0]):
             item.add_marker(TIERS[0])
+    items.sort(key=lambda item: item.get_closest_marker(TIERS[0]) is not None)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

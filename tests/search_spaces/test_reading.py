@@ -11,7 +11,8 @@ import yaml
 from search_spaces import SpaceError, load, names, read_yaml_mapping
 
 GOOD = "dataset: digits\nlatents: [[4, 4]]\nrho: [0.5, 1.0]\n"
-DEEP = "[" * 3000 + "]" * 3000
+DEEP = "[" * 1200 + "]" * 1200
+"""More levels than Python's recursion has."""
 LAUGHS = "[&a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], " + ", ".join(
     f"&{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in zip("abcdefg", "bcdefgh", strict=True)
 )
@@ -24,9 +25,9 @@ SHORT = 400
 
 UNREADABLE = {
     "brackets": (f"rho: {DEEP}", "more than 20 levels"),
-    "brackets that stay open": (f"rho: {DEEP[:3000]}", "more than 20 levels"),
+    "brackets that stay open": (f"rho: {DEEP[:1200]}", "more than 20 levels"),
     "levels": (f"rho: {DEEP[:25]}{DEEP[-25:]}", "more than 20 levels"),
-    "indents": ("- " * 3000, "more than 20 levels"),
+    "indents": ("- " * 1200, "more than 20 levels"),
     "an alias within itself": ("seeds: &a [*a]", "more than 20 levels"),
     "aliases of aliases": (f"seeds: {LAUGHS}]", "more than 50000 values"),
     "merges of merges": (f"variants: {MERGED}]", "more than 50000 values"),

@@ -27,18 +27,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from ouvae.data import load as load_data
-from ouvae.training.pack import PackTraining
-from search_spaces import load
 from sweeps.progress import duration
 from sweeps.records import commit
 from tests.chaos_faults import KINDS, PACKS, Fault, dice, planned
 from tests.chaos_places import PLACES, Place, RefusedHere
 from tests.chaos_trial import Hangs, Trial
-from tests.sweeps.conftest import SMALL_SPACE, tables_of
-
-PACK_SECONDS = 2.5
-"""How long a pack trains: more than the 2 s after which it may save its state."""
+from tests.sweeps.conftest import tables_of, write_small_space
 
 MEMBERS, CELLS = 12, 2
 LEFT_ALONE = 60.0
@@ -105,7 +99,7 @@ class Campaign:
     def run(self) -> None:
         """Run the undisturbed sweep and the trials."""
         self._space = self._folder / "small.yaml"
-        _write_space(self._space)
+        write_small_space(self._space)
         reference, problems = self._live(0, "local", [])
         if problems:
             self._judge(0, "undisturbed", reference, problems)
@@ -247,18 +241,6 @@ class Campaign:
             if law != "script" or self._kept[law] < trials:
                 lines.append(f"| {says} | {self._kept[law]} | {trials - self._kept[law]} |")
         return lines
-
-
-def _write_space(path: Path) -> None:
-    """Write the small space, with as many steps as this machine's speed asks for."""
-    path.write_text(SMALL_SPACE.format(steps=1000, eval_every=500))
-    pack = PackTraining(load(str(path)).cells()[0], [(0.6, 0), (1.0, 0)], load_data("digits"))
-    pack.train_step()
-    started = time.process_time()
-    for _ in range(100):
-        pack.train_step()
-    half = max(250, round(PACK_SECONDS / (time.process_time() - started) * 50))
-    path.write_text(SMALL_SPACE.format(steps=2 * half, eval_every=half))
 
 
 def _left_behind(trial: Trial) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from analysis.tables import Rule
 from ouvae.data import load as load_data
@@ -35,7 +36,6 @@ STEPS = (0, 10, 20)
 
 SMALL_SPACE = """
 dataset: digits
-latents: [[4, 4], [6, 6]]
 hidden: [16]
 ou_samples: 2
 rho: [0.6, 1.0]
@@ -43,16 +43,24 @@ rho_tolerance: 0.2
 refine_points: 1
 seeds: 2
 pack_size: 2
-steps: {steps}
-eval_every: {eval_every}
 batch_size: 50
 learning_rate: 0.01
 checkpoint_minutes: 0
+variants:
+  - latents: [[6, 6]]
+    steps: {steps}
+    eval_every: {eval_every}
+  - latents: [[4, 4]]
+    steps: 300
+    eval_every: 150
 """
-"""A space of 12 members in 8 packs and 2 rounds, the same packs whether one CPU or two train them."""
+"""A space of 12 members in 2 rounds, which two CPUs train in 8 packs.
+
+Both cells have a transition, which takes the first 600 steps to show.
+"""
 
 PACK_SECONDS = 3.0
-"""How long a pack of the small space trains: more than the 2 s after which it may save its state."""
+"""How long a pack of its first cell trains: more than the 2 s after which it may save its state."""
 
 TIMED = ("seconds", "finished_at", "commit")
 """Columns of the members table that differ between two runs of the same sweep."""
@@ -336,21 +344,25 @@ def _address(text: str) -> str:
     return str(mapped or address)
 
 
-@pytest.fixture(scope="session")
-def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of the small space, with as many steps as this machine's speed asks for."""
-    path = tmp_path_factory.mktemp("space") / "small.yaml"
+def write_small_space(path: Path) -> Path:
+    """Write the small space, with as many steps as this machine's speed asks for, and return its file."""
     path.write_text(SMALL_SPACE.format(steps=1000, eval_every=500))
-    space = load(str(path))
-    pack = PackTraining(space.cells()[0], [(0.6, 0), (1.0, 0)], load_data("digits"))
+    torch.set_num_threads(1)  # as a worker does
+    pack = PackTraining(load(str(path)).cells()[0], [(0.6, 0), (1.0, 0)], load_data("digits"))
     pack.train_step()
     started = time.process_time()
     for _ in range(100):
         pack.train_step()
     step_seconds = (time.process_time() - started) / 100
-    steps = max(1000, 2 * math.ceil(PACK_SECONDS / step_seconds / 2))
-    path.write_text(SMALL_SPACE.format(steps=steps, eval_every=steps // 2))
+    half = max(300, math.ceil(PACK_SECONDS / step_seconds / 2))
+    path.write_text(SMALL_SPACE.format(steps=2 * half, eval_every=half))
     return path
+
+
+@pytest.fixture(scope="session")
+def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of the small space."""
+    return write_small_space(tmp_path_factory.mktemp("space") / "small.yaml")
 
 
 @pytest.fixture(scope="session")

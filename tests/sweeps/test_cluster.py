@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,8 @@ from tests.sweeps.conftest import ROOT, clean_environment, wait_until
 pytestmark = pytest.mark.process
 
 PORT, CLIENT_PORT = 6399, 10001
-TINY = ("latents=[[4, 4]]", "seeds=1", "search=grid", "pack_size=1", "steps=20", "eval_every=20")
+TINY = ("variants=[]", "latents=[[4, 4]]", "seeds=1", "search=grid", "pack_size=1")
+TINY += ("steps=20", "eval_every=20")
 
 
 class Nodes:
@@ -97,6 +98,16 @@ class Nodes:
                 found[pid] = parent
         return found
 
+    def both_train(self, all_processes: Callable[[], dict[int, tuple[int, int, str]]]) -> Callable[[], bool]:
+        """Return the look whether two nodes have trained so far."""
+        used: set[int] = set()
+
+        def look() -> bool:
+            used.update(self.training(all_processes()).values())
+            return len(used) == 2
+
+        return look
+
     def end(self) -> None:
         """End everything in the namespace."""
         self._holder.kill()
@@ -162,17 +173,10 @@ def sets(overrides: Sequence[str]) -> list[str]:
 def test_a_sweep_on_two_nodes_survives_a_killed_worker(
     nodes, start_sweep, uninterrupted, eventually, all_processes
 ):
-    """Both nodes train, and the tables are those of an undisturbed sweep on a local Ray."""
+    """The cluster is found by itself, both nodes train, and the tables are those of a local Ray."""
     expected, _ = uninterrupted
-    address = f"127.0.0.1:{PORT}"
-    sweep = start_sweep("two_nodes", "--address", address, prefix=nodes.prefix, HOME=nodes.home)
-    used: set[int] = set()
-
-    def both() -> bool:
-        used.update(nodes.training(all_processes()).values())
-        return len(used) == 2
-
-    sweep.until(both, "both nodes train")
+    sweep = start_sweep("two_nodes", "--address", "auto", prefix=nodes.prefix, HOME=nodes.home)
+    sweep.until(nodes.both_train(all_processes), "both nodes train")
     sweep.until(sweep.fragments, "a pack is finished")
     victims: dict[int, int] = {}
     sweep.until(lambda: victims.update(nodes.training(all_processes())) or victims, "a worker trains")
@@ -186,40 +190,27 @@ def test_a_sweep_on_two_nodes_survives_a_killed_worker(
     assert sweep.tables() == expected.tables()
 
 
-def test_a_cluster_is_found_by_itself_and_through_ray_client(nodes, start_sweep):
-    """--address auto, and ray://HOST:PORT from a driver that is no node; at once, as two users would."""
-    addresses = {"auto": "auto", "client": f"ray://127.0.0.1:{CLIENT_PORT}"}
-    sweeps = {
-        name: start_sweep(name, *sets(TINY), "--address", address, prefix=nodes.prefix, HOME=nodes.home)
-        for name, address in addresses.items()
-    }
-    for sweep in sweeps.values():
-        assert sweep.wait() == 0, sweep.output
-        assert "Ray: 2 nodes, 2 CPUs" in sweep.output
-        assert sweep.counts() == (0, 2)
-    assert sweeps["auto"].tables() == sweeps["client"].tables()
-
-
-def test_a_users_own_system_and_data_set_train_on_both_nodes(nodes, start_sweep, tmp_path, all_processes):
-    """Their files lie beside the space, where neither node looks for modules."""
+def test_a_users_own_system_and_data_set_train_on_both_nodes_through_ray_client(
+    nodes, start_sweep, tmp_path, all_processes
+):
+    """Their files lie beside the space, where neither node looks for modules; the driver is no node."""
     space = write_recipe(tmp_path)
-    longer = sets(["search=grid", "pack_size=3", "seeds=2", "steps=1200", "eval_every=600"])
-    address = f"127.0.0.1:{PORT}"
+    longer = sets(["search=grid", "pack_size=1", "seeds=2", "steps=600", "eval_every=300"])
+    address = f"ray://127.0.0.1:{CLIENT_PORT}"
     sweep = start_sweep(
         "own", *longer, "--address", address, space=space, prefix=nodes.prefix, HOME=nodes.home
     )
-    used: set[int] = set()
-
-    def both() -> bool:
-        used.update(nodes.training(all_processes()).values())
-        return len(used) == 2
-
-    sweep.until(both, "both nodes train")
+    sweep.until(nodes.both_train(all_processes), "both nodes train")
     assert sweep.wait() == 0, sweep.output
+    assert "Ray: 2 nodes, 2 CPUs" in sweep.output
+    assert sweep.counts() == (0, 6)
     rows = read_members(sweep.out).to_pylist()
     assert Counter(row["status"] for row in rows) == {"completed": 6}
     assert {(row["system"], row["dataset"]) for row in rows} == {("flat:FlatVAE", "stripes:Stripes")}
     assert len(sweep.statuses("member")) == 6
+    here = start_sweep("own_here", *longer, "--address", "serial", space=space)
+    assert here.wait() == 0, here.output
+    assert here.tables() == sweep.tables()
 
 
 @pytest.mark.parametrize("address", [f"127.0.0.1:{PORT}", f"ray://127.0.0.1:{CLIENT_PORT}"])
@@ -249,31 +240,32 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         nodes.start("--head", f"--port={PORT}", "--num-cpus=0")
         undecided = start_sweep("undecided", *sets(TINY), "--address", "auto", prefix=nodes.prefix)
         waiting = start_sweep(
-            "waiting", *sets([*TINY, "device=cpu"]), "--address", f"127.0.0.1:{PORT}", prefix=nodes.prefix
+            "waiting",
+            *sets(["search=grid", "seeds=1", "steps=20", "eval_every=20", "device=cpu"]),
+            *("--address", f"127.0.0.1:{PORT}"),
+            space=write_recipe(tmp_path),
+            prefix=nodes.prefix,
         )
         assert undecided.wait() == 2
         assert "device: auto with a cluster that has no node with room" in undecided.output
         assert not undecided.out.exists()
+        home = write_token(tmp_path / "later", secrets.token_hex(32))
         impatient = start_sweep(
             "impatient",
             *sets([*TINY, "device=cuda", "wait_minutes=0.1"]),
             *("--address", "auto"),
             prefix=nodes.prefix,
+            HOME=str(home),
+            MPLCONFIGDIR=".",
         )
-        assert impatient.wait() == 1
+        assert impatient.wait() == 1, "a token that the cluster does not know of is not shown to it"
         assert "error: no node with 1 CPU and 1 GPU for a pack came within 6 s" in impatient.output
         waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
         nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
         assert waiting.wait() == 0, waiting.output
         assert "Ray: 1 node, 0 CPUs: 0 packs at once (cpu)" in waiting.output
-        assert waiting.counts() == (0, 2)
-        home = write_token(tmp_path / "later", secrets.token_hex(32))
-        later = start_sweep(
-            "later", *sets(TINY), "--address", "auto", prefix=nodes.prefix, HOME=str(home), MPLCONFIGDIR="."
-        )
-        assert later.wait() == 0, "a token that the cluster does not know of is not shown to it"
-        assert later.tables() == waiting.tables()
-        for sweep in (undecided, impatient, waiting, later):
+        assert waiting.counts() == (0, 3)
+        for sweep in (undecided, impatient, waiting):
             assert "Traceback" not in sweep.output
     finally:
         nodes.end()

@@ -93,7 +93,7 @@ def test_costs_are_measured_once(start_sweep):
     assert all(len(row["seconds_per_epoch"]) == 2 for row in table)
     assert table[1]["memory_bytes"] > table[0]["memory_bytes"]
     written = (sweep.out / "costs.parquet").stat().st_mtime_ns
-    again = start_sweep("costs", *sets(keys))
+    again = start_sweep("costs", *sets(keys), "--address", "serial")
     assert again.wait() == 0, again.output
     assert (again.out / "costs.parquet").stat().st_mtime_ns == written
 
@@ -102,6 +102,7 @@ def test_costs_are_measured_once(start_sweep):
 def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
     keys = {
         "search": "grid",
+        "variants": "[]",
         "latents": "[[4, 4]]",
         "seeds": "[0]",
         "rho": "[0.8]",
@@ -111,7 +112,7 @@ def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
         "bound_samples": "7",
         "bound_images": "30",
     }
-    sweep = start_sweep("bound", *sets(keys))
+    sweep = start_sweep("bound", *sets(keys), "--address", "serial")
     assert sweep.wait() == 0, sweep.output
     (row,) = pq.read_table(sweep.out / "members.parquet").to_pylist()
     assert row["selected_step"] in (0, 20, 40)

@@ -57,7 +57,7 @@ class Information(NamedTuple):
 
 
 def information(mean: Tensor, log_scale: Tensor, z: Tensor) -> Information:
-    """Return the information between N images and a layer of Gaussians.
+    """Return the information between N images and a layer of Gaussians: none on a single image.
 
     Args:
         mean: [P, N, N, d], the first N being draws, the second images.
@@ -65,6 +65,8 @@ def information(mean: Tensor, log_scale: Tensor, z: Tensor) -> Information:
         z: a sample of each, of the same shape.
     """
     images = torch.arange(z.shape[2], device=z.device)
+    if len(images) == 1:
+        return Information(*(torch.zeros(3, len(z), dtype=z.dtype, device=z.device)))
     lower, upper = [], []
     for draw in range(min(INFORMATION_SAMPLES, z.shape[1])):
         at = z[:, draw]

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from ouvae.declared import TEST_METRICS
 from ouvae.declared.control_parameter import rho_retaining
 
 SIZES = (40,) * 4
@@ -19,7 +20,7 @@ def table6_run(paper_member, write_run):
         rows.append(
             paper_member("table6-quick", SIZES, (40, 40, 40, 24), seed, rho=0.85, **numbers, kl_warmup=0)
         )
-    lost = {key: None for key in rows[-1] if key.startswith("test_")}
+    lost = {metric.name: None for metric in TEST_METRICS}
     rows[-1] |= {"status": "diverged", "diverged_at_step": 120, **lost}
     return write_run("table6-quick", rows)
 

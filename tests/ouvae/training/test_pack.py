@@ -465,7 +465,7 @@ def test_the_linear_control_trains_to_its_exact_optimum_on_either_side_of_the_th
     exact = [optimum(variance, draws, rho) for rho in rhos]
     assert exact[1] > 0.1
     assert exact[2] == pytest.approx(0, abs=1e-6)
-    assert found == pytest.approx(exact, rel=0.1, abs=3e-3)
+    assert found == pytest.approx(exact, rel=0.1, abs=5e-3)
 
 
 def test_the_plain_linear_vae_trains_to_the_log_evidence(linear):

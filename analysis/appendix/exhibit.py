@@ -69,4 +69,7 @@ class Exhibit:
         if run.missing:
             return None
         with style.figure_style():
-            return self.plot(run)
+            figure = self.plot(run)
+            if figure is not None:
+                figure.draw_without_rendering()  # one pass of the layout leaves labels cut
+        return figure

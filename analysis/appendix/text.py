@@ -63,15 +63,13 @@ def significant(value: float) -> str:
 
 
 def evidence_text(evidence: Evidence) -> str:
-    """Return our number of a piece of evidence with its interval and unit."""
+    """Return our number of a piece of evidence with its interval, if it has one, and its unit."""
     ours = evidence.ours
     if ours is None:
         return NOTHING
     text = significant(ours.mean)
     if ours.low is not None and ours.high is not None and ours.low < ours.high:
         text += f" [{significant(ours.low)}, {significant(ours.high)}]"
-    elif ours.lack:
-        text += f" ({ours.lack})"
     return f"{text} {evidence.unit}".rstrip()
 
 

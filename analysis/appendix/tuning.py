@@ -21,8 +21,8 @@ def tuning(exhibit: Exhibit, run: PaperRun) -> str:
     said = []
     if run.budget == DEFAULT_BUDGET:
         said.append(
-            f"Settings of {run.budget}: {exhibit.chosen}; the head of "
-            f"search_spaces/paper/{exhibit.name}.yaml says what was tried."
+            f"Settings of {run.budget}: {exhibit.chosen}; more stands in the head of "
+            f"search_spaces/paper/{exhibit.name}.yaml."
         )
     if run.rows:
         said.append(_shown(sorted({row["seed"] for row in run.rows})))

@@ -71,7 +71,7 @@ def test_a_dry_run_says_which_images_each_cell_uses(capsys, monkeypatch, tmp_pat
     assert "data: omniglot, which the sweep will fetch" in said
     assert paper.main(["figure5", "--dry-run", "--set", "dataset=digits", "--set", "eval_images=251"]) == 2
     assert "eval_images: 251 with 250 validation images in digits" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("chardata*")) == []
 
 
 @pytest.mark.process

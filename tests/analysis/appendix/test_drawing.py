@@ -4,8 +4,10 @@ import math
 from itertools import combinations, product
 
 import pytest
+from matplotlib import image
 
-from analysis.appendix import figure4, figure5, figure6, table6
+from analysis import style
+from analysis.appendix import datasets, figure4, figure5, figure6, table6
 from analysis.appendix.loading import load
 
 SIZES = (40,) * 4
@@ -77,3 +79,15 @@ def test_figures_5_and_6_have_a_panel_a_depth_or_architecture(every_run):
             assert box.x1 <= width
             assert box.y0 >= 0
             assert not ax.get_legend().get_window_extent().overlaps(ax.xaxis.label.get_window_extent())
+
+
+def test_labels_of_three_panels_are_not_cut(make_members, write_run, tmp_path):
+    rows = [
+        row | {"dataset": data, "cell_id": data, "member_id": f"{data} {row['member_id']}"}
+        for data in ("digits", "mnist", "omniglot")
+        for row in make_members({(8,) * 3: [0.84, 0.87]}, space="datasets-quick").to_pylist()
+    ]
+    figure = drawn(datasets, write_run("datasets-quick", rows))
+    png, _ = style.save(figure, tmp_path, "datasets")
+    ink = image.imread(png)[:, 0, :3].min()
+    assert ink == 1, "nothing touches the left edge"

@@ -108,7 +108,9 @@ def sweep(plan_cells, report_of):
 
 
 def by_cell(run: Run) -> dict[tuple[int, ...], dict]:
-    return {tuple(row["latents"]): row for row in run.tables[2].to_pylist()}
+    """The thresholds of the top-layer KL."""
+    rows = run.tables[2].to_pylist()
+    return {tuple(row["latents"]): row for row in rows if row["order_parameter"] == "kl_top"}
 
 
 class TestToTheEnd:

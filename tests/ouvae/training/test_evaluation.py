@@ -13,7 +13,7 @@ from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import BOUND_IMAGES, BOUND_SAMPLES
 from ouvae.training.pack import PackTraining
 
-MEMBERS = [(0.9, 0), (1.0, 0), (1.0, 3)]
+MEMBERS = [(0.9, 1), (1.0, 1), (1.0, 4)]
 VARIANCE = 0.4
 
 

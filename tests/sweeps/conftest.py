@@ -41,6 +41,7 @@ ou_samples: 2
 rho: [0.6, 1.0]
 rho_tolerance: 0.2
 refine_points: 1
+active_from: {{kl_top: 0.25, information_top: 0.1}}
 seeds: 2
 pack_size: 2
 batch_size: 50
@@ -56,7 +57,7 @@ variants:
 """
 """A space of 12 members in 2 rounds, which two CPUs train in 8 packs.
 
-Both cells have a transition, which takes the first 600 steps to show.
+All seeds of both cells have a transition at a quarter of a nat.
 """
 
 PACK_SECONDS = 3.0

@@ -22,7 +22,7 @@ from analysis.estimate import TRANSITION
 from analysis.intervals import ratio, student
 from analysis.labels import STATUS
 from analysis.schema import Row
-from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
 
 ACTIVE_NATS = 1.0
@@ -114,7 +114,7 @@ def _linear_information(run: PaperRun) -> Evidence:
 
 _HEAD = (
     "latents", "control", "order parameter", "status", "ρ_c", "95 % interval", "g at ρ_c", "95 % interval",
-    "most information (nats)",
+    "most of it (nats)",
 )  # fmt: skip
 
 
@@ -123,12 +123,11 @@ def cells(run: PaperRun) -> Lines:
     if run.members is None:
         return ()
     lines: list[Sequence[str]] = [_HEAD]
-    most = _most_information(run.rows)
+    most = {name: _most(run.rows, ORDER_PARAMETERS[name].metric) for name in ORDERS}
     for row in run.all_thresholds:
-        if row["order_parameter"] in ORDERS:
-            lines.append(
-                [sizes(row), _control(row), row["order_parameter"], *_numbers(row), most[row["cell_id"]]]
-            )
+        name = row["order_parameter"]
+        if name in ORDERS:
+            lines.append([sizes(row), _control(row), name, *_numbers(row), most[name][row["cell_id"]]])
     return lines
 
 
@@ -149,18 +148,17 @@ def _numbers(row: Row) -> list[str]:
     return texts
 
 
-def _most_information(members: Iterable[Row]) -> Mapping[str, str]:
-    """Return the largest mean over seeds of the information that a cell has at any rho."""
+def _most(members: Iterable[Row], metric: str) -> Mapping[str, str]:
+    """Return the largest mean over seeds that a metric has at any rho of a cell at which all seeds are."""
     found: dict[str, dict[float, list[float]]] = {}
     for row in members:
         own = found.setdefault(row["cell_id"], {})
-        if row["information_top_nats"] is not None:
-            own.setdefault(row["rho"], []).append(row["information_top_nats"])
-    return {cell: _most(by_rho.values()) for cell, by_rho in found.items()}
+        if row[metric] is not None:
+            own.setdefault(row["rho"], []).append(row[metric])
+    return {cell: _largest_mean(by_rho.values()) for cell, by_rho in found.items()}
 
 
-def _most(by_rho: Collection[list[float]]) -> str:
-    """Return the largest mean of those lists that have all seeds."""
+def _largest_mean(by_rho: Collection[list[float]]) -> str:
     seeds = max(map(len, by_rho), default=0)
     means = [float(np.mean(own)) for own in by_rho if len(own) == seeds]
     return f"{max(means):.2f}" if means else NOTHING
@@ -169,57 +167,69 @@ def _most(by_rho: Collection[list[float]]) -> str:
 def plot(run: PaperRun) -> Figure:
     """Draw both order parameters against g, a column a model, a curve a control, and against the weight.
 
-    Curves are means over seeds of all that was trained at a rho.
+    Curves are means over seeds of all that was trained at a rho; shades lie between the means of the bounds
+    of the information, as far as the axis goes.
     """
     models = list(dict.fromkeys(sizes(row) for row in _swept(run, "kl_top")))
-    figure, axes = panels(4 * len(models), height=6.6, lines=4, panel_width=2.9)
+    figure, axes = panels(4 * len(models), height=6.6, lines=4, panel_width=2.9, sharey="row")
     grid = np.array(axes).reshape(4, len(models))
     for column, model in enumerate(models):
         rows = [row for row in run.rows if sizes(row) == model and row["architecture"] != "affine"]
-        for line, order in enumerate(ORDERS):
-            _against_g(grid[line][column], rows, ORDER_PARAMETERS[order].metric)
-            _against_weight(grid[2 + line][column], rows, ORDER_PARAMETERS[order].metric)
+        for line, name in enumerate(ORDERS):
+            _against_g(grid[line][column], rows, ORDER_PARAMETERS[name])
+            _against_weight(grid[2 + line][column], rows, ORDER_PARAMETERS[name])
         grid[0][column].set_title(model)
-    for line, order in enumerate(ORDERS * 2):
-        grid[line][0].set_ylabel(f"{ORDER_PARAMETERS[order].words.removeprefix('top-layer ')} (nats)")
+    for line, name in enumerate(ORDERS * 2):
+        grid[line][0].set_ylabel(f"{ORDER_PARAMETERS[name].words.removeprefix('top-layer ')} (nats)")
+        highest = max(float(np.max(drawn.get_ydata())) for ax in grid[line] for drawn in ax.lines)
+        grid[line][0].set_ylim(-0.15 * max(highest, 1), 1.1 * max(highest, 1))
     shared_legend(figure, axes)
     return figure
 
 
-def _against_g(ax: Axes, rows: Sequence[Row], metric: str) -> None:
+def _against_g(ax: Axes, rows: Sequence[Row], order: OrderParameter) -> None:
     swept = [row for row in rows if row["smoothed_networks"]]
     controls = dict.fromkeys(map(_control, swept))
-    for (colour, marker, dash), control in zip(STYLES, controls, strict=False):
+    for style_of, control in zip(STYLES, controls, strict=False):
         own = [row for row in swept if _control(row) == control]
-        _means(ax, [(retained_variance(row["rho"], row["ou_samples"]), row[metric]) for row in own],
-               colour=colour, marker=marker, dash=dash, label=control)  # fmt: skip
+        places = [retained_variance(row["rho"], row["ou_samples"]) for row in own]
+        _draw(ax, places, own, order, style_of, control)
     ax.set_xlabel("noise that is left, g")
 
 
-def _against_weight(ax: Axes, rows: Sequence[Row], metric: str) -> None:
-    weighted = [row for row in rows if not row["smoothed_networks"]]
+def _against_weight(ax: Axes, rows: Sequence[Row], order: OrderParameter) -> None:
     plain = [row for row in rows if row["rho"] == 1 and row["smoothed_networks"] and row["ou_samples"] == 5]
-    points = [(row["top_kl_weight"], row[metric]) for row in [*weighted, *plain]]
-    _means(ax, points, colour=style.BLACK, marker="x", dash="-", label="weight of the top layer's KL")
+    own = [*(row for row in rows if not row["smoothed_networks"]), *plain]
+    places = [row["top_kl_weight"] for row in own]
+    _draw(ax, places, own, order, (style.BLACK, "x", "-"), "weight of the top layer's KL")
     ax.set_xlabel("weight of the top layer's KL")
 
 
-def _means(
+def _draw(
     ax: Axes,
-    points: Iterable[tuple[float, float | None]],
-    *,
-    colour: str,
-    marker: str,
-    dash: object,
+    places: Sequence[float],
+    rows: Sequence[Row],
+    order: OrderParameter,
+    style_of: tuple[str, str, object],
     label: str,
 ) -> None:
+    """Draw the means of an order parameter at each place, and shade between those of its bounds."""
+    colour, marker, dash = style_of
+    at, means = _means(places, [row[order.metric] for row in rows])
+    ax.plot(at, means, color=colour, marker=marker, ls=dash, ms=3, lw=1, label=label)
+    if order.bounds is not None:
+        (_, low), (_, high) = (_means(places, [row[metric] for row in rows]) for metric in order.bounds)
+        ax.fill_between(at, low, high, color=colour, alpha=0.12, lw=0)
+
+
+def _means(places: Sequence[float], values: Sequence[float | None]) -> tuple[list[float], list[float]]:
+    """Return the places in increasing order, and the mean of the values at each."""
     by_place: dict[float, list[float]] = {}
-    for place, value in points:
+    for place, value in zip(places, values, strict=True):
         if value is not None:
             by_place.setdefault(round(place, 6), []).append(value)
-    places = sorted(by_place)
-    means = [float(np.mean(by_place[place])) for place in places]
-    ax.plot(places, means, color=colour, marker=marker, ls=dash, ms=3, lw=1, label=label)
+    ordered = sorted(by_place)
+    return ordered, [float(np.mean(by_place[place])) for place in ordered]
 
 
 EXHIBIT = Exhibit(
@@ -231,6 +241,7 @@ EXHIBIT = Exhibit(
     claims=claims,
     cells=cells,
     plot=plot,
-    caption="Means over seeds. Above: against what smoothing leaves of the noise in a linear network; below: "
-    "against a weight of the top layer's KL, without smoothing.",
+    caption="Means over seeds, shades between the bounds of the information. Above: against what smoothing "
+    "leaves of the noise in a linear network; below: against a weight of the top layer's KL, without "
+    "smoothing.",
 )

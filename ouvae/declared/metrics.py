@@ -46,7 +46,7 @@ _UNSMOOTHED = (
     Metric(
         "information_top_nats",
         "nats",
-        "mutual information between the image and z_L, from at most 128 images: the mean of its two bounds",
+        "mutual information between the image and z_L, from at most 128 images",
     ),
     Metric(
         "information_top_lower_nats",

@@ -15,11 +15,16 @@ ICML 2019). So
     lower = log q(z|x) without - log q(z) with       upper = log q(z|x) with - log q(z) without
 
 are, in expectation, bounds from both sides. Where Gaussians are so narrow that others miss z, a mean without
-its own would be far too small: there the prior N(0, I) is one more component, with the weight that fits z
-best. That is allowed, since any other density is too small in the same sense. The lower bound is at most
-log N: layers that tell the images apart have more information than can be seen so. The mean of both bounds
-is unbiased where z is independent of x, since own components and those of other images are then alike and
-as many.
+its own would be far too small: there the Gaussian of the others' moments, and the prior N(0, I), are two
+more components, with the weights that fit z best. That is allowed, since any other density is too small in
+the same sense. The lower bound is at most log N: layers that tell the images apart have more information
+than can be seen so, and where z says more than log N nats of u the bounds are far apart. The estimate is
+
+    log q(z|x) without - log q(z) without.
+
+It is unbiased where z is independent of x, whatever z says of u, since own components and those of other
+images are then alike and as many; and nearly so for linear models, where the Gaussians of moments are the
+densities.
 
 Shapes: P members, N images and as many draws, d the size of the layer.
 """
@@ -39,14 +44,14 @@ INFORMATION_SAMPLES = 2
 """Samples z of each image at which the densities are compared."""
 
 _WEIGHT_ROUNDS = 20
-"""Rounds of expectation maximisation for the weight of the prior."""
+"""Rounds of expectation maximisation for the weights of the three components."""
 
 
 class Information(NamedTuple):
     """Nats of mutual information, [P] each.
 
     Attributes:
-        estimate: the mean of the bounds.
+        estimate: between the bounds.
         lower: a lower bound in expectation.
         upper: an upper bound in expectation.
     """
@@ -67,30 +72,52 @@ def information(mean: Tensor, log_scale: Tensor, z: Tensor) -> Information:
     images = torch.arange(z.shape[2], device=z.device)
     if len(images) == 1:
         return Information(*(torch.zeros(3, len(z), dtype=z.dtype, device=z.device)))
-    lower, upper = [], []
+    found = []
     for draw in range(min(INFORMATION_SAMPLES, z.shape[1])):
         at = z[:, draw]
-        prior = gaussian_log_density(at, torch.zeros_like(at), 0.0)
-        of_draws = gaussian_log_density(at[:, None], mean, log_scale).transpose(1, 2)
-        of_images = gaussian_log_density(at[:, :, None], mean[:, draw, None], log_scale[:, draw, None])
-        lower.append(_without(of_draws, torch.full_like(images, draw), prior) - _with(of_images))
-        upper.append(_with(of_draws) - _without(of_images, images, prior))
-    low, high = (torch.stack(side).mean((0, 2)) for side in (lower, upper))
-    return Information((low + high) / 2, low, high)
+        own = torch.full_like(images, draw)
+        given_x = _densities(at, mean.transpose(1, 2), log_scale.transpose(1, 2), own)
+        marginal = _densities(at, mean[:, draw, None], log_scale[:, draw, None], images)
+        without, with_own = (one - other for one, other in zip(given_x, marginal[::-1], strict=True))
+        found.append((given_x[0] - marginal[0], without, with_own))
+    return Information(*(torch.stack(one).mean((0, 2)) for one in zip(*found, strict=True)))
 
 
-def _with(log_densities: Tensor) -> Tensor:
-    """Return the log mean of components [P, N, C] at each z, its own among them: [P, N]."""
-    return log_densities.logsumexp(-1) - math.log(log_densities.shape[-1])
+def _densities(z: Tensor, mean: Tensor, log_scale: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logarithms of two estimates of a density at z, without z's own component and with it.
+
+    Args:
+        z: [P, N, d].
+        mean: of C components for each z, [P, N, C, d], or [P, 1, C, d] where all z have the same.
+        log_scale: logarithm of the standard deviation, of the same shape.
+        own: index [N] of the component from which each z was drawn.
+
+    Returns:
+        [P, N] twice.
+    """
+    count = mean.shape[2]
+    components = gaussian_log_density(z[:, :, None], mean, log_scale)
+    with_own = components.logsumexp(-1) - math.log(count)
+    hidden = torch.nn.functional.one_hot(own, count).to(torch.bool)
+    others = components.masked_fill(hidden, -math.inf).logsumexp(-1) - math.log(count - 1)
+    weights = ((~hidden) / (count - 1)).to(z.dtype)  # [N, C]
+    first = _weighted(weights, mean)
+    second = _weighted(weights, mean * mean + (2 * log_scale).exp())
+    log_deviation = 0.5 * (second - first * first).clamp_min(torch.finfo(z.dtype).tiny).log()
+    moments = gaussian_log_density(z, first, log_deviation)
+    prior = gaussian_log_density(z, torch.zeros_like(z), 0.0)
+    return _mixture(torch.stack([others, moments, prior], -1)), with_own
 
 
-def _without(log_densities: Tensor, own: Tensor, prior: Tensor) -> Tensor:
-    """Return the same without each z's own component, of index `own` [N], mixed with the prior [P, N]."""
-    components = log_densities.shape[-1]
-    hidden = torch.nn.functional.one_hot(own, components).bool()
-    others = log_densities.masked_fill(hidden, -math.inf).logsumexp(-1) - math.log(components - 1)
-    log_odds = torch.zeros_like(others[:, :1])
+def _weighted(weights: Tensor, values: Tensor) -> Tensor:
+    """Return the means [P, N, d] of values [P, N or 1, C, d] by the weights [N, C] of each z."""
+    return torch.einsum("nc,pncd->pnd", weights, values.expand(-1, len(weights), -1, -1))
+
+
+def _mixture(log_densities: Tensor) -> Tensor:
+    """Return the logarithm of the mixture of densities [P, N, 3] with the weights that fit best: [P, N]."""
+    log_weights = torch.full_like(log_densities[:, :1], -math.log(log_densities.shape[-1]))
     for _ in range(_WEIGHT_ROUNDS):
-        share = (prior - others + log_odds).sigmoid().mean(1, keepdim=True)
-        log_odds = share.logit(eps=1e-6)
-    return torch.logaddexp(others + (-log_odds).sigmoid().log(), prior + log_odds.sigmoid().log())
+        shares = (log_densities + log_weights).log_softmax(-1)
+        log_weights = shares.logsumexp(1, keepdim=True) - math.log(log_densities.shape[1])
+    return (log_densities + log_weights).logsumexp(-1)

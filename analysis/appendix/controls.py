@@ -181,8 +181,9 @@ def plot(run: PaperRun) -> Figure:
         grid[0][column].set_title(model)
     for line, name in enumerate(ORDERS * 2):
         grid[line][0].set_ylabel(f"{ORDER_PARAMETERS[name].words.removeprefix('top-layer ')} (nats)")
-        highest = max(float(np.max(drawn.get_ydata())) for ax in grid[line] for drawn in ax.lines)
-        grid[line][0].set_ylim(-0.15 * max(highest, 1), 1.1 * max(highest, 1))
+        drawn = np.concatenate([np.asarray(curve.get_ydata()) for ax in grid[line] for curve in ax.lines])
+        highest = float(drawn.max(initial=1.0))
+        grid[line][0].set_ylim(-0.15 * highest, 1.1 * highest)
     shared_legend(figure, axes)
     return figure
 

@@ -38,8 +38,8 @@ def two_layers(
     ],
 )
 def test_the_bounds_meet_the_exact_value(weight, below, above):
-    """Of one layer (`below` 0) and two; also where the layer knows its own noise by 9 nats, which is more than
-    the bounds can follow. The estimate is at most 0.05 nats off."""
+    """Of one layer (`below` 0) and two; also where the layer knows its own noise by 9 nats, which is more
+    than the bounds can follow. The estimate is at most 0.05 nats off."""
     exact, *draws = two_layers(weight, below, above)
     found = information(*draws)
     low, middle, high = (float(values.mean()) for values in (found.lower, found.estimate, found.upper))

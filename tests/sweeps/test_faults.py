@@ -35,14 +35,14 @@ ou_samples: 2
 rho: [0.6, 1.0]
 search: grid
 seeds: 2
-pack_size: 2
+pack_size: 4
 cpus_per_pack: 2
 steps: 2
 eval_every: 2
 batch_size: 10
 eval_images: 10
 """
-"""Packs of two members of 150 million weights each: with gradients and moments 2.4 GB a member."""
+"""A pack of four members of 150 million weights each: with gradients and moments 2.4 GB a member."""
 
 SERIAL = ("--address", "serial")
 """Where Ray is not the point."""
@@ -121,13 +121,16 @@ def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, unin
 
 
 def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, tmp_path):
-    """Ray's monitor kills the worker, which Tune does not know how to take."""
+    """Ray's monitor kills the worker, which Tune does not know how to take.
+
+    What is allowed lies far from what four members and one need: other processes come and go meanwhile.
+    """
     lines = Path("/proc/meminfo").read_text().splitlines()
     memory = {line.split(":")[0]: int(line.split()[1]) / 1e6 for line in lines}
     total, free = memory["MemTotal"], memory["MemAvailable"]
-    if free < RAY_GB + 2 * MEMBER_GB + 3:
+    if free < RAY_GB + 4 * MEMBER_GB + 1:
         pytest.skip(f"{free:.1f} GB of memory are free, too few to use some up")
-    allowed = (total - free + RAY_GB + 1.4 * MEMBER_GB) / total
+    allowed = (total - free + RAY_GB + 2.6 * MEMBER_GB) / total
     sweep = start_sweep(
         "memory",
         space=write(tmp_path / "large.yaml", LARGE),
@@ -136,7 +139,8 @@ def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, 
     assert sweep.wait() == 0, sweep.output
     assert "Traceback" not in sweep.output
     assert "Ray killed its worker: the node was running out of memory; tried again in halves" in sweep.output
-    assert read_members(sweep.out)["pack_members"].to_pylist() == [1] * 4
+    assert len(found := read_members(sweep.out)["pack_members"].to_pylist()) == 4
+    assert max(found) <= 2
 
 
 def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):

@@ -37,8 +37,8 @@ search: grid
 seeds: 4
 pack_size: 4
 cpus_per_pack: 2
-steps: 1
-eval_every: 1
+steps: 2
+eval_every: 2
 batch_size: 10
 eval_images: 10
 """

@@ -62,7 +62,7 @@ def report(section: Section) -> str:
         lines += [f"published budget: {exhibit.table.budget}", "", *table_lines(exhibit.table, section.rows)]
         lines += [exhibit.table.note] if exhibit.table.note else []
     else:
-        lines.append(f"published: {exhibit.shows}")
+        lines += [f"published: {exhibit.shows}"] if exhibit.shows else []
         lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
     lines += ["", *claim_lines(section.claims)] if section.claims else []
     said = tuning(exhibit, section.run)

@@ -322,12 +322,10 @@ def thresholds_table(members: pa.Table, rule: Rule) -> pa.Table:
         cells.setdefault(row["cell_id"], []).append(row)
     watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
     by_order = {order.name: curves(members, order.metric) for order in watched}
-    rows = [
-        _cell_row(own, by_order[order.name][cell_id], order, rule)
-        for cell_id, own in cells.items()
-        for order in watched
-    ]
-    rows = [row | {"remark": remark(row, rows)} for row in rows]
+    rows = []
+    for cell_id, own in cells.items():
+        of_cell = [_cell_row(own, by_order[order.name][cell_id], order, rule) for order in watched]
+        rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
     return table_of(rows, THRESHOLDS)
 
 

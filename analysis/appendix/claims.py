@@ -3,9 +3,8 @@
 A piece of evidence is a number with an interval and the region in which the claim wants it. It *holds*
 when the whole interval lies in the region, *does not hold* when all of it lies outside, and there is
 *not enough data* otherwise, in particular without an interval: with one seed, or where all seeds agree
-exactly. A claim holds when all of its evidence does and
-does not hold when any piece does not. That is a test of the claim as a whole at the level of each
-interval; a single failure among many pieces may be chance.
+exactly. A claim holds when all of its evidence does and does not hold when any piece does not. That is a
+test of the claim as a whole at the level of each interval; a single failure among many pieces may be chance.
 """
 
 from collections.abc import Callable

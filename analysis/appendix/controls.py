@@ -237,7 +237,6 @@ EXHIBIT = Exhibit(
     name="controls",
     stands_in="Controls",
     title="What of the transition is smoothing, and what the top layer knows",
-    shows="Nothing is published of these: they are controls of ours.",
     chosen="all were set before any run, after those of the space digits; the estimate of the information "
     "was mended after a look at seeds 1000 to 1002",
     claims=claims,

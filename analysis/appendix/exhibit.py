@@ -33,7 +33,8 @@ class Exhibit:
         source: the table of the run that ours come from.
         needs_history: whether the history of the run is read too.
         table: the published numbers of a table; None for a figure.
-        shows: what the published figure shows, or the claim says; empty for a table.
+        shows: what the published figure shows, or the claim says; empty for a table, and for
+            controls, of which nothing is published.
         chosen: which settings of its budget `quick` were chosen on which seeds.
         cells: returns what a figure is summarised by, such as thresholds, a line a cell.
     """

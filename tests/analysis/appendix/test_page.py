@@ -154,7 +154,7 @@ def test_a_budget_cannot_end_the_verdicts(tmp_path):
     found = verdicts(text)
     assert found["budget"] == hostile
     assert found["verdicts"]["table6"] == f"not run: python sweeps/paper.py table6 --budget {hostile}"
-    assert Page(text).tags.count("b") == 5  # of the published figures, the claim and the controls alone
+    assert Page(text).tags.count("b") == 4  # of the published figures and the claim alone
 
 
 @pytest.mark.parametrize(

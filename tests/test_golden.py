@@ -24,7 +24,7 @@ def command(script: str, *arguments: object) -> subprocess.CompletedProcess:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
 
 

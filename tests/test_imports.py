@@ -65,3 +65,16 @@ def test_every_key_that_a_choice_uses_is_declared_as_its_own():
         used = set().union(*(traits.uses for traits in registry.values()))
         assert {name for name, key in keys.items() if key.of == kind} == used, kind
     assert all(key.has_neutral for key in keys.values() if key.of or key.requires)
+
+
+@pytest.mark.process
+def test_planning_does_not_load_pytorchs_compiler():
+    """It takes seconds; the multiply-adds of a model without convolutions do without."""
+    code = (
+        "import sys, search_spaces\n"
+        "from ouvae.training.counts import multiply_adds\n"
+        "cells = search_spaces.load('digits').cells()\n"
+        "assert all(multiply_adds(cell, cell.image_shape) > 0 for cell in cells)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

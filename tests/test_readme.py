@@ -29,7 +29,7 @@ def sweep(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.Complet
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
     )
 
 

@@ -1,7 +1,8 @@
 """What a model holds and computes, counted before anything is trained.
 
 Parameters and bytes are counted on the meta device, where nothing is computed and nothing is stored, so
-that models of any size are counted on any machine.
+that models of any size are counted on any machine. Its operations load PyTorch's compiler, for seconds, which
+is why the multiply-adds of models of moderate size without convolutions are counted where they are computed.
 """
 
 import functools
@@ -14,6 +15,9 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
 from ouvae.training.objectives import loss
 
+HUGE_PARAMETERS = 50_000_000
+"""A model of so many is not made on the CPU to be counted."""
+
 
 def count_parameters(cell: Cell, image_shape: Shape) -> int:
     """Return how many numbers a member trains."""
@@ -24,8 +28,16 @@ def count_parameters(cell: Cell, image_shape: Shape) -> int:
 def multiply_adds(cell: Cell, image_shape: Shape) -> int:
     """Return the multiply-adds of one training step of one member: forward, and twice that backward.
 
-    Those of the affine and convolutional layers, which are nearly all.
+    Those of the affine and convolutional layers, which are nearly all. They are linear in the size of the
+    minibatch.
     """
+    one, two = (
+        _forward_multiply_adds(cell.model_copy(update={"batch_size": n}), image_shape) for n in (1, 2)
+    )
+    return 3 * (one + (cell.batch_size - 1) * (two - one))
+
+
+def _forward_multiply_adds(cell: Cell, image_shape: Shape) -> int:
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -35,12 +47,17 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
     model = _on_meta(cell, image_shape)
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            layer.register_forward_hook(count)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if parameters < HUGE_PARAMETERS and not cell.traits("architecture").images:
+        model.to_empty(device="cpu")
     with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                layer.register_forward_hook(count)
         _loss_of_zeros(model, cell)
-    return 3 * total
+    return total
 
 
 def saved_bytes(cell: Cell, image_shape: Shape) -> int:
@@ -80,8 +97,9 @@ def _on_meta(cell: Cell, image_shape: Shape) -> System:
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:
     """Return the loss of a minibatch of zeros, with no noise."""
     samples, batch = cell.importance_samples, cell.batch_size
-    dtype = next(model.parameters()).dtype
-    with torch.device("meta"):
+    weight = next(model.parameters())
+    dtype = weight.dtype
+    with weight.device:
         shapes = draw_shapes(cell, leading_axes(batch, samples))
         draws = Draws(*(tuple(torch.zeros(shape, dtype=dtype) for shape in group) for group in shapes))
         x = torch.zeros((batch, torch.Size(model.image_shape).numel()), dtype=dtype)

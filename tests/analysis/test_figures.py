@@ -205,7 +205,7 @@ def test_files_are_the_same_to_the_byte_in_another_process(made_run, tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split("\n")[:-1] == [f"wrote elsewhere/{name}" for name in NAMES]

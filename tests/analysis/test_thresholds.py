@@ -25,7 +25,7 @@ def run_script(*arguments, cwd=ROOT):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

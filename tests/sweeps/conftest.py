@@ -144,7 +144,7 @@ def report_of() -> Callable[..., PackReport]:
     return report
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 240) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 900) -> None:
     """Poll until `condition` holds."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -193,7 +193,7 @@ class Sweep:
         """Whether the command runs."""
         return self.process.poll() is None
 
-    def wait(self, timeout: float = 300) -> int:
+    def wait(self, timeout: float = 1500) -> int:
         """Wait for its end and return its exit code."""
         return self.process.wait(timeout)
 

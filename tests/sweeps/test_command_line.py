@@ -14,7 +14,7 @@ from ouvae.declared import labels
 from sweeps.phase_transition import main
 
 SCRIPT = Path(__file__).parents[2] / "sweeps" / "phase_transition.py"
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 300
 
 
 @pytest.fixture

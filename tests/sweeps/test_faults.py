@@ -173,7 +173,7 @@ def test_auto_does_not_take_the_private_ray_of_another_sweep(start_sweep, tmp_pa
         env=clean_environment(tmp_path / "home") | {"TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert private.running, "there was a private Ray"
     private.end()
@@ -192,6 +192,6 @@ def test_the_terminal_may_leave(start_sweep, small_space, tmp_path):
         cwd=tmp_path,
         env=clean_environment(tmp_path / "home"),
         check=True,
-        timeout=300,
+        timeout=900,
     )
     assert len(read_members(tmp_path / "piped")) == 4

@@ -258,6 +258,14 @@ class TestCost:
         others = 7 * ((6 * 5 + 3 * 5 + 5 * 5 + 5 * 4) + (3 * 5 + 5 * 4) + (2 * 5 + 3 * 5 + 5 * 5 + 5 * 6))
         assert cell.multiply_adds() == 3 * (upper + others)
 
+    def test_a_huge_model_is_counted_too(self):
+        """Of 10^11 latents: 64·10 + 10·2n for q, n·10 + 10·64 for p(x|z_1)."""
+        n, cell = (
+            10**11,
+            planned(latents=[10**11], hidden=[10], batch_size=3, smoothed_networks=["likelihood"]),
+        )
+        assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 2 * n) + 5 * (n * 10 + 10 * 64))
+
     def test_it_grows_with_everything_that_costs(self):
         base = planned().multiply_adds()
         bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]

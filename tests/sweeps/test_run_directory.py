@@ -390,10 +390,10 @@ except SweepError as error:
             try:
                 assert first.stdout.readline() == "held\n"
                 with self.holder(tmp_path / "run") as second:
-                    refusal, _ = second.communicate(timeout=60)
+                    refusal, _ = second.communicate(timeout=300)
                 assert f"{tmp_path / 'run'} is in use by another sweep" in refusal
                 first.kill()
-                first.wait(timeout=60)
+                first.wait(timeout=300)
                 with self.holder(tmp_path / "run") as third:
                     assert third.stdout.readline() == "held\n"
                     third.kill()

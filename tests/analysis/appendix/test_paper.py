@@ -56,7 +56,7 @@ def test_the_script_runs_by_its_path(table6_run, tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "wrote runs/table6-quick/figures/table6.svg" in done.stdout

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 def command(*words):
     return subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 

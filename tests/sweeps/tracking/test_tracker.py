@@ -506,7 +506,7 @@ def test_killed_anywhere_and_run_again_is_as_never_killed(
         signal=int(signal.SIGKILL),
         uri=uri,
     )
-    killed = subprocess.run([sys.executable, "-c", script], timeout=120, check=False)
+    killed = subprocess.run([sys.executable, "-c", script], timeout=300, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert unfinished(uri) == half
     assert tracker(uri).close().complete
@@ -960,7 +960,7 @@ import test_tracker
 test_tracker.sweep({uri!r})
 """
     run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True
     )
     assert run.stdout + run.stderr == ""
     with closing(sqlite3.connect(tmp_path / "runs" / "mlflow.db")) as database:

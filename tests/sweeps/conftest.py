@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +34,8 @@ from sweeps.search import search_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
+
+Found = TypeVar("Found")
 
 SMALL_SPACE = """
 dataset: digits
@@ -197,10 +200,18 @@ class Sweep:
         """Wait for its end and return its exit code."""
         return self.process.wait(timeout)
 
-    def until(self, condition: Callable[[], object], what: str) -> None:
-        """Poll until `condition` holds while the command runs."""
-        wait_until(lambda: condition() or not self.running, what)
-        assert condition(), f"ended before {what}:\n{self.output}"
+    def until(self, condition: Callable[[], Found], what: str) -> Found:
+        """Poll until `condition` holds while the command runs, and return what it gave then."""
+        found = []
+
+        def holds() -> bool:
+            running = self.running  # asked first: what it did last still counts
+            found[:] = [condition()]
+            return bool(found[0]) or not running
+
+        wait_until(holds, what)
+        assert found[0], f"ended before {what}:\n{self.output}"
+        return found[0]
 
     def stop(self, number: signal.Signals, grace: float = 25.0) -> int:
         """Send a signal: it is answered at once, and the command ends within its grace; return the code."""
@@ -237,8 +248,7 @@ class Sweep:
 
     def kill_one(self, name: str) -> None:
         """Kill one of its processes of that name, as soon as there is one."""
-        self.until(lambda: self.named(name), f"{name} runs")
-        os.kill(self.named(name)[0], signal.SIGKILL)
+        os.kill(self.until(lambda: self.named(name), f"{name} runs")[0], signal.SIGKILL)
 
     def end(self) -> None:
         """Clean up: end whatever is left."""

@@ -211,14 +211,17 @@ def _train_on_cluster(channel: QueueChannel, resources: Any, data: Any, pending:
 
 
 def _measure(job: Measure) -> Measured | Refused:
-    def task(data: Any) -> list[Cost]:
-        torch.set_num_threads(job.resources.cpus)
-        return measure(job.members, data, job.device, job.rounds, job.steps)
-
     cpus, gpus = job.resources.cpus, job.resources.gpus
+
+    def task(*arguments: Any) -> list[Cost]:  # not of the job, whose data are too large for a function
+        torch.set_num_threads(cpus)
+        return measure(*arguments)
+
     try:
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=ATTEMPTS_TO_MEASURE - 1)(task)
-        return Measured(ray.get(remote.remote(ray.put(job.data))))
+        reference = ray.put(job.data)
+        costs = ray.get(remote.remote(job.members, reference, job.device, job.rounds, job.steps))
+        return Measured(costs)
     except Exception as error:
         logging.getLogger(__name__).exception("the costs could not be measured")
         return Refused(f"the costs could not be measured: {_gist(error)}")

@@ -74,10 +74,32 @@ def test_a_dry_run_says_which_images_each_cell_uses(capsys, monkeypatch, tmp_pat
     assert list(tmp_path.rglob("chardata*")) == []
 
 
+LARGE_DATA = """
+import numpy as np
+
+from ouvae.data import Dataset
+from ouvae.data.files import Source
+from ouvae.declared import DatasetTraits
+
+
+class Large:
+    \"\"\"Black images, of 125 million bytes.\"\"\"
+
+    traits = DatasetTraits(image_shape=(28, 28), binarization="dynamic")
+
+    @staticmethod
+    def load(source: Source) -> Dataset:
+        train, other = np.zeros((40_000, 784), np.float32), np.zeros((20, 784), np.float32)
+        return Dataset("large", train, other, other, (28, 28), "dynamic")
+"""
+
+
 @pytest.mark.process
-def test_costs_are_measured_once(start_sweep):
-    """On digits: a table of costs, which the same command leaves as it is."""
+def test_costs_are_measured_once(start_sweep, runs):
+    """Of data larger than what Ray takes with a function: a table, which the same command leaves as it is."""
+    (runs / "large.py").write_text(LARGE_DATA)
     keys = {
+        "dataset": "large:Large",
         "search": "none",
         "latents": "[[4, 4]]",
         "rho": "[1.0]",

@@ -21,7 +21,7 @@ HUGE_PARAMETERS = 50_000_000
 
 def count_parameters(cell: Cell, image_shape: Shape) -> int:
     """Return how many numbers a member trains."""
-    return sum(parameter.numel() for parameter in _on_meta(cell, image_shape).parameters())
+    return sum(parameter.numel() for parameter in _built(cell, image_shape).parameters())
 
 
 @functools.cache
@@ -31,13 +31,6 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
     Those of the affine and convolutional layers, which are nearly all. They are linear in the size of the
     minibatch.
     """
-    one, two = (
-        _forward_multiply_adds(cell.model_copy(update={"batch_size": n}), image_shape) for n in (1, 2)
-    )
-    return 3 * (one + (cell.batch_size - 1) * (two - one))
-
-
-def _forward_multiply_adds(cell: Cell, image_shape: Shape) -> int:
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -46,23 +39,25 @@ def _forward_multiply_adds(cell: Cell, image_shape: Shape) -> int:
         assert isinstance(weight, Tensor)
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
-    model = _on_meta(cell, image_shape)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    if parameters < HUGE_PARAMETERS and not cell.traits("architecture").images:
-        model.to_empty(device="cpu")
+    moderate = count_parameters(cell, image_shape) < HUGE_PARAMETERS
+    device = "cpu" if moderate and not cell.traits("architecture").images else "meta"
+    model = _built(cell, image_shape, device)
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(count)
+    forward = []
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        for layer in model.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                layer.register_forward_hook(count)
-        _loss_of_zeros(model, cell)
-    return total
+        for batch in (1, 2):
+            total = 0
+            _loss_of_zeros(model, cell.model_copy(update={"batch_size": batch}))
+            forward.append(total)
+    one, two = forward
+    return 3 * (one + (cell.batch_size - 1) * (two - one))
 
 
 def saved_bytes(cell: Cell, image_shape: Shape) -> int:
     """Return the bytes that autograd keeps of one training step's forward pass, weights left out."""
-    model = _on_meta(cell, image_shape)
+    model = _built(cell, image_shape)
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given out twice
 
@@ -89,8 +84,9 @@ def importance_sample_bytes(cell: Cell, image_shape: Shape) -> int:
     return -(-saved_bytes(many, image_shape) // samples)
 
 
-def _on_meta(cell: Cell, image_shape: Shape) -> System:
-    with torch.device("meta"):
+def _built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
+    """Return a model with any weights; nobody else's random numbers are used up for them."""
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(getattr(torch, cell.precision))
 
 

@@ -20,6 +20,10 @@ from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
 from sweeps.processes import descendants, kill
 
 
+ATTEMPTS_AT_A_LOCAL_RAY = 3
+"""How often a local Ray is started. Ray gives a node 30 s, which is too little where many programs compete."""
+
+
 class RayLost(Exception):
     """The Ray process ended: Ray or a node of it was lost."""
 
@@ -50,14 +54,15 @@ class RayProcess:
         Raises:
             SweepError: Ray cannot be reached or started.
         """
-        try:
-            while (answer := self.receive(1.0)) is None:
-                continue
-        except RayLost as error:
-            raise SweepError(f"no Ray at {self._given or 'this machine'}: {error}; see {self._log}") from None
+        answer = self._answer()
+        for _ in range(ATTEMPTS_AT_A_LOCAL_RAY - 1):
+            if isinstance(answer, Connected) or self._given is not None:
+                break
+            self.kill()
+            self._start()
+            answer = self._answer()
         if isinstance(answer, Refused):
             raise SweepError(answer.reason)
-        assert isinstance(answer, Connected)
         return answer.nodes
 
     def restart(self) -> Sequence[NodeResources]:
@@ -96,6 +101,16 @@ class RayProcess:
             self._connection.close()
         kill(descendants(self._process.pid), self._process.pid)
         self._process.wait()
+
+    def _answer(self) -> Connected | Refused:
+        """Return what it says first."""
+        try:
+            while (answer := self.receive(1.0)) is None:
+                continue
+        except RayLost as error:
+            return Refused(f"no Ray at {self._given or 'this machine'}: {error}; see {self._log}")
+        assert isinstance(answer, Connected | Refused)
+        return answer
 
     def _start(self) -> None:
         address = addresses.resolve(self._given)

@@ -246,9 +246,11 @@ class Sweep:
         """Return its processes of that name (15 characters of it)."""
         return [pid for pid, other in self.processes().items() if other == name]
 
-    def kill_one(self, name: str) -> None:
-        """Kill one of its processes of that name, as soon as there is one."""
-        os.kill(self.until(lambda: self.named(name), f"{name} runs")[0], signal.SIGKILL)
+    def kill_one(self, name: str) -> int:
+        """Kill one of its processes of that name, as soon as there is one, and return its id."""
+        killed = self.until(lambda: self.named(name), f"{name} runs")[0]
+        os.kill(killed, signal.SIGKILL)
+        return killed
 
     def end(self) -> None:
         """Clean up: end whatever is left."""

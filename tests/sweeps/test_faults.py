@@ -76,9 +76,14 @@ def test_a_pack_that_cannot_be_trained_is_data(start_sweep, tmp_path):
 
 
 def test_a_local_ray_that_is_lost_is_started_again(start_sweep, uninterrupted):
-    """Its raylet and its server are killed, and a worker; nobody but a line on the terminal knows."""
+    """Its raylet and its server are killed, and a worker; nobody but a line on the terminal knows.
+
+    Before that its server is killed while Ray starts: so a start fails that Ray gives up on a busy machine.
+    """
     expected, _ = uninterrupted
     sweep = start_sweep("lost", "--set", "checkpoint_minutes=0.001")
+    killed = sweep.kill_one("gcs_server")
+    sweep.until(lambda: set(sweep.named("gcs_server")) - {killed}, "Ray starts anew")
     sweep.until(lambda: list(sweep.out.glob("checkpoints/*.pt")), "a pack in training has saved its state")
     for finished, victim in enumerate(("raylet", "gcs_server"), start=1):
         sweep.kill_one(victim)

@@ -132,6 +132,7 @@ def contents(uri: str) -> dict[str, dict[str, Any]]:
             return database.execute(f"select * from {table} where {where}").fetchall()
 
         database.row_factory = sqlite3.Row
+        database.execute("begin")  # of one moment, whatever is written meanwhile
         runs = {row["run_uuid"]: {**row, "points": [], "params": {}} for row in select("runs")}
         tags: dict[str, dict[str, str]] = {run_id: {} for run_id in runs}
         for row in select("tags"):

@@ -19,9 +19,8 @@ from sweeps.cluster.environment import environment
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
 from sweeps.processes import descendants, kill
 
-
 ATTEMPTS_AT_A_LOCAL_RAY = 3
-"""How often a local Ray is started. Ray gives a node 30 s, which is too little where many programs compete."""
+"""How often a local Ray is started: Ray gives a node 30 s, too few where many programs compete for a CPU."""
 
 
 class RayLost(Exception):

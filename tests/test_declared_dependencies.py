@@ -50,12 +50,12 @@ RUNTIME = names(PROJECT["dependencies"])
 DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
 
 
-def test_what_the_packages_and_benchmarks_import_is_declared_and_nothing_else():
-    assert imported(*PACKAGES, "benchmarks") == RUNTIME - USED_OTHERWISE.keys()
+def test_what_the_packages_import_is_declared_and_nothing_else():
+    assert imported(*PACKAGES) == RUNTIME - USED_OTHERWISE.keys()
 
 
-def test_what_the_tests_import_is_declared():
-    assert imported("tests") <= RUNTIME | DEVELOPMENT
+def test_what_the_benchmarks_and_tests_import_is_declared():
+    assert imported("benchmarks", "tests") <= RUNTIME | DEVELOPMENT
 
 
 def pins(file: str) -> dict[str, str]:

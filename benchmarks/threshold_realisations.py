@@ -1,0 +1,200 @@
+"""Realisations whose distribution of thresholds is known, and the search `locate` on them.
+
+A run of a simulation has one population: its family, a scatter sigma and a median. Families are standardised
+to a standard deviation of 1 and to a median of exactly 0, so that the threshold of a realisation is
+median + sigma Q(u), with Q the family's quantile function and u uniform between 0 and 1. The order parameter
+of a member is 1 below its seed's threshold and 0 from there on.
+
+Shapes: N seeds, in any number.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy import stats
+from scipy.special import ndtr
+
+from analysis.censored import Array
+from sweeps.locate import Goal, LocateSearch
+from sweeps.plan import Point
+
+COARSE_RHO = (0.4, 0.55, 0.7, 0.85, 1.0)
+"""Where the picture of a search lies."""
+
+PICTURE_SEEDS = (0, 1, 2)
+PROBES = 12
+"""Members of a batch."""
+
+CONFIDENCE = 0.95
+MEDIANS = (0.60, 0.88)
+"""Between which the median of a run is drawn."""
+
+WRONG_SIDE = 0.03
+"""Share of members that are active where their threshold says collapsed, or the other way round."""
+
+_BLOCK = 256  # seeds whose thresholds are drawn at a time
+
+
+@dataclass(frozen=True)
+class Family:
+    """A distribution of thresholds.
+
+    Attributes:
+        quantile: its quantile function, of arrays (N,); its value at 1/2 is 0.
+        wrong_side: share of members whose bit is flipped, each by itself.
+    """
+
+    quantile: Callable[[Array], Array]
+    wrong_side: float = 0.0
+
+
+def standardised(distribution: Any) -> Callable[[Array], Array]:
+    """Return the quantile function of a distribution of scipy's, with median 0 and standard deviation 1."""
+    middle, scale = distribution.ppf(0.5), distribution.std()
+    return lambda probability: (distribution.ppf(probability) - middle) / scale
+
+
+def mixture(share: float, distance: float) -> Callable[[Array], Array]:
+    """Return the same for normals of scale 1 at 0, with this share, and at `distance` with the rest of it."""
+    x = np.linspace(-6.0, distance + 6.0, 6001)
+    cumulative = share * ndtr(x) + (1 - share) * ndtr(x - distance)
+    middle = np.interp(0.5, cumulative, x)
+    scale = np.sqrt(1 + share * (1 - share) * distance**2)
+    return lambda probability: (np.interp(probability, cumulative, x) - middle) / scale
+
+
+FAMILIES = MappingProxyType(
+    {
+        "normal": Family(standardised(stats.norm())),
+        "skewed-left": Family(standardised(stats.gumbel_l())),
+        "skewed-right": Family(standardised(stats.gumbel_r())),
+        "student-3": Family(standardised(stats.t(3))),
+        "uniform": Family(standardised(stats.uniform())),
+        "mixture-70-30": Family(mixture(0.7, 3.0)),
+        "wrong-side": Family(standardised(stats.norm()), WRONG_SIDE),
+    }
+)
+"""The families by name: of two Gumbel distributions, of Student's with 3 degrees of freedom, of 70 % and 30 %
+with three scales between them, and of a normal one with `WRONG_SIDE` of the bits flipped."""
+
+
+class Realisations(ABC):
+    """Trains members, and counts them.
+
+    Attributes:
+        active_from: a member is active from this value of the order parameter on.
+        key: what the dice of whoever uses them are seeded with.
+        members: how many were trained.
+    """
+
+    def __init__(self, active_from: float, key: Sequence[int]) -> None:
+        """Train nothing yet."""
+        self.active_from, self.key, self.members = active_from, tuple(key), 0
+
+    @abstractmethod
+    def order_parameter(self, point: Point) -> float | None:
+        """Return the order parameter of a member, None if it diverged; the same whenever it is asked for."""
+
+    def train(self, point: Point) -> float | None:
+        """Return the order parameter of one more member, None if it diverged."""
+        self.members += 1
+        return self.order_parameter(point)
+
+    def is_active(self, rho: float, seed: int) -> bool:
+        """Train one more member and tell whether it is active."""
+        value = self.train(Point(rho, seed))
+        return value is not None and value >= self.active_from
+
+
+class Drawn(Realisations):
+    """Realisations of a family.
+
+    Args:
+        family: of their thresholds.
+        scatter: standard deviation of the thresholds, in units of rho.
+        key: of the run: the same key has the same median, the same seeds' thresholds and the same wrong bits.
+
+    Attributes:
+        median: of the thresholds.
+    """
+
+    def __init__(self, family: Family, scatter: float, key: Sequence[int]) -> None:
+        """Draw the median."""
+        super().__init__(0.1, key)
+        self._family, self._scatter = family, scatter
+        self._dice = np.random.default_rng(self.key)
+        self.median = float(self._dice.uniform(*MEDIANS))
+        self._thresholds: list[float] = []
+
+    def threshold(self, seed: int) -> float:
+        """Return the threshold of a seed."""
+        while seed >= len(self._thresholds):
+            standard = self._family.quantile(self._dice.random(_BLOCK))
+            self._thresholds += (self.median + self._scatter * standard).tolist()
+        return self._thresholds[seed]
+
+    def order_parameter(self, point: Point) -> float:
+        """Return 1 below the threshold of the seed and 0 from there on, or the other if the bit is wrong."""
+        active = point.rho < self.threshold(point.seed)
+        return float(active != self._is_wrong(point))
+
+    def _is_wrong(self, point: Point) -> bool:
+        if not self._family.wrong_side:
+            return False
+        dice = np.random.default_rng([*self.key, point.seed, round(point.rho * 1e6)])
+        return bool(dice.random() < self._family.wrong_side)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a search.
+
+    Attributes:
+        members: how many it trained.
+        is_reached: whether its interval is as narrow as asked.
+        low: lower end of the interval; -inf where there is none.
+        high: upper end of the interval; inf where there is none.
+        rho_c: the estimate of the median; None where there is none.
+    """
+
+    members: int
+    is_reached: bool
+    low: float = -np.inf
+    high: float = np.inf
+    rho_c: float | None = None
+
+    def covers(self, median: float) -> bool:
+        """Tell whether the median lies in the interval."""
+        return self.low <= median <= self.high
+
+    @property
+    def cost(self) -> float:
+        """Members that it needs; infinite where those that it may train are not enough."""
+        return self.members if self.is_reached else np.inf
+
+
+Way: TypeAlias = Callable[[Realisations, float, int], Found]
+"""Locates the median of realisations to a half-width, with at most so many members."""
+
+
+def locate(
+    realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
+) -> Found:
+    """Locate the median by the project's own search, with the picture on the values `coarse`."""
+    level = realisations.active_from
+    goal = Goal(level, level, half_width, CONFIDENCE, most, PROBES)
+    search = LocateSearch(coarse, PICTURE_SEEDS, goal)
+    while not search.done:
+        for point in search.ask():
+            search.tell(point, realisations.train(point))
+    found = search.threshold
+    if found is None:
+        raise RuntimeError("a search that is done has an estimate")
+    low = -np.inf if found.rho_c_low is None else found.rho_c_low
+    high = np.inf if found.rho_c_high is None else found.rho_c_high
+    is_reached = found.half_width is not None and found.half_width <= half_width
+    return Found(realisations.members, is_reached, low, high, found.rho_c)

@@ -1,0 +1,262 @@
+"""The benchmark of thresholds, in a short form: what it simulates, what it counts, and that it prints it."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from analysis.estimate import seed_threshold
+from analysis.schema import MEMBERS
+from benchmarks import thresholds
+from benchmarks.threshold_peers import PEERS, band_interval, crossing_interval, students_interval
+from benchmarks.threshold_realisations import FAMILIES, Drawn, Found, locate
+from benchmarks.threshold_replay import Replayed, replays, trained_cells
+from benchmarks.threshold_tables import Setting, row_of
+from sweeps.plan import Point
+
+DRAWS = np.random.default_rng(5).random(40_000)
+FINE = tuple(np.linspace(0.5, 1.0, 26).round(2).tolist())
+
+
+def drawn(family="normal", run=0, scatter=0.08):
+    return Drawn(FAMILIES[family], scatter, [0, 0, run])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_has_its_median_at_0_and_scale_1(family):
+    quantile = FAMILIES[family].quantile
+    assert quantile(np.array([0.5])) == pytest.approx(0, abs=1e-12)
+    standard = quantile(DRAWS)
+    error = 0.5 / np.sqrt(DRAWS.size)
+    assert np.mean(standard < 0) == pytest.approx(0.5, abs=4 * error)
+    tolerance = 0.2 if family == "student-3" else 0.02
+    assert standard.std() == pytest.approx(1, abs=tolerance)
+
+
+def test_skewed_families_lean_to_the_side_that_they_are_named_for():
+    assert FAMILIES["skewed-left"].quantile(DRAWS).mean() < -0.1
+    assert FAMILIES["skewed-right"].quantile(DRAWS).mean() > 0.1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_of_the_realisations_are_active_at_the_median(family):
+    own = drawn(family)
+    active = [own.is_active(own.median, seed) for seed in range(2000)]
+    assert np.mean(active) == pytest.approx(0.5, abs=0.045)
+    assert own.members == 2000
+
+
+def test_a_few_members_are_on_the_wrong_side_and_stay_there():
+    first, second = (drawn("wrong-side", scatter=1e-6) for _ in range(2))
+    points = [Point(first.median - 0.1, seed) for seed in range(2000)]
+    values = [first.order_parameter(point) for point in points]
+    assert 1 - np.mean(values) == pytest.approx(0.03, abs=0.015)
+    assert values[::-1] == [second.order_parameter(point) for point in reversed(points)]
+
+
+def test_a_seed_has_one_threshold_whatever_was_asked_for_before():
+    forward, backward = drawn(), drawn()
+    thresholds = [forward.threshold(seed) for seed in (0, 300, 1000)]
+    assert thresholds == [backward.threshold(seed) for seed in (1000, 300, 0)][::-1]
+    assert len({*thresholds, drawn(run=1).threshold(0)}) == 4
+
+
+def test_the_search_covers_the_median_of_every_family():
+    found = [
+        (locate(own, 0.05, 400), own.median) for f in FAMILIES for r in range(8) for own in [drawn(f, r)]
+    ]
+    row = row_of(found)
+    assert row.coverage >= 0.85
+    assert 27 <= row.members <= 90
+    assert abs(row.bias[0]) < 0.015
+
+
+def test_a_row_says_what_the_searches_say():
+    found = [
+        (Found(20, True, 0.6, 0.8, 0.75), 0.7),
+        (Found(30, True, 0.6, 0.8, 0.75), 0.85),
+        (Found(90, False, 0.6, 0.9, 0.75), 0.8),
+        (Found(90, False), 0.3),
+    ]
+    row = row_of(found)
+    assert row.covered == [True, False, True, True]
+    assert row.costs == [20, 30, np.inf, np.inf]
+    assert row.members == np.inf
+    assert row.errors == pytest.approx([0.05, -0.1, -0.05])
+
+
+class Counting(Drawn):
+    """Writes down each member that it trains."""
+
+    trained: list[Point]
+
+    def order_parameter(self, point):
+        self.trained = [*getattr(self, "trained", []), point]
+        return super().order_parameter(point)
+
+
+@pytest.mark.parametrize("way", thresholds.WAYS)
+def test_each_way_counts_what_it_trains_and_does_the_same_again(way):
+    first, second = (Counting(FAMILIES["normal"], 0.05, [0, 0, 3]) for _ in range(2))
+    found = thresholds.WAYS[way](first, 0.05, 400)
+    assert found.members == len(first.trained) == len(set(first.trained))
+    assert found == thresholds.WAYS[way](second, 0.05, 400)
+    assert first.trained == second.trained
+    assert found.low < found.rho_c < found.high
+    assert found.is_reached == (found.high - found.low <= 0.1 + 1e-12)
+    assert found.low - 0.1 < first.median < found.high + 0.1
+
+
+@pytest.mark.parametrize("way", thresholds.WAYS)
+def test_no_way_trains_much_more_than_it_may(way):
+    found = thresholds.WAYS[way](drawn(), 0.002, 60)
+    assert not found.is_reached
+    assert found.cost == np.inf
+    most = {"grid": 3 * 301, "refine": 200}.get(way, 72)  # these two need three seeds for an interval
+    assert 60 <= found.members <= most
+
+
+def test_the_bootstrap_finds_the_crossing_and_its_width():
+    rho = np.linspace(0.4, 1.0, 61)
+    dice = np.random.default_rng(0)
+    low, high = crossing_interval(rho, (rho < 0.745).astype(float), dice)
+    assert 0.74 <= low < high <= 0.75
+    low, high = crossing_interval(rho, np.clip(0.5 - (rho - 0.745) / 0.4, 0, 1), dice)
+    assert 0.62 < low < 0.745 < high < 0.87
+
+
+def test_a_band_ends_where_means_are_no_longer_sure():
+    means = {0.4: 1.0, 0.5: 0.9, 0.6: 0.6, 0.7: 0.4, 0.8: 0.2, 1.0: 0.0}
+    errors = {0.4: 0.0, 0.5: 0.2, 0.6: 0.2, 0.7: 0.2, 0.8: 0.2, 1.0: 0.0}
+    assert band_interval(means, errors) == (0.5, 0.8)
+    assert band_interval({0.4: 1.0, 1.0: 0.0}, {0.4: np.inf, 1.0: np.inf}) == (0.4, 1.0)
+
+
+def test_students_interval_is_that_of_the_textbook():
+    middles = np.array([0.70, 0.76, 0.82, 0.74])
+    seeds = [seed_threshold(i, [m - 1e-6, m + 1e-6], [1.0, 0.0], 0.1) for i, m in enumerate(middles)]
+    lost = seed_threshold(9, [0.4, 1.0], [1.0, 1.0], 0.1)
+    expected = stats.t(3, middles.mean(), stats.sem(middles)).interval(0.95)
+    assert students_interval([*seeds, lost]) == pytest.approx(expected, abs=1e-6)
+    assert students_interval([seeds[0], lost]) is None
+
+
+# Replays
+
+
+def write_members(path, seeds=60, rho=FINE, missing=()):
+    """Write a members table of realisations whose thresholds scatter by 0.05 about 0.8; return these."""
+    normal = np.random.default_rng(11).standard_normal(seeds)
+    own = 0.8 + 0.05 * normal
+    rows = [
+        row_of_member(value, seed, 2.0 if value < own[seed] else 0.01)
+        for seed in range(seeds)
+        for value in rho
+        if (value, seed) not in missing
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=MEMBERS), path)
+    return own
+
+
+def row_of_member(rho, seed, kl_top_nats):
+    """Return a row of the members table, null where it may be, with something of the type elsewhere."""
+    plain = {pa.string(): "", pa.float64(): 0.0, pa.int32(): 0, pa.int64(): 0, pa.bool_(): False}
+    row = {field.name: None if field.nullable else plain.get(field.type, []) for field in MEMBERS}
+    return row | {
+        "cell_id": "one", "cell": "one", "status": "completed", "rho": rho, "seed": seed,
+        "kl_top_nats": kl_top_nats, "finished_at": 0,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "members.parquet"
+    return path, write_members(path)
+
+
+def test_replays_cover_the_median_of_all_seeds(table):
+    path, own = table
+    (cell,) = trained_cells(path, "kl_top")
+    assert cell.median == pytest.approx(np.median(own), abs=0.011)
+    assert cell.coarse == (0.5, 0.62, 0.74, 0.88, 1.0)
+    found = list(replays(cell, 0.05, 30, seed=0))
+    assert sum(one.covers(cell.median) for one in found) >= 27
+    assert all(one.is_reached for one in found)
+    assert len({one.rho_c for one in found}) > 10
+    assert found[:5] == list(replays(cell, 0.05, 5, seed=0))
+
+
+def test_a_replay_uses_each_seed_once_and_ends_with_the_last(table):
+    path, _ = table
+    (cell,) = trained_cells(path, "kl_top")
+    (found,) = replays(cell, 0.001, 1, seed=0)
+    assert not found.is_reached
+    assert found.members == 15 + 57
+    own = Replayed(cell, [0, 0])
+    orders = [own.order_parameter(Point(0.8, seed)) for seed in range(60)]
+    assert sorted(orders) == sorted(cell.values[Point(0.8, seed)] for seed in range(60))
+    assert own.order_parameter(Point(0.8049, 7)) == own.order_parameter(Point(0.8, 7))
+
+
+def test_a_table_with_holes_is_refused(tmp_path, capsys):
+    path = tmp_path / "members.parquet"
+    write_members(path, missing={(FINE[3], 5)})
+    assert thresholds.main(["--replay", str(path), "--runs", "2"]) == 2
+    assert "each at every rho" in capsys.readouterr().err
+    assert thresholds.main(["--replay", str(tmp_path / "none")]) == 2
+
+
+# The command
+
+
+def test_it_prints_a_line_a_family_and_the_pooled_ones(capsys):
+    arguments = [
+        "--runs",
+        "3",
+        "--workers",
+        "1",
+        "--settings",
+        "0.08:0.06",
+        "--families",
+        "normal",
+        "uniform",
+    ]
+    assert thresholds.main([*arguments, "--peers", "grid", "bisection", "--most", "300"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"^normal +[01]\.\d{3} ± \d\.\d{3} +\d+ \(\d+\) +[+-]0\.\d{4} ± 0\.\d{4}$", printed, re.M
+    )
+    assert re.search(r"^pooled +[01]\.\d{3} ± \d\.\d{3} +\d+ +[+-]0\.\d{4} ± 0\.\d{4}$", printed, re.M)
+    assert re.search(r"^uniform( +>?\d+, [01]\.\d{2}){3}$", printed, re.M)
+    assert re.search(r"^members / locate +1\.0 +>?[\d.]+ +>?[\d.]+$", printed, re.M)
+    assert list(PEERS)[:2] == ["grid", "refine"]
+    assert "refine" not in printed
+
+
+def test_the_runs_are_those_of_the_key_whatever_else_is_simulated():
+    setting = Setting(0.08, 0.06)
+    alone = thresholds.simulate(setting, ["locate"], 300, 0, "uniform", 4)
+    beside = thresholds.simulate(setting, ["bisection", "locate"], 300, 0, "uniform", 4)
+    assert alone.median == beside.median
+    assert alone.found["locate"] == beside.found["locate"]
+    assert thresholds.simulate(setting, ["locate"], 300, 1, "uniform", 4).median != alone.median
+
+
+def test_it_prints_replays(table, capsys):
+    path, _ = table
+    assert thresholds.main(["--replay", str(path), "--runs", "5", "--half-width", "0.06"]) == 0
+    printed = capsys.readouterr().out
+    assert "60 seeds at 26 values of rho" in printed
+    assert re.search(
+        r"in the interval of [45] \(\d+%\); members \d+; half-width reached in 5$", printed, re.M
+    )
+
+
+@pytest.mark.parametrize("text", ["0.08", "a:b", "0:0.05", "0.08:-1"])
+def test_a_setting_that_is_none_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        thresholds.main(["--settings", text])
+    assert "--settings" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Make a run directory of this version, which all later versions have to read, extend and resume.
 
-python tests/golden/make.py tests/golden/v5
+python tests/golden/make.py tests/golden/v6
 
 It holds two finished packs, and one more that is saved in the middle of its training. A directory that is
 there stays as it is: a version that changes what is written gets another one beside it.
@@ -20,7 +20,8 @@ from sweeps.pack_work import PackWork
 from sweeps.plan import Pack, Point, plan_cells
 
 SPACE = Path(__file__).parent / "space.yaml"
-KEPT = ("space.yaml", ".sweep_id", "members.parquet", "history.parquet", "thresholds.parquet", "fragments")
+TABLES = ("members", "history", "thresholds", "comparisons")
+KEPT = ("space.yaml", ".sweep_id", "fragments", *(f"{name}.parquet" for name in TABLES))
 
 
 def main() -> int:

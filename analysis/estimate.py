@@ -2,23 +2,27 @@
 
 A curve is a pair of arrays `(rho, values)`, each of shape (M,), for the M usable members of one seed:
 smoothing parameters in any order, and the order parameter, such as the top-layer KL in nats. Curves come as
-a mapping from seed to curve. A seed is one realisation of the disorder (weights, minibatches, noise), and
-rho the control parameter moved within it, so a threshold is estimated seed by seed and then averaged.
+a mapping from seed to curve; one of a single member is a probe. A seed is one realisation of the disorder
+(weights, minibatches, noise), and rho the control parameter moved within it: each seed has a threshold of its
+own, and that of a cell is their median, the rho at which half of the realisations are active.
 
-A member is *active* when its order parameter is at least `active_from`, else *collapsed*. The estimate walks
-in from the collapsed side and stops at the first active member; nothing is assumed of the curve beyond,
-which need not be monotone.
+A member is *active* when its order parameter is at least `active_from`, else *collapsed*. The threshold of
+a seed lies between the first active member, walking in from the collapsed side, and the collapsed one
+before it; nothing is assumed of the curve beyond, which need not be monotone, nor of where between the two
+it lies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from numpy.typing import ArrayLike
 
-Array: TypeAlias = NDArray[np.float64]
+from analysis.censored import Array as Array
+from analysis.censored import Population, population
+
 Curves: TypeAlias = Mapping[int, tuple[Array, Array]]
 
 TRANSITION = "transition"
@@ -29,42 +33,77 @@ UNRESOLVED = "unresolved"
 
 @dataclass(frozen=True)
 class SeedThreshold:
-    """The threshold of one seed.
+    """What the members of one seed say of its threshold.
 
-    `rho_low < rho_high` are the two neighbouring rho between which the top layer turns on,
-    `rho_c` lies between them, and `jump` is the order parameter at the active end minus that at the
-    collapsed end. All four are None unless `status` is `transition`.
+    It lies between `rho_low` and `rho_high`, two neighbouring rho of which one is active and one collapsed,
+    and `rho_c` is the middle of the two. One end is None, and `rho_c` with it, where all members are active
+    (`always_active`) or collapsed (`always_collapsed`), and both where there are none (`unresolved`). `jump`
+    is the order parameter at the active end minus that at the collapsed one; None unless both are there.
     """
 
     seed: int
     status: str
+    n_members: int
     rho_c: float | None = None
     rho_low: float | None = None
     rho_high: float | None = None
     jump: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval in which the threshold lies, with infinite ends where it is open."""
+        low, high = self.rho_low, self.rho_high
+        return -np.inf if low is None else low, np.inf if high is None else high
 
 
 @dataclass(frozen=True)
 class CellThreshold:
     """The threshold of a cell, from all of its seeds.
 
-    `rho_c` is the mean over seeds and `[rho_c_low, rho_c_high]` its interval at `confidence`
-    (None with one seed, whose interval is its bracket). `bracket_low`, `bracket_high`, `width` and
-    `jump` are means over the seeds' brackets. All of these are None unless `status` is
-    `transition`; `seeds` always holds what each seed has to say.
+    `rho_c` is the median of its realisations and `[rho_c_low, rho_c_high]` its interval at `confidence`;
+    `spread_left` and `spread_right` are the scales of the realisations below and above it, each with an
+    interval. Where the median lies beyond all that was trained, `always_active` or `always_collapsed`, there
+    is one end alone, a one-sided bound; where nothing is known, `unresolved`, there is none. `jump` is the
+    mean over seeds that have one. `seeds` holds what each seed has to say, `population` the whole posterior.
     """
 
     status: str
     collapsed_side: str
     seeds: tuple[SeedThreshold, ...]
+    confidence: float
+    population: Population | None = None
     rho_c: float | None = None
     rho_c_low: float | None = None
     rho_c_high: float | None = None
-    confidence: float | None = None
-    bracket_low: float | None = None
-    bracket_high: float | None = None
-    width: float | None = None
+    spread_left: float | None = None
+    spread_left_low: float | None = None
+    spread_left_high: float | None = None
+    spread_right: float | None = None
+    spread_right_low: float | None = None
+    spread_right_high: float | None = None
     jump: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval of rho_c; None where it has not two ends."""
+        if self.rho_c_low is None or self.rho_c_high is None:
+            return None
+        return (self.rho_c_high - self.rho_c_low) / 2
+
+
+def curves_of(members: Iterable[tuple[int, float, float | None]]) -> Curves:
+    """Return the curves of members given as seed, rho and value; those without a value do not count."""
+    points: dict[int, list[tuple[float, float]]] = {}
+    for seed, rho, value in members:
+        own = points.setdefault(seed, [])
+        if value is not None:
+            own.append((rho, value))
+    return {seed: _arrays(own) for seed, own in points.items()}
+
+
+def _arrays(points: list[tuple[float, float]]) -> tuple[Array, Array]:
+    rho, values = np.array(sorted(points), dtype=np.float64).reshape(-1, 2).T
+    return rho, values
 
 
 def _sorted_curve(rho: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
@@ -99,12 +138,7 @@ def seed_threshold(
     active_from: float,
     collapsed_side: str = "high",
 ) -> SeedThreshold:
-    """Find where the top layer of one seed turns on, walking in from the collapsed side.
-
-    The bracket is the first active rho and its collapsed neighbour, `rho_c` the linear
-    interpolation of the values at `active_from` between the two. `always_active` means that the
-    outermost member of the collapsed side is active, `always_collapsed` that none is, and
-    `unresolved` that there are fewer than two members.
+    """Find between which members the top layer of one seed turns on, walking in from the collapsed side.
 
     `rho` and `values` have shape (M,), in any order. Raises ValueError for a repeated rho,
     what is not finite, unequal lengths, an `active_from` that is not positive, or a
@@ -116,25 +150,19 @@ def seed_threshold(
     rho_walk, walk = _sorted_curve(rho, values)
     if collapsed_side == "high":
         rho_walk, walk = rho_walk[::-1], walk[::-1]
-    if rho_walk.size < 2:
-        return SeedThreshold(seed, UNRESOLVED)
+    n = rho_walk.size
+    if not n:
+        return SeedThreshold(seed, UNRESOLVED, 0)
     active = walk >= active_from
-    if not active.any():
-        return SeedThreshold(seed, ALWAYS_COLLAPSED)
-    first = int(np.argmax(active))
-    if first == 0:
-        return SeedThreshold(seed, ALWAYS_ACTIVE)
-    outer, inner = float(rho_walk[first - 1]), float(rho_walk[first])
+    first = int(np.argmax(active)) if active.any() else n
+    outer = float(rho_walk[first - 1]) if first > 0 else None
+    inner = float(rho_walk[first]) if first < n else None
+    low, high = (inner, outer) if collapsed_side == "high" else (outer, inner)
+    if low is None or high is None:
+        status = ALWAYS_ACTIVE if outer is None else ALWAYS_COLLAPSED
+        return SeedThreshold(seed, status, n, rho_low=low, rho_high=high)
     jump = float(walk[first] - walk[first - 1])
-    fraction = float(active_from - walk[first - 1]) / jump
-    return SeedThreshold(
-        seed,
-        TRANSITION,
-        rho_c=outer + fraction * (inner - outer),
-        rho_low=min(outer, inner),
-        rho_high=max(outer, inner),
-        jump=jump,
-    )
+    return SeedThreshold(seed, TRANSITION, n, (low + high) / 2, low, high, jump)
 
 
 def level(curves: Curves, active_from: float | str, least: float) -> float:
@@ -173,17 +201,10 @@ def _ends(curves: Curves) -> Array | None:
 
 
 def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95) -> CellThreshold:
-    """Estimate the threshold of a cell and its interval from the curves of its seeds.
+    """Estimate the threshold of a cell, the median of its realisations, from the curves of its seeds.
 
-    The status is that of the seeds when they agree, else `unresolved`. With n seeds and t the
-    quantile of Student's distribution with n - 1 degrees of freedom, the interval is
-
-        [mean(bracket lows) - t s / sqrt(n), mean(bracket highs) + t s / sqrt(n)]
-
-    clipped to [0, 1]: the scatter of the seeds plus the whole resolution of the grid. s^2 is the
-    variance of the seeds' rho_c plus mean(bracket width^2) / 12, the variance of a threshold that may
-    lie anywhere in its bracket: without it, seeds that share a bracket would hide their scatter. With
-    one seed the interval is the bracket.
+    Each seed counts for what it says, that its threshold lies in an interval: see `analysis.censored`. The
+    interval of rho_c is clipped to [0, 1], where rho lies.
 
     Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` refuses.
     """
@@ -193,46 +214,59 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
     seeds = tuple(
         seed_threshold(seed, rho, values, active_from, side) for seed, (rho, values) in curves.items()
     )
-    statuses = {seed.status for seed in seeds}
-    status = statuses.pop() if len(statuses) == 1 else UNRESOLVED
-    if status != TRANSITION:
-        return CellThreshold(status, side, seeds)
-
-    numbers = [(seed.rho_c, seed.rho_low, seed.rho_high, seed.jump) for seed in seeds]
-    rho_c, low, high, jump = np.array(numbers, dtype=np.float64).T
-    margin = _student_margin(rho_c, high - low, confidence)
+    known = [seed.interval for seed in seeds if seed.n_members]
+    if not known:
+        return CellThreshold(UNRESOLVED, side, seeds, confidence)
+    found = population(Counter(known))
+    jumps = [seed.jump for seed in seeds if seed.jump is not None]
+    shared: dict[str, Any] = {
+        "collapsed_side": side,
+        "seeds": seeds,
+        "confidence": confidence,
+        "population": found,
+        "jump": float(np.mean(jumps)) if jumps else None,
+    }
+    trained = np.concatenate([rho for rho, _ in curves.values()])
+    median = found.median
+    if median.median > trained.max():
+        status = ALWAYS_ACTIVE if side == "high" else ALWAYS_COLLAPSED
+        return CellThreshold(status, rho_c_low=_clipped(median.quantile(1 - confidence)), **shared)
+    if median.median < trained.min():
+        status = ALWAYS_COLLAPSED if side == "high" else ALWAYS_ACTIVE
+        return CellThreshold(status, rho_c_high=_clipped(median.quantile(confidence)), **shared)
+    low, high = median.interval(confidence)
+    (left_low, left_high), (right_low, right_high) = (
+        scale.interval(confidence) for scale in (found.left, found.right)
+    )
     return CellThreshold(
-        status,
-        side,
-        seeds,
-        rho_c=float(rho_c.mean()),
-        rho_c_low=float(np.clip(low.mean() - margin, 0, 1)),
-        rho_c_high=float(np.clip(high.mean() + margin, 0, 1)),
-        confidence=confidence if rho_c.size > 1 else None,
-        bracket_low=float(low.mean()),
-        bracket_high=float(high.mean()),
-        width=float((high - low).mean()),
-        jump=float(jump.mean()),
+        TRANSITION,
+        rho_c=median.median,
+        rho_c_low=_clipped(low),
+        rho_c_high=_clipped(high),
+        spread_left=found.left.median,
+        spread_left_low=left_low,
+        spread_left_high=left_high,
+        spread_right=found.right.median,
+        spread_right_low=right_low,
+        spread_right_high=right_high,
+        **shared,
     )
 
 
-def _student_margin(rho_c: Array, width: Array, confidence: float) -> float:
-    """Half width of Student's interval of the mean of `rho_c`, known up to `width`; 0 for one value."""
-    n = rho_c.size
-    if n < 2:
-        return 0.0
-    variance = rho_c.var(ddof=1) + (width**2).mean() / 12
-    return float(stdtrit(n - 1, (1 + confidence) / 2) * np.sqrt(variance / n))
+def _clipped(rho: float) -> float:
+    return min(max(rho, 0.0), 1.0)
 
 
 def mean_curve(curves: Curves) -> tuple[Array, Array]:
     """Average the curves of several seeds: the rho of all of them, and the mean there.
 
     Each seed is interpolated linearly inside its own range of rho and never beyond it; the mean at
-    a rho is over the seeds whose range covers it. Returns two arrays of shape (M,), M the number of
-    distinct rho, ascending; empty ones if there is no member.
+    a rho is over the seeds whose range covers it. Probes are no curves and do not count, unless there is
+    nothing else. Returns two arrays of shape (M,), M the number of distinct rho, ascending; empty ones if
+    there is no member.
     """
     usable = _usable(curves)
+    usable = [curve for curve in usable if curve[0].size > 1] or usable
     if not usable:
         return np.empty(0), np.empty(0)
     grid = np.unique(np.concatenate([rho for rho, _ in usable]))

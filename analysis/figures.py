@@ -5,8 +5,9 @@
 RUN is the folder of a run. The figures go to RUN/figures, or to DIR, as .png and .svg:
 `order_parameters` shows the curves of each cell, by default its top-layer KL over its top-layer
 information, each with its critical rho; `training` the top-layer KL against the optimizer step, one line a
-member, so that the drift of the transition with the budget is seen. Thresholds are computed from the
-members by the run's own rule, as for its own table.
+member, so that the drift of the transition with the budget is seen; `phase_diagram` the critical rho against
+the size of the latents, as `analysis/phase_diagram.py` does for several runs together. Thresholds are
+computed from the members by the run's own rule, as for its own table.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -28,16 +29,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis import TableError, style
 from analysis.estimate import Array, mean_curve
 from analysis.labels import cell_names, common_words, estimate, heading, interval_kind
+from analysis.phase_diagram import located_cells, plot_phase_diagram
 from analysis.schema import LOST, Row
-from analysis.tables import (
-    CellCurves,
-    curves,
-    read_history,
-    read_members,
-    read_rule,
-    table_path,
-    thresholds_table,
-)
+from analysis.summary import read_rule, thresholds_table
+from analysis.tables import CellCurves, curves, read_history, read_members, table_path
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
@@ -50,10 +45,11 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
 def plot_order_parameters(members: pa.Table, thresholds: pa.Table) -> Figure:
     """Draw the order parameters against rho: a stack of panels a cell, a panel a row of `thresholds`.
 
-    Seeds are thin lines with markers, their mean is the bold line; rho_c is a vertical line with
-    its interval as a band, an exact rho_c a dashed one. The horizontal line is the value from which a
-    member counts as active, the shade around an estimate lies between the means of its bounds. Members
-    without a value stand at the upper edge, those that diverged as crosses, those that failed as squares.
+    Seeds are thin lines with markers, their mean is the bold line, and seeds of a single member, the probes,
+    are dots; rho_c is a vertical line with its interval as a band, an exact rho_c a dashed one. The
+    horizontal line is the value from which a member counts as active, the shade around an estimate lies
+    between the means of its bounds. Members without a value stand at the upper edge, those that diverged as
+    crosses, those that failed as squares.
     Raises TableError if the two tables are not about the same cells.
     """
     rows = thresholds.to_pylist()
@@ -136,12 +132,16 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     before anything is written.
     """
     members, history = _read_both(run)
-    thresholds = thresholds_table(members, read_rule(run))
+    rule = read_rule(run)
+    thresholds = thresholds_table(members, rule)
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
     figures = {
         "order_parameters": plot_order_parameters(members, thresholds),
         "training": plot_training(history, thresholds),
     }
+    order = ORDER_PARAMETERS[next(iter(rule.active_from))]
+    if cells := located_cells([run], order):
+        figures["phase_diagram"] = plot_phase_diagram(cells, order)
     return [path for stem, figure in figures.items() for path in style.save(figure, folder, stem)]
 
 
@@ -220,19 +220,12 @@ def _draw_bounds(ax: Axes, bounds: Sequence[dict[int, tuple[Array, Array]]]) -> 
 
 
 def _draw_curves(ax: Axes, seeds: dict[int, tuple[Array, Array]]) -> None:
+    own: dict[str, Any] = {"marker": "o", "ms": 2.2, "mew": 0, "zorder": 4}
     for rho, kl in seeds.values():
-        if rho.size:
-            ax.plot(
-                rho,
-                kl,
-                color=style.SKY_BLUE,
-                lw=0.7,
-                marker="o",
-                ms=2.2,
-                mew=0,
-                zorder=4,
-                label="one seed",
-            )
+        if rho.size > 1:
+            ax.plot(rho, kl, color=style.SKY_BLUE, lw=0.7, label="one seed", **own)
+    if probes := [(float(rho[0]), float(kl[0])) for rho, kl in seeds.values() if rho.size == 1]:
+        ax.plot(*zip(*probes, strict=True), color=style.ORANGE, ls="none", alpha=0.6, label="probes", **own)
     rho, kl = mean_curve(seeds)
     if rho.size:
         ax.plot(rho, kl, color=style.BLUE, lw=2.0, zorder=3, label="mean of seeds")

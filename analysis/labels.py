@@ -93,24 +93,25 @@ def lost_of_cell(row: Row, head: str = "") -> str:
 
 
 def interval(row: Row, decimals: int) -> str:
-    """Return the interval of a cell's rho_c, `[low, high]`."""
-    return f"[{row['rho_c_low']:.{decimals}f}, {row['rho_c_high']:.{decimals}f}]"
+    """Return the interval of a cell's rho_c, `[low, high]`, or its one-sided bound; empty without either."""
+    low, high = row["rho_c_low"], row["rho_c_high"]
+    if low is None:
+        return "" if high is None else f"below {high:.{decimals}f}"
+    return f"above {low:.{decimals}f}" if high is None else f"[{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def interval_kind(rows: Sequence[Row]) -> str:
-    """Return what the intervals of some cells are, `95% interval` or the bracket of one seed."""
-    kinds = [f"{100 * c:g}% interval" for c in sorted({row["confidence"] or 0 for row in rows}) if c]
-    if any(row["rho_c"] is not None and row["confidence"] is None for row in rows):
-        kinds.append("bracket (one seed)")
-    return " or ".join(kinds)
+    """Return what the intervals of some cells are, `95% interval`."""
+    return " or ".join(f"{100 * share:g}% interval" for share in sorted({row["confidence"] for row in rows}))
 
 
 def estimate(row: Row) -> str:
-    """Return a cell's estimate in mathtext, `rho_c = 0.73 [0.70, 0.76]`, or its status.
+    """Return a cell's estimate in mathtext, `rho_c = 0.73 [0.70, 0.76]`, or its status with its bound.
 
     Two decimals, or three where the interval is narrower than 0.02.
     """
     if row["status"] != "transition":
-        return STATUS[row["status"]]
+        bound = interval(row, 2)
+        return STATUS[row["status"]] + (rf", $\rho_c$ {bound}" if bound else "")
     decimals = 2 if row["rho_c_high"] - row["rho_c_low"] >= 0.02 else 3
     return rf"$\rho_c$ = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"

@@ -12,15 +12,19 @@ _ON = (TRANSITION, ALWAYS_ACTIVE)
 def remark(row: Row, of_cell: Iterable[Row]) -> str | None:
     """Return how a row of `information_top` departs from that of `kl_top` among those `of_cell`.
 
-    Seeds are compared one by one, since they share all but rho. None where the two turn on in the same step
-    of rho for every seed, where either has nothing to say, and for other order parameters.
+    Seeds with a curve are compared one by one, since they share all but rho. None where the two turn on in
+    the same step of rho for every seed, where either has nothing to say, and for other order parameters.
     """
     if row["order_parameter"] != "information_top":
         return None
     of_kl = next((one for one in of_cell if one["order_parameter"] == "kl_top"), None)
     if of_kl is None:
         return None
-    pairs = list(zip(of_kl["seeds"], row["seeds"], strict=True))
+    pairs = [
+        (kl, known)
+        for kl, known in zip(of_kl["seeds"], row["seeds"], strict=True)
+        if min(kl["n_members"], known["n_members"]) > 1
+    ]
     on = [(kl, known) for kl, known in pairs if kl["status"] in _ON]
     never = sum(known["status"] == ALWAYS_COLLAPSED for _, known in on)
     later = sum(_apart(kl, known) for kl, known in on)

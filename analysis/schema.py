@@ -27,7 +27,7 @@ from ouvae.declared import METRICS, TEST_METRICS, Cell, Key, Metric, keys_of
 Row: TypeAlias = Mapping[str, Any]
 """A row of a table in plain values, by column."""
 
-VERSIONS = {"members": "4", "history": "4", "thresholds": "5", "costs": "4"}
+VERSIONS = {"members": "4", "history": "4", "thresholds": "6", "comparisons": "6", "costs": "4"}
 """Version of each schema; a reader refuses a file that carries another. Thresholds follow from members."""
 
 SPLIT_IMAGES = ("train_images", "validation_images", "test_images")
@@ -231,19 +231,25 @@ HISTORY = _schema(
 _SEED_THRESHOLD = pa.struct(
     [
         _field("seed", pa.int64(), "none", "the realisation that this threshold belongs to"),
+        _label(
+            "status",
+            "`transition`, `always_active` or `always_collapsed` at all that was trained, or `unresolved` "
+            "without a member that counts",
+        ),
+        _count("n_members", "number of members of the seed that count: 1 is a probe"),
         _number(
             "rho_c",
-            "critical rho of the seed; null unless its status is `transition`",
+            "middle of the bracket of the seed's threshold; null unless its status is `transition`",
             nullable=True,
         ),
         _number(
             "rho_low",
-            "lower end of the seed's bracket; null unless its status is `transition`",
+            "a rho above which the seed's threshold lies; null where nothing says so",
             nullable=True,
         ),
         _number(
             "rho_high",
-            "upper end of the seed's bracket; null unless its status is `transition`",
+            "a rho below which the seed's threshold lies; null where nothing says so",
             nullable=True,
         ),
         _number(
@@ -252,9 +258,20 @@ _SEED_THRESHOLD = pa.struct(
             "unit; null unless the status is `transition`",
             nullable=True,
         ),
-        _label("status", "`transition`, `always_active`, `always_collapsed` or `unresolved`"),
     ]
 )
+
+
+def _spread(side: str, words: str) -> list[pa.Field]:
+    """Return the columns of the scale of the realisations on one side of rho_c."""
+    name = f"spread_{side}"
+    when = "null unless status is `transition`"
+    return [
+        _number(name, f"scale of the realisations' thresholds {words} rho_c; {when}", nullable=True),
+        _number(f"{name}_low", f"lower end of the interval of {name}; {when}", nullable=True),
+        _number(f"{name}_high", f"upper end of the interval of {name}; {when}", nullable=True),
+    ]
+
 
 THRESHOLDS = _schema(
     "thresholds",
@@ -276,19 +293,33 @@ THRESHOLDS = _schema(
         ),
         _number(
             "rho_c",
-            "critical rho of the cell: mean over its seeds; null unless status is `transition`",
+            "critical rho of the cell: the median over realisations, at which half of them are active; null "
+            "unless status is `transition`",
             nullable=True,
         ),
         _number(
             "rho_c_low",
-            "lower end of the interval of rho_c; null unless status is `transition`",
+            "lower end of the interval of rho_c, or its one-sided lower bound; null where there is none",
             nullable=True,
         ),
         _number(
             "rho_c_high",
-            "upper end of the interval of rho_c; null unless status is `transition`",
+            "upper end of the interval of rho_c, or its one-sided upper bound; null where there is none",
             nullable=True,
         ),
+        _number(
+            "half_width",
+            "half the width of the interval of rho_c; null where it has not two ends",
+            nullable=True,
+        ),
+        _number(
+            "half_width_asked",
+            "half_width at which the search stops unless it has trained max_members; null where no search "
+            "locates this order parameter",
+            nullable=True,
+        ),
+        *_spread("left", "below"),
+        *_spread("right", "above"),
         *(
             _number(
                 name,
@@ -298,31 +329,11 @@ THRESHOLDS = _schema(
             )
             for name, of in (("g_c", "rho_c"), ("g_c_low", "rho_c_low"), ("g_c_high", "rho_c_high"))
         ),
-        _number(
-            "confidence",
-            "nominal coverage of the interval of rho_c; null with one seed, whose interval is "
-            "its bracket, and unless status is `transition`",
-            nullable=True,
-        ),
-        _number(
-            "bracket_low",
-            "mean over seeds of the lower ends of the brackets; null unless `transition`",
-            nullable=True,
-        ),
-        _number(
-            "bracket_high",
-            "mean over seeds of the upper ends of the brackets; null unless `transition`",
-            nullable=True,
-        ),
-        _number(
-            "width",
-            "mean width of the seeds' brackets, the resolution in rho; null unless `transition`",
-            nullable=True,
-        ),
+        _number("confidence", "nominal coverage of the intervals, and of a one-sided bound"),
         _number(
             "jump",
-            "mean over seeds of the rise of the order parameter across the bracket, in its unit; null unless "
-            "status is `transition`",
+            "mean, over the seeds that have one, of the rise of the order parameter across the bracket, in "
+            "its unit; null where none has",
             nullable=True,
         ),
         _number(
@@ -331,12 +342,14 @@ THRESHOLDS = _schema(
             nullable=True,
         ),
         _count("n_seeds", "number of seeds of the cell"),
+        _count("n_resolved", "number of seeds whose own threshold lies between two of their members"),
         _count("n_members", "number of members of the cell, those that diverged or failed included"),
         _count("n_diverged", "number of diverged members, left out of the estimate"),
         _count("n_failed", "number of members that could not be trained, left out of the estimate"),
         _label(
             "status",
-            "`transition`, `always_active` or `always_collapsed` when all seeds agree, else `unresolved`",
+            "`transition`; `always_active` or `always_collapsed` where rho_c lies beyond all that was "
+            "trained; `unresolved` where no member counts",
         ),
         _label(
             "remark",
@@ -349,6 +362,56 @@ THRESHOLDS = _schema(
     ],
 )
 """A row a cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
+
+COMPARISONS = _schema(
+    "comparisons",
+    [
+        _label("space", "name of the search space that was swept"),
+        _label("order_parameter", "what is watched over rho, as in the thresholds table"),
+        _label(
+            "differs_in",
+            "what the two cells differ in alone: a key of a cell, `size` of the latents at one depth, or "
+            "`depth` at one size",
+        ),
+        _label("first_cell_id", "the first cell, as in the members table"),
+        _label("first_cell", "readable label of the first cell"),
+        _label("second_cell_id", "the second cell, as in the members table"),
+        _label("second_cell", "readable label of the second cell"),
+        _number(
+            "difference",
+            "rho_c of the first cell minus that of the second; null where either has no member that counts",
+            nullable=True,
+        ),
+        _number(
+            "difference_low", "lower end of its interval, of this pair alone; null as above", nullable=True
+        ),
+        _number(
+            "difference_high", "upper end of its interval, of this pair alone; null as above", nullable=True
+        ),
+        _number("confidence", "nominal coverage of the interval, and one minus the level of the tests"),
+        _number(
+            "p_different",
+            "p-value of no difference, corrected for all comparisons of the order parameter (Holm); null as "
+            "above",
+            nullable=True,
+        ),
+        _number(
+            "margin", "thresholds are alike that differ by no more; null where none is asked", nullable=True
+        ),
+        _number(
+            "p_alike",
+            "p-value of a difference beyond the margin, two one-sided tests, corrected likewise; null "
+            "without a margin, and as above",
+            nullable=True,
+        ),
+        _label(
+            "verdict",
+            "rho_c of the first cell is `lower` or `higher` than that of the second, `alike` within the "
+            "margin, or `undecided`",
+        ),
+    ],
+)
+"""A row an order parameter and pair of cells that differ in one key: the difference of their thresholds."""
 
 COSTS = _schema(
     "costs",
@@ -375,5 +438,11 @@ COSTS = _schema(
 )
 """A row a cell and rho: what training costs in time and memory."""
 
-SCHEMAS = {"members": MEMBERS, "history": HISTORY, "thresholds": THRESHOLDS, "costs": COSTS}
+SCHEMAS = {
+    "members": MEMBERS,
+    "history": HISTORY,
+    "thresholds": THRESHOLDS,
+    "comparisons": COMPARISONS,
+    "costs": COSTS,
+}
 """The schemas by the name of their table, which is also the stem of its file."""

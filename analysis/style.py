@@ -23,6 +23,16 @@ BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#7F7F7F"
 
+STYLES = (
+    (BLUE, "o", "-"),
+    (VERMILLION, "s", (0, (5, 1.5))),
+    (GREEN, "^", (0, (1.5, 1))),
+    (PURPLE, "D", (0, (5, 1.5, 1, 1.5))),
+    (ORANGE, "v", (0, (3, 1))),
+    (BLACK, "x", (0, (1, 2))),
+)
+"""Colour, marker and dashes of curves that lie over one another."""
+
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,

@@ -1,4 +1,4 @@
-"""Reading, checking, computing and writing the tables of a run.
+"""Reading, checking and writing the tables of a run.
 
 A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parquet`, and with
 `costs.parquet` where time and memory are measured. Files are read by their exact schema
@@ -7,10 +7,8 @@ A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parq
 
 import os
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -20,35 +18,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from analysis import TableError
-from analysis.estimate import Array, cell_threshold, level
-from analysis.remarks import remark
-from analysis.schema import COSTS, HISTORY, LOST, MEMBERS, SCHEMAS, THRESHOLDS
-from ouvae.declared import ORDER_PARAMETERS, Cell, OrderParameter, keys_of
-from ouvae.declared.control_parameter import retained_variance
-from ouvae.declared.order_parameters import HALF_PLATEAU
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How thresholds are decided.
-
-    Attributes:
-        active_from: the order parameters by name, each with the value from which a member is active, or
-            `half_plateau`.
-        confidence: nominal coverage of the intervals.
-    """
-
-    active_from: Mapping[str, float | str]
-    confidence: float
-
+from analysis.estimate import Array, curves_of
+from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMAS
+from ouvae.declared import Cell, keys_of
 
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
-
-METHOD = (
-    "first active rho from the collapsed side, linear inside its bracket, mean over seeds; "
-    "interval: brackets plus Student's t over seeds"
-)
-"""The entry of the column `method`."""
 
 
 def read_members(run: str | Path) -> pa.Table:
@@ -83,23 +57,6 @@ def read_settings(run: str | Path) -> Mapping[str, Any]:
     if not isinstance(settings, dict):
         raise TableError(f"{path} holds no keys; give the folder that a sweep wrote")
     return settings
-
-
-def read_rule(run: str | Path) -> Rule:
-    """Return the rule of a run, from its settings. Raises TableError as `read_settings`, and without one."""
-    settings = read_settings(run)
-    try:
-        # a run from before there was more than one order parameter says kl_threshold_nats
-        watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
-        return Rule(
-            {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
-            float(settings["confidence"]),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise TableError(
-            f"the space.yaml of {run} does not say active_from and confidence; give the folder that a sweep "
-            "wrote"
-        ) from None
 
 
 def read_costs(run: str | Path) -> pa.Table:
@@ -281,20 +238,21 @@ def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
     others keeps an empty curve. Raises TableError if a cell has two completed members of one rho and seed,
     or a completed member whose value is not finite.
     """
-    points: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    points: dict[str, dict[tuple[int, float], float | None]] = {}
     unusable, repeated = [], set()
     columns = ["member_id", "cell_id", "cell", "seed", "rho", "status", metric]
     for row in members.select(columns).to_pylist():
-        curve = points.setdefault(row["cell_id"], {}).setdefault(row["seed"], [])
+        own, place = points.setdefault(row["cell_id"], {}), (row["seed"], row["rho"])
         value = row[metric]
         if row["status"] != "completed" or (value is None and metric != "kl_top_nats"):
+            own.setdefault(place, None)
             continue
         if value is None or not np.isfinite(value):
             unusable.append(row["member_id"])
             continue
-        if any(rho == row["rho"] for rho, _ in curve):
+        if own.get(place) is not None:
             repeated.add(f"{row['cell']} at rho {row['rho']:g}, seed {row['seed']}")
-        curve.append((row["rho"], value))
+        own[place] = value
     problems = []
     if unusable:
         problems.append(f"completed members without a finite {metric}: " + ", ".join(unusable))
@@ -302,68 +260,7 @@ def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
         problems.append("more than one completed member: " + "; ".join(sorted(repeated)))
     if problems:
         raise TableError(_listed("the members give no curves", problems))
-    return {cell: {seed: _arrays(curve) for seed, curve in seeds.items()} for cell, seeds in points.items()}
-
-
-def _arrays(curve: list[tuple[float, float]]) -> tuple[Array, Array]:
-    rho, values = np.array(sorted(curve), dtype=np.float64).reshape(-1, 2).T
-    return rho, values
-
-
-def thresholds_table(members: pa.Table, rule: Rule) -> pa.Table:
-    """Compute the thresholds table by a rule: a row a cell and order parameter.
-
-    Cells come in the order of first appearance, the order parameters of each in that of the rule.
-
-    Raises TableError as `curves` does; ValueError for a threshold or a confidence out of range.
-    """
-    cells: dict[str, list[dict[str, Any]]] = {}
-    for row in members.to_pylist():
-        cells.setdefault(row["cell_id"], []).append(row)
-    watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
-    by_order = {order.name: curves(members, order.metric) for order in watched}
-    rows = []
-    for cell_id, own in cells.items():
-        of_cell = [_cell_row(own, by_order[order.name][cell_id], order, rule) for order in watched]
-        rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
-    return table_of(rows, THRESHOLDS)
-
-
-_OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name != "status"]
-"""What a cell's row has from its members."""
-
-
-_G = ("g_c", "g_c_low", "g_c_high")
-
-
-def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
-    """Return g at a rho; None where that is none, and where g is not what smoothing by K draws leaves."""
-    by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient"
-    if rho is None or not by_draws or member["hermite_degree"] is not None:
-        return None
-    return float(retained_variance(rho, member["ou_samples"]))
-
-
-def _cell_row(
-    members: list[dict[str, Any]],
-    cell_curves: dict[int, tuple[Array, Array]],
-    order: OrderParameter,
-    rule: Rule,
-) -> dict[str, Any]:
-    asked = rule.active_from[order.name]
-    active_from = level(cell_curves, asked, order.active_from)
-    estimate = cell_threshold(cell_curves, active_from, rule.confidence)
-    statuses = Counter(member["status"] for member in members)
     return {
-        **{name: members[0][name] for name in _OF_CELL},
-        **asdict(estimate),
-        "seeds": [asdict(seed) for seed in estimate.seeds],
-        **{name: _retained(members[0], getattr(estimate, f"rho_{name[2:]}")) for name in _G},
-        "order_parameter": order.name,
-        "rule": asked if isinstance(asked, str) else "absolute",
-        "active_from": active_from,
-        "n_seeds": len(cell_curves),
-        "n_members": len(members),
-        **{f"n_{status}": statuses[status] for status in LOST},
-        "method": METHOD,
+        cell: dict(curves_of((seed, rho, value) for (seed, rho), value in own.items()))
+        for cell, own in points.items()
     }

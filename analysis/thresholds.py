@@ -1,12 +1,12 @@
-"""The thresholds of a run: recompute `thresholds.parquet` from `members.parquet`, and print it.
+"""The thresholds of a run and their comparisons: recompute both from `members.parquet`, and print them.
 
     python analysis/thresholds.py RUN [--active-from NAME=RULE ...] [--confidence C] [--out FILE]
 
-RUN is the folder of a run or the path of a members.parquet. With the settings of the run, the
-folder's thresholds.parquet is rewritten. With rules or a confidence of one's own, or given a file in
-place of a folder, the table is only printed, unless --out says where to write it. A second table says how
-rho_c depends on the rule; a search puts its members where its own rule needs them, so that the brackets of
-other rules are wider.
+RUN is the folder of a run or the path of a members.parquet. With the settings of the run, the folder's
+thresholds.parquet and comparisons.parquet are rewritten. With rules or a confidence of one's own, or given a
+file in place of a folder, they are only printed, unless --out says where to write the thresholds. Another
+table says how rho_c depends on the rule; a search puts its members where its own rule needs them, so that
+the intervals of other rules are wider.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from analysis import TableError
 from analysis.labels import STATUS, aligned, cell_names, interval, lost_of_cell
 from analysis.schema import Row
-from analysis.tables import Rule, read_members, read_rule, thresholds_table, write_table
+from analysis.summary import Rule, Summary, read_rule, thresholds_table
+from analysis.tables import read_members, write_table
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
 
@@ -31,10 +32,11 @@ SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 def format_thresholds(table: pa.Table) -> str:
     """Return a thresholds table as aligned text, a line a cell and order parameter, without a final newline.
 
-    The columns are the cell, its budget, the order parameter, the status, rho_c with its interval, the mean
-    width of the brackets, the jump across them, the number of members and of those that diverged or failed,
-    and the rho_c of each seed (or its status). A column with the exact rho_c follows where one is known.
-    Below stand the rules, and where information and KL disagree.
+    The columns are the cell, its budget, the order parameter, the status, rho_c with its interval or its
+    one-sided bound, the spread of the realisations below and above it, how many seeds have a bracket of
+    their own, and the number of members and of those that diverged or failed. A column with the exact rho_c
+    follows where one is known. Below stand the rules, which intervals are wider than was asked for, and
+    where information and KL disagree.
     """
     rows = table.to_pylist()
     columns: dict[str, Callable[[Row], str]] = {
@@ -43,10 +45,9 @@ def format_thresholds(table: pa.Table) -> str:
         "status": _status,
         "rho_c": lambda row: _number(row["rho_c"]),
         "interval": _interval,
-        "width": lambda row: _number(row["width"]),
-        "jump": lambda row: _number(row["jump"]),
+        "spread": _spread,
+        "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
         "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
-        "rho_c of seeds": _seeds,
     }
     if any(row["rho_c_exact"] is not None for row in rows):
         columns["exact"] = lambda row: _number(row["rho_c_exact"], 4)
@@ -54,8 +55,46 @@ def format_thresholds(table: pa.Table) -> str:
     names = cell_names(rows)
     for name, row in zip(names, rows, strict=True):
         lines.append([name, *(text(row) for text in columns.values())])
-    remarks = [f"{name}: {row['remark']}" for name, row in zip(names, rows, strict=True) if row["remark"]]
-    return "\n".join([*aligned(lines), *_rules(rows), *remarks])
+    named = list(zip(names, rows, strict=True))
+    wide = [f"{name}: {text}" for name, row in named if (text := _too_wide(row))]
+    remarks = [f"{name}: {row['remark']}" for name, row in named if row["remark"]]
+    return "\n".join([*aligned(lines), *_rules(rows), *wide, *remarks])
+
+
+def format_comparisons(table: pa.Table) -> str:
+    """Return a comparisons table as aligned text, a line a comparison; empty without any.
+
+    The columns are the two cells, what they differ in, the order parameter, the difference of rho_c with its
+    interval, the corrected p-values and the verdict on the first cell.
+    """
+    rows = table.to_pylist()
+    if not rows:
+        return ""
+    with_margin = any(row["margin"] is not None for row in rows)
+    head = ["rho_c of", "minus that of", "they differ in", "order parameter", "difference", "interval"]
+    lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
+    for row in rows:
+        low, high = row["difference_low"], row["difference_high"]
+        texts = [row["first_cell"], row["second_cell"], row["differs_in"], row["order_parameter"]]
+        texts.append("-" if low is None else f"{row['difference']:+.3f}")
+        texts.append("-" if low is None else f"[{low:+.3f}, {high:+.3f}] {100 * row['confidence']:g}%")
+        texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
+        lines.append([*texts, row["verdict"]])
+    margin = next((f"; alike within ±{row['margin']:g}" for row in rows if row["margin"] is not None), "")
+    each = len(rows) // len({row["order_parameter"] for row in rows})
+    note = f"p-values are corrected for the {each} comparisons of an order parameter (Holm){margin}"
+    return "\n".join([*aligned(lines), note])
+
+
+def format_results(thresholds: pa.Table, comparisons: pa.Table) -> str:
+    """Return both tables as text, one under the other."""
+    return "\n\n".join(filter(None, [format_thresholds(thresholds), format_comparisons(comparisons)]))
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _rules(rows: Sequence[Row]) -> list[str]:
@@ -103,18 +142,23 @@ def _status(row: Row) -> str:
 
 
 def _interval(row: Row) -> str:
-    if row["rho_c_low"] is None:
+    text = interval(row, 3)
+    return f"{text} {100 * row['confidence']:g}%" if text else "-"
+
+
+def _spread(row: Row) -> str:
+    if row["spread_left"] is None:
         return "-"
-    kind = "bracket" if row["confidence"] is None else f"{100 * row['confidence']:g}%"
-    return f"{interval(row, 3)} {kind}"
+    return f"-{row['spread_left']:.3f} +{row['spread_right']:.3f}"
 
 
-def _seeds(row: Row) -> str:
-    texts = (
-        f"{seed['seed']}: " + (STATUS[seed["status"]] if seed["rho_c"] is None else _number(seed["rho_c"]))
-        for seed in row["seeds"]
-    )
-    return ", ".join(texts)
+def _too_wide(row: Row) -> str:
+    """Say that the search could not reach what it was asked for; empty where it did."""
+    asked, reached = row["half_width_asked"], row["half_width"]
+    if asked is None or (reached is not None and reached <= asked):
+        return ""
+    found = "no interval with two ends" if reached is None else f"±{reached:.3f}"
+    return f"{found} after {row['n_members']} members, for ±{asked:g} asked; raise max_members"
 
 
 def _destination(arguments: argparse.Namespace) -> Path | None:
@@ -133,7 +177,12 @@ def _rule(arguments: argparse.Namespace) -> Rule:
     if asked and arguments.confidence is not None:
         return Rule(asked, arguments.confidence)
     own = read_rule(arguments.run)
-    return Rule(asked or own.active_from, arguments.confidence or own.confidence)
+    return Rule(
+        asked or own.active_from,
+        arguments.confidence or own.confidence,
+        {} if asked else own.half_widths,
+        own.margin,
+    )
 
 
 def _check_destination(path: Path) -> None:
@@ -202,15 +251,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         members = read_members(arguments.run)
         rule = _rule(arguments)
-        table = thresholds_table(members, rule)
+        summary = Summary(members, rule)
         destination = _destination(arguments)
         if destination is not None:
             _check_destination(destination)
-            write_table(table, destination)
+            write_table(summary.thresholds, destination)
+            if destination.parent == Path(arguments.run):
+                write_table(summary.comparisons, destination.with_name("comparisons.parquet"))
     except TableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(format_thresholds(table))
+    print(format_results(summary.thresholds, summary.comparisons))
     if sensitivity := format_sensitivity(members, rule):
         print("\n" + sensitivity)
     if destination is None:

@@ -145,9 +145,10 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
         return None, [f"variants: found {shown(repr(variants))}; give a list of mappings of keys to values"]
     if not variants:
-        return _validate_one(values)
+        space, found = _validate_one(values)
+        return space, found or (space.comparison_problems() if space else [])
     shared = {key: value for key, value in values.items() if key != "variants"}
-    found: list[str] = []
+    found = []
     for index, variant in enumerate(variants):
         foreign = [key for key in variant if key not in VARIANT_KEYS and key in Space.model_fields]
         found += [f"variants.{index}.{key}: the same for all variants; set it above them" for key in foreign]
@@ -164,7 +165,8 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     counts = Counter(space.cells())
     twice = [cell for cell, count in counts.items() if count > 1]
     names = labels(twice)
-    return space, [f"variants: {name} is there twice; join the values of rho" for name in names]
+    twice_there = [f"variants: {name} is there twice; join the values of rho" for name in names]
+    return space, twice_there or space.comparison_problems()
 
 
 def _validate_one(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:

@@ -26,6 +26,7 @@ from ouvae.declared.keys import (
     key,
 )
 from ouvae.declared.order_parameters import WATCHED, ActiveFrom, OrderName
+from ouvae.declared.pairs import comparable
 
 RHO_DIGITS = 6
 """rho is rounded to this many decimals, so that it reads, prints and hashes alike everywhere."""
@@ -113,21 +114,38 @@ class Space(CellKeys):
     rho: Annotated[
         Annotated[RhoList, Tag("list")] | Annotated[RhoRange, Tag("range")],
         Discriminator(lambda value: "range" if isinstance(value, dict | RhoRange) else "list"),
-    ] = key("values of smoothing: those of `grid`, or the coarse ones that `refine` starts from")
+    ] = key("values of smoothing: those of `grid`, or the coarse ones that `locate` and `refine` start from")
     seeds: Annotated[
         tuple[Whole, ...],
         BeforeValidator(_seed_list),
         Field(min_length=1),
         Distinct,
     ] = key("the seeds, or how many (0, 1, …)", default=(0, 1, 2), unit="none")
-    search: Literal["refine", "grid", "none"] = key(
-        "`refine` narrows each seed's bracket around the threshold, `grid` trains `rho` alone, `none` trains "
-        "nothing, for a space of `costs`",
-        default="refine",
+    search: Literal["locate", "refine", "grid", "none"] = key(
+        "`locate` trains the seeds on `rho`, then fresh seeds, one rho each, where they tell most about "
+        "rho_c; `refine` narrows each seed's own bracket; `grid` trains `rho` alone; `none` trains nothing, "
+        "for a space of `costs`",
+        default="locate",
         unit="none",
     )
-    rho_tolerance: Fraction = key("`refine` stops when a seed's bracket is at most this wide", default=0.02)
-    refine_points: Positive = key("values placed inside a bracket at a time", default=3)
+    rho_tolerance: Fraction = key(
+        "`locate` stops when half the width of the interval of rho_c is at most this, `refine` when a seed's "
+        "bracket is at most this wide",
+        default=0.05,
+    )
+    max_members: Positive = key("most members that `locate` trains of a cell", default=240)
+    probes: Positive = key("fresh seeds that `locate` trains at a time", default=12)
+    until: Literal["located", "decided"] = key(
+        "`locate` stops when rho_c is `located` to rho_tolerance, or goes on with the cells of comparisons "
+        "that are not `decided` yet",
+        default="located",
+        unit="none",
+    )
+    margin: Fraction | None = key(
+        "thresholds are alike that differ by no more; null compares without",
+        default=None,
+    )
+    refine_points: Positive = key("values that `refine` places inside a bracket at a time", default=3)
     active_from: Annotated[dict[OrderName, ActiveFrom], Field(min_length=1)] = key(
         "the order parameters that have thresholds, each with the value from which a member is active, or "
         "`half_plateau`, half of the curve's plateau",
@@ -135,7 +153,7 @@ class Space(CellKeys):
         unit="none",
     )
     follow: OrderName = key(
-        "the order parameter of `active_from` whose threshold `refine` looks for",
+        "the order parameter of `active_from` whose threshold is looked for",
         default="kl_top",
         unit="none",
     )
@@ -194,6 +212,17 @@ class Space(CellKeys):
         """Return the keys that all cells share, in plain values."""
         return self.model_dump(mode="json", include=set(CellKeys.model_fields))
 
+    def comparison_problems(self) -> list[str]:
+        """Return what is asked of comparisons where no two cells can be compared, each with its mend."""
+        asked = [f"margin: {self.margin}"] * (self.margin is not None)
+        asked += ["until: decided"] * (self.until == "decided")
+        if not asked or comparable(self.cells()):
+            return []
+        return [
+            f"{' and '.join(asked)}, and no two cells differ in one key alone, so that nothing is compared; "
+            "add such a cell, or leave it out"
+        ]
+
     def _own(self) -> tuple[SweptCell, ...]:
         shared = self.model_dump(include=set(CellKeys.model_fields))
         return tuple(
@@ -210,10 +239,20 @@ class Space(CellKeys):
         """Return what is wrong between keys, each with its mend."""
         found = super().problems()
         rho = self.rho_values()
-        if self.search == "refine" and len(rho) < 2 and self.smoothed_networks:
+        if self.search in ("locate", "refine") and len(rho) < 2 and self.smoothed_networks:
             found.append(
-                f"rho: {list(rho)} with search refine, which starts from two values or more; add one or use "
-                "search: grid"
+                f"rho: {list(rho)} with search {self.search}, which starts from two values or more; add one "
+                "or use search: grid"
+            )
+        picture = len(rho) * len(self.seeds)
+        if self.search == "locate" and self.max_members < picture:
+            found.append(
+                f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(rho)} values of rho, "
+                f"which are {picture} members; set max_members to at least that, or give fewer of these"
+            )
+        if self.until == "decided" and self.search != "locate":
+            found.append(
+                f"until: decided with search {self.search}, which decides nothing; use search: locate"
             )
         if self.search == "none" and self.costs is None:
             found.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")

@@ -11,7 +11,8 @@ from analysis import TableError
 from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
 from analysis.schema import Row
-from analysis.tables import Rule, curves
+from analysis.summary import rule_of
+from analysis.tables import curves
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from sweeps import SweepError
@@ -54,7 +55,7 @@ class Recorder:
     def __init__(self, space: Space, cells: Sequence[PlannedCell], directory: RunDirectory, uri: str) -> None:
         """Tell the listeners what the directory holds."""
         self._directory, self._uri = directory, uri
-        self._rule = Rule(space.active_from, space.confidence)
+        self._rule = rule_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
         self._written = time.monotonic()
         self._studies = Studies(directory.studies, space.name)
@@ -82,15 +83,15 @@ class Recorder:
                 self._directory.write_tables(self._cell_ids, self._rule)
             self._written = time.monotonic()
 
-    def write(self, schedule: Schedule) -> tuple[pa.Table | None, str]:
+    def write(self, schedule: Schedule) -> tuple[Mapping[str, pa.Table], str]:
         """Write tables and figures, and hand them and the cells to the tracker.
 
-        Return the thresholds, if there are any, and what could not be written, if anything could not.
+        Return the tables by name, if there are any, and what could not be written, if anything could not.
         """
         try:
             return self._write(schedule), ""
         except (SweepError, TableError, OSError) as error:
-            return None, f"tables and figures are not complete: {error}; the same command writes them"
+            return {}, f"tables and figures are not complete: {error}; the same command writes them"
 
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
@@ -108,15 +109,15 @@ class Recorder:
         for row in members:
             self._tracker.log_member(row, by_member.get(row["member_id"], []))
 
-    def _write(self, schedule: Schedule) -> pa.Table | None:
+    def _write(self, schedule: Schedule) -> Mapping[str, pa.Table]:
         """Write tables and figures and hand them and the cells to the tracker."""
         if not (self._directory.members or self._directory.failed):
-            return None
-        members, _, thresholds = self._directory.write_tables(self._cell_ids, self._rule)
+            return {}
+        written = self._directory.write_tables(self._cell_ids, self._rule)
         watched = [ORDER_PARAMETERS[name] for name in self._rule.active_from]
-        by_metric = {order.metric: curves(members, order.metric) for order in watched}
+        by_metric = {order.metric: curves(written["members"], order.metric) for order in watched}
         rows: dict[str, list[Row]] = {}
-        for row in thresholds.to_pylist():
+        for row in written["thresholds"].to_pylist():
             rows.setdefault(row["cell_id"], []).append(row)
         for state in schedule.cells:
             cell_id = state.planned.cell_id
@@ -125,10 +126,9 @@ class Recorder:
                 self._log_cell(rows[cell_id], own)
         figures = write_figures(self._directory.path)
         self._tracker.log_artifacts(figures, "figures")
-        names = ("members", "history", "thresholds")
-        tables = [self._directory.path / f"{name}.parquet" for name in names]
+        tables = [self._directory.path / f"{name}.parquet" for name in written]
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
-        return thresholds
+        return written
 
     def _log_cell(self, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]) -> None:
         cell = thresholds[0]

@@ -7,7 +7,7 @@ checkpoints/ID.pt       the state of a pack in training
 sweep.log               what Ray and failed packs had to say
 .reserve                room for the last fragments when the disk is full
 studies.db              the searches, as Optuna studies
-members.parquet, history.parquet, thresholds.parquet, costs.parquet, figures/    what is read and made of it
+{members,history,thresholds,comparisons,costs}.parquet, figures/    what is read and made of it
 .sweep_id, .lock        who the sweep is, and that it runs
 """
 
@@ -28,7 +28,8 @@ import yaml
 
 from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS, Row
-from analysis.tables import Rule, read_table, replacing, table_of, thresholds_table, write_table
+from analysis.summary import Rule, Summary
+from analysis.tables import read_table, replacing, table_of, write_table
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
@@ -199,8 +200,8 @@ class RunDirectory:
                 ) from error
         return full
 
-    def write_tables(self, cell_ids: Sequence[str], rule: Rule) -> tuple[pa.Table, pa.Table, pa.Table]:
-        """Write and return members, history and thresholds, made of all fragments.
+    def write_tables(self, cell_ids: Sequence[str], rule: Rule) -> dict[str, pa.Table]:
+        """Write and return members, history, thresholds and comparisons by name, made of all fragments.
 
         Rows go by cell, seed, rho and step, however packs finished.
 
@@ -216,10 +217,16 @@ class RunDirectory:
         rows = _named(sorted([*self.members.values(), *self.failed.values()], key=place))
         members = table_of(rows, MEMBERS)
         history = self._all_history(members["member_id"])
-        thresholds = thresholds_table(members, rule)
-        for name, table in (("history", history), ("members", members), ("thresholds", thresholds)):
+        summary = Summary(members, rule)
+        tables = {
+            "history": history,
+            "members": members,
+            "thresholds": summary.thresholds,
+            "comparisons": summary.comparisons,
+        }
+        for name, table in tables.items():
             write_table(table, self.path / f"{name}.parquet")
-        return members, history, thresholds
+        return tables
 
     def _all_history(self, member_ids: pa.ChunkedArray) -> pa.Table:
         """Return the history of all finished packs, in the order of the members and of their steps."""

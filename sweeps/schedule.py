@@ -21,7 +21,6 @@ class CellProgress:
         planned: the cell.
         search: where it samples rho.
         multiply_adds: of a member's training step.
-        expected_members: how many members the search is expected to want, those finished included.
         asked: the points that the search has asked for.
         batches: in how many batches it has.
         waiting: packs that are not in training yet.
@@ -32,12 +31,16 @@ class CellProgress:
     planned: PlannedCell
     search: Search
     multiply_adds: int
-    expected_members: int
     asked: set[Point] = field(default_factory=set)
     batches: int = 0
     waiting: list[Pack] = field(default_factory=list)
     training: dict[str, Pack] = field(default_factory=dict)
     done: bool = False
+
+    @property
+    def expected_members(self) -> int:
+        """How many members the search is expected to want, those finished included."""
+        return self.search.expected_points()
 
     @property
     def finished_members(self) -> int:
@@ -91,12 +94,8 @@ class Schedule:
         self._retries = Retries()
         self._steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
-        self.cells = [
-            CellProgress(planned, search, planned.multiply_adds(), search.expected_points())
-            for planned, search in cells
-        ]
-        for state in self.cells:
-            self._advance(state)
+        self.cells = [CellProgress(planned, search, planned.multiply_adds()) for planned, search in cells]
+        self._advance_all()
         self.members_reused = sum(state.finished_members for state in self.cells)
 
     @property
@@ -170,18 +169,29 @@ class Schedule:
         """Tell the search of what is finished of a pack; where nothing waits, plan what it asks for then."""
         for point in pack.points:
             self._tell(state, point)
-        if not state.waiting:
-            self._advance(state)
+        self._advance_all()
 
-    def _advance(self, state: CellProgress) -> None:
-        """Tell the search what is finished of each batch that it asks for, and pack what is not."""
+    def _advance_all(self) -> None:
+        """Move on every cell of which nothing waits, until none of them waits for what another one found."""
+        moved = True
+        while moved:
+            idle = [state for state in self.cells if not (state.waiting or state.done)]
+            moved = any([self._advance(state) for state in idle])
+
+    def _advance(self, state: CellProgress) -> bool:
+        """Tell the search what is finished of each batch that it asks for, and pack what is not.
+
+        Returns whether there was one, or the search has ended.
+        """
+        batches = state.batches
         while batch := [point for point in state.search.ask() if point not in state.asked]:
             state.asked.update(batch)
             state.batches += 1
             missing = [point for point in batch if not self._tell(state, point)]
             if missing:
                 state.waiting += self._packs(state.planned, batch, missing)
-        state.done = not state.open_members
+        state.done = state.search.done and not state.open_members
+        return state.done or state.batches > batches
 
     def _tell(self, state: CellProgress, point: Point) -> bool:
         """Tell the search a point's observation; False if its member is not finished."""

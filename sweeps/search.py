@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, level, seed_threshold
-from ouvae.declared import ORDER_PARAMETERS
-from search_spaces import Space
 from search_spaces.space import RHO_DIGITS
 from sweeps.plan import Point
 
@@ -28,9 +26,10 @@ class Search(ABC):
 
     @abstractmethod
     def ask(self) -> list[Point]:
-        """Return the points that are wanted now, some of them observed perhaps; empty ends the search.
+        """Return the points that are wanted now, some of them observed perhaps.
 
-        Asking again returns the same ones, until something is told.
+        There are none when the search is done, and while it waits for another one's observations. Asking
+        again returns the same ones, until something is told.
         """
 
     @abstractmethod
@@ -47,26 +46,56 @@ class Search(ABC):
         return len(self._observed)
 
     @property
+    @abstractmethod
     def done(self) -> bool:
-        """Whether nothing is wanted that is not observed."""
-        return all(point in self._observed for point in self.ask())
+        """Whether the search has ended: it wants nothing more, whatever else is observed."""
 
 
 class RoundSearch(Search):
     """A search in rounds, each a function of the rounds before it, which end when all of it is observed."""
 
+    def __init__(self) -> None:
+        """Start before the first round."""
+        super().__init__()
+        self._known: dict[Point, float | None] = {}
+        self._round: list[Point] = []
+        self._ended = False
+
     @abstractmethod
-    def propose(self, known: Observations) -> list[Point]:
-        """Return the next round, given all observations of the rounds before; empty ends the search."""
+    def propose(self, known: Observations) -> list[Point] | None:
+        """Return the next round, given all observations of the rounds before.
+
+        None waits for another search, and is asked again; an empty round ends the search.
+        """
 
     def ask(self) -> list[Point]:
-        """Return the current round, its observed points too; empty when the search is done."""
-        known: dict[Point, float | None] = {}
-        while points := self.propose(known):
-            if any(point not in self._observed for point in points):
-                return points
-            known.update({point: self._observed[point] for point in points})
+        """Return the current round, its observed points too."""
+        while not self._ended:
+            if any(point not in self._observed for point in self._round):
+                return self._round
+            self._known.update((point, self._observed[point]) for point in self._round)
+            self._round = []
+            proposed = self.propose(self._known)
+            if proposed is None:
+                break
+            self._round, self._ended = proposed, not proposed
         return []
+
+    @property
+    def done(self) -> bool:
+        """Whether the last round is observed, and no other follows."""
+        self.ask()
+        return self._ended
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, as far as it was asked."""
+        return self._ended
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last round is observed, and the next one waits for another search."""
+        return not self._round and not self._ended
 
 
 class GridSearch(RoundSearch):
@@ -178,19 +207,3 @@ class RefineSearch(RoundSearch):
             edge, neighbour = (high, beyond.min()) if side == "high" else (low, beyond.max())
             guard = [round((edge + float(neighbour)) / 2, RHO_DIGITS)]
         return inside, guard
-
-
-def search_of(space: Space, rho: Sequence[float]) -> Search:
-    """Return a new search of the space's kind for a cell that begins at these values of rho."""
-    if space.search == "none":
-        return NoSearch()
-    if space.search == "grid":
-        return GridSearch(rho, space.seeds)
-    return RefineSearch(
-        rho,
-        space.seeds,
-        space.active_from[space.follow],
-        ORDER_PARAMETERS[space.follow].active_from,
-        space.rho_tolerance,
-        space.refine_points,
-    )

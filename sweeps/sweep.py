@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from analysis import TableError
 from analysis.labels import data_used
-from analysis.thresholds import format_thresholds
+from analysis.thresholds import format_results
 from ouvae.data import Dataset, MissingDataError, keys_for_data
 from ouvae.data import load as load_data
 from ouvae.declared import ORDER_PARAMETERS, Cell, labels
@@ -33,7 +33,7 @@ from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import scratch_folder
-from sweeps.search import search_of
+from sweeps.searches import searches_of
 from sweeps.serial import Serial
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
@@ -115,8 +115,9 @@ def plan(space: Space, options: Options, console: Console) -> None:
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
     swept = space.swept()
-    for one, name in zip(swept, labels(one.cell for one in swept), strict=True):
-        cell, search = one.cell, search_of(space, one.rho)
+    searches = searches_of(space, swept)
+    for one, search, name in zip(swept, searches, labels(one.cell for one in swept), strict=True):
+        cell = one.cell
         members, first = search.expected_points(), len(search.ask())
         planned = PlannedCell(
             cell=cell, label=name, rho=one.rho, data_digest="", split_images=(0, 0, 0), device=device
@@ -170,7 +171,7 @@ class _Sweep:
             with self.interrupts.saving():
                 recorder = Recorder(space, cells, directory, options.store_uri(space))
                 self.interrupts.on_signal = recorder.interrupt
-                searches = [(cell, search_of(space, cell.rho)) for cell in cells]
+                searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
                 schedule = Schedule(
                     space.name,
                     searches,
@@ -229,7 +230,7 @@ class _Sweep:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
-        thresholds, unwritten = recorder.write(schedule)
+        tables, unwritten = recorder.write(schedule)
         if not complete and self.interrupts.signal is not None and not problem:
             code = self.interrupts.exit_code
         else:
@@ -239,7 +240,7 @@ class _Sweep:
             code = NOT_LOGGED
         for error in filter(None, [problem, unwritten]):
             self._console.print(f"error: {error}")
-        self._report(schedule, code, thresholds, report)
+        self._report(schedule, code, tables, report)
         total = time.monotonic() - self._started
         self._console.print(
             f"{duration(total)} in all, {duration(seconds)} of it training {schedule.members_trained} members"
@@ -255,24 +256,26 @@ class _Sweep:
         kind = device if device == "cuda" or space.device != "auto" else f"{device}{chosen}"
         failed = f", {len(directory.failed)} failed and are tried again" if directory.failed else ""
         self._console.print(
-            f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds, "
+            f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds"
+            f"{' and probes' if space.search == 'locate' else ''}, "
             f"about {expected} members of {space.steps} steps, search {space.search}\n"
             f"{'no Ray' if self._options.address == SERIAL else 'Ray'}: {nodes} ({kind})\n"
             f"into {directory.path}: {schedule.members_reused} members are there already{failed}"
         )
 
-    def _report(self, schedule: Schedule, code: int, thresholds: pa.Table | None, report: Report) -> None:
+    def _report(self, schedule: Schedule, code: int, tables: Mapping[str, pa.Table], report: Report) -> None:
         path = self._directory.path
-        if thresholds is not None:
-            self._console.print("\n" + format_thresholds(thresholds) + "\n")
+        if tables:
+            self._console.print("\n" + format_results(tables["thresholds"], tables["comparisons"]) + "\n")
         for pack, reason in schedule.failures:
             self._console.print(f"FAILED {describe_pack(pack)}: {reason}")
         if schedule.failures:
             self._console.print(f"what led to it is in {self._directory.log}")
         if code not in (OK, NOT_LOGGED):
             self._console.print("The sweep is not complete; the same command trains what is missing.")
-        if thresholds is not None:
-            self._console.print(f"tables   {path}/members.parquet, history.parquet, thresholds.parquet")
+        if tables:
+            names = ", ".join(f"{name}.parquet" for name in tables)
+            self._console.print(f"tables   {path}/: {names}")
             self._console.print(f"figures  {path}/figures/")
         if self._directory.costs.exists():
             self._console.print(f"costs    {self._directory.costs}")
@@ -281,7 +284,7 @@ class _Sweep:
         self._console.print(f"  {ui_command(self._options.store_uri(self._space))}")
         if report.curves_url is not None:
             self._console.print(f"  then {report.curves_url}")
-        if thresholds is not None:
+        if tables:
             self._console.print(f"  python analysis/thresholds.py {path}")
             self._console.print(f"  python analysis/figures.py {path}")
             self._console.print(f"  optuna-dashboard sqlite:///{self._directory.studies}")

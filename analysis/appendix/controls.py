@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis import style
 from analysis.appendix.claims import OURS, Claim, Evidence, Region
-from analysis.appendix.drawing import STYLES, panels, shared_legend
+from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import NOTHING
@@ -22,6 +22,7 @@ from analysis.estimate import TRANSITION
 from analysis.intervals import ratio, student
 from analysis.labels import STATUS
 from analysis.schema import Row
+from analysis.style import STYLES
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
 

@@ -12,9 +12,7 @@ from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transition_drawing import CAPTION, plot_transitions
 from analysis.appendix.transitions import (
-    mean_difference,
-    one_sided_difference,
-    swept_ranges,
+    threshold_difference,
     threshold_lines,
     unequal_cells,
 )
@@ -31,9 +29,8 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     """Differences of rho_c between every two data sets, each to lie within the margin."""
     evidence = []
     if run.members is not None:
-        swept = swept_ranges(run)
         pairs = combinations(run.thresholds, 2)
-        evidence = [_alike(run, one, other, swept) for one, other in pairs]
+        evidence = [_alike(run, one, other) for one, other in pairs]
     statement = (
         "ρ_c of one model is alike on all data sets. Two are alike where the "
         f"{100 * CONFIDENCE:g} % interval of their difference lies within ±{MARGIN:g}, set before any run "
@@ -42,11 +39,9 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     return (Claim(statement, f"{ABSTRACT}; {OURS}", tuple(evidence), run.missing),)
 
 
-def _alike(run: PaperRun, one: Row, other: Row, swept: dict[str, tuple[float, float]]) -> Evidence:
+def _alike(run: PaperRun, one: Row, other: Row) -> Evidence:
     unusable = unequal_cells(run, one, other, apart_from=("dataset", "data_digest"))
-    found = mean_difference(one, other, CONFIDENCE)
-    if found is None and not unusable:
-        found, unusable = one_sided_difference(one, other, swept)
+    found = threshold_difference(run, one, other, CONFIDENCE)
     what = f"ρ_c on {one['dataset']} minus that on {other['dataset']}"
     return Evidence(what, found, Region(-MARGIN, MARGIN, closed=True), unusable=unusable)
 

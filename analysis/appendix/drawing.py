@@ -8,18 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from analysis import style
-
-STYLES = (
-    (style.BLUE, "o", "-"),
-    (style.VERMILLION, "s", (0, (5, 1.5))),
-    (style.GREEN, "^", (0, (1.5, 1))),
-    (style.PURPLE, "D", (0, (5, 1.5, 1, 1.5))),
-    (style.ORANGE, "v", (0, (3, 1))),
-    (style.BLACK, "x", (0, (1, 2))),
-)
-"""Colour, marker and dashes of curves that lie over one another."""
-
 
 def panels(
     count: int, height: float, lines: int = 1, panel_width: float = 2.3, sharey: bool | Literal["row"] = True

@@ -36,6 +36,7 @@ class Exhibit:
         shows: what the published figure shows, or the claim says; empty for a table, and for
             controls, of which nothing is published.
         chosen: which settings of its budget `quick` were chosen on which seeds.
+        fresh_from: these were all seeds below this one.
         cells: returns what a figure is summarised by, such as thresholds, a line a cell.
     """
 
@@ -50,6 +51,7 @@ class Exhibit:
     table: PublishedTable | None = None
     shows: str = ""
     chosen: str = ""
+    fresh_from: int = 1000
     cells: Callable[[PaperRun], Lines] = _nothing
 
     @property

@@ -10,11 +10,12 @@ from matplotlib.ticker import LogFormatter
 
 from analysis import TableError
 from analysis.appendix.claims import STATED, Claim, Evidence, Region
-from analysis.appendix.drawing import STYLES, panels, shared_legend
+from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
 from analysis.estimate import Array
 from analysis.intervals import ratio
+from analysis.style import STYLES
 
 VarianceCurves: TypeAlias = dict[tuple[str, float], dict[int, tuple[Array, Array, Array]]]
 

@@ -38,7 +38,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         pairs = same or all_pairs
     found = []
     for relative, measure in (
-        (False, f"the slope of a seed's top-layer KL over {STEEPNESS_WINDOW:g} of ρ from ρ_c on"),
+        (False, f"the slope of a seed's top-layer KL over {STEEPNESS_WINDOW:g} of ρ from its onset on"),
         (True, "that slope divided by the seed's plateau, its largest top-layer KL"),
     ):
         statement = (
@@ -69,8 +69,9 @@ EXHIBIT = Exhibit(
     name="figure6",
     title="Top-layer KL against ρ on MNIST, MLP and convolutional",
     shows="An MLP model (left) and a convolutional one (right).",
-    chosen="latents and the first measure of steepness were chosen on seeds 0 to 2, the second "
-    "measure and the coarse values of ρ unseen",
+    chosen="latents and the first measure of steepness were chosen on seeds 0 to 2, the number of seeds "
+    "after seeds 1000 to 1002, all before any seed from 2000 on",
+    fresh_from=2000,
     claims=claims,
     cells=threshold_lines,
     plot=partial(plot_transitions, panel="architecture"),

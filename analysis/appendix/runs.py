@@ -11,7 +11,7 @@ import pyarrow as pa
 from analysis.appendix.words import join, plural
 from analysis.labels import data_used
 from analysis.schema import Row
-from analysis.tables import read_rule, thresholds_table
+from analysis.summary import Summary, read_rule
 
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""
@@ -36,9 +36,14 @@ class PaperRun:
     history: pa.Table | None = None
 
     @cached_property
+    def summary(self) -> Summary:
+        """What the members say of thresholds, by the run's own rule."""
+        return Summary(self.members, read_rule(self.folder))
+
+    @cached_property
     def all_thresholds(self) -> list[Row]:
-        """The rows of the thresholds table, computed from the members by the run's own rule."""
-        rows: list[Row] = thresholds_table(self.members, read_rule(self.folder)).to_pylist()
+        """The rows of the thresholds table."""
+        rows: list[Row] = self.summary.thresholds.to_pylist()
         return rows
 
     @property

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.appendix.drawing import STYLES, panels
+from analysis.appendix.drawing import panels
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.estimate import Array, mean_curve
 from analysis.labels import STATUS
 from analysis.schema import Row
+from analysis.style import STYLES
 from analysis.tables import curves
 
 CAPTION = "Ours: thin lines are seeds, bold lines their means; marks above are ρ_c with its interval."

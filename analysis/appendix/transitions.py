@@ -9,9 +9,10 @@ from analysis.appendix.exhibit import Lines
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import NOTHING, significant
 from analysis.appendix.words import plural
-from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, Array
-from analysis.intervals import CONFIDENCE, Interval, welch_margin
-from analysis.labels import STATUS, cell_names, lost_of_cell
+from analysis.censored import difference
+from analysis.estimate import TRANSITION, Array
+from analysis.intervals import CONFIDENCE, Interval
+from analysis.labels import STATUS, cell_names, interval, lost_of_cell
 from analysis.schema import Row
 from analysis.tables import CellCurves, curves
 
@@ -39,87 +40,32 @@ def sizes(row: Row) -> str:
     return ",".join(map(str, row["latents"]))
 
 
-def threshold_difference(first: Row, second: Row) -> Interval | None:
-    """Return rho_c of a cell minus that of another with its interval; None unless both have one.
+def threshold_difference(
+    run: PaperRun, first: Row, second: Row, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Return rho_c of a cell minus that of another with its interval; None where nothing is known of one.
 
-    The interval is the difference of the mean brackets, widened by the margin of `mean_difference`: the
-    scatter of both cells' seeds plus the whole resolution of both grids.
+    It is the difference of the posteriors of two independent medians, which knows of cells too whose median
+    lies beyond what was trained. A single seed gives no interval.
     """
-    found = mean_difference(first, second, CONFIDENCE)
-    if found is None or found.low is None or found.high is None:
-        return found
-    margin = found.high - found.mean
-    low = first["bracket_low"] - second["bracket_high"] - margin
-    return Interval(found.mean, low, first["bracket_high"] - second["bracket_low"] + margin, found.n)
-
-
-def mean_difference(first: Row, second: Row, confidence: float) -> Interval | None:
-    """Return rho_c of a cell minus that of another with Welch's interval; None unless both have one.
-
-    The variance of a seed's rho_c is s^2 as in `cell_threshold`: the scatter of the seeds and a twelfth of
-    the brackets' width squared.
-    """
-    if first["status"] != TRANSITION or second["status"] != TRANSITION:
+    medians = [run.summary.median(row["cell_id"], "kl_top") for row in (first, second)]
+    if medians[0] is None or medians[1] is None:
         return None
-    centre = first["rho_c"] - second["rho_c"]
-    seeds = first["n_seeds"], second["n_seeds"]
-    if min(seeds) < 2:
-        return Interval(centre, None, None, min(seeds))
-    margin = welch_margin((_variance(first), _variance(second)), seeds, confidence)
-    return Interval(centre, centre - margin, centre + margin, min(seeds))
-
-
-def _variance(row: Row) -> float:
-    rho_c, low, high = np.array(
-        [(seed["rho_c"], seed["rho_low"], seed["rho_high"]) for seed in row["seeds"]], dtype=np.float64
-    ).T
-    return float(rho_c.var(ddof=1) + ((high - low) ** 2).mean() / 12)
-
-
-def swept_ranges(run: PaperRun) -> dict[str, tuple[float, float]]:
-    """Return the lowest and highest rho of each cell."""
-    found = {}
-    for cell_id, seeds in curves(run.members).items():
-        values = [value for rho, _ in seeds.values() for value in rho]
-        if values:
-            found[cell_id] = min(values), max(values)
-    return found
-
-
-def one_sided_difference(
-    first: Row, second: Row, swept: dict[str, tuple[float, float]]
-) -> tuple[Interval | None, str]:
-    """Return the difference of rho_c where one cell, or neither, has a transition within what was swept.
-
-    The rho_c of a cell that is always active lies at or above its highest rho, of one that is always
-    collapsed at or below its lowest. With it comes why there is none, in words; empty where there is one.
-    """
-    statuses = {first["status"], second["status"]}
-    known = statuses <= {ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION} and len(statuses) == 2
-    if not known or "low" in (first["collapsed_side"], second["collapsed_side"]):
-        return None, f"no difference of thresholds: {status_words(first, second)}"
-    ranges = []
-    for row in (first, second):
-        if row["status"] == TRANSITION:
-            ranges.append((row["rho_c_low"], row["rho_c_high"]))
-        else:
-            lowest, highest = swept[row["cell_id"]]
-            ranges.append((highest, 1.0) if row["status"] == ALWAYS_ACTIVE else (0.0, lowest))
-    (low, high), (other_low, other_high) = ranges
-    centre = (low + high - other_low - other_high) / 2
-    n = min(first["n_seeds"], second["n_seeds"])
-    if n < 2:
-        return Interval(centre, None, None, n), ""
-    return Interval(centre, low - other_high, high - other_low, n), ""
+    found = difference(medians[0], medians[1])
+    seeds = min(first["n_seeds"], second["n_seeds"])
+    if seeds < 2:
+        return Interval(found.median, None, None, seeds)
+    return Interval(found.median, *found.interval(confidence), seeds)
 
 
 def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool = False) -> list[float]:
     """Return how steeply the top-layer KL of each seed rises at its threshold, in nats per unit of rho.
 
-    It is the mean slope over `STEEPNESS_WINDOW` of rho, from rho_c into the active side, of the curve with
-    straight lines between the values that were trained. `seeds` are the curves of the cell of `row` as in
-    `analysis.tables.curves`. Seeds without a transition, or with no values that far, are left out. What is
-    `relative` is divided by the seed's plateau, its largest top-layer KL, and is per unit of rho.
+    It is the mean slope over `STEEPNESS_WINDOW` of rho, from where the layer becomes active into the active
+    side, of the curve with straight lines between the values that were trained. `seeds` are the curves of the
+    cell of `row` as in `analysis.tables.curves`. Seeds without a transition, or with no values that far, are
+    left out. What is `relative` is divided by the seed's plateau, its largest top-layer KL, and is per unit
+    of rho.
     """
     inwards = -STEEPNESS_WINDOW if row["collapsed_side"] == "high" else STEEPNESS_WINDOW
     found = []
@@ -127,7 +73,10 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool
         if seed["status"] != TRANSITION:
             continue
         rho, kl = seeds[seed["seed"]]
-        ends = seed["rho_c"], seed["rho_c"] + inwards
+        bracket = np.array([seed["rho_low"], seed["rho_high"]])
+        rising = np.sort(np.interp(bracket, rho, kl))
+        onset = np.interp(row["active_from"], rising, bracket if inwards > 0 else bracket[::-1])
+        ends = onset, onset + inwards
         if rho[0] <= ends[1] <= rho[-1]:
             at_threshold, beyond = np.interp(ends, rho, kl)
             height = kl.max() if relative else 1.0
@@ -136,7 +85,7 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool
 
 
 _HEAD = (
-    "cell", "budget", "status", "ρ_c", "95 % interval", "bracket width", "jump (nats)",
+    "cell", "budget", "status", "ρ_c", "95 % interval", "spread below", "spread above", "jump (nats)",
     "steepness (nats per unit of ρ)", "relative to the plateau (per unit of ρ)",
 )  # fmt: skip
 
@@ -155,16 +104,15 @@ def threshold_lines(run: PaperRun) -> Lines:
 
 
 def _numbers(row: Row, by_cell: CellCurves) -> list[str]:
+    found = interval(row, 3) or NOTHING
     if row["rho_c"] is None:
-        return [NOTHING] * (len(_HEAD) - 3)
-    interval = f"[{row['rho_c_low']:.3f}, {row['rho_c_high']:.3f}]"
-    if row["confidence"] is None:
-        interval += " (the bracket of one seed)"
+        return [NOTHING, found, *[NOTHING] * (len(_HEAD) - 5)]
     slopes = (steepness(row, by_cell[row["cell_id"]], relative) for relative in (False, True))
     return [
         f"{row['rho_c']:.3f}",
-        interval,
-        f"{row['width']:.3f}",
-        significant(row["jump"]),
+        found,
+        f"{row['spread_left']:.3f}",
+        f"{row['spread_right']:.3f}",
+        NOTHING if row["jump"] is None else significant(row["jump"]),
         *(significant(sum(own) / len(own)) if own else NOTHING for own in slopes),
     ]

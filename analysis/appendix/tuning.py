@@ -10,9 +10,6 @@ from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.runs import PaperRun
 
-FRESH_SEEDS_FROM = 1000
-"""Settings were chosen on seeds below this alone."""
-
 
 def tuning(exhibit: Exhibit, run: PaperRun) -> str:
     """Return what was chosen on which seeds, and which are shown; empty where no member is trained."""
@@ -25,12 +22,12 @@ def tuning(exhibit: Exhibit, run: PaperRun) -> str:
             f"search_spaces/paper/{exhibit.name}.yaml."
         )
     if run.rows:
-        said.append(_shown(sorted({row["seed"] for row in run.rows})))
+        said.append(_shown(sorted({row["seed"] for row in run.rows}), exhibit.fresh_from))
     return " ".join(said)
 
 
-def _shown(seeds: Sequence[int]) -> str:
-    tuned = [seed for seed in seeds if seed < FRESH_SEEDS_FROM]
+def _shown(seeds: Sequence[int], fresh_from: int) -> str:
+    tuned = [seed for seed in seeds if seed < fresh_from]
     if not tuned:
         return f"Shown: seeds {_listed(seeds)}, on which nothing was chosen."
     which = "tuning seeds" if tuned == seeds else f"of which {_listed(tuned)} are tuning seeds"

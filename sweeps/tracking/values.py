@@ -28,10 +28,11 @@ _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "te
 
 # The UI orders charts by name: what comes before the curves would push them down the page.
 THRESHOLD_METRICS = (
-    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "g_c", "width", "n_seeds", "n_members", "n_diverged",
+    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "g_c", "spread_left", "spread_right", "n_seeds",
+    "n_resolved", "n_members", "n_diverged",
 )  # fmt: skip
 THRESHOLD_TAGS = (
-    "status", "collapsed_side", "method", "confidence", "bracket_low", "bracket_high", "jump", "rule",
+    "status", "collapsed_side", "method", "confidence", "half_width", "half_width_asked", "jump", "rule",
     "active_from",
 )  # fmt: skip
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from analysis.schema import COSTS, HISTORY, MEMBERS
-from analysis.tables import Rule, table_of, write_table
+from analysis.summary import Rule
+from analysis.tables import table_of, write_table
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 
 RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())

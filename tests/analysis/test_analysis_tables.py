@@ -15,18 +15,8 @@ import pytest
 
 from analysis import TableError
 from analysis.schema import COSTS, HISTORY, MEMBERS, THRESHOLDS
-from analysis.tables import (
-    Rule,
-    curves,
-    read_costs,
-    read_history,
-    read_members,
-    read_rule,
-    replacing,
-    table_of,
-    thresholds_table,
-    write_table,
-)
+from analysis.summary import Rule, read_rule, thresholds_table
+from analysis.tables import curves, read_costs, read_history, read_members, replacing, table_of, write_table
 from tests.analysis.conftest import RULE
 
 CELLS = {(16, 16): [0.73, 0.77], (8, 8): [0.88, 0.88], (4, 4): [1.2, 1.3]}
@@ -56,24 +46,32 @@ def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
         "digits mlp 8,8",
         "digits mlp 4,4",
     ]
-    # the segment from 0.70 to 0.75 falls from 0.3 to 0 nats: 0.1 nats at 0.7333
+    # 0.3 nats at 0.70, none at 0.75
     assert first["status"] == "transition"
-    assert first["seeds"][0]["rho_c"] == pytest.approx(0.75 - 0.05 / 3)
-    assert first["bracket_low"] == pytest.approx((0.70 + 0.75) / 2)
-    assert first["width"] == pytest.approx(0.05)
-    assert (first["n_seeds"], first["n_members"], first["n_diverged"]) == (2, 22, 0)
-    margin = 12.706204736174698 * 0.05 / math.sqrt(12 * 2)  # 0.975 quantile, 1 degree of freedom
-    assert second["rho_c_low"] == pytest.approx(0.85 - margin)
-    assert second["rho_c_high"] == pytest.approx(min(0.9 + margin, 1))
-    assert (third["status"], third["rho_c"], third["confidence"]) == ("always_active", None, None)
+    assert first["seeds"][0]["rho_c"] == pytest.approx(0.725)
+    assert first["rho_c_low"] < 0.725 < first["rho_c"] < 0.775 < first["rho_c_high"]
+    assert first["half_width"] == pytest.approx((first["rho_c_high"] - first["rho_c_low"]) / 2)
+    assert first["spread_left_low"] < first["spread_left"] < first["spread_left_high"]
+    assert (first["n_seeds"], first["n_resolved"], first["n_members"], first["n_diverged"]) == (2, 2, 22, 0)
+    assert second["rho_c"] == pytest.approx(0.875, abs=0.005)
+    assert (third["status"], third["rho_c"], third["confidence"]) == ("always_active", None, 0.95)
+    assert third["rho_c_low"] > 0.8
+    assert (third["rho_c_high"], third["half_width"], third["n_resolved"]) == (None, None, 0)
     assert third["seeds"][1] == {
         "seed": 1,
+        "status": "always_active",
+        "n_members": 11,
         "rho_c": None,
-        "rho_low": None,
+        "rho_low": 1.0,
         "rho_high": None,
         "jump": None,
-        "status": "always_active",
     }
+
+
+def test_the_half_width_that_was_asked_for_is_that_of_what_was_located(make_members):
+    located = Rule({"kl_top": 0.1, "kl_top_pair": 0.1}, 0.95, {"kl_top": 0.05})
+    rows = thresholds_table(make_members(CELLS), located).to_pylist()
+    assert [row["half_width_asked"] for row in rows[:2]] == [0.05, None]
 
 
 def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
@@ -81,9 +79,9 @@ def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
     by_run, given = (thresholds_table(members, Rule({"kl_top": nats}, 0.95)) for nats in (0.2, 1.0))
     assert by_run["active_from"].to_pylist() == [0.2]
     assert given["active_from"].to_pylist() == [1.0]
-    # 10 (0.73 - rho) = 1 at 0.63
-    assert given["rho_c"][0].as_py() == pytest.approx(0.63)
-    assert by_run["rho_c"][0].as_py() == pytest.approx(0.75 - 0.05 * 0.2 / 0.3)
+    # 10 (0.73 - rho) = 1 at 0.63, which lies between 0.60 and 0.65
+    assert given["seeds"][0][0]["rho_c"].as_py() == pytest.approx(0.625)
+    assert by_run["seeds"][0][0]["rho_c"].as_py() == pytest.approx(0.725)
 
 
 @pytest.mark.parametrize("how", ["diverged", "failed"])
@@ -95,7 +93,7 @@ def test_lost_members_are_counted_and_left_out(make_members, how):
     assert [seed["rho_high"] for seed in row["seeds"]] == [0.7, 0.8]
     all_lost = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, r) for r in rho]})
     row = thresholds_table(all_lost, RULE).to_pylist()[0]
-    assert (row["status"], row["n_seeds"]) == ("unresolved", 2)
+    assert (row["status"], row["n_seeds"], row["n_resolved"]) == ("transition", 2, 1)
     assert [seed["status"] for seed in row["seeds"]] == ["transition", "unresolved"]
 
 

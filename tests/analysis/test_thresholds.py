@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.schema import MEMBERS
-from analysis.tables import Rule, read_members, thresholds_table
-from analysis.thresholds import format_sensitivity, format_thresholds, main
+from analysis.summary import Rule, Summary, thresholds_table
+from analysis.tables import read_members
+from analysis.thresholds import format_results, format_sensitivity, format_thresholds, main
 from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
@@ -38,14 +39,14 @@ def test_the_text_is_aligned_and_says_everything(make_members):
     )
     lines = format_thresholds(thresholds_table(members, RULE)).splitlines()
     assert lines == [
-        "cell              steps  order parameter  status      rho_c  interval                width  jump "
-        "  members                    rho_c of seeds              exact",
-        "digits mlp 16,16  3000   kl_top           transition  0.733  [0.570, 0.880] 95%      0.050  0.300"
-        "  22 (1 diverged, 2 failed)  0: 0.733, 1: 0.733          0.8660",
-        "digits mlp 4,4    3000   kl_top           unresolved  -      -                       -      -    "
-        "  22                         0: always active, 1: 0.790  0.8660",
-        "digits mlp 8,8,8  3000   kl_top           transition  0.883  [0.850, 0.900] bracket  0.050  0.300"
-        "  11 (1 failed)              0: 0.883                    0.8660",
+        "cell              steps  order parameter  status      rho_c  interval            spread       "
+        "  seeds           members                    exact",
+        "digits mlp 16,16  3000   kl_top           transition  0.725  [0.682, 0.768] 95%  -0.006 +0.006"
+        "  2 (2 resolved)  22 (1 diverged, 2 failed)  0.8660",
+        "digits mlp 4,4    3000   kl_top           transition  0.927  [0.616, 1.000] 95%  -0.184 +0.193"
+        "  2 (1 resolved)  22                         0.8660",
+        "digits mlp 8,8,8  3000   kl_top           transition  0.875  [0.686, 1.000] 95%  -0.018 +0.018"
+        "  1 (1 resolved)  11 (1 failed)              0.8660",
         "kl_top: active from 0.1 nats of top-layer KL",
     ]
 
@@ -57,7 +58,11 @@ def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path
     assert (done.returncode, done.stderr) == (0, "")
     table = pq.read_table(made_run / "thresholds.parquet")
     sensitivity = format_sensitivity(read_members(made_run), RULE)
-    assert done.stdout == f"{format_thresholds(table)}\n\n{sensitivity}\nwrote run/thresholds.parquet\n"
+    comparisons = pq.read_table(made_run / "comparisons.parquet")
+    results = format_results(table, comparisons)
+    assert done.stdout == f"{results}\n\n{sensitivity}\nwrote run/thresholds.parquet\n"
+    assert comparisons.equals(Summary(read_members(made_run), RULE).comparisons)
+    assert comparisons.num_rows == 1
     assert table["n_diverged"].to_pylist() == [0, 1]
 
 

@@ -59,7 +59,7 @@ class TestRefusals:
             "stepz: unknown key, did you mean steps?",
             "steps: found 0; input should be greater than or equal to 1",
             "batch_size: found 0; input should be greater than or equal to 1",
-            "search: found 'gird'; input should be 'refine', 'grid' or 'none'",
+            "search: found 'gird'; input should be 'locate', 'refine', 'grid' or 'none'",
             "learning_rate: found nan; input should be a finite number",
             "latents.0.1: found 0; input should be greater than or equal to 1",
             "latents.1: found []; tuple should have at least 1 item after validation, not 0",
@@ -84,7 +84,13 @@ class TestRefusals:
             ({"rho": "[-0.1, 0.5]"}, r"rho\.0: found -0.1; .*greater than or equal to 0"),
             ({"rho": "[0.5, .nan]"}, r"rho\.1: found nan; .*finite"),
             ({"rho": "[0.5, .inf]"}, r"rho\.1: found inf;"),
-            ({"rho": "[0.5]"}, r"rho: \[0.5\] with search refine, which starts from two values or more"),
+            *(
+                (
+                    {"rho": "[0.5]", "search": search},
+                    rf"rho: \[0.5\] with search {search}, which starts from two values or more",
+                )
+                for search in ("locate", "refine")
+            ),
             ({"rho": "[0.5, 0.5]"}, r"rho: found .*distinct"),
             ({"rho": "[0.5, 0.5000001]"}, r"rho: found .*distinct"),
             ({"rho": "0.5"}, r"rho: found 0.5;"),
@@ -142,6 +148,20 @@ class TestRefusals:
             ({"dataset": "cifar10"}, r"likelihood: bernoulli with dataset cifar10, .*logistic_mixture"),
             ({"dataset": "gaussian", "architecture": "conv"}, r"architecture: conv with dataset gaussian"),
             ({"architecture": "conv", "hidden": "[]"}, r"hidden: \[\] with architecture conv"),
+            ({"rho_tolerance": "0"}, r"rho_tolerance: found 0; .*greater than 0"),
+            (
+                {"max_members": "8"},
+                r"max_members: 8 with 3 seeds on 3 values of rho, which are 9 members; set max_members to at",
+            ),
+            (
+                {"margin": "0.05"},
+                r"margin: 0.05, and no two cells differ in one key alone, ",
+            ),
+            ({"until": "decided"}, r"until: decided, and no two cells differ in one key alone"),
+            (
+                {"until": "decided", "search": "grid", "latents": "[[4, 4], [8, 8]]"},
+                r"until: decided with search grid, which decides nothing; use search: locate",
+            ),
             ({"name": "../up"}, r"name: found '../up';"),
             ({"name": ".."}, r"name: found '..';"),
         ],

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from analysis.tables import Rule
+from analysis.summary import rule_of
 from ouvae.data import load as load_data
 from ouvae.declared import METRICS
 from ouvae.training.pack import PackTraining
@@ -30,7 +30,7 @@ from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.records import PackReport
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Listener, Schedule
-from sweeps.search import search_of
+from sweeps.searches import searches_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
@@ -41,6 +41,7 @@ SMALL_SPACE = """
 dataset: digits
 hidden: [16]
 ou_samples: 2
+search: refine
 rho: [0.6, 1.0]
 rho_tolerance: 0.2
 refine_points: 1
@@ -80,14 +81,15 @@ def schedule_of(
     space: Space, slots: int, directory: RunDirectory, on_pack: Listener = lambda members, history: None
 ) -> Schedule:
     """Open the schedule of a space's cells on made-up data."""
-    cells = [(cell, search_of(space, cell.rho)) for cell in planned_cells(space)]
+    cells = list(zip(planned_cells(space), searches_of(space, space.swept()), strict=True))
     return Schedule(space.name, cells, slots, directory, on_pack, space.pack_size)
 
 
 def write_tables(directory: RunDirectory, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Write a directory's tables as a sweep of the space does."""
+    """Write a directory's tables as a sweep of the space does; return members, history and thresholds."""
     cell_ids = [cell.cell_id for cell in planned_cells(space)]
-    return directory.write_tables(cell_ids, Rule(space.active_from, space.confidence))
+    tables = directory.write_tables(cell_ids, rule_of(space.model_dump()))
+    return tables["members"], tables["history"], tables["thresholds"]
 
 
 @pytest.fixture

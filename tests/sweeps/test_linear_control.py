@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import search_spaces
-from analysis.tables import Rule
+from analysis.summary import rule_of
 from ouvae.data import load
 from ouvae.training.pack import PackTraining
 from sweeps.plan import plan_cells
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
-from sweeps.search import search_of
+from sweeps.searches import searches_of
 
 
 def train_here(schedule, data):
@@ -60,17 +60,15 @@ def test_the_exact_threshold_is_found(tmp_path):
     directory = RunDirectory(tmp_path)
     with directory.opened(space):
         cells = plan_cells(space.swept(), lambda cell: data, "cpu")
-        searches = [(cell, search_of(space, cell.rho)) for cell in cells]
+        searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
         schedule = Schedule(space.name, searches, 1, directory, lambda members, history: None)
         train_here(schedule, data)
         assert schedule.done
-        members, _, thresholds = directory.write_tables(
-            [cell.cell_id for cell in cells], Rule(space.active_from, 0.95)
-        )
-    (row,) = thresholds.to_pylist()
+        tables = directory.write_tables([cell.cell_id for cell in cells], rule_of(space.model_dump()))
+    (row,) = tables["thresholds"].to_pylist()
     assert row["status"] == "transition"
     assert row["rho_c_exact"] == pytest.approx(exact, abs=1e-12)
-    assert row["rho_c"] == pytest.approx(exact, abs=0.02)
     assert row["rho_c_low"] <= exact <= row["rho_c_high"]
-    assert row["n_seeds"] == 3
-    assert set(members["status"].to_pylist()) == {"completed"}
+    assert row["half_width"] <= row["half_width_asked"] == 0.025
+    assert row["n_seeds"] > 3
+    assert set(tables["members"]["status"].to_pylist()) == {"completed"}

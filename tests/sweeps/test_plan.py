@@ -76,6 +76,10 @@ NUMBERLESS = {
     "seeds": [7],
     "search": "grid",
     "rho_tolerance": 0.5,
+    "max_members": 50,
+    "probes": 6,
+    "until": "decided",
+    "margin": 0.1,
     "refine_points": 1,
     "active_from": {"kl_top": 0.5, "signal_share_top": "half_plateau"},
     "follow": "information_top",
@@ -89,7 +93,7 @@ NUMBERLESS = {
     "grace_seconds": 5,
     "evaluation_gib": 0.5,
     "costs": {"rounds": 1},
-    "variants": [{"latents": [[10, 10], [16, 16], [8, 8, 8]]}],
+    "variants": [{"latents": [[10, 10], [16, 16], [10, 10, 10]]}],
 }
 """Keys of a space that decide which members are trained and how, and no member's numbers."""
 

@@ -281,8 +281,8 @@ class TestTables:
             _, _, thresholds = write_tables(directory, space)
         assert set(thresholds["active_from"].to_pylist()) == {0.3}
         high = thresholds.to_pylist()[0]
-        assert (low["bracket_low"], low["bracket_high"]) == (0.75, 1.0)
-        assert (high["bracket_low"], high["bracket_high"]) == (0.5, 0.75)
+        ends = [(row["seeds"][0]["rho_low"], row["seeds"][0]["rho_high"]) for row in (low, high)]
+        assert ends == [(0.75, 1.0), (0.5, 0.75)]
 
     def test_cells_that_differ_in_any_key_have_names_of_their_own(
         self, tmp_path, make_space, plan_cells, train

@@ -1,0 +1,87 @@
+"""Whether the thresholds of cells differ: pairs of cells that differ in one key.
+
+The difference of two thresholds has the posterior of two independent medians. That it is not zero has the
+p-value 2 min(P(d < 0), P(d > 0)); that the two are alike within a margin, max(P(d < -margin), P(d > margin)),
+which is two one-sided tests. Both are corrected for how many comparisons there are (Holm, Scandinavian
+Journal of Statistics 6, 1979), each test for itself.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.censored import Marginal, difference
+from ouvae.declared.pairs import Pair
+
+LOWER, HIGHER, ALIKE, UNDECIDED = "lower", "higher", "alike", "undecided"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is known of the threshold of one cell minus that of another.
+
+    `difference_low` and `difference_high` are the interval at the nominal coverage, for this pair alone;
+    `p_different` and `p_alike` (None without a margin) are corrected for all of the comparisons, and so is
+    the `verdict`: `alike` within the margin, else `lower` or `higher` of the first cell, else `undecided`.
+    All numbers are None where nothing is known of a cell.
+    """
+
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_different: float | None = None
+    p_alike: float | None = None
+    verdict: str = UNDECIDED
+
+
+def compare(
+    pairs: Sequence[Pair], medians: Sequence[Marginal | None], confidence: float, margin: float | None
+) -> list[Comparison]:
+    """Return a comparison for each pair.
+
+    Args:
+        pairs: of cells, by their places.
+        medians: the posterior of each cell's threshold; None where nothing is known of it.
+        confidence: one minus the level of the tests, and nominal coverage of the intervals.
+        margin: thresholds are alike that differ by no more; None compares without.
+    """
+    known: dict[int, Marginal] = {}
+    for place, pair in enumerate(pairs):
+        first, second = medians[pair.first], medians[pair.second]
+        if first is not None and second is not None:
+            known[place] = difference(first, second)
+    different = _corrected(known, lambda d: 2 * min(d.below(0.0), 1 - d.below(0.0)))
+    alike: dict[int, float] = {}
+    if margin is not None:
+        alike = _corrected(known, lambda d: max(d.below(-margin), 1 - d.below(margin)))
+    return [
+        _comparison(known[place], different[place], alike.get(place), confidence)
+        if place in known
+        else Comparison()
+        for place in range(len(pairs))
+    ]
+
+
+def _comparison(found: Marginal, p_different: float, p_alike: float | None, confidence: float) -> Comparison:
+    level = 1 - confidence
+    if p_alike is not None and p_alike <= level:
+        verdict = ALIKE
+    elif p_different <= level:
+        verdict = LOWER if found.median < 0 else HIGHER
+    else:
+        verdict = UNDECIDED
+    return Comparison(found.median, *found.interval(confidence), p_different, p_alike, verdict)
+
+
+def _corrected(known: Mapping[int, Marginal], p_value: Callable[[Marginal], float]) -> dict[int, float]:
+    return dict(zip(known, holm([p_value(found) for found in known.values()]), strict=True))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number, by Holm's step-down procedure."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    return [float(value) for value in np.minimum(corrected, 1.0)]

@@ -1,0 +1,180 @@
+"""What the members of a run say: the thresholds of its cells, and how they compare."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from dataclasses import field as dataclass_field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from analysis import TableError
+from analysis.censored import Marginal
+from analysis.comparisons import compare
+from analysis.estimate import TRANSITION, CellThreshold, Curves, cell_threshold, level
+from analysis.remarks import remark
+from analysis.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS
+from analysis.tables import curves, read_settings, table_of
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.order_parameters import HALF_PLATEAU
+from ouvae.declared.pairs import comparable
+
+METHOD = (
+    "median over seeds of thresholds known to intervals, two-piece normal; interval: posterior, equal tails"
+)
+"""The entry of the column `method`."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How thresholds are decided.
+
+    Attributes:
+        active_from: the order parameters by name, each with the value from which a member is active, or
+            `half_plateau`.
+        confidence: nominal coverage of the intervals.
+        half_widths: of the intervals at which a search stops, by the order parameter that it locates.
+        margin: thresholds are alike that differ by no more; None compares without.
+    """
+
+    active_from: Mapping[str, float | str]
+    confidence: float
+    half_widths: Mapping[str, float] = dataclass_field(default_factory=dict)
+    margin: float | None = None
+
+
+def rule_of(settings: Mapping[str, Any]) -> Rule:
+    """Return the rule that the keys of a space say. Raises KeyError, TypeError, ValueError without one."""
+    # a run from before there was more than one order parameter says kl_threshold_nats
+    watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
+    located = settings.get("search") == "locate"
+    return Rule(
+        {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
+        float(settings["confidence"]),
+        {settings["follow"]: float(settings["rho_tolerance"])} if located else {},
+        settings.get("margin"),
+    )
+
+
+def read_rule(run: str | Path) -> Rule:
+    """Return the rule of a run, from its settings. Raises TableError as `read_settings`, and without one."""
+    settings = read_settings(run)
+    try:
+        return rule_of(settings)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise TableError(
+            f"the space.yaml of {run} does not say active_from and confidence; give the folder that a sweep "
+            "wrote"
+        ) from None
+
+
+class Summary:
+    """The thresholds of members by a rule, and their comparisons.
+
+    Cells come in the order of first appearance, the order parameters of each in that of the rule.
+
+    Raises TableError as `analysis.tables.curves` does; ValueError for a threshold or a confidence out of
+    range.
+    """
+
+    def __init__(self, members: pa.Table, rule: Rule) -> None:
+        """Estimate the threshold of each cell and order parameter."""
+        self._rule = rule
+        self._cells: dict[str, list[dict[str, Any]]] = {}
+        for row in members.to_pylist():
+            self._cells.setdefault(row["cell_id"], []).append(row)
+        self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
+        self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
+        for order in self._watched:
+            for cell_id, own in curves(members, order.metric).items():
+                self._found[cell_id, order.name] = self._estimate(own, order)
+
+    def _estimate(self, own: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
+        active_from = level(own, self._rule.active_from[order.name], order.active_from)
+        return active_from, cell_threshold(own, active_from, self._rule.confidence)
+
+    def median(self, cell_id: str, order: str) -> Marginal | None:
+        """Return the posterior of a cell's threshold; None where nothing is known of it."""
+        known = self._found[cell_id, order][1].population
+        return None if known is None else known.median
+
+    @cached_property
+    def thresholds(self) -> pa.Table:
+        """The thresholds table: a row a cell and order parameter."""
+        rows = []
+        for own in self._cells.values():
+            of_cell = [self._threshold_row(own, order) for order in self._watched]
+            rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
+        return table_of(rows, THRESHOLDS)
+
+    @cached_property
+    def comparisons(self) -> pa.Table:
+        """The comparisons table: a row an order parameter and pair of cells that differ in one key."""
+        cells = [own[0] for own in self._cells.values()]
+        pairs = comparable(cells)
+        rows = []
+        for order in self._watched:
+            medians = [self.median(cell["cell_id"], order.name) for cell in cells]
+            for pair, found in zip(
+                pairs, compare(pairs, medians, self._rule.confidence, self._rule.margin), strict=True
+            ):
+                rows.append(
+                    {
+                        "space": cells[pair.first]["space"],
+                        "order_parameter": order.name,
+                        "differs_in": pair.key,
+                        "first_cell_id": cells[pair.first]["cell_id"],
+                        "first_cell": cells[pair.first]["cell"],
+                        "second_cell_id": cells[pair.second]["cell_id"],
+                        "second_cell": cells[pair.second]["cell"],
+                        **asdict(found),
+                        "confidence": self._rule.confidence,
+                        "margin": self._rule.margin,
+                    }
+                )
+        return table_of(rows, COMPARISONS)
+
+    def _threshold_row(self, members: list[dict[str, Any]], order: OrderParameter) -> dict[str, Any]:
+        active_from, found = self._found[members[0]["cell_id"], order.name]
+        asked = self._rule.active_from[order.name]
+        statuses = Counter(member["status"] for member in members)
+        return {
+            **{name: members[0][name] for name in _OF_CELL},
+            **{name: getattr(found, name) for name in _OF_ESTIMATE},
+            "half_width_asked": self._rule.half_widths.get(order.name),
+            "seeds": [asdict(seed) for seed in found.seeds],
+            **{name: _retained(members[0], getattr(found, f"rho_{name[2:]}")) for name in _G},
+            "order_parameter": order.name,
+            "rule": asked if isinstance(asked, str) else "absolute",
+            "active_from": active_from,
+            "n_seeds": len(found.seeds),
+            "n_resolved": sum(seed.status == TRANSITION for seed in found.seeds),
+            "n_members": len(members),
+            **{f"n_{status}": statuses[status] for status in LOST},
+            "method": METHOD,
+        }
+
+
+_OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name != "status"]
+"""What a cell's row has from its members."""
+
+_OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields(CellThreshold))} - {"seeds"}
+"""What a cell's row has from its estimate."""
+
+_G = ("g_c", "g_c_low", "g_c_high")
+
+
+def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
+    """Return g at a rho; None where that is none, and where g is not what smoothing by K draws leaves."""
+    by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient"
+    if rho is None or not by_draws or member["hermite_degree"] is not None:
+        return None
+    return float(retained_variance(rho, member["ou_samples"]))
+
+
+def thresholds_table(members: pa.Table, rule: Rule) -> pa.Table:
+    """Return the thresholds table of members by a rule: see `Summary`."""
+    return Summary(members, rule).thresholds

@@ -1,0 +1,196 @@
+"""The search `locate`: a picture, then fresh seeds where they tell most about rho_c.
+
+The picture is a few seeds on the coarse values of rho. A *probe* is a member of a fresh seed at one rho: it
+says on which side of that rho the seed's threshold lies. Two thirds of the probes of a batch lie at the
+median as it is known by then, where they say most of it, and a sixth on either side at `OFFSET` scales of the
+realisations, where they say most of the scales.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.censored import Population, population
+from analysis.comparisons import UNDECIDED, compare
+from analysis.estimate import CellThreshold, cell_threshold, curves_of, level
+from ouvae.declared.pairs import Pair
+from sweeps.plan import Point
+from sweeps.search import Observations, RoundSearch
+
+OFFSET = 0.8
+"""How many scales of the realisations beside the median a sixth of the probes lies, on either side."""
+
+PROBE_DIGITS = 4
+"""Probes lie at values of rho of so many decimals."""
+
+NEIGHBOUR_WEIGHT = 0.5
+"""How much a seed of a neighbour's picture counts where a cell's first probes are placed."""
+
+TYPICAL_SPREAD = 0.08
+"""Scale of the realisations before any is known, for the expected number of members."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a located threshold is, and how far a search goes for it.
+
+    Attributes:
+        active_from: collapsed is below, active is not below; or `half_plateau` of what is observed.
+        least: half of a plateau is at least this.
+        half_width: of the interval, at which a cell is located.
+        confidence: nominal coverage of the interval.
+        max_members: most members of a cell.
+        probes: members of a batch.
+    """
+
+    active_from: float | str
+    least: float
+    half_width: float
+    confidence: float
+    max_members: int
+    probes: int
+
+
+class LocateSearch(RoundSearch):
+    """Locates the threshold of a cell, and goes on after that where a comparison asks for it.
+
+    Args:
+        rho: the coarse values.
+        seeds: of the picture; those of the probes follow on the largest of them.
+        goal: where it ends.
+    """
+
+    def __init__(self, rho: Sequence[float], seeds: Sequence[int], goal: Goal) -> None:
+        """Start at the picture."""
+        super().__init__()
+        self._goal = goal
+        self._picture = [Point(value, seed) for seed in seeds for value in sorted(rho)]
+        self._first_seed = max(seeds) + 1
+        self.neighbours: Sequence[LocateSearch] = ()
+        self.decisions: Decisions | None = None
+        self.threshold: CellThreshold | None = None
+        self.rounds_on = 0
+        self.is_located = False
+
+    def propose(self, known: Observations) -> list[Point] | None:
+        """Return the picture, then batches of probes; None while other cells are waited for."""
+        if not known:
+            return self._picture
+        self.threshold = found = self._estimate(known)
+        room = self._goal.max_members - len(known)
+        if found.population is None or room <= 0:
+            return []
+        self.is_located = self.is_located or self._meets_goal(found)
+        if self.is_located:
+            goes_on = self.decisions is not None and self.decisions.goes_on(self)
+            if not goes_on:
+                return None if goes_on is None else []
+            self.rounds_on += 1
+        around = found.population
+        if len(known) == len(self._picture):
+            pictures = [neighbour.picture() for neighbour in self.neighbours]
+            if None in pictures:
+                return None
+            around = self._with_neighbours(found, [own for own in pictures if own is not None])
+        return self._probes(around, len(known) - len(self._picture), min(room, self._goal.probes))
+
+    def expected_points(self) -> int:
+        """Return the members so far and those that the square root law of the interval asks for."""
+        found = self.threshold
+        asked = self._goal.half_width
+        if self._ended:
+            return len(self._known)
+        if found is None or found.half_width is None or len(self._known) == len(self._picture):
+            # a bit at the median has 2/pi of the information of a whole threshold, and two thirds lie there
+            more = round(1.5 * (1.25 * 1.96 * TYPICAL_SPREAD / asked) ** 2)
+            return min(self._goal.max_members, len(self._picture) + more)
+        share = min(1.0, (asked / found.half_width) ** 2)
+        probes = max(len(self._known) - len(self._picture), 1)
+        return min(self._goal.max_members, len(self._picture) + round(probes / share))
+
+    def picture(self) -> CellThreshold | None:
+        """Return what the picture alone says of the threshold; None while it is not all observed."""
+        if any(point not in self._observed for point in self._picture):
+            return None
+        return self._estimate({point: self._observed[point] for point in self._picture})
+
+    def _estimate(self, known: Observations) -> CellThreshold:
+        curves = curves_of((point.seed, point.rho, value) for point, value in known.items())
+        active_from = level(curves, self._goal.active_from, self._goal.least)
+        return cell_threshold(curves, active_from, self._goal.confidence)
+
+    def _meets_goal(self, found: CellThreshold) -> bool:
+        """Tell whether the interval is narrow enough, or the median surely lies beyond the coarse values."""
+        if found.half_width is not None:
+            return found.half_width <= self._goal.half_width
+        low, high = self._picture[0].rho, self._picture[-1].rho
+        above, below = found.rho_c_low, found.rho_c_high
+        return (above is not None and above >= high) or (below is not None and below <= low)
+
+    def _with_neighbours(self, found: CellThreshold, pictures: Sequence[CellThreshold]) -> Population:
+        """Return what is known with the pictures of the neighbours: where to begin, and nothing else."""
+        counted: defaultdict[tuple[float, float], float] = defaultdict(float)
+        for threshold, weight in [(found, 1.0), *((own, NEIGHBOUR_WEIGHT) for own in pictures)]:
+            for seed in threshold.seeds:
+                if seed.n_members:
+                    counted[seed.interval] += weight
+        return population(counted)
+
+    def _probes(self, known: Population, trained: int, count: int) -> list[Point]:
+        """Return a batch of fresh seeds around the median as it is known."""
+        low, high = self._picture[0].rho, self._picture[-1].rho
+        median, aside = known.median.median, count // 6
+        places = [median - OFFSET * known.left.median] * aside
+        places += [median] * (count - 2 * aside)
+        places += [median + OFFSET * known.right.median] * aside
+        return [
+            Point(round(min(max(place, low), high), PROBE_DIGITS), self._first_seed + trained + index)
+            for index, place in enumerate(places)
+        ]
+
+
+class Decisions:
+    """Sends the cells of undecided comparisons on, when all cells are located, batch by batch.
+
+    Each batch is decided for all cells at once, when all have finished the one before, so that what is asked
+    for does not depend on which of them was first.
+
+    Args:
+        searches: of the cells, in their order.
+        pairs: which are compared.
+        confidence: one minus the level of the tests.
+        margin: of being alike; None compares without.
+    """
+
+    def __init__(
+        self, searches: Sequence[LocateSearch], pairs: Sequence[Pair], confidence: float, margin: float | None
+    ) -> None:
+        """Decide nothing yet."""
+        self._searches, self._pairs = list(searches), list(pairs)
+        self._confidence, self._margin = confidence, margin
+        self._going_on: list[set[int]] = []
+
+    def goes_on(self, search: LocateSearch) -> bool | None:
+        """Tell whether a located cell trains another batch; None while another cell is not as far."""
+        turn = search.rounds_on
+        if turn == len(self._going_on):
+            if not all(self._is_at(one, turn) for one in self._searches):
+                return None
+            self._going_on.append(self._undecided())
+        return self._searches.index(search) in self._going_on[turn]
+
+    def _is_at(self, search: LocateSearch, turn: int) -> bool:
+        return search.has_ended or (search.is_located and search.is_waiting and search.rounds_on == turn)
+
+    def _undecided(self) -> set[int]:
+        known = [None if one.threshold is None else one.threshold.population for one in self._searches]
+        medians = [None if one is None else one.median for one in known]
+        compared = compare(self._pairs, medians, self._confidence, self._margin)
+        return {
+            place
+            for pair, one in zip(self._pairs, compared, strict=True)
+            if one.verdict == UNDECIDED
+            for place in (pair.first, pair.second)
+        }

@@ -1,0 +1,38 @@
+"""Which cells can be compared, and which are neighbours."""
+
+from ouvae.declared import Cell
+from ouvae.declared.pairs import Pair, comparable, neighbours
+
+
+def cells(*latents, **keys):
+    return [Cell(dataset="digits", latents=sizes, **keys) for sizes in latents]
+
+
+def test_a_pair_differs_in_one_key():
+    two = [*cells((8, 8)), *cells((8, 8), steps=100), *cells((8, 8), steps=100, ou_samples=3)]
+    assert comparable(two) == [Pair(0, 1, "steps"), Pair(1, 2, "ou_samples")]
+    assert comparable(cells((8, 8), (8, 8))) == []
+
+
+def test_latents_differ_in_size_or_in_depth_and_not_in_both():
+    found = comparable(cells((8, 8), (16, 16), (8, 8, 8), (16, 16, 16)))
+    assert found == [
+        Pair(0, 1, "size"), Pair(0, 2, "depth"), Pair(1, 3, "depth"), Pair(2, 3, "size"),
+    ]  # fmt: skip
+    assert comparable(cells((8, 4), (8, 4, 2))) == [Pair(0, 1, "depth")]
+    assert comparable(cells((4, 8), (8, 4, 2))) == []
+
+
+def test_neighbours_are_next_in_size_or_in_depth():
+    sizes = [(n,) * depth for depth in (2, 3, 4) for n in (8, 16, 32)]
+    found = neighbours(cells(*sizes))
+    by_size = {sizes[place]: {sizes[other] for other in own} for place, own in enumerate(found)}
+    assert by_size[(8, 8)] == {(16, 16), (8, 8, 8)}
+    assert by_size[(16,) * 3] == {(8,) * 3, (32,) * 3, (16,) * 2, (16,) * 4}
+    assert by_size[(32,) * 4] == {(16,) * 4, (32,) * 3}
+
+
+def test_cells_of_another_architecture_are_no_neighbours():
+    both = [*cells((8, 8), (16, 16)), *cells((8, 8), (16, 16), architecture="conv", hidden=(8,))]
+    assert neighbours(both) == [[1], [0], [3], [2]]
+    assert neighbours(cells((8, 8))) == [[]]

@@ -73,12 +73,14 @@ class LocateSearch(RoundSearch):
         self.threshold: CellThreshold | None = None
         self.rounds_on = 0
         self.is_located = False
+        self._estimated = 0  # members that the threshold is of
+        self._of_picture: CellThreshold | None = None
 
     def propose(self, known: Observations) -> list[Point] | None:
         """Return the picture, then batches of probes; None while other cells are waited for."""
         if not known:
             return self._picture
-        self.threshold = found = self._estimate(known)
+        found = self._estimate_of_all(known)
         room = self._goal.max_members - len(known)
         if found.population is None or room <= 0:
             return []
@@ -112,9 +114,15 @@ class LocateSearch(RoundSearch):
 
     def picture(self) -> CellThreshold | None:
         """Return what the picture alone says of the threshold; None while it is not all observed."""
-        if any(point not in self._observed for point in self._picture):
-            return None
-        return self._estimate({point: self._observed[point] for point in self._picture})
+        if self._of_picture is None and all(point in self._observed for point in self._picture):
+            self._of_picture = self._estimate({point: self._observed[point] for point in self._picture})
+        return self._of_picture
+
+    def _estimate_of_all(self, known: Observations) -> CellThreshold:
+        """Return the threshold as it is known; what is asked again while others are waited for is not new."""
+        if self.threshold is None or len(known) > self._estimated:
+            self.threshold, self._estimated = self._estimate(known), len(known)
+        return self.threshold
 
     def _estimate(self, known: Observations) -> CellThreshold:
         curves = curves_of((point.seed, point.rho, value) for point, value in known.items())

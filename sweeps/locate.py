@@ -32,6 +32,12 @@ TYPICAL_SPREAD = 0.08
 """Scale of the realisations before any is known, for the expected number of members."""
 
 
+INTERIM_LEVEL = 0.001
+"""Level of the tests that stop a comparison before `max_members`. Every batch is another look at the same data,
+and looks at the level of the verdict would find differences where there are none; those at this one hardly
+add to the level of the last (Haybittle 1971, Peto et al. 1976)."""
+
+
 @dataclass(frozen=True)
 class Goal:
     """What a located threshold is, and how far a search goes for it.
@@ -168,7 +174,7 @@ class Decisions:
     Args:
         searches: of the cells, in their order.
         pairs: which are compared.
-        confidence: one minus the level of the tests.
+        confidence: one minus the level of the verdicts; the tests here have the `INTERIM_LEVEL`, if lower.
         margin: of being alike; None compares without.
     """
 
@@ -177,7 +183,7 @@ class Decisions:
     ) -> None:
         """Decide nothing yet."""
         self._searches, self._pairs = list(searches), list(pairs)
-        self._confidence, self._margin = confidence, margin
+        self._confidence, self._margin = max(confidence, 1 - INTERIM_LEVEL), margin
         self._going_on: list[set[int]] = []
 
     def goes_on(self, search: LocateSearch) -> bool | None:

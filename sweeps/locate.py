@@ -33,7 +33,7 @@ TYPICAL_SPREAD = 0.08
 
 
 INTERIM_LEVEL = 0.001
-"""Level of the tests that stop a comparison before `max_members`. Every batch is another look at the same data,
+"""Level of the tests that stop a comparison before `max_members`. Every batch is another look at the data,
 and looks at the level of the verdict would find differences where there are none; those at this one hardly
 add to the level of the last (Haybittle 1971, Peto et al. 1976)."""
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis.comparisons import compare
 from ouvae.declared.pairs import Pair
 from sweeps.locate import TYPICAL_SPREAD, Decisions, Goal, LocateSearch
 from sweeps.plan import Point
@@ -171,6 +172,17 @@ def test_cells_whose_comparison_is_undecided_go_on():
     assert near.observed == other.observed or 240 in (near.observed, other.observed)
     (a, b), _ = decide((0.8, 0.8), most=99)
     assert (a.observed, b.observed) == (99, 99), "what cannot be decided ends at max_members"
+
+
+@pytest.mark.parametrize("medians", [(0.85, 0.6), (0.8, 0.74), (0.8, 0.7)])
+def test_many_looks_do_not_make_a_difference(medians):
+    """Each batch is another look: what stops before the last one is beyond chance at every one of them."""
+    searches, _ = decide(medians)
+    known = [search.threshold.population.median for search in searches]
+    (found,) = compare([Pair(0, 1, "size")], known, 0.95, None)
+    assert found.verdict == "higher"
+    assert all(search.observed < 240 for search in searches)
+    assert found.p_different <= 0.001
 
 
 def test_a_margin_can_be_what_decides():

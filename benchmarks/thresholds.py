@@ -3,7 +3,7 @@
 python benchmarks/thresholds.py
 python benchmarks/thresholds.py --peers --runs 100
 python benchmarks/thresholds.py --peers grid TPE --settings 0.08:0.05 --families normal skewed-left
-python benchmarks/thresholds.py --replay
+python benchmarks/thresholds.py --replay RUN
 
 The first simulates the search `locate` and its estimator, as sweeps use them, on realisations whose
 distribution of thresholds is known (`threshold_realisations`), for each setting: the scatter of the
@@ -21,8 +21,7 @@ how each searches, and which interval its user forms. Members beyond `--most` ar
 where this is so of half of the runs. Members are worth comparing only where the coverage is alike.
 
 With `--replay`, searches are served from a table of trained members in place of a simulation
-(`threshold_replay`): each seed at each value of a fine grid of rho. The default is one of two cells of digits
-with 40 seeds, of the space `replayed.yaml`, which says the command that made it.
+(`threshold_replay`): each seed at each value of a fine grid of rho. `replayed.yaml` is a space of such members.
 """
 
 import argparse
@@ -49,7 +48,6 @@ from sweeps.progress import duration
 
 WAYS: Mapping[str, Way] = {LOCATE: locate, **PEERS}
 SETTINGS = (Setting(0.08, 0.05), Setting(0.08, 0.02), Setting(0.03, 0.01))
-REPLAYED = Path(__file__).with_name("replayed.parquet")
 PROGRESS_SECONDS = 30.0
 
 
@@ -148,14 +146,7 @@ def parser() -> argparse.ArgumentParser:
     add("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}; default all")
     add("--most", type=count, default=2000, metavar="N", help="most members of a search, default 2000")
     add("--workers", type=count, default=len(os.sched_getaffinity(0)), metavar="N", help="processes")
-    add(
-        "--replay",
-        type=Path,
-        nargs="?",
-        const=REPLAYED,
-        metavar="RUN",
-        help=f"folder of a run, or a members.parquet; default {REPLAYED.name}",
-    )
+    add("--replay", type=Path, metavar="RUN", help="folder of a run, or a members.parquet")
     add("--half-width", type=fraction, default=0.05, metavar="H", help="of the replays, default 0.05")
     names = list(ORDER_PARAMETERS)
     add("--order-parameter", default=names[0], choices=names, help=f"of the replays, default {names[0]}")

@@ -21,7 +21,7 @@ how each searches, and which interval its user forms. Members beyond `--most` ar
 where this is so of half of the runs. Members are worth comparing only where the coverage is alike.
 
 With `--replay`, searches are served from a table of trained members in place of a simulation
-(`threshold_replay`): each seed at each value of a fine grid of rho. `replayed.yaml` is a space of such members.
+(`threshold_replay`): each seed at each value of a fine grid of rho, as in the space `replayed.yaml`.
 """
 
 import argparse

@@ -83,9 +83,7 @@ def ratio_of_groups(first: Sequence[float], second: Sequence[float]) -> Interval
     return _exponential(Interval(centre, centre - margin, centre + margin, n))
 
 
-def welch_margin(
-    variances: tuple[float, float], sizes: tuple[int, int], confidence: float = CONFIDENCE
-) -> float:
+def welch_margin(variances: tuple[float, float], sizes: tuple[int, int]) -> float:
     """Return half the width of Welch's interval of a difference of two means.
 
     `variances` are of single values of the two groups, `sizes` (each at least 2) how many there are. The
@@ -96,7 +94,7 @@ def welch_margin(
     if total == 0:
         return 0.0
     freedom = total**2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
-    return _quantile(freedom, confidence) * float(np.sqrt(total))
+    return _quantile(freedom, CONFIDENCE) * float(np.sqrt(total))
 
 
 def _quantile(freedom: float, confidence: float) -> float:

@@ -29,7 +29,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis import TableError, style
 from analysis.estimate import Array, mean_curve
 from analysis.labels import cell_names, common_words, estimate, heading, interval_kind
-from analysis.phase_diagram import located_cells, plot_phase_diagram
+from analysis.phase_diagram import located_of, plot_phase_diagram
 from analysis.schema import LOST, Row
 from analysis.summary import read_rule, thresholds_table
 from analysis.tables import CellCurves, curves, read_history, read_members, table_path
@@ -140,7 +140,7 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
         "training": plot_training(history, thresholds),
     }
     order = ORDER_PARAMETERS[next(iter(rule.active_from))]
-    if cells := located_cells([run], order):
+    if cells := located_of(members, thresholds, order):
         figures["phase_diagram"] = plot_phase_diagram(cells, order)
     return [path for stem, figure in figures.items() for path in style.save(figure, folder, stem)]
 
@@ -327,14 +327,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
     arguments = _parser().parse_args(argv)
-    try:
-        paths = write_figures(arguments.run, arguments.out)
-    except TableError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for path in paths:
-        print(f"wrote {path}")
-    return 0
+    return style.run_script(lambda: write_figures(arguments.run, arguments.out))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -29,7 +30,7 @@ from analysis.estimate import Curves, mean_curve
 from analysis.labels import common_words, interval_kind
 from analysis.schema import Row
 from analysis.style import STYLES
-from analysis.summary import Summary, read_rule
+from analysis.summary import read_rule, thresholds_table
 from analysis.tables import curves, read_members, table_path
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, labels
 
@@ -69,12 +70,20 @@ def located_cells(runs: Sequence[str | Path], order: OrderParameter) -> list[Loc
                 f"{run} has no threshold of {order.name}; choose from {', '.join(rule.active_from)}, or "
                 "sweep with it in active_from"
             )
-        by_cell = curves(members, order.metric)
-        for row in Summary(members, rule).thresholds.to_pylist():
-            own = by_cell[row["cell_id"]]
-            if row["order_parameter"] == order.name and row["status"] != "unresolved":
-                found[row["cell_id"]] = Located(row, own)
+        found |= {
+            one.row["cell_id"]: one for one in located_of(members, thresholds_table(members, rule), order)
+        }
     return list(found.values())
+
+
+def located_of(members: pa.Table, thresholds: pa.Table, order: OrderParameter) -> list[Located]:
+    """Return the cells of two tables of a run; without those of which no member counts."""
+    by_cell = curves(members, order.metric)
+    return [
+        Located(row, by_cell[row["cell_id"]])
+        for row in thresholds.to_pylist()
+        if row["order_parameter"] == order.name and row["status"] != "unresolved"
+    ]
 
 
 def models(cells: Sequence[Located]) -> dict[str, list[Located]]:
@@ -243,15 +252,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
     arguments = _parser().parse_args(argv)
-    try:
-        order = ORDER_PARAMETERS[arguments.order_parameter]
-        paths = write_phase_diagram(arguments.runs, order, arguments.out)
-    except TableError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for path in paths:
-        print(f"wrote {path}")
-    return 0
+    order = ORDER_PARAMETERS[arguments.order_parameter]
+    return style.run_script(lambda: write_phase_diagram(arguments.runs, order, arguments.out))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""The look of the figures: colours, sizes, the grid of panels, and how a figure is saved.
+"""The look of the figures: colours, sizes, the grid of panels; how one is saved, and what scripts say of it.
 
 Figures are made without pyplot and leave matplotlib's global settings as they were. The colours are
 those of Okabe and Ito (2008), which readers with any colour vision tell apart. A figure saved twice
 gives the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from analysis import TableError
 from analysis.tables import replacing
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -110,3 +112,15 @@ def save(figure: Figure, folder: str | Path, stem: str) -> list[Path]:
             figure.savefig(file, format=kind, dpi=_PNG_DPI, metadata=metadata)
         paths.append(path)
     return paths
+
+
+def run_script(draw: Callable[[], Sequence[Path]]) -> int:
+    """Draw, print which files were written, and return a script's exit code: 2 after a TableError."""
+    try:
+        paths = draw()
+    except TableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path in paths:
+        print(f"wrote {path}")
+    return 0

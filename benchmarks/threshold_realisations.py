@@ -117,17 +117,20 @@ class Drawn(Realisations):
         family: of their thresholds.
         scatter: standard deviation of the thresholds, in units of rho.
         key: of the run: the same key has the same median, the same seeds' thresholds and the same wrong bits.
+        median: of the thresholds; None draws it.
 
     Attributes:
         median: of the thresholds.
     """
 
-    def __init__(self, family: Family, scatter: float, key: Sequence[int]) -> None:
+    def __init__(
+        self, family: Family, scatter: float, key: Sequence[int], median: float | None = None
+    ) -> None:
         """Draw the median."""
         super().__init__(0.1, key)
         self._family, self._scatter = family, scatter
         self._dice = np.random.default_rng(self.key)
-        self.median = float(self._dice.uniform(*MEDIANS))
+        self.median = float(self._dice.uniform(*MEDIANS)) if median is None else median
         self._thresholds: list[float] = []
 
     def threshold(self, seed: int) -> float:
@@ -181,13 +184,19 @@ Way: TypeAlias = Callable[[Realisations, float, int], Found]
 """Locates the median of realisations to a half-width, with at most so many members."""
 
 
+def search_for(
+    realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
+) -> LocateSearch:
+    """Return the project's own search for the median, with the picture on the values `coarse`."""
+    level = realisations.active_from
+    return LocateSearch(coarse, PICTURE_SEEDS, Goal(level, level, half_width, CONFIDENCE, most, PROBES))
+
+
 def locate(
     realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
 ) -> Found:
-    """Locate the median by the project's own search, with the picture on the values `coarse`."""
-    level = realisations.active_from
-    goal = Goal(level, level, half_width, CONFIDENCE, most, PROBES)
-    search = LocateSearch(coarse, PICTURE_SEEDS, goal)
+    """Locate the median by the project's own search."""
+    search = search_for(realisations, half_width, most, coarse)
     while not search.done:
         for point in search.ask():
             search.tell(point, realisations.train(point))

@@ -3,6 +3,8 @@
 python benchmarks/thresholds.py
 python benchmarks/thresholds.py --peers --runs 100
 python benchmarks/thresholds.py --peers grid TPE --settings 0.08:0.05 --families normal skewed-left
+python benchmarks/thresholds.py --comparisons
+python benchmarks/thresholds.py --comparisons 0 0.05 --margin 0.05
 python benchmarks/thresholds.py --replay RUN
 
 The first simulates the search `locate` and its estimator, as sweeps use them, on realisations whose
@@ -20,6 +22,10 @@ With `--peers`, a table a setting says the same of others, on the same realisati
 how each searches, and which interval its user forms. Members beyond `--most` are not trained: `>` says so,
 where this is so of half of the runs. Members are worth comparing only where the coverage is alike.
 
+With `--comparisons`, two cells whose medians differ by a known number go on until their comparison is decided
+(`threshold_comparisons`), and a table a difference says which verdicts came of it, in how many the interval
+has the true difference in it, and how many members both cells took.
+
 With `--replay`, searches are served from a table of trained members in place of a simulation
 (`threshold_replay`): each seed at each value of a fine grid of rho, as in the space `replayed.yaml`.
 """
@@ -32,13 +38,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis import TableError
+from benchmarks.threshold_comparisons import Compared, comparison, print_comparisons
 from benchmarks.threshold_peers import PEERS
 from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, Found, Way, locate
 from benchmarks.threshold_replay import replays, trained_cells
@@ -46,8 +55,13 @@ from benchmarks.threshold_tables import LOCATE, Run, Setting, print_located, pri
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.progress import duration
 
+Made = TypeVar("Made", Run, Compared)
+
 WAYS: Mapping[str, Way] = {LOCATE: locate, **PEERS}
 SETTINGS = (Setting(0.08, 0.05), Setting(0.08, 0.02), Setting(0.03, 0.01))
+DIFFERENCES = (0.0, 0.05, 0.1)
+RUNS, COMPARISONS, REPLAYS = 400, 40, 200
+MOST, MOST_COMPARED = 2000, 240
 PROGRESS_SECONDS = 30.0
 
 
@@ -62,11 +76,11 @@ def simulate(setting: Setting, ways: Sequence[str], most: int, seed: int, family
 
 
 def simulated(
-    task: Callable[[str, int], Run], families: Sequence[str], runs: int, workers: int, label: str
-) -> dict[str, list[Run]]:
+    task: Callable[[str, int], Made], families: Sequence[str], runs: int, workers: int, label: str
+) -> dict[str, list[Made]]:
     """Return the runs of each family, made in so many processes (one: in this), and say how far that is."""
     places = [(family, run) for run in range(runs) for family in families]
-    by_family: dict[str, list[Run]] = {family: [] for family in families}
+    by_family: dict[str, list[Made]] = {family: [] for family in families}
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
         made = (map if pool is None else pool.map)(task, *zip(*places, strict=True))
         for (family, _), run in zip(places, followed(made, len(places), label), strict=True):
@@ -74,7 +88,7 @@ def simulated(
     return by_family
 
 
-def followed(made: Iterable[Run], total: int, label: str) -> Iterator[Run]:
+def followed(made: Iterable[Made], total: int, label: str) -> Iterator[Made]:
     """Yield what is made, and say now and then how much of it there is and how long the rest takes."""
     started = said = time.monotonic()
     for done, one in enumerate(made, 1):
@@ -129,23 +143,33 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(prog="thresholds.py", description=(__doc__ or "").split("\n", 1)[0])
     add = result.add_argument
-    add("--runs", type=count, metavar="N", help="runs a family, default 400; replays of a cell, default 200")
+    runs = f"runs a family, default {RUNS}, of comparisons {COMPARISONS}; of a cell, {REPLAYS} replays"
+    add("--runs", type=count, metavar="N", help=runs)
     add("--seed", type=int, default=0, metavar="N", help="of the dice, default 0")
     shown = " ".join(f"{one.scatter:g}:{one.half_width:g}" for one in SETTINGS)
     add(
         "--settings",
         type=setting,
         nargs="+",
-        default=SETTINGS,
         metavar="SCATTER:HALF_WIDTH",
-        help=f"default {shown}",
+        help=f"default {shown}; of comparisons the first",
     )
     add(
         "--families", nargs="+", default=list(FAMILIES), choices=list(FAMILIES), metavar="FAMILY", help="some"
     )
     add("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}; default all")
-    add("--most", type=count, default=2000, metavar="N", help="most members of a search, default 2000")
+    most = f"most members of a search, default {MOST}, where two are compared {MOST_COMPARED}"
+    add("--most", type=count, metavar="N", help=most)
     add("--workers", type=count, default=len(os.sched_getaffinity(0)), metavar="N", help="processes")
+    shown = " ".join(f"{one:g}" for one in DIFFERENCES)
+    add(
+        "--comparisons",
+        type=float,
+        nargs="*",
+        metavar="DIFFERENCE",
+        help=f"of two medians, default {shown}",
+    )
+    add("--margin", type=fraction, metavar="M", help="of being alike in comparisons; default none")
     add("--replay", type=Path, metavar="RUN", help="folder of a run, or a members.parquet")
     add("--half-width", type=fraction, default=0.05, metavar="H", help="of the replays, default 0.05")
     names = list(ORDER_PARAMETERS)
@@ -158,23 +182,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     if given.replay:
         try:
-            runs = given.runs or 200
+            runs = given.runs or REPLAYS
             print_replays(given.replay, given.order_parameter, given.half_width, runs, given.seed)
         except (TableError, ValueError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        return 0
-    runs = given.runs or 400
+    elif given.comparisons is not None:
+        compare_cells(given)
+    else:
+        locate_cells(given)
+    return 0
+
+
+def locate_cells(given: argparse.Namespace) -> None:
+    """Simulate `locate`, and its peers where they are asked for, and print what came of it."""
+    runs, most = given.runs or RUNS, given.most or MOST
     peers = [] if given.peers is None else given.peers or list(PEERS)
     ways = [LOCATE, *peers]
     print(f"{runs} runs a family, intervals of {CONFIDENCE:.0%}, seed {given.seed}")
-    for one in given.settings:
-        task = partial(simulate, one, ways, given.most, given.seed)
+    for one in given.settings or SETTINGS:
+        task = partial(simulate, one, ways, most, given.seed)
         by_family = simulated(task, given.families, runs, given.workers, str(one))
-        print_located(one, by_family, given.most)
+        print_located(one, by_family, most)
         if peers:
-            print_peers(one, by_family, ways, given.most)
-    return 0
+            print_peers(one, by_family, ways, most)
+
+
+def compare_cells(given: argparse.Namespace) -> None:
+    """Simulate comparisons of two cells, and print what came of them."""
+    runs, most = given.runs or COMPARISONS, given.most or MOST_COMPARED
+    alike = "no margin" if given.margin is None else f"alike within {given.margin:g}"
+    print(f"{runs} runs a family, at most {most} members a cell, {alike}, seed {given.seed}")
+    for one, difference in product(given.settings or SETTINGS[:1], given.comparisons or DIFFERENCES):
+        label = f"{one}, difference {difference:g}"
+        task = partial(comparison, one, difference, given.margin, most, given.seed)
+        print_comparisons(label, simulated(task, given.families, runs, given.workers, label))
 
 
 if __name__ == "__main__":

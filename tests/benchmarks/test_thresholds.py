@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from analysis.comparisons import Comparison
 from analysis.estimate import seed_threshold
 from analysis.schema import MEMBERS
 from benchmarks import thresholds
+from benchmarks.threshold_comparisons import Compared, comparison
 from benchmarks.threshold_peers import PEERS, band_interval, crossing_interval, students_interval
 from benchmarks.threshold_realisations import FAMILIES, Drawn, Found, locate
 from benchmarks.threshold_replay import Replayed, replays, trained_cells
@@ -144,6 +146,33 @@ def test_students_interval_is_that_of_the_textbook():
     assert students_interval([seeds[0], lost]) is None
 
 
+# Comparisons
+
+
+@pytest.mark.parametrize(("difference", "verdict"), [(0.15, "higher"), (-0.15, "lower")])
+def test_cells_that_differ_are_told_apart(difference, verdict):
+    """Far apart against the scatter: each run says so, well before all members are used."""
+    setting = Setting(0.05, 0.05)
+    own = [comparison(setting, difference, None, 200, 0, "uniform", run) for run in range(3)]
+    assert [one.found.verdict for one in own] == [verdict] * 3
+    assert all(60 <= one.members < 400 for one in own)
+
+
+def test_cells_that_are_alike_are_trained_until_that_is_known():
+    setting = Setting(0.05, 0.05)
+    without, within = (comparison(setting, 0.0, margin, 120, 0, "normal", 1) for margin in (None, 0.1))
+    assert (without.found.verdict, without.members) == ("undecided", 240)
+    assert within.found.verdict == "alike"
+    assert within.members < without.members
+
+
+def test_a_difference_outside_the_interval_is_not_covered():
+    found = Comparison(0.1, 0.05, 0.15, 0.01, None, "higher")
+    assert Compared(0.06, found, 90).is_covered
+    assert not Compared(0.04, found, 90).is_covered
+    assert not Compared(0.0, Comparison(), 90).is_covered
+
+
 # Replays
 
 
@@ -243,6 +272,16 @@ def test_the_runs_are_those_of_the_key_whatever_else_is_simulated():
     assert alone.median == beside.median
     assert alone.found["locate"] == beside.found["locate"]
     assert thresholds.simulate(setting, ["locate"], 300, 1, "uniform", 4).median != alone.median
+
+
+def test_it_prints_a_table_a_difference(capsys):
+    arguments = ["--comparisons", "0", "0.2", "--runs", "2", "--workers", "1", "--most", "40"]
+    assert thresholds.main([*arguments, "--settings", "0.05:0.06", "--families", "normal", "uniform"]) == 0
+    first, second = capsys.readouterr().out.split("difference 0.2")
+    assert first.startswith("2 runs a family, at most 40 members a cell, no margin")
+    shares = r" +[01]\.\d{3}" * 5
+    assert re.search(rf"^pooled{shares} +\d+$", first, re.M)
+    assert re.search(r"^pooled +0\.000 +1\.000 +0\.000 +0\.000 +[01]\.\d{3} +\d+$", second, re.M)
 
 
 def test_it_prints_replays(table, capsys):

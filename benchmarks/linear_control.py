@@ -1,7 +1,7 @@
 """The exact control: in how many sweeps the threshold that is known exactly lies in its interval.
 
 python benchmarks/linear_control.py
-python benchmarks/linear_control.py --sweeps 40 --first-seed 1000
+python benchmarks/linear_control.py --sweeps 40 --first-seed 2000
 
 Each sweep is the command `sweeps/phase_transition.py --space linear_control`, with seeds that no other sweep
 has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)), with r the
@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[1]
-SEEDS_APART = 1000
+SEEDS_APART = 100
 """How far apart the first seeds of two sweeps lie; a sweep has fewer seeds."""
 
 

@@ -64,6 +64,13 @@ def main() -> int:
     add("--only", type=int, metavar="TRIAL", help="that trial alone, with all of its faults")
     add("--places", default=",".join(PLACES), help="of the trials, with commas; default all")
     add("--kinds", default=",".join(KINDS), help="of faults, with commas; default all")
+    add(
+        "--undisturbed",
+        type=Path,
+        nargs=2,
+        metavar=("SPACE", "RUN"),
+        help="a file of the small space, and a run of it that nobody disturbed; default: both are made",
+    )
     add("--out", type=Path, metavar="FOLDER", help="for the trials, of which those that fail are kept")
     add("--report", type=Path, metavar="FILE", help="write the summary there too")
     given = parser.parse_args()
@@ -97,15 +104,18 @@ class Campaign:
         self.broken: list[tuple[int, str, str]] = []
 
     def run(self) -> None:
-        """Run the undisturbed sweep and the trials."""
-        self._space = self._folder / "small.yaml"
-        write_small_space(self._space)
-        reference, problems = self._live(0, "local", [])
-        if problems:
-            self._judge(0, "undisturbed", reference, problems)
-            return
-        self._reference = tables_of(reference.place.out)
-        print(f"undisturbed: {reference.now:.0f} s", flush=True)
+        """Run the undisturbed sweep, where there is none, and the trials."""
+        if self._given.undisturbed:
+            self._space, undisturbed = (path.resolve() for path in self._given.undisturbed)
+        else:
+            self._space = write_small_space(self._folder / "small.yaml")
+            reference, problems = self._live(0, "local", [])
+            if problems:
+                self._judge(0, "undisturbed", reference, problems)
+                return
+            undisturbed = reference.place.out
+            print(f"undisturbed: {reference.now:.0f} s", flush=True)
+        self._reference = tables_of(undisturbed)
         number = self._given.only or 1
         while (missing := self._given.faults - self._done) > 0:
             name = self._place_of(number)

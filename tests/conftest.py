@@ -1,4 +1,8 @@
-"""What holds for all tests: each is of one tier, and CI takes no skip that the machine does not excuse."""
+"""What holds for all tests: each is of one tier, and CI takes no skip that the machine does not excuse.
+
+A `proof` takes minutes. It runs where it is asked for (`-m proof`); what it proves at length is tested in a
+shorter form beside it.
+"""
 
 import os
 from collections.abc import Generator
@@ -8,8 +12,10 @@ import pytest
 TIERS = ("unit", "process", "browser")
 """Declared in pyproject.toml; a test that names none is a unit test."""
 
-SHARED = {"uninterrupted", "nodes"}
-"""Fixtures that take long to make, which one worker makes for all tests that use one of them."""
+PROOF = "proof"
+
+SHARED = {"where": "serial", "uninterrupted": "clusters", "nodes": "clusters"}
+"""Fixtures that take long to make, each with the name of those tests that one worker takes because of it."""
 
 EXCUSES = (
     "chromium or chromedriver is not installed",
@@ -24,19 +30,24 @@ EXCUSES = (
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make a unit test of whatever names no tier, before `-m` chooses.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Make a unit test of whatever names no tier, before `-m` chooses; leave proofs to who asks for them.
 
-    With several workers, one of these takes all the others of a file, and all that use what is `SHARED`. They
-    come first: unit tests fill what time is left to the worker that is ready sooner.
+    With several workers, one takes all that use what is `SHARED`, and all others of a file but unit tests,
+    which come last: they fill what time is left to the worker that is ready sooner.
     """
     for item in items:
         if any(item.get_closest_marker(tier) for tier in TIERS[1:]):
-            shared = SHARED & set(getattr(item, "fixturenames", ()))
-            item.add_marker(pytest.mark.xdist_group("shared" if shared else item.path.stem))
+            names = getattr(item, "fixturenames", ())
+            group = next((group for name, group in SHARED.items() if name in names), item.path.stem)
+            item.add_marker(pytest.mark.xdist_group(group))
         elif not item.get_closest_marker(TIERS[0]):
             item.add_marker(TIERS[0])
     items.sort(key=lambda item: item.get_closest_marker(TIERS[0]) is not None)
+    if PROOF not in config.option.markexpr:
+        proofs = [item for item in items if item.get_closest_marker(PROOF)]
+        config.hook.pytest_deselected(items=proofs)
+        items[:] = [item for item in items if not item.get_closest_marker(PROOF)]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import EXCUSES, TIERS
+from tests.conftest import EXCUSES, PROOF, TIERS
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -21,6 +21,24 @@ def test_long(): ...
 
 @pytest.mark.browser
 def test_page(): ...
+
+@pytest.mark.process
+@pytest.mark.proof
+def test_at_length(): ...
+"""
+
+SHARING = """
+import pytest
+
+@pytest.fixture
+def nodes(): ...
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", range(8))
+def test_with_nodes(nodes, number): ...
+
+@pytest.mark.process
+def test_without(): ...
 """
 
 SKIPPED = {
@@ -50,12 +68,25 @@ def run_tests(pytester, monkeypatch):
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_each_tier_runs_by_itself(run_tests, tier):
-    run_tests(OF_EVERY_TIER, "-m", tier).assert_outcomes(passed=1, deselected=2)
+    run_tests(OF_EVERY_TIER, "-m", tier).assert_outcomes(passed=1, deselected=3)
+
+
+def test_proofs_run_where_they_are_asked_for(run_tests):
+    run_tests(OF_EVERY_TIER).assert_outcomes(passed=3, deselected=1)
+    run_tests(OF_EVERY_TIER, "-m", PROOF).assert_outcomes(passed=1, deselected=3)
+    run_tests(OF_EVERY_TIER, "-m", f"process and {PROOF} or unit").assert_outcomes(passed=2, deselected=2)
+
+
+def test_one_worker_takes_all_that_share_a_fixture(run_tests):
+    done = run_tests(SHARING, "-n", "2", "-v")
+    done.assert_outcomes(passed=9)
+    workers = {line.split("]")[0] for line in done.outlines if "PASSED" in line and "test_with_nodes" in line}
+    assert len(workers) == 1
 
 
 def test_the_tiers_are_those_that_are_declared():
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
-    assert [mark.partition(":")[0] for mark in options["markers"]] == list(TIERS)
+    assert [mark.partition(":")[0] for mark in options["markers"]] == [*TIERS, PROOF]
 
 
 @pytest.mark.parametrize("text", SKIPPED.values(), ids=SKIPPED)

@@ -87,6 +87,7 @@ def test_members_that_make_no_grid_are_refused(capsys):
 
 
 @pytest.mark.process
+@pytest.mark.proof
 def test_both_ways_are_compared():
     said = benchmark("--members", "6", "--steps", "20", "--repeats", "1", "--set", "seeds=2")
     assert "4 members (2 rho x 2 seeds) of 20 steps" in said

@@ -67,6 +67,9 @@ All seeds of both cells have a transition at a quarter of a nat.
 PACK_SECONDS = 3.0
 """How long a pack of its first cell trains: more than the 2 s after which it may save its state."""
 
+SERIAL = ("--address", "serial")
+"""Where Ray is not the point."""
+
 TIMED = ("seconds", "finished_at", "commit")
 """Columns of the members table that differ between two runs of the same sweep."""
 
@@ -412,6 +415,23 @@ def uninterrupted(start_sweep) -> tuple[Sweep, set[tuple[str, str]]]:
         time.sleep(1)
     assert sweep.wait() == 0, sweep.output
     return sweep, listening
+
+
+@pytest.fixture(scope="session")
+def uninterrupted_serial(start_sweep) -> Sweep:
+    """Run the small space in one process to its end, in other packs than two slots train."""
+    sweep = start_sweep("uninterrupted_serial", *SERIAL)
+    assert sweep.wait() == 0, sweep.output
+    return sweep
+
+
+@pytest.fixture(params=[SERIAL, pytest.param((), marks=pytest.mark.proof)], ids=["serial", "a local Ray"])
+def where(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], Sweep]:
+    """Return the arguments that say where a sweep trains, and an uninterrupted one that has trained there."""
+    if request.param:
+        return request.param, request.getfixturevalue("uninterrupted_serial")
+    sweep, _ = request.getfixturevalue("uninterrupted")
+    return request.param, sweep
 
 
 @pytest.fixture

@@ -170,6 +170,7 @@ def sets(overrides: Sequence[str]) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
 
 
+@pytest.mark.proof
 def test_a_sweep_on_two_nodes_survives_a_killed_worker(
     nodes, start_sweep, uninterrupted, eventually, all_processes
 ):
@@ -190,6 +191,7 @@ def test_a_sweep_on_two_nodes_survives_a_killed_worker(
     assert sweep.tables() == expected.tables()
 
 
+@pytest.mark.proof
 def test_a_users_own_system_and_data_set_train_on_both_nodes_through_ray_client(
     nodes, start_sweep, tmp_path, all_processes
 ):
@@ -242,7 +244,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         waiting = start_sweep(
             "waiting",
             *sets(["search=grid", "seeds=1", "steps=20", "eval_every=20", "device=cpu"]),
-            *("--address", f"127.0.0.1:{PORT}"),
+            *("--address", f"ray://127.0.0.1:{CLIENT_PORT}"),
             space=write_recipe(tmp_path),
             prefix=nodes.prefix,
         )

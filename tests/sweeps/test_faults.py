@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.tables import read_members
-from tests.sweeps.conftest import ROOT, clean_environment
+from tests.sweeps.conftest import ROOT, SERIAL, clean_environment
 
 pytestmark = pytest.mark.process
 
@@ -44,9 +44,6 @@ eval_images: 10
 """
 """Two packs of four members of 100 million weights each: with gradients and moments 1.6 GB a member."""
 
-SERIAL = ("--address", "serial")
-"""Where Ray is not the point."""
-
 MEMBER_GB = 1.6
 RAY_GB = 1.5
 """What a local Ray, the driver and idle workers take."""
@@ -75,6 +72,7 @@ def test_a_pack_that_cannot_be_trained_is_data(start_sweep, tmp_path):
     assert sweep.statuses("sweep") == ["FAILED"]
 
 
+@pytest.mark.proof
 def test_a_local_ray_that_is_lost_is_started_again(start_sweep, uninterrupted):
     """Its raylet and its server are killed, and a worker; nobody but a line on the terminal knows.
 
@@ -99,12 +97,12 @@ def test_a_local_ray_that_is_lost_is_started_again(start_sweep, uninterrupted):
     assert sweep.statuses("member") == ["FINISHED"] * 12
 
 
-def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, uninterrupted, disk_of):
-    expected, _ = uninterrupted
-    often = ("--set", "checkpoint_minutes=0.001")
+def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, disk_of, where):
+    address, expected = where
+    often = ("--set", "checkpoint_minutes=0.001", *address)
     disk = disk_of("80m")  # of which a sweep wants 64
     out, filler = disk / "run", disk / "filler"
-    sweep = start_sweep("full", *often, out=out)
+    sweep = start_sweep(f"full{len(address)}", *often, out=out)
     sweep.until(lambda: list(out.glob("checkpoints/*.pt")), "a pack in training has saved its state")
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
@@ -119,12 +117,13 @@ def test_a_disk_that_fills_up_ends_the_sweep_and_loses_nothing(start_sweep, unin
     assert finished, "the pack that found the disk full is written"
     assert len(read_members(out)) == 2 * len(finished)
     filler.unlink()
-    again = start_sweep("full", *often, out=out)
+    again = start_sweep(f"full{len(address)}", *often, out=out)
     assert again.wait() == 0, again.output
     assert finished.items() <= again.fragments().items()
     assert again.tables() == expected.tables()
 
 
+@pytest.mark.proof
 def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, tmp_path):
     """Ray's monitor kills the worker, which Tune does not know how to take.
 

@@ -107,6 +107,7 @@ def test_both_ways_are_compared():
 
 
 @pytest.mark.process
+@pytest.mark.proof
 def test_the_overhead_of_a_sweep_adds_up():
     settings = ("steps=40", "eval_every=40", "latents=[[4,4]]", "seeds=1", "rho=[0.5,1.0]", "search=grid")
     settings += (f"cpus_per_pack={packing.CPUS}",)

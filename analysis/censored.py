@@ -15,7 +15,7 @@ Shapes: E ends of intervals, M values of m, S values of a scale.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -43,22 +43,33 @@ _NEGLIGIBLE = 1e-8  # of the largest density: what lies lower is left out of the
 
 @dataclass(frozen=True)
 class Marginal:
-    """The posterior of one number: its values, ascending, and the probability up to each of them."""
+    """The posterior of one number: its values, ascending, and the probability up to each of them.
+
+    What the first of these lacks to 0 is the probability of minus infinity, what the last lacks to 1 that of
+    infinity. Outside `reach` nothing was seen: how probability is distributed there is the prior's choice.
+    """
 
     values: Array
     cumulative: Array
+    reach: tuple[float, float] = (-np.inf, np.inf)
 
     def quantile(self, probability: float) -> float:
         """Return the value below which the number lies with this probability."""
-        return float(np.interp(probability, self.cumulative, self.values))
+        where = np.interp(probability, self.cumulative, self.values, left=-np.inf, right=np.inf)
+        return float(where)
 
     def below(self, value: float) -> float:
         """Return the probability that the number lies below a value."""
-        return float(np.interp(value, self.values, self.cumulative, left=0.0, right=1.0))
+        return float(np.interp(value, self.values, self.cumulative))
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the interval with equal tails."""
         return self.quantile((1 - confidence) / 2), self.quantile((1 + confidence) / 2)
+
+    def seen_interval(self, confidence: float) -> tuple[float | None, float | None]:
+        """Return the same, with None for an end out of reach: the data do not say where it lies."""
+        low, high = self.interval(confidence)
+        return low if low >= self.reach[0] else None, high if high <= self.reach[1] else None
 
     @property
     def median(self) -> float:
@@ -75,11 +86,14 @@ class Population:
     right: Marginal
 
 
-def population(counted: Mapping[tuple[float, float], float]) -> Population:
+def population(
+    counted: Mapping[tuple[float, float], float], reach: tuple[float, float] = (-np.inf, np.inf)
+) -> Population:
     """Return the posterior of the median and of both scales.
 
-    `counted` says of each interval (a, b], whose ends may be infinite, how many seeds lie in it. Raises
-    ValueError where no end is finite, or an interval has no width.
+    `counted` says of each interval (a, b], whose ends may be infinite, how many seeds lie in it, and `reach`
+    between which values anything was trained. Raises ValueError where no end is finite, or an interval has no
+    width.
     """
     if any(not low < high for low, high in counted):
         raise ValueError("each interval must have its lower end below its upper one")
@@ -97,20 +111,46 @@ def population(counted: Mapping[tuple[float, float], float]) -> Population:
     medians = np.linspace(low, high, _POINTS)
     density = _density(counted, medians)
     return Population(
-        median=_marginal(medians, density.sum(axis=(1, 2))),
+        median=replace(_marginal(medians, density.sum(axis=(1, 2))), reach=reach),
         left=_of_logarithm(density.sum(axis=(0, 2))),
         right=_of_logarithm(density.sum(axis=(0, 1))),
     )
 
 
-def difference(first: Marginal, second: Marginal) -> Marginal:
-    """Return the posterior of one number minus another that is independent of it."""
-    values = (first.values[:, None] - second.values[None, :]).ravel()
+def difference(first: Marginal, second: Marginal) -> tuple[Marginal, Marginal]:
+    """Return the posterior of one number minus another that is independent of it.
+
+    It is that of the least and that of the most that the difference can be, which are one where both numbers
+    lie within reach of the data: a number out of reach may lie anywhere there.
+    """
     weights = (_weights(first)[:, None] * _weights(second)[None, :]).ravel()
+    least_first, most_first = _bounds(first)
+    least_second, most_second = _bounds(second)
+    least = _of_atoms((least_first[:, None] - most_second).ravel(), weights)
+    if least_first is most_first and least_second is most_second:
+        return least, least
+    return least, _of_atoms((most_first[:, None] - least_second).ravel(), weights)
+
+
+def _bounds(marginal: Marginal) -> tuple[Array, Array]:
+    """Return the least and the most that each value stands for: of those out of reach, all of that side."""
+    values, (low, high) = marginal.values, marginal.reach
+    if low <= values[0] and values[-1] <= high:
+        return values, values
+    least = np.where(values < low, -np.inf, np.minimum(values, high))
+    return least, np.where(values > high, np.inf, np.maximum(values, low))
+
+
+def _of_atoms(values: Array, weights: Array) -> Marginal:
+    """Return the marginal of values, some of them infinite, with these weights, in any order."""
     order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[order])
+    values, weights = values[order], weights[order] / weights.sum()
     # half of each atom lies below it, as it would if it were spread evenly
-    return Marginal(values[order], (cumulative - weights[order] / 2) / cumulative[-1])
+    cumulative = np.cumsum(weights) - weights / 2
+    finite = np.isfinite(values)
+    if not finite.any():
+        return Marginal(np.zeros(1), np.array([weights[values < 0].sum()]))
+    return Marginal(values[finite], cumulative[finite])
 
 
 def _density(counted: Mapping[tuple[float, float], float], medians: Array) -> Array:

@@ -2,8 +2,9 @@
 
 The difference of two thresholds has the posterior of two independent medians. That it is not zero has the
 p-value 2 min(P(d < 0), P(d > 0)); that the two are alike within a margin, max(P(d < -margin), P(d > margin)),
-which is two one-sided tests. Both are corrected for how many comparisons there are (Holm, Scandinavian
-Journal of Statistics 6, 1979), each test for itself.
+which is two one-sided tests. Of a median that may lie beyond all that was trained the data say no more than
+that, and each probability is then the largest that it can be. Both are corrected for how many comparisons
+there are (Holm, Scandinavian Journal of Statistics 6, 1979), each test for itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,8 @@ class Comparison:
     `difference_low` and `difference_high` are the interval at the nominal coverage, for this pair alone;
     `p_different` and `p_alike` (None without a margin) are corrected for all of the comparisons, and so is
     the `verdict`: `alike` within the margin, else `lower` or `higher` of the first cell, else `undecided`.
-    All numbers are None where nothing is known of a cell.
+    The difference and an end of its interval are None where the data do not say how large they are, and all
+    numbers where nothing is known of a cell.
     """
 
     difference: float | None = None
@@ -46,36 +48,57 @@ def compare(
         confidence: one minus the level of the tests, and nominal coverage of the intervals.
         margin: thresholds are alike that differ by no more; None compares without.
     """
-    known: dict[int, Marginal] = {}
+    known: dict[int, tuple[Marginal, Marginal]] = {}
     for place, pair in enumerate(pairs):
         first, second = medians[pair.first], medians[pair.second]
         if first is not None and second is not None:
             known[place] = difference(first, second)
-    different = _corrected(known, lambda d: 2 * min(d.below(0.0), 1 - d.below(0.0)))
+    different = _corrected(known, lambda least, most: 2 * min(least.below(0.0), 1 - most.below(0.0)))
     alike: dict[int, float] = {}
     if margin is not None:
-        alike = _corrected(known, lambda d: max(d.below(-margin), 1 - d.below(margin)))
+        alike = _corrected(known, lambda least, most: max(least.below(-margin), 1 - most.below(margin)))
     return [
-        _comparison(known[place], different[place], alike.get(place), confidence)
+        _comparison(*known[place], different[place], alike.get(place), confidence)
         if place in known
         else Comparison()
         for place in range(len(pairs))
     ]
 
 
-def _comparison(found: Marginal, p_different: float, p_alike: float | None, confidence: float) -> Comparison:
+def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
+    """Tell whether no further member can tell two cells apart, or alike.
+
+    Of one of them nothing is known, or the medians of both lie beyond what was trained, on one side.
+    """
+    if first is None or second is None:
+        return True
+    beyond = [(one.median < one.reach[0], one.median > one.reach[1]) for one in (first, second)]
+    return any(map(all, zip(*beyond, strict=True)))
+
+
+def _comparison(
+    least: Marginal, most: Marginal, p_different: float, p_alike: float | None, confidence: float
+) -> Comparison:
     level = 1 - confidence
+    middle = _known((least.median + most.median) / 2)
+    low, high = _known(least.interval(confidence)[0]), _known(most.interval(confidence)[1])
     if p_alike is not None and p_alike <= level:
         verdict = ALIKE
     elif p_different <= level:
-        verdict = LOWER if found.median < 0 else HIGHER
+        verdict = LOWER if 1 - most.below(0.0) < least.below(0.0) else HIGHER
     else:
         verdict = UNDECIDED
-    return Comparison(found.median, *found.interval(confidence), p_different, p_alike, verdict)
+    return Comparison(middle, low, high, p_different, p_alike, verdict)
 
 
-def _corrected(known: Mapping[int, Marginal], p_value: Callable[[Marginal], float]) -> dict[int, float]:
-    return dict(zip(known, holm([p_value(found) for found in known.values()]), strict=True))
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _corrected(
+    known: Mapping[int, tuple[Marginal, Marginal]], p_value: Callable[[Marginal, Marginal], float]
+) -> dict[int, float]:
+    return dict(zip(known, holm([p_value(*found) for found in known.values()]), strict=True))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -62,9 +62,10 @@ class CellThreshold:
 
     `rho_c` is the median of its realisations and `[rho_c_low, rho_c_high]` its interval at `confidence`;
     `spread_left` and `spread_right` are the scales of the realisations below and above it, each with an
-    interval. Where the median lies beyond all that was trained, `always_active` or `always_collapsed`, there
-    is one end alone, a one-sided bound; where nothing is known, `unresolved`, there is none. `jump` is the
-    mean over seeds that have one. `seeds` holds what each seed has to say, `population` the whole posterior.
+    interval. An end that may lie beyond all that was trained is None: the data do not say where. Where the
+    median itself lies there, `always_active` or `always_collapsed`, there is a one-sided bound; where nothing
+    is known, `unresolved`, there is none. `jump` is the mean over seeds that have one. `seeds` holds what
+    each seed has to say, `population` the whole posterior.
     """
 
     status: str
@@ -183,8 +184,7 @@ def collapsed_side(curves: Curves, active_from: float) -> str:
 
     It is `high`, where the paper finds it, unless the median over seeds is below
     `active_from` at the lowest rho and not below it at the highest (the ambient form of smoothing
-    collapses there). Each seed counts with its own outermost members; seeds with fewer than two
-    members do not count.
+    collapses there). Each seed counts with its own outermost members, and none that is no curve.
     """
     _check_active_from(active_from)
     ends = _ends(curves)
@@ -195,16 +195,15 @@ def collapsed_side(curves: Curves, active_from: float) -> str:
 
 
 def _ends(curves: Curves) -> Array | None:
-    """Return the medians over seeds at their lowest and highest rho; None without a seed of two members."""
-    ends = [values[[0, -1]] for _, values in _usable(curves) if values.size > 1]
+    """Return the medians over seeds at their lowest and highest rho; None without a curve."""
+    ends = [values[[0, -1]] for _, values in _wide(curves)]
     return np.median(np.stack(ends), axis=0) if ends else None
 
 
 def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95) -> CellThreshold:
     """Estimate the threshold of a cell, the median of its realisations, from the curves of its seeds.
 
-    Each seed counts for what it says, that its threshold lies in an interval: see `analysis.censored`. The
-    interval of rho_c is clipped to [0, 1], where rho lies.
+    Each seed counts for what it says, that its threshold lies in an interval: see `analysis.censored`.
 
     Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` refuses.
     """
@@ -217,7 +216,9 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
     known = [seed.interval for seed in seeds if seed.n_members]
     if not known:
         return CellThreshold(UNRESOLVED, side, seeds, confidence)
-    found = population(Counter(known))
+    trained = np.concatenate([rho for rho, _ in curves.values()])
+    lowest, highest = float(trained.min()), float(trained.max())
+    found = population(Counter(known), (lowest, highest))
     jumps = [seed.jump for seed in seeds if seed.jump is not None]
     shared: dict[str, Any] = {
         "collapsed_side": side,
@@ -226,23 +227,22 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
         "population": found,
         "jump": float(np.mean(jumps)) if jumps else None,
     }
-    trained = np.concatenate([rho for rho, _ in curves.values()])
     median = found.median
-    if median.median > trained.max():
+    if median.median > highest:
         status = ALWAYS_ACTIVE if side == "high" else ALWAYS_COLLAPSED
-        return CellThreshold(status, rho_c_low=_clipped(median.quantile(1 - confidence)), **shared)
-    if median.median < trained.min():
+        return CellThreshold(status, rho_c_low=min(median.quantile(1 - confidence), highest), **shared)
+    if median.median < lowest:
         status = ALWAYS_COLLAPSED if side == "high" else ALWAYS_ACTIVE
-        return CellThreshold(status, rho_c_high=_clipped(median.quantile(confidence)), **shared)
-    low, high = median.interval(confidence)
+        return CellThreshold(status, rho_c_high=max(median.quantile(confidence), lowest), **shared)
+    low, high = median.seen_interval(confidence)
     (left_low, left_high), (right_low, right_high) = (
         scale.interval(confidence) for scale in (found.left, found.right)
     )
     return CellThreshold(
         TRANSITION,
         rho_c=median.median,
-        rho_c_low=_clipped(low),
-        rho_c_high=_clipped(high),
+        rho_c_low=low,
+        rho_c_high=high,
         spread_left=found.left.median,
         spread_left_low=left_low,
         spread_left_high=left_high,
@@ -253,10 +253,6 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
     )
 
 
-def _clipped(rho: float) -> float:
-    return min(max(rho, 0.0), 1.0)
-
-
 def mean_curve(curves: Curves) -> tuple[Array, Array]:
     """Average the curves of several seeds: the rho of all of them, and the mean there.
 
@@ -265,13 +261,19 @@ def mean_curve(curves: Curves) -> tuple[Array, Array]:
     nothing else. Returns two arrays of shape (M,), M the number of distinct rho, ascending; empty ones if
     there is no member.
     """
-    usable = _usable(curves)
-    usable = [curve for curve in usable if curve[0].size > 1] or usable
+    usable = _wide(curves) or _usable(curves)
     if not usable:
         return np.empty(0), np.empty(0)
     grid = np.unique(np.concatenate([rho for rho, _ in usable]))
     sampled = [np.interp(grid, rho, values, left=np.nan, right=np.nan) for rho, values in usable]
     return grid, np.nanmean(np.stack(sampled), axis=0)
+
+
+def _wide(curves: Curves) -> list[tuple[Array, Array]]:
+    """The curves proper, over half of the range of rho that all members span: probes of a seed are none."""
+    usable = _usable(curves)
+    ends = [end for rho, _ in usable for end in rho[[0, -1]]]
+    return [(rho, values) for rho, values in usable if rho.size > 1 and np.ptp(rho) >= np.ptp(ends) / 2]
 
 
 def _usable(curves: Curves) -> list[tuple[Array, Array]]:

@@ -93,11 +93,21 @@ def lost_of_cell(row: Row, head: str = "") -> str:
 
 
 def interval(row: Row, decimals: int) -> str:
-    """Return the interval of a cell's rho_c, `[low, high]`, or its one-sided bound; empty without either."""
-    low, high = row["rho_c_low"], row["rho_c_high"]
+    """Return the interval of a cell's rho_c, `[low, high]`, or the one end that it has, if any."""
+    return ends_text(row["rho_c_low"], row["rho_c_high"], f".{decimals}f")
+
+
+def ends_text(low: float | None, high: float | None, form: str) -> str:
+    """Return an interval, `[low, high]`, or the one end that it has; empty without either."""
     if low is None:
-        return "" if high is None else f"below {high:.{decimals}f}"
-    return f"above {low:.{decimals}f}" if high is None else f"[{low:.{decimals}f}, {high:.{decimals}f}]"
+        return "" if high is None else f"below {high:{form}}"
+    return f"above {low:{form}}" if high is None else f"[{low:{form}}, {high:{form}}]"
+
+
+def ends_within(row: Row, range_of_rho: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of a cell's interval for a drawing: an end that the row lacks is that of the range."""
+    low, high = row["rho_c_low"], row["rho_c_high"]
+    return range_of_rho[0] if low is None else low, range_of_rho[1] if high is None else high
 
 
 def interval_kind(rows: Sequence[Row]) -> str:
@@ -113,5 +123,6 @@ def estimate(row: Row) -> str:
     if row["status"] != "transition":
         bound = interval(row, 2)
         return STATUS[row["status"]] + (rf", $\rho_c$ {bound}" if bound else "")
-    decimals = 2 if row["rho_c_high"] - row["rho_c_low"] >= 0.02 else 3
+    narrow = row["half_width"] is not None and row["half_width"] < 0.01
+    decimals = 3 if narrow else 2
     return rf"$\rho_c$ = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"

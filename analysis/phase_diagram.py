@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from analysis import TableError, style
 from analysis.censored import Array
 from analysis.estimate import Curves, mean_curve
-from analysis.labels import common_words, interval_kind
+from analysis.labels import common_words, ends_within, interval_kind
 from analysis.schema import Row
 from analysis.style import STYLES
 from analysis.summary import read_rule, thresholds_table
@@ -152,7 +152,7 @@ def _draw_thresholds(ax: Axes, cells: Sequence[Located], depths: Sequence[int]) 
             continue
         known = [one for one in own if one.row["rho_c"] is not None]
         places = np.array([one.size for one in known], dtype=np.float64)
-        values = np.array([[one.row[f"rho_c{end}"] for end in ("", "_low", "_high")] for one in known])
+        values = np.array([[one.row["rho_c"], *ends_within(one.row, one.trained)] for one in known])
         label = f"{depth} layer{'s' if depth > 1 else ''}"
         if known:
             rho_c, low, high = values.T

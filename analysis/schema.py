@@ -299,12 +299,12 @@ THRESHOLDS = _schema(
         ),
         _number(
             "rho_c_low",
-            "lower end of the interval of rho_c, or its one-sided lower bound; null where there is none",
+            "lower end of the interval of rho_c, or its one-sided lower bound; null where it is open",
             nullable=True,
         ),
         _number(
             "rho_c_high",
-            "upper end of the interval of rho_c, or its one-sided upper bound; null where there is none",
+            "upper end of the interval of rho_c, or its one-sided upper bound; null where it is open",
             nullable=True,
         ),
         _number(
@@ -379,20 +379,24 @@ COMPARISONS = _schema(
         _label("second_cell", "readable label of the second cell"),
         _number(
             "difference",
-            "rho_c of the first cell minus that of the second; null where either has no member that counts",
+            "rho_c of the first cell minus that of the second; null where either may lie anywhere",
             nullable=True,
         ),
         _number(
-            "difference_low", "lower end of its interval, of this pair alone; null as above", nullable=True
+            "difference_low",
+            "lower end of its interval, of this pair alone; null where it is open",
+            nullable=True,
         ),
         _number(
-            "difference_high", "upper end of its interval, of this pair alone; null as above", nullable=True
+            "difference_high",
+            "upper end of its interval, of this pair alone; null where it is open",
+            nullable=True,
         ),
         _number("confidence", "nominal coverage of the interval, and one minus the level of the tests"),
         _number(
             "p_different",
-            "p-value of no difference, corrected for all comparisons of the order parameter (Holm); null as "
-            "above",
+            "p-value of no difference, corrected for all comparisons of the order parameter (Holm); null "
+            "where either cell has no member that counts",
             nullable=True,
         ),
         _number(

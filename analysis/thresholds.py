@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
-from analysis.labels import STATUS, aligned, cell_names, interval, lost_of_cell
+from analysis.labels import STATUS, aligned, cell_names, ends_text, interval, lost_of_cell
 from analysis.schema import Row
 from analysis.summary import Rule, Summary, read_rule, thresholds_table
 from analysis.tables import read_members, write_table
@@ -76,13 +76,13 @@ def format_comparisons(table: pa.Table) -> str:
     for row in rows:
         low, high = row["difference_low"], row["difference_high"]
         texts = [row["first_cell"], row["second_cell"], row["differs_in"], row["order_parameter"]]
-        texts.append("-" if low is None else f"{row['difference']:+.3f}")
-        texts.append("-" if low is None else f"[{low:+.3f}, {high:+.3f}] {100 * row['confidence']:g}%")
+        texts.append("-" if row["difference"] is None else f"{row['difference']:+.3f}")
+        ends = ends_text(low, high, "+.3f")
+        texts.append(f"{ends} {100 * row['confidence']:g}%" if ends else "-")
         texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
         lines.append([*texts, row["verdict"]])
     margin = next((f"; alike within ±{row['margin']:g}" for row in rows if row["margin"] is not None), "")
-    each = len(rows) // len({row["order_parameter"] for row in rows})
-    note = f"p-values are corrected for the {each} comparisons of an order parameter (Holm){margin}"
+    note = f"p-values are corrected for all comparisons of an order parameter (Holm){margin}"
     return "\n".join([*aligned(lines), note])
 
 
@@ -157,8 +157,12 @@ def _too_wide(row: Row) -> str:
     asked, reached = row["half_width_asked"], row["half_width"]
     if asked is None or (reached is not None and reached <= asked):
         return ""
-    found = "no interval with two ends" if reached is None else f"±{reached:.3f}"
-    return f"{found} after {row['n_members']} members, for ±{asked:g} asked; raise max_members"
+    if reached is not None:
+        return f"±{reached:.3f} after {row['n_members']} members, for ±{asked:g} asked; raise max_members"
+    if row["rho_c_low"] is None and row["rho_c_high"] is None:
+        return "no interval: no member that counts, or too few"
+    side = "above" if row["rho_c_high"] is None else "below"
+    return f"rho_c may lie {side} all that was trained, and its interval is open there"
 
 
 def _destination(arguments: argparse.Namespace) -> Path | None:
@@ -174,9 +178,12 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
 def _rule(arguments: argparse.Namespace) -> Rule:
     """Return the rule of the run, or what is given in place of it."""
     asked = dict(arguments.active_from)
-    if asked and arguments.confidence is not None:
+    try:
+        own = read_rule(arguments.run)
+    except TableError:
+        if not asked or arguments.confidence is None:
+            raise
         return Rule(asked, arguments.confidence)
-    own = read_rule(arguments.run)
     return Rule(
         asked or own.active_from,
         arguments.confidence or own.confidence,
@@ -256,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if destination is not None:
             _check_destination(destination)
             write_table(summary.thresholds, destination)
-            if destination.parent == Path(arguments.run):
+            if arguments.out is None:
                 write_table(summary.comparisons, destination.with_name("comparisons.parquet"))
     except TableError as error:
         print(f"error: {error}", file=sys.stderr)

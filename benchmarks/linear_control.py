@@ -50,6 +50,7 @@ def sweep(folder: Path, settings: Sequence[str], control: Control, first_seed: i
         f"data_variance=[{control.ratio}]",
         f"ou_samples={control.draws}",
         f"seeds={[first_seed + place for place in range(2)]}",
+        f"max_members={SEEDS_APART}",
         *settings,
     ]
     command = [sys.executable, str(ROOT / "sweeps" / "phase_transition.py"), "--space", "linear_control"]

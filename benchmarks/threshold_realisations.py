@@ -171,8 +171,9 @@ class Found:
     rho_c: float | None = None
 
     def covers(self, median: float) -> bool:
-        """Tell whether the median lies in the interval."""
-        return self.low <= median <= self.high
+        """Tell whether the median lies in the interval, of which one end at least must be there."""
+        is_there = np.isfinite(self.low) or np.isfinite(self.high)
+        return bool(is_there and self.low <= median <= self.high)
 
     @property
     def cost(self) -> float:

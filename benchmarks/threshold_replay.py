@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis import TableError
 from analysis.estimate import collapsed_side, curves_of, seed_threshold
 from analysis.labels import cell_names
 from analysis.schema import Row
+from analysis.summary import read_rule
 from analysis.tables import read_members
 from benchmarks.threshold_realisations import COARSE_RHO, PICTURE_SEEDS, Found, Realisations, locate
-from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from sweeps.plan import Point
 
 
@@ -79,6 +81,7 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
     for row in rows:
         by_cell.setdefault(row["cell_id"], []).append(row)
     declared = ORDER_PARAMETERS[order_parameter]
+    active_from = _active_from(path, declared)
     names = cell_names([own[0] for own in by_cell.values()])
     cells: list[TrainedCell] = []
     for name, own in zip(names, by_cell.values(), strict=True):
@@ -90,8 +93,17 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
                 f"{name}: {len(values)} members of {len(seeds)} seeds at {len(rho)} values of rho; a replay "
                 f"needs more than {len(PICTURE_SEEDS)} seeds, each at every rho"
             )
-        cells.append(TrainedCell(name, rho, seeds, values, declared.active_from))
+        cells.append(TrainedCell(name, rho, seeds, values, active_from))
     return cells
+
+
+def _active_from(path: Path, order: OrderParameter) -> float:
+    """Return the value from which the run counts a member as active, the declared one where there is none."""
+    try:
+        asked = read_rule(path).active_from.get(order.name)
+    except TableError:
+        asked = None
+    return asked if isinstance(asked, float) else order.active_from
 
 
 def replays(cell: TrainedCell, half_width: float, runs: int, seed: int) -> Iterator[Found]:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from ouvae.declared import Cell, CellKeys
 from ouvae.declared.keys import (
+    INTEGER_LIMIT,
     Distinct,
     NotNegative,
     Positive,
@@ -249,6 +250,11 @@ class Space(CellKeys):
             found.append(
                 f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(rho)} values of rho, "
                 f"which are {picture} members; set max_members to at least that, or give fewer of these"
+            )
+        if self.search == "locate" and max(self.seeds) + self.max_members >= INTEGER_LIMIT:
+            found.append(
+                f"seeds: {max(self.seeds)} with max_members {self.max_members}; the seeds that search locate "
+                f"goes on with must stay below {INTEGER_LIMIT}, so give lower ones"
             )
         if self.until == "decided" and self.search != "locate":
             found.append(

@@ -3,7 +3,8 @@
 The picture is a few seeds on the coarse values of rho. A *probe* is a member of a fresh seed at one rho: it
 says on which side of that rho the seed's threshold lies. Two thirds of the probes of a batch lie at the
 median as it is known by then, where they say most of it, and a sixth on either side at `OFFSET` scales of the
-realisations, where they say most of the scales.
+realisations, where they say most of the scales. A seed that has a member already, since its cell was swept in
+other company or with other settings, is probed there: what is trained is used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.censored import Population, population
-from analysis.comparisons import UNDECIDED, compare
+from analysis.comparisons import UNDECIDED, compare, is_settled
 from analysis.estimate import CellThreshold, cell_threshold, curves_of, level
 from ouvae.declared.pairs import Pair
 from sweeps.plan import Point
@@ -73,6 +74,7 @@ class LocateSearch(RoundSearch):
         super().__init__()
         self._goal = goal
         self._picture = [Point(value, seed) for seed in seeds for value in sorted(rho)]
+        self._lowest, self._highest = min(rho), max(rho)
         self._first_seed = max(seeds) + 1
         self.neighbours: Sequence[LocateSearch] = ()
         self.decisions: Decisions | None = None
@@ -136,12 +138,16 @@ class LocateSearch(RoundSearch):
         return cell_threshold(curves, active_from, self._goal.confidence)
 
     def _meets_goal(self, found: CellThreshold) -> bool:
-        """Tell whether the interval is narrow enough, or the median surely lies beyond the coarse values."""
-        if found.half_width is not None:
-            return found.half_width <= self._goal.half_width
-        low, high = self._picture[0].rho, self._picture[-1].rho
-        above, below = found.rho_c_low, found.rho_c_high
-        return (above is not None and above >= high) or (below is not None and below <= low)
+        """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.
+
+        The median may lie beyond them, where no probe can say more.
+        """
+        low, high = found.rho_c_low, found.rho_c_high
+        if low is None and high is None:
+            return False
+        low = self._lowest if low is None else low
+        high = self._highest if high is None else high
+        return high - low <= 2 * self._goal.half_width
 
     def _with_neighbours(self, found: CellThreshold, pictures: Sequence[CellThreshold]) -> Population:
         """Return what is known with the pictures of the neighbours: where to begin, and nothing else."""
@@ -153,16 +159,22 @@ class LocateSearch(RoundSearch):
         return population(counted)
 
     def _probes(self, known: Population, trained: int, count: int) -> list[Point]:
-        """Return a batch of fresh seeds around the median as it is known."""
-        low, high = self._picture[0].rho, self._picture[-1].rho
-        median, aside = known.median.median, count // 6
+        """Return a batch of fresh seeds around the median as it is known, the first `count` of it."""
+        size, median = self._goal.probes, known.median.median
+        batch = trained // size
+        aside = (batch + 1) * size // 6 - batch * size // 6  # a sixth of all, however small a batch is
         places = [median - OFFSET * known.left.median] * aside
-        places += [median] * (count - 2 * aside)
+        places += [median] * (size - 2 * aside)
         places += [median + OFFSET * known.right.median] * aside
-        return [
-            Point(round(min(max(place, low), high), PROBE_DIGITS), self._first_seed + trained + index)
-            for index, place in enumerate(places)
-        ]
+        first = self._first_seed + trained
+        return [self._probe(first + index, place) for index, place in enumerate(places[:count])]
+
+    def _probe(self, seed: int, place: float) -> Point:
+        """Return the member of a seed that is there next to a place, or else one at the place."""
+        there = [point for point in self._there if point.seed == seed]
+        if there:
+            return min(there, key=lambda point: abs(point.rho - place))
+        return Point(min(max(round(place, PROBE_DIGITS), self._lowest), self._highest), seed)
 
 
 class Decisions:
@@ -205,6 +217,6 @@ class Decisions:
         return {
             place
             for pair, one in zip(self._pairs, compared, strict=True)
-            if one.verdict == UNDECIDED
+            if one.verdict == UNDECIDED and not is_settled(medians[pair.first], medians[pair.second])
             for place in (pair.first, pair.second)
         }

@@ -1,5 +1,6 @@
 """What to train next: the cells' searches, the packs of their batches, and what is finished already."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -95,6 +96,11 @@ class Schedule:
         self._steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
         self.cells = [CellProgress(planned, search, planned.multiply_adds()) for planned, search in cells]
+        there: defaultdict[str, list[Point]] = defaultdict(list)
+        for row in directory.members.values():
+            there[row["cell_id"]].append(Point(row["rho"], row["seed"]))
+        for state in self.cells:
+            state.search.reuse(there[state.planned.cell_id])
         self._advance_all()
         self.members_reused = sum(state.finished_members for state in self.cells)
 

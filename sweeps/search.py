@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, level, seed_threshold
+from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, curves_of, level, seed_threshold
 from search_spaces.space import RHO_DIGITS
 from sweeps.plan import Point
 
@@ -23,6 +23,7 @@ class Search(ABC):
     def __init__(self) -> None:
         """Start with nothing observed."""
         self._observed: dict[Point, float | None] = {}
+        self._there: list[Point] = []
 
     @abstractmethod
     def ask(self) -> list[Point]:
@@ -35,6 +36,10 @@ class Search(ABC):
     @abstractmethod
     def expected_points(self) -> int:
         """Return how many points the whole search is expected to ask for."""
+
+    def reuse(self, points: Sequence[Point]) -> None:
+        """Take note, before anything is asked, of members that are trained, so that they are asked for."""
+        self._there += sorted(points)
 
     def tell(self, point: Point, value: float | None) -> None:
         """Record the order parameter observed at a point, None if the member diverged."""
@@ -164,8 +169,8 @@ class RefineSearch(RoundSearch):
         """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""
         if not known:
             return [Point(rho, seed) for seed in self._seeds for rho in self._coarse]
-        curves = {seed: self._curve(known, seed) for seed in self._seeds}
-        usable = {seed: curve for seed, curve in curves.items() if len(curve[0])}
+        curves = curves_of((point.seed, point.rho, value) for point, value in known.items())
+        usable = {seed: curves[seed] for seed in self._seeds if curves[seed][0].size}
         if not usable:
             return []
         active_from = level(usable, self._active_from, self._least)
@@ -185,12 +190,6 @@ class RefineSearch(RoundSearch):
         while round(width, RHO_DIGITS) > self._tolerance:
             width, rounds = width / (self._inside + 1), rounds + 1
         return len(self._seeds) * (len(self._coarse) + rounds * (self._inside + 1))
-
-    def _curve(self, known: Observations, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        pairs = sorted(
-            (point.rho, value) for point, value in known.items() if point.seed == seed and value is not None
-        )
-        return np.array([rho for rho, _ in pairs]), np.array([value for _, value in pairs])
 
     def _refine(self, found: SeedThreshold, rhos: np.ndarray, side: str) -> tuple[list[float], list[float]]:
         """Return the values inside a seed's bracket and the guard, none where it is narrow enough."""

@@ -11,9 +11,13 @@ from sweeps.search import GridSearch, NoSearch, RefineSearch, Search
 
 def searches_of(space: Space, swept: Sequence[SweptCell]) -> list[Search]:
     """Return a new search of the space's kind for each of its cells."""
-    if space.search == "locate":
-        return [*_locating(space, swept)]
-    return [_alone(space, one.rho) for one in swept]
+    if space.search != "locate":
+        return [_alone(space, one.rho) for one in swept]
+    located = iter(_locating(space, [one for one in swept if one.cell.smoothed_networks]))
+    # where nothing is smoothed rho has no effect, and there is nothing to locate
+    return [
+        next(located) if one.cell.smoothed_networks else GridSearch(one.rho, space.seeds) for one in swept
+    ]
 
 
 def _alone(space: Space, rho: Sequence[float]) -> Search:

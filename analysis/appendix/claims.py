@@ -33,6 +33,8 @@ class Region:
     closed: bool = False
 
     def __contains__(self, value: float) -> bool:
+        if value in (-inf, inf):  # the end of an interval that has none
+            return value in (self.low, self.high)
         return self.low <= value <= self.high if self.closed else self.low < value < self.high
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from analysis.appendix.drawing import panels
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.estimate import Array, mean_curve
-from analysis.labels import STATUS
+from analysis.labels import STATUS, ends_within
 from analysis.schema import Row
 from analysis.style import STYLES
 from analysis.tables import curves
@@ -60,6 +60,6 @@ def _draw_cell(ax: Axes, row: Row, seeds: Mapping[int, tuple[Array, Array]], ind
     if row["rho_c"] is not None:
         height = 0.97 - 0.05 * place
         where = ax.get_xaxis_transform()
-        ends = [row["rho_c_low"], row["rho_c_high"]]
+        ends = ends_within(row, (float(rho[0]), float(rho[-1])))
         ax.plot(ends, [height, height], color=colour, lw=1.1, transform=where)
         ax.plot(row["rho_c"], height, color=colour, marker=marker, ms=4, ls="none", transform=where)

@@ -45,17 +45,19 @@ def threshold_difference(
 ) -> Interval | None:
     """Return rho_c of a cell minus that of another with its interval; None where nothing is known of one.
 
-    It is the difference of the posteriors of two independent medians, which knows of cells too whose median
-    lies beyond what was trained. A single seed gives no interval.
+    It is the difference of the posteriors of two independent medians. Where one of them may lie beyond what
+    was trained, an end of the interval may be infinite. A single seed gives no interval.
     """
     medians = [run.summary.median(row["cell_id"], "kl_top") for row in (first, second)]
     if medians[0] is None or medians[1] is None:
         return None
-    found = difference(medians[0], medians[1])
+    least, most = difference(medians[0], medians[1])
     seeds = min(first["n_seeds"], second["n_seeds"])
-    if seeds < 2:
-        return Interval(found.median, None, None, seeds)
-    return Interval(found.median, *found.interval(confidence), seeds)
+    low, high = least.interval(confidence)[0], most.interval(confidence)[1]
+    known = [value for value in ((least.median + most.median) / 2, low, high) if np.isfinite(value)]
+    if not known:
+        return None
+    return Interval(known[0], None, None, seeds) if seeds < 2 else Interval(known[0], low, high, seeds)
 
 
 def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool = False) -> list[float]:

@@ -25,10 +25,12 @@ class Pair(NamedTuple):
 def comparable(cells: Sequence[Cell | Values]) -> list[Pair]:
     """Return the pairs of cells that differ in one key, in the order of the cells.
 
-    Latents that differ in size and depth at once are no pair.
+    Latents that differ in size and depth at once are no pair, and cells in which rho has no effect, since
+    nothing is smoothed, are in none.
     """
     rows = [dict(cell) for cell in cells]
-    pairs = ((i, j, _difference(rows[i], rows[j])) for i, j in combinations(range(len(rows)), 2))
+    smoothed = [place for place, row in enumerate(rows) if row["smoothed_networks"]]
+    pairs = ((i, j, _difference(rows[i], rows[j])) for i, j in combinations(smoothed, 2))
     return [Pair(i, j, key) for i, j, key in pairs if key]
 
 

@@ -33,7 +33,7 @@ THRESHOLD_METRICS = (
 )  # fmt: skip
 THRESHOLD_TAGS = (
     "status", "collapsed_side", "method", "confidence", "half_width", "half_width_asked", "jump", "rule",
-    "active_from",
+    "active_from", "spread_left_low", "spread_left_high", "spread_right_low", "spread_right_high",
 )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """Comparisons of thresholds: verdicts, and their correction for how many there are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from analysis.comparisons import compare, holm
+from analysis.comparisons import compare, holm, is_settled
 from analysis.summary import Rule, Summary
 from analysis.thresholds import format_comparisons
 from ouvae.declared.pairs import Pair
@@ -39,6 +41,29 @@ def test_a_comparison_among_many_needs_more_evidence():
     assert verdicts([*edge, *[normal(0.8, 0.01)] * 9])[0] == "undecided"
 
 
+def test_medians_beyond_what_was_trained_are_compared_by_what_the_data_say():
+    """The values that were trained differ between the cells, and so does where the prior ends."""
+    collapsed, earlier = (
+        replace(normal(0.5, 0.02), reach=(0.6, 1.0)),
+        replace(normal(0.0, 0.02), reach=(0.1, 1.0)),
+    )
+    known = normal(0.8, 0.02)
+    (found,) = compare([Pair(0, 1, "size")], [collapsed, earlier], 0.95, 0.05)
+    assert found.verdict == "undecided"
+    assert (found.p_different, found.p_alike) == pytest.approx((1.0, 1.0))
+    assert (found.difference, found.difference_low, found.difference_high) == (None, None, None)
+    (found,) = compare([Pair(0, 1, "size")], [known, collapsed], 0.95, 0.05)
+    assert (found.verdict, found.difference, found.difference_high) == ("higher", None, None)
+    assert found.difference_low == pytest.approx(0.2 - 1.96 * 0.02, abs=2e-3)
+    assert found.p_alike == pytest.approx(1.0)
+    (found,) = compare([Pair(0, 1, "size")], [collapsed, known], 0.95, None)
+    assert (found.verdict, found.difference_low) == ("lower", None)
+    assert is_settled(collapsed, earlier)
+    assert is_settled(known, None)
+    assert not is_settled(known, collapsed)
+    assert not is_settled(replace(normal(1.1, 0.02), reach=(0.6, 1.0)), collapsed)
+
+
 def test_holm_is_that_of_the_textbook():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
@@ -68,7 +93,7 @@ def test_the_table_compares_cells_that_differ_in_one_key(make_members):
     assert (size["verdict"], depth["verdict"]) == ("higher", "undecided")
     assert (size["margin"], size["p_alike"]) == (None, None)
     text = format_comparisons(table)
-    assert "corrected for the 2 comparisons of an order parameter" in text
+    assert "corrected for all comparisons of an order parameter" in text
     assert "alike" not in text
     with_margin = Summary(members, Rule({"kl_top": 0.1}, 0.95, margin=0.1)).comparisons
     assert with_margin["verdict"].to_pylist() == ["higher", "alike"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.estimate import cell_threshold, collapsed_side, mean_curve, seed_threshold
+from analysis.estimate import cell_threshold, collapsed_side, level, mean_curve, seed_threshold
 
 GRID = np.linspace(0, 1, 11)
 
@@ -165,9 +165,23 @@ def test_a_higher_confidence_widens_the_interval():
         cell_threshold(seeds, 0.1, 1.0)
 
 
-def test_the_interval_is_clipped_to_the_range_of_rho():
+def test_an_end_that_may_lie_beyond_what_was_trained_is_open():
     found = cell_threshold(as_curves(onset(GRID, 0.97), onset(GRID, 0.07)), 0.1)
-    assert (found.rho_c_low, found.rho_c_high) == (0.0, 1.0)
+    assert found.status == "transition"
+    assert (found.rho_c_low, found.rho_c_high, found.half_width) == (None, None, None)
+    near = cell_threshold(as_curves(*[onset(GRID, 0.97)] * 3, *[np.ones(11)] * 2), 0.1)
+    assert near.rho_c_high is None
+    assert 0.8 < near.rho_c_low < near.rho_c < 1.0
+
+
+def test_probes_of_one_seed_are_no_curve():
+    """Whatever many seeds say at two values next to one another, the plateau is that of whole curves."""
+    curves = as_curves(*[5 * onset(GRID, 0.7)] * 2)
+    probes = {seed: (np.array([0.69, 0.695]), np.array([0.3, 0.2])) for seed in range(5, 20)}
+    assert level(curves | probes, "half_plateau", 0.1) == level(curves, "half_plateau", 0.1)
+    turned = {seed: (np.array([0.69, 0.695]), np.array([0.0, 2.0])) for seed in range(5, 20)}
+    assert collapsed_side(curves | turned, 0.1) == "high"
+    assert np.array_equal(mean_curve(curves | probes)[0], GRID)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +204,7 @@ def test_a_median_beyond_what_was_trained_has_a_one_sided_bound(kls, status, bou
 
 def test_every_seed_counts_whether_it_has_a_transition_or_not():
     """Of seeds that never wake, or always, no selection is made: they pull the median to their side."""
-    some = [onset(GRID, 0.7), onset(GRID, 0.72), onset(GRID, 0.68)]
+    some = [onset(GRID, rho) for rho in (0.5, 0.55, 0.6, 0.65, 0.7, 0.75)]
     alone = cell_threshold(as_curves(*some), 0.1)
     with_sleepers = cell_threshold(as_curves(*some, *[np.zeros(11)] * 2), 0.1)
     with_wakers = cell_threshold(as_curves(*some, *[np.ones(11)] * 2), 0.1)

@@ -1,6 +1,7 @@
 """The thresholds script: what it prints, what it writes and what it refuses."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,9 +44,9 @@ def test_the_text_is_aligned_and_says_everything(make_members):
         "  seeds           members                    exact",
         "digits mlp 16,16  3000   kl_top           transition  0.725  [0.682, 0.768] 95%  -0.006 +0.006"
         "  2 (2 resolved)  22 (1 diverged, 2 failed)  0.8660",
-        "digits mlp 4,4    3000   kl_top           transition  0.927  [0.616, 1.000] 95%  -0.184 +0.193"
+        "digits mlp 4,4    3000   kl_top           transition  0.927  above 0.616 95%     -0.184 +0.193"
         "  2 (1 resolved)  22                         0.8660",
-        "digits mlp 8,8,8  3000   kl_top           transition  0.875  [0.686, 1.000] 95%  -0.018 +0.018"
+        "digits mlp 8,8,8  3000   kl_top           transition  0.875  above 0.686 95%     -0.018 +0.018"
         "  1 (1 resolved)  11 (1 failed)              0.8660",
         "kl_top: active from 0.1 nats of top-layer KL",
     ]
@@ -92,6 +93,30 @@ def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, cap
     written = pq.read_table(out)
     assert set(written["active_from"].to_pylist()) == {0.1}
     assert set(written["confidence"].to_pylist()) == {0.68}
+
+
+def test_comparisons_by_other_settings_are_not_written_into_the_run(made_run):
+    assert main([str(made_run)]) == 0
+    before = (made_run / "comparisons.parquet").read_bytes()
+    assert main([str(made_run), "--active-from", "kl_top=1", "--out", str(made_run / "mine.parquet")]) == 0
+    assert (made_run / "comparisons.parquet").read_bytes() == before
+
+
+def test_the_margin_of_the_run_stays_whatever_else_is_asked(made_run, capsys):
+    with (made_run / "space.yaml").open("a") as file:
+        file.write("margin: 0.1\n")
+    assert main([str(made_run), "--active-from", "kl_top=0.5", "--confidence", "0.68"]) == 0
+    assert "alike within ±0.1" in capsys.readouterr().out
+
+
+def test_advice_is_of_what_would_help(make_members):
+    rule = Rule({"kl_top": 0.1}, 0.95, {"kl_top": 0.001})
+    members = make_members({(16, 16): [0.73, 0.74], (4, 4): [1.2, 1.3], (8, 8): [0.97, 1.2, 0.92]})
+    text = format_thresholds(thresholds_table(members, rule))
+    (advice,) = re.findall("digits mlp 16,16: (.*)", text)
+    assert advice.endswith("after 22 members, for ±0.001 asked; raise max_members")
+    for name in ("4,4", "8,8"):
+        assert f"digits mlp {name}: rho_c may lie above all that was trained" in text
 
 
 def test_a_members_file_is_printed_and_written_only_on_demand(made_run, tmp_path, capsys):

@@ -84,10 +84,16 @@ def test_a_row_says_what_the_searches_say():
         (Found(90, False), 0.3),
     ]
     row = row_of(found)
-    assert row.covered == [True, False, True, True]
+    assert row.covered == [True, False, True, False]
     assert row.costs == [20, 30, np.inf, np.inf]
     assert row.members == np.inf
     assert row.errors == pytest.approx([0.05, -0.1, -0.05])
+
+
+def test_no_interval_covers_nothing_and_a_bound_what_lies_beyond_it():
+    assert not Found(90, False).covers(0.7)
+    assert Found(90, False, low=0.9).covers(0.95)
+    assert not Found(90, False, low=0.9).covers(0.85)
 
 
 class Counting(Drawn):

@@ -157,6 +157,10 @@ class TestRefusals:
                 {"margin": "0.05"},
                 r"margin: 0.05, and no two cells differ in one key alone, ",
             ),
+            (
+                {"seeds": "[2147483500]"},
+                r"seeds: 2147483500 with max_members 240; the seeds .* must stay below 2147483648, so give",
+            ),
             ({"until": "decided"}, r"until: decided, and no two cells differ in one key alone"),
             (
                 {"until": "decided", "search": "grid", "latents": "[[4, 4], [8, 8]]"},

@@ -97,7 +97,31 @@ def test_a_median_beyond_the_coarse_values_is_bounded_and_not_chased(value, stat
     assert search.threshold.status == status
     assert search.observed < 60
     low, high = search.threshold.rho_c_low, search.threshold.rho_c_high
-    assert (low >= 1.0 and high is None) if value else (high <= 0.4 and low is None)
+    assert (low >= 0.9 and high is None) if value else (high <= 0.5 and low is None)
+
+
+@pytest.mark.parametrize("probes", [1, 4, 5, 12])
+def test_a_sixth_of_the_probes_lies_on_either_side_however_small_a_batch_is(probes):
+    search = LocateSearch(COARSE, SEEDS, goal(half_width=0.001, probes=probes, max_members=75))
+    batches = run(search)
+    places = [sorted(point.rho for point in batch) for batch in batches[1:]]
+    apart = sum(len(set(batch)) - 1 for batch in places)
+    assert probes == 1 or apart >= 8
+    assert all(len(batch) == probes for batch in places[:-1])
+
+
+def test_members_that_are_there_are_asked_for():
+    """A cell that gets a neighbour later asks for the probes that it has, and trains none of them anew."""
+    alone = LocateSearch(COARSE, SEEDS, goal(half_width=0.03))
+    before = [point for batch in run(alone) for point in batch]
+    beside, neighbour = (LocateSearch(COARSE, SEEDS, goal(half_width=0.03)) for _ in range(2))
+    beside.neighbours = [neighbour]
+    beside.reuse(reversed(before))
+    run(neighbour, lambda point: active(point, median=0.6))
+    assert [point for batch in run(beside) for point in batch] == before
+    fresh = LocateSearch(COARSE, SEEDS, goal(half_width=0.03))
+    fresh.neighbours = [neighbour]
+    assert [point for batch in run(fresh) for point in batch] != before
 
 
 def test_it_works_where_the_collapse_is_at_low_rho():
@@ -183,6 +207,21 @@ def test_many_looks_do_not_make_a_difference(medians):
     assert found.verdict == "higher"
     assert all(search.observed < 240 for search in searches)
     assert found.p_different <= 0.001
+
+
+def test_what_no_member_can_decide_is_left():
+    """Both cells are active wherever they are trained, or one has no member that counts."""
+    (first, second), _ = decide((1.4, 1.5))
+    assert first.observed == second.observed < 60
+    searches = [LocateSearch(COARSE, SEEDS, goal()) for _ in range(2)]
+    decisions = Decisions(searches, [Pair(0, 1, "size")], 0.95, None)
+    for search in searches:
+        search.decisions = decisions
+    while not all([search.done for search in searches]):
+        for search, value in zip(searches, (active, lambda point: None), strict=True):
+            for point in search.ask():
+                search.tell(point, value(point))
+    assert searches[0].observed < 60
 
 
 def test_a_margin_can_be_what_decides():

@@ -23,16 +23,20 @@ from tests.sweeps.conftest import schedule_of, write_tables
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
 REFINED = {"search": "refine", "rho": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "latents": [[4, 4], [8, 8]]}
 REFINED |= {"rho_tolerance": 0.02}
+LOCATED = {"search": "locate", "rho": [0.4, 0.55, 0.7, 0.85, 1.0], "rho_tolerance": 0.04}
 
 
 def curve_of(pack: Pack) -> Callable[[Point], float | None]:
     """A ramp through the threshold of each cell and seed; one member diverges."""
-    rho_c = RHO_C[tuple(pack.cell.cell.latents)]
+    own = RHO_C[tuple(pack.cell.cell.latents)]
+
+    def rho_c(seed: int) -> float:
+        return own[seed] if seed in own else own[0] + random.Random(seed).gauss(0, 0.05)  # noqa: S311
 
     def kl_top(point: Point) -> float | None:
         if point == Point(0.6, 1):
             return None
-        return max(0.0, 0.1 + 2 * (rho_c[point.seed] - point.rho))
+        return max(0.0, 0.1 + 2 * (rho_c(point.seed) - point.rho))
 
     return kl_top
 
@@ -347,6 +351,20 @@ class TestExtension:
         assert grown.reused == len(first.members) == 24
         assert sorted(first.members + grown.members) == sorted(direct.members)
         assert by_cell(grown) == by_cell(direct)
+
+    @pytest.mark.parametrize(
+        "more", [{"latents": [[4, 4], [8, 8]]}, {"rho_tolerance": 0.03}, {"seeds": 3}, {"max_members": 300}]
+    )
+    def test_a_located_cell_keeps_what_it_has_trained(self, tmp_path, make_space, sweep, more):
+        first = sweep(tmp_path, make_space(**LOCATED))
+        grown = sweep(tmp_path, make_space(**LOCATED | more))
+        assert not set(first.members) & set(grown.members)
+        own = by_cell(grown)[4, 4]["n_members"]
+        if "latents" in more or "max_members" in more:
+            assert own == len(first.members), "it is located, whoever comes beside it"
+        if "seeds" in more:
+            assert own < len(first.members) + 5 + 2 * 12, "one curve, a batch filled up, and one more at most"
+        assert sweep(tmp_path, make_space(**LOCATED | more)).members == []
 
     def test_a_smaller_space_keeps_what_is_there(self, tmp_path, make_space, sweep):
         first = sweep(tmp_path, make_space(seeds=3))

@@ -23,6 +23,12 @@ def test_latents_differ_in_size_or_in_depth_and_not_in_both():
     assert comparable(cells((4, 8), (8, 4, 2))) == []
 
 
+def test_cells_in_which_rho_has_no_effect_are_in_no_pair():
+    plain = cells((8, 8), (16, 16), smoothed_networks=())
+    assert comparable(plain) == []
+    assert comparable([*cells((8, 8), (16, 16)), *plain]) == [Pair(0, 1, "size")]
+
+
 def test_neighbours_are_next_in_size_or_in_depth():
     sizes = [(n,) * depth for depth in (2, 3, 4) for n in (8, 16, 32)]
     found = neighbours(cells(*sizes))

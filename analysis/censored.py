@@ -15,7 +15,7 @@ Shapes: E ends of intervals, M values of m, S values of a scale.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -55,8 +55,7 @@ class Marginal:
 
     def quantile(self, probability: float) -> float:
         """Return the value below which the number lies with this probability."""
-        where = np.interp(probability, self.cumulative, self.values, left=-np.inf, right=np.inf)
-        return float(where)
+        return float(np.interp(probability, self.cumulative, self.values, left=-np.inf, right=np.inf))
 
     def below(self, value: float) -> float:
         """Return the probability that the number lies below a value."""
@@ -111,25 +110,53 @@ def population(
     medians = np.linspace(low, high, _POINTS)
     density = _density(counted, medians)
     return Population(
-        median=replace(_marginal(medians, density.sum(axis=(1, 2))), reach=reach),
+        median=_marginal(medians, density.sum(axis=(1, 2)), reach),
         left=_of_logarithm(density.sum(axis=(0, 2))),
         right=_of_logarithm(density.sum(axis=(0, 1))),
     )
 
 
-def difference(first: Marginal, second: Marginal) -> tuple[Marginal, Marginal]:
-    """Return the posterior of one number minus another that is independent of it.
+@dataclass(frozen=True)
+class Difference:
+    """What is known of one number minus another: the posteriors of the least and of the most that it can be.
 
-    It is that of the least and that of the most that the difference can be, which are one where both numbers
-    lie within reach of the data: a number out of reach may lie anywhere there.
+    They are one where both numbers lie within reach of the data; out of reach, a number may lie anywhere.
     """
+
+    least: Marginal
+    most: Marginal
+
+    def below(self, value: float) -> float:
+        """Return the largest probability that it can have of lying below a value."""
+        return self.least.below(value)
+
+    def above(self, value: float) -> float:
+        """Return the largest probability that it can have of lying above a value."""
+        return 1 - self.most.below(value)
+
+    def interval(self, confidence: float) -> tuple[float | None, float | None]:
+        """Return the interval with equal tails; None for an end that the data do not bound."""
+        return _finite(self.least.interval(confidence)[0]), _finite(self.most.interval(confidence)[1])
+
+    @property
+    def median(self) -> float | None:
+        """The value with one half of the probability on either side; None where the data do not bound it."""
+        return _finite((self.least.median + self.most.median) / 2)
+
+
+def difference(first: Marginal, second: Marginal) -> Difference:
+    """Return what is known of one number minus another that is independent of it."""
     weights = (_weights(first)[:, None] * _weights(second)[None, :]).ravel()
     least_first, most_first = _bounds(first)
     least_second, most_second = _bounds(second)
     least = _of_atoms((least_first[:, None] - most_second).ravel(), weights)
     if least_first is most_first and least_second is most_second:
-        return least, least
-    return least, _of_atoms((most_first[:, None] - least_second).ravel(), weights)
+        return Difference(least, least)
+    return Difference(least, _of_atoms((most_first[:, None] - least_second).ravel(), weights))
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _bounds(marginal: Marginal) -> tuple[Array, Array]:
@@ -190,11 +217,11 @@ def _log_posterior(counted: Mapping[tuple[float, float], float], medians: Array)
     return posterior
 
 
-def _marginal(values: Array, density: Array) -> Marginal:
+def _marginal(values: Array, density: Array, reach: tuple[float, float]) -> Marginal:
     """Return the marginal whose density has these values, with straight lines between them."""
     steps = np.diff(values) * (density[1:] + density[:-1]) / 2
     cumulative = np.concatenate([[0.0], np.cumsum(steps)])
-    return Marginal(values, cumulative / cumulative[-1])
+    return Marginal(values, cumulative / cumulative[-1], reach)
 
 
 def _of_logarithm(weights: Array) -> Marginal:

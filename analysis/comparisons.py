@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.censored import Marginal, difference
+from analysis.censored import Difference, Marginal, difference
 from ouvae.declared.pairs import Pair
 
 LOWER, HIGHER, ALIKE, UNDECIDED = "lower", "higher", "alike", "undecided"
@@ -48,17 +48,17 @@ def compare(
         confidence: one minus the level of the tests, and nominal coverage of the intervals.
         margin: thresholds are alike that differ by no more; None compares without.
     """
-    known: dict[int, tuple[Marginal, Marginal]] = {}
+    known: dict[int, Difference] = {}
     for place, pair in enumerate(pairs):
         first, second = medians[pair.first], medians[pair.second]
         if first is not None and second is not None:
             known[place] = difference(first, second)
-    different = _corrected(known, lambda least, most: 2 * min(least.below(0.0), 1 - most.below(0.0)))
+    different = _corrected(known, lambda found: 2 * min(found.below(0.0), found.above(0.0)))
     alike: dict[int, float] = {}
     if margin is not None:
-        alike = _corrected(known, lambda least, most: max(least.below(-margin), 1 - most.below(margin)))
+        alike = _corrected(known, lambda found: max(found.below(-margin), found.above(margin)))
     return [
-        _comparison(*known[place], different[place], alike.get(place), confidence)
+        _comparison(known[place], different[place], alike.get(place), confidence)
         if place in known
         else Comparison()
         for place in range(len(pairs))
@@ -77,28 +77,20 @@ def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
 
 
 def _comparison(
-    least: Marginal, most: Marginal, p_different: float, p_alike: float | None, confidence: float
+    found: Difference, p_different: float, p_alike: float | None, confidence: float
 ) -> Comparison:
     level = 1 - confidence
-    middle = _known((least.median + most.median) / 2)
-    low, high = _known(least.interval(confidence)[0]), _known(most.interval(confidence)[1])
     if p_alike is not None and p_alike <= level:
         verdict = ALIKE
     elif p_different <= level:
-        verdict = LOWER if 1 - most.below(0.0) < least.below(0.0) else HIGHER
+        verdict = LOWER if found.above(0.0) < found.below(0.0) else HIGHER
     else:
         verdict = UNDECIDED
-    return Comparison(middle, low, high, p_different, p_alike, verdict)
+    return Comparison(found.median, *found.interval(confidence), p_different, p_alike, verdict)
 
 
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def _corrected(
-    known: Mapping[int, tuple[Marginal, Marginal]], p_value: Callable[[Marginal, Marginal], float]
-) -> dict[int, float]:
-    return dict(zip(known, holm([p_value(*found) for found in known.values()]), strict=True))
+def _corrected(known: Mapping[int, Difference], p_value: Callable[[Difference], float]) -> dict[int, float]:
+    return dict(zip(known, holm([p_value(found) for found in known.values()]), strict=True))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -216,8 +216,7 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
     known = [seed.interval for seed in seeds if seed.n_members]
     if not known:
         return CellThreshold(UNRESOLVED, side, seeds, confidence)
-    trained = np.concatenate([rho for rho, _ in curves.values()])
-    lowest, highest = float(trained.min()), float(trained.max())
+    lowest, highest = trained_range(curves)
     found = population(Counter(known), (lowest, highest))
     jumps = [seed.jump for seed in seeds if seed.jump is not None]
     shared: dict[str, Any] = {
@@ -251,6 +250,12 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
         spread_right_high=right_high,
         **shared,
     )
+
+
+def trained_range(curves: Curves) -> tuple[float, float]:
+    """Return the lowest and the highest rho of all members. Raises ValueError without one."""
+    trained = np.concatenate([rho for rho, _ in curves.values()])
+    return float(trained.min()), float(trained.max())
 
 
 def mean_curve(curves: Curves) -> tuple[Array, Array]:

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import TableError, style
-from analysis.estimate import Array, mean_curve
+from analysis.estimate import Array, Curves, mean_curve, trained_range
 from analysis.labels import cell_names, common_words, ends_within, estimate, heading, interval_kind
 from analysis.phase_diagram import located_of, plot_phase_diagram
 from analysis.schema import LOST, Row
@@ -67,7 +67,7 @@ def plot_order_parameters(members: pa.Table, thresholds: pa.Table) -> Figure:
             bounds = [curves(members, metric) for metric in order.bounds or ()]
             for ax, row in zip(axes, by_order[order.name], strict=True):
                 cell_id = row["cell_id"]
-                _draw_threshold(ax, row, _range_of(by_cell[cell_id]), interval_kind(rows))
+                _draw_threshold(ax, row, by_cell[cell_id], interval_kind(rows))
                 _draw_bounds(ax, [by_cell[cell_id] for by_cell in bounds])
                 _draw_curves(ax, by_cell[cell_id])
                 _draw_lost(ax, lost[cell_id])
@@ -185,17 +185,11 @@ def _draw_active_from(ax: Axes, row: Row) -> None:
     ax.axhline(row["active_from"], color=style.GREY, lw=0.6, ls=":", zorder=0.4, label="active from here")
 
 
-def _range_of(seeds: dict[int, tuple[Array, Array]]) -> tuple[float, float]:
-    """Return the lowest and the highest rho of a cell's members; all of it where there is none."""
-    trained = [float(end) for rho, _ in seeds.values() if rho.size for end in rho[[0, -1]]]
-    return min(trained, default=0.0), max(trained, default=1.0)
-
-
-def _draw_threshold(ax: Axes, row: Row, trained: tuple[float, float], interval_label: str) -> None:
+def _draw_threshold(ax: Axes, row: Row, seeds: Curves, interval_label: str) -> None:
     _draw_active_from(ax, row)
     if row["rho_c"] is not None:
         band = ax.axvspan(
-            *ends_within(row, trained),
+            *ends_within(row, trained_range(seeds)),
             facecolor=style.VERMILLION,
             edgecolor="none",
             alpha=0.2,

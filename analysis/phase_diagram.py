@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from analysis import TableError, style
 from analysis.censored import Array
-from analysis.estimate import Curves, mean_curve
+from analysis.estimate import Curves, mean_curve, trained_range
 from analysis.labels import common_words, ends_within, interval_kind
 from analysis.schema import Row
 from analysis.style import STYLES
@@ -53,8 +53,7 @@ class Located:
     @property
     def trained(self) -> tuple[float, float]:
         """The lowest and highest rho that were trained."""
-        rho = np.concatenate([rho for rho, _ in self.curves.values()])
-        return float(rho.min()), float(rho.max())
+        return trained_range(self.curves)
 
 
 def located_cells(runs: Sequence[str | Path], order: OrderParameter) -> list[Located]:

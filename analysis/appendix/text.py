@@ -1,6 +1,7 @@
 """The paper's tables and our numbers as text, for a terminal and for the page."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from analysis.appendix.claims import HOLDS, Claim, Evidence
 from analysis.appendix.compare import QUANTITIES, WITHOUT_REPLICATES, ComparedRow, Measured, published_value
@@ -63,13 +64,19 @@ def significant(value: float) -> str:
 
 
 def evidence_text(evidence: Evidence) -> str:
-    """Return our number of a piece of evidence with its interval, if it has one, and its unit."""
+    """Return our number of a piece of evidence with its interval, or with one end of it, and its unit."""
     ours = evidence.ours
     if ours is None:
         return NOTHING
     text = significant(ours.mean)
-    if ours.low is not None and ours.high is not None and ours.low < ours.high:
-        text += f" [{significant(ours.low)}, {significant(ours.high)}]"
+    low, high = ours.low, ours.high
+    if low is not None and high is not None and low < high:
+        if isfinite(low) and isfinite(high):
+            text += f" [{significant(low)}, {significant(high)}]"
+        elif isfinite(low):
+            text = f"above {significant(low)}"
+        elif isfinite(high):
+            text = f"below {significant(high)}"
     return f"{text} {evidence.unit}".rstrip()
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from analysis.appendix.drawing import panels
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
-from analysis.estimate import Array, mean_curve
+from analysis.estimate import Array, mean_curve, trained_range
 from analysis.labels import STATUS, ends_within
 from analysis.schema import Row
 from analysis.style import STYLES
@@ -60,6 +60,6 @@ def _draw_cell(ax: Axes, row: Row, seeds: Mapping[int, tuple[Array, Array]], ind
     if row["rho_c"] is not None:
         height = 0.97 - 0.05 * place
         where = ax.get_xaxis_transform()
-        ends = ends_within(row, (float(rho[0]), float(rho[-1])))
+        ends = ends_within(row, trained_range(seeds))
         ax.plot(ends, [height, height], color=colour, lw=1.1, transform=where)
         ax.plot(row["rho_c"], height, color=colour, marker=marker, ms=4, ls="none", transform=where)

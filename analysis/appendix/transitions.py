@@ -51,13 +51,15 @@ def threshold_difference(
     medians = [run.summary.median(row["cell_id"], "kl_top") for row in (first, second)]
     if medians[0] is None or medians[1] is None:
         return None
-    least, most = difference(medians[0], medians[1])
+    found = difference(medians[0], medians[1])
     seeds = min(first["n_seeds"], second["n_seeds"])
-    low, high = least.interval(confidence)[0], most.interval(confidence)[1]
-    known = [value for value in ((least.median + most.median) / 2, low, high) if np.isfinite(value)]
+    low, high = found.interval(confidence)
+    known = [value for value in (found.median, low, high) if value is not None]
     if not known:
         return None
-    return Interval(known[0], None, None, seeds) if seeds < 2 else Interval(known[0], low, high, seeds)
+    if seeds < 2:
+        return Interval(known[0], None, None, seeds)
+    return Interval(known[0], -np.inf if low is None else low, np.inf if high is None else high, seeds)
 
 
 def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool = False) -> list[float]:

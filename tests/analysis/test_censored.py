@@ -98,35 +98,38 @@ def normal(mean, scale):
 def test_a_number_out_of_reach_may_lie_anywhere_there():
     """Half of its probability lies above 0.8, where nothing was seen, and 0.6 is known to within 0.01."""
     known, half = normal(0.6, 0.01), replace(normal(0.8, 0.05), reach=(0.4, 0.8))
-    least, most = difference(half, known)
+    found, plain = difference(half, known), difference(normal(0.8, 0.05), known)
+    least, most = found.least, found.most
     for value in (0.05, 0.1, 0.15):
-        assert least.below(value) == pytest.approx(
-            difference(normal(0.8, 0.05), known)[0].below(value), abs=0.01
-        )
+        assert least.below(value) == pytest.approx(plain.below(value), abs=0.01)
     assert least.below(0.25) == pytest.approx(1, abs=1e-6), "at least it lies at 0.8"
     assert most.below(9.0) == pytest.approx(0.5, abs=0.01), "at most it lies at infinity"
     assert most.quantile(0.9) == INF
     assert most.quantile(0.3) == pytest.approx(least.quantile(0.3), abs=1e-3)
+    assert (found.below(0.25), found.above(9.0)) == (least.below(0.25), 1 - most.below(9.0))
     turned = difference(known, half)
-    assert turned[0].quantile(0.1) == -INF
-    assert turned[1].quantile(0.5) == pytest.approx(-least.quantile(0.5), abs=2e-3)
+    assert turned.least.quantile(0.1) == -INF
+    assert turned.most.quantile(0.5) == pytest.approx(-least.quantile(0.5), abs=2e-3)
 
 
 def test_of_two_numbers_out_of_reach_on_one_side_nothing_is_known():
     beyond = replace(normal(0.9, 0.01), reach=(0.4, 0.8))
     far = replace(normal(0.3, 0.01), reach=(0.1, 0.2))
-    least, most = difference(beyond, far)
-    assert (least.quantile(0.5), most.quantile(0.5)) == (-INF, INF)
-    assert (least.below(0.0), most.below(0.0)) == (1.0, 0.0)
+    nothing = difference(beyond, far)
+    assert (nothing.least.quantile(0.5), nothing.most.quantile(0.5)) == (-INF, INF)
+    assert (nothing.below(0.0), nothing.above(0.0)) == (1.0, 1.0)
+    assert (nothing.median, *nothing.interval(0.95)) == (None, None, None)
     low = replace(normal(0.3, 0.01), reach=(0.4, 0.8))
-    least, most = difference(beyond, low)
-    assert least.quantile(0.5) == pytest.approx(0.4)
-    assert most.quantile(0.5) == INF
+    apart = difference(beyond, low)
+    assert apart.least.quantile(0.5) == pytest.approx(0.4)
+    assert apart.most.quantile(0.5) == INF
+    assert apart.interval(0.95) == (pytest.approx(0.4), None)
 
 
 def test_the_difference_of_two_normal_numbers_is_normal():
-    found, most = difference(normal(0.8, 0.03), normal(0.7, 0.04))
-    assert most is found
+    apart = difference(normal(0.8, 0.03), normal(0.7, 0.04))
+    found = apart.least
+    assert apart.most is found
     assert found.median == pytest.approx(0.1, abs=1e-3)
     low, high = found.interval(0.95)
     assert (low, high) == pytest.approx((0.1 - 1.96 * 0.05, 0.1 + 1.96 * 0.05), abs=1e-3)

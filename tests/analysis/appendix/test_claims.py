@@ -10,6 +10,7 @@ from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED, Claim, Evidence, R
 from analysis.appendix.figure4 import gradient_variances
 from analysis.appendix.loading import load
 from analysis.appendix.registry import NAMES, exhibit_of
+from analysis.appendix.text import evidence_text
 from analysis.appendix.transitions import steepness, threshold_difference
 from analysis.estimate import seed_threshold
 from analysis.intervals import Interval, exact
@@ -361,6 +362,17 @@ def test_the_difference_of_thresholds_is_that_of_two_independent_medians(make_me
     assert (other_way.low, other_way.high) == pytest.approx((-found.high, -found.low))
     narrower = threshold_difference(run, small, large, confidence=0.9)
     assert found.low < narrower.low < narrower.high < found.high
+
+
+def test_a_difference_with_one_end_says_that_end_alone(make_members, write_run):
+    """The larger cell is collapsed wherever it was trained: how far below nobody has seen."""
+    cells = {(10,) * 3: [0.88, 0.9, 0.92, 0.9], (20,) * 3: [0.3] * 4}
+    folder = write_run("figure5-quick", transition_rows(make_members, "figure5-quick", cells))
+    (claim,) = decide(folder)
+    (evidence,) = claim.evidence
+    assert evidence.ours.high == math.inf
+    assert evidence_text(evidence) == f"above {evidence.ours.low:.3g}"
+    assert claim.verdict == HOLDS
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(60.0, HOLDS), (2.0, FAILS)])

@@ -161,11 +161,12 @@ class LocateSearch(RoundSearch):
     def _probes(self, known: Population, trained: int, count: int) -> list[Point]:
         """Return a batch of fresh seeds around the median as it is known, the first `count` of it."""
         size, median = self._goal.probes, known.median.median
-        batch = trained // size
-        aside = (batch + 1) * size // 6 - batch * size // 6  # a sixth of all, however small a batch is
-        places = [median - OFFSET * known.left.median] * aside
-        places += [median] * (size - 2 * aside)
-        places += [median + OFFSET * known.right.median] * aside
+        # a sixth of all to either side, in turn where a batch is small
+        left = (trained + size) // 6 - trained // 6
+        right = (trained + size + 3) // 6 - (trained + 3) // 6
+        places = [median - OFFSET * known.left.median] * left
+        places += [median] * (size - left - right)
+        places += [median + OFFSET * known.right.median] * right
         first = self._first_seed + trained
         return [self._probe(first + index, place) for index, place in enumerate(places[:count])]
 

@@ -102,12 +102,17 @@ def test_a_median_beyond_the_coarse_values_is_bounded_and_not_chased(value, stat
 
 @pytest.mark.parametrize("probes", [1, 4, 5, 12])
 def test_a_sixth_of_the_probes_lies_on_either_side_however_small_a_batch_is(probes):
-    search = LocateSearch(COARSE, SEEDS, goal(half_width=0.001, probes=probes, max_members=75))
-    batches = run(search)
-    places = [sorted(point.rho for point in batch) for batch in batches[1:]]
-    apart = sum(len(set(batch)) - 1 for batch in places)
-    assert probes == 1 or apart >= 8
-    assert all(len(batch) == probes for batch in places[:-1])
+    search = LocateSearch(COARSE, SEEDS, goal(half_width=0.001, probes=probes, max_members=135))
+    beside = []
+    while not search.done:
+        asked = search.ask()
+        if search.threshold is not None:
+            beside += [point.rho - search.threshold.population.median.median for point in asked]
+        for point in asked:
+            search.tell(point, active(point))
+    assert len(beside) == 120
+    assert sum(apart < -0.001 for apart in beside) == 20
+    assert sum(apart > 0.001 for apart in beside) == 20
 
 
 def test_members_that_are_there_are_asked_for():

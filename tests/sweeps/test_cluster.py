@@ -244,7 +244,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         waiting = start_sweep(
             "waiting",
             *sets(["search=grid", "seeds=1", "steps=20", "eval_every=20", "device=cpu"]),
-            *("--address", f"ray://127.0.0.1:{CLIENT_PORT}"),
+            *("--address", f"127.0.0.1:{PORT}"),
             space=write_recipe(tmp_path),
             prefix=nodes.prefix,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import time
 from pathlib import Path
@@ -13,6 +14,9 @@ from ouvae.training.pack import PackTraining
 from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 from sweeps.cluster.messages import Task
 from sweeps.records import PackReport
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST = 2**30
 
 
 class PackWork:
@@ -29,6 +33,7 @@ class PackWork:
     def __init__(self, task: Task, data: Dataset) -> None:
         """Build the pack at its last saved state, or at its start."""
         torch.set_num_threads(task.threads)
+        keep_freed_memory()
         self.notices: list[str] = []
         self._task, self._data = task, data
         self._checkpoint = Path(task.checkpoint)
@@ -101,3 +106,15 @@ class PackWork:
             "torch_version": torch.__version__,
             "python_version": platform.python_version(),
         }
+
+
+def keep_freed_memory() -> None:
+    """Let the allocator of this process keep what is freed, where it is the GNU C library's.
+
+    A step frees blocks of megabytes and asks for them again; given back in between, each is mapped and
+    cleared anew.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            set_option(option, _LARGEST)

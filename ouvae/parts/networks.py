@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ouvae.declared import Cell
 from ouvae.parts import convolution
+from ouvae.parts.affine import Affine
 
 Shape = tuple[int, ...]
 
@@ -24,10 +25,7 @@ class Hidden(nn.Sequential):
     def __init__(self, inputs: int, widths: Sequence[int]) -> None:
         """Build the layers."""
         before = (inputs, *widths[:-1])
-        layers: list[nn.Module] = []
-        for wide, width in zip(before, widths, strict=True):
-            layers += [nn.Linear(wide, width), nn.ReLU()]
-        super().__init__(*layers)
+        super().__init__(*(Affine(*sizes, relu=True) for sizes in zip(before, widths, strict=True)))
 
 
 class AffineGaussian(nn.Module):
@@ -39,7 +37,7 @@ class AffineGaussian(nn.Module):
     def __init__(self, inputs: int, size: int) -> None:
         """Build for a Gaussian of `size` dimensions."""
         super().__init__()
-        self.mean = nn.Linear(inputs, size)
+        self.mean = Affine(inputs, size)
         self.log_scale = nn.Parameter(torch.zeros(size))
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -73,14 +71,14 @@ def gaussian_head(cell: Cell, size: int, image_shape: Shape) -> nn.Module:
     """Return the parameters of a Gaussian of `size` dimensions from features: [..., F] -> [..., 2 size]."""
     if cell.architecture == "conv":
         return convolution.gaussian_head(cell, size, image_shape)
-    return nn.Linear(cell.hidden[-1], 2 * size)
+    return Affine(cell.hidden[-1], 2 * size)
 
 
 def pixel_head(cell: Cell, image_shape: Shape, outputs: int) -> nn.Module:
     """Return the outputs that a likelihood makes pixels of, from features: [..., F] -> [..., outputs]."""
     if cell.architecture == "conv":
         return convolution.pixel_head(cell, image_shape, outputs)
-    return nn.Linear(cell.hidden[-1], outputs)
+    return Affine(cell.hidden[-1], outputs)
 
 
 def gaussian_of_image(cell: Cell, image_shape: Shape, size: int) -> nn.Module:
@@ -100,5 +98,5 @@ def gaussian_of_latent(cell: Cell, inputs: int, size: int, image_shape: Shape) -
 def pixels_of_latent(cell: Cell, inputs: int, image_shape: Shape, outputs: int) -> nn.Module:
     """Return the network of p(x|z_1): [..., inputs] -> [..., outputs]."""
     if cell.architecture == "affine":
-        return nn.Linear(inputs, outputs)
+        return Affine(inputs, outputs)
     return nn.Sequential(latent_features(cell, inputs, image_shape), pixel_head(cell, image_shape, outputs))

@@ -20,8 +20,7 @@ curvature of f.
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.declared.traits import SmoothingForm
@@ -75,13 +74,13 @@ def smooth(
 ) -> Tensor:
     """Return the K-sample estimate of U_rho network at z = mean + scale * eps, [B, d] -> [B, d_out].
 
-    The first draw is evaluated by itself. At rho = 1, where the draws are copies of z, it has the whole
-    weight, so that value and gradient are the plain network's to the bit; the mean of K copies, or a
-    matrix product over all K B rows at once, would differ by rounding.
+    The draws are averaged before an affine head, which commutes with the mean. At rho = 1, where the draws
+    are copies of z, it is the plain network's up to rounding.
     """
     inputs = smoothed_inputs(form, z, scale, eps, omega, rho)
-    plain, share = rho == 1, torch.full_like(rho, 1 / len(omega))
-    first = torch.where(plain, 1, share) * network(inputs[0])
-    if len(omega) == 1:
-        return first
-    return first + torch.where(plain, 0, share) * network(inputs[1:]).sum(0)
+    if isinstance(network, nn.Sequential) and isinstance(network[-1], nn.Linear):
+        *features, head = network
+        for module in features:
+            inputs = module(inputs)
+        return head(inputs.sum(0) / len(omega))  # type: ignore[no-any-return]
+    return network(inputs).sum(0) / len(omega)

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from ouvae.declared import Cell
 from ouvae.declared.traits import Network
+from ouvae.parts.affine import Affine
 from ouvae.parts.distributions import GaussianDraw
 from ouvae.parts.hermite_series import damped_series, relu_coefficients
 from ouvae.parts.networks import Hidden, Shape
@@ -66,22 +67,22 @@ class HermiteVAE(HierarchicalVAE):
             return network(layer.z)  # type: ignore[no-any-return]
         features, head = network.children()
         assert isinstance(features, Hidden)
-        affine, relu, *rest = features
-        assert isinstance(affine, nn.Linear)
-        smoothed = smoothed_units(affine, layer.mean, layer.scale, layer.eps, rho, self._degree)
-        units = torch.where(rho == 1, relu(affine(layer.z)), smoothed)
+        first, *rest = features
+        assert isinstance(first, Affine)
+        smoothed = smoothed_units(first, layer.mean, layer.scale, layer.eps, rho, self._degree)
+        units = torch.where(rho == 1, first(layer.z), smoothed)
         for module in (*rest, head):
             units = module(units)
         return units
 
 
 def smoothed_units(
-    affine: nn.Linear, mean: Tensor, scale: Tensor, eps: Tensor, rho: Tensor, degree: int
+    first: Affine, mean: Tensor, scale: Tensor, eps: Tensor, rho: Tensor, degree: int
 ) -> Tensor:
     """Return U_rho of ReLU units after an affine layer, their series kept up to a degree.
 
     Args:
-        affine: the layer d -> H before the units.
+        first: the layer d -> H with the units.
         mean: [B, d] of the Gaussian input.
         scale: [B, d] standard deviation of the Gaussian input.
         eps: [..., B, d] the base sample.
@@ -93,7 +94,9 @@ def smoothed_units(
         finite there too, because s is kept above the fourth root of the smallest normal number.
     """
     smallest = torch.finfo(mean.dtype).tiny ** 0.5
-    variance = F.linear(scale * scale, affine.weight * affine.weight)
+    variance = F.linear(scale * scale, first.weight * first.weight)
     deviation = variance.clamp_min(smallest).sqrt()
-    xi = F.linear(scale * eps, affine.weight) / deviation
-    return damped_series(relu_coefficients(degree, affine(mean), deviation), xi, rho)
+    xi = F.linear(scale * eps, first.weight) / deviation
+    return damped_series(
+        relu_coefficients(degree, F.linear(mean, first.weight, first.bias), deviation), xi, rho
+    )

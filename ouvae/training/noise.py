@@ -64,12 +64,9 @@ def sample_draws(
     groups = draw_shapes(cell, leading)
     shapes = [shape for group in groups for shape in group]
     sizes = [torch.Size(shape).numel() for shape in shapes]
-    flat = torch.stack(
-        [
-            torch.randn(sum(sizes), generator=generator, device=generator.device, dtype=dtype)
-            for generator in generators
-        ]
-    )
+    flat = torch.empty(len(generators), sum(sizes), device=generators[0].device, dtype=dtype)
+    for row, generator in zip(flat, generators, strict=True):
+        row.normal_(generator=generator)
     pieces = iter(
         piece.view(len(generators), *shape)
         for piece, shape in zip(torch.split(flat, sizes, dim=1), shapes, strict=True)

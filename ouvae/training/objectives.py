@@ -4,14 +4,18 @@ Each weighs the layers' KL by `kl_weight`, and that of the top layer by `top_wei
 """
 
 import math
+from typing import TypeAlias
 
 from torch import Tensor
 
 from ouvae.declared import Cell
 from ouvae.systems.base import Terms
 
+Weight: TypeAlias = float | Tensor
+"""Of layers' KL; a tensor has no axes."""
 
-def loss(cell: Cell, terms: Terms, kl_weight: float = 1.0) -> Tensor:
+
+def loss(cell: Cell, terms: Terms, kl_weight: Weight = 1.0) -> Tensor:
     """Return the loss of a minibatch, a scalar: minus the objective of `cell`.
 
     Args:
@@ -27,12 +31,12 @@ def loss(cell: Cell, terms: Terms, kl_weight: float = 1.0) -> Tensor:
     return elbo(terms, *weights)
 
 
-def elbo(terms: Terms, kl_weight: float = 1.0, top_weight: float = 1.0) -> Tensor:
+def elbo(terms: Terms, kl_weight: Weight = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the ELBO."""
     return kl_weight * _summed(terms.kl, top_weight).mean(-1) - terms.log_likelihood.mean(-1)
 
 
-def importance_weighted(terms: Terms, kl_weight: float = 1.0, top_weight: float = 1.0) -> Tensor:
+def importance_weighted(terms: Terms, kl_weight: Weight = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the importance weighted bound over all layers, -log mean_I p(x, z)/q(z|x).
 
     Burda et al. 2016, equation 8. The KLs are weighed in the logarithm of p(x, z)/q(z|x). With one sample
@@ -44,7 +48,7 @@ def importance_weighted(terms: Terms, kl_weight: float = 1.0, top_weight: float 
     return math.log(len(log_weights)) - log_weights.logsumexp(0).mean(-1)
 
 
-def free_bits(terms: Terms, bits_nats: float, kl_weight: float = 1.0, top_weight: float = 1.0) -> Tensor:
+def free_bits(terms: Terms, bits_nats: float, kl_weight: Weight = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the ELBO in which a layer's KL, averaged over the minibatch, costs at least `bits_nats`.
 
     Kingma et al. 2016, equation 15, with a layer as the group. Zero nats are the ELBO, also where one

@@ -23,8 +23,8 @@ from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.gradients import gradient_variances
 from ouvae.training.metrics import Values, completed, values_of
 from ouvae.training.noise import Minibatches, binarize, sample_draws, stream
-from ouvae.training.objectives import loss
 from ouvae.training.selection import BestWeights
+from ouvae.training.step import WRITTEN_DOWN_FROM, Inputs, Losses, as_written, single_terms, written_down
 
 GIB = 2**30
 
@@ -152,12 +152,12 @@ class PackTraining:
             self.evaluate()
         if self.done:
             return
-        loss, _ = self._next_loss()
-        self._optimizer.zero_grad()
-        loss.sum().backward()  # type: ignore[no-untyped-call]
+        losses, _, gradients = self._next_losses()
+        for value, gradient in zip(self._parameters.values(), gradients, strict=True):
+            value.grad = gradient
         self._optimizer.step()
         self.step += 1
-        self._note_diverged(loss.detach())
+        self._note_diverged(losses)
         if self.step % self.cell.eval_every == 0 or self.step == self.cell.steps:
             self.evaluate()
         if self.step == self.cell.steps and self.cell.bound_samples:
@@ -195,10 +195,8 @@ class PackTraining:
 
         It consumes the minibatch and its noise: made for checks of packing.
         """
-        loss, kl = self._next_loss()
-        gradients = torch.autograd.grad(loss.sum(), list(self._parameters.values()))
-        names = list(self._parameters)
-        return loss.detach(), dict(zip(names, gradients, strict=True)), kl.detach().mean(-1)
+        losses, kl, gradients = self._next_losses()
+        return losses, dict(zip(self._parameters, gradients, strict=True)), kl
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values from which `load_state_dict` goes on exactly."""
@@ -239,22 +237,23 @@ class PackTraining:
         for generator, saved in zip(self._noise, state["noise"], strict=True):
             generator.set_state(saved.cpu())
 
-    def _next_loss(self) -> tuple[Tensor, Tensor]:
-        """Return the loss [P] on the next minibatches and noise, and the KLs [P, L, (I,) B]."""
+    def _next_losses(self) -> Losses:
+        """Return the losses and gradients on the next minibatches and noise."""
         cell = self.cell
         x = torch.stack([batches.next() for batches in self._minibatches])
-        samples = cell.importance_samples
-        draws = sample_draws(cell, leading_axes(x.shape[1], samples), self._noise, self._dtype)
-        terms = self._run(x[self._seed_rows], draws, smoothed=True, closed_form=samples == 1)
+        draws = sample_draws(
+            cell, leading_axes(x.shape[1], cell.importance_samples), self._noise, self._dtype
+        )
         weight = min(1.0, self.step / cell.kl_warmup) if cell.kl_warmup else 1.0
-        return vmap(lambda one: loss(cell, one, weight))(terms), terms.kl
+        kl_weight = torch.tensor(weight, dtype=self._dtype, device=self._device)
+        inputs = Inputs(self._of_members(x), self._own(draws), self._rho, kl_weight)
+        return self._step(list(self._parameters.values()), inputs)
 
     def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
         """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
 
         def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
-            inputs = (x, draws, rho if smoothed else None, closed_form)
-            return cast(Terms, functional_call(self._model, parameters, inputs))
+            return single_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
 
         run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
         return run(self._parameters, x, self._own(draws), self._rho)
@@ -271,7 +270,11 @@ class PackTraining:
 
     def _own(self, draws: Draws) -> Draws:
         """Return each member's draws [P, …] of those of the seeds [S, …]."""
-        return Draws(*(tuple(piece[self._seed_rows] for piece in group) for group in draws))
+        return Draws(*(tuple(self._of_members(piece) for piece in group) for group in draws))
+
+    def _of_members(self, values: Tensor) -> Tensor:
+        """Return what each member has [P, …] of what the seeds have [S, …]."""
+        return values if self._one_seed_each else values[self._seed_rows]
 
     def _gradient_variances(self, row: int) -> dict[str, float | None]:
         own = {name: value[row] for name, value in self._parameters.items()}
@@ -337,6 +340,10 @@ class PackTraining:
     def _place_members(self) -> None:
         alive = [self.members[member] for member in self._alive]
         self._rho = torch.tensor([rho for rho, _ in alive], dtype=self._dtype, device=self._device)
-        self._seed_rows = torch.tensor(
-            [self._seeds.index(seed) for _, seed in alive], dtype=torch.int64, device=self._device
-        )
+        rows = [self._seeds.index(seed) for _, seed in alive]
+        self._seed_rows = torch.tensor(rows, dtype=torch.int64, device=self._device)
+        self._one_seed_each = rows == list(range(len(self._seeds)))
+        if self.cell.steps < WRITTEN_DOWN_FROM:
+            self._step = as_written(self.cell, self._model)
+        else:
+            self._step = written_down(self.cell, self._model.image_shape, len(alive), self._device)

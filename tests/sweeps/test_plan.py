@@ -227,8 +227,8 @@ class TestPacking:
 
 class TestCost:
     def test_multiply_adds_of_a_small_cell(self):
-        """q(z_1|x): 6·5 + 5·4; p(x|z_1), 3 draws: 2·5 + 5·6; one sample: q(z_2|z_1): 2·5 + 5·6, and
-        p(z_1|z_2), 3 draws: 3·5 + 5·4. Backward costs twice the forward."""
+        """q(z_1|x): 6·5 + 5·4; p(x|z_1): 2·5 of each of 3 draws, 5·6 of their mean; one sample of q(z_2|z_1):
+        2·5 + 5·6; p(z_1|z_2): 3·5 of each of 3 draws, 5·4 of their mean. Backward costs twice the forward."""
         cell = planned(
             dataset="gaussian",
             data_variance=[1.0] * 6,
@@ -240,7 +240,7 @@ class TestCost:
             ou_samples=3,
             smoothed_networks=["generative", "likelihood"],
         )
-        forward = (6 * 5 + 5 * 4) + 3 * (2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + 3 * (3 * 5 + 5 * 4)
+        forward = (6 * 5 + 5 * 4) + (3 * 2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + (3 * 3 * 5 + 5 * 4)
         assert cell.multiply_adds() == 3 * 7 * forward
 
     def test_pseudo_inputs_are_evaluated_once_a_step_whatever_the_batch(self):
@@ -263,10 +263,10 @@ class TestCost:
         assert cell.multiply_adds() == 3 * (upper + others)
 
     def test_a_huge_model_is_counted_too(self):
-        """Of 10^9 latents: 64·10 + 10·2n for q, n·10 + 10·64 for p(x|z_1)."""
+        """Of 10^9 latents: 64·10 + 10·2n for q, n·10 of five draws and 10·64 of their mean for p(x|z_1)."""
         n = 10**9
         cell = planned(latents=[n], hidden=[10], batch_size=3, smoothed_networks=["likelihood"])
-        assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 2 * n) + 5 * (n * 10 + 10 * 64))
+        assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 2 * n) + (5 * n * 10 + 10 * 64))
 
     def test_it_grows_with_everything_that_costs(self):
         base = planned().multiply_adds()

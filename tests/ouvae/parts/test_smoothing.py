@@ -5,10 +5,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.func import vmap
 
 from ouvae.declared.control_parameter import retained_variance
+from ouvae.parts.networks import Hidden
 from ouvae.parts.smoothing import shrunk_input, smooth, smoothed_inputs
+from tests.ouvae.models import are_alike
 
 RHO = (0.0, 0.3, 0.8, 0.99, 1.0)
 MEAN, SCALE = 0.7, 1.9
@@ -156,7 +159,7 @@ def test_smooth_is_the_mean_over_the_draws_alone_and_under_vmap(form, draws, rho
     others = torch.tensor([0.5, rho, 1.0], dtype=torch.float64)
     stacked = vmap(lambda r: smooth(network, form, z, scale, eps, omega, r))(others)
     torch.testing.assert_close(stacked[1], expected, rtol=0, atol=1e-14)
-    assert torch.equal(stacked[2], network(z))
+    assert are_alike(stacked[2], network(z))
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3])
@@ -262,3 +265,17 @@ def test_a_form_without_draws_is_not_taken_for_one_with_draws(posteriors):
     _, scale, eps, z = posteriors(torch.float64)
     with pytest.raises(ValueError, match="shrink has no draws"):
         smoothed_inputs("shrink", z, scale, eps, z[None], scalar(0.5))
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6])
+def test_the_draws_are_averaged_before_an_affine_head(rho):
+    """Which is the mean over draws of the network's outputs, for a fifth of the head's products."""
+    network = nn.Sequential(Hidden(3, (8, 6)), nn.Linear(6, 4)).double()
+    mean, scale, eps = torch.rand(3, 7, 3, dtype=torch.float64)
+    omega = torch.randn(5, 7, 3, dtype=torch.float64)
+    inputs = smoothed_inputs("posterior", mean + scale * eps, scale, eps, omega, scalar(rho))
+    rows = []
+    network[-1].register_forward_hook(lambda module, given, output: rows.append(given[0].shape))
+    found = smooth(network, "posterior", mean + scale * eps, scale, eps, omega, scalar(rho))
+    assert rows == [(7, 6)]
+    assert are_alike(found, network(inputs).mean(0))

@@ -1,0 +1,104 @@
+"""The loss of a pack and its gradients, as written and as a straight program of tensor operations.
+
+As written, modules are called, `vmap` stacks them and autograd goes back through them: for small models all
+of that takes as long as the arithmetic. It comes down to the same few hundred operations in every step, which
+`make_fx` writes down once; run from there they give the same numbers to the bit.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from ouvae.declared import Cell
+from ouvae.parts.networks import Shape
+from ouvae.systems import Draws, System, Terms, build
+from ouvae.training.objectives import loss
+
+WRITTEN_DOWN_FROM = 200
+"""Steps of a member from which on it is worth the second that it takes to write the program down."""
+
+
+class Inputs(NamedTuple):
+    """What a step depends on besides the parameters.
+
+    Attributes:
+        x: [P, B, D] images.
+        draws: the noise, each tensor with a leading axis P.
+        rho: [P].
+        kl_weight: scalar, of all layers' KL: below 1 during warm-up.
+    """
+
+    x: Tensor
+    draws: Draws
+    rho: Tensor
+    kl_weight: Tensor
+
+
+Losses: TypeAlias = tuple[Tensor, Tensor, list[Tensor]]
+"""Loss [P], KLs [P, L] and the gradients of the sum of the losses, one a parameter."""
+
+Step: TypeAlias = Callable[[list[Tensor], Inputs], Losses]
+"""Returns the losses of members whose parameters are stacked, in the order of the model's."""
+
+
+def single_terms(
+    model: nn.Module, parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor | None, closed: bool
+) -> Terms:
+    """Return the terms of one member: the plain single model at these parameters."""
+    return cast(Terms, functional_call(model, parameters, (x, draws, rho, closed)))
+
+
+def as_written(cell: Cell, model: System) -> Step:
+    """Return the step of a cell's members, whose model is of this form."""
+    names = [name for name, _ in model.named_parameters()]
+
+    def member_loss(
+        parameters: list[Tensor], x: Tensor, draws: Draws, rho: Tensor, kl_weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        own = dict(zip(names, parameters, strict=True))
+        terms = single_terms(model, own, x, draws, rho, cell.importance_samples == 1)
+        return loss(cell, terms, kl_weight), terms.kl.flatten(1).mean(-1)
+
+    pack_loss = vmap(member_loss, in_dims=(0, 0, 0, 0, None))
+
+    def step(parameters: list[Tensor], inputs: Inputs) -> Losses:
+        losses, kl = pack_loss(parameters, *inputs)
+        gradients = torch.autograd.grad(losses.sum(), parameters)
+        return losses.detach(), kl.detach(), list(gradients)
+
+    return step
+
+
+@lru_cache(maxsize=32)
+def written_down(cell: Cell, image_shape: Shape, members: int, device: torch.device) -> Step:
+    """Return the step of packs of so many members as a program, which the first call writes down.
+
+    Packs of one cell share it, whatever their rho and seeds.
+    """
+    with torch.device("meta"):
+        model = build(cell, image_shape)
+    plain = as_written(cell, model)
+    program: list[torch.fx.GraphModule] = []
+
+    def step(parameters: list[Tensor], inputs: Inputs) -> Losses:
+        if not program:
+            program.append(make_fx(plain)(parameters, inputs))
+            _shorten(program[0])
+        with torch.no_grad():
+            return cast(Losses, program[0](parameters, inputs))
+
+    return step
+
+
+def _shorten(program: torch.fx.GraphModule) -> None:
+    """Leave out what autograd alone needs: copies of a name, and results that nobody uses."""
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.detach.default:
+            node.replace_all_uses_with(node.args[0])
+    program.graph.eliminate_dead_code()
+    program.recompile()

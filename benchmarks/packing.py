@@ -58,7 +58,7 @@ from ouvae.systems import System
 from ouvae.training.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
 from ouvae.training.metrics import Values, active_units
 from ouvae.training.noise import Minibatches, binarize, single_draws, stream
-from ouvae.training.pack import PackTraining, initial_model, optimizer_of
+from ouvae.training.pack import PackTraining, initial_model
 from search_spaces import Space, SpaceError
 
 ROOT = Path(__file__).parents[1]
@@ -194,7 +194,12 @@ class Run:
 def train_member(cell: Cell, data: Dataset, rho: float, seed: int) -> list[Values]:
     """Train one member in a plain loop and return its evaluations."""
     model = initial_model(cell, data.image_shape, seed)
-    optimizer = optimizer_of(cell, model.parameters(), fused=False)
+    optimizer = torch.optim.Adam(
+        model.parameters(),
+        lr=cell.learning_rate,
+        weight_decay=cell.weight_decay,
+        decoupled_weight_decay=True,
+    )
     dtype = getattr(torch, cell.precision)
     dynamic = data.binarization == "dynamic"
     batches = Minibatches(torch.from_numpy(data.train).to(dtype), dynamic, cell.batch_size, seed)

@@ -6,7 +6,7 @@ written as a single model trains packed. The members never mix: a member's numbe
 alone, up to floating-point rounding.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from ouvae.data import Dataset, Images
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
+from ouvae.training.adam import Adam
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.gradients import gradient_variances
@@ -58,17 +59,6 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
         torch.default_generator.set_state(stream(torch.device("cpu"), "weights", seed).get_state())
         model = build(cell, image_shape)
     return model.to(getattr(torch, cell.precision))
-
-
-def optimizer_of(cell: Cell, parameters: Iterable[Tensor], fused: bool = True) -> torch.optim.Optimizer:
-    """Return the optimizer of a cell's members, which works element by element: a pack's is each member's."""
-    return torch.optim.Adam(
-        parameters,
-        lr=cell.learning_rate,
-        weight_decay=cell.weight_decay,
-        decoupled_weight_decay=True,
-        fused=fused,
-    )
 
 
 class _Top(nn.Module):
@@ -131,7 +121,7 @@ class PackTraining:
             name: value.detach().to(self._device).requires_grad_() for name, value in parameters.items()
         }
         self._model = models[0].to("meta")
-        self._optimizer = optimizer_of(cell, self._parameters.values())
+        self._optimizer = Adam(list(self._parameters.values()), cell.learning_rate, cell.weight_decay)
         self._bad_step = torch.full((len(members),), -1, device=self._device)
         self._best = BestWeights(self._parameters, len(members)) if cell.select == "best" else None
         self._place_members()
@@ -153,9 +143,7 @@ class PackTraining:
         if self.done:
             return
         losses, _, gradients = self._next_losses()
-        for value, gradient in zip(self._parameters.values(), gradients, strict=True):
-            value.grad = gradient
-        self._optimizer.step()
+        self._optimizer.step(gradients)
         self.step += 1
         self._note_diverged(losses)
         if self.step % self.cell.eval_every == 0 or self.step == self.cell.steps:
@@ -326,11 +314,7 @@ class PackTraining:
         index = torch.tensor(rows, dtype=torch.int64, device=self._device)
         for value in self._parameters.values():
             value.data = value.data[index]
-            value.grad = None
-            moments = self._optimizer.state[value]
-            for name in ("exp_avg", "exp_avg_sq"):
-                if name in moments:
-                    moments[name] = moments[name][index]
+        self._optimizer.keep(index)
         if self._best is not None:
             self._best.keep(index)
         self._bad_step = self._bad_step[index]

@@ -19,8 +19,9 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build
 from ouvae.training.objectives import loss
 
-WRITTEN_DOWN_FROM = 200
-"""Steps of a member from which on it is worth the second that it takes to write the program down."""
+WRITTEN_DOWN_FROM = 500
+"""Steps of a member from which on it is worth the seconds that it takes to write the program down, and to load
+what writes it."""
 
 
 class Inputs(NamedTuple):

@@ -20,8 +20,7 @@ from ouvae.systems import Draws, System, Terms, build
 from ouvae.training.objectives import loss
 
 WRITTEN_DOWN_FROM = 500
-"""Steps of a member from which on it is worth the seconds that it takes to write the program down, and to load
-what writes it."""
+"""Steps of a member from which on it is worth the seconds that it takes to write the program down."""
 
 
 class Inputs(NamedTuple):

@@ -103,13 +103,17 @@ def panel_grid(panels: int, xlabel: str, ylabels: Sequence[str]) -> tuple[Figure
 
 
 def save(figure: Figure, folder: str | Path, stem: str) -> list[Path]:
-    """Write a figure as `stem.png` and `stem.svg` into a folder, atomically; return both paths."""
+    """Write a figure as `stem.png` and `stem.svg` into a folder, atomically; return both paths.
+
+    Both have the layout of the first, which takes as long as drawing it.
+    """
     paths = []
     for kind in ("png", "svg"):
         path = Path(folder) / f"{stem}.{kind}"
         metadata = {"Date": None} if kind == "svg" else None
         with figure_style(), replacing(path) as file:
             figure.savefig(file, format=kind, dpi=_PNG_DPI, metadata=metadata)
+        figure.set_layout_engine("none")
         paths.append(path)
     return paths
 

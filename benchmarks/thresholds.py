@@ -5,6 +5,7 @@ python benchmarks/thresholds.py --peers --runs 100
 python benchmarks/thresholds.py --peers grid TPE --settings 0.08:0.05 --families normal skewed-left
 python benchmarks/thresholds.py --comparisons
 python benchmarks/thresholds.py --comparisons 0 0.05 --margin 0.05
+python benchmarks/thresholds.py --replay
 python benchmarks/thresholds.py --replay RUN
 
 The first simulates the search `locate` and its estimator, as sweeps use them, on realisations whose
@@ -27,7 +28,8 @@ With `--comparisons`, two cells whose medians differ by a known number go on unt
 has the true difference in it, and how many members both cells took.
 
 With `--replay`, searches are served from a table of trained members in place of a simulation
-(`threshold_replay`): each seed at each value of a fine grid of rho, as in the space `replayed.yaml`.
+(`threshold_replay`): each seed at each value of a fine grid of rho. `replayed.parquet` is the one that is
+there, the members of a run of the space `replayed.yaml`.
 """
 
 import argparse
@@ -62,6 +64,7 @@ SETTINGS = (Setting(0.08, 0.05), Setting(0.08, 0.02), Setting(0.03, 0.01))
 DIFFERENCES = (0.0, 0.05, 0.1)
 RUNS, COMPARISONS, REPLAYS = 400, 40, 200
 MOST, MOST_COMPARED = 2000, 240
+REPLAYED = Path(__file__).with_name("replayed.parquet")
 PROGRESS_SECONDS = 30.0
 
 
@@ -170,7 +173,8 @@ def parser() -> argparse.ArgumentParser:
         help=f"of two medians, default {shown}",
     )
     add("--margin", type=fraction, metavar="M", help="of being alike in comparisons; default none")
-    add("--replay", type=Path, metavar="RUN", help="folder of a run, or a members.parquet")
+    shown = f"folder of a run, or a members.parquet, default {REPLAYED.name}"
+    add("--replay", type=Path, nargs="?", const=REPLAYED, metavar="RUN", help=shown)
     add("--half-width", type=fraction, default=0.05, metavar="H", help="of the replays, default 0.05")
     names = list(ORDER_PARAMETERS)
     add("--order-parameter", default=names[0], choices=names, help=f"of the replays, default {names[0]}")

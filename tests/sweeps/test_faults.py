@@ -150,7 +150,13 @@ def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, 
 def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):
     """Its store breaks while the sweep goes on; with another one the same command logs what is missing."""
     store = tmp_path / "broken.db"
-    small = ["--tracking-uri", f"sqlite:///{store}", *SERIAL, "--set", "seeds=1", "--set", "search=grid"]
+    keys = ["seeds=1", "search=grid", "variants=[]", "latents=[[6, 6], [4, 4]]", "steps=300"]
+    small = [
+        "--tracking-uri",
+        f"sqlite:///{store}",
+        *SERIAL,
+        *(word for key in keys for word in ("--set", key)),
+    ]
     sweep = start_sweep("unlogged", *small)
     sweep.until(lambda: "members are there already" in sweep.output, "it has begun")
     for part in ("", "-wal", "-shm"):

@@ -74,7 +74,7 @@ class Contender:
     def take_turn(self, seconds: float = TURN_SECONDS) -> None:
         """Repeat the step for about so long."""
         count, spent, started = 0, 0.0, time.perf_counter()
-        while spent < seconds:
+        while not count or spent < seconds:
             self.step()
             count += 1
             spent = time.perf_counter() - started

@@ -68,7 +68,7 @@ def as_written(cell: Cell, model: System) -> Step:
 
     def step(parameters: list[Tensor], inputs: Inputs) -> Losses:
         losses, kl = pack_loss(parameters, *inputs)
-        gradients = torch.autograd.grad(losses.sum(), parameters)
+        gradients = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
         return losses.detach(), kl.detach(), list(gradients)
 
     return step

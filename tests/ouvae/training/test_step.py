@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
+from ouvae.systems import Draws
 from ouvae.training import step
+from ouvae.training.noise import sample_draws
 from ouvae.training.pack import PackTraining
 
 MEMBERS = [(0.4, 0), (0.8, 0), (1.0, 3)]
@@ -56,6 +59,23 @@ def test_packs_of_a_cell_share_a_program_and_smaller_ones_have_their_own(make_ce
     pack.train_step()
     assert step.written_down.cache_info().misses == 2
     assert len(next(iter(pack._parameters.values()))) == 2
+
+
+def test_a_parameter_that_plays_no_role_has_no_gradient(make_cell, data):
+    case = make_cell()
+    pack = trained(case, data)
+    model = pack._model
+    model.unused = nn.Parameter(torch.zeros(2, device="meta"))
+    draws = sample_draws(case, (5,), pack._noise, torch.float64)
+    own = Draws(*(tuple(piece[[0, 0, 1]] for piece in group) for group in draws))
+    inputs = step.Inputs(torch.ones(3, 5, 12, dtype=torch.float64), own, pack._rho, torch.ones(()))
+    unused = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
+    values = pack._parameters | {"unused": unused}
+    names = [name for name, _ in model.named_parameters()]
+    *_, gradients = step.as_written(case, model)([values[name] for name in names], inputs)
+    of = dict(zip(names, gradients, strict=True))
+    assert not of.pop("unused").any()
+    assert all(gradient.any() for gradient in of.values())
 
 
 def test_short_trainings_are_not_written_down(make_cell, data):

@@ -19,7 +19,7 @@ class Adam:
     """Adam with decoupled weight decay.
 
     Args:
-        parameters: what is trained, [P, …] each.
+        parameters: what is trained, [P, …] each, contiguous.
         learning_rate: of all of them.
         weight_decay: of all of them; 0 is none.
     """
@@ -34,10 +34,13 @@ class Adam:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
-        """Take a step along gradients, one a parameter."""
+        """Take a step along gradients, one a parameter.
+
+        PyTorch's fused step goes through memory without a look at strides.
+        """
         adam(
             self._parameters,
-            list(gradients),
+            [gradient.contiguous() for gradient in gradients],
             self._means,
             self._squares,
             [],

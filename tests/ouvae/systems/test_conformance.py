@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from ouvae.data import Dataset
 from ouvae.declared import SYSTEMS, Cell
-from ouvae.systems import Draws, draw_shapes, system_of
+from ouvae.systems import Draws, draw_shapes, leading_axes, system_of
 from ouvae.training.noise import single_draws
 from ouvae.training.objectives import loss
 from ouvae.training.pack import PackTraining, initial_model
@@ -222,6 +222,30 @@ def test_packed_equals_the_plain_model(case, data):
     weight = 0.0 if case.kl_warmup else 1.0
     packed, *_ = PackTraining(case, MEMBERS[:1], data).losses_and_gradients()
     torch.testing.assert_close(loss(case, terms, weight), packed[0], rtol=1e-9, atol=1e-9)
+
+
+def test_training_is_that_of_the_plain_model(case, data):
+    """Some steps of a plain loop with PyTorch's own optimizer, on the pack's own minibatches and noise."""
+    case = case.model_copy(update={"learning_rate": 0.01, "steps": 4, "eval_every": 4})
+    pack = PackTraining(case, MEMBERS[:1], data)
+    for _ in range(3):
+        pack.train_step()
+    rho, seed = MEMBERS[0]
+    model = initial_model(case, image_of(case), seed)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=0.01, weight_decay=case.weight_decay, decoupled_weight_decay=True
+    )
+    alone = PackTraining(case, MEMBERS[:1], data)
+    for step in range(3):
+        x = alone._minibatches[0].next()
+        axes = leading_axes(len(x), case.importance_samples)
+        draws = single_draws(case, axes, alone._noise[0], torch.float64)
+        terms = model(x, draws, torch.tensor(rho, dtype=torch.float64), case.importance_samples == 1)
+        optimizer.zero_grad()
+        loss(case, terms, min(1.0, step / case.kl_warmup) if case.kl_warmup else 1.0).backward()
+        optimizer.step()
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(pack._parameters[name][0], value, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize(("system", "objective"), GOES_ON, indirect=True)

@@ -41,6 +41,18 @@ def test_it_takes_the_steps_of_pytorchs_own_class_to_the_bit(weight_decay):
     assert all(map(torch.equal, ours, theirs))
 
 
+def test_gradients_may_lie_in_memory_as_they_like():
+    """As those of convolutions do."""
+    ours, others = parameters(), parameters()
+    gradients = [torch.randn(shape[::-1]).permute(*reversed(range(len(shape)))) for shape in SHAPES]
+    Adam(ours, 0.01, 0.0).step(gradients)
+    Adam(others, 0.01, 0.0).step(
+        [gradient.clone(memory_format=torch.contiguous_format) for gradient in gradients]
+    )
+    assert not all(gradient.is_contiguous() for gradient in gradients)
+    assert all(map(torch.equal, ours, others))
+
+
 def test_it_goes_on_from_its_state_and_keeps_the_members_it_is_told():
     straight, stopped = parameters(), parameters()
     first, before = Adam(straight, 0.01, 0.0), Adam(stopped, 0.01, 0.0)

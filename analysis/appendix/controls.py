@@ -20,7 +20,7 @@ from analysis.appendix.text import NOTHING
 from analysis.appendix.transitions import sizes
 from analysis.estimate import TRANSITION
 from analysis.intervals import ratio, student
-from analysis.labels import STATUS
+from analysis.labels import STATUS, ends_text
 from analysis.schema import Row
 from analysis.style import STYLES
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
@@ -145,7 +145,7 @@ def _numbers(row: Row) -> list[str]:
         return [STATUS[row["status"]] if row["smoothed_networks"] else NOTHING, *[NOTHING] * 4]
     texts = [STATUS[row["status"]]]
     for name in ("rho_c", "g_c"):
-        texts += [f"{row[name]:.3f}", f"[{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"]
+        texts += [f"{row[name]:.3f}", ends_text(row[f"{name}_low"], row[f"{name}_high"], ".3f")]
     return texts
 
 

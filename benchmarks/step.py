@@ -24,7 +24,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,12 @@ class Contender:
     """What takes turns.
 
     Attributes:
-        name: of it.
         step: what is timed.
         times: seconds of a step, one a turn.
     """
 
-    name: str
     step: Callable[[], object]
-    times: list[float]
+    times: list[float] = field(default_factory=list)
 
     def take_turn(self, seconds: float = TURN_SECONDS) -> None:
         """Repeat the step for about so long."""
@@ -99,7 +97,7 @@ def pack_of(cell: Cell, members: int, one_seed: bool) -> Contender:
     training = PackTraining(cell, [(value, 0 if one_seed else seed) for seed, value in enumerate(rho)], data)
     for _ in range(3):
         training.train_step()
-    return Contender(f"{members}", training.train_step, [])
+    return Contender(training.train_step)
 
 
 def limits() -> tuple[Contender, Contender]:
@@ -108,10 +106,7 @@ def limits() -> tuple[Contender, Contender]:
     product = torch.empty_like(left)
     source = torch.rand(COPIED_BYTES // 4)
     target = torch.empty_like(source)
-    return (
-        Contender("matrix product", lambda: torch.mm(left, right, out=product), []),
-        Contender("copy of memory", lambda: target.copy_(source), []),
-    )
+    return Contender(lambda: torch.mm(left, right, out=product)), Contender(lambda: target.copy_(source))
 
 
 def measure(name: str, sizes: Sequence[int], seconds: float, one_seed: bool) -> list[dict[str, Any]]:
@@ -177,14 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="step.py", description=(__doc__ or "").split("\n", 1)[0])
     add = parser.add_argument
-    add(
-        "--models",
-        nargs="+",
-        choices=list(MODELS),
-        default=list(MODELS),
-        metavar="MODEL",
-        help="some of them",
-    )
+    names = list(MODELS)
+    add("--models", nargs="+", choices=names, default=names, metavar="MODEL", help=f"of {', '.join(names)}")
     add("--members", nargs="+", type=int, default=list(MEMBERS), metavar="P", help="sizes of packs")
     add("--one-seed", action="store_true", help="all members of a pack have one seed")
     add("--seconds", type=float, default=3.0, metavar="S", help="of each pack, default 3")

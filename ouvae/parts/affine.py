@@ -25,7 +25,7 @@ class _Affine(torch.autograd.Function):
         if weight.dim() == 2:
             result = nn.functional.linear(x, weight, bias)
         else:
-            rows = torch.baddbmm(bias.unsqueeze(1), _rows(x), weight.mT)
+            rows = torch.baddbmm(bias.unsqueeze(1), _rows(x, weight), weight.mT)
             result = rows.view(*x.shape[:-1], weight.shape[1])
         return result.relu_() if relu else result
 
@@ -39,17 +39,16 @@ class _Affine(torch.autograd.Function):
         x, weight, output = ctx.saved_tensors
         if ctx.relu:
             gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
-        many = weight.dim() == 3
-        rows, into = (_rows(gradient), _rows(x)) if many else (_flat(gradient), _flat(x))
+        rows = _rows(gradient, weight)
         of_x = _product(rows, weight).view(x.shape) if ctx.needs_input_grad[0] else None
-        return of_x, _product(rows.mT, into), rows.sum(-2), None
+        return of_x, _product(rows.mT, _rows(x, weight)), rows.sum(-2), None
 
     @staticmethod
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], x: Tensor, weight: Tensor, bias: Tensor, relu: bool
     ) -> tuple[Tensor, int]:
         if in_dims[1] is None and in_dims[2] is None:  # many inputs of one model are rows of it
-            rows = x.movedim(in_dims[0] or 0, 0)
+            rows = _with_axis(x, in_dims[0], info.batch_size)
             return _Affine.apply(rows, weight, bias, relu), 0  # type: ignore[no-untyped-call]
         if weight.dim() - (in_dims[1] is not None) != 2:
             raise NotImplementedError("packs of packs")
@@ -74,14 +73,9 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     return product(left, right)
 
 
-def _rows(values: Tensor) -> Tensor:
-    """Return [P, ..., n] as [P, rows, n]."""
-    return values if values.dim() == 3 else values.reshape(len(values), -1, values.shape[-1])
-
-
-def _flat(values: Tensor) -> Tensor:
-    """Return [..., n] as [rows, n]."""
-    return values.reshape(-1, values.shape[-1])
+def _rows(values: Tensor, weight: Tensor) -> Tensor:
+    """Return [(P,) ..., n] as [(P,) rows, n], with the axis P if the weights have it."""
+    return values.reshape(*weight.shape[:-2], -1, values.shape[-1])
 
 
 class Affine(nn.Linear):

@@ -79,8 +79,6 @@ def smooth(
     """
     inputs = smoothed_inputs(form, z, scale, eps, omega, rho)
     if isinstance(network, nn.Sequential) and isinstance(network[-1], nn.Linear):
-        *features, head = network
-        for module in features:
-            inputs = module(inputs)
-        return head(inputs.sum(0) / len(omega))  # type: ignore[no-any-return]
+        features, head = network[:-1], network[-1]
+        return head(features(inputs).sum(0) / len(omega))  # type: ignore[no-any-return]
     return network(inputs).sum(0) / len(omega)

@@ -77,12 +77,12 @@ class HermiteVAE(HierarchicalVAE):
 
 
 def smoothed_units(
-    first: Affine, mean: Tensor, scale: Tensor, eps: Tensor, rho: Tensor, degree: int
+    affine: nn.Linear, mean: Tensor, scale: Tensor, eps: Tensor, rho: Tensor, degree: int
 ) -> Tensor:
     """Return U_rho of ReLU units after an affine layer, their series kept up to a degree.
 
     Args:
-        first: the layer d -> H with the units.
+        affine: the layer d -> H before the units.
         mean: [B, d] of the Gaussian input.
         scale: [B, d] standard deviation of the Gaussian input.
         eps: [..., B, d] the base sample.
@@ -94,9 +94,8 @@ def smoothed_units(
         finite there too, because s is kept above the fourth root of the smallest normal number.
     """
     smallest = torch.finfo(mean.dtype).tiny ** 0.5
-    variance = F.linear(scale * scale, first.weight * first.weight)
+    variance = F.linear(scale * scale, affine.weight * affine.weight)
     deviation = variance.clamp_min(smallest).sqrt()
-    xi = F.linear(scale * eps, first.weight) / deviation
-    return damped_series(
-        relu_coefficients(degree, F.linear(mean, first.weight, first.bias), deviation), xi, rho
-    )
+    xi = F.linear(scale * eps, affine.weight) / deviation
+    center = F.linear(mean, affine.weight, affine.bias)  # before the layer's own ReLU, if it has one
+    return damped_series(relu_coefficients(degree, center, deviation), xi, rho)

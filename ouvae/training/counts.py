@@ -21,7 +21,7 @@ HUGE_PARAMETERS = 50_000_000
 
 def count_parameters(cell: Cell, image_shape: Shape) -> int:
     """Return how many numbers a member trains."""
-    return sum(parameter.numel() for parameter in _built(cell, image_shape).parameters())
+    return sum(parameter.numel() for parameter in built(cell, image_shape).parameters())
 
 
 @functools.cache
@@ -41,7 +41,7 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
 
     moderate = count_parameters(cell, image_shape) < HUGE_PARAMETERS
     device = "cpu" if moderate and not cell.traits("architecture").images else "meta"
-    model = _built(cell, image_shape, device)
+    model = built(cell, image_shape, device)
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
@@ -57,7 +57,7 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
 
 def saved_bytes(cell: Cell, image_shape: Shape) -> int:
     """Return the bytes that autograd keeps of one training step's forward pass, weights left out."""
-    model = _built(cell, image_shape)
+    model = built(cell, image_shape)
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given out twice
 
@@ -84,7 +84,7 @@ def importance_sample_bytes(cell: Cell, image_shape: Shape) -> int:
     return -(-saved_bytes(many, image_shape) // samples)
 
 
-def _built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
+def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
     """Return a model with any weights; nobody else's random numbers are used up for them."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(getattr(torch, cell.precision))

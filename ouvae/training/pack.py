@@ -233,9 +233,9 @@ class PackTraining:
             cell, leading_axes(x.shape[1], cell.importance_samples), self._noise, self._dtype
         )
         weight = min(1.0, self.step / cell.kl_warmup) if cell.kl_warmup else 1.0
-        kl_weight = torch.tensor(weight, dtype=self._dtype, device=self._device)
+        kl_weight = torch.full((), weight, dtype=self._dtype, device=self._device)
         inputs = Inputs(self._of_members(x), self._own(draws), self._rho, kl_weight)
-        return self._step(list(self._parameters.values()), inputs)
+        return self._step(self._parameters, inputs)
 
     def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
         """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""

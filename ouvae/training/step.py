@@ -16,7 +16,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
-from ouvae.systems import Draws, System, Terms, build
+from ouvae.systems import Draws, System, Terms
+from ouvae.training.counts import built
 from ouvae.training.objectives import loss
 
 WRITTEN_DOWN_FROM = 500
@@ -42,8 +43,8 @@ class Inputs(NamedTuple):
 Losses: TypeAlias = tuple[Tensor, Tensor, list[Tensor]]
 """Loss [P], KLs [P, L] and the gradients of the sum of the losses, one a parameter."""
 
-Step: TypeAlias = Callable[[list[Tensor], Inputs], Losses]
-"""Returns the losses of members whose parameters are stacked, in the order of the model's."""
+Step: TypeAlias = Callable[[dict[str, Tensor], Inputs], Losses]
+"""Returns the losses of members whose parameters are stacked, [P, …] by name."""
 
 
 def single_terms(
@@ -55,20 +56,18 @@ def single_terms(
 
 def as_written(cell: Cell, model: System) -> Step:
     """Return the step of a cell's members, whose model is of this form."""
-    names = [name for name, _ in model.named_parameters()]
 
     def member_loss(
-        parameters: list[Tensor], x: Tensor, draws: Draws, rho: Tensor, kl_weight: Tensor
+        parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor, kl_weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        own = dict(zip(names, parameters, strict=True))
-        terms = single_terms(model, own, x, draws, rho, cell.importance_samples == 1)
+        terms = single_terms(model, parameters, x, draws, rho, cell.importance_samples == 1)
         return loss(cell, terms, kl_weight), terms.kl.flatten(1).mean(-1)
 
     pack_loss = vmap(member_loss, in_dims=(0, 0, 0, 0, None))
 
-    def step(parameters: list[Tensor], inputs: Inputs) -> Losses:
+    def step(parameters: dict[str, Tensor], inputs: Inputs) -> Losses:
         losses, kl = pack_loss(parameters, *inputs)
-        gradients = torch.autograd.grad(losses.sum(), parameters, materialize_grads=True)
+        gradients = torch.autograd.grad(losses.sum(), list(parameters.values()), materialize_grads=True)
         return losses.detach(), kl.detach(), list(gradients)
 
     return step
@@ -80,25 +79,24 @@ def written_down(cell: Cell, image_shape: Shape, members: int, device: torch.dev
 
     Packs of one cell share it, whatever their rho and seeds.
     """
-    with torch.device("meta"):
-        model = build(cell, image_shape)
-    plain = as_written(cell, model)
-    program: list[torch.fx.GraphModule] = []
+    plain = as_written(cell, built(cell, image_shape))
+    program: torch.fx.GraphModule | None = None
 
-    def step(parameters: list[Tensor], inputs: Inputs) -> Losses:
-        if not program:
-            program.append(make_fx(plain)(parameters, inputs))
-            _shorten(program[0])
+    def step(parameters: dict[str, Tensor], inputs: Inputs) -> Losses:
+        nonlocal program
+        if program is None:
+            program = _shortened(make_fx(plain)(parameters, inputs))
         with torch.no_grad():
-            return cast(Losses, program[0](parameters, inputs))
+            return cast(Losses, program(parameters, inputs))
 
     return step
 
 
-def _shorten(program: torch.fx.GraphModule) -> None:
+def _shortened(program: torch.fx.GraphModule) -> torch.fx.GraphModule:
     """Leave out what autograd alone needs: copies of a name, and results that nobody uses."""
     for node in program.graph.nodes:
         if node.target is torch.ops.aten.detach.default:
             node.replace_all_uses_with(node.args[0])
     program.graph.eliminate_dead_code()
     program.recompile()
+    return program

@@ -17,7 +17,7 @@ def _threads_as_before():
 
 
 def test_a_turn_times_one_step():
-    slow = step.Contender("slow", lambda: time.sleep(0.02), [])
+    slow = step.Contender(lambda: time.sleep(0.02))
     slow.take_turn(0.05)
     slow.take_turn(0)
     assert len(slow.times) == 2

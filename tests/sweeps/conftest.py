@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
@@ -307,6 +307,11 @@ class Sweep:
                 if target in sockets:
                     found.add((sockets[target], name))
         return found
+
+
+def sets(overrides: Iterable[str]) -> list[str]:
+    """Return the arguments that set KEY=VALUE each."""
+    return [word for override in overrides for word in ("--set", override)]
 
 
 def tables_of(run: Path) -> list[list[dict]]:

@@ -14,14 +14,14 @@ import sys
 import sysconfig
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from analysis.tables import read_members
 from tests.recipe import write_recipe
-from tests.sweeps.conftest import ROOT, clean_environment, wait_until
+from tests.sweeps.conftest import ROOT, clean_environment, sets, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -164,10 +164,6 @@ def write_token(home: Path, token: str) -> Path:
     (home / ".ray").mkdir(parents=True)
     (home / ".ray" / "auth_token").write_text(token)
     return home
-
-
-def sets(overrides: Sequence[str]) -> list[str]:
-    return [part for override in overrides for part in ("--set", override)]
 
 
 @pytest.mark.proof

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.tables import read_members
-from tests.sweeps.conftest import ROOT, SERIAL, clean_environment
+from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets
 
 pytestmark = pytest.mark.process
 
@@ -151,12 +151,7 @@ def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):
     """Its store breaks while the sweep goes on; with another one the same command logs what is missing."""
     store = tmp_path / "broken.db"
     keys = ["seeds=1", "search=grid", "variants=[]", "latents=[[6, 6], [4, 4]]", "steps=300"]
-    small = [
-        "--tracking-uri",
-        f"sqlite:///{store}",
-        *SERIAL,
-        *(word for key in keys for word in ("--set", key)),
-    ]
+    small = ["--tracking-uri", f"sqlite:///{store}", *SERIAL, *sets(keys)]
     sweep = start_sweep("unlogged", *small)
     sweep.until(lambda: "members are there already" in sweep.output, "it has begun")
     for part in ("", "-wal", "-shm"):

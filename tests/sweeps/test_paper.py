@@ -11,13 +11,10 @@ from ouvae.data import load
 from ouvae.declared import labels
 from ouvae.training.counts import count_parameters
 from sweeps import paper
+from tests.sweeps.conftest import sets
 
 NAMES = search_spaces.names("paper")
 BUDGETS = ("quick", "paper")
-
-
-def sets(keys: dict[str, str]) -> list[str]:
-    return [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -62,7 +59,7 @@ def test_a_dry_run_says_which_images_each_cell_uses(capsys, monkeypatch, tmp_pat
     monkeypatch.setenv("OUVAE_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     variants = "[{dataset: digits}, {dataset: digits, eval_images: null}, {dataset: omniglot}]"
-    test = sets({"variants": variants, "bound_samples": "5", "bound_images": "100"})
+    test = sets([f"variants={variants}", "bound_samples=5", "bound_images=100"])
     assert paper.main(["figure5", "--dry-run", *test]) == 0
     said = capsys.readouterr().out
     digest = load("digits").digest[:8]
@@ -98,14 +95,14 @@ class Large:
 def test_costs_are_measured_once(start_sweep, runs):
     """Of data larger than what Ray takes with a function: a table, which the same command leaves as it is."""
     (runs / "large.py").write_text(LARGE_DATA)
-    keys = {
-        "dataset": "large:Large",
-        "search": "none",
-        "latents": "[[4, 4]]",
-        "rho": "[1.0]",
-        "costs": "{rounds: 2, steps: 3}",
-        "variants": "[{smoothed_networks: []}, {objective: iwae, importance_samples: 5}]",
-    }
+    keys = [
+        "dataset=large:Large",
+        "search=none",
+        "latents=[[4, 4]]",
+        "rho=[1.0]",
+        "costs={rounds: 2, steps: 3}",
+        "variants=[{smoothed_networks: []}, {objective: iwae, importance_samples: 5}]",
+    ]
     sweep = start_sweep("costs", *sets(keys))
     assert sweep.wait() == 0, sweep.output
     assert str(sweep.out / "costs.parquet") in sweep.output
@@ -122,18 +119,18 @@ def test_costs_are_measured_once(start_sweep, runs):
 
 @pytest.mark.process
 def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
-    keys = {
-        "search": "grid",
-        "variants": "[]",
-        "latents": "[[4, 4]]",
-        "seeds": "[0]",
-        "rho": "[0.8]",
-        "steps": "40",
-        "eval_every": "20",
-        "select": "best",
-        "bound_samples": "7",
-        "bound_images": "30",
-    }
+    keys = [
+        "search=grid",
+        "variants=[]",
+        "latents=[[4, 4]]",
+        "seeds=[0]",
+        "rho=[0.8]",
+        "steps=40",
+        "eval_every=20",
+        "select=best",
+        "bound_samples=7",
+        "bound_images=30",
+    ]
     sweep = start_sweep("bound", *sets(keys), "--address", "serial")
     assert sweep.wait() == 0, sweep.output
     (row,) = pq.read_table(sweep.out / "members.parquet").to_pylist()

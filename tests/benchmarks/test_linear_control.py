@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.linear_control import Control, line, sweep
+from benchmarks.linear_control import Control, keep_settings, line, sweep
 
 
 def row(low, high, **columns):
@@ -34,4 +34,12 @@ def test_a_sweep_is_of_its_control_and_its_seeds(tmp_path):
     assert found["rho_c_exact"] == pytest.approx(math.sqrt(0.4))
     assert [seed["seed"] for seed in found["seeds"]] == [40, 41]
     with pytest.raises(RuntimeError, match="failed:\nerror: "):
-        sweep(tmp_path, ["steps=none"], Control(0.6, 3), 40)
+        sweep(tmp_path, ["steps=none"], Control(0.6, 3), 50)
+    assert sweep(tmp_path, ["steps=none"], Control(0.6, 3), 40) == found  # kept: nothing is run again
+
+
+def test_a_folder_keeps_sweeps_of_one_setting(tmp_path):
+    keep_settings(tmp_path, ["steps=2"])
+    keep_settings(tmp_path, ["steps=2"])
+    with pytest.raises(ValueError, match=r"--set \['steps=2'\], not \[\]: name another folder"):
+        keep_settings(tmp_path, [])

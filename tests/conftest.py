@@ -25,6 +25,7 @@ EXCUSES = (
     "OUVAE_DATA names the folder to look in",
     "the project is installed as a copy",
     "this machine has a GPU",
+    "this machine has no GPU",
 )
 """Words of the reasons for which a test may be skipped even where `CI_STRICT_SKIPS` is 1."""
 

@@ -61,14 +61,24 @@ def sample_draws(
         generators: one a seed.
         dtype: of the draws.
     """
+    flat = torch.empty(len(generators), draw_count(cell, leading), device=generators[0].device, dtype=dtype)
+    for row, generator in zip(flat, generators, strict=True):
+        row.normal_(generator=generator)
+    return cut_draws(cell, leading, flat)
+
+
+def draw_count(cell: Cell, leading: Shape) -> int:
+    """Return how many normal draws a forward pass of one member takes."""
+    return sum(torch.Size(shape).numel() for group in draw_shapes(cell, leading) for shape in group)
+
+
+def cut_draws(cell: Cell, leading: Shape, flat: Tensor) -> Draws:
+    """Return the pieces of flat draws [S, n] that `Draws` names, each with a leading axis S."""
     groups = draw_shapes(cell, leading)
     shapes = [shape for group in groups for shape in group]
     sizes = [torch.Size(shape).numel() for shape in shapes]
-    flat = torch.empty(len(generators), sum(sizes), device=generators[0].device, dtype=dtype)
-    for row, generator in zip(flat, generators, strict=True):
-        row.normal_(generator=generator)
     pieces = iter(
-        piece.view(len(generators), *shape)
+        piece.view(len(flat), *shape)
         for piece, shape in zip(torch.split(flat, sizes, dim=1), shapes, strict=True)
     )
     return Draws(*(tuple(next(pieces) for _ in group) for group in groups))
@@ -98,15 +108,19 @@ class Minibatches:
         self._order = torch.empty(0, dtype=torch.int64)
         self._used = 0
 
-    def next(self) -> Tensor:
-        """Return the next minibatch [B, D]."""
+    def next(self, steps: int) -> Tensor:
+        """Return the minibatches of so many steps, [T, B, D]."""
+        chosen = torch.stack([self._next_indices() for _ in range(steps)])
+        images = self._images[chosen.to(self._images.device)]
+        return binarize(images, self._pixel_stream) if self._dynamic else images
+
+    def _next_indices(self) -> Tensor:
         if self._used + self._batch > len(self._order):
             self._order = torch.randperm(len(self._images), generator=self._order_stream)
             self._used = 0
         chosen = self._order[self._used : self._used + self._batch]
         self._used += self._batch
-        images = self._images[chosen.to(self._images.device)]
-        return binarize(images, self._pixel_stream) if self._dynamic else images
+        return chosen
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what a later `load_state_dict` needs to go on with the same minibatches."""

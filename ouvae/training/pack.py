@@ -4,6 +4,9 @@ The P models of a pack have one shape and differ in rho, seed and weights. Their
 along a leading axis, and `torch.func.vmap` runs the plain single model over that axis, so that whatever is
 written as a single model trains packed. The members never mix: a member's numbers are those it would have
 alone, up to floating-point rounding.
+
+On a GPU a step is one CUDA graph, and so is what an evaluation runs again and again. A graph has one shape:
+members that diverged stay in the pack there, and count as nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +22,13 @@ from ouvae.declared import METRICS, TEST_METRICS, Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.adam import Adam
+from ouvae.training.captured import Captured, Function
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import Evaluator, TopDraws
+from ouvae.training.feed import BLOCK_STEPS, Feed
 from ouvae.training.gradients import gradient_variances
 from ouvae.training.metrics import Values, completed, values_of
-from ouvae.training.noise import Minibatches, binarize, sample_draws, stream
+from ouvae.training.noise import binarize, cut_draws, stream
 from ouvae.training.selection import BestWeights
 from ouvae.training.step import WRITTEN_DOWN_FROM, Inputs, Losses, as_written, single_terms, written_down
 
@@ -102,15 +107,15 @@ class PackTraining:
         self._device = torch.device(device)
         self._dtype = getattr(torch, cell.precision)
         self._seeds = sorted({seed for _, seed in members})
-        self._alive = list(range(len(members)))
+        self._rows = list(range(len(members)))
+        self._runs: dict[tuple[object, ...], Function] = {}
         self._histories: list[list[Values]] = [[] for _ in members]
         self._diverged: dict[int, int] = {}
         self._tests: dict[int, Values] = {}
 
         train = torch.from_numpy(data.train).to(self._device, self._dtype)
         self._dynamic = data.binarization == "dynamic"
-        self._minibatches = [Minibatches(train, self._dynamic, cell.batch_size, seed) for seed in self._seeds]
-        self._noise = [stream(self._device, "noise", seed) for seed in self._seeds]
+        self._feed = Feed(cell, train, self._dynamic, self._seeds, BLOCK_STEPS[self._device.type])
         self._validation = self._fixed("validation", data.validation[: cell.eval_images])
         self._test_split = data.test[: cell.bound_images]
         self._evaluator = Evaluator(cell, self._run, self._run_top, self._seeds, self._device, self._dtype)
@@ -134,7 +139,7 @@ class PackTraining:
     @property
     def done(self) -> bool:
         """Whether every member has its steps or has diverged."""
-        return self.step >= self.cell.steps or not self._alive
+        return self.step >= self.cell.steps or len(self._diverged) == len(self.members)
 
     def train_step(self) -> None:
         """Take one optimizer step with every member that is alive; evaluate where one is due."""
@@ -142,10 +147,9 @@ class PackTraining:
             self.evaluate()
         if self.done:
             return
-        losses, _, gradients = self._next_losses()
-        self._optimizer.step(gradients)
+        inputs = self._next_inputs()
         self.step += 1
-        self._note_diverged(losses)
+        self._update(*inputs, torch.full((), self.step, device=self._device))
         if self.step % self.cell.eval_every == 0 or self.step == self.cell.steps:
             self.evaluate()
         if self.step == self.cell.steps and self.cell.bound_samples:
@@ -156,20 +160,20 @@ class PackTraining:
 
         A member whose evaluation is not finite has diverged, though its last loss was finite.
         """
-        if not self._alive:
+        if len(self._diverged) == len(self.members):
             return
         with torch.no_grad():
             measured = self._evaluator.measure(self._validation)
             measured["objective_nats"] = self._evaluator.objective(self._validation)
         elbo = measured["elbo_nats"]
-        self._note_diverged(elbo + measured["objective_nats"])
-        kept = (self._bad_step < 0).nonzero().flatten().tolist()
-        self._freeze_diverged()
+        self._note_diverged(elbo + measured["objective_nats"], self.step)
+        kept = self._freeze_diverged()
         if self._best is not None:
             self._best.note(self._parameters, elbo[kept], self.step)
-        for index, (row, member) in enumerate(zip(kept, self._alive, strict=True)):
-            gradient = self._gradient_variances(index)
-            self._histories[member].append({"step": self.step, **values_of(measured, row), **gradient})
+        for row, was in enumerate(kept):
+            if (member := self._rows[row]) not in self._diverged:
+                values = {"step": self.step, **values_of(measured, was), **self._gradient_variances(row)}
+                self._histories[member].append(values)
 
     def outcomes(self) -> list[Outcome]:
         """Return what became of each member, in the order of `members`."""
@@ -183,14 +187,14 @@ class PackTraining:
 
         It consumes the minibatch and its noise: made for checks of packing.
         """
-        losses, kl, gradients = self._next_losses()
+        losses, kl, gradients = self._losses(*self._next_inputs())
         return losses, dict(zip(self._parameters, gradients, strict=True)), kl
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values from which `load_state_dict` goes on exactly."""
         return {
             "step": self.step,
-            "alive": self._alive,
+            "alive": self._rows,
             "diverged": self._diverged,
             "tests": dict(self._tests),
             "best": self._best.state_dict() if self._best is not None else None,
@@ -198,8 +202,7 @@ class PackTraining:
             "histories": [list(history) for history in self._histories],
             "parameters": {name: value.detach() for name, value in self._parameters.items()},
             "optimizer": self._optimizer.state_dict(),
-            "minibatches": [batches.state_dict() for batches in self._minibatches],
-            "noise": [generator.get_state() for generator in self._noise],
+            **self._feed.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -208,36 +211,58 @@ class PackTraining:
         What was measured before a metric was declared lacks it, and has None.
         """
         self.step = state["step"]
-        self._keep([self._alive.index(member) for member in state["alive"]])
+        self._keep([self._rows.index(member) for member in state["alive"]])
         self._diverged = dict(state["diverged"])
         self._tests = {member: completed(values, TEST_METRICS) for member, values in state["tests"].items()}
         if self._best is not None:
             self._best.load_state_dict(state["best"])
-        self._bad_step = state["bad_step"].to(self._device)
+        self._bad_step.copy_(state["bad_step"])
         self._histories = [
             [completed(values, METRICS) for values in history] for history in state["histories"]
         ]
-        for name, value in self._parameters.items():
-            value.data.copy_(state["parameters"][name])
+        self._load(state["parameters"])
         self._optimizer.load_state_dict(state["optimizer"])
-        for batches, saved in zip(self._minibatches, state["minibatches"], strict=True):
-            batches.load_state_dict(saved)
-        for generator, saved in zip(self._noise, state["noise"], strict=True):
-            generator.set_state(saved.cpu())
+        self._feed.load_state_dict(state)
 
-    def _next_losses(self) -> Losses:
-        """Return the losses and gradients on the next minibatches and noise."""
-        cell = self.cell
-        x = torch.stack([batches.next() for batches in self._minibatches])
-        draws = sample_draws(
-            cell, leading_axes(x.shape[1], cell.importance_samples), self._noise, self._dtype
-        )
-        weight = min(1.0, self.step / cell.kl_warmup) if cell.kl_warmup else 1.0
-        kl_weight = torch.full((), weight, dtype=self._dtype, device=self._device)
-        inputs = Inputs(self._of_members(x), self._own(draws), self._rho, kl_weight)
-        return self._step(self._parameters, inputs)
+    def _next_inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the next minibatches [S, B, D] and draws [S, n] of the seeds, and the weight of the KLs."""
+        warmup = self.cell.kl_warmup
+        weight = min(1.0, self.step / warmup) if warmup else 1.0
+        return *self._feed.next(), torch.full((), weight, dtype=self._dtype, device=self._device)
+
+    def _losses(self, x: Tensor, flat: Tensor, kl_weight: Tensor) -> Losses:
+        leading = leading_axes(x.shape[1], self.cell.importance_samples)
+        draws = self._own(cut_draws(self.cell, leading, flat))
+        return self._step(self._parameters, Inputs(self._of_members(x), draws, self._rho, kl_weight))
+
+    def _take_step(self, x: Tensor, flat: Tensor, kl_weight: Tensor, number: Tensor) -> tuple[()]:
+        """Take the step of that number; it works on tensors alone, which stay where they are."""
+        losses, _, gradients = self._losses(x, flat, kl_weight)
+        self._optimizer.step(gradients)
+        self._note_diverged(losses, number)
+        return ()
 
     def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
+        """Run every member on images [B, D] with its own seed's draws [S, …]."""
+        pieces = [piece for group in draws for piece in group]
+        form = (smoothed, closed_form, *(piece.shape for piece in pieces))
+        if form not in self._runs:
+            counts = [len(group) for group in draws]
+
+            def run(x: Tensor, *flat: Tensor) -> Sequence[Tensor]:
+                ordered = iter(flat)
+                cut = Draws(*(tuple(next(ordered) for _ in range(count)) for count in counts))
+                terms = self._run_packed(x, cut, smoothed, closed_form)
+                return terms.log_likelihood, terms.kl, *terms.means
+
+            self._runs[form] = self._captured(run)
+        log_likelihood, kl, *means = self._runs[form](x, *pieces)
+        return Terms(log_likelihood, kl, tuple(means))
+
+    def _captured(self, function: Function) -> Function:
+        return Captured(function) if self._device.type == "cuda" else function
+
+    def _run_packed(self, x: Tensor, draws: Draws, smoothed: bool, closed_form: bool) -> Terms:
         """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
 
         def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
@@ -266,26 +291,30 @@ class PackTraining:
 
     def _gradient_variances(self, row: int) -> dict[str, float | None]:
         own = {name: value[row] for name, value in self._parameters.items()}
-        seed = self.members[self._alive[row]][1]
+        seed = self.members[self._rows[row]][1]
         return gradient_variances(self._model, own, self.cell, self._validation, seed)
 
     @torch.no_grad()
     def _test(self, samples: int) -> None:
         """Measure the members that are alive, at their selected weights, on the test split."""
-        if not self._alive:
-            return
-        last = self._parameters
-        steps = [self.step] * len(self._alive)
+        last = {name: value.clone() for name, value in self._parameters.items()}
+        steps = [self.step] * len(self._rows)
         if self._best is not None:
-            self._parameters, steps = self._best.parameters, self._best.steps.tolist()
+            self._load(self._best.parameters)
+            steps = self._best.steps.tolist()
         images = self._fixed("test", self._test_split)
         measured = {f"test_{name}": value for name, value in self._evaluator.measure(images).items()}
         row_bytes = importance_sample_bytes(self.cell, self._model.image_shape)
-        rows = self._evaluation_bytes // (len(self._alive) * row_bytes)
+        rows = self._evaluation_bytes // (len(self._rows) * row_bytes)
         measured["test_bound_nats"] = self._evaluator.bound(images, samples, rows).mean(-1)
-        self._parameters = last
-        for row, member in enumerate(self._alive):
-            self._tests[member] = {"selected_step": steps[row], **values_of(measured, row)}
+        self._load(last)
+        for row, member in enumerate(self._rows):
+            if member not in self._diverged:
+                self._tests[member] = {"selected_step": steps[row], **values_of(measured, row)}
+
+    def _load(self, parameters: dict[str, Tensor]) -> None:
+        for name, value in self._parameters.items():
+            value.data.copy_(parameters[name])
 
     def _fixed(self, split: str, images: Images) -> Tensor:
         """Return a split's images, binarized once and for all members alike."""
@@ -294,20 +323,25 @@ class PackTraining:
             fixed = binarize(fixed, stream(torch.device("cpu"), split))
         return fixed.to(self._device, self._dtype)
 
-    def _note_diverged(self, values: Tensor) -> None:
+    def _note_diverged(self, values: Tensor, step: Tensor | int) -> None:
         """Note the step for members [P] whose value is the first that is not finite, without a host sync."""
         newly_bad = ~values.isfinite() & (self._bad_step < 0)
-        self._bad_step = torch.where(newly_bad, self.step, self._bad_step)
+        self._bad_step.copy_(torch.where(newly_bad, step, self._bad_step))
 
-    def _freeze_diverged(self) -> None:
-        """Take members that diverged out of the pack; the others keep their numbers."""
+    def _freeze_diverged(self) -> list[int]:
+        """Note who diverged, and take them out of the pack where its shape may change.
+
+        Returns:
+            The rows that are kept; the members in them keep their numbers.
+        """
         bad = self._bad_step.tolist()
-        if max(bad, default=-1) < 0:
-            return
-        for row, step in enumerate(bad):
-            if step >= 0:
-                self._diverged[self._alive[row]] = step
-        self._keep([row for row, step in enumerate(bad) if step < 0])
+        self._diverged |= {self._rows[row]: step for row, step in enumerate(bad) if step >= 0}
+        if self._device.type == "cuda":
+            return list(range(len(bad)))
+        kept = [row for row, step in enumerate(bad) if step < 0]
+        if len(kept) < len(bad):
+            self._keep(kept)
+        return kept
 
     def _keep(self, rows: list[int]) -> None:
         """Shrink the stacked state to those rows."""
@@ -318,16 +352,18 @@ class PackTraining:
         if self._best is not None:
             self._best.keep(index)
         self._bad_step = self._bad_step[index]
-        self._alive = [self._alive[row] for row in rows]
+        self._rows = [self._rows[row] for row in rows]
         self._place_members()
 
     def _place_members(self) -> None:
-        alive = [self.members[member] for member in self._alive]
-        self._rho = torch.tensor([rho for rho, _ in alive], dtype=self._dtype, device=self._device)
-        rows = [self._seeds.index(seed) for _, seed in alive]
+        members = [self.members[member] for member in self._rows]
+        self._rho = torch.tensor([rho for rho, _ in members], dtype=self._dtype, device=self._device)
+        rows = [self._seeds.index(seed) for _, seed in members]
         self._seed_rows = torch.tensor(rows, dtype=torch.int64, device=self._device)
         self._one_seed_each = rows == list(range(len(self._seeds)))
         if self.cell.steps < WRITTEN_DOWN_FROM:
             self._step = as_written(self.cell, self._model)
         else:
-            self._step = written_down(self.cell, self._model.image_shape, len(alive), self._device)
+            self._step = written_down(self.cell, self._model.image_shape, len(members), self._device)
+        self._update = self._captured(self._take_step)
+        self._runs = {}

@@ -211,9 +211,9 @@ def test_packed_equals_alone(case, data):
 def test_packed_equals_the_plain_model(case, data):
     """The same loss by the model itself, out of any pack, on the pack's own minibatch and noise."""
     pack = PackTraining(case, MEMBERS[:1], data)
-    x = pack._minibatches[0].next()
+    x = pack._feed._minibatches[0].next(1)[0]
     generator = torch.Generator()
-    generator.set_state(pack._noise[0].get_state())
+    generator.set_state(pack._feed._generators[0].get_state())
     axes = (len(x),) if case.importance_samples == 1 else (case.importance_samples, len(x))
     draws = single_draws(case, axes, generator, torch.float64)
     model = initial_model(case, image_of(case), 0)
@@ -237,9 +237,9 @@ def test_training_is_that_of_the_plain_model(case, data):
     )
     alone = PackTraining(case, MEMBERS[:1], data)
     for step in range(3):
-        x = alone._minibatches[0].next()
+        x = alone._feed._minibatches[0].next(1)[0]
         axes = leading_axes(len(x), case.importance_samples)
-        draws = single_draws(case, axes, alone._noise[0], torch.float64)
+        draws = single_draws(case, axes, alone._feed._generators[0], torch.float64)
         terms = model(x, draws, torch.tensor(rho, dtype=torch.float64), case.importance_samples == 1)
         optimizer.zero_grad()
         loss(case, terms, min(1.0, step / case.kl_warmup) if case.kl_warmup else 1.0).backward()

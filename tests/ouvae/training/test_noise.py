@@ -20,7 +20,7 @@ def numbered(count):
 
 
 def take(batches, count):
-    return [batches.next() for _ in range(count)]
+    return [batches.next(1)[0] for _ in range(count)]
 
 
 def pieces(draws):
@@ -148,7 +148,7 @@ def test_dynamic_binarization_is_zero_or_one_with_the_pixels_mean_and_fresh_at_e
 
 def test_without_dynamic_binarization_images_come_as_they_are():
     images = torch.rand(30, 4, generator=stream(CPU, "images"))
-    batch = Minibatches(images, dynamic=False, batch=30, seed=0).next()
+    batch = Minibatches(images, dynamic=False, batch=30, seed=0).next(1)[0]
     assert torch.equal(batch.sort(0).values, images.sort(0).values)
 
 

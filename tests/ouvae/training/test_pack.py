@@ -1,6 +1,5 @@
 """Packed training: members are what they would be alone, whatever happens to their neighbours."""
 
-import io
 import json
 import math
 import os
@@ -21,69 +20,22 @@ from ouvae.declared.control_parameter import retained_variance
 from ouvae.parts.distributions import gaussian_kl_to_standard
 from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model
-
-NETWORKS = ("generative", "inference", "likelihood")
-MEMBERS = [(1.0, 0), (0.5, 0), (0.7, 1), (0.0, 2), (1.0, 1)]
-CASES = {
-    "two layers": {},
-    "ambient": {"smoothing": "ambient"},
-    "shrink, all shrunk": {"smoothing": "shrink", "smoothed_networks": NETWORKS},
-    "three layers, all smoothed": {"latents": (4, 3, 2), "smoothed_networks": NETWORKS},
-    "ambient, all smoothed, warm-up": {
-        "smoothing": "ambient",
-        "smoothed_networks": NETWORKS,
-        "kl_warmup": 9,
-    },
-    "linear Gaussian": {
-        "architecture": "affine",
-        "latents": (2, 1),
-        "hidden": (),
-        "likelihood": "gaussian",
-        "observation_variance": 0.1,
-        "smoothed_networks": NETWORKS,
-    },
-}
+from tests.ouvae.packs import (
+    CASES,
+    MEMBERS,
+    NETWORKS,
+    assert_close,
+    numbers,
+    parameters,
+    poison,
+    through_a_file,
+    train,
+)
 
 
 @pytest.fixture(params=CASES)
 def case(request, make_cell):
     return make_cell(**CASES[request.param])
-
-
-def train(pack, until=None):
-    while not pack.done and pack.step != until:
-        pack.train_step()
-    return pack
-
-
-def parameters(pack):
-    return {name: value.clone() for name, value in pack.state_dict()["parameters"].items()}
-
-
-def numbers(outcome):
-    """Return all of a member's metrics as one array [evaluations, values]."""
-    known = [[v for v in metrics.values() if v is not None] for metrics in outcome.history]
-    return np.array([np.hstack(values) for values in known])
-
-
-def assert_close(ours, theirs):
-    assert (ours.rho, ours.seed, ours.diverged_at_step) == (theirs.rho, theirs.seed, theirs.diverged_at_step)
-    np.testing.assert_allclose(numbers(ours), numbers(theirs), rtol=1e-9, atol=1e-9)
-
-
-def through_a_file(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
-
-
-def poison(pack, row, value=math.nan):
-    """Set all parameters of one row of the stacked state."""
-    state = through_a_file(pack.state_dict())
-    for stacked in state["parameters"].values():
-        stacked[row] = value
-    pack.load_state_dict(state)
 
 
 # A pack against its members alone
@@ -394,8 +346,8 @@ def test_without_its_kl_a_vae_of_one_layer_is_an_autoencoder(make_cell, data):
 
     (rho, seed), *_ = MEMBERS
     pack = PackTraining(cells[0], [(rho, seed)], data)
-    x = pack._minibatches[0].next()
-    draws = single_draws(cells[0], (len(x),), pack._noise[0], torch.float64)
+    x = pack._feed._minibatches[0].next(1)[0]
+    draws = single_draws(cells[0], (len(x),), pack._feed._generators[0], torch.float64)
     model = initial_model(cells[0], (3, 4), seed)
     reconstruction = -model(x, draws, torch.tensor(rho, dtype=torch.float64)).log_likelihood.mean()
     torch.testing.assert_close(none[0][0], reconstruction.detach(), rtol=1e-9, atol=1e-9)

@@ -66,7 +66,7 @@ def test_a_parameter_that_plays_no_role_has_no_gradient(make_cell, data):
     pack = trained(case, data)
     model = pack._model
     model.unused = nn.Parameter(torch.zeros(2, device="meta"))
-    draws = sample_draws(case, (5,), pack._noise, torch.float64)
+    draws = sample_draws(case, (5,), pack._feed._generators, torch.float64)
     own = Draws(*(tuple(piece[[0, 0, 1]] for piece in group) for group in draws))
     inputs = step.Inputs(torch.ones(3, 5, 12, dtype=torch.float64), own, pack._rho, torch.ones(()))
     unused = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)

@@ -1,0 +1,65 @@
+"""Packs in tests: their cases, and how two of them are compared."""
+
+import io
+import math
+
+import numpy as np
+import torch
+
+NETWORKS = ("generative", "inference", "likelihood")
+MEMBERS = [(1.0, 0), (0.5, 0), (0.7, 1), (0.0, 2), (1.0, 1)]
+CASES = {
+    "two layers": {},
+    "ambient": {"smoothing": "ambient"},
+    "shrink, all shrunk": {"smoothing": "shrink", "smoothed_networks": NETWORKS},
+    "three layers, all smoothed": {"latents": (4, 3, 2), "smoothed_networks": NETWORKS},
+    "ambient, all smoothed, warm-up": {
+        "smoothing": "ambient",
+        "smoothed_networks": NETWORKS,
+        "kl_warmup": 9,
+    },
+    "linear Gaussian": {
+        "architecture": "affine",
+        "latents": (2, 1),
+        "hidden": (),
+        "likelihood": "gaussian",
+        "observation_variance": 0.1,
+        "smoothed_networks": NETWORKS,
+    },
+}
+
+
+def train(pack, until=None):
+    while not pack.done and pack.step != until:
+        pack.train_step()
+    return pack
+
+
+def parameters(pack):
+    return {name: value.clone() for name, value in pack.state_dict()["parameters"].items()}
+
+
+def numbers(outcome):
+    """Return all of a member's metrics as one array [evaluations, values]."""
+    known = [[v for v in metrics.values() if v is not None] for metrics in outcome.history]
+    return np.array([np.hstack(values) for values in known])
+
+
+def assert_close(ours, theirs):
+    assert (ours.rho, ours.seed, ours.diverged_at_step) == (theirs.rho, theirs.seed, theirs.diverged_at_step)
+    np.testing.assert_allclose(numbers(ours), numbers(theirs), rtol=1e-9, atol=1e-9)
+
+
+def through_a_file(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def poison(pack, row, value=math.nan):
+    """Set all parameters of one row of the stacked state."""
+    state = through_a_file(pack.state_dict())
+    for stacked in state["parameters"].values():
+        stacked[row] = value
+    pack.load_state_dict(state)

@@ -10,8 +10,8 @@ its own on all CPUs of this machine:
 packed   `sweeps/phase_transition.py` with a grid search: what this project does, tables, figures and MLflow
          included.
 plain    the script that one would write first: `trial` below, a Tune function trainable that trains one
-         model in a plain loop; `grid_search` over rho and seed, one CPU a trial, Tune's own
-         cell but for quiet output.
+         model in a plain loop (`benchmarks.plain`); `grid_search` over rho and seed, one CPU a trial, Tune's
+         own cell but for quiet output.
 
 Both do the same work: the same members from the same initial weights, with the same minibatches,
 binarization, noise and evaluations. That is checked at first in float64, where the results agree to
@@ -48,21 +48,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 import yaml
-from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
+from benchmarks.plain import PlainMember
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.declared import Cell
-from ouvae.systems import System
-from ouvae.training.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
-from ouvae.training.metrics import Values, active_units
-from ouvae.training.noise import Minibatches, binarize, single_draws, stream
-from ouvae.training.pack import PackTraining, initial_model
+from ouvae.training.metrics import Values
+from ouvae.training.pack import PackTraining
 from search_spaces import Space, SpaceError
 
 ROOT = Path(__file__).parents[1]
-CPU = torch.device("cpu")
 CPUS = len(os.sched_getaffinity(0))
 CELLS: dict[str, dict[str, Any]] = {
     "digits": {"latents": [[16, 16]], "hidden": [64, 64]},
@@ -191,73 +189,13 @@ class Run:
 # The plain way
 
 
-def train_member(cell: Cell, data: Dataset, rho: float, seed: int) -> list[Values]:
-    """Train one member in a plain loop and return its evaluations."""
-    model = initial_model(cell, data.image_shape, seed)
-    optimizer = torch.optim.Adam(
-        model.parameters(),
-        lr=cell.learning_rate,
-        weight_decay=cell.weight_decay,
-        decoupled_weight_decay=True,
-    )
-    dtype = getattr(torch, cell.precision)
-    dynamic = data.binarization == "dynamic"
-    batches = Minibatches(torch.from_numpy(data.train).to(dtype), dynamic, cell.batch_size, seed)
-    validation = torch.from_numpy(data.validation)[: cell.eval_images]
-    if dynamic:
-        validation = binarize(validation, stream(CPU, "validation"))
-    validation = validation.to(dtype)
-    noise, strength = stream(CPU, "noise", seed), torch.tensor(rho, dtype=dtype)
-    history = [evaluate(model, cell, validation, strength, seed, 0)]
-    for step in range(cell.steps):
-        x = batches.next()
-        terms = model(x, single_draws(cell, (len(x),), noise, dtype), strength)
-        weight = min(1.0, step / cell.kl_warmup) if cell.kl_warmup else 1.0
-        loss = (weight * terms.kl.sum(0) - terms.log_likelihood).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if (step + 1) % cell.eval_every == 0 or step + 1 == cell.steps:
-            history.append(evaluate(model, cell, validation, strength, seed, step + 1))
-    return history
-
-
-@torch.no_grad()
-def evaluate(model: System, cell: Cell, validation: Tensor, rho: Tensor, seed: int, step: int) -> Values:
-    """Return the model's metrics on the validation images [N, D]."""
-
-    def averages(rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        noise = stream(CPU, "evaluation", seed)
-        total = torch.zeros(1 + len(cell.latents), dtype=validation.dtype)
-        means: list[list[tuple[Tensor, ...]]] = [[] for _ in range(EVALUATION_DRAWS)]
-        for chunk in torch.split(validation, EVALUATION_CHUNK):
-            for own in means:
-                terms = model(chunk, single_draws(cell, (len(chunk),), noise, validation.dtype), rho)
-                total += torch.cat([terms.log_likelihood[None], terms.kl]).sum(-1)
-                own.append(terms.means)
-        layers = [tuple(torch.cat(chunks) for chunks in zip(*own, strict=True)) for own in means]
-        return total / (EVALUATION_DRAWS * len(validation)), layers
-
-    plain, (first, second) = averages(None)
-    smoothed, _ = averages(rho)
-    return {
-        "step": step,
-        "elbo_nats": (plain[0] - plain[1:].sum()).item(),
-        "objective_nats": (smoothed[0] - smoothed[1:].sum()).item(),
-        "reconstruction_nats": plain[0].item(),
-        "kl_nats": plain[1:].tolist(),
-        "kl_top_nats": plain[-1].item(),
-        "active_units": [int(active_units(a[None], b[None])) for a, b in zip(first, second, strict=True)],
-    }
-
-
 def trial(config: dict[str, Any], cell: Cell, data: Dataset) -> None:
     """Train one member as a Tune trial."""
     from ray import tune
 
     started = time.perf_counter()
     torch.set_num_threads(1)
-    history = train_member(cell, data, config["rho"], config["seed"])
+    history = PlainMember(cell, data, config["rho"], config["seed"]).train()
     seconds = time.perf_counter() - started
     tune.report({"kl_top_nats": history[-1]["kl_top_nats"], "seconds": seconds, "finished_at": time.time()})
 
@@ -436,7 +374,7 @@ def same_work(space: Space, data: Dataset) -> str:
         abs(a - b)
         for outcome in pack.outcomes()
         for packed, alone in zip(
-            outcome.history, train_member(cell, data, outcome.rho, outcome.seed), strict=True
+            outcome.history, PlainMember(cell, data, outcome.rho, outcome.seed).train(), strict=True
         )
         for a, b in zip(in_nats(packed), in_nats(alone), strict=True)
     )

@@ -1,15 +1,19 @@
-"""How fast a training step of a pack is, beside what one core of this machine can do.
+"""How fast a training step of a pack is, beside what one core of this machine, or its GPU, can do.
 
 python benchmarks/step.py
 python benchmarks/step.py --models digits mnist --members 1 6 12 24 48 --seconds 2
 python benchmarks/step.py --out benchmarks/results/step.csv
+python benchmarks/step.py --device cuda --out benchmarks/results/step_cuda.csv
+python benchmarks/step.py --device cuda --models mnist_4x40 --set precision=bfloat16
 
 A pack of each model and size is built, every member with a seed of its own, as the search `locate` asks for
 them (and of one seed for all with `--one-seed`); no evaluations. Packs take turns, for a fraction of a second
-each, on one thread, until each had its `--seconds`; so do a matrix product and a copy of memory, which say
-what the core can do at that time. Where a data set has no files here, its models are left out and that is
-said.
+each, on one thread, until each had its `--seconds`; so do one model in a plain loop, a matrix product and a
+copy of memory, which say what the core can do at that time. Where a data set has no files here, its models
+are left out and that is said. `--steps` is what packs are told that they have before them: on a GPU a long
+training is compiled, one of fewer than 20,000 steps is not.
 
+way                 `pack`, or `plain`: one model, a loop, PyTorch's own optimizer (`benchmarks.plain`).
 ms                  of a step of the whole pack, the median of its turns.
 member-steps/s      members over that.
 GFLOP/s             two operations for each multiply-add of affine and convolutional layers, forward and twice
@@ -18,6 +22,7 @@ of the product      their share of what a product of two 2048 x 2048 float32 mat
 """
 
 import argparse
+import csv
 import os
 import platform
 import statistics
@@ -28,31 +33,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
-from pyarrow import csv
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
-from ouvae.data import DataError
+from benchmarks.plain import PlainMember
+from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.declared import Cell
 from ouvae.training.counts import multiply_adds
 from ouvae.training.pack import PackTraining
+from ouvae.training.step import COMPILED_FROM
 from sweeps.pack_work import keep_freed_memory
-from sweeps.records import commit
+from sweeps.provenance import commit
 
 MODELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "digits": ("digits", ("latents=[[10, 10]]",)),
     "mnist": ("mnist_mlp", ("latents=[[20, 20, 20]]", "hidden=[100, 100]")),
+    "mnist_4x40": ("mnist_mlp", ("latents=[[40, 40, 40, 40]]",)),
     "omniglot": ("omniglot_mlp", ("latents=[[40, 40, 40, 40]]",)),
     "conv": ("mnist_mlp", ("latents=[[10, 10, 10]]", "architecture=conv", "hidden=[8, 8]", "batch_size=50")),
 }
 """Each a space and what is set in it."""
 
-MEMBERS = (1, 6, 12, 24, 48)
+MEMBERS = {"cpu": (1, 6, 12, 24, 48), "cuda": (1, 64, 256, 512)}
+STEPS = 10**9
 TURN_SECONDS = 0.3
+ASKED_EVERY = 16
+"""Steps after which a GPU, which is told of steps long before it takes them, is waited for."""
+
 PRODUCT_SIZE = 2048
 COPIED_BYTES = 2**28
 
@@ -63,10 +73,12 @@ class Contender:
 
     Attributes:
         step: what is timed.
+        device: where it runs.
         times: seconds of a step, one a turn.
     """
 
     step: Callable[[], object]
+    device: str
     times: list[float] = field(default_factory=list)
 
     def take_turn(self, seconds: float = TURN_SECONDS) -> None:
@@ -75,6 +87,11 @@ class Contender:
         while not count or spent < seconds:
             self.step()
             count += 1
+            if self.device == "cuda" and count % ASKED_EVERY == 0:
+                torch.cuda.synchronize()
+            spent = time.perf_counter() - started
+        if self.device == "cuda":
+            torch.cuda.synchronize()
             spent = time.perf_counter() - started
         self.times.append(spent / count)
 
@@ -84,68 +101,90 @@ class Contender:
         return statistics.median(self.times)
 
 
-def endless(space: str, settings: Sequence[str]) -> Cell:
-    """Return the first cell of a space, with so many steps that it is never evaluated again."""
-    long = ["steps=1000000000", "eval_every=1000000000", "eval_images=2"]
+def timed(space: str, settings: Sequence[str], steps: int) -> Cell:
+    """Return the first cell of a space, which is evaluated only after so many steps."""
+    long = [f"steps={steps}", f"eval_every={steps}", "eval_images=2"]
     return search_spaces.load(space, [*settings, *long]).cells()[0]
 
 
-def pack_of(cell: Cell, members: int, one_seed: bool) -> Contender:
+def pack_of(cell: Cell, data: Dataset, members: int, device: str, one_seed: bool) -> Contender:
     """Return a pack whose members lie evenly between rho 0.5 and 1."""
-    data = load_data(cell.dataset, download=False)
     rho = torch.linspace(0.5, 1, members).tolist()
-    training = PackTraining(cell, [(value, 0 if one_seed else seed) for seed, value in enumerate(rho)], data)
-    for _ in range(3):
+    placed = [(value, 0 if one_seed else seed) for seed, value in enumerate(rho)]
+    training = PackTraining(cell, placed, data, device)
+
+    def step() -> None:
         training.train_step()
-    return Contender(training.train_step)
+        if training.done:
+            raise RuntimeError(f"the training of {cell.steps} steps is over: give more --steps")
+
+    return Contender(step, device)
 
 
-def limits() -> tuple[Contender, Contender]:
+def plain(cell: Cell, data: Dataset, device: str) -> Contender:
+    """Return a model in a plain loop."""
+    return Contender(PlainMember(cell, data, 0.75, 0, torch.device(device)).step, device)
+
+
+def limits(device: str) -> tuple[Contender, Contender]:
     """Return a matrix product and a copy of memory."""
-    left, right = torch.rand(2, PRODUCT_SIZE, PRODUCT_SIZE)
+    left, right = torch.rand(2, PRODUCT_SIZE, PRODUCT_SIZE, device=device)
     product = torch.empty_like(left)
-    source = torch.rand(COPIED_BYTES // 4)
+    source = torch.rand(COPIED_BYTES // 4, device=device)
     target = torch.empty_like(source)
-    return Contender(lambda: torch.mm(left, right, out=product)), Contender(lambda: target.copy_(source))
+    return (
+        Contender(lambda: torch.mm(left, right, out=product), device),
+        Contender(lambda: target.copy_(source), device),
+    )
 
 
-def measure(name: str, sizes: Sequence[int], seconds: float, one_seed: bool) -> list[dict[str, Any]]:
-    """Measure packs of a model beside the limits, and return a row of each."""
-    cell = endless(*MODELS[name])
-    packs = [pack_of(cell, members, one_seed) for members in sizes]
-    product, copy = limits()
+def measure(
+    cell: Cell, sizes: Sequence[int], seconds: float, device: str, one_seed: bool
+) -> list[dict[str, Any]]:
+    """Measure packs of a cell beside the limits, and return a row of each."""
+    data = load_data(cell.dataset, download=False)
+    contenders = [(1, "plain", plain(cell, data, device))]
+    contenders += [(size, "pack", pack_of(cell, data, size, device, one_seed)) for size in sizes]
+    product, copy = limits(device)
+    turns = [product, copy, *(contender for *_, contender in contenders)]
+    for contender in turns:
+        for _ in range(3):
+            contender.step()
     for _ in range(max(1, round(seconds / TURN_SECONDS))):
-        for contender in (product, copy, *packs):
+        for contender in turns:
             contender.take_turn()
     peak = 2 * PRODUCT_SIZE**3 / product.seconds / 1e9
     copied = 2 * COPIED_BYTES / copy.seconds / 1e9
     operations = 2 * multiply_adds(cell, cell.image_shape) / 1e9
     rows = []
-    for members, pack in zip(sizes, packs, strict=True):
-        rate = members / pack.seconds
+    for members, way, contender in contenders:
+        rate = members / contender.seconds
         rows.append(
             {
-                "model": name,
+                "way": way,
+                "precision": cell.precision,
                 "members": members,
                 "seeds": 1 if one_seed else members,
-                "ms": round(1e3 * pack.seconds, 2),
+                "ms": round(1e3 * contender.seconds, 3),
                 "member_steps_per_s": round(rate, 1),
                 "gflops": round(rate * operations, 1),
                 "product_gflops": round(peak, 1),
                 "share_of_product": round(rate * operations / peak, 3),
                 "copy_gb_per_s": round(copied, 1),
+                "compiled": way == "pack" and device == "cuda" and cell.steps >= COMPILED_FROM,
             }
         )
     return rows
 
 
-def machine() -> dict[str, str]:
+def machine(device: str) -> dict[str, str]:
     """Return what the numbers depend on besides the code."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "cpu": names[0] if names else platform.processor(),
         "cores": str(len(os.sched_getaffinity(0))),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "torch": torch.__version__,
         "python": platform.python_version(),
         "commit": commit(),
@@ -158,12 +197,12 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     first = rows[0]
     print(
         f"\n{first['model']}: a matrix product reaches {first['product_gflops']:.1f} GFLOP/s, a copy "
-        f"{first['copy_gb_per_s']:.1f} GB/s\nmembers  ms       member-steps/s  GFLOP/s  of the product"
+        f"{first['copy_gb_per_s']:.1f} GB/s\nmembers  way    ms       member-steps/s  GFLOP/s  of the product"
     )
     for row in rows:
         print(
-            f"{row['members']:<9}{row['ms']:<9.2f}{row['member_steps_per_s']:<16.1f}{row['gflops']:<9.1f}"
-            f"{row['share_of_product']:.0%}",
+            f"{row['members']:<9}{row['way']:<7}{row['ms']:<9.2f}{row['member_steps_per_s']:<16.1f}"
+            f"{row['gflops']:<9.1f}{row['share_of_product']:.0%}",
             flush=True,
         )
 
@@ -174,27 +213,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     names = list(MODELS)
     add("--models", nargs="+", choices=names, default=names, metavar="MODEL", help=f"of {', '.join(names)}")
-    add("--members", nargs="+", type=int, default=list(MEMBERS), metavar="P", help="sizes of packs")
+    add("--members", nargs="+", type=int, metavar="P", help="sizes of packs")
+    add("--device", choices=list(MEMBERS), default="cpu", help="where they train, default cpu")
+    add("--steps", type=int, default=STEPS, metavar="N", help="of the training, default endless")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the models")
     add("--one-seed", action="store_true", help="all members of a pack have one seed")
     add("--seconds", type=float, default=3.0, metavar="S", help="of each pack, default 3")
     add("--out", type=Path, metavar="CSV", help="write the rows there too")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     keep_freed_memory()
-    about = machine()
+    about = machine(given.device)
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     rows: list[dict[str, Any]] = []
     for name in given.models:
         try:
-            own = measure(name, given.members, given.seconds, given.one_seed)
+            space, settings = MODELS[name]
+            cell = timed(space, [*settings, *given.set], given.steps)
+            sizes = given.members or MEMBERS[given.device]
+            own = measure(cell, sizes, given.seconds, given.device, given.one_seed)
         except DataError as error:
             print(f"\n{name}: left out: {error}")
             continue
+        own = [{"model": name, **row} for row in own]
         print_rows(own)
         rows += own
     if given.out and rows:
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        csv.write_csv(pa.Table.from_pylist([{**row, **about} for row in rows]), given.out)
+        with given.out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0], *about], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({**row, **about} for row in rows)
         print(f"\nwrote {given.out}")
     return 0
 

@@ -12,8 +12,7 @@ import torch
 from ouvae.data import Dataset
 from ouvae.training.pack import PackTraining
 from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
-from sweeps.cluster.messages import Task
-from sweeps.records import PackReport
+from sweeps.cluster.messages import PackReport, Task
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST = 2**30

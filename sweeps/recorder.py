@@ -18,7 +18,7 @@ from search_spaces import Space
 from sweeps import SweepError
 from sweeps.interrupts import Interrupts
 from sweeps.plan import PlannedCell
-from sweeps.records import commit, project_version
+from sweeps.provenance import commit, project_version
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.studies import Studies

@@ -1,39 +1,18 @@
 """From a trained pack to rows of the members and history tables."""
 
-import functools
-import subprocess
 from datetime import UTC, datetime
-from importlib import metadata
 from math import prod
-from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from analysis.schema import SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
+from sweeps.cluster.messages import PackReport
 from sweeps.plan import Pack, PlannedCell, Point
+from sweeps.provenance import commit, project_version
 
 _METRICS = [metric.name for metric in METRICS]
 _TEST_METRICS = [metric.name for metric in TEST_METRICS]
-
-
-class PackReport(TypedDict):
-    """What a trial sends back of a finished pack, in plain values.
-
-    Attributes:
-        outcomes: per member, in the pack's order: `history` (a dict an evaluation), `diverged_at_step`
-            and `test` (a dict, or None).
-        parameters: trained parameters of one member.
-        seconds: wall time of the training, interruptions left out.
-        torch_version: of the worker.
-        python_version: of the worker.
-    """
-
-    outcomes: list[dict[str, Any]]
-    parameters: int
-    seconds: float
-    torch_version: str
-    python_version: str
 
 
 def rows(space: str, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
@@ -104,21 +83,3 @@ def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> 
         "python_version": report["python_version"] if report else None,
         "commit": commit(),
     }
-
-
-def project_version() -> str:
-    """Return the installed project's version."""
-    return metadata.version("ouvae-sweeps")
-
-
-@functools.cache
-def commit() -> str:
-    """Return the checkout's commit, `-dirty` where it has changes; `unknown` outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from analysis.schema import Row
+from sweeps.cluster.messages import PackReport
 from sweeps.failures import Failure, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
-from sweeps.records import PackReport, failed_rows, rows
+from sweeps.records import failed_rows, rows
 from sweeps.run_directory import RunDirectory
 from sweeps.search import Search
 

@@ -157,8 +157,11 @@ class CellKeys(Strict):
     bound_images: Several | None = key(
         "number of test images used, the first ones; null is all", neutral=None, requires="bound_samples"
     )
-    precision: Literal["float32", "float64"] = key(
-        "floating-point format of weights, data and noise", default="float32", unit="none"
+    precision: Literal["bfloat16", "float32", "float64"] = key(
+        "floating-point format of weights, data and noise; with `bfloat16` they are float32, and training "
+        "multiplies in bfloat16",
+        default="float32",
+        unit="none",
     )
 
     def problems(self) -> list[str]:
@@ -223,6 +226,11 @@ class CellKeys(Strict):
             yield (
                 f"architecture: {self.architecture} with dataset {self.dataset}, which has no images; use "
                 "architecture mlp or affine"
+            )
+        if self.precision == "bfloat16" and architecture.images:
+            yield (
+                f"precision: bfloat16 with architecture {self.architecture}, whose convolutions are not "
+                "written for it; use precision float32"
             )
         if self.hidden and not architecture.layered:
             yield (

@@ -6,6 +6,9 @@ ReLU in place, and its gradient one of each.
 
 The gradients are narrow matrices where a latent layer is narrow, and are then asked for as their transposes:
 a matrix library works in blocks, and the few columns of a narrow result take it several times as long.
+
+Where autocasting is on, products are made in its format. What hidden layers give each other stays in it; a
+layer without a ReLU is a head, whose result is float32.
 """
 
 from typing import Any
@@ -88,4 +91,9 @@ class Affine(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output."""
-        return _Affine.apply(x, self.weight, self.bias, self.relu)  # type: ignore[no-untyped-call,no-any-return]
+        kind = x.device.type
+        if kind == "meta" or not torch.is_autocast_enabled(kind):
+            return _Affine.apply(x, self.weight, self.bias, self.relu)  # type: ignore[no-untyped-call,no-any-return]
+        low = [value.to(torch.get_autocast_dtype(kind)) for value in (x, self.weight, self.bias)]
+        result: Tensor = _Affine.apply(*low, self.relu)  # type: ignore[no-untyped-call]
+        return result if self.relu else result.float()

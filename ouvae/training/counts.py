@@ -87,7 +87,12 @@ def importance_sample_bytes(cell: Cell, image_shape: Shape) -> int:
 def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
     """Return a model with any weights; nobody else's random numbers are used up for them."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
-        return build(cell, image_shape).to(getattr(torch, cell.precision))
+        return build(cell, image_shape).to(weights_dtype(cell))
+
+
+def weights_dtype(cell: Cell) -> torch.dtype:
+    """Return the type of a member's weights, images and noise."""
+    return torch.float64 if cell.precision == "float64" else torch.float32
 
 
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:

@@ -23,7 +23,7 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.adam import Adam
 from ouvae.training.captured import Captured, Function
-from ouvae.training.counts import importance_sample_bytes
+from ouvae.training.counts import importance_sample_bytes, weights_dtype
 from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.feed import BLOCK_STEPS, Feed
 from ouvae.training.gradients import gradient_variances
@@ -63,7 +63,7 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(stream(torch.device("cpu"), "weights", seed).get_state())
         model = build(cell, image_shape)
-    return model.to(getattr(torch, cell.precision))
+    return model.to(weights_dtype(cell))
 
 
 class _Top(nn.Module):
@@ -105,7 +105,7 @@ class PackTraining:
         self.step = 0
         self._evaluation_bytes = evaluation_bytes
         self._device = torch.device(device)
-        self._dtype = getattr(torch, cell.precision)
+        self._dtype = weights_dtype(cell)
         self._seeds = sorted({seed for _, seed in members})
         self._rows = list(range(len(members)))
         self._runs: dict[tuple[object, ...], Function] = {}

@@ -3,11 +3,14 @@
 As written, modules are called, `vmap` stacks them and autograd goes back through them: for small models all
 of that takes as long as the arithmetic. It comes down to the same few hundred operations in every step, which
 `make_fx` writes down once; run from there they give the same numbers to the bit.
+
+On a GPU, where a pack has its own graph of them anyway, a long training is worth the minute that it takes
+PyTorch to compile them, which makes few passes over memory of many.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +25,9 @@ from ouvae.training.objectives import loss
 
 WRITTEN_DOWN_FROM = 500
 """Steps of a member from which on it is worth the seconds that it takes to write the program down."""
+
+COMPILED_FROM = 20_000
+"""Steps of a member from which on it is worth the minute that it takes to compile the program for a GPU."""
 
 
 class Inputs(NamedTuple):
@@ -56,11 +62,13 @@ def single_terms(
 
 def as_written(cell: Cell, model: System) -> Step:
     """Return the step of a cell's members, whose model is of this form."""
+    low = cell.precision == "bfloat16"
 
     def member_loss(
         parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor, kl_weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        terms = single_terms(model, parameters, x, draws, rho, cell.importance_samples == 1)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
+            terms = single_terms(model, parameters, x, draws, rho, cell.importance_samples == 1)
         return loss(cell, terms, kl_weight), terms.kl.flatten(1).mean(-1)
 
     pack_loss = vmap(member_loss, in_dims=(0, 0, 0, 0, None))
@@ -80,12 +88,14 @@ def written_down(cell: Cell, image_shape: Shape, members: int, device: torch.dev
     Packs of one cell share it, whatever their rho and seeds.
     """
     plain = as_written(cell, built(cell, image_shape))
-    program: torch.fx.GraphModule | None = None
+    program: Callable[..., Any] | None = None
 
     def step(parameters: dict[str, Tensor], inputs: Inputs) -> Losses:
         nonlocal program
         if program is None:
             program = _shortened(make_fx(plain)(parameters, inputs))
+            if device.type == "cuda" and cell.steps >= COMPILED_FROM:
+                program = torch.compile(program, dynamic=False)
         with torch.no_grad():
             return cast(Losses, program(parameters, inputs))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
@@ -11,6 +11,25 @@ from sweeps.failures import Failure
 
 NodeResources: TypeAlias = Mapping[str, float]
 """What a node has, in Ray's words: CPU, GPU."""
+
+
+class PackReport(TypedDict):
+    """What a trial sends back of a finished pack, in plain values.
+
+    Attributes:
+        outcomes: per member, in the pack's order: `history` (a dict an evaluation), `diverged_at_step`
+            and `test` (a dict, or None).
+        parameters: trained parameters of one member.
+        seconds: wall time of the training, interruptions left out.
+        torch_version: of the worker.
+        python_version: of the worker.
+    """
+
+    outcomes: list[dict[str, Any]]
+    parameters: int
+    seconds: float
+    torch_version: str
+    python_version: str
 
 
 @dataclass(frozen=True)
@@ -156,7 +175,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Finished:
-    """A pack is trained; see `sweeps.records.PackReport`."""
+    """A pack is trained; see `PackReport`."""
 
     pack_id: str
     report: Any

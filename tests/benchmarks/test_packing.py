@@ -67,9 +67,9 @@ def one_thread():
 def test_equal_work_is_checked(monkeypatch):
     space, data = small_space(), load_data("digits")
     assert "float64" in packing.same_work(space, data)
-    train_member = packing.train_member
+    plain = packing.PlainMember
     monkeypatch.setattr(
-        packing, "train_member", lambda cell, data, rho, seed: train_member(cell, data, rho, seed + 1)
+        packing, "PlainMember", lambda cell, data, rho, seed: plain(cell, data, rho, seed + 1)
     )
     with pytest.raises(BenchmarkError, match="different work"):
         packing.same_work(space, data)

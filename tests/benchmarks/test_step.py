@@ -17,7 +17,7 @@ def _threads_as_before():
 
 
 def test_a_turn_times_one_step():
-    slow = step.Contender(lambda: time.sleep(0.02))
+    slow = step.Contender(lambda: time.sleep(0.02), "cpu")
     slow.take_turn(0.05)
     slow.take_turn(0)
     assert len(slow.times) == 2
@@ -29,9 +29,10 @@ def test_a_row_is_of_its_pack_and_the_columns_agree(tmp_path, capsys):
     arguments = ["--models", "digits", "--members", "1", "2", "--seconds", "0.01", "--out", str(out)]
     assert step.main(arguments) == 0
     rows = csv.read_csv(out).to_pylist()
-    assert [(row["model"], row["members"], row["seeds"]) for row in rows] == [
-        ("digits", 1, 1),
-        ("digits", 2, 2),
+    assert [(row["model"], row["way"], row["members"], row["seeds"]) for row in rows] == [
+        ("digits", "plain", 1, 1),
+        ("digits", "pack", 1, 1),
+        ("digits", "pack", 2, 2),
     ]
     for row in rows:
         assert row["member_steps_per_s"] == pytest.approx(1e3 * row["members"] / row["ms"], rel=0.01)

@@ -26,8 +26,8 @@ from ouvae.declared import METRICS
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
 from sweeps import plan
+from sweeps.cluster.messages import PackReport
 from sweeps.plan import Pack, PlannedCell, Point
-from sweeps.records import PackReport
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Listener, Schedule
 from sweeps.searches import searches_of

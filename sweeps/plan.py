@@ -13,16 +13,17 @@ from ouvae.data import Dataset
 from ouvae.declared import DATASETS, SYSTEMS, Cell, labels
 from ouvae.declared.registry import source_digest
 from ouvae.linear_gaussian import critical_rho
-from ouvae.training.counts import multiply_adds
+from ouvae.training.counts import member_bytes, multiply_adds
 from search_spaces import SweptCell
 
-LARGEST_PACK = {"cpu": 12, "cuda": 96}
-"""Most members in a pack unless a space says otherwise: on a CPU core the stacked step stops gaining
-(and outgrows the cache) at about a dozen members; a GPU wants many to be busy at all."""
+LARGEST_PACK, LARGEST_CONVOLUTIONAL_PACK = 12, 1
+"""Most members in a pack on a CPU unless a space says otherwise. The stacked step gains little from a dozen
+members on. Stacked convolutions are grouped ones, which a CPU runs slower than one after another (1.2 to 1.5
+times, measured)."""
 
-LARGEST_CONVOLUTIONAL_PACK = {"cpu": 1, "cuda": 96}
-"""The same of convolutional networks: stacked they are grouped convolutions, which a CPU runs slower than
-one after another (1.2 to 1.5 times, measured)."""
+LARGEST_GPU_PACK, GPU_PACK_BYTES = 512, 16 * 2**30
+"""The same on a GPU, and the memory that a pack in training takes there at most. A step of 256 members is
+within 5 % of the rate of one of 512 (`benchmarks/results/step_cuda.csv`)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -67,8 +68,11 @@ class PlannedCell:
     @property
     def largest_pack(self) -> int:
         """Most members in a pack unless a space says otherwise."""
+        if self.device == "cuda":
+            size = GPU_PACK_BYTES // member_bytes(self.cell, self.cell.image_shape, self.device)
+            return min(max(size, 1), LARGEST_GPU_PACK)
         convolutional = self.cell.traits("architecture").images
-        return (LARGEST_CONVOLUTIONAL_PACK if convolutional else LARGEST_PACK)[self.device]
+        return LARGEST_CONVOLUTIONAL_PACK if convolutional else LARGEST_PACK
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of a member's training step."""

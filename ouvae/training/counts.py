@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
+from ouvae.training.feed import BLOCK_STEPS
+from ouvae.training.noise import draw_count
 from ouvae.training.objectives import loss
 
 HUGE_PARAMETERS = 50_000_000
@@ -82,6 +84,19 @@ def importance_sample_bytes(cell: Cell, image_shape: Shape) -> int:
     changes = {"objective": "iwae", "importance_samples": samples, "smoothed_networks": (), "batch_size": 1}
     many = cell.model_copy(update=changes)
     return -(-saved_bytes(many, image_shape) // samples)
+
+
+@functools.cache
+def member_bytes(cell: Cell, image_shape: Shape, device: str) -> int:
+    """Return the bytes that a member of a pack in training takes on a kind of device.
+
+    They are its weights, gradients and two moments, what autograd keeps, and a block of images and draws of
+    a seed of its own.
+    """
+    draws = draw_count(cell, leading_axes(cell.batch_size, cell.importance_samples))
+    inputs = BLOCK_STEPS[device] * (draws + cell.batch_size * torch.Size(image_shape).numel())
+    numbers = 4 * count_parameters(cell, image_shape) + inputs
+    return numbers * weights_dtype(cell).itemsize + saved_bytes(cell, image_shape)
 
 
 def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:

@@ -18,9 +18,10 @@ import pytest
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.cell import CHOICES
+from ouvae.training.counts import member_bytes
 from search_spaces import load
 from search_spaces.space import CellKeys
-from sweeps.plan import Pack, PlannedCell, Point, pack_points
+from sweeps.plan import GPU_PACK_BYTES, LARGEST_GPU_PACK, Pack, PlannedCell, Point, pack_points
 
 ROOT = Path(__file__).parents[2]
 
@@ -220,6 +221,16 @@ class TestPacking:
             (Point(0.5, 0), Point(0.9, 0)),
             (Point(0.5, 1), Point(0.7, 1), Point(0.9, 1)),
         ]
+
+    def test_a_pack_on_a_gpu_is_as_large_as_its_memory_allows(self):
+        assert planned(device="cuda").largest_pack == LARGEST_GPU_PACK
+        sizes = [planned(device="cuda", hidden=[width]).largest_pack for width in (8000, 16_000, 20_000_000)]
+        assert LARGEST_GPU_PACK > sizes[0] > sizes[1] > 1
+        assert sizes[2] == 1
+        for width, size in zip((8000, 16_000), sizes, strict=False):
+            cell = planned(device="cuda", hidden=[width]).cell
+            room = member_bytes(cell, cell.image_shape, "cuda")
+            assert size * room <= GPU_PACK_BYTES < (size + 1) * room
 
     def test_no_points_no_packs(self):
         assert pack_points([], 4, 12, planned()) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from ouvae.training.costs import AUTOGRAD, measure
-from ouvae.training.counts import count_parameters, saved_bytes
+from ouvae.training.counts import count_parameters, member_bytes, saved_bytes
 
 IMAGE = (3, 4)
 
@@ -40,3 +40,11 @@ def test_costs_are_measured_side_by_side(make_cell, data):
     (untimed,) = measure(members[:1], data, "cpu", rounds=0, steps=2)
     assert untimed.seconds_per_epoch == []
     assert untimed.memory_bytes == small.memory_bytes
+
+
+def test_a_member_on_a_gpu_holds_a_block_of_inputs_besides(make_cell):
+    """Of float64, 60 pixels, and 4 + 3 base draws and 2 times 3 of the operator for each of 10 images."""
+    cell = make_cell(latents=(4, 3), batch_size=10, ou_samples=2)
+    on_cpu, on_gpu = (member_bytes(cell, (6, 10), device) for device in ("cpu", "cuda"))
+    assert on_gpu - on_cpu == 15 * 8 * 10 * (60 + 7 + 2 * 3)
+    assert on_cpu == 8 * (4 * count_parameters(cell, (6, 10)) + 10 * (60 + 13)) + saved_bytes(cell, (6, 10))

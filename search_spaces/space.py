@@ -182,6 +182,12 @@ class Space(CellKeys):
     evaluation_gib: PositiveNumber = key(
         "memory that a pack may take to evaluate L_k, which it fills in chunks", default=1.0, unit="GiB"
     )
+    track: Literal["auto", "members", "cells", "sweep"] = key(
+        "what is a run in MLflow: `members` and their cells, `cells` alone, or the `sweep` alone; the tables "
+        "are files of the sweep's run always. `auto` is members up to 5,000 of them, cells beyond",
+        default="auto",
+        unit="none",
+    )
     costs: Costs | None = key(
         "`rounds` and `steps` of measuring seconds an epoch, memory and parameters; null measures none",
         default=None,

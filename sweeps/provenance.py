@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 
+@functools.cache
 def project_version() -> str:
     """Return the installed project's version."""
     return metadata.version("ouvae-sweeps")

@@ -29,8 +29,11 @@ from sweeps.tracking.values import CELL_PARAMS
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""
 
-TABLES_SECONDS = 60.0
-"""The tables are rewritten this often while the sweep goes on, and at its end."""
+TABLES_SECONDS, TABLES_SHARE = 60.0, 0.05
+"""While the sweep goes on the tables are rewritten this often, and in at most this share of the time."""
+
+MOST_TRACKED = 5_000
+"""Members up to which each is a run in MLflow unless a space says otherwise."""
 
 SAY_SECONDS = 5.0
 """How often the end of a sweep says how far its log to MLflow is."""
@@ -47,22 +50,32 @@ class Recorder:
         cells: of the space, in their order.
         directory: what is finished; what the listeners lack of it they are told first.
         uri: of the MLflow store.
+        expected: members that the sweep will have, as far as that is known.
 
     Raises:
         SweepError: the studies cannot be used.
     """
 
-    def __init__(self, space: Space, cells: Sequence[PlannedCell], directory: RunDirectory, uri: str) -> None:
+    def __init__(
+        self,
+        space: Space,
+        cells: Sequence[PlannedCell],
+        directory: RunDirectory,
+        uri: str,
+        expected: int,
+    ) -> None:
         """Tell the listeners what the directory holds."""
         self._directory, self._uri = directory, uri
         self._rule = rule_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
-        self._written = time.monotonic()
+        self._due = time.monotonic() + TABLES_SECONDS
         self._studies = Studies(directory.studies, space.name)
         held = [*directory.members.values(), *directory.failed.values()]
+        few = max(expected, len(held)) <= MOST_TRACKED
+        track = ("members" if few else "cells") if space.track == "auto" else space.track
         self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params)
+        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
         packs: dict[str, list[Row]] = {}
         for row in directory.members.values():
             packs.setdefault(row["pack_id"], []).append(row)
@@ -78,10 +91,16 @@ class Recorder:
         """Take a finished pack."""
         self._studies.record(members)
         self._log(members, history)
-        if time.monotonic() - self._written > TABLES_SECONDS:
-            with suppress(TableError):  # they are written again at the end
-                self._directory.write_tables(self._cell_ids, self._rule)
-            self._written = time.monotonic()
+        if time.monotonic() > self._due:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Write the tables as they are now."""
+        started = time.monotonic()
+        with suppress(TableError):  # they are written again at the end
+            self._directory.write_tables(self._cell_ids, self._rule)
+        taken = time.monotonic() - started
+        self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 
     def write(self, schedule: Schedule) -> tuple[Mapping[str, pa.Table], str]:
         """Write tables and figures, and hand them and the cells to the tracker.

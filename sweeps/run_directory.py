@@ -6,7 +6,7 @@ fragments/ID.failed.parquet    the members of a pack that was given up; tried ag
 checkpoints/ID.pt       the state of a pack in training
 sweep.log               what Ray and failed packs had to say
 .reserve                room for the last fragments when the disk is full
-studies.db              the searches, as Optuna studies
+studies.log             the searches, as Optuna studies
 {members,history,thresholds,comparisons,costs}.parquet, figures/    what is read and made of it
 .sweep_id, .lock        who the sweep is, and that it runs
 """
@@ -82,8 +82,8 @@ class RunDirectory:
 
     @property
     def studies(self) -> Path:
-        """The SQLite file of the Optuna studies."""
-        return self.path / "studies.db"
+        """The journal of the Optuna studies."""
+        return self.path / "studies.log"
 
     @contextmanager
     def opened(self, space: Space) -> Iterator[None]:

@@ -169,9 +169,10 @@ class _Sweep:
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
             with self.interrupts.saving():
-                recorder = Recorder(space, cells, directory, options.store_uri(space))
-                self.interrupts.on_signal = recorder.interrupt
                 searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
+                expected = sum(search.expected_points() for _, search in searches)
+                recorder = Recorder(space, cells, directory, options.store_uri(space), expected)
+                self.interrupts.on_signal = recorder.interrupt
                 schedule = Schedule(
                     space.name,
                     searches,
@@ -287,7 +288,7 @@ class _Sweep:
         if tables:
             self._console.print(f"  python analysis/thresholds.py {path}")
             self._console.print(f"  python analysis/figures.py {path}")
-            self._console.print(f"  optuna-dashboard sqlite:///{self._directory.studies}")
+            self._console.print(f"  optuna-dashboard {self._directory.studies}")
 
     def _abandon(self) -> None:
         self._on_abandon()

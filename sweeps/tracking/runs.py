@@ -126,6 +126,7 @@ class SweepRuns:
     Attributes:
         status: MLflow's status that the sweep's run has to have, from the next `open` on.
         opened: whether what the store holds is known.
+        untracked: status of each member that gets no run of its own, by its id.
         curves_url: the page of the cells' curves, once the store is reached.
     """
 
@@ -133,6 +134,7 @@ class SweepRuns:
         self.uri, self.space, self.name, self.params = uri, space, sweep_name, params
         self.common = {"sweep_id": sweep_id, "space": space}
         self.status = "RUNNING"
+        self.untracked: dict[str, str] = {}
         self.opened = False
         self.curves_url: str | None = None
 
@@ -323,7 +325,9 @@ class SweepRuns:
             child.tags["mlflow.parentRunId"] = parent.run_id
 
     def _log_counts(self) -> None:
-        statuses = Counter(run.tags.get("status") for run in self.members.values() if run.whole)
+        others = dict(self.untracked)  # to which the sweep adds, from another thread
+        statuses = Counter(others[member] for member in others.keys() - self.members.keys())
+        statuses.update(run.tags["status"] for run in self.members.values() if run.whole)
         counts = {
             "members": float(statuses.total()),
             "members_diverged": float(statuses["diverged"]),

@@ -72,11 +72,19 @@ class Tracker:
         sweep_name: name of the sweep's run.
         params: settings of the sweep. MLflow never changes a param: a value that differs from the
             one logged by an earlier tracker becomes a tag of the same name.
+        track: what becomes a run: `members` and their cells, `cells`, or the `sweep` alone.
     """
 
     def __init__(
-        self, uri: str, space: str, sweep_id: str, sweep_name: str, params: Mapping[str, Any]
+        self,
+        uri: str,
+        space: str,
+        sweep_id: str,
+        sweep_name: str,
+        params: Mapping[str, Any],
+        track: str = "members",
     ) -> None:
+        self._track = track
         self._runs = SweepRuns(uri, space, sweep_id, sweep_name, texts(params, params))
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._submitted: Counter[str] = Counter()
@@ -95,7 +103,10 @@ class Tracker:
         A row with another `finished_at` than the one logged (the member was trained, or failed, anew)
         replaces it.
         """
-        self._submit("member", partial(self._runs.member, dict(row), list(history)))
+        if self._track == "members":
+            self._submit("member", partial(self._runs.member, dict(row), list(history)))
+        else:
+            self._runs.untracked[row["member_id"]] = row["status"]
 
     def log_cell(
         self,
@@ -117,6 +128,8 @@ class Tracker:
             curves: (rho, value) pairs by metric, means over seeds.
             thresholds: the cell's rows of the thresholds table.
         """
+        if self._track == "sweep":
+            return
         points = {
             metric: sorted((float(rho), float(value)) for rho, value in curve)
             for metric, curve in curves.items()

@@ -1,9 +1,11 @@
-"""Studies in a real SQLite file: Optuna reads them, and one that lags behind catches up."""
+"""Studies in a real journal: Optuna reads them, and one that lags behind catches up."""
 
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from sweeps import SweepError
@@ -24,9 +26,14 @@ def row(rho: float, seed: int = 0, kl: float | None = 1.0, status: str = "", cel
     }
 
 
+def opened(storage: Path) -> JournalStorage:
+    """Open a journal as a user of Optuna does."""
+    return JournalStorage(JournalFileBackend(str(storage)))
+
+
 def trials(storage: Path, cell: str = CELL) -> list[optuna.trial.FrozenTrial]:
     name = f"digits mlp 4,4 {cell}"
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{storage}").trials
+    return optuna.load_study(study_name=name, storage=opened(storage)).trials
 
 
 def contents(storage: Path, cell: str = CELL) -> list[tuple]:
@@ -35,7 +42,7 @@ def contents(storage: Path, cell: str = CELL) -> list[tuple]:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Path:
-    return tmp_path / "studies.db"
+    return tmp_path / "studies.log"
 
 
 def test_a_trial_is_a_member_and_optuna_reads_it(storage):
@@ -45,7 +52,7 @@ def test_a_trial_is_a_member_and_optuna_reads_it(storage):
         (0.75, 1, "COMPLETE", 0.25),
         (0.9, 1, "FAIL", None),
     ]
-    study = optuna.load_study(study_name=f"digits mlp 4,4 {CELL}", storage=f"sqlite:///{storage}")
+    study = optuna.load_study(study_name=f"digits mlp 4,4 {CELL}", storage=opened(storage))
     assert study.user_attrs == {"space": "made", "value": "kl_top_nats"}
     assert study.best_value == 0.25
     assert {trial.user_attrs["member_id"] for trial in study.trials} == {
@@ -84,16 +91,28 @@ def test_a_cell_of_another_name_goes_on_in_its_study(storage):
     """A label follows from the cells beside a cell; what identifies it is its hash."""
     Studies(storage, "made").record([row(0.5)])
     Studies(storage, "made").record([row(0.6) | {"cell": "digits mlp 4,4 2000 steps"}])
-    assert optuna.get_all_study_names(f"sqlite:///{storage}") == [f"digits mlp 4,4 {CELL}"]
+    assert optuna.get_all_study_names(opened(storage)) == [f"digits mlp 4,4 {CELL}"]
     assert len(trials(storage)) == 2
 
 
-def test_a_file_that_is_no_database(storage):
-    storage.write_text("no database" * 100)
-    with pytest.raises(SweepError, match=r"studies\.db cannot be used: .*not a database; .*delete the file"):
+def test_a_line_that_a_kill_cut_short_is_written_anew(storage):
+    Studies(storage, "made").record([row(0.5), row(0.6)])
+    whole = storage.read_bytes()
+    for length in (1, 20, len(whole) - 20, len(whole) - 1, len(whole)):
+        storage.write_bytes(whole[:length])
+        Studies(storage, "made").record([row(0.5), row(0.6), row(0.7)])
+        assert [trial.params["rho"] for trial in trials(storage)] == [0.5, 0.6, 0.7]
+        assert storage.read_bytes().startswith(whole[: whole.rfind(b"\n", 0, length) + 1])
+
+
+@pytest.mark.parametrize("text", ["no journal", "no journal\nat all\n", '{"op_code":\n{}\n'])
+def test_a_file_that_is_no_journal(storage, text):
+    storage.write_text(text)
+    with pytest.raises(SweepError, match=r"studies\.log cannot be used: .*; .*delete the file"):
         Studies(storage, "made")
+    assert storage.read_text() == text
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(SweepError, match="cannot be used: unable to open database file"):
-        Studies(tmp_path / "nowhere" / "studies.db", "made")
+    with pytest.raises(SweepError, match=r"cannot be used: .*No such file or directory"):
+        Studies(tmp_path / "nowhere" / "studies.log", "made")

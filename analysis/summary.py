@@ -81,11 +81,17 @@ class Summary:
     """
 
     def __init__(self, members: pa.Table, rule: Rule) -> None:
-        """Estimate the threshold of each cell and order parameter."""
+        """Estimate the threshold of each cell and order parameter; its first member tells a cell's keys."""
         self._rule = rule
-        self._cells: dict[str, list[dict[str, Any]]] = {}
-        for row in members.to_pylist():
-            self._cells.setdefault(row["cell_id"], []).append(row)
+        self._statuses: dict[str, Counter[str]] = {}
+        firsts: list[int] = []
+        places = members.select(["cell_id", "status"]).to_pydict()
+        for row, (cell_id, status) in enumerate(zip(*places.values(), strict=True)):
+            if cell_id not in self._statuses:
+                self._statuses[cell_id] = Counter()
+                firsts.append(row)
+            self._statuses[cell_id][status] += 1
+        self._cells: list[dict[str, Any]] = members.take(pa.array(firsts, pa.int64())).to_pylist()
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
         self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
@@ -105,15 +111,15 @@ class Summary:
     def thresholds(self) -> pa.Table:
         """The thresholds table: a row a cell and order parameter."""
         rows = []
-        for own in self._cells.values():
-            of_cell = [self._threshold_row(own, order) for order in self._watched]
+        for cell in self._cells:
+            of_cell = [self._threshold_row(cell, order) for order in self._watched]
             rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
         return table_of(rows, THRESHOLDS)
 
     @cached_property
     def comparisons(self) -> pa.Table:
         """The comparisons table: a row an order parameter and pair of cells that differ in one key."""
-        cells = [own[0] for own in self._cells.values()]
+        cells = self._cells
         pairs = comparable(cells)
         rows = []
         for order in self._watched:
@@ -137,22 +143,22 @@ class Summary:
                 )
         return table_of(rows, COMPARISONS)
 
-    def _threshold_row(self, members: list[dict[str, Any]], order: OrderParameter) -> dict[str, Any]:
-        active_from, found = self._found[members[0]["cell_id"], order.name]
+    def _threshold_row(self, cell: dict[str, Any], order: OrderParameter) -> dict[str, Any]:
+        active_from, found = self._found[cell["cell_id"], order.name]
         asked = self._rule.active_from[order.name]
-        statuses = Counter(member["status"] for member in members)
+        statuses = self._statuses[cell["cell_id"]]
         return {
-            **{name: members[0][name] for name in _OF_CELL},
+            **{name: cell[name] for name in _OF_CELL},
             **{name: getattr(found, name) for name in _OF_ESTIMATE},
             "half_width_asked": self._rule.half_widths.get(order.name),
             "seeds": [asdict(seed) for seed in found.seeds],
-            **{name: _retained(members[0], getattr(found, f"rho_{name[2:]}")) for name in _G},
+            **{name: _retained(cell, getattr(found, f"rho_{name[2:]}")) for name in _G},
             "order_parameter": order.name,
             "rule": asked if isinstance(asked, str) else "absolute",
             "active_from": active_from,
             "n_seeds": len(found.seeds),
             "n_resolved": sum(seed.status == TRANSITION for seed in found.seeds),
-            "n_members": len(members),
+            "n_members": statuses.total(),
             **{f"n_{status}": statuses[status] for status in LOST},
             "method": METHOD,
         }

@@ -76,11 +76,7 @@ class Recorder:
         self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
         self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
-        packs: dict[str, list[Row]] = {}
-        for row in directory.members.values():
-            packs.setdefault(row["pack_id"], []).append(row)
-        for pack_id, own in packs.items():
-            self._log(own, directory.history(pack_id))
+        self._log(*(directory.rows() if track == "members" else (list(directory.members.values()), [])))
         self._log(list(directory.failed.values()), [])
 
     def interrupt(self) -> None:

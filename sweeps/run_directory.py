@@ -2,6 +2,7 @@
 
 space.yaml              the space as it was last run
 fragments/ID.members.parquet, ID.history.parquet    written once, atomically, when a pack is finished
+fragments/merged-ID.…    many of them in one, in their place
 fragments/ID.failed.parquet    the members of a pack that was given up; tried again by the next sweep
 checkpoints/ID.pt       the state of a pack in training
 sweep.log               what Ray and failed packs had to say
@@ -13,6 +14,7 @@ studies.log             the searches, as Optuna studies
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import uuid
@@ -31,7 +33,7 @@ from analysis.schema import HISTORY, MEMBERS, Row
 from analysis.summary import Rule, Summary
 from analysis.tables import read_table, replacing, table_of, write_table
 from ouvae import NUMERICS_VERSION
-from ouvae.declared import CellKeys, keys_of, labels
+from ouvae.declared import ORDER_PARAMETERS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
 from sweeps.plan import PlannedCell
@@ -41,6 +43,17 @@ LEAST_FREE_BYTES = 64_000_000
 
 RESERVE_BYTES = 8_000_000
 """Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
+
+
+MERGED_PACKS = 64
+"""Packs whose fragments become one: a file takes milliseconds to open, whatever is in it."""
+
+_KNOWN = (
+    *("member_id", "cell_id", "cell", "pack_id", "rho", "seed", "status"),
+    *("dataset", "system", "device", "data_digest", "code_digest", "numerics_version"),
+    *(order.metric for order in ORDER_PARAMETERS.values()),
+)
+"""Columns of a member that are at hand in Python; a sweep of 100,000 has no room for all."""
 
 
 class DiskFullError(SweepError):
@@ -53,6 +66,13 @@ class RunDirectory:
     A directory belongs to one space. Running the space again with more cells, rho or seeds, another
     search or another threshold adds to it; a change of what all cells share would mix curves that do not
     belong together, and is refused.
+
+    Attributes:
+        path: the folder.
+        members: of each finished member, by its id, what searches, studies and checks ask for.
+        failed: rows of the members that were given up.
+        notices: lines for whoever runs the sweep.
+        sweep_id: who the sweep is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +83,8 @@ class RunDirectory:
         self.notices: list[str] = []
         self.sweep_id = ""
         self._fragments = path / "fragments"
-        self._histories: dict[str, pa.Table] = {}
+        self._tables: dict[str, tuple[pa.Table, pa.Table]] = {}  # members and history, by fragment
+        self._loose: list[str] = []  # fragments of a single pack
 
     @property
     def checkpoints(self) -> Path:
@@ -143,9 +164,9 @@ class RunDirectory:
         """Where the members that are there were trained, by one of them."""
         return next((str(row["device"]) for row in self.members.values()), None)
 
-    def history(self, pack_id: str) -> list[Row]:
-        """Return the history rows of a finished pack."""
-        return list(self._history_of(pack_id).to_pylist())
+    def rows(self) -> tuple[list[Row], list[Row]]:
+        """Return all rows of finished members, and those of their histories."""
+        return self._all_members().to_pylist(), self._all_history().to_pylist()
 
     def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Write a finished pack; it counts as finished once its members' file is in place.
@@ -157,13 +178,13 @@ class RunDirectory:
         """
         tables = {"history": table_of(history, HISTORY), "members": table_of(members, MEMBERS)}
         full = self._write(pack_id, tables)
-        self._histories[pack_id] = tables["history"]
-        self.members.update({row["member_id"]: row for row in members})
-        for row in members:
-            self.failed.pop(row["member_id"], None)
+        self._take(pack_id, tables["members"], tables["history"])
+        self._loose.append(pack_id)
         self.drop_checkpoint(pack_id)
         if full is not None:
             raise full
+        if len(self._loose) % MERGED_PACKS == 0:
+            self._merge()
 
     def add_failed(self, pack_id: str, members: Sequence[Row]) -> None:
         """Write the members of a pack that was given up. Raises as `add`."""
@@ -180,7 +201,7 @@ class RunDirectory:
         """Write fragments of a pack; return the error of a full disk if the reserve was needed for it."""
         full: SweepError | None = None
         for name, table in tables.items():
-            path = self._fragments / f"{pack_id}.{name}.parquet"
+            path = self._fragment(pack_id, name)
             try:
                 try:
                     write_table(table, path)
@@ -211,12 +232,13 @@ class RunDirectory:
         """
         order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
 
-        def place(row: Row) -> tuple[Any, ...]:
-            return (order.get(row["cell_id"], len(order)), row["cell_id"], row["seed"], row["rho"])
-
-        rows = _named(sorted([*self.members.values(), *self.failed.values()], key=place))
-        members = table_of(rows, MEMBERS)
-        history = self._all_history(members["member_id"])
+        failed = table_of(list(self.failed.values()), MEMBERS)
+        members = _named(pa.concat_tables([self._all_members(), failed]))
+        places = pa.array([order.get(cell_id, len(order)) for cell_id in members["cell_id"].to_pylist()])
+        members = _ordered(members, {"place": places}, ("place", "cell_id", "seed", "rho"))
+        history = self._all_history()
+        places = pc.index_in(history["member_id"], value_set=members["member_id"].combine_chunks())
+        history = _ordered(history, {"place": places}, ("place", "step"))
         summary = Summary(members, rule)
         tables = {
             "history": history,
@@ -228,23 +250,43 @@ class RunDirectory:
             write_table(table, self.path / f"{name}.parquet")
         return tables
 
-    def _all_history(self, member_ids: pa.ChunkedArray) -> pa.Table:
-        """Return the history of all finished packs, in the order of the members and of their steps."""
-        packs = dict.fromkeys(row["pack_id"] for row in self.members.values())
-        table = pa.concat_tables([HISTORY.empty_table(), *map(self._history_of, packs)])
-        place = pc.index_in(table["member_id"], value_set=member_ids.combine_chunks())
-        ordered = pc.sort_indices(
-            pa.table({"place": place, "step": table["step"]}),
-            sort_keys=[("place", "ascending"), ("step", "ascending")],
-        )
-        return table.take(ordered)
+    def _all_members(self) -> pa.Table:
+        return pa.concat_tables([MEMBERS.empty_table(), *(members for members, _ in self._tables.values())])
 
-    def _history_of(self, pack_id: str) -> pa.Table:
-        """Return the history of a finished pack, which is read once."""
-        if pack_id not in self._histories:
-            path = self._fragments / f"{pack_id}.history.parquet"
-            self._histories[pack_id] = _read_fragment(path, HISTORY)
-        return self._histories[pack_id]
+    def _all_history(self) -> pa.Table:
+        return pa.concat_tables([HISTORY.empty_table(), *(history for _, history in self._tables.values())])
+
+    def _take(self, fragment: str, members: pa.Table, history: pa.Table) -> None:
+        """Know what is in a fragment."""
+        self._tables[fragment] = (members, history)
+        for row in members.select(_KNOWN).to_pylist():
+            self.members[row["member_id"]] = row
+            self.failed.pop(row["member_id"], None)
+
+    def _merge(self) -> None:
+        """Put the fragments of single packs into one; where there is no room for it they stay.
+
+        Its members come last, as those of a pack do, and go first of the ones that it stands for: a kill in
+        between leaves both, or a history alone, which counts as nothing.
+        """
+        merged = f"merged-{hashlib.sha256(' '.join(self._loose).encode()).hexdigest()[:16]}"
+        parts = zip(*(self._tables[pack_id] for pack_id in self._loose), strict=True)
+        members, history = map(pa.concat_tables, parts)
+        with suppress(TableError):
+            write_table(history, self._fragment(merged, "history"))
+            write_table(members, self._fragment(merged, "members"))
+            self._tables[merged] = (members, history)
+            for pack_id in self._loose:
+                del self._tables[pack_id]
+                self._remove(pack_id)
+            self._loose.clear()
+
+    def _fragment(self, name: str, kind: str) -> Path:
+        return self._fragments / f"{name}.{kind}.parquet"
+
+    def _remove(self, pack_id: str) -> None:
+        for kind in ("members", "history"):
+            self._fragment(pack_id, kind).unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -293,13 +335,22 @@ class RunDirectory:
 
     def _read_fragments(self) -> None:
         """Read what is finished, and what was given up; set fragments aside that are cut."""
-        for path in sorted(self._fragments.glob("*.members.parquet")):
-            history = path.with_name(path.name.replace(".members.", ".history."))
-            if broken := [file for file in (path, history) if not _is_whole(file)]:
-                self._set_aside(path, history, broken)
+        merged: set[str] = set()
+        names = [path.name.partition(".")[0] for path in self._fragments.glob("*.members.parquet")]
+        for name in sorted(names, key=lambda name: (not name.startswith("merged-"), name)):
+            if name in merged:
+                self._remove(name)
                 continue
-            rows = _read_fragment(path, MEMBERS).to_pylist()
-            self.members.update({row["member_id"]: row for row in rows})
+            files = [self._fragment(name, kind) for kind in ("members", "history")]
+            if broken := [file for file in files if not _is_whole(file)]:
+                self._set_aside(files, broken)
+                continue
+            members, history = map(_read_fragment, files, (MEMBERS, HISTORY))
+            self._take(name, members, history)
+            if name.startswith("merged-"):
+                merged.update(members["pack_id"].unique().to_pylist())
+            else:
+                self._loose.append(name)
         for path in sorted(self._fragments.glob("*.failed.parquet")):
             rows = _read_fragment(path, MEMBERS).to_pylist() if _is_whole(path) else []
             left = {row["member_id"]: row for row in rows if row["member_id"] not in self.members}
@@ -307,8 +358,8 @@ class RunDirectory:
             if not left:
                 path.unlink()
 
-    def _set_aside(self, members: Path, history: Path, broken: Sequence[Path]) -> None:
-        for file in (members, history):
+    def _set_aside(self, files: Sequence[Path], broken: Sequence[Path]) -> None:
+        for file in files:
             with suppress(FileNotFoundError):
                 os.replace(file, file.with_name(f"{file.name}.bad"))
         names = " and ".join(file.name for file in broken)
@@ -359,11 +410,21 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _named(rows: Sequence[Row]) -> list[Row]:
-    """Return rows of members with the names of their cells, which tell all of these apart."""
-    cells = {row["cell_id"]: row for row in rows}
-    names = dict(zip(cells, labels(cells.values()), strict=True))
-    return [{**row, "cell": names[row["cell_id"]]} for row in rows]
+def _named(members: pa.Table) -> pa.Table:
+    """Return members with the names of their cells, which tell all of these apart."""
+    first: dict[str, int] = {}
+    for row, cell_id in enumerate(members["cell_id"].to_pylist()):
+        first.setdefault(cell_id, row)
+    cells = pa.array(list(first), pa.string())
+    names = pa.array(labels(members.take(list(first.values())).to_pylist()), pa.string())
+    named = names.take(pc.index_in(members["cell_id"].combine_chunks(), value_set=cells))
+    return members.set_column(members.schema.get_field_index("cell"), members.schema.field("cell"), named)
+
+
+def _ordered(table: pa.Table, columns: Mapping[str, pa.Array], keys: Sequence[str]) -> pa.Table:
+    """Return a table's rows in increasing order of keys, which are columns of it or given besides."""
+    by = pa.table({key: columns.get(key, table[key] if key in table.column_names else None) for key in keys})
+    return table.take(pc.sort_indices(by, sort_keys=[(key, "ascending") for key in keys]))
 
 
 def _picked(row: Row, keys: Sequence[str]) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import figures, thresholds
 from analysis.summary import read_rule, thresholds_table
 from analysis.tables import read_history, read_members
 from ouvae.declared import Cell, keys_of
-
-pytestmark = pytest.mark.process
+from sweeps import phase_transition
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
@@ -51,7 +51,7 @@ def test_there_is_a_directory_of_this_version():
 
 
 @pytest.mark.parametrize("run", VERSIONS, indirect=True)
-def test_it_is_read_as_it_was_written(run):
+def test_it_is_read_as_it_was_written(run, capsys):
     members = read_members(run)
     assert members.num_rows == 6
     assert read_history(run).num_rows == 6 * 3
@@ -61,22 +61,22 @@ def test_it_is_read_as_it_was_written(run):
         for key in NOT_ESTIMATED & old.keys() if run.name in OF_MEANS else old:
             expected = pytest.approx(old[key], rel=1e-9) if isinstance(old[key], float) else old[key]
             assert row[key] == expected, key
-    done = command("analysis/thresholds.py", run)
-    assert done.returncode == 0, done.stderr
-    assert "80%" in done.stdout
-    assert command("analysis/figures.py", run).returncode == 0
+    assert thresholds.main([str(run)]) == 0
+    assert "80%" in capsys.readouterr().out
+    assert figures.main([str(run)]) == 0
 
 
 @pytest.mark.parametrize("run", OTHER_NUMERICS, indirect=True)
-def test_members_of_other_numerics_are_not_mixed_with_new_ones(run):
+def test_members_of_other_numerics_are_not_mixed_with_new_ones(run, capsys):
     space = GOLDEN / "space.yaml"
-    done = command("sweeps/phase_transition.py", "--space", space, "--out", run, "--address", "serial")
-    assert done.returncode == 2, done.stdout
+    assert phase_transition.main(["--space", str(space), "--out", str(run), "--address", "serial"]) == 2
     version = OTHER_NUMERICS[run.name]
-    assert f"holds members of numerics version {version}, and this version trains others" in done.stderr
+    said = capsys.readouterr().err
+    assert f"holds members of numerics version {version}, and this version trains others" in said
     assert read_members(run).num_rows == 6
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("run", sorted({*VERSIONS} - {*OTHER_NUMERICS}), indirect=True)
 def test_it_is_extended_and_resumed(run):
     """Another cell and another seed, of which one pack was saved in the middle of its training."""

@@ -327,7 +327,7 @@ class SweepRuns:
     def _log_counts(self) -> None:
         others = dict(self.untracked)  # to which the sweep adds, from another thread
         statuses = Counter(others[member] for member in others.keys() - self.members.keys())
-        statuses.update(run.tags["status"] for run in self.members.values() if run.whole)
+        statuses.update(run.tags.get("status", "") for run in self.members.values() if run.whole)
         counts = {
             "members": float(statuses.total()),
             "members_diverged": float(statuses["diverged"]),

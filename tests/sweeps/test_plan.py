@@ -89,6 +89,7 @@ NUMBERLESS = {
     "cpus_per_pack": 2,
     "gpus_per_pack": 0.5,
     "pack_size": 2,
+    "track": "sweep",
     "checkpoint_minutes": 0,
     "wait_minutes": 1,
     "grace_seconds": 5,

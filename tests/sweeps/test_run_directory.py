@@ -81,7 +81,9 @@ class TestFragments:
                 key: row["kl_top_nats"] for key, row in added.items()
             }
             assert directory.sweep_id == sweep_id != ""
-            assert [row["step"] for row in directory.history(packs[0].pack_id)] == [0, 10, 20] * 3
+            members, history = directory.rows()
+            assert {row["pack_id"] for row in members} == {pack.pack_id for pack in packs}
+            assert [row["step"] for row in history] == [0, 10, 20] * 6
 
     def test_a_pack_counts_once_its_members_are_in_place_and_never_without_a_history(
         self, tmp_path, make_space, train, monkeypatch
@@ -111,6 +113,80 @@ class TestFragments:
             train(directory, points(0))
             _, history, _ = write_tables(directory, make_space())
             assert history.num_rows == 9, "the history of the pack that was cut off is replaced"
+
+    @pytest.fixture
+    def merged(self, monkeypatch):
+        """Let three packs be many."""
+        monkeypatch.setattr(run_directory, "MERGED_PACKS", 3)
+
+    @pytest.fixture
+    def expected(self, tmp_path, make_space, train):
+        """Return the tables of seven packs whose fragments stay what they are."""
+        with reopened(tmp_path / "loose", make_space()) as directory:
+            for seed in range(7):
+                train(directory, points(seed))
+            return [without_times(table) for table in self.tables(directory, make_space())]
+
+    @staticmethod
+    def tables(directory, space):
+        members, history, _ = write_tables(directory, space)
+        return members, history.append_column("finished_at", pa.nulls(len(history)))
+
+    @staticmethod
+    def fragments(path):
+        names = [file.name.partition(".")[0] for file in (path / "fragments").glob("*.members.parquet")]
+        return sorted(name.startswith("merged-") for name in names)
+
+    def test_fragments_of_many_packs_become_one(self, tmp_path, make_space, train, expected, merged):
+        path, space = tmp_path / "run", make_space()
+        with reopened(path, space) as directory:
+            for seed in range(7):
+                train(directory, points(seed))
+            assert self.fragments(path) == [False, True, True]
+            assert [without_times(table) for table in self.tables(directory, space)] == expected
+        with reopened(path, space) as directory:
+            assert [without_times(table) for table in self.tables(directory, space)] == expected
+            for seed in (7, 8):
+                train(directory, points(seed))
+            assert self.fragments(path) == [True, True, True], "what was there counts too"
+
+    @pytest.mark.parametrize("left", ["both", "histories"])
+    def test_a_kill_while_fragments_become_one_loses_and_doubles_nothing(
+        self, tmp_path, make_space, train, expected, merged, left
+    ):
+        path, space = tmp_path / "run", make_space()
+        with reopened(path, space) as directory:
+            for seed in (0, 1):
+                train(directory, points(seed))
+            before = {file: file.read_bytes() for file in (path / "fragments").iterdir()}
+            for seed in range(2, 7):
+                train(directory, points(seed))
+        for file, content in before.items():
+            if left == "both" or ".history." in file.name:
+                file.write_bytes(content)
+        with reopened(path, space) as directory:
+            assert [without_times(table) for table in self.tables(directory, space)] == expected
+            assert self.fragments(path) == [False, True, True]
+
+    def test_fragments_stay_where_there_is_no_room_for_one(
+        self, tmp_path, make_space, train, expected, merged, monkeypatch
+    ):
+        path, space = tmp_path / "run", make_space()
+
+        def write(table, file, real=run_directory.write_table):
+            if file.name.startswith("merged-") and ".members." in file.name:
+                raise TableError(f"cannot write {file}: No space left on device")
+            real(table, file)
+
+        monkeypatch.setattr(run_directory, "write_table", write)
+        with reopened(path, space) as directory:
+            for seed in range(7):
+                train(directory, points(seed))
+            assert self.fragments(path) == [False] * 7
+            assert [without_times(table) for table in self.tables(directory, space)] == expected
+        monkeypatch.undo()
+        with reopened(path, space) as directory:
+            assert [without_times(table) for table in self.tables(directory, space)] == expected
 
     @pytest.mark.parametrize("kind", ["members", "history"])
     def test_a_row_with_a_key_that_is_no_column_is_refused(

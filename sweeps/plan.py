@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -56,14 +57,14 @@ class PlannedCell:
     device: str
     code_digest: str | None = None
 
-    @property
+    @cached_property
     def cell_id(self) -> str:
         """Hash of everything that the cell's members share and their numbers depend on."""
-        return _digest(self._identity())
+        return _digest(self._identity)
 
     def member_id(self, point: Point) -> str:
         """Hash of everything that determines the member's numbers."""
-        return _digest(self._identity() | {"rho": point.rho, "seed": point.seed})
+        return _digest(self._identity | {"rho": point.rho, "seed": point.seed})
 
     @property
     def largest_pack(self) -> int:
@@ -98,6 +99,7 @@ class PlannedCell:
             cell.top_kl_weight,
         )
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
         own_code = {"code_digest": self.code_digest} if self.code_digest else {}
         shared = {
@@ -150,7 +152,7 @@ class Pack:
     cell: PlannedCell
     points: tuple[Point, ...]
 
-    @property
+    @cached_property
     def pack_id(self) -> str:
         """Hash of the members' identities, in their order."""
         return _digest([self.cell.member_id(point) for point in self.points])

@@ -86,12 +86,12 @@ def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
 def test_seeds_mean_and_threshold_are_drawn(make_members):
     members = make_members({(8, 8): [0.88, 0.84]})
     (ax,) = plot_order_parameters(members, thresholds_table(members, Rule({"kl_top": 0.25}, 0.95))).axes
-    seeds, (mean,) = lines(ax, "one seed"), lines(ax, "mean of seeds")
-    assert len(seeds) == 2
+    (seeds,), (mean,) = lines(ax, "one seed"), lines(ax, "mean of seeds")
+    (gap,) = np.flatnonzero(np.isnan(seeds.get_xdata()))
+    own = [seeds.get_ydata()[:gap], seeds.get_ydata()[gap + 1 :]]
     assert mean.get_xdata() == pytest.approx(np.linspace(0.5, 1, 11))
-    expected = np.mean([line.get_ydata() for line in seeds], axis=0)
-    assert mean.get_ydata() == pytest.approx(expected)
-    assert mean.get_linewidth() > 2 * seeds[0].get_linewidth()
+    assert mean.get_ydata() == pytest.approx(np.mean(own, axis=0))
+    assert mean.get_linewidth() > 2 * seeds.get_linewidth()
     (threshold,) = lines(ax, "active from here")
     assert set(threshold.get_ydata()) == {0.25}
 
@@ -164,6 +164,16 @@ def test_training_lines_are_coloured_by_rho_and_dashed_by_seed(make_members, mak
     assert by_final == set(last["kl_top_nats"].to_pylist())
     luminance = [sum(line.get_color()[:3]) for line in drawn[:4]]
     assert luminance == sorted(luminance)
+
+
+def test_members_of_one_rho_are_one_line_with_gaps_where_seeds_are_many(make_members, make_history):
+    members = make_members({(8, 8): [0.88, 0.84, 0.8, 0.78, 0.76]}, rho=(0.5, 0.6, 0.7, 0.8))
+    history = make_history(members)
+    panel, _ = plot_training(history, thresholds_table(members, RULE)).axes
+    drawn = [line for line in panel.lines if len(line.get_xdata()) == 5 * 7 + 4]
+    assert len(drawn) == 4
+    shown = sorted(kl for line in drawn for kl in line.get_ydata() if np.isfinite(kl))
+    assert shown == sorted(history["kl_top_nats"].to_pylist())
 
 
 @pytest.mark.parametrize(

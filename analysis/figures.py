@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -40,6 +41,9 @@ LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
 
 _CHARACTERS_PER_INCH = 16  # of a panel's title
 _LOST_MARKS = {"diverged": ("x", 4), "failed": ("s", 6.5)}  # marker and its size: a cross fits into a square
+MOST_CELLS = 36
+"""Panels of a figure: more of them are too small to read, and take minutes to lay out."""
+
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
 
 
@@ -126,6 +130,7 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
 def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     """Write the figures of a run to `out`, by default its folder `figures`; return their paths.
 
+    Those with a panel a cell show `MOST_CELLS` cells, the first ones.
     Raises TableError if the members or the history cannot be read, with the problems of both, and
     before anything is written.
     """
@@ -133,10 +138,16 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     rule = read_rule(run)
     thresholds = thresholds_table(members, rule)
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
+    cell_ids = list(dict.fromkeys(thresholds["cell_id"].to_pylist()))
+    shown = pa.array(cell_ids[:MOST_CELLS], pa.string())
+    some = [table.filter(pc.is_in(table["cell_id"], shown)) for table in (members, history, thresholds)]
     figures = {
-        "order_parameters": plot_order_parameters(members, thresholds),
-        "training": plot_training(history, thresholds),
+        "order_parameters": plot_order_parameters(some[0], some[2]),
+        "training": plot_training(some[1], some[2]),
     }
+    if len(cell_ids) > len(shown):
+        for figure in figures.values():
+            figure.suptitle(f"{figure.get_suptitle()}, the first {len(shown)} of {len(cell_ids)} cells")
     order = ORDER_PARAMETERS[next(iter(rule.active_from))]
     if cells := located_of(members, thresholds, order):
         figures["phase_diagram"] = plot_phase_diagram(cells, order)

@@ -80,9 +80,9 @@ class Clock:
         """Count each call of a method of an object as that part."""
         called = getattr(owner, method)
 
-        def timed(*arguments: Any) -> Any:
+        def timed(*arguments: Any, **more: Any) -> Any:
             with self.on(part):
-                return called(*arguments)
+                return called(*arguments, **more)
 
         setattr(owner, method, timed)
 

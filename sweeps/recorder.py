@@ -91,10 +91,10 @@ class Recorder:
             self.refresh()
 
     def refresh(self) -> None:
-        """Write the tables as they are now."""
+        """Write the tables as they are now, but for the comparisons."""
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
-            self._directory.write_tables(self._cell_ids, self._rule)
+            self._directory.write_tables(self._cell_ids, self._rule, compared=False)
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 

@@ -221,7 +221,7 @@ class RunDirectory:
                 ) from error
         return full
 
-    def write_tables(self, cell_ids: Sequence[str], rule: Rule) -> dict[str, pa.Table]:
+    def write_tables(self, cell_ids: Sequence[str], rule: Rule, compared: bool = True) -> dict[str, pa.Table]:
         """Write and return members, history, thresholds and comparisons by name, made of all fragments.
 
         Rows go by cell, seed, rho and step, however packs finished.
@@ -229,6 +229,7 @@ class RunDirectory:
         Args:
             cell_ids: of the space's cells in their order; others come after them.
             rule: of the thresholds.
+            compared: whether comparisons are among them: cells have as many pairs as their number squared.
         """
         order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
 
@@ -244,8 +245,9 @@ class RunDirectory:
             "history": history,
             "members": members,
             "thresholds": summary.thresholds,
-            "comparisons": summary.comparisons,
         }
+        if compared:
+            tables["comparisons"] = summary.comparisons
         for name, table in tables.items():
             write_table(table, self.path / f"{name}.parquet")
         return tables

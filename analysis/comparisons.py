@@ -7,8 +7,9 @@ that, and each probability is then the largest that it can be. Both are correcte
 there are (Holm, Scandinavian Journal of Statistics 6, 1979), each test for itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,21 +49,34 @@ def compare(
         confidence: one minus the level of the tests, and nominal coverage of the intervals.
         margin: thresholds are alike that differ by no more; None compares without.
     """
-    known: dict[int, Difference] = {}
+    known: dict[int, _Known] = {}
     for place, pair in enumerate(pairs):
         first, second = medians[pair.first], medians[pair.second]
         if first is not None and second is not None:
-            known[place] = difference(first, second)
-    different = _corrected(known, lambda found: 2 * min(found.below(0.0), found.above(0.0)))
-    alike: dict[int, float] = {}
-    if margin is not None:
-        alike = _corrected(known, lambda found: max(found.below(-margin), found.above(margin)))
-    return [
-        _comparison(known[place], different[place], alike.get(place), confidence)
-        if place in known
-        else Comparison()
-        for place in range(len(pairs))
-    ]
+            known[place] = _known(difference(first, second), confidence, margin)
+    different = holm([one.p_different for one in known.values()])
+    alike = holm([one.p_alike for one in known.values()])
+    found = {
+        place: _comparison(one, p_different, None if margin is None else p_alike, confidence)
+        for (place, one), p_different, p_alike in zip(known.items(), different, alike, strict=True)
+    }
+    return [found.get(place, Comparison()) for place in range(len(pairs))]
+
+
+class _Known(NamedTuple):
+    """What is kept of a pair's difference, whose posterior takes megabytes; no p-value is corrected yet."""
+
+    median: float | None
+    interval: tuple[float | None, float | None]
+    is_higher: bool
+    p_different: float
+    p_alike: float
+
+
+def _known(found: Difference, confidence: float, margin: float | None) -> _Known:
+    below, above = found.below(0.0), found.above(0.0)
+    p_alike = 1.0 if margin is None else max(found.below(-margin), found.above(margin))
+    return _Known(found.median, found.interval(confidence), above >= below, 2 * min(below, above), p_alike)
 
 
 def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
@@ -76,21 +90,15 @@ def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
     return any(map(all, zip(*beyond, strict=True)))
 
 
-def _comparison(
-    found: Difference, p_different: float, p_alike: float | None, confidence: float
-) -> Comparison:
+def _comparison(known: _Known, p_different: float, p_alike: float | None, confidence: float) -> Comparison:
     level = 1 - confidence
     if p_alike is not None and p_alike <= level:
         verdict = ALIKE
     elif p_different <= level:
-        verdict = LOWER if found.above(0.0) < found.below(0.0) else HIGHER
+        verdict = HIGHER if known.is_higher else LOWER
     else:
         verdict = UNDECIDED
-    return Comparison(found.median, *found.interval(confidence), p_different, p_alike, verdict)
-
-
-def _corrected(known: Mapping[int, Difference], p_value: Callable[[Difference], float]) -> dict[int, float]:
-    return dict(zip(known, holm([p_value(found) for found in known.values()]), strict=True))
+    return Comparison(known.median, *known.interval, p_different, p_alike, verdict)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

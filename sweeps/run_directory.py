@@ -44,7 +44,6 @@ LEAST_FREE_BYTES = 64_000_000
 RESERVE_BYTES = 8_000_000
 """Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
 
-
 MERGED_PACKS = 64
 """Packs whose fragments become one: a file takes milliseconds to open, whatever is in it."""
 

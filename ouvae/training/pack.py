@@ -139,7 +139,11 @@ class PackTraining:
     @property
     def done(self) -> bool:
         """Whether every member has its steps or has diverged."""
-        return self.step >= self.cell.steps or len(self._diverged) == len(self.members)
+        return self.step >= self.cell.steps or self._all_diverged
+
+    @property
+    def _all_diverged(self) -> bool:
+        return len(self._diverged) == len(self.members)
 
     def train_step(self) -> None:
         """Take one optimizer step with every member that is alive; evaluate where one is due."""
@@ -160,7 +164,7 @@ class PackTraining:
 
         A member whose evaluation is not finite has diverged, though its last loss was finite.
         """
-        if len(self._diverged) == len(self.members):
+        if self._all_diverged:
             return
         with torch.no_grad():
             measured = self._evaluator.measure(self._validation)
@@ -296,7 +300,9 @@ class PackTraining:
 
     @torch.no_grad()
     def _test(self, samples: int) -> None:
-        """Measure the members that are alive, at their selected weights, on the test split."""
+        """Measure the members that have not diverged, at their selected weights, on the test split."""
+        if self._all_diverged:
+            return
         last = {name: value.clone() for name, value in self._parameters.items()}
         steps = [self.step] * len(self._rows)
         if self._best is not None:

@@ -508,9 +508,10 @@ def test_a_pack_whose_members_all_diverged_is_done(make_cell, data):
 
 
 def test_a_member_whose_last_step_ruins_it_has_diverged_though_its_losses_were_finite(make_cell, data):
-    case = make_cell(steps=1, learning_rate=1e30, precision="float32")
+    case = make_cell(steps=1, learning_rate=1e30, precision="float32", bound_samples=2)
     for outcome in train(PackTraining(case, MEMBERS[:2], data)).outcomes():
         assert outcome.diverged_at_step == 1
+        assert outcome.test is None
         assert [metrics["step"] for metrics in outcome.history] == [0]
 
 

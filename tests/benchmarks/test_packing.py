@@ -65,6 +65,7 @@ def one_thread():
 
 @pytest.mark.usefixtures("one_thread")
 def test_equal_work_is_checked(monkeypatch):
+    monkeypatch.setattr(packing, "CHECK_STEPS", 8)
     space, data = small_space(), load_data("digits")
     assert "float64" in packing.same_work(space, data)
     plain = packing.PlainMember

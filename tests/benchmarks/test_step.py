@@ -27,6 +27,7 @@ def test_a_turn_times_one_step():
 def test_a_row_is_of_its_pack_and_the_columns_agree(tmp_path, capsys):
     out = tmp_path / "results" / "step.csv"
     arguments = ["--models", "digits", "--members", "1", "2", "--seconds", "0.01", "--out", str(out)]
+    arguments += ["--steps", "400"]
     assert step.main(arguments) == 0
     rows = csv.read_csv(out).to_pylist()
     assert [(row["model"], row["way"], row["members"], row["seeds"]) for row in rows] == [

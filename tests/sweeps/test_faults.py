@@ -54,9 +54,32 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_pack_that_cannot_be_trained_is_data(start_sweep, tmp_path):
+@pytest.fixture(scope="module")
+def untrainable(start_sweep, tmp_path_factory):
+    """Return a sweep that goes on, or has ended, of which a cell cannot be trained."""
+    space = write(tmp_path_factory.mktemp("untrainable") / "untrainable.yaml", UNTRAINABLE)
+    return start_sweep("untrainable", space=space)
+
+
+def test_auto_does_not_take_the_private_ray_of_another_sweep(untrainable, tmp_path):
+    untrainable.until(lambda: untrainable.named("gcs_server"), "it has started its Ray")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--address", "auto", "--out", "other"],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path / "home") | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert untrainable.running, "there was a private Ray"
+    assert done.returncode == 2, done.stdout
+    assert "no Ray at auto: no cluster was started on this machine" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_pack_that_cannot_be_trained_is_data(untrainable):
     """It is tried again and recorded; the other cell has its curve, and the run its tables."""
-    sweep = start_sweep("untrainable", space=write(tmp_path / "untrainable.yaml", UNTRAINABLE))
+    sweep = untrainable
     assert sweep.wait() == 1, sweep.output
     assert "Traceback" not in sweep.output
     assert "allocate memory" in sweep.output.partition("tried again")[0]
@@ -167,24 +190,6 @@ def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):
     assert again.wait() == 0, again.output
     assert again.counts() == (4, 0)
     assert "MLflow: 4 members, 2 cells" in again.output
-
-
-def test_auto_does_not_take_the_private_ray_of_another_sweep(start_sweep, tmp_path):
-    private = start_sweep("private", "--set", "seeds=1", "--set", "search=grid")
-    private.until(lambda: private.named("gcs_server"), "it has started its Ray")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--address", "auto", "--out", "other"],
-        cwd=tmp_path,
-        env=clean_environment(tmp_path / "home") | {"TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert private.running, "there was a private Ray"
-    private.end()
-    assert done.returncode == 2, done.stdout
-    assert "no Ray at auto: no cluster was started on this machine" in done.stderr
-    assert not (tmp_path / "other").exists()
 
 
 def test_the_terminal_may_leave(start_sweep, small_space, tmp_path):

@@ -10,7 +10,7 @@ import search_spaces
 from ouvae.data import load
 from ouvae.declared import labels
 from ouvae.training.counts import count_parameters
-from sweeps import paper
+from sweeps import paper, phase_transition
 from tests.sweeps.conftest import sets
 
 NAMES = search_spaces.names("paper")
@@ -118,7 +118,7 @@ def test_costs_are_measured_once(start_sweep, runs):
 
 
 @pytest.mark.process
-def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
+def test_the_test_split_is_measured_where_it_is_asked_for(small_space, tmp_path):
     keys = [
         "search=grid",
         "variants=[]",
@@ -131,9 +131,10 @@ def test_the_test_split_is_measured_where_it_is_asked_for(start_sweep):
         "bound_samples=7",
         "bound_images=30",
     ]
-    sweep = start_sweep("bound", *sets(keys), "--address", "serial")
-    assert sweep.wait() == 0, sweep.output
-    (row,) = pq.read_table(sweep.out / "members.parquet").to_pylist()
+    out = tmp_path / "bound"
+    given = ["--space", str(small_space), "--out", str(out), "--address", "serial", *sets(keys)]
+    assert phase_transition.main(given) == 0
+    (row,) = pq.read_table(out / "members.parquet").to_pylist()
     assert row["selected_step"] in (0, 20, 40)
     assert row["test_elbo_nats"] < row["test_bound_nats"] < 0
     assert len(row["test_active_units"]) == 2

@@ -78,10 +78,24 @@ def verdicts(page):
     return json.loads(text)
 
 
-def test_the_page_is_whole_and_needs_nothing_from_outside(every_run):
-    sections = write_page(every_run, "quick", every_run / "paper.html")
+@pytest.fixture(scope="module")
+def kept():
+    """Return what holds the page of every run, which takes seconds to write."""
+    return {}
+
+
+@pytest.fixture
+def written(every_run, kept):
+    """Return the sections and the text of the page of every run."""
+    if not kept:
+        kept["sections"] = write_page(every_run, "quick", every_run / "paper.html")
+        kept["text"] = (every_run / "paper.html").read_text()
+    return kept["sections"], kept["text"]
+
+
+def test_the_page_is_whole_and_needs_nothing_from_outside(written):
+    sections, text = written
     assert [section.exhibit.name for section in sections] == list(NAMES)
-    text = (every_run / "paper.html").read_text()
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
     assert len(page.ids) == len(set(page.ids))
@@ -99,9 +113,8 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(every_run):
     assert "prefers-color-scheme: dark" in style
 
 
-def test_the_page_says_published_numbers_ours_budgets_and_verdicts(every_run):
-    write_page(every_run, "quick", every_run / "paper.html")
-    text = (every_run / "paper.html").read_text()
+def test_the_page_says_published_numbers_ours_budgets_and_verdicts(every_run, written):
+    _, text = written
     section = re.search(r'<section id="table6">.*?</section>', text, re.DOTALL).group()
     row = re.search(r'<tr><th scope="row">VAE</th>.*?</tr>', section, re.DOTALL).group()
     cells = visible(row)
@@ -139,9 +152,9 @@ def test_texts_of_the_runs_are_escaped(paper_member, make_members, write_run, tm
     assert sum(hostile in shown for shown in visible(text)) >= 3
 
 
-def test_the_verdicts_are_in_the_page_for_programs(every_run):
-    sections = write_page(every_run, "quick", every_run / "paper.html")
-    found = verdicts((every_run / "paper.html").read_text())
+def test_the_verdicts_are_in_the_page_for_programs(written):
+    sections, text = written
+    found = verdicts(text)
     assert found == {"budget": "quick", "verdicts": {s.exhibit.name: s.verdicts for s in sections}}
     assert list(found["verdicts"]) == list(NAMES)
     assert found["verdicts"]["figure5"] == HOLDS

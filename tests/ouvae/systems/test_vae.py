@@ -55,7 +55,7 @@ def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
     for form, subset, (draws, batch, architecture) in itertools.product(
         ("posterior", "ambient", "shrink"),
         SUBSETS,
-        [(1, 7, "mlp"), (2, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
+        [(1, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
     ):
         case = make_cell(
             architecture=architecture,
@@ -78,7 +78,7 @@ def test_rho_one_is_the_plain_vae_in_a_pack_of_mixed_rho(make_cell, draw, form, 
     dtype = getattr(torch, precision)
     mixed = torch.tensor([1.0, 0.6, 1.0, 0.0], dtype=dtype)
     plain_rows = [0, 2]
-    for subset, depth, (draws, batch) in itertools.product(SUBSETS, (1, 2, 3), [(1, 7), (5, 7), (5, 40)]):
+    for subset, depth, (draws, batch) in itertools.product(SUBSETS, (1, 2, 3), [(1, 7), (5, 40)]):
         case = make_cell(
             latents=SIZES[:depth],
             smoothing=form,

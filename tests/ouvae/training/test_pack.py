@@ -459,7 +459,8 @@ def test_a_member_that_diverges_is_frozen_and_leaves_its_neighbours_alone(make_c
 def test_the_test_split_is_measured_with_the_weights_of_the_best_evaluation(make_cell, data):
     """They are those of a pack that ends at that step; the learning rate makes the bound fall in between."""
     keys = {"learning_rate": 0.1, "eval_every": 2, "bound_samples": 5, "smoothed_networks": ()}
-    found = train(PackTraining(make_cell(steps=40, select="best", **keys), MEMBERS, data)).outcomes()
+    members = MEMBERS[1:4]
+    found = train(PackTraining(make_cell(steps=40, select="best", **keys), members, data)).outcomes()
     best = []
     for index, outcome in enumerate(found):
         highest = max(outcome.history, key=lambda metrics: metrics["elbo_nats"])
@@ -467,7 +468,7 @@ def test_the_test_split_is_measured_with_the_weights_of_the_best_evaluation(make
         best.append(highest["step"])
         if highest["step"]:
             short = make_cell(steps=highest["step"], select="last", **keys)
-            last = train(PackTraining(short, MEMBERS, data)).outcomes()[index]
+            last = train(PackTraining(short, members, data)).outcomes()[index]
             assert last.test == outcome.test
     assert any(0 < step < 40 for step in best)
 

@@ -1,6 +1,5 @@
 """The paper's tables and figures: every space can be run, a small one is, and what is refused."""
 
-import subprocess
 import sys
 
 import pyarrow.parquet as pq
@@ -40,17 +39,12 @@ def test_a_name_that_is_none_is_refused_with_the_nearest(capsys):
     assert "name a table or figure first" in capsys.readouterr().err
 
 
-@pytest.mark.process
-def test_a_dry_run_says_what_would_be_trained(tmp_path):
-    done = subprocess.run(
-        [sys.executable, paper.__file__, "table6", "--budget", "quick", "--dry-run"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "iwae-5" in done.stdout
-    assert "50 members expected" in done.stdout
+def test_a_dry_run_says_what_would_be_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert paper.main(["table6", "--budget", "quick", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "iwae-5" in said
+    assert "50 members expected" in said
     assert list(tmp_path.iterdir()) == []
 
 

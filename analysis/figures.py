@@ -39,11 +39,11 @@ from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
 
-_CHARACTERS_PER_INCH = 16  # of a panel's title
-_LOST_MARKS = {"diverged": ("x", 4), "failed": ("s", 6.5)}  # marker and its size: a cross fits into a square
 MOST_CELLS = 36
 """Panels of a figure: more of them are too small to read, and take minutes to lay out."""
 
+_CHARACTERS_PER_INCH = 16  # of a panel's title
+_LOST_MARKS = {"diverged": ("x", 4), "failed": ("s", 6.5)}  # marker and its size: a cross fits into a square
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1, 1.5)))
 
 
@@ -140,10 +140,12 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
     cell_ids = list(dict.fromkeys(thresholds["cell_id"].to_pylist()))
     shown = pa.array(cell_ids[:MOST_CELLS], pa.string())
-    some = [table.filter(pc.is_in(table["cell_id"], shown)) for table in (members, history, thresholds)]
+    own_members, own_history, own_thresholds = (
+        table.filter(pc.is_in(table["cell_id"], shown)) for table in (members, history, thresholds)
+    )
     figures = {
-        "order_parameters": plot_order_parameters(some[0], some[2]),
-        "training": plot_training(some[1], some[2]),
+        "order_parameters": plot_order_parameters(own_members, own_thresholds),
+        "training": plot_training(own_history, own_thresholds),
     }
     if len(cell_ids) > len(shown):
         for figure in figures.values():

@@ -6,11 +6,11 @@ from torch import Tensor
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.systems import System
-from ouvae.training.counts import weights_dtype
 from ouvae.training.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
 from ouvae.training.metrics import Values, active_units
 from ouvae.training.noise import Minibatches, binarize, single_draws, stream
 from ouvae.training.pack import initial_model
+from ouvae.training.precision import weights_dtype
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,6 @@ memory         most that was resident.
 """
 
 import argparse
-import csv
 import io
 import json
 import math
@@ -36,12 +35,12 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
+from benchmarks.report import machine, write_rows
 from ouvae.declared import METRICS
 from search_spaces import Space
 from sweeps.cluster.messages import PackReport
 from sweeps.interrupts import Interrupts
 from sweeps.plan import Pack, Point, plan_cells
-from sweeps.provenance import commit
 from sweeps.recorder import Recorder
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
@@ -256,13 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"resume {row['resume_s']} s, {row['resident_mib']} MiB\n  of which seconds: {parts}",
             flush=True,
         )
-        rows.append({**row, "commit": commit(), "date": time.strftime("%Y-%m-%d")})
+        rows.append(row)
     if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        with given.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(given.out, rows, machine())
     return 0
 
 

@@ -22,9 +22,6 @@ of the product      their share of what a product of two 2048 x 2048 float32 mat
 """
 
 import argparse
-import csv
-import os
-import platform
 import statistics
 import sys
 import time
@@ -39,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
 from benchmarks.plain import PlainMember
+from benchmarks.report import machine, write_rows
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.declared import Cell
@@ -46,7 +44,6 @@ from ouvae.training.counts import multiply_adds
 from ouvae.training.pack import PackTraining
 from ouvae.training.step import COMPILED_FROM
 from sweeps.pack_work import keep_freed_memory
-from sweeps.provenance import commit
 
 MODELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "digits": ("digits", ("latents=[[10, 10]]",)),
@@ -177,21 +174,6 @@ def measure(
     return rows
 
 
-def machine(device: str) -> dict[str, str]:
-    """Return what the numbers depend on besides the code."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": commit(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
 def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the rows of a model."""
     first = rows[0]
@@ -239,12 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_rows(own)
         rows += own
     if given.out and rows:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        with given.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [*rows[0], *about], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({**row, **about} for row in rows)
-        print(f"\nwrote {given.out}")
+        write_rows(given.out, rows, about)
     return 0
 
 

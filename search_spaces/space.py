@@ -35,6 +35,9 @@ RHO_DIGITS = 6
 MOST_SEEDS = 10_000
 """The largest number of seeds that can be given as a number."""
 
+MOST_TRACKED = 5_000
+"""Members up to which each is a run in MLflow where `track` is `auto`."""
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -184,7 +187,8 @@ class Space(CellKeys):
     )
     track: Literal["auto", "members", "cells", "sweep"] = key(
         "what is a run in MLflow: `members` and their cells, `cells` alone, or the `sweep` alone; the tables "
-        "are files of the sweep's run always. `auto` is members up to 5,000 of them, cells beyond",
+        f"are files of the sweep's run always. `auto` is members up to {MOST_TRACKED:,} of them, cells "
+        "beyond",
         default="auto",
         unit="none",
     )

@@ -15,6 +15,7 @@ from analysis.summary import rule_of
 from analysis.tables import curves
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
+from search_spaces.space import MOST_TRACKED
 from sweeps import SweepError
 from sweeps.interrupts import Interrupts
 from sweeps.plan import PlannedCell
@@ -31,9 +32,6 @@ OK, FAILED = 0, 1
 
 TABLES_SECONDS, TABLES_SHARE = 60.0, 0.05
 """While the sweep goes on the tables are rewritten this often, and in at most this share of the time."""
-
-MOST_TRACKED = 5_000
-"""Members up to which each is a run in MLflow unless a space says otherwise."""
 
 SAY_SECONDS = 5.0
 """How often the end of a sweep says how far its log to MLflow is."""
@@ -71,12 +69,14 @@ class Recorder:
         self._due = time.monotonic() + TABLES_SECONDS
         self._studies = Studies(directory.studies, space.name)
         held = [*directory.members.values(), *directory.failed.values()]
-        few = max(expected, len(held)) <= MOST_TRACKED
-        track = ("members" if few else "cells") if space.track == "auto" else space.track
+        track = tracked(space, max(expected, len(held)))
         self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
         self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
-        self._log(*(directory.rows() if track == "members" else (list(directory.members.values()), [])))
+        members, history = list(directory.members.values()), list[Row]()
+        if track == "members":
+            members, history = directory.rows()
+        self._log(members, history)
         self._log(list(directory.failed.values()), [])
 
     def interrupt(self) -> None:
@@ -150,6 +150,13 @@ class Recorder:
         params = {key: cell[key] for key in CELL_PARAMS}
         means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
         self._tracker.log_cell(cell["cell_id"], cell["cell"], params, means, thresholds)
+
+
+def tracked(space: Space, members: int) -> str:
+    """Return what of a sweep of so many members is a run in MLflow: members, cells or the sweep."""
+    if space.track != "auto":
+        return space.track
+    return "members" if members <= MOST_TRACKED else "cells"
 
 
 class _Draining:

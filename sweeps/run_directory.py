@@ -235,10 +235,10 @@ class RunDirectory:
         failed = table_of(list(self.failed.values()), MEMBERS)
         members = _named(pa.concat_tables([self._all_members(), failed]))
         places = pa.array([order.get(cell_id, len(order)) for cell_id in members["cell_id"].to_pylist()])
-        members = _ordered(members, {"place": places}, ("place", "cell_id", "seed", "rho"))
+        members = _ordered(members, places, ("cell_id", "seed", "rho"))
         history = self._all_history()
         places = pc.index_in(history["member_id"], value_set=members["member_id"].combine_chunks())
-        history = _ordered(history, {"place": places}, ("place", "step"))
+        history = _ordered(history, places, ("step",))
         summary = Summary(members, rule)
         tables = {
             "history": history,
@@ -422,10 +422,10 @@ def _named(members: pa.Table) -> pa.Table:
     return members.set_column(members.schema.get_field_index("cell"), members.schema.field("cell"), named)
 
 
-def _ordered(table: pa.Table, columns: Mapping[str, pa.Array], keys: Sequence[str]) -> pa.Table:
-    """Return a table's rows in increasing order of keys, which are columns of it or given besides."""
-    by = pa.table({key: columns.get(key, table[key] if key in table.column_names else None) for key in keys})
-    return table.take(pc.sort_indices(by, sort_keys=[(key, "ascending") for key in keys]))
+def _ordered(table: pa.Table, places: pa.Array | pa.ChunkedArray, keys: Sequence[str]) -> pa.Table:
+    """Return a table's rows in increasing order of their places and, where these are equal, of columns."""
+    by = pa.table({"place": places} | {key: table[key] for key in keys})
+    return table.take(pc.sort_indices(by, sort_keys=[(key, "ascending") for key in by.column_names]))
 
 
 def _picked(row: Row, keys: Sequence[str]) -> tuple[str, ...]:

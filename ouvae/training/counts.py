@@ -16,6 +16,7 @@ from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
 from ouvae.training.feed import BLOCK_STEPS
 from ouvae.training.noise import draw_count
 from ouvae.training.objectives import loss
+from ouvae.training.precision import weights_dtype
 
 HUGE_PARAMETERS = 50_000_000
 """A model of so many is not made on the CPU to be counted."""
@@ -103,11 +104,6 @@ def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
     """Return a model with any weights; nobody else's random numbers are used up for them."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(weights_dtype(cell))
-
-
-def weights_dtype(cell: Cell) -> torch.dtype:
-    """Return the type of a member's weights, images and noise."""
-    return torch.float64 if cell.precision == "float64" else torch.float32
 
 
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:

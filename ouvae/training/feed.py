@@ -30,12 +30,12 @@ class Feed:
 
     def __init__(self, cell: Cell, images: Tensor, dynamic: bool, seeds: Sequence[int], block: int) -> None:
         """Open the seeds' streams at the first step."""
-        self.batch = min(cell.batch_size, len(images))
-        count = draw_count(cell, leading_axes(self.batch, cell.importance_samples))
-        self._minibatches = [Minibatches(images, dynamic, self.batch, seed) for seed in seeds]
+        batch = min(cell.batch_size, len(images))
+        count = draw_count(cell, leading_axes(batch, cell.importance_samples))
+        self._minibatches = [Minibatches(images, dynamic, batch, seed) for seed in seeds]
         self._generators = [stream(images.device, "noise", seed) for seed in seeds]
         self._block = self._place = block
-        self._x = images.new_empty(len(seeds), block, self.batch, images.shape[1])
+        self._x = images.new_empty(len(seeds), block, batch, images.shape[1])
         self._noise = images.new_empty(len(seeds), block, count)
         self._begun = self._streams()
 

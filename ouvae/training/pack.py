@@ -23,12 +23,13 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.adam import Adam
 from ouvae.training.captured import Captured, Function
-from ouvae.training.counts import importance_sample_bytes, weights_dtype
+from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.feed import BLOCK_STEPS, Feed
 from ouvae.training.gradients import gradient_variances
 from ouvae.training.metrics import Values, completed, values_of
 from ouvae.training.noise import binarize, cut_draws, stream
+from ouvae.training.precision import weights_dtype
 from ouvae.training.selection import BestWeights
 from ouvae.training.step import WRITTEN_DOWN_FROM, Inputs, Losses, as_written, single_terms, written_down
 
@@ -267,12 +268,12 @@ class PackTraining:
         return Captured(function) if self._device.type == "cuda" else function
 
     def _run_packed(self, x: Tensor, draws: Draws, smoothed: bool, closed_form: bool) -> Terms:
-        """Run every member on images [P, B, D], or [B, D] for all alike, with its own seed's draws [S, …]."""
+        """Do what `_run` says, as written."""
 
         def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
             return single_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
 
-        run = cast(Callable[..., Terms], vmap(single, in_dims=(0, 0 if x.dim() == 3 else None, 0, 0)))
+        run = cast(Callable[..., Terms], vmap(single, in_dims=(0, None, 0, 0)))
         return run(self._parameters, x, self._own(draws), self._rho)
 
     def _run_top(self, x: Tensor, draws: Draws) -> TopDraws:

@@ -22,6 +22,7 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms
 from ouvae.training.counts import built
 from ouvae.training.objectives import loss
+from ouvae.training.precision import training_products
 
 WRITTEN_DOWN_FROM = 500
 """Steps of a member from which on it is worth the seconds that it takes to write the program down."""
@@ -62,12 +63,11 @@ def single_terms(
 
 def as_written(cell: Cell, model: System) -> Step:
     """Return the step of a cell's members, whose model is of this form."""
-    low = cell.precision == "bfloat16"
 
     def member_loss(
         parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor, kl_weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
+        with training_products(cell, x.device):
             terms = single_terms(model, parameters, x, draws, rho, cell.importance_samples == 1)
         return loss(cell, terms, kl_weight), terms.kl.flatten(1).mean(-1)
 

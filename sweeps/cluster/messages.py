@@ -178,7 +178,7 @@ class Finished:
     """A pack is trained; see `PackReport`."""
 
     pack_id: str
-    report: Any
+    report: PackReport
 
 
 @dataclass(frozen=True)

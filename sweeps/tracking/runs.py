@@ -127,6 +127,7 @@ class SweepRuns:
         status: MLflow's status that the sweep's run has to have, from the next `open` on.
         opened: whether what the store holds is known.
         untracked: status of each member that gets no run of its own, by its id.
+        untracked_cells: those that get none.
         curves_url: the page of the cells' curves, once the store is reached.
     """
 
@@ -135,6 +136,7 @@ class SweepRuns:
         self.common = {"sweep_id": sweep_id, "space": space}
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
+        self.untracked_cells: set[str] = set()
         self.opened = False
         self.curves_url: str | None = None
 
@@ -325,14 +327,14 @@ class SweepRuns:
             child.tags["mlflow.parentRunId"] = parent.run_id
 
     def _log_counts(self) -> None:
-        others = dict(self.untracked)  # to which the sweep adds, from another thread
+        others, cells = dict(self.untracked), set(self.untracked_cells)  # another thread adds to them
         statuses = Counter(others[member] for member in others.keys() - self.members.keys())
         statuses.update(run.tags.get("status", "") for run in self.members.values() if run.whole)
         counts = {
             "members": float(statuses.total()),
             "members_diverged": float(statuses["diverged"]),
             "members_failed": float(statuses["failed"]),
-            "cells": float(sum(run.whole for run in self.cells.values())),
+            "cells": float(len(cells | {cell_id for cell_id, run in self.cells.items() if run.whole})),
         }
         now = milliseconds(datetime.now(UTC))
         held = self.sweep.metrics

@@ -129,6 +129,7 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
         """
         if self._track == "sweep":
+            self._runs.untracked_cells.add(cell_id)
             return
         points = {
             metric: sorted((float(rho), float(value)) for rho, value in curve)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.patches import Rectangle
 
-from analysis import TableError
+from analysis import TableError, figures, style
 from analysis.figures import main, plot_order_parameters, plot_training, write_figures
 from analysis.schema import HISTORY, MEMBERS
 from analysis.summary import Rule, thresholds_table
@@ -232,6 +232,22 @@ def test_files_are_the_same_to_the_byte_in_another_process(made_run, tmp_path):
 def test_drawing_again_replaces_the_files(made_run):
     assert write_figures(made_run) == write_figures(str(made_run / "members.parquet"))
     assert sorted(p.name for p in (made_run / "figures").iterdir()) == sorted(NAMES)
+
+
+def test_figures_show_so_many_cells_and_say_how_many_there_are(made_run, monkeypatch):
+    titles = {}
+
+    def save(figure, folder, stem, real=style.save):
+        titles[stem] = figure.get_suptitle()
+        return real(figure, folder, stem)
+
+    monkeypatch.setattr(style, "save", save)
+    write_figures(made_run)
+    assert not any("of 2 cells" in title for title in titles.values())
+    monkeypatch.setattr(figures, "MOST_CELLS", 1)
+    write_figures(made_run)
+    assert titles["order_parameters"].endswith(", the first 1 of 2 cells")
+    assert titles["training"].endswith(", the first 1 of 2 cells")
 
 
 def test_tables_of_two_runs_are_not_mixed(make_members, make_history):

@@ -107,8 +107,8 @@ def log(tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...
         tracker.log_cell(row["cell_id"], row["cell"], settings, {"kl_top_nats": curve}, [threshold(depth)])
 
 
-def tracker(uri: str, sweep_id: str = "sweep-1", **params: Any) -> Tracker:
-    return Tracker(uri, "depths", sweep_id, sweep_id, {"seeds": 1, **params})
+def tracker(uri: str, sweep_id: str = "sweep-1", track: str = "members", **params: Any) -> Tracker:
+    return Tracker(uri, "depths", sweep_id, sweep_id, {"seeds": 1, **params}, track)
 
 
 def sweep(uri: str, rhos: tuple[float, ...] = RHOS, sweep_id: str = "sweep-1") -> Report:
@@ -217,6 +217,20 @@ def test_runs_nest_as_sweep_cell_member(uri: str) -> None:
     assert {run["status"] for run in held.values()} == {"FINISHED"}
     last = {key: value for key, _, value, _ in held["sweep-1"]["points"]}
     assert last == {"cells": 2.0, "members": 8.0, "members_diverged": 0.0, "members_failed": 0.0}
+
+
+@pytest.mark.parametrize(("track", "cells"), [("cells", ("8,8", "8,8,8")), ("sweep", ())])
+def test_what_gets_no_run_of_its_own_counts_all_the_same(uri: str, track: str, cells: tuple) -> None:
+    writer = tracker(uri, track=track)
+    log(writer)
+    writer.log_member(*member(2, 0.5, seed=1, status="diverged", diverged_at_step=9))
+    report = writer.close()
+    assert report.complete
+    assert report.logged == ({"cell": len(cells)} if cells else {})
+    held = contents(uri)
+    assert set(held) == {"sweep-1", *(f"sweep-1/digits mlp {latents}" for latents in cells)}
+    last = {key: value for key, _, value, _ in held["sweep-1"]["points"]}
+    assert last == {"cells": 2.0, "members": 9.0, "members_diverged": 1.0, "members_failed": 0.0}
 
 
 @pytest.mark.parametrize(

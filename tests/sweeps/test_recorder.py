@@ -1,0 +1,48 @@
+"""What the recorder tells MLflow of, and how often it writes the tables while a sweep goes on."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from search_spaces.space import MOST_TRACKED
+from sweeps import recorder
+from sweeps.recorder import TABLES_SECONDS, Recorder, tracked
+from sweeps.run_directory import RunDirectory
+from tests.sweeps.conftest import planned_cells, schedule_of
+
+
+def test_members_are_runs_unless_they_are_many_or_it_is_said(make_space):
+    assert tracked(make_space(), MOST_TRACKED) == "members"
+    assert tracked(make_space(), MOST_TRACKED + 1) == "cells"
+    for said in ("members", "cells", "sweep"):
+        assert tracked(make_space(track=said), 10**6) == tracked(make_space(track=said), 1) == said
+
+
+@pytest.mark.parametrize(("taken", "pause"), [(1.0, TABLES_SECONDS), (30.0, 600.0)])
+def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
+    tmp_path, make_space, report_of, monkeypatch, taken, pause
+):
+    now = 0.0
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(recorder, "Tracker", lambda *given: SimpleNamespace(log_member=lambda *rows: None))
+    space, directory, written = make_space(pack_size=1), RunDirectory(tmp_path), []
+
+    def write(*given, compared, real=directory.write_tables):
+        nonlocal now
+        now += taken
+        written.append(now)
+        return real(*given, compared=compared)
+
+    monkeypatch.setattr(directory, "write_tables", write)
+    with directory.opened(space):
+        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
+        schedule = schedule_of(space, 1, directory, own.on_pack)
+        moments = (TABLES_SECONDS - 1, TABLES_SECONDS + 1)
+        moments += tuple(TABLES_SECONDS + 1 + taken + pause + late for late in (-1, 1))
+        for moment in moments:
+            now = moment
+            pack = schedule.next_pack()
+            schedule.finished(pack, report_of(pack, lambda point: 1.0))
+    assert written == [moments[1] + taken, moments[3] + taken]
+    assert (tmp_path / "members.parquet").exists()
+    assert not (tmp_path / "comparisons.parquet").exists()

@@ -5,13 +5,15 @@ python benchmarks/step.py --models digits mnist --members 1 6 12 24 48 --seconds
 python benchmarks/step.py --out benchmarks/results/step.csv
 python benchmarks/step.py --device cuda --out benchmarks/results/step_cuda.csv
 python benchmarks/step.py --device cuda --models mnist_4x40 --set precision=bfloat16
+python benchmarks/step.py --device cuda --models table9 --members 1 256 --out table9_cuda.csv
 
-A pack of each model and size is built, every member with a seed of its own, as the search `locate` asks for
-them (and of one seed for all with `--one-seed`); no evaluations. Packs take turns, for a fraction of a second
-each, on one thread, until each had its `--seconds`; so do one model in a plain loop, a matrix product and a
-copy of memory, which say what the core can do at that time. Where a data set has no files here, its models
-are left out and that is said. `--steps` is what packs are told that they have before them: on a GPU a long
-training is compiled, one of fewer than 20,000 steps is not.
+A pack of each cell of a model (`table9` has that table's three) and of each size is built, every member with
+a seed of its own, as the search `locate` asks for them (and of one seed for all with `--one-seed`); no
+evaluations. Packs take turns, for a fraction of a second each, on one thread, until each had its `--seconds`;
+so do one model in a plain loop, a matrix product and a copy of memory, which say what the core can do at that
+time. Where a data set has no files here, its models are left out and that is said. `--steps` is what packs
+are told that they have before them: on a GPU a long training is compiled, one of fewer than 20,000 steps is
+not.
 
 way                 `pack`, or `plain`: one model, a loop, PyTorch's own optimizer (`benchmarks.plain`).
 ms                  of a step of the whole pack, the median of its turns.
@@ -40,6 +42,7 @@ from benchmarks.report import machine, write_rows
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.declared import Cell
+from ouvae.declared.labels import labels
 from ouvae.training.counts import multiply_adds
 from ouvae.training.pack import PackTraining
 from ouvae.training.step import COMPILED_FROM
@@ -51,8 +54,16 @@ MODELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mnist_4x40": ("mnist_mlp", ("latents=[[40, 40, 40, 40]]",)),
     "omniglot": ("omniglot_mlp", ("latents=[[40, 40, 40, 40]]",)),
     "conv": ("mnist_mlp", ("latents=[[10, 10, 10]]", "architecture=conv", "hidden=[8, 8]", "batch_size=50")),
+    "table9": (
+        "mnist_mlp",
+        (
+            "latents=[[40, 40, 40, 40]]",
+            "variants=[{smoothed_networks: [], rho: [1.0]}, {objective: iwae, importance_samples: 5, "
+            "smoothed_networks: [], rho: [1.0]}, {smoothed_networks: [generative]}]",
+        ),
+    ),
 }
-"""Each a space and what is set in it."""
+"""Each a space and what is set in it; the cells of a space are measured side by side."""
 
 MEMBERS = {"cpu": (1, 6, 12, 24, 48), "cuda": (1, 64, 256, 512)}
 STEPS = 10**9
@@ -98,10 +109,10 @@ class Contender:
         return statistics.median(self.times)
 
 
-def timed(space: str, settings: Sequence[str], steps: int) -> Cell:
-    """Return the first cell of a space, which is evaluated only after so many steps."""
+def timed(space: str, settings: Sequence[str], steps: int) -> tuple[Cell, ...]:
+    """Return the cells of a space, which are evaluated only after so many steps."""
     long = [f"steps={steps}", f"eval_every={steps}", "eval_images=2"]
-    return search_spaces.load(space, [*settings, *long]).cells()[0]
+    return search_spaces.load(space, [*settings, *long]).cells()
 
 
 def pack_of(cell: Cell, data: Dataset, members: int, device: str, one_seed: bool) -> Contender:
@@ -136,12 +147,16 @@ def limits(device: str) -> tuple[Contender, Contender]:
 
 
 def measure(
-    cell: Cell, sizes: Sequence[int], seconds: float, device: str, one_seed: bool
+    cells: Sequence[Cell], sizes: Sequence[int], seconds: float, device: str, one_seed: bool
 ) -> list[dict[str, Any]]:
-    """Measure packs of a cell beside the limits, and return a row of each."""
-    data = load_data(cell.dataset, download=False)
-    contenders = [(1, "plain", plain(cell, data, device))]
-    contenders += [(size, "pack", pack_of(cell, data, size, device, one_seed)) for size in sizes]
+    """Measure packs of cells beside the limits, and return a row of each."""
+    contenders: list[tuple[Cell, int, str, Contender]] = []
+    for cell in cells:
+        data = load_data(cell.dataset, download=False)
+        if cell.objective == "elbo":
+            contenders.append((cell, 1, "plain", plain(cell, data, device)))
+        for size in sizes:
+            contenders.append((cell, size, "pack", pack_of(cell, data, size, device, one_seed)))
     product, copy = limits(device)
     turns = [product, copy, *(contender for *_, contender in contenders)]
     for contender in turns:
@@ -152,21 +167,23 @@ def measure(
             contender.take_turn()
     peak = 2 * PRODUCT_SIZE**3 / product.seconds / 1e9
     copied = 2 * COPIED_BYTES / copy.seconds / 1e9
-    operations = 2 * multiply_adds(cell, cell.image_shape) / 1e9
+    names = dict(zip(cells, labels(cells), strict=True))
+    operations = {cell: 2 * multiply_adds(cell, cell.image_shape) / 1e9 for cell in cells}
     rows = []
-    for members, way, contender in contenders:
+    for cell, members, way, contender in contenders:
         rate = members / contender.seconds
         rows.append(
             {
+                "cell": names[cell],
                 "way": way,
                 "precision": cell.precision if way == "pack" else "float32",
                 "members": members,
                 "seeds": 1 if one_seed else members,
                 "ms": round(1e3 * contender.seconds, 3),
                 "member_steps_per_s": round(rate, 1),
-                "gflops": round(rate * operations, 1),
+                "gflops": round(rate * operations[cell], 1),
                 "product_gflops": round(peak, 1),
-                "share_of_product": round(rate * operations / peak, 3),
+                "share_of_product": round(rate * operations[cell] / peak, 3),
                 "copy_gb_per_s": round(copied, 1),
                 "compiled": way == "pack" and device == "cuda" and cell.steps >= COMPILED_FROM,
             }
@@ -180,11 +197,12 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     print(
         f"\n{first['model']}: a matrix product reaches {first['product_gflops']:.1f} GFLOP/s, a copy "
         f"{first['copy_gb_per_s']:.1f} GB/s\nmembers  way    ms       member-steps/s  GFLOP/s  of the product"
+        "  cell"
     )
     for row in rows:
         print(
             f"{row['members']:<9}{row['way']:<7}{row['ms']:<9.2f}{row['member_steps_per_s']:<16.1f}"
-            f"{row['gflops']:<9.1f}{row['share_of_product']:.0%}",
+            f"{row['gflops']:<9.1f}{row['share_of_product']:<16.0%}{row['cell']}",
             flush=True,
         )
 
@@ -211,9 +229,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in given.models:
         try:
             space, settings = MODELS[name]
-            cell = timed(space, [*settings, *given.set], given.steps)
+            cells = timed(space, [*settings, *given.set], given.steps)
             sizes = given.members or MEMBERS[given.device]
-            own = measure(cell, sizes, given.seconds, given.device, given.one_seed)
+            own = measure(cells, sizes, given.seconds, given.device, given.one_seed)
         except DataError as error:
             print(f"\n{name}: left out: {error}")
             continue

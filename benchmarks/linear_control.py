@@ -1,12 +1,13 @@
 """The exact control: in how many sweeps the threshold that is known exactly lies in its interval.
 
 python benchmarks/linear_control.py
-python benchmarks/linear_control.py --sweeps 40 --first-seed 2000 --out FOLDER
+python benchmarks/linear_control.py --sweeps 40 --first-seed 6000 --out FOLDER
 
 Each sweep is the command `sweeps/phase_transition.py --space linear_control`, with seeds that no other sweep
 has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)), with r the
 variance of the data over that of an observation and K draws of smoothing; `CONTROLS` are its r and K. The
-transition is continuous, and a member counts as active from some KL on, which lies a little inside.
+transition is continuous, and a member counts as active from some KL on, which balances two errors: it lies a
+little inside, and members that collapse just outside take long to.
 `--out` keeps the thresholds and sweeps that are not ended: the same command again goes on from them.
 
 inside       sweeps whose interval has rho_c in it.
@@ -32,7 +33,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[1]
-SEEDS_APART = 100
+SEEDS_APART = 200
 """How far apart the first seeds of two sweeps lie; a sweep has fewer seeds."""
 
 

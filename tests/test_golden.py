@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,20 +13,8 @@ from analysis.tables import read_history, read_members
 from ouvae.declared import Cell, keys_of
 from sweeps import phase_transition
 
-ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))
-
-
-def command(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, ROOT / script, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-
 
 OTHER_NUMERICS = {"v4": 3, "v5": 4, "v6": 4}
 """Those whose members this version would train to other numbers, each with the version of its own."""
@@ -76,19 +62,18 @@ def test_members_of_other_numerics_are_not_mixed_with_new_ones(run, capsys):
     assert read_members(run).num_rows == 6
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("run", sorted({*VERSIONS} - {*OTHER_NUMERICS}), indirect=True)
-def test_it_is_extended_and_resumed(run):
+def test_it_is_extended_and_resumed(run, capsys):
     """Another cell and another seed, of which one pack was saved in the middle of its training."""
     before = read_members(run).to_pylist()
     (state,) = (run / "checkpoints").glob("*.pt")
-    more = ("--set", "latents=[[2, 2], [3, 2]]", "--set", "seeds=3")
-    space = GOLDEN / "space.yaml"
-    done = command("sweeps/phase_transition.py", "--space", space, "--out", run, "--address", "serial", *more)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 members are there already" in done.stdout
-    assert "12 members" in done.stdout.splitlines()[-1]
-    assert "set aside" not in done.stdout
+    given = ["--space", str(GOLDEN / "space.yaml"), "--out", str(run), "--address", "serial"]
+    given += ["--set", "latents=[[2, 2], [3, 2]]", "--set", "seeds=3"]
+    assert phase_transition.main(given) == 0
+    said = capsys.readouterr().out
+    assert "6 members are there already" in said
+    assert "12 members" in said.splitlines()[-1]
+    assert "set aside" not in said
     assert not state.exists()
     after = read_members(run).to_pylist()
     assert len(after) == 18
@@ -97,4 +82,4 @@ def test_it_is_extended_and_resumed(run):
     for row in before:
         assert {key: now[row["member_id"]][key] for key in row} == row
     assert not list((run / "fragments").glob("*.bad"))
-    assert re.search(r"digits mlp 3,2 ", done.stdout)
+    assert re.search(r"digits mlp 3,2 ", said)

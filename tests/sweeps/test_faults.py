@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.tables import read_members
+from sweeps import phase_transition
 from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets
 
 pytestmark = pytest.mark.process
@@ -170,7 +171,7 @@ def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, 
     assert max(found) <= 2
 
 
-def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):
+def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, small_space, tmp_path, capsys):
     """Its store breaks while the sweep goes on; with another one the same command logs what is missing."""
     store = tmp_path / "broken.db"
     keys = ["seeds=1", "search=grid", "variants=[]", "latents=[[6, 6], [4, 4]]", "steps=300"]
@@ -186,10 +187,10 @@ def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, tmp_path):
     assert "the same command logs what is missing" in sweep.output
     assert len(read_members(sweep.out)) == 4
     store.unlink()
-    again = start_sweep("unlogged", *small)
-    assert again.wait() == 0, again.output
-    assert again.counts() == (4, 0)
-    assert "MLflow: 4 members, 2 cells" in again.output
+    assert phase_transition.main(["--space", str(small_space), "--out", str(sweep.out), *small]) == 0
+    said = capsys.readouterr().out
+    assert "4 members are there already" in said
+    assert "MLflow: 4 members, 2 cells" in said
 
 
 def test_the_terminal_may_leave(start_sweep, small_space, tmp_path):

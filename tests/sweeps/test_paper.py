@@ -10,7 +10,7 @@ from ouvae.data import load
 from ouvae.declared import labels
 from ouvae.training.counts import count_parameters
 from sweeps import paper, phase_transition
-from tests.sweeps.conftest import sets
+from tests.sweeps.conftest import SERIAL, sets
 
 NAMES = search_spaces.names("paper")
 BUDGETS = ("quick", "paper")
@@ -86,7 +86,7 @@ class Large:
 
 
 @pytest.mark.process
-def test_costs_are_measured_once(start_sweep, runs):
+def test_costs_are_measured_once(start_sweep, small_space, runs, monkeypatch):
     """Of data larger than what Ray takes with a function: a table, which the same command leaves as it is."""
     (runs / "large.py").write_text(LARGE_DATA)
     keys = [
@@ -106,9 +106,10 @@ def test_costs_are_measured_once(start_sweep, runs):
     assert all(len(row["seconds_per_epoch"]) == 2 for row in table)
     assert table[1]["memory_bytes"] > table[0]["memory_bytes"]
     written = (sweep.out / "costs.parquet").stat().st_mtime_ns
-    again = start_sweep("costs", *sets(keys), "--address", "serial")
-    assert again.wait() == 0, again.output
-    assert (again.out / "costs.parquet").stat().st_mtime_ns == written
+    monkeypatch.chdir(runs)
+    again = ["--space", str(small_space), "--out", str(sweep.out), *SERIAL, *sets(keys)]
+    assert phase_transition.main([*again, "--tracking-uri", f"sqlite:///{sweep.store}"]) == 0
+    assert (sweep.out / "costs.parquet").stat().st_mtime_ns == written
 
 
 @pytest.mark.process

@@ -49,6 +49,11 @@ def _of(used: int | None, there: int) -> str:
     return f"{there:,}" if used is None else f"{used:,} of {there:,}"
 
 
+def plural(count: int, word: str) -> str:
+    """Return a count with its word, `1 seed` or `3 seeds`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def aligned(lines: list[list[str]]) -> list[str]:
     """Return the cells of each line as one text, in columns of one width."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from analysis.censored import Population, population
 from analysis.comparisons import UNDECIDED, compare, is_settled
-from analysis.estimate import CellThreshold, cell_threshold, curves_of, level
+from analysis.estimate import CellThreshold
 from ouvae.declared.pairs import Pair
 from sweeps.plan import Point
-from sweeps.search import Observations, RoundSearch
+from sweeps.search import Observations, RoundSearch, threshold_of
 
 OFFSET = 0.8
 """How many scales of the realisations beside the median a sixth of the probes lies, on either side."""
@@ -84,6 +84,15 @@ class LocateSearch(RoundSearch):
         self._estimated = 0  # members that the threshold is of
         self._of_picture: CellThreshold | None = None
 
+    @property
+    def stage(self) -> str:
+        """The picture, the probes to where the interval is narrow enough, those of comparisons, the end."""
+        if self._ended:
+            return "located" if self.is_located else "most members"
+        if self.is_located:
+            return "comparing"
+        return "probes" if self._known else "picture"
+
     def propose(self, known: Observations) -> list[Point] | None:
         """Return the picture, then batches of probes; None while other cells are waited for."""
         if not known:
@@ -133,9 +142,8 @@ class LocateSearch(RoundSearch):
         return self.threshold
 
     def _estimate(self, known: Observations) -> CellThreshold:
-        curves = curves_of((point.seed, point.rho, value) for point, value in known.items())
-        active_from = level(curves, self._goal.active_from, self._goal.least)
-        return cell_threshold(curves, active_from, self._goal.confidence)
+        goal = self._goal
+        return threshold_of(known, goal.active_from, goal.least, goal.confidence)
 
     def _meets_goal(self, found: CellThreshold) -> bool:
         """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.

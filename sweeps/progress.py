@@ -1,18 +1,37 @@
-"""Progress on the terminal: a live line where there is one, a line now and then in a plain log."""
+"""Progress on the terminal: live where there is one, now and then in a plain log."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
-from sweeps.schedule import Schedule
+from analysis.estimate import CellThreshold
+from analysis.labels import STATUS, ends_text, plural
+from sweeps.schedule import CellProgress, Schedule
+from sweeps.search import Observations
 
 LOG_SECONDS = 15.0
 """How often a plain log gets a line."""
+
+TABLE_SECONDS, LONGEST_SECONDS = 30.0, 600.0
+"""When a plain log gets the first table of the cells; each later one when the time so far has doubled, but
+after so long at most."""
+
+SPEED_SECONDS = 5.0
+"""How long packs must have trained before anything is said of the time that is left."""
+
+ESTIMATES_SHARE = 0.02
+"""In how much of the time thresholds are estimated for the terminal."""
+
+MOST_ROWS = 16
+"""Most cells that are shown one by one."""
+
+Estimate = Callable[[Observations], CellThreshold]
 
 
 class Terminal(Console):
@@ -29,24 +48,33 @@ class Terminal(Console):
 
 
 class Progress:
-    """Follows a schedule: members done, speed, time left.
+    """Follows a schedule: what is known of each cell, members done, speed, time left.
 
     Time left is the work left (multiply-adds, with the rounds that the searches are expected to add) at
-    the speed so far.
+    the speed since the first report of a pack in training.
+
+    Args:
+        console: where it is shown.
+        schedule: that is followed.
+        estimate: what observations of a cell say of its threshold.
     """
 
-    def __init__(self, console: Console, schedule: Schedule) -> None:
-        """Follow `schedule` on `console`."""
+    def __init__(self, console: Console, schedule: Schedule, estimate: Estimate) -> None:
+        """Begin with nothing done."""
         self._console, self._schedule = console, schedule
+        self._cells = _Cells(schedule, estimate)
         self._live: Live | None = None
         self._steps: dict[str, int] = {}
         self._work_done = 0.0
+        self._first: tuple[float, float] | None = None  # time and work of the first report
         self._started = self._printed = time.monotonic()
+        self._table_due = self._started + TABLE_SECONDS
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the progress within the block, which begins now."""
         self._started = self._printed = time.monotonic()
+        self._table_due = self._started + TABLE_SECONDS
         if self._console.is_terminal:
             with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
                 yield
@@ -63,29 +91,39 @@ class Progress:
                 self._work_done += max(0, steps_done - before) * members * state.multiply_adds
         self._steps[pack_id] = steps_done
         now = time.monotonic()
+        self._first = self._first or (now, self._work_done)
         if self._live is not None:
-            self._live.update(Text(self.line(now)))
+            self._live.update(self.view(now))
+        elif now >= self._table_due and self._cells.has_members:
+            self._printed = now
+            self._table_due = now + min(now - self._started, LONGEST_SECONDS)
+            self._console.print(self.view(now))
         elif now - self._printed >= LOG_SECONDS:
             self._printed = now
-            self._console.print(self.line(now))
+            self._console.print(self.line(now), soft_wrap=True)
+
+    def view(self, now: float) -> RenderableType:
+        """Return the table of the cells above the line."""
+        rows = min(MOST_ROWS, max(1, self._console.height - 4))
+        table = self._cells.view(rows, now - self._started) if self._cells.has_members else []
+        return Group(*table, Text(self.line(now), no_wrap=True, overflow="ellipsis"))
 
     def line(self, now: float) -> str:
         """Return the one line that says it all."""
         cells = self._schedule.cells
         left = sum(state.members_left for state in cells)
         finished = sum(state.finished_members for state in cells)
-        elapsed = max(now - self._started, 1e-9)
-        work_left = self._work_left()
-        parts = [
-            f"{duration(elapsed)}  members {finished}/{finished + left}",
-            f"packs training {sum(pack in self._steps for state in cells for pack in state.training)}",
-        ]
-        if self._work_done:
-            per_second = self._work_done / elapsed
-            share = self._work_done / (self._work_done + work_left)
-            parts.append(f"{100 * share:.0f} %")
-            parts.append(f"{self._schedule.members_trained / elapsed * 60:.1f} members/min")
-            parts.append(f"about {duration(work_left / per_second)} left")
+        parts = [f"{duration(now - self._started)}  members {finished}/{finished + left}"]
+        if self._first is not None and now - self._first[0] >= SPEED_SECONDS:
+            since, before = self._first
+            work_left = self._work_left()
+            per_second = (self._work_done - before) / (now - since)
+            parts.append(f"{100 * self._work_done / (self._work_done + work_left):.0f} %")
+            if per_second:
+                parts.append(f"about {duration(work_left / per_second)} left")
+            parts.append(f"{self._schedule.members_trained / (now - since) * 60:.1f}/min")
+        training = sum(pack in self._steps for state in cells for pack in state.training)
+        parts.append(f"{plural(training, 'pack')} training")
         return " · ".join(parts)
 
     def _work_left(self) -> float:
@@ -96,6 +134,62 @@ class Progress:
             for pack_id, pack in state.training.items():
                 left -= self._steps.get(pack_id, 0) * len(pack.points) * state.multiply_adds
         return max(left, 0.0)
+
+
+class _Cells:
+    """What is known of the cells by now, a row each.
+
+    A threshold is estimated anew where members came, as far as time allows: a row may say what was known some
+    members ago.
+    """
+
+    def __init__(self, schedule: Schedule, estimate: Estimate) -> None:
+        self._schedule, self._estimate = schedule, estimate
+        self._found: dict[str, tuple[int, CellThreshold]] = {}
+        self._spent = 0.0
+
+    @property
+    def has_members(self) -> bool:
+        """Whether anything is known of any cell."""
+        return any(state.finished_members for state in self._schedule.cells)
+
+    def view(self, rows: int, elapsed: float) -> list[RenderableType]:
+        """Return the table of so many cells, those in training first, and how many more there are."""
+        states = self._schedule.cells
+        by_need = sorted(states, key=lambda state: (not state.training, state.done))
+        shown = {id(state) for state in by_need[:rows]}
+        table = Table(box=None, pad_edge=False, expand=False)
+        table.add_column("cell", no_wrap=True, overflow="ellipsis")
+        for name in ("members", "rho_c", "interval", "search"):
+            table.add_column(name, no_wrap=True, min_width=len(name))
+        for state in states:
+            if id(state) in shown:
+                table.add_row(*self._texts(state, elapsed))
+        if len(states) == len(shown):
+            return [table]
+        done = sum(state.done for state in states if id(state) not in shown)
+        return [table, Text(f"and {len(states) - len(shown)} more cells, {done} of them done")]
+
+    def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
+        members = f"{state.finished_members}/{state.finished_members + state.members_left}"
+        found = self._threshold(state, elapsed)
+        if found is None:
+            return state.planned.label, members, "-", "", state.search.stage
+        rho_c = STATUS[found.status] if found.rho_c is None else f"{found.rho_c:.3f}"
+        interval = ends_text(found.rho_c_low, found.rho_c_high, ".3f")
+        return state.planned.label, members, rho_c, interval, state.search.stage
+
+    def _threshold(self, state: CellProgress, elapsed: float) -> CellThreshold | None:
+        cell_id, observations = state.planned.cell_id, state.search.observations
+        count, found = self._found.get(cell_id, (0, None))
+        usable = any(value is not None for value in observations.values())
+        if count == len(observations) or not usable or (found and self._spent > ESTIMATES_SHARE * elapsed):
+            return found
+        started = time.monotonic()
+        found = self._estimate(observations)
+        self._spent += time.monotonic() - started
+        self._found[cell_id] = len(observations), found
+        return found
 
 
 def duration(seconds: float) -> str:

@@ -91,10 +91,12 @@ class Recorder:
             self.refresh()
 
     def refresh(self) -> None:
-        """Write the tables as they are now, but for the comparisons."""
+        """Write the tables as they are now, but for the comparisons, and log the thresholds."""
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
-            self._directory.write_tables(self._cell_ids, self._rule, compared=False)
+            written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
+            for cell_id, rows in _by_cell(written["thresholds"]).items():
+                self._tracker.log_thresholds(cell_id, rows)
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 
@@ -131,9 +133,7 @@ class Recorder:
         written = self._directory.write_tables(self._cell_ids, self._rule)
         watched = [ORDER_PARAMETERS[name] for name in self._rule.active_from]
         by_metric = {order.metric: curves(written["members"], order.metric) for order in watched}
-        rows: dict[str, list[Row]] = {}
-        for row in written["thresholds"].to_pylist():
-            rows.setdefault(row["cell_id"], []).append(row)
+        rows = _by_cell(written["thresholds"])
         for state in schedule.cells:
             cell_id = state.planned.cell_id
             if state.done and cell_id in rows:
@@ -150,6 +150,14 @@ class Recorder:
         params = {key: cell[key] for key in CELL_PARAMS}
         means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
         self._tracker.log_cell(cell["cell_id"], cell["cell"], params, means, thresholds)
+
+
+def _by_cell(thresholds: pa.Table) -> dict[str, list[Row]]:
+    """Return the rows of each cell."""
+    found: dict[str, list[Row]] = {}
+    for row in thresholds.to_pylist():
+        found.setdefault(row["cell_id"], []).append(row)
+    return found
 
 
 def tracked(space: Space, members: int) -> str:

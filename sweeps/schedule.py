@@ -47,7 +47,7 @@ class CellProgress:
     @property
     def finished_members(self) -> int:
         """Members of the search that are finished."""
-        return self.search.observed
+        return len(self.search.observations)
 
     @property
     def open_members(self) -> int:

@@ -9,12 +9,36 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, curves_of, level, seed_threshold
+from analysis.estimate import (
+    TRANSITION,
+    CellThreshold,
+    SeedThreshold,
+    cell_threshold,
+    collapsed_side,
+    curves_of,
+    level,
+    seed_threshold,
+)
 from search_spaces.space import RHO_DIGITS
 from sweeps.plan import Point
 
 Observations = Mapping[Point, float | None]
 """The order parameter at each observed point; None for a member that diverged."""
+
+
+def threshold_of(
+    observations: Observations, active_from: float | str, least: float, confidence: float
+) -> CellThreshold:
+    """Return what observations of a cell say of its threshold.
+
+    Args:
+        observations: the order parameter at each point.
+        active_from: collapsed is below, active is not below; or `half_plateau` of what is observed.
+        least: half of a plateau is at least this.
+        confidence: nominal coverage of the interval.
+    """
+    curves = curves_of((point.seed, point.rho, value) for point, value in observations.items())
+    return cell_threshold(curves, level(curves, active_from, least), confidence)
 
 
 class Search(ABC):
@@ -46,9 +70,14 @@ class Search(ABC):
         self._observed[point] = value
 
     @property
-    def observed(self) -> int:
-        """How many points were told."""
-        return len(self._observed)
+    def observations(self) -> Observations:
+        """What was told."""
+        return self._observed
+
+    @property
+    @abstractmethod
+    def stage(self) -> str:
+        """Where the search is, in a word or two."""
 
     @property
     @abstractmethod
@@ -111,6 +140,11 @@ class GridSearch(RoundSearch):
         super().__init__()
         self._points = [Point(value, seed) for seed in seeds for value in rho]
 
+    @property
+    def stage(self) -> str:
+        """The grid, all the time."""
+        return "done" if self._ended else "grid"
+
     def propose(self, known: Observations) -> list[Point]:
         """Return the whole grid, once."""
         return [] if known else self._points
@@ -122,6 +156,8 @@ class GridSearch(RoundSearch):
 
 class NoSearch(RoundSearch):
     """Nothing to train."""
+
+    stage = "done"
 
     def propose(self, known: Observations) -> list[Point]:
         """Return nothing."""
@@ -164,6 +200,13 @@ class RefineSearch(RoundSearch):
         self._coarse, self._seeds = sorted(rho), list(seeds)
         self._active_from, self._least = active_from, least
         self._tolerance, self._inside = tolerance, points
+
+    @property
+    def stage(self) -> str:
+        """The coarse grid, or the rounds that refine it."""
+        if self._ended:
+            return "done"
+        return "refining" if self._known else "coarse grid"
 
     def propose(self, known: Observations) -> list[Point]:
         """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from analysis import TableError
-from analysis.labels import data_used
+from analysis.estimate import CellThreshold
+from analysis.labels import data_used, plural
 from analysis.thresholds import format_results
 from ouvae.data import Dataset, MissingDataError, keys_for_data
 from ouvae.data import load as load_data
@@ -33,6 +34,7 @@ from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import scratch_folder
+from sweeps.search import Observations, threshold_of
 from sweeps.searches import searches_of
 from sweeps.serial import Serial
 from sweeps.tracking.runs import check as check_store
@@ -154,6 +156,7 @@ class _Sweep:
         space, options, directory = self._space, self._options, self._directory
         scratch = self._stack.enter_context(scratch_folder())
         with directory.opened(space):
+            self._announce()
             executor = self._executor(scratch)
             data = _load_data(space, options)
             check_store(options.store_uri(space))
@@ -182,7 +185,7 @@ class _Sweep:
                     space.pack_size,
                     ORDER_PARAMETERS[space.follow].metric,
                 )
-                self._announce(schedule, describe(nodes, resources), device)
+                self._announce_training(schedule, describe(nodes, resources), device)
                 problem, seconds = self._train(schedule, executor, data, device, nodes)
                 executor.end()
                 return self._finish(schedule, recorder, problem, seconds)
@@ -209,7 +212,7 @@ class _Sweep:
         by_digest = {one.digest: one for one in data.values()}
         local = self._options.is_local
         started, problem = time.monotonic(), ""
-        progress = Progress(self._console, schedule)
+        progress = Progress(self._console, schedule, self._estimate)
         with self._directory.log.open("a", encoding="utf-8") as log:
             trainer = Trainer(
                 executor, self._space, device, self._directory.checkpoints, self.interrupts,
@@ -227,6 +230,12 @@ class _Sweep:
                 executor.kill()
         return problem, time.monotonic() - started
 
+    def _estimate(self, observations: Observations) -> CellThreshold:
+        """Return what observations of a cell say of the threshold that is followed."""
+        followed = self._space.follow
+        least = ORDER_PARAMETERS[followed].active_from
+        return threshold_of(observations, self._space.active_from[followed], least, self._space.confidence)
+
     def _finish(self, schedule: Schedule, recorder: Recorder, problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
@@ -243,26 +252,36 @@ class _Sweep:
             self._console.print(f"error: {error}")
         self._report(schedule, code, tables, report)
         total = time.monotonic() - self._started
-        self._console.print(
-            f"{duration(total)} in all, {duration(seconds)} of it training {schedule.members_trained} members"
-        )
+        trained = plural(schedule.members_trained, "member")
+        self._console.print(f"{duration(total)} in all, {duration(seconds)} of it training {trained}")
         return code
 
-    def _announce(self, schedule: Schedule, nodes: str, device: str) -> None:
+    def _announce(self) -> None:
+        """Say what is swept, and what is waited for first."""
+        space = self._space
+        cells, seeds = plural(len(space.cells()), "cell"), plural(len(space.seeds), "seed")
+        probes = " and probes" if space.search == "locate" else ""
+        self._console.print(f"space {space.name}: {cells}, {seeds}{probes}, search {space.search}")
+        if self._options.address is None:
+            self._console.print("starting Ray")
+        elif self._options.address != SERIAL:
+            self._console.print(f"connecting to the Ray at {self._options.address}")
+
+    def _announce_training(self, schedule: Schedule, nodes: str, device: str) -> None:
         space, directory = self._space, self._directory
         for notice in directory.notices:
             self._console.print(notice)
-        expected = sum(state.expected_members for state in schedule.cells)
         chosen = ", as there is no GPU; device=cuda waits for one" if self._options.address else ""
         kind = device if device == "cuda" or space.device != "auto" else f"{device}{chosen}"
-        failed = f", {len(directory.failed)} failed and are tried again" if directory.failed else ""
-        self._console.print(
-            f"space {space.name}: {len(schedule.cells)} cells, {len(space.seeds)} seeds"
-            f"{' and probes' if space.search == 'locate' else ''}, "
-            f"about {expected} members of {space.steps} steps, search {space.search}\n"
-            f"{'no Ray' if self._options.address == SERIAL else 'Ray'}: {nodes} ({kind})\n"
-            f"into {directory.path}: {schedule.members_reused} members are there already{failed}"
-        )
+        self._console.print(f"{'no Ray' if self._options.address == SERIAL else 'Ray'}: {nodes} ({kind})")
+        there = f"{schedule.members_reused} members are there already"
+        expected = sum(state.expected_members for state in schedule.cells)
+        if expected:
+            steps = sorted({state.planned.cell.steps for state in schedule.cells})
+            there += f" of about {expected} ({' or '.join(map(str, steps))} steps each)"
+        if directory.failed:
+            there += f", {len(directory.failed)} failed and are tried again"
+        self._console.print(f"into {directory.path}: {there}")
 
     def _report(self, schedule: Schedule, code: int, tables: Mapping[str, pa.Table], report: Report) -> None:
         path = self._directory.path
@@ -283,7 +302,7 @@ class _Sweep:
         self._console.print(f"{report}")
         self._console.print("next")
         self._console.print(f"  {ui_command(self._options.store_uri(self._space))}")
-        if report.curves_url is not None:
+        if tables and report.curves_url is not None:
             self._console.print(f"  then {report.curves_url}")
         if tables:
             self._console.print(f"  python analysis/thresholds.py {path}")

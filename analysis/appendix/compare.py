@@ -14,9 +14,9 @@ from analysis import TableError
 from analysis.appendix.matching import Where, matches
 from analysis.appendix.published import Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.words import join, plural
+from analysis.appendix.words import join
 from analysis.intervals import Interval, ratio, student
-from analysis.labels import lost
+from analysis.labels import lost, plural
 from analysis.schema import Row
 
 Replicates: TypeAlias = dict[int, tuple[float, ...]]

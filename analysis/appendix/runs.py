@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from analysis.appendix.words import join, plural
-from analysis.labels import data_used
+from analysis.appendix.words import join
+from analysis.labels import data_used, plural
 from analysis.schema import Row
 from analysis.summary import Summary, read_rule
 

@@ -7,8 +7,8 @@ run          holds
 ===========  ============================================================================
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
-cell         settings, the numbers of its threshold, and its curves: metrics such as `kl_top_nats`
-             at step = 1000 rho, the mean over seeds
+cell         settings, the numbers of its threshold at step = members that it is known from, and
+             its curves: metrics such as `kl_top_nats` at step = 1000 rho, the mean over seeds
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
@@ -47,13 +47,14 @@ from sweeps.tracking.values import (
     STEPS_PER_RHO,
     Value,
     cell_tags,
-    cell_values,
+    curve_values,
     digest_of,
     member_values,
     milliseconds,
     rho_text,
     stamp,
     texts,
+    threshold_values,
     utc,
 )
 
@@ -137,6 +138,7 @@ class SweepRuns:
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
         self.untracked_cells: set[str] = set()
+        self._known_from: dict[str, int] = {}  # members that the thresholds of a cell's run are of
         self.opened = False
         self.curves_url: str | None = None
 
@@ -207,9 +209,9 @@ class SweepRuns:
         elif "curve" not in run.tags:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
-        metrics = _metrics(cell_values(curves, thresholds, run.start_ms))
+        values = curve_values(curves, run.start_ms) + threshold_values(thresholds, run.start_ms)
         tags_after = [RunTag(*tag) for tag in cell_tags(thresholds).items()]
-        self.client.log_batch(run.run_id, metrics, _params(params), tags_after)
+        self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
         for member in self.members.values():
             if member.tags["cell_id"] == cell_id:
                 self._move(member, run)
@@ -217,6 +219,15 @@ class SweepRuns:
             self.client.delete_run(old.run_id)
         self._set_status(run, "FINISHED")
         self._log_counts()
+        return True
+
+    def thresholds(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> bool:
+        """Log what is known by now of the thresholds of a cell that is not whole; False of any other."""
+        run, members = self.cells.get(cell_id), thresholds[0]["n_members"]
+        if run is None or run.whole or self._known_from.get(run.run_id) == members:
+            return False
+        self.client.log_batch(run.run_id, _metrics(threshold_values(thresholds, run.start_ms)))
+        self._known_from[run.run_id] = members
         return True
 
     def artifact(self, path: Path, folder: str | None) -> bool:

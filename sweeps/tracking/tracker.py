@@ -96,6 +96,7 @@ class Tracker:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
         self._thread.start()
+        self._open()
 
     def log_member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
         """Log a member: its row of the members table and its rows of the history table.
@@ -139,6 +140,15 @@ class Tracker:
         job = partial(self._runs.cell, cell_id, label, params, points, list(map(dict, thresholds)))
         self._submit("cell", job)
 
+    def log_thresholds(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> None:
+        """Log what is known by now of a cell that has members but is not complete, if there is time for it.
+
+        Args:
+            cell_id: identifies the cell in the sweep.
+            thresholds: the cell's rows of the thresholds table.
+        """
+        self._jobs.put(_Job("known", partial(self._runs.thresholds, cell_id, list(map(dict, thresholds)))))
+
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as artifacts of the sweep's run, in `folder`; later versions replace earlier.
 
@@ -158,7 +168,7 @@ class Tracker:
             status: MLflow's status of the sweep's run: KILLED or FAILED.
         """
         self._runs.status = status
-        self._jobs.put(_Job("status", lambda: False))  # wakes the writer, which opens before each job
+        self._open()
 
     def close(
         self,
@@ -199,6 +209,10 @@ class Tracker:
                 said = True
             if ended:
                 return
+
+    def _open(self) -> None:
+        """Have the sweep's run in the store with the status that is due, before what is logged next."""
+        self._jobs.put(_Job("status", lambda: False))  # the writer opens the runs before each job
 
     def _submit(self, kind: str, log: Callable[[], bool]) -> None:
         self._submitted[kind] += 1

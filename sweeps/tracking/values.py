@@ -90,22 +90,23 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
             yield metric.name, value
 
 
-def cell_values(
-    curves: Mapping[str, Sequence[tuple[float, float]]], thresholds: Sequence[Row], base_ms: int
-) -> list[Value]:
-    """Give the points of a cell's curves by metric, and its thresholds' numbers at step 0."""
-    points = [
-        (metric, round(STEPS_PER_RHO * rho), value)
+def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: int) -> list[Value]:
+    """Give the points of a cell's curves by metric, at step = 1000 rho."""
+    return [
+        Value(metric, _number(value), base_ms + round(STEPS_PER_RHO * rho), round(STEPS_PER_RHO * rho))
         for metric, curve in curves.items()
         for rho, value in curve
     ]
-    numbers = [
-        (key + _suffix(row), 0, row[key])
+
+
+def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
+    """Give the numbers of a cell's thresholds, at step = members that they are known from."""
+    return [
+        Value(key + _suffix(row), _number(row[key]), base_ms + row["n_members"], row["n_members"])
         for row in thresholds
         for key in THRESHOLD_METRICS
         if row.get(key) is not None
     ]
-    return [Value(key, _number(v), base_ms + step, step) for key, step, v in points + numbers]
 
 
 def cell_tags(thresholds: Sequence[Row]) -> dict[str, str]:

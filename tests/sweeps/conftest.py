@@ -285,7 +285,7 @@ class Sweep:
     def counts(self) -> tuple[int, int]:
         """Return how many members it found and how many it trained."""
         found = re.search(r"(\d+) members are there already", self.output)
-        trained = re.search(r"of it training (\d+) members", self.output)
+        trained = re.search(r"of it training (\d+) members?", self.output)
         assert found, self.output
         assert trained, self.output
         return int(found.group(1)), int(trained.group(1))

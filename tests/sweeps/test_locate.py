@@ -54,14 +54,14 @@ def test_it_stops_when_the_interval_is_as_narrow_as_asked(median, half_width):
     run(search, lambda point: active(point, median=median))
     assert search.threshold.half_width <= half_width
     assert search.threshold.rho_c == pytest.approx(median, abs=2 * half_width)
-    assert search.observed < 600
+    assert len(search.observations) < 600
 
 
 def test_most_members_are_never_exceeded():
     for most in (15, 16, 30):
         search = LocateSearch(COARSE, SEEDS, goal(half_width=0.001, max_members=most))
         run(search)
-        assert search.observed == most
+        assert len(search.observations) == most
 
 
 def test_what_it_asks_for_follows_from_what_it_saw_alone():
@@ -95,7 +95,7 @@ def test_a_median_beyond_the_coarse_values_is_bounded_and_not_chased(value, stat
     search = LocateSearch(COARSE, SEEDS, goal())
     run(search, lambda point: value)
     assert search.threshold.status == status
-    assert search.observed < 60
+    assert len(search.observations) < 60
     low, high = search.threshold.rho_c_low, search.threshold.rho_c_high
     assert (low >= 0.9 and high is None) if value else (high <= 0.5 and low is None)
 
@@ -148,8 +148,8 @@ def test_the_expected_number_of_members_is_near_what_it_takes():
         search = LocateSearch(COARSE, SEEDS, goal(half_width=0.02, max_members=600))
         before = search.expected_points()
         run(search, lambda point, world=world: active(point, scale=TYPICAL_SPREAD, world=world))
-        took.append(search.observed)
-        assert search.expected_points() == search.observed
+        took.append(len(search.observations))
+        assert search.expected_points() == len(search.observations)
     assert 0.5 < before / np.median(took) < 2
 
 
@@ -197,10 +197,15 @@ def decide(medians, margin=None, order=(0, 1), most=240):
 def test_cells_whose_comparison_is_undecided_go_on():
     (near, other), _ = decide((0.8, 0.77))
     (far, _), _ = decide((0.85, 0.6))
-    assert far.observed < near.observed
-    assert near.observed == other.observed or 240 in (near.observed, other.observed)
+    assert len(far.observations) < len(near.observations)
+    assert len(near.observations) == len(other.observations) or 240 in (
+        len(near.observations),
+        len(other.observations),
+    )
     (a, b), _ = decide((0.8, 0.8), most=99)
-    assert (a.observed, b.observed) == (99, 99), "what cannot be decided ends at max_members"
+    assert (len(a.observations), len(b.observations)) == (99, 99), (
+        "what cannot be decided ends at max_members"
+    )
 
 
 @pytest.mark.parametrize("medians", [(0.85, 0.6), (0.8, 0.74), (0.8, 0.7)])
@@ -210,14 +215,14 @@ def test_many_looks_do_not_make_a_difference(medians):
     known = [search.threshold.population.median for search in searches]
     (found,) = compare([Pair(0, 1, "size")], known, 0.95, None)
     assert found.verdict == "higher"
-    assert all(search.observed < 240 for search in searches)
+    assert all(len(search.observations) < 240 for search in searches)
     assert found.p_different <= 0.001
 
 
 def test_what_no_member_can_decide_is_left():
     """Both cells are active wherever they are trained, or one has no member that counts."""
     (first, second), _ = decide((1.4, 1.5))
-    assert first.observed == second.observed < 60
+    assert len(first.observations) == len(second.observations) < 60
     searches = [LocateSearch(COARSE, SEEDS, goal()) for _ in range(2)]
     decisions = Decisions(searches, [Pair(0, 1, "size")], 0.95, None)
     for search in searches:
@@ -226,12 +231,12 @@ def test_what_no_member_can_decide_is_left():
         for search, value in zip(searches, (active, lambda point: None), strict=True):
             for point in search.ask():
                 search.tell(point, value(point))
-    assert searches[0].observed < 60
+    assert len(searches[0].observations) < 60
 
 
 def test_a_margin_can_be_what_decides():
     (alike, _), _ = decide((0.8, 0.8), margin=0.1)
-    assert alike.observed < 240
+    assert len(alike.observations) < 240
 
 
 def test_decisions_do_not_depend_on_which_cell_is_first():

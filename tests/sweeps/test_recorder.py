@@ -24,7 +24,11 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
 ):
     now = 0.0
     monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(recorder, "Tracker", lambda *given: SimpleNamespace(log_member=lambda *rows: None))
+    logged = []
+    silent = SimpleNamespace(
+        log_member=lambda *rows: None, log_thresholds=lambda *known: logged.append(known)
+    )
+    monkeypatch.setattr(recorder, "Tracker", lambda *given: silent)
     space, directory, written = make_space(pack_size=1), RunDirectory(tmp_path), []
 
     def write(*given, compared, real=directory.write_tables):
@@ -44,5 +48,8 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
             pack = schedule.next_pack()
             schedule.finished(pack, report_of(pack, lambda point: 1.0))
     assert written == [moments[1] + taken, moments[3] + taken]
+    assert [(cell, [row["n_members"] for row in rows]) for cell, rows in logged] == [
+        (pack.cell.cell_id, [members] * len(rows)) for members, (_, rows) in zip((2, 4), logged, strict=True)
+    ]
     assert (tmp_path / "members.parquet").exists()
     assert not (tmp_path / "comparisons.parquet").exists()

@@ -251,7 +251,7 @@ class TestAskAndTell:
         search = refine()
         for point in search.ask() * 2:
             search.tell(point, 1.0)
-        assert search.observed == len(COARSE)
+        assert len(search.observations) == len(COARSE)
         assert search.done
 
 

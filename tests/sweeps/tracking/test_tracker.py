@@ -91,6 +91,7 @@ def threshold(depth: int) -> dict[str, Any]:
         "rho_c_high": 0.85,
         "confidence": None,
         "n_seeds": 1,
+        "n_members": len(RHOS),
         "status": "transition",
         "collapsed_side": "high",
         "seeds": [{"seed": 0, "rho_c": 0.8}],
@@ -394,11 +395,36 @@ def test_a_cell_holds_its_curve_and_its_threshold(uri: str) -> None:
         (850, 0.0),
         (1000, 0.0),
     ]
-    assert points(run, "rho_c") == [(0, 0.9 - 0.09)]
-    assert points(run, "rho_c_low") == [(0, 0.7)]
+    assert points(run, "rho_c") == [(len(RHOS), 0.9 - 0.09)]
+    assert points(run, "rho_c_low") == [(len(RHOS), 0.7)]
     assert not points(run, "confidence")
     assert (run["tags"]["status"], run["tags"]["collapsed_side"]) == ("transition", "high")
     assert run["params"]["depth"] == "3"
+
+
+def test_the_sweep_is_there_before_its_first_member(uri: str) -> None:
+    writer = tracker(uri)
+    assert eventually(lambda: contents(uri).get("sweep-1", {}).get("status") == "RUNNING")
+    assert writer.close("KILLED").complete
+    assert contents(uri)["sweep-1"]["status"] == "KILLED"
+
+
+def test_what_is_known_of_a_threshold_grows_with_the_members(uri: str) -> None:
+    """A point each time that members came, in the run that the complete cell has."""
+    writer = tracker(uri)
+    for members in range(1, 4):
+        writer.log_member(*member(2, RHOS[members]))
+        for _ in range(2):
+            writer.log_thresholds("cell-2", [threshold(2) | {"n_members": members, "rho_c": members / 10}])
+    log(writer, depths=(2,))
+    writer.log_thresholds("cell-2", [threshold(2) | {"n_members": 99}])
+    writer.log_thresholds("of which there is no run", [threshold(2)])
+    report = writer.close()
+    assert report.complete
+    assert report.logged == {"member": 4, "cell": 1}
+    run = contents(uri)["sweep-1/digits mlp 8,8"]
+    assert points(run, "rho_c") == [(1, 0.1), (2, 0.2), (3, 0.3), (len(RHOS), threshold(2)["rho_c"])]
+    assert count_of_runs(uri) == 6, "none is replaced"
 
 
 def test_cells_have_colors_of_their_own(uri: str) -> None:
@@ -457,7 +483,7 @@ def test_a_threshold_computed_anew_replaces_the_old_one(uri: str) -> None:
     writer.log_cell("cell-2", row["cell"], settings, {"kl_top_nats": curve}, [threshold(2) | {"rho_c": 0.77}])
     assert writer.close().logged == {"cell": 1}
     held = contents(uri)
-    assert points(held["sweep-1/digits mlp 8,8"], "rho_c") == [(0, 0.77)]
+    assert points(held["sweep-1/digits mlp 8,8"], "rho_c") == [(len(RHOS), 0.77)]
     assert len(held) == 11
 
 

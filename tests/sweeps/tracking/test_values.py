@@ -1,24 +1,35 @@
 """What MLflow is told of a cell."""
 
-from sweeps.tracking.values import cell_tags, cell_values
+from sweeps.tracking.values import cell_tags, curve_values, threshold_values
 
 CURVES = {"kl_top_nats": [(0.5, 3.0), (1.0, 0.0)], "information_top_nats": [(0.5, 1.0), (1.0, -0.01)]}
 ROWS = [
-    {"order_parameter": "kl_top", "rho_c": 0.9, "g_c": None, "status": "transition", "active_from": 0.1},
-    {"order_parameter": "information_top", "rho_c": None, "status": "always_collapsed", "active_from": 0.2},
-    {"order_parameter": "kl_top_pair", "rho_c": 0.7, "status": "transition", "active_from": 0.1},
+    {"n_members": 12, **row}
+    for row in (
+        {"order_parameter": "kl_top", "rho_c": 0.9, "g_c": None, "status": "transition", "active_from": 0.1},
+        {
+            "order_parameter": "information_top",
+            "rho_c": None,
+            "status": "always_collapsed",
+            "active_from": 0.2,
+        },
+        {"order_parameter": "kl_top_pair", "rho_c": 0.7, "status": "transition", "active_from": 0.1},
+    )
 ]
 
 
 def test_every_order_parameter_has_its_curve_and_its_threshold():
-    values = {(value.key, value.step): value.value for value in cell_values(CURVES, ROWS, base_ms=0)}
-    assert values == {
+    found = curve_values(CURVES, base_ms=0) + threshold_values(ROWS, base_ms=0)
+    assert {(value.key, value.step): value.value for value in found} == {
         ("kl_top_nats", 500): 3.0,
         ("kl_top_nats", 1000): 0.0,
         ("information_top_nats", 500): 1.0,
         ("information_top_nats", 1000): -0.01,
-        ("rho_c", 0): 0.9,
-        ("rho_c/kl_top_pair", 0): 0.7,
+        ("rho_c", 12): 0.9,
+        ("rho_c/kl_top_pair", 12): 0.7,
+        ("n_members", 12): 12,
+        ("n_members/information_top", 12): 12,
+        ("n_members/kl_top_pair", 12): 12,
     }
 
 

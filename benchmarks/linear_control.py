@@ -1,14 +1,14 @@
 """The exact control: in how many sweeps the threshold that is known exactly lies in its interval.
 
 python benchmarks/linear_control.py
-python benchmarks/linear_control.py --sweeps 40 --first-seed 6000 --out FOLDER
+python benchmarks/linear_control.py --first-seed 6000 --out benchmarks/results/linear_control.csv
 
 Each sweep is the command `sweeps/phase_transition.py --space linear_control`, with seeds that no other sweep
 has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)), with r the
 variance of the data over that of an observation and K draws of smoothing; `CONTROLS` are its r and K. The
 transition is continuous, and a member counts as active from some KL on, which balances two errors: it lies a
 little inside, and members that collapse just outside take long to.
-`--out` keeps the thresholds and sweeps that are not ended: the same command again goes on from them.
+`--out` gets a row when a sweep ends, and no sweep that has one is run again.
 
 inside       sweeps whose interval has rho_c in it.
 half-width   median and largest of the sweeps' intervals.
@@ -17,14 +17,15 @@ members      median of the sweeps' members.
 """
 
 import argparse
+import csv
+import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import search_spaces
+from sweeps.provenance import commit
+
 ROOT = Path(__file__).parents[1]
+SPACE = "linear_control"
 SEEDS_APART = 200
 """How far apart the first seeds of two sweeps lie; a sweep has fewer seeds."""
 
@@ -47,77 +54,143 @@ class Control(NamedTuple):
 CONTROLS = (Control(0.8, 5), Control(0.6, 3), Control(0.7, 10))
 
 
-def sweep(folder: Path, settings: Sequence[str], control: Control, first_seed: int) -> dict[str, Any]:
-    """Run a sweep, go on with it, or read what came of it, and return the row of its threshold.
+class Found(NamedTuple):
+    """What a sweep says: a row of the results.
 
-    Raises RuntimeError if it fails.
+    Attributes:
+        ratio: r of its control.
+        draws: K of its control.
+        first_seed: the lowest of its seeds.
+        rho_c_exact: the threshold that is known.
+        rho_c: the estimate, None without one.
+        rho_c_low: lower end of its interval, None where it is open.
+        rho_c_high: upper end of its interval, None where it is open.
+        half_width: of the interval, None where an end is open.
+        members: how many it took.
+        settings: of the space and by `--set`, apart from r, K and the seeds: 12 hex digits.
+        commit: of the code.
     """
-    out = folder / f"{control.ratio}-{control.draws}-{first_seed}"
-    found = out.with_name(f"{out.name}.parquet")
-    if not found.exists():
-        _run(out, settings, control, first_seed)
-        (out / "thresholds.parquet").replace(found)
-        shutil.rmtree(out)
-    (row,) = pq.read_table(found).to_pylist()
-    threshold: dict[str, Any] = row
-    return threshold
+
+    ratio: float
+    draws: int
+    first_seed: int
+    rho_c_exact: float
+    rho_c: float | None
+    rho_c_low: float | None
+    rho_c_high: float | None
+    half_width: float | None
+    members: int
+    settings: str
+    commit: str
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the interval has two ends, and the exact threshold between them."""
+        if self.rho_c_low is None or self.rho_c_high is None:
+            return False
+        return self.rho_c_low <= self.rho_c_exact <= self.rho_c_high
 
 
-def _run(out: Path, settings: Sequence[str], control: Control, first_seed: int) -> None:
+def digest(settings: Sequence[str]) -> str:
+    """Return what identifies the settings of a sweep, those of its control and seeds left out."""
+    values = search_spaces.load(SPACE, settings).model_dump(mode="json")
+    for name in ("data_variance", "ou_samples", "seeds", "max_members"):
+        del values[name]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def sweep(settings: Sequence[str], control: Control, first_seed: int) -> Found:
+    """Run a sweep. Raises RuntimeError if it fails."""
     given = [
         f"data_variance=[{control.ratio}]",
         f"ou_samples={control.draws}",
-        f"seeds={[first_seed + place for place in range(2)]}",
+        f"seeds={[first_seed, first_seed + 1]}",
         f"max_members={SEEDS_APART}",
         *settings,
     ]
-    command = [sys.executable, str(ROOT / "sweeps" / "phase_transition.py"), "--space", "linear_control"]
-    command += ["--address", "serial", "--out", str(out), "--tracking-uri", f"sqlite:///{out / 'mlflow.db'}"]
-    command += [word for setting in given for word in ("--set", setting)]
-    ended = subprocess.run(command, cwd=out.parent, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise RuntimeError(f"the sweep of {control} from seed {first_seed} failed:\n{ended.stderr}")
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "run"
+        command = [sys.executable, str(ROOT / "sweeps" / "phase_transition.py"), "--space", SPACE]
+        command += ["--address", "serial", "--out", str(out)]
+        command += [word for setting in given for word in ("--set", setting)]
+        ended = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise RuntimeError(f"the sweep of {control} from seed {first_seed} failed:\n{ended.stderr}")
+        (row,) = pq.read_table(out / "thresholds.parquet").to_pylist()
+    numbers = {name: row[name] for name in Found._fields if name in row}
+    own = {"first_seed": first_seed, "members": row["n_members"], "settings": digest(settings)}
+    return Found(**control._asdict(), **numbers, **own, commit=commit())
 
 
-def keep_settings(folder: Path, settings: Sequence[str]) -> None:
-    """Make a folder for sweeps with these settings. Raises ValueError if it has those of others."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "settings.json"
-    if not kept.exists():
-        kept.write_text(json.dumps(list(settings)))
-    elif (others := json.loads(kept.read_text())) != list(settings):
+def kept(path: Path, settings: Sequence[str]) -> dict[tuple[Control, int], Found]:
+    """Return the sweeps of a file of results. Raises ValueError if one has other settings."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = [_typed(row) for row in csv.DictReader(file)]
+    if others := {row.settings for row in rows} - {digest(settings)}:
         raise ValueError(
-            f"{folder} has sweeps with --set {others}, not {list(settings)}: name another folder with --out"
+            f"{path} has sweeps with settings {', '.join(sorted(others))}, not {digest(settings)}: name "
+            "another file with --out"
         )
+    return {(Control(row.ratio, row.draws), row.first_seed): row for row in rows}
+
+
+def _typed(row: Mapping[str, str]) -> Found:
+    whole, text = {"draws", "first_seed", "members"}, {"settings", "commit"}
+    values: dict[str, Any] = {}
+    for name in Found._fields:
+        read = int if name in whole else str if name in text else float
+        values[name] = read(row[name]) if row[name] else None
+    return Found(**values)
+
+
+def keep(path: Path, found: Found) -> None:
+    """Append a sweep to a file of results, which is made with its head if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(Found._fields)
+        writer.writerow(found)
 
 
 def sweeps(
-    folder: Path, settings: Sequence[str], number: int, first_seed: int, workers: int
-) -> Iterator[tuple[Control, dict[str, Any]]]:
-    """Yield the threshold of each sweep, so many of each control, as they end in their order."""
-    seeds = range(first_seed, first_seed + number * SEEDS_APART, SEEDS_APART)
-    todo = list(product(CONTROLS, seeds))
+    path: Path | None, settings: Sequence[str], number: int, first_seed: int, workers: int
+) -> Iterator[tuple[Control, Found]]:
+    """Yield each sweep, so many of each control, in their order; keep those that are run."""
+    there = kept(path, settings) if path else {}
+    lock = threading.Lock()
+    todo = list(product(CONTROLS, range(first_seed, first_seed + number * SEEDS_APART, SEEDS_APART)))
+
+    def run(control: Control, seed: int) -> Found:
+        if (control, seed) in there:
+            return there[control, seed]
+        found = sweep(settings, control, seed)
+        if path:
+            with lock:
+                keep(path, found)
+        return found
+
     with ThreadPoolExecutor(workers) as pool:
-        rows = pool.map(partial(sweep, folder, settings), *zip(*todo, strict=True))
-        for (control, _), row in zip(todo, rows, strict=True):
-            yield control, row
+        for (control, _), found in zip(todo, pool.map(run, *zip(*todo, strict=True)), strict=True):
+            yield control, found
 
 
-def line(control: Control, rows: Sequence[dict[str, Any]]) -> str:
+def line(control: Control, rows: Sequence[Found]) -> str:
     """Return what the sweeps of a control say together."""
-    exact = rows[0]["rho_c_exact"]
-    located = [row for row in rows if row["half_width"] is not None]
-    inside = sum(row["rho_c_low"] <= exact <= row["rho_c_high"] for row in located)
-    if not located:
-        return f"r {control.ratio:g}  K {control.draws:2d}  rho_c {exact:.4f}  no interval in {len(rows)}"
-    widths = [row["half_width"] for row in located]
-    errors = np.array([row["rho_c"] - exact for row in located])
+    head = f"r {control.ratio:g}  K {control.draws:2d}  rho_c {rows[0].rho_c_exact:.4f}"
+    widths = [row.half_width for row in rows if row.half_width is not None]
+    errors = np.array([row.rho_c - row.rho_c_exact for row in rows if row.rho_c is not None])
+    if not widths:
+        return f"{head}  no interval in {len(rows)}"
     deviation = errors.std(ddof=1) / np.sqrt(errors.size) if errors.size > 1 else np.nan
     return (
-        f"r {control.ratio:g}  K {control.draws:2d}  rho_c {exact:.4f}  inside {inside} of {len(rows)}  "
+        f"{head}  inside {sum(row.is_inside for row in rows)} of {len(rows)}  "
         f"half-width {np.median(widths):.4f}, at most {max(widths):.4f}  "
         f"bias {errors.mean():+.4f} ({deviation:.4f})  "
-        f"members {np.median([row['n_members'] for row in rows]):.0f}"
+        f"members {np.median([row.members for row in rows]):.0f}"
     )
 
 
@@ -128,23 +201,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--sweeps", type=int, default=40, metavar="N", help="of each control, default 40")
     add("--first-seed", type=int, default=0, metavar="N", help="of the first sweep, default 0")
     add("--workers", type=int, default=2, metavar="N", help="sweeps at a time, default 2")
-    add("--out", type=Path, metavar="FOLDER", help="keep what is computed here, and go on from it")
+    add("--out", type=Path, metavar="CSV", help="keep what is computed here, and go on from it")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="as of the sweeps")
     given = parser.parse_args(arguments)
-    rows: dict[Control, list[dict[str, Any]]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (given.out or Path(temporary)).absolute()
-        try:
-            keep_settings(folder, given.set)
-        except ValueError as error:
-            parser.error(str(error))
-        for control, row in sweeps(folder, given.set, given.sweeps, given.first_seed, given.workers):
+    rows: dict[Control, list[Found]] = {}
+    try:
+        for control, found in sweeps(given.out, given.set, given.sweeps, given.first_seed, given.workers):
             own = rows.setdefault(control, [])
-            own.append(row)
+            own.append(found)
             if len(own) == given.sweeps:
                 print(line(control, own), flush=True)
             else:
                 print(f"{control}: {len(own)} of {given.sweeps} sweeps", file=sys.stderr, flush=True)
+    except ValueError as error:
+        parser.error(str(error))
     return 0
 
 

@@ -4,17 +4,20 @@ import math
 
 import pytest
 
-from benchmarks.linear_control import Control, keep_settings, line, sweep
+from benchmarks import linear_control
+from benchmarks.linear_control import Control, Found, digest, keep, kept, line, sweep, sweeps
+
+FEW = ["steps=2", "eval_every=2", "batch_size=10", "max_members=10"]
 
 
-def row(low, high, **columns):
-    centre = (low + high) / 2
-    values = {"rho_c": centre, "rho_c_low": low, "rho_c_high": high, "half_width": (high - low) / 2}
-    return {"rho_c_exact": 0.8, "n_members": 28} | values | columns
+def found(low, high, **columns):
+    values = {"rho_c": (low + high) / 2, "rho_c_low": low, "rho_c_high": high, "half_width": (high - low) / 2}
+    values |= {"ratio": 0.64, "draws": 5, "first_seed": 0, "rho_c_exact": 0.8, "members": 28}
+    return Found(**values | {"settings": "5e77", "commit": "unknown"} | columns)
 
 
 def test_a_line_counts_the_intervals_with_the_exact_threshold_in_them():
-    rows = [row(0.79, 0.81), row(0.795, 0.805), row(0.76, 0.78, n_members=34)]
+    rows = [found(0.79, 0.81), found(0.795, 0.805), found(0.76, 0.78, members=34)]
     assert line(Control(0.64, 5), rows) == (
         "r 0.64  K  5  rho_c 0.8000  inside 2 of 3  half-width 0.0100, at most 0.0100  "
         "bias -0.0100 (0.0100)  members 28"
@@ -22,24 +25,31 @@ def test_a_line_counts_the_intervals_with_the_exact_threshold_in_them():
 
 
 def test_a_sweep_without_an_interval_is_no_success():
-    unbounded = row(0.79, 0.81, rho_c=None, rho_c_high=None, half_width=None)
-    assert "inside 1 of 2" in line(Control(0.64, 5), [row(0.79, 0.81), unbounded])
+    unbounded = found(0.79, 0.81, rho_c=None, rho_c_high=None, half_width=None)
+    assert "inside 1 of 2" in line(Control(0.64, 5), [found(0.79, 0.81), unbounded])
 
 
 @pytest.mark.process
 def test_a_sweep_is_of_its_control_and_its_seeds(tmp_path):
     """On few steps: that they find the exact threshold is `tests/sweeps/test_linear_control.py`."""
-    few = ["steps=2", "eval_every=2", "batch_size=10", "max_members=10"]
-    found = sweep(tmp_path, few, Control(0.6, 3), 40)
-    assert found["rho_c_exact"] == pytest.approx(math.sqrt(0.4))
-    assert [seed["seed"] for seed in found["seeds"]] == [40, 41]
+    row = sweep(FEW, Control(0.6, 3), 40)
+    assert row.rho_c_exact == pytest.approx(math.sqrt(0.4))
+    assert (row.ratio, row.draws, row.first_seed, row.members) == (0.6, 3, 40, 10)
     with pytest.raises(RuntimeError, match="failed:\nerror: "):
-        sweep(tmp_path, ["steps=none"], Control(0.6, 3), 50)
-    assert sweep(tmp_path, ["steps=none"], Control(0.6, 3), 40) == found  # kept: nothing is run again
+        sweep(["steps=none"], Control(0.6, 3), 50)
 
 
-def test_a_folder_keeps_sweeps_of_one_setting(tmp_path):
-    keep_settings(tmp_path, ["steps=2"])
-    keep_settings(tmp_path, ["steps=2"])
-    with pytest.raises(ValueError, match=r"--set \['steps=2'\], not \[\]: name another folder"):
-        keep_settings(tmp_path, [])
+def test_a_file_keeps_sweeps_of_one_setting_and_none_is_run_again(tmp_path, monkeypatch):
+    path, own = tmp_path / "results" / "control.csv", digest(FEW)
+    rows = [found(0.79, 0.81, settings=own), found(0.76, 0.78, first_seed=200, half_width=None, settings=own)]
+    for row in rows:
+        keep(path, row)
+    assert list(kept(path, FEW).values()) == rows
+    monkeypatch.setattr(linear_control, "CONTROLS", [Control(0.64, 5)])
+    assert [row for _, row in sweeps(path, FEW, 2, 0, 1)] == rows
+    with pytest.raises(ValueError, match=rf"settings {own}, not \w+: name another file"):
+        kept(path, ["steps=2"])
+
+
+def test_settings_of_control_and_seeds_do_not_count():
+    assert digest(["seeds=7", "data_variance=[0.3]"]) == digest([]) != digest(["steps=7"])

@@ -1,8 +1,9 @@
 """Spaces: their keys, their validation and their cells.
 
 A space is a YAML mapping. A list under `latents` gives one cell per entry, so that depth and sizes vary
-together; `variants` gives these once for each of its entries, which may set any key of a cell, `latents`
-and `rho`. `budgets` names sets of keys of which one is chosen when the space is read.
+together, and `{size: [8, 16], depth: [2, 3]}` one per size and depth; `variants` gives these once for each of
+its entries, which may set any key of a cell, `latents` and `rho`. `budgets` names sets of keys of which one
+is chosen when the space is read.
 
 The keys of a cell are declared in `ouvae.declared.cell`, those of how it is swept and run here.
 """
@@ -11,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from ouvae.declared import Cell, CellKeys
 from ouvae.declared.keys import (
@@ -69,6 +78,28 @@ class RhoRange(Strict):
 RhoList = Annotated[tuple[Rho, ...], Field(min_length=1), AfterValidator(_rounded), Distinct]
 
 
+class LatentGrid(Strict):
+    """Every size with every depth: layers of one size each, `size` varying fastest."""
+
+    size: Annotated[tuple[Positive, ...], Field(min_length=1), Distinct]
+    depth: Annotated[tuple[Positive, ...], Field(min_length=1), Distinct]
+
+    def latents(self) -> tuple[tuple[int, ...], ...]:
+        """Return the sizes of each of its cells."""
+        return tuple((size,) * depth for depth in self.depth for size in self.size)
+
+
+def _latent_lists(value: object) -> object:
+    """Write a grid out as lists; what is none is left to be validated."""
+    if not isinstance(value, dict):
+        return value
+    try:
+        return LatentGrid.model_validate(value).latents()
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ValueError(f"a grid is {{size: [8, 16], depth: [2, 3]}}; {'; '.join(wrong)}") from None
+
+
 class Costs(Strict):
     """How the costs of the cells' members are measured, side by side: seconds an epoch, memory, parameters.
 
@@ -112,9 +143,10 @@ class Space(CellKeys):
     ] = key("name of the space; the file's unless given", unit="none")
     latents: Annotated[
         tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...],
+        BeforeValidator(_latent_lists),
         Field(min_length=1),
         Distinct,
-    ] = key("one list of sizes a cell, z_1 first")
+    ] = key("one list of sizes a cell, z_1 first; or every size with every depth")
     rho: Annotated[
         Annotated[RhoList, Tag("list")] | Annotated[RhoRange, Tag("range")],
         Discriminator(lambda value: "range" if isinstance(value, dict | RhoRange) else "list"),
@@ -250,7 +282,8 @@ class Space(CellKeys):
         """Return what is wrong between keys, each with its mend."""
         found = super().problems()
         rho = self.rho_values()
-        if self.search in ("locate", "refine") and len(rho) < 2 and self.smoothed_networks:
+        smooths = bool(self.smoothed_networks and self.traits("system").smooths)
+        if self.search in ("locate", "refine") and len(rho) < 2 and smooths:
             found.append(
                 f"rho: {list(rho)} with search {self.search}, which starts from two values or more; add one "
                 "or use search: grid"
@@ -272,7 +305,7 @@ class Space(CellKeys):
             )
         if self.search == "none" and self.costs is None:
             found.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")
-        if not self.smoothed_networks and rho != (1.0,):
+        if not smooths and rho != (1.0,):
             found.append(
                 f"rho: {list(rho)} with smoothed_networks [], where it has no effect; use rho: [1.0]"
             )

@@ -26,7 +26,7 @@ _WORDS: Mapping[str, str] = {
     "follow": ", ".join(ORDER_PARAMETERS),
     "costs": "`{rounds: N, steps: N}`",
     "variants": "a list of mappings",
-    "latents": "a list of lists of whole numbers from 1",
+    "latents": "a list of lists of whole numbers from 1, or `{size: [N, …], depth: [N, …]}`",
 }
 """What is allowed, where the type would say it in too many words."""
 

@@ -72,6 +72,13 @@ class TestRefusals:
         assert set(found) == expected
         assert len(found) == len(expected)
 
+    def test_of_a_system_without_smoothing_all_that_must_change_is_said_at_once(self, write):
+        found = problems(refusal(write(), "system=lvae"))
+        assert [problem.partition(":")[0] for problem in found] == ["smoothed_networks", "rho"]
+        load(write(), ["system=lvae", "smoothed_networks=[]", "rho=[1.0]"])
+        (problem,) = problems(refusal(write(), "system=lvae", "rho=[1.0]"))
+        assert problem.endswith("use smoothed_networks: []")
+
     def test_a_key_with_a_bad_value_causes_no_second_problem(self, write):
         """A misspelt likelihood is one problem, not a contradiction with its variance as well."""
         path = write(likelihood="gausian", observation_variance="0.1")
@@ -111,6 +118,12 @@ class TestRefusals:
             ({"latents": "[]"}, r"latents: found \[\]; .*at least 1 item"),
             ({"latents": "[4, 4]"}, r"latents\.0: found 4;"),
             ({"latents": "[[4, 4], [4, 4]]"}, r"latents: found .*distinct"),
+            (
+                {"latents": "{size: [4]}"},
+                r"latents: found \{'size': \[4\]\}; a grid is .*; depth: Field required",
+            ),
+            ({"latents": "{size: [0], depth: [2]}"}, r"latents: .* size\.0: .* greater than or equal to 1"),
+            ({"latents": "{size: [4, 4], depth: [2]}"}, r"latents: .* size: .*distinct"),
             ({"latents": "[[4]]"}, r"smoothed_networks: \[generative\] with latents \[\[4\]\]"),
             ({"seeds": "0"}, r"seeds: found 0; .*1 to 10000"),
             ({"seeds": "3000000000"}, r"seeds: found 3000000000; .*1 to 10000"),
@@ -246,6 +259,11 @@ class TestRefusals:
 
 
 class TestSpaces:
+    def test_a_grid_of_latents_is_every_size_with_every_depth(self, write):
+        space = load(write(**GOOD | {"latents": "{size: [8, 4], depth: [2, 3]}"}))
+        assert [cell.latents for cell in space.cells()] == [(8, 8), (4, 4), (8, 8, 8), (4, 4, 4)]
+        assert load(write(**GOOD | {"latents": "[[8, 8], [4, 4], [8, 8, 8], [4, 4, 4]]"})) == space
+
     def test_the_cells_are_the_entries_of_latents(self, write):
         space = load(write(steps="70", ou_samples="2", smoothed_networks="[likelihood, generative]"))
         assert [cell.latents for cell in space.cells()] == [(4, 4), (8, 8, 8)]

@@ -67,7 +67,8 @@ class Recorder:
         self._rule = rule_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
         self._due = time.monotonic() + TABLES_SECONDS
-        self._studies = Studies(directory.studies, space.name)
+        probes = space.max_members if space.search == "locate" else 0
+        self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
         held = [*directory.members.values(), *directory.failed.values()]
         track = tracked(space, max(expected, len(held)))
         self._studies.record(held)
@@ -95,6 +96,7 @@ class Recorder:
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
             written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
+            self._studies.describe(written["thresholds"].to_pylist())
             for cell_id, rows in _by_cell(written["thresholds"]).items():
                 self._tracker.log_thresholds(cell_id, rows)
         taken = time.monotonic() - started
@@ -134,6 +136,7 @@ class Recorder:
         watched = [ORDER_PARAMETERS[name] for name in self._rule.active_from]
         by_metric = {order.metric: curves(written["members"], order.metric) for order in watched}
         rows = _by_cell(written["thresholds"])
+        self._studies.describe(written["thresholds"].to_pylist())
         for state in schedule.cells:
             cell_id = state.planned.cell_id
             if state.done and cell_id in rows:

@@ -1,13 +1,14 @@
 """The searches as Optuna studies, a study a cell, in one journal that optuna-dashboard reads.
 
 The only module that imports Optuna, which listens as MLflow does: a member that is finished is a trial, whose
-parameters are rho and seed and whose value is the top-layer KL in nats. What is to be trained follows from
-the searches and the run's own fragments, so that a study which lags behind after a kill catches up. A trial
-in a journal takes a twentieth of the time of one in SQLite.
+parameters are rho and seed and whose value is the top-layer KL in nats; the threshold is a study's user
+attributes. What is to be trained follows from the searches and the run's own fragments, so that a study which
+lags behind after a kill catches up. A trial in a journal takes a twentieth of the time of one in SQLite.
 """
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,15 @@ from sweeps.plan import Point
 _LONGEST_LINE = 2**20
 """Bytes of which a line of the journal has fewer."""
 
-_PARAMETERS: dict[str, BaseDistribution] = {
-    "rho": FloatDistribution(0.0, 1.0),
-    "seed": IntDistribution(0, 2**31 - 1),
-}
+VALUE = "kl_top_nats"
+"""The column of a member that is its trial's value."""
+
+ABOUT = (
+    "a trial is a member, its value the top-layer KL; this shows where rho was sampled, nothing is minimized"
+)
+
+_THRESHOLD = ("status", "rho_c", "rho_c_low", "rho_c_high", "confidence", "n_members")
+"""Columns of a threshold that are attributes of its cell's study."""
 
 
 class _Journal(JournalFileBackend):
@@ -61,13 +67,15 @@ class Studies:
     Args:
         storage: path of the journal, which is made if there is none.
         space: name of the space, an attribute of the studies.
+        largest_seed: of the members to come, as far as that is known; their axis ends at 9, 99, …
     """
 
-    def __init__(self, storage: Path, space: str) -> None:
+    def __init__(self, storage: Path, space: str, largest_seed: int = 0) -> None:
         """Open the file."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._path, self._space = storage, space
+        self._path, self._space, self._largest_seed = storage, space, largest_seed
         self._studies: dict[str, Study] = {}
+        self._parameters: dict[str, dict[str, BaseDistribution]] = {}
         self._recorded: dict[str, set[tuple[Point, TrialState]]] = {}
         with self._reported():
             self._storage = JournalStorage(_Journal(storage))
@@ -86,14 +94,30 @@ class Studies:
             for cell_id, own in by_cell.items():
                 self._add(self._study_of(cell_id, own[0]["cell"]), cell_id, own)
 
+    def describe(self, thresholds: Sequence[Row]) -> None:
+        """Say in the studies of cells what is known of their thresholds by now."""
+        with self._reported():
+            for row in thresholds:
+                if row["cell_id"] not in self._studies:
+                    continue
+                study, held = self._studies[row["cell_id"]], self._studies[row["cell_id"]].user_attrs
+                for name in _THRESHOLD:
+                    key = f"{row['order_parameter']}: {name}"
+                    if held.get(key) != row[name]:
+                        study.set_user_attr(key, row[name])
+
     def _study_of(self, cell_id: str, label: str) -> Study:
         """Return the study of a cell, named after its label and identity; what it holds is known then."""
         if cell_id not in self._studies:
             name = self._names.setdefault(cell_id, f"{label} {cell_id}")
             study = optuna.create_study(storage=self._storage, study_name=name, load_if_exists=True)
-            for key, value in {"space": self._space, "value": "kl_top_nats"}.items():
+            for key, value in {"space": self._space, "value": VALUE, "about": ABOUT}.items():
                 study.set_user_attr(key, value)
+            with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+                study.set_metric_names([VALUE])
             trials = study.get_trials(deepcopy=False)
+            # as in earlier trials: Optuna draws no axis of what differs
+            self._parameters[cell_id] = trials[0].distributions if trials else _parameters(self._largest_seed)
             self._recorded[cell_id] = {(Point(**trial.params), trial.state) for trial in trials}
             self._studies[cell_id] = study
         return self._studies[cell_id]
@@ -105,7 +129,9 @@ class Studies:
             point = Point(row["rho"], row["seed"])
             state = TrialState.FAIL if row["status"] in LOST else TrialState.COMPLETE
             if not known & {(point, state), (point, TrialState.COMPLETE)}:
-                new[point, state] = _trial(row, state)
+                if row["seed"] > _end(self._parameters[cell_id]["seed"]):
+                    self._parameters[cell_id] = _parameters(row["seed"])
+                new[point, state] = _trial(row, state, self._parameters[cell_id])
         study.add_trials(new.values())
         known.update(new)
 
@@ -120,11 +146,20 @@ class Studies:
             ) from error
 
 
-def _trial(row: Row, state: TrialState) -> FrozenTrial:
+def _parameters(largest_seed: int) -> dict[str, BaseDistribution]:
+    """Return what rho and seed may be."""
+    return {"rho": FloatDistribution(0.0, 1.0), "seed": IntDistribution(0, 10 ** len(str(largest_seed)) - 1)}
+
+
+def _end(seeds: BaseDistribution) -> int:
+    return seeds.high if isinstance(seeds, IntDistribution) else 0
+
+
+def _trial(row: Row, state: TrialState, parameters: dict[str, BaseDistribution]) -> FrozenTrial:
     return create_trial(
         state=state,
-        value=row["kl_top_nats"],
+        value=row[VALUE],
         params={"rho": row["rho"], "seed": row["seed"]},
-        distributions=_PARAMETERS,
+        distributions=parameters,
         user_attrs={"member_id": row["member_id"], "status": row["status"]},
     )

@@ -9,7 +9,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from sweeps import SweepError
-from sweeps.studies import Studies
+from sweeps.studies import ABOUT, Studies
 
 CELL, OTHER = "0123abcd", "feed5678"
 
@@ -53,7 +53,8 @@ def test_a_trial_is_a_member_and_optuna_reads_it(storage):
         (0.9, 1, "FAIL", None),
     ]
     study = optuna.load_study(study_name=f"digits mlp 4,4 {CELL}", storage=opened(storage))
-    assert study.user_attrs == {"space": "made", "value": "kl_top_nats"}
+    assert study.user_attrs == {"space": "made", "value": "kl_top_nats", "about": ABOUT}
+    assert study.metric_names == ["kl_top_nats"]
     assert study.best_value == 0.25
     assert {trial.user_attrs["member_id"] for trial in study.trials} == {
         f"{CELL}-{rho}-1" for rho in (0.5, 0.75, 0.9)
@@ -61,6 +62,38 @@ def test_a_trial_is_a_member_and_optuna_reads_it(storage):
     for trial in study.trials:
         assert trial.distributions["rho"] == optuna.distributions.FloatDistribution(0, 1)
         assert isinstance(trial.distributions["seed"], optuna.distributions.IntDistribution)
+
+
+def test_the_axis_of_the_seeds_is_as_wide_as_they_are(storage):
+    """And the same for all trials, or Optuna draws none; wider only for seeds that nobody expected."""
+
+    def ends():
+        return [trial.distributions["seed"].high for trial in trials(storage)]
+
+    Studies(storage, "made", 242).record([row(0.5, 0), row(0.6, 242)])
+    Studies(storage, "made", 5).record([row(0.7, 5)])
+    assert ends() == [999, 999, 999]
+    Studies(storage, "made", 5).record([row(0.7, 1000), row(0.7, 6)])
+    assert ends() == [999, 999, 999, 9999, 9999]
+
+
+def test_a_study_says_what_is_known_of_its_threshold(storage):
+    studies = Studies(storage, "made")
+    studies.record([row(0.5)])
+    known = {"cell_id": CELL, "order_parameter": "kl_top", "status": "transition", "n_members": 1}
+    known |= {"rho_c": 0.6, "rho_c_low": None, "rho_c_high": 0.7, "confidence": 0.95}
+    studies.describe([known, known | {"cell_id": OTHER}])
+    studies.describe(
+        [
+            known | {"n_members": 2, "rho_c": 0.65, "rho_c_high": None},
+            known | {"order_parameter": "information_top"},
+        ]
+    )
+    attributes = optuna.load_study(study_name=f"digits mlp 4,4 {CELL}", storage=opened(storage)).user_attrs
+    assert (attributes["kl_top: rho_c"], attributes["kl_top: n_members"]) == (0.65, 2)
+    assert attributes["information_top: rho_c"] == 0.6
+    assert "kl_top: rho_c_low" not in attributes
+    assert attributes["kl_top: rho_c_high"] is None
 
 
 def test_the_cells_of_a_sweep_share_a_file(storage):

@@ -231,8 +231,8 @@ class Run(Tables[pd.DataFrame]):
         if len(found) == 1:
             return found.pop()
         there = "\n".join(f"  - {label}, cell_id {cell_id}" for cell_id, label in known)
-        what = f"{len(found)} cells are {cell!r}; give a cell_id" if found else f"no cell {cell!r}; choose"
-        raise TableError(f"{what} of:\n{there}")
+        what = f"{len(found)} cells are {cell!r}; choose by cell_id" if found else f"no cell {cell!r}; choose"
+        raise TableError(f"{what} from:\n{there}")
 
 
 def load(run: str | Path, *more: str | Path) -> Run:

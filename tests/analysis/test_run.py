@@ -196,9 +196,11 @@ def test_members_without_a_value_are_in_no_curve(write, make_members):
 
 def test_a_cell_or_order_parameter_that_is_not_there_is_said_with_those_that_are(runs):
     run = load("runs/*")
-    with pytest.raises(TableError, match="no cell 'digits mlp 9,9'; choose of:\n  - digits mlp 8,8, cell_id"):
+    with pytest.raises(
+        TableError, match="no cell 'digits mlp 9,9'; choose from:\n  - digits mlp 8,8, cell_id"
+    ):
         run.curves("digits mlp 9,9")
-    with pytest.raises(TableError, match="2 cells are 'digits mlp 8,8'; give a cell_id of:\n") as error:
+    with pytest.raises(TableError, match="2 cells are 'digits mlp 8,8'; choose by cell_id from:\n") as error:
         run.curves("digits mlp 8,8")
     assert "  - digits mlp 8,8, cell_id cell-8,8-k10" in str(error.value)
     with pytest.raises(TableError, match="no order parameter 'kl'; choose from kl_top, information_top, "):

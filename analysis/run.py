@@ -283,6 +283,7 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
     run agree, and those of one do not agree with those of the other. Of two runs of several sizes, one with
     K = 5 draws and one with 10, those of one size correspond; two runs of the same cells with other seeds
     differ in `none`. The rule of the first run is that of both: what is active, the confidence, the margin.
+    Cells are taken as independent, as those of one run are.
 
     Raises:
         TableError: where either is several runs, they share members, or no cells correspond; as `Tables`.

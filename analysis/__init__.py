@@ -1,14 +1,34 @@
 """What came out of a sweep: the tables' schema, thresholds with their statistics, and figures.
 
 Everything here is computed from the tables of a run alone; nothing is trained and no sweep is
-needed to read one.
+needed to read one. In Python it begins with `load`:
+
+>>> from analysis import load
+>>> run = load("runs/digits")
+>>> run.thresholds[["cell", "rho_c"]].round(2)
+               cell  rho_c
+0    digits mlp 8,8   0.88
+1  digits mlp 16,16   0.72
 """
 
-__all__ = ["TableError"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.run import Run, compare, load
+
+__all__ = ["Run", "TableError", "compare", "load"]
 
 
 class TableError(Exception):
-    """A table cannot be read, does not follow its schema, or cannot be written.
+    """A table cannot be read, does not follow its schema, cannot be written, or has not what is asked of it.
 
     The message names the file, lists every problem found and says how to mend them.
     """
+
+
+def __getattr__(name: str) -> Any:
+    """Import what `run` holds when it is asked for: the errors and words of this package ask for no Arrow."""
+    if name in __all__:
+        return getattr(import_module("analysis.run"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

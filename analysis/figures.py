@@ -127,6 +127,22 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
     return figure
 
 
+def plot_first_cells(
+    plot: Callable[[pa.Table, pa.Table], Figure], table: pa.Table, thresholds: pa.Table
+) -> Figure:
+    """Draw a figure of the first `MOST_CELLS` cells, a panel each; its heading says if there are more.
+
+    Raises TableError as `plot` does, which takes both tables.
+    """
+    cell_ids = list(dict.fromkeys(thresholds["cell_id"].to_pylist()))
+    shown = pa.array(cell_ids[:MOST_CELLS], pa.string())
+    own_table, own_thresholds = (one.filter(pc.is_in(one["cell_id"], shown)) for one in (table, thresholds))
+    figure = plot(own_table, own_thresholds)
+    if len(cell_ids) > len(shown):
+        figure.suptitle(f"{figure.get_suptitle()}, the first {len(shown)} of {len(cell_ids)} cells")
+    return figure
+
+
 def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     """Write the figures of a run to `out`, by default its folder `figures`; return their paths.
 
@@ -138,18 +154,10 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     rule = read_rule(run)
     thresholds = thresholds_table(members, rule)
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
-    cell_ids = list(dict.fromkeys(thresholds["cell_id"].to_pylist()))
-    shown = pa.array(cell_ids[:MOST_CELLS], pa.string())
-    own_members, own_history, own_thresholds = (
-        table.filter(pc.is_in(table["cell_id"], shown)) for table in (members, history, thresholds)
-    )
     figures = {
-        "order_parameters": plot_order_parameters(own_members, own_thresholds),
-        "training": plot_training(own_history, own_thresholds),
+        "order_parameters": plot_first_cells(plot_order_parameters, members, thresholds),
+        "training": plot_first_cells(plot_training, history, thresholds),
     }
-    if len(cell_ids) > len(shown):
-        for figure in figures.values():
-            figure.suptitle(f"{figure.get_suptitle()}, the first {len(shown)} of {len(cell_ids)} cells")
     order = ORDER_PARAMETERS[next(iter(rule.active_from))]
     if cells := located_of(members, thresholds, order):
         figures["phase_diagram"] = plot_phase_diagram(cells, order)

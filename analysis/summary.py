@@ -1,7 +1,7 @@
 """What the members of a run say: the thresholds of its cells, and how they compare."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from dataclasses import field as dataclass_field
 from functools import cached_property
@@ -20,7 +20,7 @@ from analysis.tables import curves, read_settings, table_of
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.declared.order_parameters import HALF_PLATEAU
-from ouvae.declared.pairs import comparable
+from ouvae.declared.pairs import Pair, comparable, corresponding
 
 METHOD = (
     "median over seeds of thresholds known to intervals, two-piece normal; interval: posterior, equal tails"
@@ -119,23 +119,37 @@ class Summary:
     @cached_property
     def comparisons(self) -> pa.Table:
         """The comparisons table: a row an order parameter and pair of cells that differ in one key."""
-        cells = self._cells
-        pairs = comparable(cells)
+        return self._compared([(self, cell) for cell in self._cells], comparable(self._cells))
+
+    def comparisons_with(self, members: pa.Table) -> pa.Table:
+        """Return the comparisons of these cells with those of other members, by the rule of this summary.
+
+        Cells are compared that are `corresponding`. The posteriors of two cells are taken as independent,
+        which asks for other members. Raises TableError as `analysis.tables.curves` does.
+        """
+        other, places = Summary(members, self._rule), len(self._cells)
+        sides = [(summary, cell) for summary in (self, other) for cell in summary._cells]
+        pairs = corresponding(self._cells, other._cells)
+        return self._compared(sides, [Pair(i, places + j, key) for i, j, key in pairs])
+
+    def _compared(self, sides: Sequence[tuple["Summary", dict[str, Any]]], pairs: Sequence[Pair]) -> pa.Table:
+        """Return the comparisons table of pairs of cells, each beside the summary that it is of."""
         rows = []
         for order in self._watched:
-            medians = [self.median(cell["cell_id"], order.name) for cell in cells]
+            medians = [summary.median(cell["cell_id"], order.name) for summary, cell in sides]
             for pair, found in zip(
                 pairs, compare(pairs, medians, self._rule.confidence, self._rule.margin), strict=True
             ):
+                first, second = sides[pair.first][1], sides[pair.second][1]
                 rows.append(
                     {
-                        "space": cells[pair.first]["space"],
+                        "space": first["space"],
                         "order_parameter": order.name,
                         "differs_in": pair.key,
-                        "first_cell_id": cells[pair.first]["cell_id"],
-                        "first_cell": cells[pair.first]["cell"],
-                        "second_cell_id": cells[pair.second]["cell_id"],
-                        "second_cell": cells[pair.second]["cell"],
+                        "first_cell_id": first["cell_id"],
+                        "first_cell": first["cell"],
+                        "second_cell_id": second["cell_id"],
+                        "second_cell": second["cell"],
                         **asdict(found),
                         "confidence": self._rule.confidence,
                         "margin": self._rule.margin,

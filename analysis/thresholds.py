@@ -1,6 +1,7 @@
 """The thresholds of a run and their comparisons: recompute both from `members.parquet`, and print them.
 
     python analysis/thresholds.py RUN [--active-from NAME=RULE ...] [--confidence C] [--out FILE]
+                                      [--csv FOLDER]
 
 RUN is the folder of a run or the path of a members.parquet. With the settings of the run, the folder's
 thresholds.parquet and comparisons.parquet are rewritten. With rules or a confidence of one's own, or given a
@@ -18,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
+from analysis.flat import seed_thresholds, write_csv
 from analysis.labels import STATUS, aligned, cell_names, ends_text, interval, lost_of_cell
 from analysis.schema import Row
 from analysis.summary import Rule, Summary, read_rule, thresholds_table
-from analysis.tables import read_members, write_table
+from analysis.tables import read_history, read_members, write_table
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
 
@@ -249,7 +251,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where to write the table; needed to write one with other settings than the run's",
     )
+    parser.add_argument(
+        "--csv",
+        metavar="FOLDER",
+        help="write members.csv, history.csv, thresholds.csv, comparisons.csv, and seeds.csv with the "
+        "threshold of each seed, to FOLDER: a line of names, null is empty, what is of a layer has a column "
+        "a layer (latent_1, ..., latent_top, kl_1_nats, ...), other lists are text such as 64,64",
+    )
     return parser
+
+
+def _tables(run: str, members: pa.Table, summary: Summary) -> dict[str, pa.Table]:
+    """Return the tables of a run by name, with the thresholds of a summary."""
+    return {
+        "members": members,
+        "history": read_history(run),
+        "thresholds": summary.thresholds,
+        "comparisons": summary.comparisons,
+        "seeds": seed_thresholds(summary.thresholds),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -259,6 +279,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         members = read_members(arguments.run)
         rule = _rule(arguments)
         summary = Summary(members, rule)
+        written = (
+            []
+            if arguments.csv is None
+            else write_csv(_tables(arguments.run, members, summary), arguments.csv)
+        )
         destination = _destination(arguments)
         if destination is not None:
             _check_destination(destination)
@@ -271,10 +296,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(format_results(summary.thresholds, summary.comparisons))
     if sensitivity := format_sensitivity(members, rule):
         print("\n" + sensitivity)
-    if destination is None:
+    if destination is not None:
+        written.append(destination)
+    for path in written:
+        print(f"wrote {path}")
+    if not written:
         print("not written; give --out FILE to keep this table")
-    else:
-        print(f"wrote {destination}")
     return 0
 
 

@@ -78,3 +78,15 @@ def test_planning_does_not_load_pytorchs_compiler():
         "assert 'torch._dynamo' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.process
+def test_the_errors_of_analysis_bring_no_tables_along():
+    """Commands import them before anything else; `load` is looked up when it is asked for."""
+    code = (
+        "import sys, analysis\n"
+        "assert {'pandas', 'pyarrow', 'numpy'}.isdisjoint(sys.modules)\n"
+        "from analysis import compare, load, Run\n"
+        "assert {'polars', 'matplotlib'}.isdisjoint(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -30,16 +30,23 @@ def labels(cells: Iterable[Cell | Values]) -> list[str]:
 
 def differing_keys(cells: Sequence[Values]) -> list[str]:
     """Return the keys of which some cells have different values."""
-    return [key for key in keys_of(Cell) if len({_text(cell[key]) for cell in cells}) > 1]
+    return [key for key in keys_of(Cell) if len({text(cell[key]) for cell in cells}) > 1]
 
 
 def word(cell: Values, key: str) -> str:
     """Return how a label says a key's value, such as `2000 steps`."""
-    return keys_of(Cell)[key].word.format(_text(cell[key]))
+    return keys_of(Cell)[key].word.format(text(cell[key]))
+
+
+def text(value: object) -> str:
+    """Return a value as labels write it: a list as `10,10`, an empty one as `none`."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(text, value)) or "none"
+    return str(value)
 
 
 def _base(cell: Values) -> str:
-    words = [cell["dataset"], cell["architecture"], _text(cell["latents"])]
+    words = [cell["dataset"], cell["architecture"], text(cell["latents"])]
     networks, shrunk = tuple(cell["smoothed_networks"]), cell["smoothing"] == "shrink"
     if cell["system"] != "vae":
         words.append(cell["system"])
@@ -56,9 +63,3 @@ def _base(cell: Values) -> str:
     if cell["top_kl_weight"] != 1:
         words.append(f"top-kl-{cell['top_kl_weight']:g}")
     return " ".join(words)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(map(_text, value)) or "none"
-    return str(value)

@@ -5,7 +5,8 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 from ouvae.declared.cell import Cell
-from ouvae.declared.labels import Values, differing_keys
+from ouvae.declared.keys import keys_of
+from ouvae.declared.labels import Values, differing_keys, text, word
 
 SIZE: Literal["size"] = "size"
 """What two cells of one depth differ in whose latents do not agree."""
@@ -15,7 +16,10 @@ DEPTH: Literal["depth"] = "depth"
 
 
 class Pair(NamedTuple):
-    """Two cells, by their places, and what they differ in: a key of a cell, `size` or `depth`."""
+    """Two cells, by their places, and what they differ in: a key of a cell, `size` or `depth`.
+
+    Cells of two sweeps may differ in several keys, listed as `steps,ou_samples`, or in `none`.
+    """
 
     first: int
     second: int
@@ -32,6 +36,27 @@ def comparable(cells: Sequence[Cell | Values]) -> list[Pair]:
     smoothed = [place for place, row in enumerate(rows) if row["smoothed_networks"]]
     pairs = ((i, j, _difference(rows[i], rows[j])) for i, j in combinations(smoothed, 2))
     return [Pair(i, j, key) for i, j, key in pairs if key]
+
+
+def corresponding(first: Sequence[Cell | Values], second: Sequence[Cell | Values]) -> list[Pair]:
+    """Return the pairs of a cell of `first` and one of `second`, alike but for what tells these apart.
+
+    A key tells them apart in which all cells of each agree, and those of one do not agree with those of the
+    other. Places are those in `first` and in `second`. Cells in which rho has no effect are in no pair.
+    """
+    rows, others = [dict(cell) for cell in first], [dict(cell) for cell in second]
+    varied = {*differing_keys(rows), *differing_keys(others)}
+    told = {*differing_keys([*rows, *others])} - varied
+    shared = [key for key in keys_of(Cell) if key not in told]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for place, row in enumerate(others):
+        alike.setdefault(tuple(word(row, key) for key in shared), []).append(place)
+    return [
+        Pair(i, j, _difference(row, others[j]) or text(differing_keys([row, others[j]])))
+        for i, row in enumerate(rows)
+        for j in alike.get(tuple(word(row, key) for key in shared), ())
+        if row["smoothed_networks"] and others[j]["smoothed_networks"]
+    ]
 
 
 def neighbours(cells: Sequence[Cell | Values]) -> list[list[int]]:

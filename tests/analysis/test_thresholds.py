@@ -1,5 +1,6 @@
 """The thresholds script: what it prints, what it writes and what it refuses."""
 
+import csv
 import os
 import re
 import subprocess
@@ -126,6 +127,33 @@ def test_a_members_file_is_printed_and_written_only_on_demand(made_run, tmp_path
     assert not (made_run / "thresholds.parquet").exists()
     assert main([members, "--out", str(tmp_path / "mine.parquet")]) == 0
     assert main([members, "--out", str(tmp_path / "mine.parquet")]) == 0
+
+
+def test_tables_are_written_as_csv_by_the_rule_that_is_asked_for(made_run, tmp_path, capsys):
+    out = tmp_path / "csv"
+    assert main([str(made_run), "--active-from", "kl_top=0.5", "--csv", str(out)]) == 0
+    said = capsys.readouterr().out
+    names = ["members", "history", "thresholds", "comparisons", "seeds"]
+    assert said.endswith("".join(f"wrote {out}/{name}.csv\n" for name in names))
+    assert sorted(path.name for path in out.iterdir()) == sorted(f"{name}.csv" for name in names)
+    assert sorted(path.name for path in made_run.iterdir()) == [
+        "history.parquet", "members.parquet", "space.yaml"
+    ]  # fmt: skip
+    rows = list(csv.DictReader((out / "thresholds.csv").open()))
+    assert [(row["latents"], row["latent_top"], row["active_from"]) for row in rows] == [
+        ("8,8", "8", "0.5"),
+        ("16,16", "16", "0.5"),
+    ]
+    table = thresholds_table(read_members(made_run), Rule({"kl_top": 0.5}, 0.95))
+    assert [float(row["rho_c"]) for row in rows] == table["rho_c"].to_pylist()
+
+
+def test_nothing_is_written_as_csv_of_a_run_that_lacks_a_table(made_run, tmp_path, capsys):
+    (made_run / "history.parquet").unlink()
+    assert main([str(made_run), "--csv", str(tmp_path / "csv")]) == 2
+    assert "holds no history.parquet" in capsys.readouterr().err
+    assert not (tmp_path / "csv").exists()
+    assert not (made_run / "thresholds.parquet").exists()
 
 
 def test_no_other_file_is_overwritten(made_run, capsys):

@@ -1,7 +1,7 @@
 """Which cells can be compared, and which are neighbours."""
 
 from ouvae.declared import Cell
-from ouvae.declared.pairs import Pair, comparable, neighbours
+from ouvae.declared.pairs import Pair, comparable, corresponding, neighbours
 
 
 def cells(*latents, **keys):
@@ -27,6 +27,26 @@ def test_cells_in_which_rho_has_no_effect_are_in_no_pair():
     plain = cells((8, 8), (16, 16), smoothed_networks=())
     assert comparable(plain) == []
     assert comparable([*cells((8, 8), (16, 16)), *plain]) == [Pair(0, 1, "size")]
+
+
+def test_cells_of_two_sweeps_correspond_that_are_alike_but_for_what_tells_the_sweeps_apart():
+    few, more = cells((8, 8), (16, 16)), cells((16, 16), (8, 8), (4, 4), ou_samples=10, steps=500)
+    assert corresponding(few, more) == [Pair(0, 1, "ou_samples,steps"), Pair(1, 0, "ou_samples,steps")]
+    assert corresponding(few, few) == [Pair(0, 0, "none"), Pair(1, 1, "none")]
+
+
+def test_what_varies_within_a_sweep_does_not_tell_it_apart():
+    both = [*cells((8, 8), steps=500), *cells((8, 8), steps=900)]
+    assert corresponding(both, cells((8, 8), steps=900)) == [Pair(1, 0, "none")]
+    assert corresponding(both, cells((8, 8), steps=700)) == []
+    assert corresponding(cells((8, 8), (16, 16)), cells((8, 8, 8), (16, 16, 16))) == []
+
+
+def test_single_cells_correspond_whatever_they_differ_in():
+    assert corresponding(cells((8, 8)), cells((16, 16))) == [Pair(0, 0, "size")]
+    assert corresponding(cells((8, 8)), cells((8, 8, 8))) == [Pair(0, 0, "depth")]
+    assert corresponding(cells((8, 8)), cells((4, 8, 8), steps=5)) == [Pair(0, 0, "steps,latents")]
+    assert corresponding(cells((8, 8)), cells((8, 8), smoothed_networks=())) == []
 
 
 def test_neighbours_are_next_in_size_or_in_depth():

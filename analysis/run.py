@@ -1,0 +1,313 @@
+"""A run in Python: its tables as frames, its curves and its figure, and how two runs compare.
+
+>>> from analysis import compare, load
+>>> run = load("runs/digits")
+>>> run.members.groupby("latents", sort=False)["kl_top_nats"].max().round(2)
+latents
+8,8      4.1
+16,16    2.6
+Name: kl_top_nats, dtype: float64
+"""
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis import TableError
+from analysis.flat import flat, pandas_frame, seed_thresholds
+from analysis.summary import Summary, read_rule
+from analysis.tables import curves, read_history, read_members, table_path
+from ouvae.declared import ORDER_PARAMETERS
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+Frame = TypeVar("Frame")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One run: what is read of it, and what is computed by its own rule."""
+
+    name: str
+    path: Path
+
+    @cached_property
+    def members(self) -> pa.Table:
+        return read_members(self.path)
+
+    @cached_property
+    def history(self) -> pa.Table:
+        return read_history(self.path)
+
+    @cached_property
+    def summary(self) -> Summary:
+        return Summary(self.members, read_rule(self.path))
+
+
+class Tables(Generic[Frame]):
+    """The tables of a run, or of several under one another, as frames of one kind.
+
+    All have a first column `run`, the name of the run's folder; the others are described in
+    `analysis.schema`. Thresholds and comparisons are computed from the members by the rule of their run. What
+    was asked for once is kept: load the run again to see what a sweep has written since.
+
+    Asking raises TableError as `read_members`, `read_history` and `read_rule` do.
+    """
+
+    def __init__(self, folders: Sequence[_Folder], frame: Callable[[pa.Table], Frame]) -> None:
+        self._folders = tuple(folders)
+        self._frame = frame
+
+    @cached_property
+    def members(self) -> Frame:
+        """A row a member: its settings, rho, seed, status, and all that was measured at its end."""
+        return self._together(lambda folder: folder.members)
+
+    @cached_property
+    def history(self) -> Frame:
+        """A row a member and evaluation during training."""
+        return self._together(lambda folder: folder.history)
+
+    @cached_property
+    def thresholds(self) -> Frame:
+        """A row a cell and order parameter: rho_c with its interval, and the spread of the realisations."""
+        return self._together(lambda folder: folder.summary.thresholds)
+
+    @cached_property
+    def seeds(self) -> Frame:
+        """A row a cell, order parameter and seed: the threshold of that realisation."""
+        return self._together(lambda folder: seed_thresholds(folder.summary.thresholds))
+
+    @cached_property
+    def comparisons(self) -> Frame:
+        """A row an order parameter and two cells of one run that differ in one key: whether rho_c does."""
+        return self._together(lambda folder: folder.summary.comparisons)
+
+    def _together(self, table: Callable[[_Folder], pa.Table]) -> Frame:
+        return self._frame(
+            pa.concat_tables([_with_name("run", one.name, table(one)) for one in self._folders])
+        )
+
+
+def _with_name(column: str, name: str, table: pa.Table) -> pa.Table:
+    """Return a table with a first column that holds the name of a run."""
+    metadata = {"unit": "none", "description": "name of the run's folder"}
+    field = pa.field(column, pa.string(), nullable=False, metadata=metadata)
+    return table.add_column(0, field, pa.repeat(name, table.num_rows))
+
+
+class Run(Tables[pd.DataFrame]):
+    """A run, or several together: its tables as pandas frames.
+
+    Frames have no lists: `latents` is text, beside the columns `latent_1`, …, `latent_top`, and what is
+    measured of each layer has a column a layer (`analysis.flat`). `arrow` and `polars` hold the same tables.
+
+    >>> from analysis import load
+    >>> run = load("runs/digits")
+    >>> run
+    load('runs/digits')
+    >>> run.members.query("rho == 0.5").groupby("latent_top")["kl_top_nats"].mean().round(2)
+    latent_top
+    8     3.77
+    16    2.30
+    Name: kl_top_nats, dtype: float64
+    """
+
+    def __init__(self, folders: Sequence[_Folder]) -> None:
+        super().__init__(folders, pandas_frame)
+
+    def __repr__(self) -> str:
+        return f"load({', '.join(repr(str(folder.path)) for folder in self._folders)})"
+
+    @cached_property
+    def arrow(self) -> Tables[pa.Table]:
+        """The tables as they are in Arrow, with an entry a layer in lists, z_1 first.
+
+        >>> from analysis import load
+        >>> load("runs/digits").arrow.members["latents"][0].as_py()
+        [8, 8]
+        """
+        return Tables(self._folders, lambda table: table)
+
+    @cached_property
+    def polars(self) -> "Tables[pl.DataFrame]":
+        """The tables as polars frames, without lists. Raises ImportError where polars is not installed.
+
+        >>> from analysis import load
+        >>> load("runs/digits").polars.thresholds.select("cell", "rho_c").row(0)[0]
+        'digits mlp 8,8'
+        """
+        try:
+            import polars
+        except ImportError as error:
+            raise ImportError(
+                "polars is not installed; pip install polars, or take the pandas frames: run.members for "
+                "run.polars.members"
+            ) from error
+        return Tables(self._folders, lambda table: polars.DataFrame(flat(table)))
+
+    def curves(self, cell: str, order_parameter: str = "kl_top") -> pd.DataFrame:
+        """Return an order parameter against rho at the end of training: a row a seed and rho, rho ascending.
+
+        The column is named as the metric in the members table. Members without a value are left out.
+
+        Args:
+            cell: its label or its cell_id; of several runs that have the cell, all of them are returned.
+            order_parameter: one of `ouvae.declared.ORDER_PARAMETERS`.
+
+        Raises:
+            TableError: for an order parameter or a cell that is not there, and a label that several cells
+                have; as `analysis.tables.curves` does.
+
+        >>> from analysis import load
+        >>> run = load("runs/digits")
+        >>> print(run.curves("digits mlp 16,16").head(3).round(2).to_string(index=False))
+           run             cell  seed  rho  kl_top_nats
+        digits digits mlp 16,16     0 0.50          2.3
+        digits digits mlp 16,16     0 0.55          1.8
+        digits digits mlp 16,16     0 0.60          1.3
+        """
+        if order_parameter not in ORDER_PARAMETERS:
+            known = ", ".join(ORDER_PARAMETERS)
+            raise TableError(f"no order parameter {order_parameter!r}; choose from {known}")
+        metric = ORDER_PARAMETERS[order_parameter].metric
+        cell_id = self._cell_id(cell)
+        rows = []
+        for folder in self._folders:
+            own = folder.members.filter(pc.field("cell_id") == cell_id)
+            for seed, curve in curves(own, metric).get(cell_id, {}).items():
+                head = folder.name, own["cell"][0].as_py(), seed
+                rows += [(*head, *point) for point in zip(*curve, strict=True)]
+        return pd.DataFrame(rows, columns=["run", "cell", "seed", "rho", metric])
+
+    def plot(self) -> "Figure":
+        """Return the figure of the transitions: the order parameters of each cell against rho, with rho_c.
+
+        It is `order_parameters` of `analysis/figures.py`. A notebook shows it after `%matplotlib inline`.
+
+        Raises:
+            TableError: for several runs that share a cell or do not watch the same order parameters.
+
+        >>> from analysis import load
+        >>> load("runs/digits").plot().savefig("transitions.png")
+        """
+        from analysis.figures import plot_first_cells, plot_order_parameters  # Matplotlib takes a while
+
+        tables = self.arrow
+        self._check_one_figure(tables.thresholds.select(["run", "cell_id", "cell", "order_parameter"]))
+        return plot_first_cells(plot_order_parameters, tables.members, tables.thresholds)
+
+    def _check_one_figure(self, thresholds: pa.Table) -> None:
+        """Raise TableError unless each cell is of one run, and all runs watch the same order parameters."""
+        runs: dict[str, dict[str, str]] = {}
+        watched: dict[str, list[str]] = {}
+        for run, cell_id, cell, order in zip(*thresholds.to_pydict().values(), strict=True):
+            runs.setdefault(cell_id, {})[run] = cell
+            if order not in watched.setdefault(run, []):
+                watched[run].append(order)
+        problems = [
+            f"{next(iter(own.values()))} is in {', '.join(own)}" for own in runs.values() if len(own) > 1
+        ]
+        if len({tuple(sorted(own)) for own in watched.values()}) > 1:
+            problems += [f"{run} watches {', '.join(own)}" for run, own in watched.items()]
+        if problems:
+            listed = "\n".join(f"  - {problem}" for problem in problems)
+            raise TableError(f"the runs do not fit into one figure; draw each by itself:\n{listed}")
+
+    def _cell_id(self, cell: str) -> str:
+        """Return the cell that is meant by its label or its cell_id."""
+        columns = self.arrow.members.select(["cell_id", "cell"]).to_pydict()
+        known: dict[tuple[str, str], None] = dict.fromkeys(zip(*columns.values(), strict=True))
+        found = {cell_id for cell_id, label in known if cell in (cell_id, label)}
+        if len(found) == 1:
+            return found.pop()
+        there = "\n".join(f"  - {label}, cell_id {cell_id}" for cell_id, label in known)
+        what = f"{len(found)} cells are {cell!r}; choose by cell_id" if found else f"no cell {cell!r}; choose"
+        raise TableError(f"{what} from:\n{there}")
+
+
+def load(run: str | Path, *more: str | Path) -> Run:
+    """Load a run, or several together.
+
+    Args:
+        run: the folder that a sweep wrote, its members.parquet, or a pattern such as `runs/*`, which means
+            the folders of that name with a members.parquet.
+        more: likewise; what is named twice is loaded once.
+
+    Raises:
+        TableError: where there is no such run; as `Tables` when something is asked of it.
+
+    >>> from analysis import load
+    >>> run = load("runs/*")
+    >>> run.thresholds.groupby("run")["rho_c"].median().round(2).to_dict()
+    {'digits': 0.8, 'digits_k10': 0.7}
+    """
+    paths = {path.resolve(): path for one in (run, *more) for path in _paths(one)}
+    names = [(path.parent if path.is_file() else path).name for path in paths]
+    return Run(
+        [
+            _Folder(name if names.count(name) == 1 else str(path), path)
+            for name, path in zip(names, paths.values(), strict=True)
+        ]
+    )
+
+
+def _paths(run: str | Path) -> list[Path]:
+    """Return the runs that a path or a pattern means; a path that is there is no pattern."""
+    path = Path(run)
+    if not path.exists() and any(character in str(run) for character in "*?["):
+        there = sorted(map(Path, glob.glob(str(run), recursive=True)))
+        if found := [one for one in there if (one / "members.parquet").is_file()]:
+            return found
+        others = ", ".join(map(str, there)) or "nothing"
+        raise TableError(
+            f"no folder {run} holds a members.parquet (found: {others}); give the folders that sweeps wrote"
+        )
+    table_path(path, "members")
+    return [path]
+
+
+def compare(first: Run, second: Run) -> pd.DataFrame:
+    """Return how rho_c differs between cells of two runs that correspond, as `Run.comparisons` within one.
+
+    Cells correspond if they are alike but for what tells the runs apart: the keys in which all cells of each
+    run agree, and those of one do not agree with those of the other. Of two runs of several sizes, one with
+    K = 5 draws and one with 10, those of one size correspond; two runs of the same cells with other seeds
+    differ in `none`. The rule of the first run is that of both: what is active, the confidence, the margin.
+    Cells are taken as independent, as those of one run are.
+
+    Raises:
+        TableError: where either is several runs, they share members, or no cells correspond; as `Tables`.
+
+    >>> from analysis import compare, load
+    >>> found = compare(load("runs/digits"), load("runs/digits_k10"))
+    >>> found[["first_cell", "differs_in", "difference", "verdict"]].round(2)
+             first_cell  differs_in  difference    verdict
+    0    digits mlp 8,8  ou_samples         0.1  undecided
+    1  digits mlp 16,16  ou_samples         0.1  undecided
+    """
+    (one, *others), (two, *more) = first._folders, second._folders
+    if others or more:
+        raise TableError(f"compare takes two runs, found {first} and {second}; load them one by one")
+    shared = {*one.members["member_id"].to_pylist()} & {*two.members["member_id"].to_pylist()}
+    if shared:
+        raise TableError(
+            f"{first} and {second} have {len(shared)} members in common, so that what they say is not "
+            "independent; sweep one of them with other seeds"
+        )
+    found = one.summary.comparisons_with(two.members)
+    if not found.num_rows:
+        raise TableError(
+            f"no cell of {first} corresponds to one of {second}: cells that do agree in all keys but those "
+            "in which each run has one value; sweep the same cells in both"
+        )
+    return pandas_frame(_with_name("first_run", one.name, _with_name("second_run", two.name, found)))

@@ -1,6 +1,9 @@
 """What a pack asks for and where members train, without a cluster."""
 
+import os
+import re
 from collections import deque
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps import SweepError
-from sweeps.cluster import messages, tokens
+from sweeps.cluster import dashboard, messages, tokens
 from sweeps.cluster.environment import environment
 from sweeps.cluster.messages import Resources, Task
 from sweeps.interrupts import Interrupts
@@ -139,3 +142,47 @@ def test_nodes_that_do_not_see_the_checkpoints_are_said_once_and_logged_each(tmp
     assert f"checkpoints are off: node a does not see {tmp_path}/checkpoints" in line
     assert "give an --out that all nodes see at the same path, or set checkpoint_minutes=0" in line
     assert logged == [f"node {node} does not see {tmp_path}/checkpoints" for node in ("a", "b")]
+
+
+def test_a_dashboard_is_of_a_local_ray_alone():
+    for address in ("auto", "serial"):
+        with pytest.raises(
+            SweepError, match=rf"--dashboard with --address {address}: .* leave one of the two"
+        ):
+            dashboard.check(address)
+
+
+@pytest.mark.parametrize("lacking", [(), ("colorful", "opencensus")])
+def test_a_dashboard_whose_packages_are_missing_is_refused_with_the_mend(monkeypatch, lacking):
+    def version(name: str) -> str:
+        if name in lacking:
+            raise metadata.PackageNotFoundError(name)
+        return "1"
+
+    declared = ["click>=7", 'opencensus; extra == "default"', 'pandas; extra == "tune"']
+    declared += [
+        f'{name}>=1; python_version < "3.12" and extra == "default"' for name in ("colorful", "aiohttp")
+    ]
+    monkeypatch.setattr(metadata, "requires", {"ray": declared}.get)
+    monkeypatch.setattr(metadata, "version", version)
+    if not lacking:
+        dashboard.check(None)
+        return
+    mend = re.escape(
+        "are not installed (colorful, opencensus); install them with pip install -c constraints.txt"
+    )
+    with pytest.raises(SweepError, match=mend):
+        dashboard.check(None)
+
+
+def test_ray_declares_what_its_dashboard_needs():
+    """Else nothing would ever be missing."""
+    assert {"aiohttp_cors", "opencensus"} <= dashboard.needed()
+
+
+def test_the_token_of_a_dashboard_is_not_printed(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "s3cret")
+    line = dashboard.notice("127.0.0.1:8265", tmp_path)
+    assert line.startswith("Ray's dashboard: http://127.0.0.1:8265, ")
+    assert "s3cret" not in line
+    assert (tmp_path / "dashboard_token").read_text().strip() == os.environ["RAY_AUTH_TOKEN"]

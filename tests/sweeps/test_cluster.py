@@ -1,7 +1,7 @@
 """A cluster of two real Ray nodes that know nothing of this project, and what a local Ray listens at.
 
-The nodes run in a network of their own (a Linux namespace), started as the README says, by a user who has set
-nothing of Ray's.
+The nodes run in a network of their own (a Linux namespace), started as docs/clusters.md says, by a user who
+has set nothing of Ray's.
 """
 
 import ipaddress

@@ -39,11 +39,12 @@ def flat(table: pa.Table) -> pa.Table:
     A list of records, the `seeds` of thresholds, is left out: see `seed_thresholds`. Fields keep their units
     and descriptions.
 
-    >>> from analysis import load
-    >>> from analysis.flat import flat
-    >>> table = flat(load("runs/digits").arrow.members)
-    >>> table.select(["latents", "latent_1", "latent_2", "latent_top"]).to_pylist()[0]
-    {'latents': '8,8', 'latent_1': 8, 'latent_2': 8, 'latent_top': 8}
+    Examples:
+        >>> from analysis import load
+        >>> from analysis.flat import flat
+        >>> table = flat(load("runs/digits").arrow.members)
+        >>> table.select(["latents", "latent_1", "latent_2", "latent_top"]).to_pylist()[0]
+        {'latents': '8,8', 'latent_1': 8, 'latent_2': 8, 'latent_top': 8}
     """
     layered = [name for name in _LAYERED if name in table.column_names]
     depth = max((pc.max(pc.list_value_length(table[name])).as_py() or 0 for name in layered), default=0)

@@ -111,15 +111,16 @@ class Run(Tables[pd.DataFrame]):
     Frames have no lists: `latents` is text, beside the columns `latent_1`, …, `latent_top`, and what is
     measured of each layer has a column a layer (`analysis.flat`). `arrow` and `polars` hold the same tables.
 
-    >>> from analysis import load
-    >>> run = load("runs/digits")
-    >>> run
-    load('runs/digits')
-    >>> run.members.query("rho == 0.5").groupby("latent_top")["kl_top_nats"].mean().round(2)
-    latent_top
-    8     3.77
-    16    2.30
-    Name: kl_top_nats, dtype: float64
+    Examples:
+        >>> from analysis import load
+        >>> run = load("runs/digits")
+        >>> run
+        load('runs/digits')
+        >>> run.members.query("rho == 0.5").groupby("latent_top")["kl_top_nats"].mean().round(2)
+        latent_top
+        8     3.77
+        16    2.30
+        Name: kl_top_nats, dtype: float64
     """
 
     def __init__(self, folders: Sequence[_Folder]) -> None:
@@ -132,9 +133,10 @@ class Run(Tables[pd.DataFrame]):
     def arrow(self) -> Tables[pa.Table]:
         """The tables as they are in Arrow, with an entry a layer in lists, z_1 first.
 
-        >>> from analysis import load
-        >>> load("runs/digits").arrow.members["latents"][0].as_py()
-        [8, 8]
+        Examples:
+            >>> from analysis import load
+            >>> load("runs/digits").arrow.members["latents"][0].as_py()
+            [8, 8]
         """
         return Tables(self._folders, lambda table: table)
 
@@ -142,9 +144,10 @@ class Run(Tables[pd.DataFrame]):
     def polars(self) -> "Tables[pl.DataFrame]":
         """The tables as polars frames, without lists. Raises ImportError where polars is not installed.
 
-        >>> from analysis import load
-        >>> load("runs/digits").polars.thresholds.select("cell", "rho_c").row(0)[0]
-        'digits mlp 8,8'
+        Examples:
+            >>> from analysis import load
+            >>> load("runs/digits").polars.thresholds.select("cell", "rho_c").row(0)[0]
+            'digits mlp 8,8'
         """
         try:
             import polars
@@ -168,13 +171,14 @@ class Run(Tables[pd.DataFrame]):
             TableError: for an order parameter or a cell that is not there, and a label that several cells
                 have; as `analysis.tables.curves` does.
 
-        >>> from analysis import load
-        >>> run = load("runs/digits")
-        >>> print(run.curves("digits mlp 16,16").head(3).round(2).to_string(index=False))
-           run             cell  seed  rho  kl_top_nats
-        digits digits mlp 16,16     0 0.50          2.3
-        digits digits mlp 16,16     0 0.55          1.8
-        digits digits mlp 16,16     0 0.60          1.3
+        Examples:
+            >>> from analysis import load
+            >>> run = load("runs/digits")
+            >>> print(run.curves("digits mlp 16,16").head(3).round(2).to_string(index=False))
+               run             cell  seed  rho  kl_top_nats
+            digits digits mlp 16,16     0 0.50          2.3
+            digits digits mlp 16,16     0 0.55          1.8
+            digits digits mlp 16,16     0 0.60          1.3
         """
         if order_parameter not in ORDER_PARAMETERS:
             known = ", ".join(ORDER_PARAMETERS)
@@ -197,8 +201,9 @@ class Run(Tables[pd.DataFrame]):
         Raises:
             TableError: for several runs that share a cell or do not watch the same order parameters.
 
-        >>> from analysis import load
-        >>> load("runs/digits").plot().savefig("transitions.png")
+        Examples:
+            >>> from analysis import load
+            >>> load("runs/digits").plot().savefig("transitions.png")
         """
         from analysis.figures import plot_first_cells, plot_order_parameters  # Matplotlib takes a while
 
@@ -246,10 +251,11 @@ def load(run: str | Path, *more: str | Path) -> Run:
     Raises:
         TableError: where there is no such run; as `Tables` when something is asked of it.
 
-    >>> from analysis import load
-    >>> run = load("runs/*")
-    >>> run.thresholds.groupby("run")["rho_c"].median().round(2).to_dict()
-    {'digits': 0.8, 'digits_k10': 0.7}
+    Examples:
+        >>> from analysis import load
+        >>> run = load("runs/*")
+        >>> run.thresholds.groupby("run")["rho_c"].median().round(2).to_dict()
+        {'digits': 0.8, 'digits_k10': 0.7}
     """
     paths = {path.resolve(): path for one in (run, *more) for path in _paths(one)}
     names = [(path.parent if path.is_file() else path).name for path in paths]
@@ -288,12 +294,13 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
     Raises:
         TableError: where either is several runs, they share members, or no cells correspond; as `Tables`.
 
-    >>> from analysis import compare, load
-    >>> found = compare(load("runs/digits"), load("runs/digits_k10"))
-    >>> found[["first_cell", "differs_in", "difference", "verdict"]].round(2)
-             first_cell  differs_in  difference    verdict
-    0    digits mlp 8,8  ou_samples         0.1  undecided
-    1  digits mlp 16,16  ou_samples         0.1  undecided
+    Examples:
+        >>> from analysis import compare, load
+        >>> found = compare(load("runs/digits"), load("runs/digits_k10"))
+        >>> found[["first_cell", "differs_in", "difference", "verdict"]].round(2)
+                 first_cell  differs_in  difference    verdict
+        0    digits mlp 8,8  ou_samples         0.1  undecided
+        1  digits mlp 16,16  ou_samples         0.1  undecided
     """
     (one, *others), (two, *more) = first._folders, second._folders
     if others or more:

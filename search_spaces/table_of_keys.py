@@ -1,6 +1,6 @@
-"""The README's tables of keys, which follow from their declarations.
+"""The documentation's tables of keys, which follow from their declarations.
 
-python -m search_spaces.table_of_keys README.md
+python -m search_spaces.table_of_keys docs/spaces.md
 """
 
 import sys

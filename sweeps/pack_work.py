@@ -23,6 +23,7 @@ class PackWork:
 
     Attributes:
         notices: lines for whoever watches, which the reader takes away.
+        blind: whether the state shall be saved and cannot, since its folder is not seen from here.
 
     Args:
         task: the pack, and where its state is saved.
@@ -36,7 +37,8 @@ class PackWork:
         self.notices: list[str] = []
         self._task, self._data = task, data
         self._checkpoint = Path(task.checkpoint)
-        self._saves = task.checkpoint_seconds > 0 and self._checkpoint.parent.is_dir()
+        wanted, seen = task.checkpoint_seconds > 0, self._checkpoint.parent.is_dir()
+        self._saves, self.blind = wanted and seen, wanted and not seen
         self._saved_at = time.monotonic()
         self._seconds = 0.0
         self._training = self._restored() or self._new()

@@ -43,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a local Ray",
     )
+    add(
+        "--dashboard",
+        action="store_true",
+        help="start the dashboard of a local Ray, for this machine alone, and print its address",
+    )
     add("--out", type=Path, metavar="DIR", help="run directory; default runs/<space>")
     add(
         "--tracking-uri",
@@ -94,7 +99,7 @@ def _run(given: argparse.Namespace) -> int:
     from sweeps import sweep
     from sweeps.progress import Terminal
 
-    options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir)
+    options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     console = Terminal(highlight=False, markup=False, soft_wrap=True)
     try:
         if given.dry_run:

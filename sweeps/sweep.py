@@ -22,6 +22,7 @@ from ouvae.declared import ORDER_PARAMETERS, Cell, labels
 from ouvae.declared.registry import module_path
 from search_spaces import Space
 from sweeps import SweepError
+from sweeps.cluster import dashboard
 from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
@@ -64,12 +65,14 @@ class Options:
         out: run directory; None is runs/<space>.
         tracking_uri: of the MLflow store; None is a SQLite file beside the run directory.
         data_dir: folder with the data files; None downloads them.
+        dashboard: whether a local Ray starts its dashboard.
     """
 
     address: str | None = None
     out: Path | None = None
     tracking_uri: str | None = None
     data_dir: Path | None = None
+    dashboard: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -93,6 +96,8 @@ def run(space: Space, options: Options, console: Console) -> int:
     before any training: DataError, SweepError, TableError.
     """
     check_uri(options.store_uri(space))
+    if options.dashboard:
+        dashboard.check(options.address)
     if options.is_local:
         _check_local(space)
     with ExitStack() as stack:
@@ -195,7 +200,8 @@ class _Sweep:
         if self._options.address == SERIAL:
             return Serial(self._space.cpus_per_pack)
         modules = [module_path(module) for module in users_modules(self._space.cells())]
-        ray = RayProcess(self._options.address, self._directory.log, scratch, modules)
+        options, log = self._options, self._directory.log
+        ray = RayProcess(options.address, log, scratch, modules, options.dashboard)
         self._stack.callback(ray.kill)
         self._on_abandon = ray.kill
         return ray

@@ -91,6 +91,7 @@ class Trainer:
         self._room = 0
         self._packs: dict[str, Pack] = {}
         self._begun: set[str] = set()
+        self._blind: set[str] = set()
         self._quiet_since = self._said_waiting = 0.0
         self._stop_sent = False
 
@@ -185,6 +186,22 @@ class Trainer:
                 self._resize(schedule, nodes)
             case messages.Notice(text):
                 self._say(text)
+            case messages.Unseen(node):
+                self._note_blind(node)
+
+    def _note_blind(self, node: str) -> None:
+        """Say of the first node that does not see the checkpoints' folder what that means; log the others."""
+        if node in self._blind:
+            return
+        folder, first = self._checkpoints.resolve(), not self._blind
+        self._blind.add(node)
+        self._log(f"node {node} does not see {folder}")
+        if first:
+            self._say(
+                f"checkpoints are off: node {node} does not see {folder}, so that a pack whose worker is "
+                "lost or stopped starts afresh; give an --out that all nodes see at the same path, or set "
+                "checkpoint_minutes=0 to go without (further nodes: sweep.log)"
+            )
 
     def _next(self, schedule: Schedule) -> messages.Next:
         if schedule.done or self._interrupts.signal is not None:

@@ -1,17 +1,17 @@
-"""The system, the data set and the space of a user's own that the README shows, as files."""
+"""The system, the data set and the space of a user's own that docs/systems.md shows, as files."""
 
 import re
 from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs/systems.md").read_text(encoding="utf-8")
 
 _FILES = {"class FlatVAE": "flat.py", "class Stripes": "stripes.py", "flat:FlatVAE": "flat.yaml"}
-"""A word that one block of the README alone has, and the file that it shows."""
+"""A word that one block of the page alone has, and the file that it shows."""
 
 
 def write_recipe(folder: Path) -> Path:
     """Write the files into a folder, and return that of the space."""
-    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", PAGE, re.DOTALL)
     for word, name in _FILES.items():
         (text,) = [block for block in blocks if word in block]
         (folder / name).write_text(text)

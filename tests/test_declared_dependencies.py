@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,7 @@ def _modules(path: Path) -> Iterator[str]:
 RUNTIME = names(PROJECT["dependencies"])
 OPTIONAL = names(PROJECT["optional-dependencies"]["polars"])
 DEVELOPMENT = names(PROJECT["optional-dependencies"]["dev"])
+DASHBOARD = names(text for text in requires("ray") or () if re.search(r"extra == .default.", text))
 
 
 def test_what_the_packages_import_is_declared_and_nothing_else():
@@ -69,7 +71,12 @@ def pins(file: str) -> dict[str, str]:
 
 
 def test_every_dependency_is_pinned():
-    assert pins("constraints.txt").keys() >= RUNTIME | DEVELOPMENT
+    assert pins("constraints.txt").keys() >= RUNTIME | DEVELOPMENT | DASHBOARD
+
+
+def test_the_dashboards_ray_is_the_ray_of_the_sweeps():
+    (ray,) = PROJECT["optional-dependencies"]["dashboard"]
+    assert ray.replace("[default]", "[client,tune]") in PROJECT["dependencies"]
 
 
 def test_the_lowest_versions_are_the_declared_ones():

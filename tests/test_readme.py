@@ -1,4 +1,4 @@
-"""What the README shows works: its system and data set are swept, its tables of keys are those there are."""
+"""What the documentation shows works: its system and data set are swept, its keys are those there are."""
 
 import re
 import shutil
@@ -11,14 +11,14 @@ import pytest
 
 from search_spaces.table_of_keys import BEGIN, END, tables
 from sweeps.phase_transition import main
-from tests.recipe import README, write_recipe
+from tests.recipe import write_recipe
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def recipe(tmp_path) -> Path:
-    """Write the files that the README shows into a folder outside of the project, and return it."""
+    """Write the files that docs/systems.md shows into a folder outside of the project, and return it."""
     write_recipe(tmp_path)
     return tmp_path
 
@@ -39,7 +39,7 @@ SETTINGS = ("--set", "steps=60", "--set", "seeds=2", "--set", "search=grid")
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory) -> Path:
-    """Return the folder of the README's files, with the run of them by the real command."""
+    """Return the folder of the page's files, with the run of them by the real command."""
     folder = tmp_path_factory.mktemp("recipe")
     write_recipe(folder)
     done = sweep(folder, *SETTINGS)
@@ -48,7 +48,7 @@ def swept(tmp_path_factory) -> Path:
 
 
 @pytest.mark.process
-def test_the_readmes_system_and_data_set_are_swept_by_the_command(swept):
+def test_the_shown_system_and_data_set_are_swept_by_the_command(swept):
     recipe = swept
     members = pq.read_table(recipe / "run/members.parquet").to_pylist()
     assert [(row["seed"], row["rho"]) for row in members] == [
@@ -119,6 +119,7 @@ def test_data_that_are_not_as_their_traits_say_are_refused(recipe, refused):
 
 
 def test_the_tables_of_keys_follow_from_the_declarations():
-    assert README.partition(BEGIN)[2].partition(END)[0] == "\n" + tables(), (
-        "write them anew: python -m search_spaces.table_of_keys README.md"
+    page = (ROOT / "docs/spaces.md").read_text(encoding="utf-8")
+    assert page.partition(BEGIN)[2].partition(END)[0] == "\n" + tables(), (
+        "write them anew: python -m search_spaces.table_of_keys docs/spaces.md"
     )

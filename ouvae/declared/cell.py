@@ -1,8 +1,8 @@
 """A cell: one curve KL(rho), by the keys that determine its members' numbers.
 
 A new key is a line here, and is used where it acts. From the line follow the checks of a space, the identity
-of members, the columns of the tables, MLflow's params, labels and the README's table of keys. Rules between
-keys ask what the chosen system, data set, likelihood, objective and architecture can.
+of members, the columns of the tables, MLflow's params, labels and the table of keys in docs/spaces.md. Rules
+between keys ask what the chosen system, data set, likelihood, objective and architecture can.
 """
 
 from collections.abc import Iterable, Iterator

@@ -59,7 +59,7 @@ class Key:
     Attributes:
         name: of the key.
         annotation: its type.
-        description: what it says, for the README and the tables.
+        description: what it says, for the documentation and the tables.
         unit: of its value: `nats`, `steps`, `1` for other numbers, `none` for words.
         has_neutral: whether a cell may be without it.
         neutral: the value that is as if there were no such key. A member's identity leaves it out, and a

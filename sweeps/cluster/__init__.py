@@ -3,6 +3,7 @@
 ========== ==========================================================================================
 address    which cluster, and with which token; knows no Ray
 messages   what the sweep and the Ray process say to each other
+dashboard  of a local Ray, whether it can be had; imports no Ray
 process    the Ray process as the sweep sees it; imports no Ray
 serving    the Ray process from within: connects, trains, measures
 tuning     Ray Tune: the search algorithm that hands out packs

@@ -174,6 +174,13 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """A pack trains without checkpoints: its node, of this name, does not see their folder."""
+
+    node: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """A pack is trained; see `PackReport`."""
 

@@ -35,6 +35,7 @@ class RayProcess:
         log: file to which it and Ray write.
         scratch: folder for a local Ray and for Tune.
         modules: files and folders of users' own modules, which workers import.
+        dashboard: whether a local Ray starts its dashboard, whose address is a `Notice`.
 
     Raises:
         SweepError: the address is none, no Ray listens there, or it does not take the token.
@@ -42,9 +43,17 @@ class RayProcess:
 
     _killed: bool
 
-    def __init__(self, address: str | None, log: Path, scratch: Path, modules: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        address: str | None,
+        log: Path,
+        scratch: Path,
+        modules: Sequence[Path] = (),
+        dashboard: bool = False,
+    ) -> None:
         """Start it; `connect` waits for Ray."""
         self._given, self._log, self._scratch, self._modules = address, log, scratch, modules
+        self._dashboard = "dashboard" if dashboard else ""
         self._start()
 
     def connect(self) -> Sequence[NodeResources]:
@@ -115,10 +124,11 @@ class RayProcess:
         address = addresses.resolve(self._given)
         token = address is not None and tokens.is_demanded(address)
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "sweeps.cluster.serving"]
+        command = [sys.executable, "-P", "-m", "sweeps.cluster.serving", str(theirs.fileno()), address or ""]
+        command += [str(self._scratch), self._dashboard, *map(str, self._modules)]
         with self._log.open("ab") as log, theirs:
             self._process = subprocess.Popen(  # noqa: S603
-                [*command, str(theirs.fileno()), address or "", str(self._scratch), *map(str, self._modules)],
+                command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,7 +1,8 @@
 """The Ray process from within: it connects to Ray, trains and measures as the sweep says.
 
-`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH [MODULE…]`, started by `sweeps.cluster.process`.
-It ends with the sweep, and by itself when Ray is lost.
+`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH DASHBOARD [MODULE…]`, started by
+`sweeps.cluster.process`: ADDRESS is empty for a local Ray, DASHBOARD where there shall be none. It ends with
+the sweep, and by itself when Ray is lost.
 """
 
 from __future__ import annotations
@@ -26,8 +27,20 @@ from ray.util.queue import Empty, Queue
 
 from ouvae.training.costs import Cost, measure
 from sweeps.cluster import address as addresses
+from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster.environment import TUNE
-from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Next, Refused, Stop, Train, Wanted
+from sweeps.cluster.messages import (
+    Connected,
+    Ended,
+    Measure,
+    Measured,
+    Next,
+    Notice,
+    Refused,
+    Stop,
+    Train,
+    Wanted,
+)
 from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.processes import descendants, is_running, kill
 from sweeps.scratch import remove_after, scratch_folder
@@ -141,10 +154,12 @@ class QueueChannel:
                 yield self.outgoing.get_nowait()
 
 
-def serve(channel: PipeChannel, address: str | None, scratch: Path, modules: Sequence[str]) -> None:
+def serve(
+    channel: PipeChannel, address: str | None, scratch: Path, dashboard: bool, modules: Sequence[str]
+) -> None:
     """Connect, and do what the sweep says until it says `Close`."""
     try:
-        _connect(address, scratch, modules)
+        dashboard_url = _connect(address, scratch, dashboard, modules)
     except Exception as error:
         logging.getLogger(__name__).exception("Ray could not be reached")
         channel.send(Refused(_refusal(error, address)))
@@ -154,6 +169,8 @@ def serve(channel: PipeChannel, address: str | None, scratch: Path, modules: Seq
     if not client:
         threading.Thread(target=_watch, args=(address is None, closing), daemon=True).start()
     channel.send(Connected(cluster_nodes()))
+    if dashboard_url:
+        channel.send(Notice(dashboards.notice(dashboard_url, scratch)))
     while True:
         message = channel.receive()
         if isinstance(message, Train):
@@ -167,7 +184,8 @@ def serve(channel: PipeChannel, address: str | None, scratch: Path, modules: Seq
             return
 
 
-def _connect(address: str | None, scratch: Path, modules: Sequence[str]) -> None:
+def _connect(address: str | None, scratch: Path, dashboard: bool, modules: Sequence[str]) -> str:
+    """Connect to Ray or start it; return the HOST:PORT of the dashboard that was asked for, or nothing."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
@@ -180,17 +198,18 @@ def _connect(address: str | None, scratch: Path, modules: Sequence[str]) -> None
     }
     if address is None:
         cpus = len(os.sched_getaffinity(0))
-        options |= {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": str(scratch / "ray")}
-        ray.init(address="local", **options)
-        return
+        options |= {"num_cpus": cpus, "include_dashboard": dashboard, "_temp_dir": str(scratch / "ray")}
+        context = ray.init(address="local", dashboard_host="127.0.0.1", **options)
+        return (context.dashboard_url or "") if dashboard else ""
     client = address.startswith("ray://")
     for attempt in range(CLIENT_ATTEMPTS if client else 1):
         try:
             ray.init(address=address, **options)
-            return
+            break
         except ConnectionError:  # a busy head may not have a server for this client within Ray's 30 s
             if attempt == CLIENT_ATTEMPTS - 1 or not client:
                 raise
+    return ""
 
 
 def _train(channel: PipeChannel, job: Train, scratch: Path, client: bool) -> None:
@@ -283,7 +302,7 @@ def main() -> None:
         finally:
             os._exit(LOST)
 
-    serve(PipeChannel(Connection(descriptor), gone), address, scratch, sys.argv[4:])
+    serve(PipeChannel(Connection(descriptor), gone), address, scratch, bool(sys.argv[4]), sys.argv[5:])
     os._exit(0)  # the interpreter would walk through all of torch once more
 
 

@@ -6,6 +6,7 @@ Workers import nothing of the project but what is imported here, and users' own 
 from __future__ import annotations
 
 import gc
+import platform
 from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
@@ -80,13 +81,16 @@ class PackTrainable(tune.Trainable):
         self._steps = 0
 
     def _train(self) -> dict[str, Any]:
+        result: dict[str, Any] = {}
         if self._work is None:
             fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
             task = Task(**fields | {"cell": Cell(**fields["cell"])})
             self._work = PackWork(task, self._data[task.data])
+            if self._work.blind:
+                result["blind"] = platform.node()
         report = self._work.advance(REPORT_SECONDS)
         self._steps, self._reported = self._work.steps_done, report is not None
-        result: dict[str, Any] = {METRIC: self._steps}
+        result[METRIC] = self._steps
         if self._work.notices:
             result["notices"], self._work.notices = self._work.notices, []
         return result if report is None else result | {"reports": [report]}

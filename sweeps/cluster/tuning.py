@@ -24,6 +24,7 @@ from sweeps.cluster.messages import (
     Progress,
     Resources,
     Returned,
+    Unseen,
     Wanted,
 )
 from sweeps.cluster.trainable import METRIC, PackTrainable
@@ -138,6 +139,8 @@ class PackSearcher(Searcher):
         self._actors[trial_id] = result.get("actor_id") or self._actors.get(trial_id, "")
         for text in result.get("notices", ()):
             self._channel.send(Notice(f"pack {pack_id}: {text}"))
+        if "blind" in result:
+            self._channel.send(Unseen(result["blind"]))
         self._channel.send(Progress(pack_id, result[METRIC]))
         if "failure" in result:
             self._channel.send(Failed(self._packs.pop(trial_id), Failure(*result["failure"])))

@@ -1,13 +1,14 @@
 """A cluster of two real Ray nodes that know nothing of this project, and what a local Ray listens at.
 
-The nodes run in a network of their own (a Linux namespace), started as the README says, by a user who has set
-nothing of Ray's.
+The nodes run in a network of their own (a Linux namespace), started as docs/clusters.md says, by a user who
+has set nothing of Ray's.
 """
 
 import ipaddress
 import os
 import re
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -72,13 +73,19 @@ class Nodes:
         """What to put before a command to run it beside the nodes."""
         return ("nsenter", "--target", str(self._inside), "--net", "--pid", "--mount")
 
-    def start(self, *arguments: str, **environment: str) -> None:
-        """Start a node and wait for it: `ray start` with the nodes' own Python, in an empty folder."""
+    def start(self, *arguments: str, hidden: Path | None = None, **environment: str) -> None:
+        """Start a node and wait for it: `ray start` with the nodes' own Python, in an empty folder.
+
+        The node does not see what is in the `hidden` folder.
+        """
         elsewhere = self._folder / f"node{len(self._logs)}"
         elsewhere.mkdir()
         self._logs.append(elsewhere / "log")
         command = [str(self._python), "-m", "ray.scripts.scripts", "start", "--block", *arguments]
         command += ["--node-ip-address=127.0.0.1"]
+        if hidden is not None:
+            hide = f"mount -t tmpfs tmpfs {shlex.quote(str(hidden))} && exec {shlex.join(command)}"
+            command = ["unshare", "--mount", "sh", "-c", hide]
         with self._logs[-1].open("w") as log:
             subprocess.Popen(
                 [*self.prefix, *command],
@@ -232,7 +239,10 @@ def test_a_token_that_is_refused_is_said_to_be_the_reason(nodes, start_sweep, tm
 
 
 def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted, bare_python, tmp_path, runs):
-    """The recipe where only local sweeps have used Ray: a head that trains nothing, nodes that come later."""
+    """The recipe where only local sweeps have used Ray: a head that trains nothing, nodes that come later.
+
+    The node does not see the run directory, which the sweep says.
+    """
     nodes = Nodes(tmp_path, bare_python, runs / "home")
     try:
         nodes.start("--head", f"--port={PORT}", "--num-cpus=0")
@@ -259,10 +269,11 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         assert impatient.wait() == 1, "a token that the cluster does not know of is not shown to it"
         assert "error: no node with 1 CPU and 1 GPU for a pack came within 6 s" in impatient.output
         waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
-        nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
+        nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", hidden=waiting.out)
         assert waiting.wait() == 0, waiting.output
         assert "Ray: 1 node, 0 CPUs: 0 packs at once (cpu)" in waiting.output
         assert waiting.counts() == (0, 3)
+        assert f"does not see {waiting.out}/checkpoints" in waiting.output
         for sweep in (undecided, impatient, waiting):
             assert "Traceback" not in sweep.output
     finally:

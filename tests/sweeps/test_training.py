@@ -1,13 +1,22 @@
 """What a pack asks for and where members train, without a cluster."""
 
+import os
+import re
+from collections import deque
+from importlib import metadata
+from types import SimpleNamespace
+
 import pytest
 
+from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps import SweepError
-from sweeps.cluster import tokens
+from sweeps.cluster import dashboard, messages, tokens
 from sweeps.cluster.environment import environment
-from sweeps.cluster.messages import Resources
-from sweeps.training import describe, device_of, resources_of
+from sweeps.cluster.messages import Resources, Task
+from sweeps.interrupts import Interrupts
+from sweeps.pack_work import PackWork
+from sweeps.training import Trainer, describe, device_of, resources_of
 
 SMALL, LARGE, GPUS = {"CPU": 2.0, "GPU": 0.0}, {"CPU": 7.0}, {"CPU": 8.0, "GPU": 4.0}
 
@@ -76,3 +85,104 @@ def test_a_token_is_looked_for_where_ray_does(tmp_path):
     named.write_text("named")
     assert tokens.find(values | {"RAY_AUTH_TOKEN_PATH": str(named)}) == ("named", str(named))
     assert tokens.find(values | {"RAY_AUTH_TOKEN": "given"}) == ("given", "RAY_AUTH_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("folder", "minutes", "blind"), [("checkpoints", 5, False), ("unseen", 5, True), ("unseen", 0, False)]
+)
+def test_a_pack_knows_that_its_state_cannot_be_saved(tmp_path, make_space, folder, minutes, blind):
+    (tmp_path / "checkpoints").mkdir()
+    data = load_data("digits")
+    work = PackWork(
+        Task(
+            pack_id="p",
+            cell=make_space(hidden=[4]).cells()[0],
+            members=[(1.0, 0)],
+            data=data.digest,
+            device="cpu",
+            threads=1,
+            evaluation_bytes=2**30,
+            checkpoint=str(tmp_path / folder / "p.pt"),
+            checkpoint_seconds=60 * minutes,
+        ),
+        data,
+    )
+    work.save()
+    assert work.blind == blind
+    assert (tmp_path / "checkpoints/p.pt").exists() == (folder == "checkpoints")
+
+
+class Saying:
+    """A Ray process that says what it is given, whatever it is told."""
+
+    def __init__(self, *said: object) -> None:
+        self._said = deque([*said, messages.Ended()])
+
+    def send(self, message: object) -> None: ...
+
+    def receive(self, timeout: float) -> object:
+        return self._said.popleft()
+
+
+def test_nodes_that_do_not_see_the_checkpoints_are_said_once_and_logged_each(tmp_path):
+    said, logged = [], []
+    trainer = Trainer(
+        Saying(*(messages.Unseen(node) for node in ("a", "b", "a"))),
+        load("digits"),
+        "cpu",
+        tmp_path / "checkpoints",
+        Interrupts(25, print, lambda: None),
+        said.append,
+        logged.append,
+        lambda pack_id, steps: None,
+    )
+    schedule = SimpleNamespace(slots=2, members_trained=0, resize=lambda room: None)
+    trainer.train(schedule, {}, [SMALL], local=False)
+    (line,) = said
+    assert f"checkpoints are off: node a does not see {tmp_path}/checkpoints" in line
+    assert "give an --out that all nodes see at the same path, or set checkpoint_minutes=0" in line
+    assert logged == [f"node {node} does not see {tmp_path}/checkpoints" for node in ("a", "b")]
+
+
+def test_a_dashboard_is_of_a_local_ray_alone():
+    for address in ("auto", "serial"):
+        with pytest.raises(
+            SweepError, match=rf"--dashboard with --address {address}: .* leave one of the two"
+        ):
+            dashboard.check(address)
+
+
+@pytest.mark.parametrize("lacking", [(), ("colorful", "opencensus")])
+def test_a_dashboard_whose_packages_are_missing_is_refused_with_the_mend(monkeypatch, lacking):
+    def version(name: str) -> str:
+        if name in lacking:
+            raise metadata.PackageNotFoundError(name)
+        return "1"
+
+    declared = ["click>=7", 'opencensus; extra == "default"', 'pandas; extra == "tune"']
+    declared += [
+        f'{name}>=1; python_version < "3.12" and extra == "default"' for name in ("colorful", "aiohttp")
+    ]
+    monkeypatch.setattr(metadata, "requires", {"ray": declared}.get)
+    monkeypatch.setattr(metadata, "version", version)
+    if not lacking:
+        dashboard.check(None)
+        return
+    mend = re.escape(
+        "are not installed (colorful, opencensus); install them with pip install -c constraints.txt"
+    )
+    with pytest.raises(SweepError, match=mend):
+        dashboard.check(None)
+
+
+def test_ray_declares_what_its_dashboard_needs():
+    """Else nothing would ever be missing."""
+    assert {"aiohttp_cors", "opencensus"} <= dashboard.needed()
+
+
+def test_the_token_of_a_dashboard_is_not_printed(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "s3cret")
+    line = dashboard.notice("127.0.0.1:8265", tmp_path)
+    assert line.startswith("Ray's dashboard: http://127.0.0.1:8265, ")
+    assert "s3cret" not in line
+    assert (tmp_path / "dashboard_token").read_text().strip() == os.environ["RAY_AUTH_TOKEN"]

@@ -1,12 +1,13 @@
 """A run in Python: its tables as frames, its curves and its figure, and how two runs compare.
 
->>> from analysis import compare, load
->>> run = load("runs/digits")
->>> run.members.groupby("latents", sort=False)["kl_top_nats"].max().round(2)
-latents
-8,8      4.1
-16,16    2.6
-Name: kl_top_nats, dtype: float64
+Examples:
+    >>> from analysis import compare, load
+    >>> run = load("runs/digits")
+    >>> run.members.groupby("latents", sort=False)["kl_top_nats"].max().round(2)
+    latents
+    8,8      4.1
+    16,16    2.6
+    Name: kl_top_nats, dtype: float64
 """
 
 import glob

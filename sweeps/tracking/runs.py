@@ -24,8 +24,11 @@ mlflow is imported at the first use of a store (2 to 4 seconds), never with this
 
 from __future__ import annotations
 
+import colorsys
 import contextlib
 import fcntl
+import getpass
+import json
 import os
 import sqlite3
 import tempfile
@@ -75,6 +78,21 @@ _PAGE = 100
 
 # Okabe and Ito's palette, distinct to colour-blind eyes; MLflow's own choice can repeat itself.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
+_GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, stay far apart
+
+_VIEW = "mlflow.sharedViewState."
+"""Tags of an experiment that begin so hold views that are shared by an address."""
+
+_COLUMNS = (
+    *(f"metrics.`{name}`" for name in ("rho_c", "rho_c_low", "rho_c_high", "n_members")),
+    "metrics.`information_top/rho_c`",
+    *(f"tags.`{name}`" for name in ("status", "half_width", "half_width_asked")),
+    *(f"params.`{name}`" for name in ("latents", "steps")),
+)
+"""Columns of the cells in the view of a sweep."""
+
+_COMMAND = "sweeps/phase_transition.py"
+
 _NOTE = (
     'Curves of KL against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
     f"view: `kl_top_nats`, at step = {STEPS_PER_RHO} rho."
@@ -161,8 +179,9 @@ class SweepRuns:
             self._move(member, self.cells.get(member.tags["cell_id"]))
         sweeps = self._unique("sweep_id", known, "sweep")
         self.sweep = next(iter(sweeps.values()), None) or self._create(
-            self.name, {**self.common, "level": "sweep", "mlflow.note.content": _NOTE}, None
+            self.name, {**self.common, "level": "sweep", "mlflow.note.content": _NOTE, **self._source()}, None
         )
+        self._share_view()
         for cell in self.cells.values():
             self._move(cell, self.sweep)
         self._describe_sweep()
@@ -245,12 +264,37 @@ class SweepRuns:
     def _curves_url(self) -> str:
         query = {
             "workflowType": "machine_learning",
-            "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{self.common["sweep_id"]}"',
-            "orderByKey": "metrics.`rho_c`",
-            "orderByAsc": "true",
+            "viewStateShareKey": self.common["sweep_id"],
             "compareRunsMode": "CHART",
         }
         return f"{_server(self.uri)}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
+
+    def _share_view(self) -> None:
+        """Keep the view that `curves_url` opens: the cells of the sweep, all drawn, with their thresholds."""
+        view = {
+            "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{self.common["sweep_id"]}"',
+            "orderByKey": "metrics.`rho_c`",
+            "orderByAsc": True,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "datasetsFilter": [],
+            "modelVersionFilter": "All Runs",
+            "selectedColumns": _COLUMNS,
+            "runsExpanded": {},
+            "runsPinned": [],
+            "runsHidden": [],
+            "runsHiddenMode": "SHOWALL",
+        }
+        self.client.set_experiment_tag(self.experiment, _VIEW + self.common["sweep_id"], json.dumps(view))
+
+    def _source(self) -> dict[str, str]:
+        """Return the tags from which the UI says what made a run, of which code, and who."""
+        tags = {"mlflow.source.name": _COMMAND, "mlflow.source.type": "LOCAL"}
+        if commit := self.params.get("commit", "unknown").removesuffix("-dirty").replace("unknown", ""):
+            tags["mlflow.source.git.commit"] = commit
+        with contextlib.suppress(OSError, KeyError):  # of a user without a name
+            tags["mlflow.user"] = getpass.getuser()
+        return tags
 
     def _search(self) -> Iterator[Run]:
         where, token = f"tags.sweep_id = '{self.common['sweep_id']}'", None
@@ -311,9 +355,9 @@ class SweepRuns:
         return _known(self.client.create_run(self.experiment, start_ms, {**tags, **parent_tag}, name))
 
     def _create_cell(self, cell_id: str, label: str, tags: dict[str, str], params: dict[str, str]) -> _Known:
-        color = _COLORS[len(self.cells) % len(_COLORS)]
+        color = _color(len(self.cells))
         identity = {"level": "cell", "cell_id": cell_id, "cell": label, "status": "running"}
-        tags = {"mlflow.runColor": color, **self.common, **tags, **identity}
+        tags = {"mlflow.runColor": color, **self.common, **self._source(), **tags, **identity}
         run = self._create(label, tags, self.sweep)
         self.client.log_batch(run.run_id, params=_params(params))
         run.params.update(params)
@@ -352,6 +396,14 @@ class SweepRuns:
         new = _metrics([Value(key, n, now, 0) for key, n in counts.items() if held.get(key) != n])
         self.client.log_batch(self.sweep.run_id, new)
         self.sweep.metrics.update(counts)
+
+
+def _color(place: int) -> str:
+    """Give the colour of the cell at a place: of the palette, and beyond it one that no other cell has."""
+    if place < len(_COLORS):
+        return _COLORS[place]
+    hue, light = place * _GOLDEN % 1, (0.35, 0.5, 0.65)[place % 3]
+    return "#" + "".join(f"{round(255 * part):02X}" for part in colorsys.hls_to_rgb(hue, light, 0.7))
 
 
 def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags: Mapping[str, str]) -> str:

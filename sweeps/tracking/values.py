@@ -102,7 +102,7 @@ def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: i
 def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
     """Give the numbers of a cell's thresholds, at step = members that they are known from."""
     return [
-        Value(key + _suffix(row), _number(row[key]), base_ms + row["n_members"], row["n_members"])
+        Value(_named(key, row), _number(row[key]), base_ms + row["n_members"], row["n_members"])
         for row in thresholds
         for key in THRESHOLD_METRICS
         if row.get(key) is not None
@@ -111,15 +111,16 @@ def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
 
 def cell_tags(thresholds: Sequence[Row]) -> dict[str, str]:
     """Give the tags of a cell's thresholds."""
-    return {
-        key + _suffix(row): text for row in thresholds for key, text in texts(row, THRESHOLD_TAGS).items()
-    }
+    return {_named(key, row): text for row in thresholds for key, text in texts(row, THRESHOLD_TAGS).items()}
 
 
-def _suffix(threshold: Row) -> str:
-    """Tell the order parameters apart: the paper's, `kl_top`, has plain names, others `rho_c/NAME`."""
+def _named(key: str, threshold: Row) -> str:
+    """Tell the order parameters apart: the paper's, `kl_top`, has plain names, others `NAME/rho_c`.
+
+    The UI draws what is before a stroke as a section of its own.
+    """
     order = threshold["order_parameter"]
-    return "" if order == "kl_top" else f"/{order}"
+    return key if order == "kl_top" else f"{order}/{key}"
 
 
 def _number(value: float) -> float:

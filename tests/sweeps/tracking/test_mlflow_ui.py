@@ -98,6 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "order_parameter": "kl_top",
             "rho_c": ONSET[depth] - 0.02,
             "n_seeds": 2,
+            "n_members": len(RHOS) * len(SEEDS),
             "status": "transition",
         }
         tracker.log_cell(str(depth), LABELS[depth], settings, {"kl_top_nats": curve}, [threshold])
@@ -339,3 +340,12 @@ def test_the_address_in_the_report_leads_to_the_curves(browser: WebDriver, site:
     until(lambda: len(page.curves()) == 2, "two curves")
     assert page.curves() == CURVES
     page.keep("mlflow-curves")
+
+
+def test_the_same_view_as_a_table_has_the_columns_that_matter(browser: WebDriver, site: Site) -> None:
+    page = Page(browser, site.curves_url.replace("compareRunsMode=CHART", "compareRunsMode=TABLE"))
+    page.see([LABELS[3], LABELS[2]])
+    numbers = until(lambda: page.values("metrics.`rho_c`"), "the column rho_c")
+    assert [float(number) for number in numbers] == pytest.approx([ONSET[3] - 0.02, ONSET[2] - 0.02])
+    assert page.values("tags.`status`") == ["transition"] * 2
+    page.keep("mlflow-thresholds")

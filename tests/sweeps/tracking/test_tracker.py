@@ -428,9 +428,24 @@ def test_what_is_known_of_a_threshold_grows_with_the_members(uri: str) -> None:
 
 
 def test_cells_have_colors_of_their_own(uri: str) -> None:
-    sweep(uri)
+    writer, depths = tracker(uri), range(2, 32)
+    for depth in depths:
+        writer.log_member(*member(depth, 0.5))
+    assert writer.close().complete
     cells = [run for run in contents(uri).values() if run["tags"]["level"] == "cell"]
-    assert len({run["tags"]["mlflow.runColor"] for run in cells}) == 2
+    assert len({run["tags"]["mlflow.runColor"] for run in cells}) == len(depths)
+
+
+def test_runs_say_what_made_them(uri: str) -> None:
+    writer = tracker(uri, commit="c0ffee-dirty")
+    log(writer)
+    assert writer.close().complete
+    runs = contents(uri)
+    for path in ("sweep-1", "sweep-1/digits mlp 8,8"):
+        tags = runs[path]["tags"]
+        assert tags["mlflow.source.name"] == "sweeps/phase_transition.py"
+        assert tags["mlflow.source.git.commit"] == "c0ffee"
+        assert tags["mlflow.user"]
 
 
 @pytest.mark.parametrize("page", [3, 100])
@@ -734,6 +749,7 @@ def test_a_deadline_ends_the_closing(uri: str, monkeypatch: pytest.MonkeyPatch) 
     said: list[tuple[int, int]] = []
     writer = tracker(uri)
     members(writer, 300)
+    assert eventually(lambda: count_of_runs(uri) > 3), "a member is logged"
     started = time.monotonic()
     report = writer.close("FINISHED", 1.0, lambda done, total: said.append((done, total)))
     assert 1 <= time.monotonic() - started < 12, "all of it takes 15 s and more"

@@ -26,15 +26,15 @@ def test_every_order_parameter_has_its_curve_and_its_threshold():
         ("information_top_nats", 500): 1.0,
         ("information_top_nats", 1000): -0.01,
         ("rho_c", 12): 0.9,
-        ("rho_c/kl_top_pair", 12): 0.7,
+        ("kl_top_pair/rho_c", 12): 0.7,
         ("n_members", 12): 12,
-        ("n_members/information_top", 12): 12,
-        ("n_members/kl_top_pair", 12): 12,
+        ("information_top/n_members", 12): 12,
+        ("kl_top_pair/n_members", 12): 12,
     }
 
 
 def test_tags_say_of_which_order_parameter_they_are():
     tags = cell_tags(ROWS)
-    assert tags["status"] == tags["status/kl_top_pair"] == "transition"
-    assert tags["status/information_top"] == "always_collapsed"
-    assert (tags["active_from"], tags["active_from/information_top"]) == ("0.1", "0.2")
+    assert tags["status"] == tags["kl_top_pair/status"] == "transition"
+    assert tags["information_top/status"] == "always_collapsed"
+    assert (tags["active_from"], tags["information_top/active_from"]) == ("0.1", "0.2")

@@ -133,13 +133,12 @@ def estimate(row: Row) -> str:
 
 def threshold_sentence(row: Row, name: str) -> str:
     """Return in words where the threshold of a cell of that name lies, or what is known of it."""
-    ends, share = interval(row, 3), f"{100 * row['confidence']:g}%"
+    ends = _ends_with_share(interval(row, 3), row)
     if row["rho_c"] is not None:
-        return " ".join([f"ρ_c of {name} is {row['rho_c']:.3f}", *[f"{ends} {share}"] * bool(ends)])
+        return f"ρ_c of {name} is {row['rho_c']:.3f}{ends}"
     if row["status"] == "unresolved":
         return f"nothing is known of {name}: it has no member that counts"
-    bound = f", {ends} ({share})" if ends else ""
-    return f"ρ_c of {name} lies beyond all that was trained{bound}: {STATUS[row['status']]}"
+    return f"ρ_c of {name} lies beyond all that was trained{ends}: {STATUS[row['status']]}"
 
 
 def comparison_sentence(row: Row, first: str, second: str) -> str:
@@ -153,12 +152,19 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
         None if row[name] is None else sign * row[name]
         for name in ("difference_low", "difference_high")[::sign]
     )
-    ends = ends_text(low, high, ".3f")
-    known = [] if row["difference"] is None else [f"{sign * row['difference']:.3f}"]
-    numbers = " ".join([*known, *[f"{ends} {100 * row['confidence']:g}%"] * bool(ends)])
+    ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
+    known = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
+    numbers = (known + _ends_with_share(ends, row)).removeprefix(", ")
     if verdict in ("lower", "higher"):
         return f"{one} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)
     tail = f": the difference is {numbers}" if numbers else ""
     if verdict == "alike":
         return f"{one} and {other} are alike within ±{row['margin']:g}{tail}"
     return f"whether {one} is lower or higher than {other} is undecided{tail}"
+
+
+def _ends_with_share(ends: str, row: Row) -> str:
+    """Return an interval, or its one end after a comma, with its coverage, to follow a number; or nothing."""
+    if not ends:
+        return ""
+    return f"{' ' if ends.startswith('[') else ', '}{ends} ({100 * row['confidence']:g} %)"

@@ -120,8 +120,8 @@ class Painter:
             "encoding": {"y": y, "color": self.colour(), "shape": self.shape(), "tooltip": told},
         }
         mean = {
-            "data": {"name": "means"},
-            "transform": [{"filter": f"{_SEEN} && datum.quantity == '{one.name}'"}],
+            "data": {"name": f"mean-{one.name}"},
+            "transform": [{"filter": _SEEN}],
             "mark": {"type": "line", "strokeWidth": 2.2},
             "encoding": {
                 "y": {"field": "value", "type": "quantitative"},
@@ -131,7 +131,7 @@ class Painter:
         }
         layers = [*self._levels(one), seed_line, members, mean, *self._lost(one)]
         spec = self.base() | {"height": HEIGHT, "encoding": {"x": self.x("rho")}, "layer": layers}
-        tables = ["members", "means", *["thresholds"] * (one.order is not None)]
+        tables = ["members", f"mean-{one.name}", *["thresholds"] * (one.order is not None)]
         return Chart(f"rho-{one.name}", one.title, tables, spec)
 
     def thresholds(self, order: OrderParameter) -> Chart:

@@ -1,6 +1,7 @@
 """What the charts of a page draw, in plain values: tables by name, each a list a column.
 
-Bounded: cells beyond the first and members beyond `MOST_MEMBERS` are left out, means are over all members.
+Bounded: cells beyond the first and members beyond `MOST_MEMBERS` are left out, and a mean has `MOST_POINTS`
+values of rho, each over all members.
 """
 
 from collections import Counter
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +25,9 @@ Columns: TypeAlias = dict[str, list[Any]]
 
 MOST_MEMBERS = 3_000
 """Members that are drawn: with more, a page takes seconds to answer."""
+
+MOST_POINTS = 60
+"""Values of rho of a mean curve; of more, as many are taken from end to end."""
 
 MOST_SEEDS = 24
 """Seeds that are switched one by one; those beyond are switched together."""
@@ -101,12 +106,15 @@ class Drawn:
 
 
 def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
-    """Return the tables of the cells that are drawn: members, means, thresholds, seeds and training."""
+    """Return the tables of the cells that are drawn.
+
+    They are `members`, `thresholds`, `seeds` with their own, `training`, and `mean-NAME` of a quantity.
+    """
     shown = [cell for cell in cells if cell.look is not None]
     tables = [_members_of(cell) for cell in shown]
     groups = _groups(tables)
     members: Columns = {}
-    means: Columns = {name: [] for name in ("quantity", "cell", "rho", "value")}
+    means: dict[str, Columns] = {one.name: {"cell": [], "rho": [], "value": []} for one in asked}
     thresholds: list[Row] = []
     seeds: list[Row] = []
     training: list[Row] = []
@@ -114,7 +122,7 @@ def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
         values = {one.name: one.values(own) for one in asked}
         rho, seed = own["rho"].to_pylist(), own["seed"].to_pylist()
         for name, column in values.items():
-            _append_mean(means, name, place, curves_of(zip(seed, rho, column, strict=True)))
+            _append_mean(means[name], place, curves_of(zip(seed, rho, column, strict=True)))
         kinds = _kinds(seed)
         columns: Columns = {
             "member": own["member_id"].to_pylist(),
@@ -122,7 +130,7 @@ def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
             "seed": seed,
             "group": [groups.index(_group(one, kinds, groups)) for one in seed],
             "curve": [kinds[one] != PROBES for one in seed],
-            "rho": rho,
+            "rho": [finite(one) for one in rho],
             "status": own["status"].to_pylist(),
             **values,
             **_bounds(own, asked),
@@ -130,13 +138,15 @@ def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
         picked = _picked(seed, kinds, max(1, MOST_MEMBERS // len(shown)))
         for name, column in columns.items():
             members.setdefault(name, []).extend(column[index] for index in picked)
-        reach = _reach(cell, own)
+        reach, own_seeds = _reach(cell, own), {seed[index] for index in picked}
         thresholds += [_threshold(place, cell, row, reach) for row in cell.rows]
-        seeds += [_seed(place, row, one) for row in cell.rows for one in row["seeds"]]
+        seeds += [
+            _seed(place, row, one) for row in cell.rows for one in row["seeds"] if one["seed"] in own_seeds
+        ]
         training += _training(place, cell, own)
     found = {
         "members": members,
-        "means": means,
+        **{f"mean-{name}": columns for name, columns in means.items()},
         "thresholds": columns_of(thresholds),
         "seeds": columns_of(row for row in seeds if row["rho_c"] is not None),
         "training": columns_of(training),
@@ -206,12 +216,12 @@ def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[i
     return sorted(picked)
 
 
-def _append_mean(means: Columns, name: str, place: int, curves: Curves) -> None:
+def _append_mean(means: Columns, place: int, curves: Curves) -> None:
     rho, values = mean_curve(curves)
-    means["quantity"] += [name] * rho.size
-    means["cell"] += [place] * rho.size
-    means["rho"] += [finite(float(one)) for one in rho]
-    means["value"] += [finite(float(one)) for one in values]
+    taken = np.unique(np.linspace(0, rho.size - 1, min(rho.size, MOST_POINTS)).round().astype(int))
+    means["cell"] += [place] * taken.size
+    means["rho"] += [finite(float(one)) for one in rho[taken]]
+    means["value"] += [finite(float(one)) for one in values[taken]]
 
 
 def _bounds(members: pa.Table, asked: Sequence[Quantity]) -> Columns:

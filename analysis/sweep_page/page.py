@@ -122,7 +122,8 @@ def _charts(
         ]
         tables |= {chart.name: table for chart, table in own}
         groups["phases"] += [chart for chart, _ in own]
-    return groups, tables
+    used = {"members", *(name for own in groups.values() for chart in own for name in chart.tables)}
+    return groups, {name: table for name, table in tables.items() if name in used}
 
 
 def swatch(look: Look) -> dict[str, Any]:

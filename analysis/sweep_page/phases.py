@@ -35,9 +35,8 @@ class Phases:
 def phases(cells: Sequence[PageCell], order: OrderParameter, tables: Mapping[str, Columns]) -> list[Phases]:
     """Return the phase diagrams of the cells that are drawn and have a threshold of an order parameter."""
     means: dict[int, list[tuple[int, float, float | None]]] = {}
-    for mean in rows_of(tables["means"]):
-        if mean["quantity"] == order.metric:
-            means.setdefault(mean["cell"], []).append((0, mean["rho"], mean["value"]))
+    for mean in rows_of(tables[f"mean-{order.metric}"]):
+        means.setdefault(mean["cell"], []).append((0, mean["rho"], mean["value"]))
     thresholds = {row["cell"]: row for row in rows_of(tables["thresholds"]) if row["order"] == order.name}
     places: dict[str, int] = {}
     located = []

@@ -65,12 +65,23 @@ def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
     cells, drawn = drawn_of(with_probes)
     by_cell = curves(read_members(with_probes))
     for place, cell in enumerate(cells):
-        own = [row for row in rows_of(drawn.tables["means"]) if row["cell"] == place]
         rho, values = mean_curve(by_cell[cell.cell_id])
         for name in ("kl_top_nats", "kl_nats_2"):  # two layers: the term of the second is the KL of the top
-            found = [(row["rho"], row["value"]) for row in own if row["quantity"] == name]
+            means = rows_of(drawn.tables[f"mean-{name}"])
+            found = [(row["rho"], row["value"]) for row in means if row["cell"] == place]
             assert np.array(found) == pytest.approx(np.array([rho, values]).T, rel=1e-5)
         assert drawn.tables["thresholds"]["rho_c"][place] == pytest.approx(cell.rows[0]["rho_c"], rel=1e-5)
+
+
+def test_a_mean_of_many_values_is_thinned_and_keeps_its_ends(with_probes, monkeypatch):
+    _, whole = drawn_of(with_probes)
+    monkeypatch.setattr(columns, "MOST_POINTS", 4)
+    cells, thinned = drawn_of(with_probes)
+    every, some = (rows_of(one.tables["mean-kl_top_nats"]) for one in (whole, thinned))
+    assert all(row in every for row in some)
+    for place in range(len(cells)):
+        own = [row["rho"] for row in some if row["cell"] == place]
+        assert (len(own), own[0], own[-1]) == (4, RHO[0], RHO[-1])
 
 
 def test_training_is_drawn_of_the_members_nearest_to_the_threshold(with_probes):
@@ -91,7 +102,7 @@ def test_the_maps_are_the_means_over_rho_and_size(with_probes):
     cells, drawn = drawn_of(with_probes)
     (found,) = phases(cells, ORDER_PARAMETERS["kl_top"], drawn.tables)
     assert sorted(found.sizes["size"]) == [8, 16]
-    means = [row for row in rows_of(drawn.tables["means"]) if row["quantity"] == "kl_top_nats"]
+    means = rows_of(drawn.tables["mean-kl_top_nats"])
     assert list(found.maps) == [2]
     rows = rows_of(found.maps[2])
     assert [(row["cell"], row["rho"], row["value"]) for row in rows] == [

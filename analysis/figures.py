@@ -34,13 +34,10 @@ from analysis.labels import cell_names, common_words, ends_within, estimate, hea
 from analysis.phase_diagram import located_of, plot_phase_diagram
 from analysis.schema import LOST, Row
 from analysis.summary import read_rule, thresholds_table
-from analysis.tables import CellCurves, curves, read_history, read_members, table_path
+from analysis.tables import CellCurves, curves, read_members_and_history, table_path
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
-
-MOST_CELLS = 36
-"""Panels of a figure: more of them are too small to read, and take minutes to lay out."""
 
 _CHARACTERS_PER_INCH = 16  # of a panel's title
 _LOST_MARKS = {"diverged": ("x", 4), "failed": ("s", 6.5)}  # marker and its size: a cross fits into a square
@@ -130,12 +127,12 @@ def plot_training(history: pa.Table, thresholds: pa.Table) -> Figure:
 def plot_first_cells(
     plot: Callable[[pa.Table, pa.Table], Figure], table: pa.Table, thresholds: pa.Table
 ) -> Figure:
-    """Draw a figure of the first `MOST_CELLS` cells, a panel each; its heading says if there are more.
+    """Draw a figure of the first `style.MOST_CELLS` cells, a panel each; its heading says if there are more.
 
     Raises TableError as `plot` does, which takes both tables.
     """
     cell_ids = list(dict.fromkeys(thresholds["cell_id"].to_pylist()))
-    shown = pa.array(cell_ids[:MOST_CELLS], pa.string())
+    shown = pa.array(cell_ids[: style.MOST_CELLS], pa.string())
     own_table, own_thresholds = (one.filter(pc.is_in(one["cell_id"], shown)) for one in (table, thresholds))
     figure = plot(own_table, own_thresholds)
     if len(cell_ids) > len(shown):
@@ -146,11 +143,11 @@ def plot_first_cells(
 def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     """Write the figures of a run to `out`, by default its folder `figures`; return their paths.
 
-    Those with a panel a cell show `MOST_CELLS` cells, the first ones.
+    Those with a panel a cell show `style.MOST_CELLS` cells, the first ones.
     Raises TableError if the members or the history cannot be read, with the problems of both, and
     before anything is written.
     """
-    members, history = _read_both(run)
+    members, history = read_members_and_history(run)
     rule = read_rule(run)
     thresholds = thresholds_table(members, rule)
     folder = table_path(run, "members").parent / "figures" if out is None else Path(out)
@@ -162,20 +159,6 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     if cells := located_of(members, thresholds, order):
         figures["phase_diagram"] = plot_phase_diagram(cells, order)
     return [path for stem, figure in figures.items() for path in style.save(figure, folder, stem)]
-
-
-def _read_both(run: str | Path) -> tuple[pa.Table, pa.Table]:
-    readers: tuple[Callable[[str | Path], pa.Table], ...] = (read_members, read_history)
-    tables, problems = [], []
-    for read in readers:
-        try:
-            tables.append(read(run))
-        except TableError as error:
-            problems.append(str(error))
-    if problems:
-        raise TableError("\n".join(dict.fromkeys(problems)))
-    members, history = tables
-    return members, history
 
 
 def _check_cells(rows: Sequence[Row], cells: list[str], all_needed: bool = True) -> None:

@@ -15,6 +15,9 @@ STATUS = {
 }
 """The words for each status."""
 
+NOTHING = "-"
+"""Stands where there is no number."""
+
 
 def cell_names(rows: Sequence[Row]) -> list[str]:
     """Return a name for each cell that no other cell has.
@@ -131,3 +134,42 @@ def estimate(row: Row) -> str:
     narrow = row["half_width"] is not None and row["half_width"] < 0.01
     decimals = 3 if narrow else 2
     return rf"$\rho_c$ = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"
+
+
+def threshold_sentence(row: Row, name: str) -> str:
+    """Return in words where the threshold of a cell of that name lies, or what is known of it."""
+    ends = _ends_with_share(interval(row, 3), row)
+    if row["rho_c"] is not None:
+        return f"ρ_c of {name} is {row['rho_c']:.3f}{ends}"
+    if row["status"] == "unresolved":
+        return f"nothing is known of {name}: it has no member that counts"
+    return f"ρ_c of {name} lies beyond all that was trained{ends}: {STATUS[row['status']]}"
+
+
+def comparison_sentence(row: Row, first: str, second: str) -> str:
+    """Return in words how the thresholds of two cells of these names compare, or that it is undecided.
+
+    The numbers count in the direction of the verdict: by how much the first is higher, or lower.
+    """
+    verdict, one, other = row["verdict"], f"ρ_c of {first}", f"that of {second}"
+    sign = -1 if verdict == "lower" else 1
+    low, high = (
+        None if row[name] is None else sign * row[name]
+        for name in ("difference_low", "difference_high")[::sign]
+    )
+    ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
+    known = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
+    numbers = (known + _ends_with_share(ends, row)).removeprefix(", ")
+    if verdict in ("lower", "higher"):
+        return f"{one} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)
+    tail = f": the difference is {numbers}" if numbers else ""
+    if verdict == "alike":
+        return f"{one} and {other} are alike within ±{row['margin']:g}{tail}"
+    return f"whether {one} is lower or higher than {other} is undecided{tail}"
+
+
+def _ends_with_share(ends: str, row: Row) -> str:
+    """Return an interval, or its one end after a comma, with its coverage, to follow a number; or nothing."""
+    if not ends:
+        return ""
+    return f"{' ' if ends.startswith('[') else ', '}{ends} ({100 * row['confidence']:g} %)"

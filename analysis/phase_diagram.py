@@ -198,9 +198,9 @@ def _draw_map(ax: Axes, cells: Sequence[Located], sizes: Sequence[int], scale: N
     for one in cells:
         rho, values = mean_curve(one.curves)
         place = sizes.index(one.size)
-        edges = _edges(rho)
+        ends_of_rho = edges(rho)
         ax.pcolormesh(
-            edges,
+            ends_of_rho,
             [place - 0.5, place + 0.5],
             values[None, :],
             norm=scale,
@@ -218,13 +218,13 @@ def _draw_map(ax: Axes, cells: Sequence[Located], sizes: Sequence[int], scale: N
         ax.text(0.5, 0.5, "not swept", transform=ax.transAxes, ha="center", va="center", color=style.GREY)
 
 
-def _edges(rho: Array) -> Array:
+def edges(rho: Array) -> Array:
     """Return the edges of cells around values of rho: halfway between neighbours, as wide beyond the ends."""
     if rho.size == 1:
         return np.array([rho[0] - 0.02, rho[0] + 0.02])
     middles = (rho[1:] + rho[:-1]) / 2
-    edges: Array = np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
-    return edges
+    found: Array = np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
+    return found
 
 
 def write_phase_diagram(

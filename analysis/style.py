@@ -35,6 +35,10 @@ STYLES = (
 )
 """Colour, marker and dashes of curves that lie over one another."""
 
+MOST_CELLS = len(STYLES) ** 2
+"""Cells that colour, marker and dashes together tell apart; and panels of a figure, of which more are too
+small to read, and take minutes to lay out."""
+
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -58,6 +62,13 @@ COLUMNS = 3
 """Panels in a row of a figure, at most."""
 _PANEL_INCHES = (2.4, 1.9)
 _PNG_DPI = 200
+
+
+def cell_styles(cells: int) -> list[tuple[str, str, Any]]:
+    """Return colour, marker and dashes of each of up to `MOST_CELLS` cells, no two of them the same."""
+    kinds = len(STYLES)
+    places = ((place % kinds, (place + place // kinds) % kinds) for place in range(cells))
+    return [(STYLES[colour][0], *STYLES[kind][1:]) for colour, kind in places]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from analysis import TableError
 from analysis.flat import seed_thresholds, write_csv
-from analysis.labels import STATUS, aligned, cell_names, ends_text, interval, lost_of_cell
+from analysis.labels import NOTHING, STATUS, aligned, cell_names, ends_text, interval, lost_of_cell
 from analysis.schema import Row
 from analysis.summary import Rule, Summary, read_rule, thresholds_table
 from analysis.tables import read_history, read_members, write_table
@@ -34,13 +34,22 @@ SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 def format_thresholds(table: pa.Table) -> str:
     """Return a thresholds table as aligned text, a line a cell and order parameter, without a final newline.
 
+    Below the lines stand the notes, and where information and KL disagree.
+    """
+    rows = table.to_pylist()
+    names = cell_names(rows)
+    remarks = [f"{name}: {row['remark']}" for name, row in zip(names, rows, strict=True) if row["remark"]]
+    return "\n".join([*aligned(threshold_lines(rows, names)), *threshold_notes(rows, names), *remarks])
+
+
+def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
+    """Return rows of a thresholds table as lines of texts under a head, with a name for each row's cell.
+
     The columns are the cell, its budget, the order parameter, the status, rho_c with its interval or its
     one-sided bound, the spread of the realisations below and above it, how many seeds have a bracket of
     their own, and the number of members and of those that diverged or failed. A column with the exact rho_c
-    follows where one is known. Below stand the rules, which intervals are wider than was asked for, and
-    where information and KL disagree.
+    follows where one is known.
     """
-    rows = table.to_pylist()
     columns: dict[str, Callable[[Row], str]] = {
         "steps": lambda row: str(row["steps"]),
         "order parameter": lambda row: str(row["order_parameter"]),
@@ -53,39 +62,47 @@ def format_thresholds(table: pa.Table) -> str:
     }
     if any(row["rho_c_exact"] is not None for row in rows):
         columns["exact"] = lambda row: _number(row["rho_c_exact"], 4)
-    lines = [["cell", *columns]]
-    names = cell_names(rows)
-    for name, row in zip(names, rows, strict=True):
-        lines.append([name, *(text(row) for text in columns.values())])
-    named = list(zip(names, rows, strict=True))
-    wide = [f"{name}: {text}" for name, row in named if (text := _too_wide(row))]
-    remarks = [f"{name}: {row['remark']}" for name, row in named if row["remark"]]
-    return "\n".join([*aligned(lines), *_rules(rows), *wide, *remarks])
+    named = zip(names, rows, strict=True)
+    lines = [[name, *(text(row) for text in columns.values())] for name, row in named]
+    return [["cell", *columns], *lines]
+
+
+def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Return what counts as active, and which intervals are wider than was asked for."""
+    named = zip(names, rows, strict=True)
+    return [*_rules(rows), *(f"{name}: {text}" for name, row in named if (text := _too_wide(row)))]
 
 
 def format_comparisons(table: pa.Table) -> str:
-    """Return a comparisons table as aligned text, a line a comparison; empty without any.
+    """Return a comparisons table as aligned text, a line a comparison; empty without any."""
+    rows = table.to_pylist()
+    return "\n".join([*aligned(comparison_lines(rows)), comparison_note(rows)]) if rows else ""
+
+
+def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
+    """Return rows of a comparisons table as lines of texts under a head.
 
     The columns are the two cells, what they differ in, the order parameter, the difference of rho_c with its
     interval, the corrected p-values and the verdict on the first cell.
     """
-    rows = table.to_pylist()
-    if not rows:
-        return ""
     with_margin = any(row["margin"] is not None for row in rows)
     head = ["rho_c of", "minus that of", "they differ in", "order parameter", "difference", "interval"]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
     for row in rows:
         low, high = row["difference_low"], row["difference_high"]
         texts = [row["first_cell"], row["second_cell"], row["differs_in"], row["order_parameter"]]
-        texts.append("-" if row["difference"] is None else f"{row['difference']:+.3f}")
+        texts.append(NOTHING if row["difference"] is None else f"{row['difference']:+.3f}")
         ends = ends_text(low, high, "+.3f")
-        texts.append(f"{ends} {100 * row['confidence']:g}%" if ends else "-")
+        texts.append(f"{ends} {100 * row['confidence']:g}%" if ends else NOTHING)
         texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
         lines.append([*texts, row["verdict"]])
+    return lines
+
+
+def comparison_note(rows: Sequence[Row]) -> str:
+    """Return what the p-values of comparisons are corrected for, and within which margin cells are alike."""
     margin = next((f"; alike within ±{row['margin']:g}" for row in rows if row["margin"] is not None), "")
-    note = f"p-values are corrected for all comparisons of an order parameter (Holm){margin}"
-    return "\n".join([*aligned(lines), note])
+    return f"p-values are corrected for all comparisons of an order parameter (Holm){margin}"
 
 
 def format_results(thresholds: pa.Table, comparisons: pa.Table) -> str:
@@ -95,7 +112,7 @@ def format_results(thresholds: pa.Table, comparisons: pa.Table) -> str:
 
 def _p_value(value: float | None) -> str:
     if value is None:
-        return "-"
+        return NOTHING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -135,7 +152,7 @@ def format_sensitivity(members: pa.Table, rule: Rule) -> str:
 
 
 def _number(value: float | None, decimals: int = 3) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"
+    return NOTHING if value is None else f"{value:.{decimals}f}"
 
 
 def _status(row: Row) -> str:
@@ -145,12 +162,12 @@ def _status(row: Row) -> str:
 
 def _interval(row: Row) -> str:
     text = interval(row, 3)
-    return f"{text} {100 * row['confidence']:g}%" if text else "-"
+    return f"{text} {100 * row['confidence']:g}%" if text else NOTHING
 
 
 def _spread(row: Row) -> str:
     if row["spread_left"] is None:
-        return "-"
+        return NOTHING
     return f"-{row['spread_left']:.3f} +{row['spread_right']:.3f}"
 
 

@@ -94,7 +94,7 @@ class Found(NamedTuple):
 def digest(settings: Sequence[str]) -> str:
     """Return what identifies the settings of a sweep, those of its control and seeds left out."""
     values = search_spaces.load(SPACE, settings).model_dump(mode="json")
-    for name in ("data_variance", "ou_samples", "seeds", "max_members"):
+    for name in ("name", "question", "data_variance", "ou_samples", "seeds", "max_members"):
         del values[name]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -44,6 +44,9 @@ RHO_DIGITS = 6
 MOST_SEEDS = 10_000
 """The largest number of seeds that can be given as a number."""
 
+LONGEST_QUESTION = 2_000
+"""Characters of a space's question."""
+
 MOST_TRACKED = 5_000
 """Members up to which each is a run in MLflow where `track` is `auto`."""
 
@@ -141,6 +144,9 @@ class Space(CellKeys):
             min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", coerce_numbers_to_str=True
         ),
     ] = key("name of the space; the file's unless given", unit="none")
+    question: Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)] | None = key(
+        "what the sweep is to find out, in words: its report begins with it", default=None, unit="none"
+    )
     latents: Annotated[
         tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...],
         BeforeValidator(_latent_lists),

@@ -20,6 +20,7 @@ from search_spaces.space import Space
 BEGIN, END = "<!-- keys, from their declarations -->\n", "<!-- end of keys -->\n"
 
 _WORDS: Mapping[str, str] = {
+    "question": "a text, or null",
     "rho": "a list, or `{low: L, high: H, points: N}`",
     "seeds": "a number, or a list of whole numbers",
     "active_from": "a mapping of their names",

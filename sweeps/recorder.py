@@ -1,4 +1,4 @@
-"""What becomes of finished packs: MLflow and Optuna are told, and now and then tables and figures written."""
+"""What becomes of finished packs: MLflow and Optuna are told, tables, figures and the report written."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,10 @@ from rich.console import Console
 from analysis import TableError
 from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
+from analysis.report import write_report
 from analysis.schema import Row
 from analysis.summary import rule_of
+from analysis.sweep_page.sources import source_of
 from analysis.tables import curves
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
@@ -103,14 +105,21 @@ class Recorder:
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 
     def write(self, schedule: Schedule) -> tuple[Mapping[str, pa.Table], str]:
-        """Write tables and figures, and hand them and the cells to the tracker.
+        """Write tables, figures and report, and hand them and the cells to the tracker.
 
         Return the tables by name, if there are any, and what could not be written, if anything could not.
         """
+        written: Mapping[str, pa.Table] = {}
         try:
-            return self._write(schedule), ""
+            written = self._write_tables(schedule)
+            if written:
+                self._draw(written)
         except (SweepError, TableError, OSError) as error:
-            return {}, f"tables and figures are not complete: {error}; the same command writes them"
+            return (
+                written,
+                f"tables, figures and report are not complete: {error}; the same command writes them",
+            )
+        return written, ""
 
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
@@ -128,8 +137,8 @@ class Recorder:
         for row in members:
             self._tracker.log_member(row, by_member.get(row["member_id"], []))
 
-    def _write(self, schedule: Schedule) -> Mapping[str, pa.Table]:
-        """Write tables and figures and hand them and the cells to the tracker."""
+    def _write_tables(self, schedule: Schedule) -> Mapping[str, pa.Table]:
+        """Write the tables and hand them and the cells to the tracker."""
         if not (self._directory.members or self._directory.failed):
             return {}
         written = self._directory.write_tables(self._cell_ids, self._rule)
@@ -142,11 +151,15 @@ class Recorder:
             if state.done and cell_id in rows:
                 own = {metric: by_cell[cell_id] for metric, by_cell in by_metric.items()}
                 self._log_cell(rows[cell_id], own)
-        figures = write_figures(self._directory.path)
-        self._tracker.log_artifacts(figures, "figures")
         tables = [self._directory.path / f"{name}.parquet" for name in written]
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
         return written
+
+    def _draw(self, written: Mapping[str, pa.Table]) -> None:
+        """Write figures and report of the tables and hand them to the tracker."""
+        path = self._directory.path
+        self._tracker.log_artifacts(write_figures(path), "figures")
+        self._tracker.log_artifacts([write_report([source_of(path, written)])], "figures")
 
     def _log_cell(self, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]) -> None:
         cell = thresholds[0]

@@ -8,7 +8,7 @@ checkpoints/ID.pt       the state of a pack in training
 sweep.log               what Ray and failed packs had to say
 .reserve                room for the last fragments when the disk is full
 studies.log             the searches, as Optuna studies
-{members,history,thresholds,comparisons,costs}.parquet, figures/    what is read and made of it
+{members,history,thresholds,comparisons,costs}.parquet, figures/, report.html    what is read and made of it
 .sweep_id, .lock        who the sweep is, and that it runs
 """
 

@@ -302,7 +302,9 @@ class _Sweep:
         if tables:
             names = ", ".join(f"{name}.parquet" for name in tables)
             self._console.print(f"tables   {path}/: {names}")
-            self._console.print(f"figures  {path}/figures/")
+            for word, made in (("figures", "figures/"), ("report ", "report.html")):
+                if (path / made).exists():
+                    self._console.print(f"{word}  {path}/{made}")
         if self._directory.costs.exists():
             self._console.print(f"costs    {self._directory.costs}")
         self._console.print(f"{report}")
@@ -313,6 +315,7 @@ class _Sweep:
         if tables:
             self._console.print(f"  python analysis/thresholds.py {path}")
             self._console.print(f"  python analysis/figures.py {path}")
+            self._console.print(f"  python analysis/report.py {path}")
             self._console.print(f"  optuna-dashboard {self._directory.studies}")
 
     def _abandon(self) -> None:

@@ -12,7 +12,12 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("ouvae", "search_spaces", "sweeps", "analysis")
 
-DISTRIBUTIONS = {"grpc": "grpcio", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "grpc": "grpcio",
+    "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
+    "yaml": "pyyaml",
+}
 """The distributions of modules that are named otherwise."""
 
 USED_OTHERWISE = {

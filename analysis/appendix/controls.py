@@ -16,11 +16,10 @@ from analysis.appendix.claims import OURS, Claim, Evidence, Region
 from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.text import NOTHING
 from analysis.appendix.transitions import sizes
 from analysis.estimate import TRANSITION
 from analysis.intervals import ratio, student
-from analysis.labels import STATUS, ends_text
+from analysis.labels import NOTHING, STATUS, ends_text
 from analysis.schema import Row
 from analysis.style import STYLES
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter

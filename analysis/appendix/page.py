@@ -10,8 +10,8 @@ import io
 from collections.abc import Sequence
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from analysis import style
@@ -21,6 +21,7 @@ from analysis.appendix.compare import published_value
 from analysis.appendix.runs import settings, short_budget
 from analysis.appendix.sections import Section
 from analysis.appendix.tuning import tuning
+from analysis.markup import environment
 
 _SIGNS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNDECIDED: ("open", "?")}
 """The class of the style sheet and the sign of each verdict."""
@@ -41,18 +42,8 @@ def render(sections: Sequence[Section], budget: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("analysis.appendix", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of the page
-    environment.filters |= {
-        "indexed": indexed,
-        "signed": signed,
+    made = environment("analysis.appendix")
+    made.filters |= {
         "data_uri": _data_uri,
         "summary": text.summary,
         "evidence_text": text.evidence_text,
@@ -61,12 +52,12 @@ def _environment() -> Environment:
         "settings": settings,
         "tuning": tuning,
     }
-    environment.globals |= {
+    made.globals |= {
         "published_text": text.published_text,
         "published_value": published_value,
         "measured_text": text.measured_text,
     }
-    return environment
+    return made
 
 
 def _data_uri(figure: Figure) -> str:
@@ -75,29 +66,3 @@ def _data_uri(figure: Figure) -> str:
     with style.figure_style():
         figure.savefig(file, format="svg", metadata={"Date": None})
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def signed(words: str) -> Markup:
-    """Return escaped text in which a hyphen before a digit, at the start of a number, is a minus sign.
-
-    A hyphen alone becomes a dash; indices are set as `indexed` does.
-    """
-    if words == text.NOTHING:
-        return Markup("\u2013")
-    found = [f"\u2212{w[1:]}" if w[:1] == "-" and w[1:2].isdigit() else w for w in words.split(" ")]
-    found = [f"[\u2212{w[2:]}" if w.startswith("[-") else w for w in found]
-    return indexed(" ".join(found))
-
-
-def indexed(words: str) -> Markup:
-    """Return escaped text in which `L_100` and `ρ_c` have indices."""
-    first, *rest = words.split("_")
-    joined, before = escape(first), first
-    for word in rest:
-        size = len(word) - len(word.lstrip("0123456789")) or int(word[:1] in ("c", "k"))
-        if before[-1:] in ("L", "ρ") and size and not word[size : size + 1].isalnum():
-            joined += Markup("<sub>{}</sub>{}").format(word[:size], word[size:])
-        else:
-            joined += f"_{word}"
-        before = word
-    return joined

@@ -8,10 +8,7 @@ from analysis.appendix.compare import QUANTITIES, WITHOUT_REPLICATES, ComparedRo
 from analysis.appendix.published import Column, PublishedTable, Value
 from analysis.appendix.runs import PaperRun, settings
 from analysis.intervals import Interval
-from analysis.labels import aligned
-
-NOTHING = "-"
-"""Stands where there is no number."""
+from analysis.labels import NOTHING, aligned
 
 
 def published_text(value: Value | None) -> str:

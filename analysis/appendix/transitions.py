@@ -7,11 +7,11 @@ import numpy as np
 from analysis.appendix.budget import unequal
 from analysis.appendix.exhibit import Lines
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.text import NOTHING, significant
+from analysis.appendix.text import significant
 from analysis.censored import difference
 from analysis.estimate import TRANSITION, Array
 from analysis.intervals import CONFIDENCE, Interval
-from analysis.labels import STATUS, cell_names, interval, lost_of_cell, plural
+from analysis.labels import NOTHING, STATUS, cell_names, interval, lost_of_cell, plural
 from analysis.schema import Row
 from analysis.tables import CellCurves, curves
 

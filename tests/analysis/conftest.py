@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from analysis.schema import COSTS, HISTORY, MEMBERS
 from analysis.summary import Rule
@@ -149,16 +150,24 @@ def make_history() -> Callable[..., pa.Table]:
 
 
 @pytest.fixture
-def made_run(tmp_path: Path, make_members, make_history) -> Path:
+def make_run(tmp_path: Path, make_history) -> Callable[..., Path]:
+    """Return a writer of the folder of a run, by its name, from its members and more keys of its space."""
+
+    def make(members: pa.Table, name: str = "run", **keys: object) -> Path:
+        folder = tmp_path / name
+        write_table(members, folder / "members.parquet")
+        write_table(make_history(members), folder / "history.parquet")
+        (folder / "space.yaml").write_text(SPACE + yaml.safe_dump(keys) * bool(keys))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def made_run(make_run, make_members) -> Path:
     """Return a run folder with the members and history of two cells, one member diverged."""
-    members = make_members(
-        {(8, 8): [0.88, 0.84, 0.91], (16, 16): [0.73, 0.76, 0.70]},
-        diverged=[((16, 16), 1, RHO[1])],
-    )
-    write_table(members, tmp_path / "run" / "members.parquet")
-    write_table(make_history(members), tmp_path / "run" / "history.parquet")
-    (tmp_path / "run" / "space.yaml").write_text(SPACE)
-    return tmp_path / "run"
+    cells = {(8, 8): [0.88, 0.84, 0.91], (16, 16): [0.73, 0.76, 0.70]}
+    return make_run(make_members(cells, diverged=[((16, 16), 1, RHO[1])]))
 
 
 @pytest.fixture

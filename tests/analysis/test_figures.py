@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.patches import Rectangle
 
-from analysis import TableError, figures, style
+from analysis import TableError, style
 from analysis.figures import main, plot_order_parameters, plot_training, write_figures
 from analysis.schema import HISTORY, MEMBERS
 from analysis.summary import Rule, thresholds_table
@@ -244,7 +244,7 @@ def test_figures_show_so_many_cells_and_say_how_many_there_are(made_run, monkeyp
     monkeypatch.setattr(style, "save", save)
     write_figures(made_run)
     assert not any("of 2 cells" in title for title in titles.values())
-    monkeypatch.setattr(figures, "MOST_CELLS", 1)
+    monkeypatch.setattr(style, "MOST_CELLS", 1)
     write_figures(made_run)
     assert titles["order_parameters"].endswith(", the first 1 of 2 cells")
     assert titles["training"].endswith(", the first 1 of 2 cells")

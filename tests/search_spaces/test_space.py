@@ -333,7 +333,8 @@ class TestShippedSpaces:
         assert space.cells()
         text = (Path(__file__).parents[2] / "search_spaces" / f"{name}.yaml").read_text(encoding="utf-8")
         header = text[: re.search(r"^[^#\n]", text, re.MULTILINE).start()]
-        for entry in ("Question", "Command", "Time"):
+        assert space.question.endswith((".", "?")), f"{name} has no question"
+        for entry in ("Command", "Time"):
             assert re.search(rf"^# {entry}: +\S", header, re.MULTILINE), f"{name} has no {entry}"
         command = re.search(r"^# Command: +(.*)", header, re.MULTILINE).group(1)
         assert command.startswith("python sweeps/phase_transition.py")

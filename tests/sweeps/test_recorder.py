@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from analysis import TableError
 from search_spaces.space import MOST_TRACKED
 from sweeps import recorder
 from sweeps.recorder import TABLES_SECONDS, Recorder, tracked
@@ -53,3 +54,28 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
     ]
     assert (tmp_path / "members.parquet").exists()
     assert not (tmp_path / "comparisons.parquet").exists()
+
+
+def test_a_report_that_cannot_be_written_loses_nothing_else(tmp_path, make_space, report_of, monkeypatch):
+    def refuse(sources):
+        raise TableError(f"no page of {sources[0].name}")
+
+    logged: list[str] = []
+    stub = SimpleNamespace(
+        log_member=lambda *rows: None,
+        log_cell=lambda *given: None,
+        log_artifacts=lambda paths, folder: logged.extend(f"{folder}/{path.name}" for path in paths),
+    )
+    monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
+    monkeypatch.setattr(recorder, "write_report", refuse)
+    space = make_space(active_from="{kl_top: 0.1}")
+    directory = RunDirectory(tmp_path / "run")
+    with directory.opened(space):
+        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
+        schedule = schedule_of(space, 1, directory, own.on_pack)
+        while pack := schedule.next_pack():
+            schedule.finished(pack, report_of(pack, lambda point: 1.0 - point.rho))
+        written, problem = own.write(schedule)
+    assert "no page of made; the same command writes them" in problem
+    assert set(written) == {"members", "history", "thresholds", "comparisons"}
+    assert {"figures/order_parameters.png", "tables/members.parquet", "tables/space.yaml"} <= set(logged)

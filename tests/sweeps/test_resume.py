@@ -40,6 +40,10 @@ def test_an_uninterrupted_sweep(uninterrupted):
     assert of_kl == ["transition", "transition"]
     assert {row["rho"] for row in members} == {0.6, 0.8, 1.0}
     assert list(sweep.out.glob("checkpoints/*")) == []
+    assert f"report   {sweep.out}/report.html" in sweep.output
+    page = (sweep.out / "report.html").read_text()
+    assert f"{len(members)} of" not in page, "all members are drawn"
+    assert all(row["member_id"] in page for row in members)
 
 
 def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, small_space, short_folder, eventually, where):

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.appendix.claims import HOLDS
-from analysis.appendix.page import signed
 from analysis.appendix.registry import EXHIBITS, NAMES
 from analysis.appendix.text import published_text
+from analysis.markup import signed
 from analysis.paper import main, write_page
 
 SIZES = (40,) * 4

@@ -6,21 +6,18 @@ the pages are kept as pictures.
 
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -31,19 +28,14 @@ from sweeps.tracking.runs import check
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import default_uri, ui_command
 from sweeps.tracking.values import CELL_PARAMS
+from tests.browsing import chromium, needs_browser, until
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chromium or chromedriver is not installed"),
-]
+pytestmark = needs_browser
 
 RHOS = (0.5, 0.6, 0.7, 0.76, 0.8, 0.85, 0.9, 1.0)
 SEEDS = (0, 1)
 ONSET = {2: 0.86, 3: 0.79}
 LABELS = {2: "digits mlp 8,8", 3: "digits mlp 8,8,8"}
-WAIT_SECONDS = 90
 
 
 def kl_top(depth: int, rho: float) -> float:
@@ -137,15 +129,6 @@ def listening(port: int) -> list[str]:
     sockets = [line.split() for line in lines]
     local = [fields[1].split(":") for fields in sockets if fields[3] == "0A"]
     return [address for address, number in local if int(number, 16) == port]
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {WAIT_SECONDS} seconds: {what}")
 
 
 class Page:
@@ -250,26 +233,8 @@ class Page:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[WebDriver]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--no-first-run",
-        # A mouse, which hides the buttons of a chart until it is over them.
-        "--blink-settings=primaryHoverType=2,availableHoverTypes=2",
-        "--window-size=1500,1000",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(CHROMEDRIVER))
-    try:
+    with chromium(tmp_path) as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 def member_names(rhos: tuple[float, ...] = RHOS) -> set[str]:

@@ -1,0 +1,52 @@
+"""The page of a sweep: its question and the answer, thresholds, charts to point at, settings and versions.
+
+    python analysis/report.py RUN... [--out FILE]
+
+RUN is the folder of a run. The page is one HTML file that loads nothing. That of one run is RUN/report.html;
+that of several together, whose cells stand side by side, each by the rule of its own run, is report.html in
+the folder that holds the first. Thresholds are computed from the members, as for the run's own table.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis import style
+from analysis.sweep_page.page import render
+from analysis.sweep_page.sources import Source, read_sources
+from analysis.tables import replacing
+
+NAME = "report.html"
+
+
+def write_report(sources: Sequence[Source], out: str | Path | None = None) -> Path:
+    """Write the page of runs to `out`, by default `report.html` in the run or beside the first of several.
+
+    Raises TableError where it cannot be made or written.
+    """
+    folder = sources[0].folder if len(sources) == 1 else sources[0].folder.parent
+    path = folder / NAME if out is None else Path(out)
+    page = render(sources).encode()
+    with replacing(path) as file:
+        file.write(page)
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Write the page of one run, or of several together.")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="folder of a run")
+    parser.add_argument(
+        "--out", metavar="FILE", help=f"of the page (default: RUN/{NAME}; of several, beside the first)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script; return its exit code, 2 after a TableError."""
+    arguments = _parser().parse_args(argv)
+    return style.run_script(lambda: [write_report(read_sources(arguments.runs), arguments.out)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The answer of a sweep in words: where thresholds lie, and which comparisons are decided."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.comparisons import UNDECIDED
+from analysis.labels import comparison_sentence, threshold_sentence
+from analysis.schema import Row
+from analysis.sweep_page.sources import PageCell
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+
+MOST_SENTENCES = 12
+"""Sentences about the cells, and about the comparisons, of an order parameter; tables say the rest."""
+
+MOST_ROWS = 150
+"""Rows of a table."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sweep says by one order parameter.
+
+    Attributes:
+        order: the order parameter.
+        thresholds: sentences, one a cell.
+        comparisons: sentences, each with whether it is decided.
+        remarks: where information and KL part.
+        counts: how many comparisons are decided, and how; empty without any.
+        more_cells: cells without a sentence.
+        more_comparisons: comparisons without a sentence.
+    """
+
+    order: OrderParameter
+    thresholds: Sequence[str]
+    comparisons: Sequence[tuple[str, bool]]
+    remarks: Sequence[str]
+    counts: str
+    more_cells: int
+    more_comparisons: int
+
+
+def compared(cells: Sequence[PageCell]) -> list[Row]:
+    """Return the comparisons of all runs with the names of cells in the page; what is decided first."""
+    names = {(id(cell.source), cell.cell_id): cell.name for cell in cells}
+    rows: list[Row] = []
+    for source in {id(cell.source): cell.source for cell in cells}.values():
+        for row in source.comparisons.to_pylist():
+            own = {end: names[id(source), row[f"{end}_id"]] for end in ("first_cell", "second_cell")}
+            rows.append(row | own)
+    return sorted(rows, key=lambda row: bool(row["verdict"] == UNDECIDED))
+
+
+def answers(cells: Sequence[PageCell], comparisons: Sequence[Row]) -> list[Answer]:
+    """Return the answers by each order parameter that the runs watch."""
+    by_order: dict[str, list[tuple[str, Row]]] = {}
+    for cell in cells:
+        for row in cell.rows:
+            by_order.setdefault(row["order_parameter"], []).append((cell.name, row))
+    return [
+        _answer(name, own, [row for row in comparisons if row["order_parameter"] == name])
+        for name, own in by_order.items()
+    ]
+
+
+def _answer(name: str, rows: Sequence[tuple[str, Row]], comparisons: Sequence[Row]) -> Answer:
+    remarks = [f"{cell}: {row['remark']}" for cell, row in rows if row["remark"]]
+    return Answer(
+        ORDER_PARAMETERS[name],
+        [threshold_sentence(row, cell) for cell, row in rows[:MOST_SENTENCES]],
+        [
+            (comparison_sentence(row, row["first_cell"], row["second_cell"]), row["verdict"] != UNDECIDED)
+            for row in comparisons[:MOST_SENTENCES]
+        ],
+        remarks[:MOST_SENTENCES],
+        _counts(Counter(row["verdict"] for row in comparisons)),
+        max(0, len(rows) - MOST_SENTENCES),
+        max(0, len(comparisons) - MOST_SENTENCES),
+    )
+
+
+def _counts(verdicts: Mapping[str, int]) -> str:
+    """Return how many comparisons are decided, `2 of 3 comparisons are decided`; empty without any."""
+    total = sum(verdicts.values())
+    if not total:
+        return ""
+    decided = total - verdicts.get(UNDECIDED, 0)
+    if total == 1:
+        return "the one comparison is decided" if decided else "the one comparison is undecided"
+    return f"{decided} of {total:,} comparisons {'is' if decided == 1 else 'are'} decided"

@@ -1,0 +1,286 @@
+"""What the charts of a page draw, in plain values: tables by name, each a list a column.
+
+Bounded: cells beyond the first and members beyond `MOST_MEMBERS` are left out, and a mean has `MOST_POINTS`
+values of rho, each over all members.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.estimate import Curves, curves_of, mean_curve
+from analysis.labels import ends_within, threshold_sentence
+from analysis.schema import Row
+from analysis.sweep_page.sources import PageCell
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+
+Columns: TypeAlias = dict[str, list[Any]]
+"""A table: a list a column, all of one length."""
+
+MOST_MEMBERS = 3_000
+"""Members that are drawn: with more, a page takes seconds to answer."""
+
+MOST_POINTS = 60
+"""Values of rho of a mean curve; of more, as many are taken from end to end."""
+
+MOST_SEEDS = 24
+"""Seeds that are switched one by one; those beyond are switched together."""
+
+NEAR_MEMBERS = 8
+"""Members of a cell of which the training is drawn: those nearest to rho_c."""
+
+PROBES, OTHERS = "probes", "other seeds"
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a chart has against rho: a metric, or its entry for one layer.
+
+    Attributes:
+        metric: the column of the members table.
+        title: with its unit.
+        layer: counted from 1; None for what is no list.
+        order: the order parameter that it is, if it is one.
+    """
+
+    metric: str
+    title: str
+    layer: int | None = None
+    order: OrderParameter | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its column."""
+        return self.metric if self.layer is None else f"{self.metric}_{self.layer}"
+
+    def values(self, members: pa.Table) -> list[float | None]:
+        """Return its value for each member; None where there is none."""
+        column = members[self.metric]
+        if self.layer is not None:
+            place = self.layer - 1
+            lists = column.to_pylist()
+            return [None if own is None or len(own) <= place else finite(own[place]) for own in lists]
+        return [finite(value) for value in column.to_pylist()]
+
+
+def quantities(cells: Sequence[PageCell]) -> list[Quantity]:
+    """Return what is drawn against rho: order parameters, terms of the layers, ELBO and active units."""
+    watched = dict.fromkeys(row["order_parameter"] for cell in cells for row in cell.rows)
+    orders = [ORDER_PARAMETERS[name] for name in watched]
+    layers = range(1, max(cell.rows[0]["depth"] for cell in cells) + 1)
+    return [
+        *(Quantity(order.metric, _with_unit(order.words, order.unit), None, order) for order in orders),
+        *(Quantity("kl_nats", f"Term of z_{layer} in the bound (nats)", layer) for layer in layers),
+        Quantity("elbo_nats", "ELBO (nats)"),
+        *(Quantity("active_units", f"Active units of z_{layer}", layer) for layer in layers),
+    ]
+
+
+def _with_unit(words: str, unit: str) -> str:
+    return words[:1].upper() + words[1:] + (f" ({unit})" if unit != "1" else "")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The tables that the charts share, and how much of the members is in them.
+
+    Attributes:
+        tables: by name.
+        groups: of seeds that are switched together, in the order of their numbers.
+        drawn: number of members that are in the tables.
+        members: number of members that the runs have.
+    """
+
+    tables: Mapping[str, Columns]
+    groups: Sequence[str]
+    drawn: int
+    members: int
+
+
+def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
+    """Return the tables of the cells that are drawn.
+
+    They are `members`, `thresholds`, `seeds` with their own, `training`, and `mean-NAME` of a quantity.
+    """
+    shown = [cell for cell in cells if cell.look is not None]
+    tables = [_members_of(cell) for cell in shown]
+    groups = _groups(tables)
+    members: Columns = {}
+    means: dict[str, Columns] = {one.name: {"cell": [], "rho": [], "value": []} for one in asked}
+    thresholds: list[Row] = []
+    seeds: list[Row] = []
+    training: list[Row] = []
+    for place, (cell, own) in enumerate(zip(shown, tables, strict=True)):
+        values = {one.name: one.values(own) for one in asked}
+        rho, seed = own["rho"].to_pylist(), own["seed"].to_pylist()
+        for name, column in values.items():
+            _append_mean(means[name], place, curves_of(zip(seed, rho, column, strict=True)))
+        kinds = _kinds(seed)
+        columns: Columns = {
+            "member": own["member_id"].to_pylist(),
+            "cell": [place] * len(rho),
+            "seed": seed,
+            "group": [groups.index(_group(one, kinds, groups)) for one in seed],
+            "curve": [kinds[one] != PROBES for one in seed],
+            "rho": [finite(one) for one in rho],
+            "status": own["status"].to_pylist(),
+            **values,
+            **_bounds(own, asked),
+        }
+        picked = _picked(seed, kinds, max(1, MOST_MEMBERS // len(shown)))
+        for name, column in columns.items():
+            members.setdefault(name, []).extend(column[index] for index in picked)
+        reach, own_seeds = _reach(cell, own), {seed[index] for index in picked}
+        thresholds += [_threshold(place, cell, row, reach) for row in cell.rows]
+        seeds += [
+            _seed(place, row, one) for row in cell.rows for one in row["seeds"] if one["seed"] in own_seeds
+        ]
+        training += _training(place, cell, own)
+    found = {
+        "members": members,
+        **{f"mean-{name}": columns for name, columns in means.items()},
+        "thresholds": columns_of(thresholds),
+        "seeds": columns_of(row for row in seeds if row["rho_c"] is not None),
+        "training": columns_of(training),
+    }
+    sources = {id(cell.source): cell.source for cell in cells}.values()
+    counted = sum(source.members.num_rows for source in sources)
+    return Drawn(found, groups, len(members.get("member", [])), counted)
+
+
+def columns_of(rows: Iterable[Row]) -> Columns:
+    """Return rows as columns; numbers are rounded to six digits."""
+    found: Columns = {}
+    for row in rows:
+        for name, value in row.items():
+            found.setdefault(name, []).append(finite(value) if isinstance(value, float) else value)
+    return found
+
+
+def rows_of(columns: Columns) -> list[Row]:
+    """Return a table's rows."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number with six digits, which are enough to draw; None for what is none."""
+    if value is None or not isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
+
+
+def _members_of(cell: PageCell) -> pa.Table:
+    members = cell.source.members
+    return members.filter(pc.equal(members["cell_id"], cell.cell_id))
+
+
+def _kinds(seeds: Sequence[int]) -> dict[int, str]:
+    """Return of each seed of a cell its own name, or that it is a probe: a seed of one member."""
+    return {seed: f"seed {seed}" if count > 1 else PROBES for seed, count in Counter(seeds).items()}
+
+
+def _groups(tables: Sequence[pa.Table]) -> list[str]:
+    """Return the names of what is switched together, seeds first."""
+    kinds = {kind: seed for own in tables for seed, kind in _kinds(own["seed"].to_pylist()).items()}
+    own = sorted((seed, kind) for kind, seed in kinds.items() if kind != PROBES)
+    named = [kind for _, kind in own[:MOST_SEEDS]]
+    return [*named, *[OTHERS] * (len(own) > MOST_SEEDS), *[PROBES] * (PROBES in kinds)]
+
+
+def _group(seed: int, kinds: Mapping[int, str], groups: Sequence[str]) -> str:
+    return kinds[seed] if kinds[seed] in groups else OTHERS
+
+
+def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[int]:
+    """Return the places of at most so many members of a cell: whole seeds, those with a curve first.
+
+    Where the first seed alone has too many, each k-th of them is taken.
+    """
+    places: dict[int, list[int]] = {}
+    for place, seed in enumerate(seeds):
+        places.setdefault(seed, []).append(place)
+    picked: list[int] = []
+    for own in sorted(places.values(), key=lambda own: kinds[seeds[own[0]]] == PROBES):
+        if not picked:
+            picked += own[:: -(-len(own) // most)]
+        elif len(picked) + len(own) <= most:
+            picked += own
+    return sorted(picked)
+
+
+def _append_mean(means: Columns, place: int, curves: Curves) -> None:
+    rho, values = mean_curve(curves)
+    taken = np.unique(np.linspace(0, rho.size - 1, min(rho.size, MOST_POINTS)).round().astype(int))
+    means["cell"] += [place] * taken.size
+    means["rho"] += [finite(float(one)) for one in rho[taken]]
+    means["value"] += [finite(float(one)) for one in values[taken]]
+
+
+def _bounds(members: pa.Table, asked: Sequence[Quantity]) -> Columns:
+    """Return the bounds of the order parameters that are estimates between two."""
+    names = [name for one in asked if one.order for name in one.order.bounds or ()]
+    return {name: [finite(value) for value in members[name].to_pylist()] for name in names}
+
+
+def _reach(cell: PageCell, members: pa.Table) -> tuple[float, float]:
+    """Return the lowest and highest rho of the members that count; of all, where none counts."""
+    counting = members.filter(pc.equal(members["status"], "completed"))
+    rho = (counting if counting.num_rows else members)["rho"].to_numpy()
+    return float(rho.min()), float(rho.max())
+
+
+def _threshold(place: int, cell: PageCell, row: Row, reach: tuple[float, float]) -> Row:
+    """Return a cell's threshold as it is drawn: its ends within what was trained, or its bound."""
+    low, high = ends_within(row, reach)
+    known, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
+    bound = None if known or row["status"] == "unresolved" else row["rho_c_low" if bounded else "rho_c_high"]
+    return {
+        "cell": place,
+        "order": row["order_parameter"],
+        "rho_c": row["rho_c"],
+        "low": low if known else None,
+        "high": high if known else None,
+        "bound": bound,
+        "side": "above" if bounded else "below",
+        "exact": row["rho_c_exact"],
+        "active_from": row["active_from"],
+        "text": threshold_sentence(row, cell.name),
+    }
+
+
+def _seed(place: int, row: Row, seed: Mapping[str, Any]) -> Row:
+    order = row["order_parameter"]
+    ends = {"low": seed["rho_low"], "high": seed["rho_high"]}
+    return {"cell": place, "order": order, "seed": seed["seed"], "rho_c": seed["rho_c"], **ends}
+
+
+def _training(place: int, cell: PageCell, members: pa.Table) -> Iterator[Row]:
+    """Yield the evaluations, but for that of the start, of the members nearest to rho_c or its bound."""
+    row = cell.rows[0]
+    centre = next((row[name] for name in ("rho_c", "rho_c_low", "rho_c_high") if row[name] is not None), None)
+    if centre is None:
+        return
+    completed = members.filter(pc.equal(members["status"], "completed")).to_pylist()
+    near = sorted(completed, key=lambda member: (abs(member["rho"] - centre), member["seed"]))[:NEAR_MEMBERS]
+    by_id = {member["member_id"]: member for member in near}
+    history = cell.source.history
+    of_near = pc.is_in(history["member_id"], pa.array(list(by_id), pa.string()))
+    own = history.filter(pc.and_(of_near, pc.greater(history["step"], 0)))
+    for entry in sorted(own.to_pylist(), key=lambda entry: entry["step"]):
+        member = by_id[entry["member_id"]]
+        yield {
+            "member": member["member_id"],
+            "cell": place,
+            "seed": member["seed"],
+            "rho": member["rho"],
+            "step": entry["step"],
+            "kl_top_nats": entry["kl_top_nats"],
+        }

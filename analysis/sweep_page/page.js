@@ -1,0 +1,74 @@
+// Draws the charts of the page from its one JSON, and answers the switches of cells and seeds.
+"use strict";
+(() => {
+  const page = JSON.parse(document.getElementById("data").textContent);
+  const PRINTED = { wide: 660, narrow: 318 }; // pixels of a chart on paper
+
+  /** Return the rows of a table, each with the name of its cell. */
+  function rowsOf(columns) {
+    const names = Object.keys(columns);
+    const count = names.length ? columns[names[0]].length : 0;
+    return Array.from({ length: count }, (_, index) => {
+      const row = {};
+      for (const name of names) row[name] = columns[name][index];
+      const cell = page.cells[row.cell];
+      row.name = cell.name;
+      row.name_short = cell.short;
+      return row;
+    });
+  }
+
+  const rows = {};
+  for (const [name, columns] of Object.entries(page.tables)) rows[name] = rowsOf(columns);
+  const views = new Map();
+  // Lines and letters stay sharp on paper as SVG; of many points a canvas is drawn faster.
+  const renderer = rows.members.length <= 1000 ? "svg" : "canvas";
+
+  async function draw(chart) {
+    const place = document.getElementById(`chart-${chart.name}`);
+    const datasets = {};
+    for (const name of chart.tables) datasets[name] = rows[name].map((row) => ({ ...row })); // Vega marks its rows
+    const options = { mode: "vega-lite", actions: false, ast: true, renderer };
+    try {
+      const { view } = await vegaEmbed(place, { ...chart.spec, datasets }, options);
+      view.logLevel(1); // errors alone: a chart whose cells are switched off has an empty extent
+      views.set(place, view);
+    } catch (error) {
+      place.textContent = `This chart cannot be drawn: ${error}`;
+      console.error(error);
+    }
+  }
+
+  /** Return the places that are switched on, of cells or of groups of seeds. */
+  function seen(kind) {
+    const boxes = document.querySelectorAll(`input[data-switch="${kind}"]:checked`);
+    return Array.from(boxes, (box) => Number(box.value));
+  }
+
+  function update() {
+    const [cells, groups] = [seen("cells"), seen("groups")];
+    for (const view of views.values()) view.signal("cells", cells).signal("groups", groups).runAsync();
+  }
+
+  function resize(place, width) {
+    const view = views.get(place);
+    if (view) view.signal("width", width).run();
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.dataset.switch) update();
+  });
+  document.addEventListener("click", (event) => {
+    const { all, to } = event.target.dataset;
+    if (!all) return;
+    for (const box of document.querySelectorAll(`input[data-switch="${all}"]`)) box.checked = to === "on";
+    update();
+  });
+  window.addEventListener("beforeprint", () => {
+    for (const place of views.keys()) resize(place, PRINTED[place.dataset.width]);
+  });
+  window.addEventListener("afterprint", () => window.dispatchEvent(new Event("resize")));
+  Promise.all(page.charts.map(draw)).then(() => {
+    document.documentElement.dataset.drawn = views.size;
+  });
+})();

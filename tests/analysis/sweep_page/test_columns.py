@@ -1,0 +1,117 @@
+"""The data of the charts: each member once, bounded, with means and thresholds of all."""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analysis import style
+from analysis.estimate import mean_curve
+from analysis.sweep_page import columns
+from analysis.sweep_page.columns import PROBES, drawn_tables, quantities, rows_of
+from analysis.sweep_page.phases import phases
+from analysis.sweep_page.sources import page_cells, read_source
+from analysis.tables import curves, read_members
+from ouvae.declared import ORDER_PARAMETERS
+from tests.analysis.conftest import RHO
+
+CELLS = {(8, 8): [0.88, 0.84, 0.91], (16, 16): [0.73, 0.76, 0.70]}
+
+
+@pytest.fixture
+def with_probes(make_run, make_members):
+    """Return a run of two cells of three seeds, in which the first has five probes besides."""
+    probes = make_members({(8, 8): [0.8] * 8}, rho=[0.83]).slice(3)
+    return make_run(pa.concat_tables([make_members(CELLS), probes]))
+
+
+def drawn_of(run):
+    cells = page_cells([read_source(run)])
+    return cells, drawn_tables(cells, quantities(cells))
+
+
+def test_each_member_is_there_once_with_its_numbers(with_probes):
+    _, drawn = drawn_of(with_probes)
+    assert drawn.drawn == drawn.members == len(rows_of(drawn.tables["members"]))
+    own = {row["member_id"]: row for row in read_members(with_probes).to_pylist()}
+    for row in rows_of(drawn.tables["members"]):
+        member = own.pop(row["member"])
+        assert (row["seed"], row["rho"]) == (member["seed"], pytest.approx(member["rho"]))
+        assert [row["kl_nats_1"], row["kl_nats_2"]] == pytest.approx(member["kl_nats"], rel=1e-5)
+        assert (row["active_units_2"], row["elbo_nats"]) == (4, -22.4)
+        assert drawn.groups[row["group"]] == (f"seed {row['seed']}" if row["seed"] < 3 else PROBES)
+    assert not own
+
+
+def test_what_is_too_much_is_left_out_by_whole_seeds_and_curves_come_first(with_probes, monkeypatch):
+    monkeypatch.setattr(columns, "MOST_MEMBERS", 2 * (2 * len(RHO) + 3))
+    _, drawn = drawn_of(with_probes)
+    assert drawn.members == 6 * len(RHO) + 5
+    counts = Counter((row["cell"], row["seed"]) for row in rows_of(drawn.tables["members"]))
+    assert counts == {(cell, seed): len(RHO) for cell in (0, 1) for seed in (0, 1)} | {
+        (0, seed): 1 for seed in (3, 4, 5)
+    }
+
+
+def test_of_a_seed_that_is_too_much_by_itself_each_kth_is_drawn(make_run, make_members, monkeypatch):
+    monkeypatch.setattr(columns, "MOST_MEMBERS", 6)
+    _, drawn = drawn_of(make_run(make_members({(8, 8): [0.88]})))
+    assert drawn.tables["members"]["rho"] == pytest.approx(RHO[::2])
+
+
+def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
+    monkeypatch.setattr(columns, "MOST_MEMBERS", 2)
+    cells, drawn = drawn_of(with_probes)
+    by_cell = curves(read_members(with_probes))
+    for place, cell in enumerate(cells):
+        rho, values = mean_curve(by_cell[cell.cell_id])
+        for name in ("kl_top_nats", "kl_nats_2"):  # two layers: the term of the second is the KL of the top
+            means = rows_of(drawn.tables[f"mean-{name}"])
+            found = [(row["rho"], row["value"]) for row in means if row["cell"] == place]
+            assert np.array(found) == pytest.approx(np.array([rho, values]).T, rel=1e-5)
+        assert drawn.tables["thresholds"]["rho_c"][place] == pytest.approx(cell.rows[0]["rho_c"], rel=1e-5)
+
+
+def test_a_mean_of_many_values_is_thinned_and_keeps_its_ends(with_probes, monkeypatch):
+    _, whole = drawn_of(with_probes)
+    monkeypatch.setattr(columns, "MOST_POINTS", 4)
+    cells, thinned = drawn_of(with_probes)
+    every, some = (rows_of(one.tables["mean-kl_top_nats"]) for one in (whole, thinned))
+    assert all(row in every for row in some)
+    for place in range(len(cells)):
+        own = [row["rho"] for row in some if row["cell"] == place]
+        assert (len(own), own[0], own[-1]) == (4, RHO[0], RHO[-1])
+
+
+def test_training_is_drawn_of_the_members_nearest_to_the_threshold(with_probes):
+    cells, drawn = drawn_of(with_probes)
+    rows = rows_of(drawn.tables["training"])
+    assert min(row["step"] for row in rows) > 0
+    for place, cell in enumerate(cells):
+        near = {row["member"]: row["rho"] for row in rows if row["cell"] == place}
+        assert len(near) == columns.NEAR_MEMBERS
+        members = [row for row in read_members(with_probes).to_pylist() if row["cell_id"] == cell.cell_id]
+        away = sorted(abs(row["rho"] - cell.rows[0]["rho_c"]) for row in members)
+        assert sorted(abs(rho - cell.rows[0]["rho_c"]) for rho in near.values()) == pytest.approx(
+            away[: len(near)]
+        )
+
+
+def test_the_maps_are_the_means_over_rho_and_size(with_probes):
+    cells, drawn = drawn_of(with_probes)
+    (found,) = phases(cells, ORDER_PARAMETERS["kl_top"], drawn.tables)
+    assert sorted(found.sizes["size"]) == [8, 16]
+    means = rows_of(drawn.tables["mean-kl_top_nats"])
+    assert list(found.maps) == [2]
+    rows = rows_of(found.maps[2])
+    assert [(row["cell"], row["rho"], row["value"]) for row in rows] == [
+        (row["cell"], row["rho"], row["value"]) for row in means
+    ]
+    assert all(row["low"] <= row["rho"] <= row["high"] for row in rows)
+
+
+def test_no_two_cells_look_alike():
+    looks = style.cell_styles(style.MOST_CELLS)
+    assert looks[: len(style.STYLES)] == list(style.STYLES)
+    assert len({repr(look) for look in looks}) == style.MOST_CELLS

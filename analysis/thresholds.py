@@ -20,7 +20,16 @@ import pyarrow.parquet as pq
 
 from analysis import TableError
 from analysis.flat import seed_thresholds, write_csv
-from analysis.labels import NOTHING, STATUS, aligned, cell_names, ends_text, interval, lost_of_cell
+from analysis.labels import (
+    NOTHING,
+    STATUS,
+    aligned,
+    cell_names,
+    ends_text,
+    interval,
+    interval_kind,
+    lost_of_cell,
+)
 from analysis.schema import Row
 from analysis.summary import Rule, Summary, read_rule, thresholds_table
 from analysis.tables import read_history, read_members, write_table
@@ -32,14 +41,43 @@ SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def format_thresholds(table: pa.Table) -> str:
-    """Return a thresholds table as aligned text, a line a cell and order parameter, without a final newline.
+    """Return a thresholds table as text, narrow enough for a terminal, without a final newline.
 
-    Below the lines stand the notes, and where information and KL disagree.
+    A block an order parameter: under a heading a line a cell with rho_c, or the bound of one that lies beyond
+    what was trained, its interval, the spread of the realisations below and above it, and the numbers of
+    seeds and of members. Below stands which cells have no transition, where intervals are wider than was
+    asked for, and where information and KL disagree.
     """
     rows = table.to_pylist()
-    names = cell_names(rows)
-    remarks = [f"{name}: {row['remark']}" for name, row in zip(names, rows, strict=True) if row["remark"]]
-    return "\n".join([*aligned(threshold_lines(rows, names)), *threshold_notes(rows, names), *remarks])
+    named: dict[str, list[tuple[str, Row]]] = {}
+    for name, row in zip(cell_names(rows), rows, strict=True):
+        named.setdefault(row["order_parameter"], []).append((name, row))
+    return "\n\n".join(_block(own) for own in named.values())
+
+
+def _block(named: Sequence[tuple[str, Row]]) -> str:
+    """Return the thresholds of one order parameter as text, each with the name of its cell."""
+    rows = [row for _, row in named]
+    columns: dict[str, Callable[[Row], str]] = {
+        "steps": lambda row: str(row["steps"]),
+        "rho_c": lambda row: interval(row, 3) or NOTHING if row["rho_c"] is None else _number(row["rho_c"]),
+        "interval": lambda row: NOTHING if row["rho_c"] is None else interval(row, 3) or NOTHING,
+        "spread": _spread,
+        "seeds": lambda row: str(row["n_seeds"]),
+        "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
+        "exact": lambda row: _number(row["rho_c_exact"], 4),
+    }
+    heading = [*_rules(rows), interval_kind(rows)]
+    if len(steps := {row["steps"] for row in rows}) == 1:
+        heading.append(f"{steps.pop()} steps")
+        del columns["steps"]
+    if all(row["rho_c_exact"] is None for row in rows):
+        del columns["exact"]
+    lines = [["cell", *columns], *([name, *(text(row) for text in columns.values())] for name, row in named)]
+    notes = [f"{name}: {_status(row)}" for name, row in named if _status(row) != STATUS["transition"]]
+    notes += [f"{name}: {text}" for name, row in named if (text := _too_wide(row))]
+    notes += [f"{name}: {row['remark']}" for name, row in named if row["remark"]]
+    return "\n".join(["; ".join(heading), *aligned(lines), *notes])
 
 
 def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
@@ -74,9 +112,25 @@ def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def format_comparisons(table: pa.Table) -> str:
-    """Return a comparisons table as aligned text, a line a comparison; empty without any."""
+    """Return a comparisons table as text, narrow enough for a terminal; empty without any.
+
+    A block an order parameter, a line a comparison: two cells, the difference of their rho_c with its
+    interval, and the verdict on the first cell.
+    """
     rows = table.to_pylist()
-    return "\n".join([*aligned(comparison_lines(rows)), comparison_note(rows)]) if rows else ""
+    blocks: dict[str, list[list[str]]] = {}
+    for row in rows:
+        lines = blocks.setdefault(
+            row["order_parameter"], [["rho_c of", "minus that of", "difference", "interval", "verdict"]]
+        )
+        known = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
+        ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
+        lines.append([row["first_cell"], row["second_cell"], known, ends, row["verdict"]])
+    if not rows:
+        return ""
+    note = f"{interval_kind(rows)}; verdicts are corrected for all comparisons of an order parameter (Holm)"
+    texts = ["\n".join([f"differences in {name}", *aligned(lines)]) for name, lines in blocks.items()]
+    return "\n\n".join(texts) + f"\n{note}{_margin(rows)}"
 
 
 def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
@@ -101,8 +155,11 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
 
 def comparison_note(rows: Sequence[Row]) -> str:
     """Return what the p-values of comparisons are corrected for, and within which margin cells are alike."""
-    margin = next((f"; alike within ±{row['margin']:g}" for row in rows if row["margin"] is not None), "")
-    return f"p-values are corrected for all comparisons of an order parameter (Holm){margin}"
+    return f"p-values are corrected for all comparisons of an order parameter (Holm){_margin(rows)}"
+
+
+def _margin(rows: Sequence[Row]) -> str:
+    return next((f"; alike within ±{row['margin']:g}" for row in rows if row["margin"] is not None), "")
 
 
 def format_results(thresholds: pa.Table, comparisons: pa.Table) -> str:

@@ -41,16 +41,14 @@ def test_the_text_is_aligned_and_says_everything(make_members):
     )
     lines = format_thresholds(thresholds_table(members, RULE)).splitlines()
     assert lines == [
-        "cell              steps  order parameter  status      rho_c  interval            spread       "
-        "  seeds           members                    exact",
-        "digits mlp 16,16  3000   kl_top           transition  0.725  [0.682, 0.768] 95%  -0.006 +0.006"
-        "  2 (2 resolved)  22 (1 diverged, 2 failed)  0.8660",
-        "digits mlp 4,4    3000   kl_top           transition  0.927  above 0.616 95%     -0.184 +0.193"
-        "  2 (1 resolved)  22                         0.8660",
-        "digits mlp 8,8,8  3000   kl_top           transition  0.875  above 0.686 95%     -0.018 +0.018"
-        "  1 (1 resolved)  11 (1 failed)              0.8660",
-        "kl_top: active from 0.1 nats of top-layer KL",
+        "kl_top: active from 0.1 nats of top-layer KL; 95% interval; 3000 steps",
+        "cell              rho_c  interval        spread         seeds  members                    exact",
+        "digits mlp 16,16  0.725  [0.682, 0.768]  -0.006 +0.006  2      22 (1 diverged, 2 failed)  0.8660",
+        "digits mlp 4,4    0.927  above 0.616     -0.184 +0.193  2      22                         0.8660",
+        "digits mlp 8,8,8  0.875  above 0.686     -0.018 +0.018  1      11 (1 failed)              0.8660",
     ]
+    plain = make_members({(16, 16): [0.73, 0.73], (4, 4): [1.2, 0.8]})
+    assert max(map(len, format_thresholds(thresholds_table(plain, RULE)).splitlines())) <= 80
 
 
 @pytest.mark.process

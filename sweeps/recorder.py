@@ -10,9 +10,11 @@ from rich.console import Console
 from analysis import TableError
 from analysis.estimate import Curves, mean_curve
 from analysis.figures import write_figures
+from analysis.labels import threshold_sentence
 from analysis.report import write_report
 from analysis.schema import Row
 from analysis.summary import rule_of
+from analysis.sweep_page.answers import in_words
 from analysis.sweep_page.sources import source_of
 from analysis.tables import curves
 from ouvae.declared import ORDER_PARAMETERS
@@ -150,22 +152,31 @@ class Recorder:
             cell_id = state.planned.cell_id
             if state.done and cell_id in rows:
                 own = {metric: by_cell[cell_id] for metric, by_cell in by_metric.items()}
-                self._log_cell(rows[cell_id], own)
+                self._log_cell(state.planned, rows[cell_id], own)
         tables = [self._directory.path / f"{name}.parquet" for name in written]
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
         return written
 
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
-        """Write figures and report of the tables and hand them to the tracker."""
+        """Write figures and report of the tables and hand them to the tracker, with the answer in words."""
         path = self._directory.path
         self._tracker.log_artifacts(write_figures(path), "figures")
-        self._tracker.log_artifacts([write_report([source_of(path, written)])], "figures")
+        source = source_of(path, written)
+        self._tracker.log_artifacts([write_report([source])], "figures")
+        self._tracker.log_note(in_words(source))
 
-    def _log_cell(self, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]) -> None:
-        cell = thresholds[0]
-        params = {key: cell[key] for key in CELL_PARAMS}
+    def _log_cell(
+        self, planned: PlannedCell, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]
+    ) -> None:
+        label = thresholds[0]["cell"]
+        params = {key: thresholds[0][key] for key in CELL_PARAMS}
         means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
-        self._tracker.log_cell(cell["cell_id"], cell["cell"], params, means, thresholds)
+        data = {planned.cell.dataset: planned.data_digest}
+        note = "\n".join(
+            f"- {ORDER_PARAMETERS[row['order_parameter']].words}: {threshold_sentence(row, label)}"
+            for row in thresholds
+        )
+        self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note)
 
 
 def _by_cell(thresholds: pa.Table) -> dict[str, list[Row]]:

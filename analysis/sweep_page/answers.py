@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from analysis.comparisons import UNDECIDED
 from analysis.labels import comparison_sentence, threshold_sentence
 from analysis.schema import Row
-from analysis.sweep_page.sources import PageCell
+from analysis.sweep_page.sources import PageCell, Source, page_cells
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 MOST_SENTENCES = 12
@@ -61,6 +61,18 @@ def answers(cells: Sequence[PageCell], comparisons: Sequence[Row]) -> list[Answe
         _answer(name, own, [row for row in comparisons if row["order_parameter"] == name])
         for name, own in by_order.items()
     ]
+
+
+def in_words(source: Source) -> str:
+    """Return the question of a run and its answers as Markdown."""
+    cells = page_cells([source])
+    lines = [str(question)] if (question := source.settings.get("question")) else []
+    for answer in answers(cells, compared(cells)):
+        lines += ["", f"By the {answer.order.words}:", ""]
+        lines += [f"- {text}" for text in answer.thresholds]
+        lines += [f"- {text}" for text, _ in answer.comparisons]
+        lines += [f"- {text}" for text in answer.remarks]
+    return "\n".join(lines).strip()
 
 
 def _answer(name: str, rows: Sequence[tuple[str, Row]], comparisons: Sequence[Row]) -> Answer:

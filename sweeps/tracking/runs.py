@@ -63,7 +63,7 @@ from sweeps.tracking.values import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run
+    from mlflow.entities import DatasetInput, Metric, Param, Run
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -75,6 +75,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
 }
 _PAGE = 100
+_LONGEST_DIGEST = 36
 
 # Okabe and Ito's palette, distinct to colour-blind eyes; MLflow's own choice can repeat itself.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
@@ -92,6 +93,8 @@ _COLUMNS = (
 """Columns of the cells in the view of a sweep."""
 
 _COMMAND = "sweeps/phase_transition.py"
+_DESCRIPTION = "mlflow.note.content"
+"""The tag whose Markdown the UI shows as a run's, or an experiment's, description."""
 
 _NOTE = (
     'Curves of KL against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
@@ -179,7 +182,7 @@ class SweepRuns:
             self._move(member, self.cells.get(member.tags["cell_id"]))
         sweeps = self._unique("sweep_id", known, "sweep")
         self.sweep = next(iter(sweeps.values()), None) or self._create(
-            self.name, {**self.common, "level": "sweep", "mlflow.note.content": _NOTE, **self._source()}, None
+            self.name, {**self.common, "level": "sweep", _DESCRIPTION: _NOTE, **self._source()}, None
         )
         self._share_view()
         for cell in self.cells.values():
@@ -210,8 +213,10 @@ class SweepRuns:
         params: dict[str, str],
         curves: Mapping[str, Sequence[tuple[float, float]]],
         thresholds: Sequence[Mapping[str, Any]],
+        data: Mapping[str, str],
+        note: str,
     ) -> bool:
-        """Log a cell's curves and thresholds; False if they were there, the same."""
+        """Log a cell's curves, thresholds and data; False if they were there, the same."""
         from mlflow.entities import RunTag
 
         digest = digest_of(label, params, curves, thresholds)
@@ -229,8 +234,10 @@ class SweepRuns:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
         values = curve_values(curves, run.start_ms) + threshold_values(thresholds, run.start_ms)
-        tags_after = [RunTag(*tag) for tag in cell_tags(thresholds).items()]
+        tags_after = [RunTag(*tag) for tag in (cell_tags(thresholds) | {_DESCRIPTION: note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
+        if data:
+            self.client.log_inputs(run.run_id, _inputs(data))
         for member in self.members.values():
             if member.tags["cell_id"] == cell_id:
                 self._move(member, run)
@@ -247,6 +254,11 @@ class SweepRuns:
             return False
         self.client.log_batch(run.run_id, _metrics(threshold_values(thresholds, run.start_ms)))
         self._known_from[run.run_id] = members
+        return True
+
+    def describe(self, note: str) -> bool:
+        """Say of the sweep in words what it found."""
+        self.client.set_tag(self.sweep.run_id, _DESCRIPTION, f"{note}\n\n{_NOTE}")
         return True
 
     def artifact(self, path: Path, folder: str | None) -> bool:
@@ -398,6 +410,19 @@ class SweepRuns:
         self.sweep.metrics.update(counts)
 
 
+def _inputs(data: Mapping[str, str]) -> list[DatasetInput]:
+    """Give data sets, whose digests are by their names, as inputs of a run."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    context = InputTag("mlflow.data.context", "training")
+    return [
+        DatasetInput(
+            Dataset(name, digest[:_LONGEST_DIGEST], "code", json.dumps({"dataset": name})), [context]
+        )
+        for name, digest in data.items()
+    ]
+
+
 def _color(place: int) -> str:
     """Give the colour of the cell at a place: of the palette, and beyond it one that no other cell has."""
     if place < len(_COLORS):
@@ -437,7 +462,7 @@ def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
     if found is None:
         local = uri.startswith("sqlite:")
         location = (sqlite_path(uri).parent / "mlartifacts" / name).as_uri() if local else None
-        return client.create_experiment(name, location, {"mlflow.note.content": note})
+        return client.create_experiment(name, location, {_DESCRIPTION: note})
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)

@@ -116,8 +116,10 @@ class Tracker:
         settings: Mapping[str, Any],
         curves: Mapping[str, Iterable[tuple[float, float]]],
         thresholds: Sequence[Mapping[str, Any]],
+        data: Mapping[str, str] | None = None,
+        note: str = "",
     ) -> None:
-        """Log a cell that is complete: its curves and its thresholds.
+        """Log a cell that is complete: its curves, its thresholds and its data.
 
         A run whose curves, thresholds or settings differ from an earlier log is replaced by a new
         one (a point of a metric cannot be taken back), and its members move there.
@@ -128,6 +130,8 @@ class Tracker:
             settings: params of the cell's run.
             curves: (rho, value) pairs by metric, means over seeds.
             thresholds: the cell's rows of the thresholds table.
+            data: digests of the data sets that its members are trained on, by their names.
+            note: what is known of its thresholds, in words, in Markdown.
         """
         if self._track == "sweep":
             self._runs.untracked_cells.add(cell_id)
@@ -137,7 +141,8 @@ class Tracker:
             for metric, curve in curves.items()
         }
         params = texts(settings, settings)
-        job = partial(self._runs.cell, cell_id, label, params, points, list(map(dict, thresholds)))
+        rows = list(map(dict, thresholds))
+        job = partial(self._runs.cell, cell_id, label, params, points, rows, dict(data or {}), note)
         self._submit("cell", job)
 
     def log_thresholds(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> None:
@@ -148,6 +153,10 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
         """
         self._jobs.put(_Job("known", partial(self._runs.thresholds, cell_id, list(map(dict, thresholds)))))
+
+    def log_note(self, note: str) -> None:
+        """Log what the sweep found, in words, in Markdown."""
+        self._jobs.put(_Job("note", partial(self._runs.describe, note)))
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as artifacts of the sweep's run, in `folder`; later versions replace earlier.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import analysis
-from analysis import Run, TableError, compare, figures, load
+from analysis import Run, TableError, compare, figures, load, style
 from analysis.schema import HISTORY
 from analysis.summary import Summary
 from analysis.tables import read_history, read_members, write_table
@@ -214,7 +214,7 @@ def test_the_plot_is_the_figure_of_the_run(runs, monkeypatch):
     assert [ax.get_title() for ax in figure.axes] == [ax.get_title() for ax in drawn.axes]
     assert figure.get_suptitle() == drawn.get_suptitle()
     assert len(load("runs/*").plot().axes) == 4
-    monkeypatch.setattr(figures, "MOST_CELLS", 1)
+    monkeypatch.setattr(style, "MOST_CELLS", 1)
     assert load("runs/digits").plot().get_suptitle().endswith("the first 1 of 2 cells")
 
 

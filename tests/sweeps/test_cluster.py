@@ -229,7 +229,8 @@ def test_a_token_that_is_refused_is_said_to_be_the_reason(nodes, start_sweep, tm
         "token", *sets(TINY), "--address", address, prefix=nodes.prefix, HOME=str(home), MPLCONFIGDIR="."
     )
     assert sweep.wait() == 2, sweep.output
-    (error,) = sweep.output.splitlines()
+    *announced, error = sweep.output.splitlines()
+    assert announced[1:] == [f"connecting to the Ray at {address}"]
     assert error.startswith(f"error: the Ray at {address} ")
     found = f"does not take the token of {home}/.ray/auth_token" if has_token else "demands a token"
     assert found in error

@@ -72,6 +72,7 @@ VARIABLE = sorted(set(keys_of(Cell)) - {"start"})
 """The keys of a cell that have more than one value."""
 
 NUMBERLESS = {
+    "question": "why",
     "name": "other",
     "rho": [0.2, 0.3],
     "seeds": [7],

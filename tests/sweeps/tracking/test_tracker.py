@@ -105,7 +105,8 @@ def log(tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...
             tracker.log_member(row, history)
         settings = {key: row[key] for key in CELL_PARAMS}
         curve = [(rho, kl_top(depth, rho)) for rho in rhos]
-        tracker.log_cell(row["cell_id"], row["cell"], settings, {"kl_top_nats": curve}, [threshold(depth)])
+        known = {"kl_top_nats": curve}, [threshold(depth)], {"digits": "c0ffee"}, f"depth {depth}"
+        tracker.log_cell(row["cell_id"], row["cell"], settings, *known)
 
 
 def tracker(uri: str, sweep_id: str = "sweep-1", track: str = "members", **params: Any) -> Tracker:
@@ -436,9 +437,12 @@ def test_cells_have_colors_of_their_own(uri: str) -> None:
     assert len({run["tags"]["mlflow.runColor"] for run in cells}) == len(depths)
 
 
-def test_runs_say_what_made_them(uri: str) -> None:
+def test_runs_say_what_made_them_of_what_and_what_was_found(uri: str) -> None:
+    from mlflow import MlflowClient
+
     writer = tracker(uri, commit="c0ffee-dirty")
     log(writer)
+    writer.log_note("both collapse")
     assert writer.close().complete
     runs = contents(uri)
     for path in ("sweep-1", "sweep-1/digits mlp 8,8"):
@@ -446,6 +450,11 @@ def test_runs_say_what_made_them(uri: str) -> None:
         assert tags["mlflow.source.name"] == "sweeps/phase_transition.py"
         assert tags["mlflow.source.git.commit"] == "c0ffee"
         assert tags["mlflow.user"]
+    assert runs["sweep-1"]["tags"]["mlflow.note.content"].startswith("both collapse\n\n")
+    cell = runs["sweep-1/digits mlp 8,8"]
+    assert cell["tags"]["mlflow.note.content"] == "depth 2"
+    (found,) = MlflowClient(uri).get_run(cell["run_uuid"]).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("digits", "c0ffee")
 
 
 @pytest.mark.parametrize("page", [3, 100])

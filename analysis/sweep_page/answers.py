@@ -99,4 +99,4 @@ def _counts(verdicts: Mapping[str, int]) -> str:
     decided = total - verdicts.get(UNDECIDED, 0)
     if total == 1:
         return "the one comparison is decided" if decided else "the one comparison is undecided"
-    return f"{decided} of {total:,} comparisons {'is' if decided == 1 else 'are'} decided"
+    return f"{decided:,} of {total:,} comparisons {'is' if decided == 1 else 'are'} decided"

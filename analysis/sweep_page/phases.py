@@ -81,7 +81,7 @@ def size_chart(painter: Painter, place: int, phases: Phases) -> Chart:
         "type": "ordinal",
         "title": "size of the top layer",
         "scale": {"domain": sorted(set(table["size"]))},
-        "axis": {"labelAngle": 0, "labelOverlap": True},
+        "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 4},
     }
     depths = {"domain": sorted(set(table["depth"])), "paddingOuter": 0.5}
     beside = {"field": "depth", "type": "ordinal", "scale": depths}

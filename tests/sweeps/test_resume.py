@@ -42,7 +42,6 @@ def test_an_uninterrupted_sweep(uninterrupted):
     assert list(sweep.out.glob("checkpoints/*")) == []
     assert f"report   {sweep.out}/report.html" in sweep.output
     page = (sweep.out / "report.html").read_text()
-    assert f"{len(members)} of" not in page, "all members are drawn"
     assert all(row["member_id"] in page for row in members)
 
 

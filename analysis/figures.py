@@ -34,7 +34,7 @@ from analysis.labels import cell_names, common_words, ends_within, estimate, hea
 from analysis.phase_diagram import located_of, plot_phase_diagram
 from analysis.schema import LOST, Row
 from analysis.summary import read_rule, thresholds_table
-from analysis.tables import CellCurves, curves, read_members_and_history, table_path
+from analysis.tables import curves, read_members_and_history, table_path
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 LostMembers: TypeAlias = dict[str, dict[str, list[float]]]
@@ -73,7 +73,7 @@ def plot_order_parameters(members: pa.Table, thresholds: pa.Table) -> Figure:
                 _draw_bounds(ax, [by_cell[cell_id] for by_cell in bounds])
                 _draw_curves(ax, by_cell[cell_id])
                 _draw_lost(ax, lost[cell_id])
-            _fit_axes(axes[0], by_cell, lost)
+            _fit_axes(axes[0], members["rho"].to_numpy(), lost)
             _write_titles(figure, axes, by_order[order.name], named=order is watched[0])
         figure.suptitle(heading(rows), fontsize=9)
         _write_legend(figure, [ax for axes in stacks for ax in axes])
@@ -256,16 +256,13 @@ def _draw_lost(ax: Axes, rhos: dict[str, list[float]]) -> None:
         )
 
 
-def _fit_axes(ax: Axes, by_cell: CellCurves, lost: LostMembers) -> None:
+def _fit_axes(ax: Axes, swept: Array, lost: LostMembers) -> None:
     """Show the rho that were swept, and room for lost members; both axes are those of all panels."""
-    swept = [rho for seeds in by_cell.values() for rho, _ in seeds.values()]
-    unseen = [np.array(rhos) for own in lost.values() for rhos in own.values()]
-    values = np.concatenate([*swept, *unseen])
-    low, high = float(values.min()), float(values.max())
+    low, high = float(swept.min()), float(swept.max())
     margin = 0.04 * (high - low) or 0.02
     ax.set_xlim(low - margin, high + margin)
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    if unseen:
+    if any(lost.values()):
         bottom, top = ax.get_ylim()
         ax.set_ylim(bottom, top + 0.1 * (top - bottom))
 

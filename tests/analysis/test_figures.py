@@ -151,6 +151,14 @@ def test_a_cell_of_lost_members_alone_is_still_drawn(make_members, how):
     assert [text.get_text() for text in panel.texts] == ["no evaluations"]
 
 
+def test_an_order_parameter_that_no_member_has_is_an_empty_panel(make_members):
+    members = make_members({(8, 8): [0.7]}, information_top_nats=None)
+    thresholds = thresholds_table(members, Rule({"kl_top": 0.1, "information_top": 0.1}, 0.95))
+    _, panel = plot_order_parameters(members, thresholds).axes
+    assert panel.get_xlim()[0] < min(members["rho"].to_pylist())
+    assert [line for line in panel.lines if len(line.get_xdata()) > 2] == []
+
+
 def test_training_lines_are_coloured_by_rho_and_dashed_by_seed(make_members, make_history):
     members = make_members({(8, 8): [0.88, 0.84]}, rho=(0.5, 0.6, 0.7, 0.8))
     history = make_history(members)

@@ -4,11 +4,11 @@ python -m analysis.table_of_columns docs/tables.md
 """
 
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 
 from analysis.schema import SCHEMAS
+from ouvae.declared.documents import write_between
 
 BEGIN, END = "<!-- columns, from their schemas -->\n", "<!-- end of columns -->\n"
 
@@ -65,10 +65,7 @@ def _type(dtype: pa.DataType) -> str:
 
 def main() -> None:
     """Write the tables into the file that is named, between its marks."""
-    path = Path(sys.argv[1])
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(before + BEGIN + "\n" + tables() + END + after, encoding="utf-8")
+    write_between(sys.argv[1], BEGIN, tables(), END)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python -m search_spaces.table_of_keys docs/spaces.md
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -14,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from ouvae.declared import ORDER_PARAMETERS, CellKeys, Key, keys_of
 from ouvae.declared.cell import CHOICES
+from ouvae.declared.documents import write_between
 from ouvae.declared.keys import INTEGER_LIMIT
 from search_spaces.space import Space
 
@@ -117,10 +117,7 @@ def _says(key: Key) -> str:
 
 def main() -> None:
     """Write the tables into the file that is named, between its marks."""
-    path = Path(sys.argv[1])
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(before + BEGIN + "\n" + tables() + END + after, encoding="utf-8")
+    write_between(sys.argv[1], BEGIN, tables(), END)
 
 
 if __name__ == "__main__":

@@ -100,8 +100,7 @@ class Recorder:
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
             written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
-            self._studies.describe(written["thresholds"].to_pylist())
-            for cell_id, rows in _by_cell(written["thresholds"]).items():
+            for cell_id, rows in self._thresholds(written).items():
                 self._tracker.log_thresholds(cell_id, rows)
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
@@ -146,8 +145,7 @@ class Recorder:
         written = self._directory.write_tables(self._cell_ids, self._rule)
         watched = [ORDER_PARAMETERS[name] for name in self._rule.active_from]
         by_metric = {order.metric: curves(written["members"], order.metric) for order in watched}
-        rows = _by_cell(written["thresholds"])
-        self._studies.describe(written["thresholds"].to_pylist())
+        rows = self._thresholds(written)
         for state in schedule.cells:
             cell_id = state.planned.cell_id
             if state.done and cell_id in rows:
@@ -165,6 +163,15 @@ class Recorder:
         self._tracker.log_artifacts([write_report([source])], "figures")
         self._tracker.log_note(in_words(source))
 
+    def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:
+        """Tell the studies of the thresholds, and return the rows of each cell."""
+        rows = written["thresholds"].to_pylist()
+        self._studies.describe(rows)
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            found.setdefault(row["cell_id"], []).append(row)
+        return found
+
     def _log_cell(
         self, planned: PlannedCell, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]
     ) -> None:
@@ -177,14 +184,6 @@ class Recorder:
             for row in thresholds
         )
         self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note)
-
-
-def _by_cell(thresholds: pa.Table) -> dict[str, list[Row]]:
-    """Return the rows of each cell."""
-    found: dict[str, list[Row]] = {}
-    for row in thresholds.to_pylist():
-        found.setdefault(row["cell_id"], []).append(row)
-    return found
 
 
 def tracked(space: Space, members: int) -> str:

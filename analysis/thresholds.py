@@ -58,21 +58,16 @@ def format_thresholds(table: pa.Table) -> str:
 def _block(named: Sequence[tuple[str, Row]]) -> str:
     """Return the thresholds of one order parameter as text, each with the name of its cell."""
     rows = [row for _, row in named]
-    columns: dict[str, Callable[[Row], str]] = {
-        "steps": lambda row: str(row["steps"]),
+    columns = _columns(rows) | {
         "rho_c": lambda row: interval(row, 3) or NOTHING if row["rho_c"] is None else _number(row["rho_c"]),
         "interval": lambda row: NOTHING if row["rho_c"] is None else interval(row, 3) or NOTHING,
-        "spread": _spread,
         "seeds": lambda row: str(row["n_seeds"]),
-        "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
-        "exact": lambda row: _number(row["rho_c_exact"], 4),
     }
     heading = [*_rules(rows), interval_kind(rows)]
     if len(steps := {row["steps"] for row in rows}) == 1:
         heading.append(f"{steps.pop()} steps")
         del columns["steps"]
-    if all(row["rho_c_exact"] is None for row in rows):
-        del columns["exact"]
+    del columns["order parameter"], columns["status"]
     lines = [["cell", *columns], *([name, *(text(row) for text in columns.values())] for name, row in named)]
     notes = [f"{name}: {_status(row)}" for name, row in named if _status(row) != STATUS["transition"]]
     notes += [f"{name}: {text}" for name, row in named if (text := _too_wide(row))]
@@ -88,6 +83,14 @@ def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]
     their own, and the number of members and of those that diverged or failed. A column with the exact rho_c
     follows where one is known.
     """
+    columns = _columns(rows)
+    named = zip(names, rows, strict=True)
+    lines = [[name, *(text(row) for text in columns.values())] for name, row in named]
+    return [["cell", *columns], *lines]
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return how each column is written; that of the exact rho_c is there where a row has one."""
     columns: dict[str, Callable[[Row], str]] = {
         "steps": lambda row: str(row["steps"]),
         "order parameter": lambda row: str(row["order_parameter"]),
@@ -100,9 +103,7 @@ def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]
     }
     if any(row["rho_c_exact"] is not None for row in rows):
         columns["exact"] = lambda row: _number(row["rho_c_exact"], 4)
-    named = zip(names, rows, strict=True)
-    lines = [[name, *(text(row) for text in columns.values())] for name, row in named]
-    return [["cell", *columns], *lines]
+    return columns
 
 
 def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:

@@ -272,7 +272,7 @@ class RunDirectory:
         """
         merged = f"merged-{hashlib.sha256(' '.join(self._loose).encode()).hexdigest()[:16]}"
         parts = zip(*(self._tables[pack_id] for pack_id in self._loose), strict=True)
-        members, history = map(pa.concat_tables, parts)
+        members, history = (pa.concat_tables(part).combine_chunks() for part in parts)
         with suppress(TableError):
             write_table(history, self._fragment(merged, "history"))
             write_table(members, self._fragment(merged, "members"))

@@ -45,6 +45,7 @@ class PackTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
         """Take the data sets from the object store."""
         self._data = data or {}
+        gc.freeze()  # of what is imported nothing goes: looking through it takes longer than all else here
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -1,0 +1,119 @@
+"""What Ray Tune costs a pack, and whether that grows with how many packs there were.
+
+python benchmarks/trials.py
+python benchmarks/trials.py --packs 1000 5000 --out benchmarks/results/trials.csv
+
+So many packs of one member and one step, some 40 ms of work each, go through a local Ray as the packs of a
+sweep do: the Ray process of `sweeps.cluster`, its search algorithm, a trial a pack, a worker that takes pack
+after pack. A pack asks for all CPUs, so that there is one worker: where packs take less time than a worker
+needs to start, Tune gives the pack of a worker that starts to the one that has ended its own, and stops the
+other. What the sweep itself does with a report is in `benchmarks/scale.py` and not here.
+
+ms a pack      wall time between the first report and the last, over the packs between them.
+training       what the worker says of that itself; the rest is building the pack, Tune and Ray.
+first, last    ms a pack of the first and of the last tenth of the packs.
+resident       MiB, at the end, of the process in which Tune runs.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import search_spaces
+from benchmarks.report import machine, write_rows
+from ouvae.data import load as load_data
+from sweeps.cluster.messages import Ended, Failed, Finished, Next, Resources, Task, Train, Wanted
+from sweeps.cluster.process import RayProcess
+from sweeps.processes import descendants
+from sweeps.scratch import scratch_folder
+
+SETTINGS = ["latents=[[2, 2]]", "hidden=[8]", "steps=1", "eval_every=1", "eval_images=10"]
+
+
+def measure(packs: int) -> dict[str, Any]:
+    """Send so many packs through a local Ray and return what they cost."""
+    cell = search_spaces.load("digits", SETTINGS).cells()[0]
+    data = load_data(cell.dataset)
+    ended: list[float] = []
+    training, sent, resident = 0.0, 0, 0
+    whole_machine = Resources(len(os.sched_getaffinity(0)), 0.0)
+
+    def task() -> Task | None:
+        nonlocal sent
+        if sent == packs:
+            return None
+        sent += 1
+        return Task(f"pack{sent}", cell, [(0.75, sent)], data.digest, "cpu", 1, 2**30, "/nowhere/state", 0.0)
+
+    with tempfile.TemporaryDirectory(prefix="ouvae-trials-") as folder, scratch_folder() as scratch:
+        ray = RayProcess(None, Path(folder) / "log", scratch)
+        try:
+            ray.connect()
+            ray.send(Train(whole_machine, {data.digest: data}, 1))
+            while True:
+                message = ray.receive(1.0)
+                if isinstance(message, Ended):
+                    break
+                if isinstance(message, Failed):
+                    raise RuntimeError(f"{message.failure.reason}\n{message.failure.details}")
+                if isinstance(message, Wanted):
+                    asked = task()
+                    ray.send(Next(asked, finished=asked is None))
+                if isinstance(message, Finished):
+                    ended.append(time.perf_counter())
+                    training += message.report["seconds"]
+                    if len(ended) == packs:
+                        resident = _resident(descendants(os.getpid())[0])  # the Ray process is the only child
+        finally:
+            ray.end()
+
+    def ms(first: int, last: int) -> float:
+        return round(1e3 * (ended[last] - ended[first]) / (last - first), 2)
+
+    tenth = max(1, packs // 10)
+    return {
+        "packs": packs,
+        "ms_a_pack": ms(0, packs - 1),
+        "training_ms": round(1e3 * training / packs, 2),
+        "first_ms": ms(0, tenth),
+        "last_ms": ms(packs - 1 - tenth, packs - 1),
+        "resident_mib": resident,
+    }
+
+
+def _resident(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="trials.py", description=(__doc__ or "").split("\n", 1)[0])
+    add = parser.add_argument
+    add("--packs", nargs="+", type=int, default=[1000, 5000], metavar="N", help="default 1000 and 5000")
+    add("--out", type=Path, metavar="CSV", help="write the rows there too")
+    given = parser.parse_args(arguments)
+    if min(given.packs) < 2:
+        parser.error("--packs: give at least 2")
+    torch.set_num_threads(1)
+    rows = []
+    for packs in given.packs:
+        rows.append(measure(packs))
+        print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+    if given.out:
+        write_rows(given.out, rows, machine())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,8 +6,7 @@ python benchmarks/earlier.py d49495b --out benchmarks/results/earlier.csv
 
 The commit is checked out beside this one, in a folder of its own that is removed. Every model and size of
 `benchmarks/step.py` is built by both in a process each, which take turns of a fraction of a second on one
-thread, so that both meet what else the machine does. The first of these sizes to be named is also compared
-with the largest one: what a pack of today's largest size gains over the earlier one's.
+thread, so that both meet what else the machine does.
 """
 
 import argparse
@@ -15,28 +14,28 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.checkouts import ROOT, checked_out, import_from
+
 TURN_SECONDS = 0.4
 WARM_STEPS = 3
 
 
 def serve(checkout: str, asked: str) -> int:
     """Build a pack with the code of a checkout, and take the turns that are asked for, one a line."""
-    sys.path[:] = [checkout, *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
+    import_from(checkout)
     import torch
 
-    import ouvae
     import search_spaces
     from ouvae.data import load
 
-    assert Path(ouvae.__file__ or "").is_relative_to(checkout), "the code of another checkout"
     try:
         from ouvae.training.pack import PackTraining
         from sweeps.pack_work import keep_freed_memory
@@ -95,19 +94,6 @@ class Side:
         return float(json.loads(line))
 
 
-@contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
-    """Check a commit out into a folder that is removed afterwards."""
-    git = ["git", "-C", str(ROOT), "worktree"]
-    with tempfile.TemporaryDirectory(prefix="ouvae-earlier-") as scratch:
-        folder = Path(scratch) / "checkout"
-        subprocess.run([*git, "add", "--detach", str(folder), commit], check=True, capture_output=True)
-        try:
-            yield folder.resolve()
-        finally:
-            subprocess.run([*git, "remove", "--force", str(folder)], check=True)
-
-
 def compare(earlier: Path, asked: dict[str, Any], turns: int) -> tuple[float, float]:
     """Return the seconds of a step, earlier and today."""
     with ExitStack() as stack:
@@ -123,8 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given_here = list(sys.argv[1:] if arguments is None else arguments)
     if given_here[:1] == ["--serve"]:
         return serve(*given_here[1:])
-    sys.path.insert(0, str(ROOT))
-    from benchmarks.report import machine, write_rows
+    from benchmarks.report import machine, write_rows  # not before `serve` has said whose code is imported
     from benchmarks.step import MODELS
 
     names = [name for name in MODELS if name != "table9"]

@@ -214,6 +214,12 @@ class Space(CellKeys):
     checkpoint_minutes: NotNegative = key(
         "how often a pack in training saves its state; 0 is never", default=5.0, unit="min"
     )
+    save_weights: Literal["none", "last", "best"] = key(
+        "which weights of members are kept, in a file a pack: `none`, the `last`, or the `best` by "
+        "validation ELBO, which asks for `select: best`",
+        default="none",
+        unit="none",
+    )
     wait_minutes: NotNegative = key(
         "how long a sweep waits for a node with room for a pack", default=10.0, unit="min"
     )
@@ -308,6 +314,11 @@ class Space(CellKeys):
         if self.until == "decided" and self.search != "locate":
             found.append(
                 f"until: decided with search {self.search}, which decides nothing; use search: locate"
+            )
+        if self.save_weights == "best" and self.select != "best":
+            found.append(
+                f"save_weights: best with select {self.select}, which knows no best weights; use select: "
+                "best, or save_weights: last"
             )
         if self.search == "none" and self.costs is None:
             found.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")

@@ -6,7 +6,8 @@ A file is what `torch.save` writes, then the SHA-256 of that. It is written asid
 import hashlib
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,21 +28,14 @@ def write_checkpoint(path: Path, pack_id: str, state: dict[str, Any]) -> None:
     Raises:
         CheckpointError: it cannot be written, whatever the reason; what was there before is still there.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with aside.open("wb") as file:
+        with replaced(path) as file:
             hashed = _Hashed(file)
             content = {"pack_id": pack_id, "numerics_version": NUMERICS_VERSION, **state}
             torch.save(content, cast(IO[bytes], hashed))
             file.write(hashed.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
     except Exception as error:  # a full disk is a RuntimeError of torch's, or an OSError of ours
         raise CheckpointError(f"{path.name} cannot be written: {_first_line(error)}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
@@ -64,6 +58,21 @@ def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
     if (state["pack_id"], state["numerics_version"]) != (pack_id, NUMERICS_VERSION):
         raise CheckpointError(f"{path.name} belongs to another pack or another version of the numbers")
     return state
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` whole, synced, or not at all where the block raises."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:

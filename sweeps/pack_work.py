@@ -13,6 +13,7 @@ from ouvae.data import Dataset
 from ouvae.training.pack import PackTraining
 from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 from sweeps.cluster.messages import PackReport, Task
+from sweeps.weights import write_weights
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST = 2**30
@@ -23,7 +24,8 @@ class PackWork:
 
     Attributes:
         notices: lines for whoever watches, which the reader takes away.
-        blind: whether the state shall be saved and cannot, since its folder is not seen from here.
+        blind: whether the state or the weights shall be saved and cannot, since their folder is not seen from
+            here.
 
     Args:
         task: the pack, and where its state is saved.
@@ -38,7 +40,8 @@ class PackWork:
         self._task, self._data = task, data
         self._checkpoint = Path(task.checkpoint)
         wanted, seen = task.checkpoint_seconds > 0, self._checkpoint.parent.is_dir()
-        self._saves, self.blind = wanted and seen, wanted and not seen
+        self._saves = wanted and seen
+        self.blind = (wanted or bool(task.weights)) and not seen
         self._saved_at = time.monotonic()
         self._seconds = 0.0
         self._training = self._restored() or self._new()
@@ -55,6 +58,7 @@ class PackWork:
             training.train_step()
         self._seconds += time.monotonic() - started
         if training.done:
+            self._keep_weights()
             return self._report()
         if time.monotonic() - self._saved_at > self._task.checkpoint_seconds:
             self.save()
@@ -70,6 +74,21 @@ class PackWork:
         except CheckpointError as error:
             self.notices.append(f"checkpoint not written: {error}")
         self._saved_at = time.monotonic()
+
+    def _keep_weights(self) -> None:
+        """Write the trained weights, where they are kept; a failure costs these, not the pack."""
+        task, path = self._task, Path(self._task.weights)
+        if not (task.weights and path.parent.is_dir()):
+            return
+        kept, weights = self._training.weights(task.best_weights)
+        if not kept:
+            return
+        try:
+            write_weights(
+                path, task.cell, self._data.image_shape, [task.members[place] for place in kept], weights
+            )
+        except OSError as error:
+            self.notices.append(f"weights not kept: {error}")
 
     def _new(self) -> PackTraining:
         task = self._task

@@ -5,6 +5,7 @@ fragments/ID.members.parquet, ID.history.parquet    written once, atomically, wh
 fragments/merged-ID.…    many of them in one, in their place
 fragments/ID.failed.parquet    the members of a pack that was given up; tried again by the next sweep
 checkpoints/ID.pt       the state of a pack in training
+weights/ID.safetensors  the trained weights of a pack, where they are kept
 sweep.log               what Ray and failed packs had to say
 .reserve                room for the last fragments when the disk is full
 studies.log             the searches, as Optuna studies
@@ -37,6 +38,7 @@ from ouvae.declared import ORDER_PARAMETERS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
 from sweeps.plan import PlannedCell
+from sweeps.weights import WEIGHTS_FOLDER
 
 LEAST_FREE_BYTES = 64_000_000
 """A sweep does not start with less room than this for its tables and checkpoints."""
@@ -91,6 +93,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def weights(self) -> Path:
+        """The folder of the packs' trained weights, there where they are kept."""
+        return self.path / WEIGHTS_FOLDER
+
+    @property
     def log(self) -> Path:
         """The file for what is too long for the terminal."""
         return self.path / "sweep.log"
@@ -117,6 +124,8 @@ class RunDirectory:
         try:
             with self._locked():
                 self._claim(space)
+                if space.save_weights != "none":
+                    self.weights.mkdir(exist_ok=True)
                 self.sweep_id = self._identify()
                 self._clear_leftovers()
                 self._read_fragments()

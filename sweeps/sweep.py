@@ -221,7 +221,7 @@ class _Sweep:
         progress = Progress(self._console, schedule, self._estimate)
         with self._directory.log.open("a", encoding="utf-8") as log:
             trainer = Trainer(
-                executor, self._space, device, self._directory.checkpoints, self.interrupts,
+                executor, self._space, device, self._directory, self.interrupts,
                 self._console.print, lambda text: print(text, file=log, flush=True), progress.update,
             )  # fmt: skip
             try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from ouvae.data import Dataset
@@ -23,7 +22,9 @@ from sweeps.cluster.process import RayLost
 from sweeps.interrupts import Interrupts
 from sweeps.plan import Pack
 from sweeps.progress import duration
+from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
+from sweeps.weights import weights_path
 
 MOST_LOSSES = 2
 """A Ray that is lost this often without a pack finished in between is not started again."""
@@ -66,7 +67,7 @@ class Trainer:
         executor: it, connected.
         space: how packs run.
         device: where members train, `cpu` or `cuda`.
-        checkpoints: folder of the packs' states.
+        directory: the run, which has the folders of the packs' states and weights.
         interrupts: signals, on which it stops.
         say: prints a line.
         log: writes what is too long for a line.
@@ -78,14 +79,14 @@ class Trainer:
         executor: Executor,
         space: Space,
         device: str,
-        checkpoints: Path,
+        directory: RunDirectory,
         interrupts: Interrupts,
         say: Callable[[str], None],
         log: Callable[[str], None],
         on_progress: Callable[[str, int], None],
     ) -> None:
         """Train nothing yet."""
-        self._executor, self._space, self._checkpoints = executor, space, checkpoints
+        self._executor, self._space, self._directory = executor, space, directory
         self._interrupts, self._say, self._log, self._on_progress = interrupts, say, log, on_progress
         self.resources = resources_of(space, device)
         self._room = 0
@@ -190,17 +191,21 @@ class Trainer:
                 self._note_blind(node)
 
     def _note_blind(self, node: str) -> None:
-        """Say of the first node that does not see the checkpoints' folder what that means; log the others."""
+        """Say of the first node that does not see the run directory what that means; log the others."""
         if node in self._blind:
             return
-        folder, first = self._checkpoints.resolve(), not self._blind
+        folder, first = self._directory.path.resolve(), not self._blind
         self._blind.add(node)
         self._log(f"node {node} does not see {folder}")
         if first:
+            space = self._space
+            missed = {"checkpoint_minutes=0": "checkpoints are off"} if space.checkpoint_minutes else {}
+            missed |= {"save_weights=none": "weights are not kept"} if space.save_weights != "none" else {}
+            afresh = ", so that a pack whose worker is lost or stopped starts afresh"
             self._say(
-                f"checkpoints are off: node {node} does not see {folder}, so that a pack whose worker is "
-                "lost or stopped starts afresh; give an --out that all nodes see at the same path, or set "
-                "checkpoint_minutes=0 to go without (further nodes: sweep.log)"
+                f"{' and '.join(missed.values())}: node {node} does not see {folder}"
+                f"{afresh if space.checkpoint_minutes else ''}; give an --out that all nodes see at the "
+                f"same path, or set {' and '.join(missed)} to go without (further nodes: sweep.log)"
             )
 
     def _next(self, schedule: Schedule) -> messages.Next:
@@ -213,7 +218,8 @@ class Trainer:
         return messages.Next(self._task(pack))
 
     def _task(self, pack: Pack) -> Task:
-        space = self._space
+        space, kept = self._space, self._space.save_weights
+        folder = self._directory.path.resolve()
         return Task(
             pack_id=pack.pack_id,
             cell=pack.cell.cell,
@@ -222,8 +228,10 @@ class Trainer:
             device=pack.cell.device,
             threads=space.cpus_per_pack,
             evaluation_bytes=round(space.evaluation_gib * GIB),
-            checkpoint=str(self._checkpoints.resolve() / f"{pack.pack_id}.pt"),
+            checkpoint=str(self._directory.checkpoints.resolve() / f"{pack.pack_id}.pt"),
             checkpoint_seconds=60 * space.checkpoint_minutes,
+            weights="" if kept == "none" else str(weights_path(folder, pack.pack_id)),
+            best_weights=kept == "best",
         )
 
     def _resize(self, schedule: Schedule, nodes: Sequence[NodeResources]) -> None:

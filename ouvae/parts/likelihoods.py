@@ -22,6 +22,9 @@ class Likelihood(Protocol):
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Return log p(x|outputs) in nats, summed over pixels: [B, D], [..., B, outputs] -> [..., B]."""
 
+    def mean(self, outputs: Tensor, image_shape: Shape) -> Tensor:
+        """Return the mean of p(x|outputs), an image of that shape, flattened: [..., outputs] -> [..., D]."""
+
 
 class Bernoulli:
     """Binary pixels; the outputs are logits."""
@@ -38,6 +41,10 @@ class Bernoulli:
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Return the log density."""
         return bernoulli_log_density(x, outputs)
+
+    def mean(self, outputs: Tensor, image_shape: Shape) -> Tensor:
+        """Return the probability that a pixel is 1."""
+        return outputs.sigmoid()
 
 
 class FixedVarianceGaussian:
@@ -60,6 +67,10 @@ class FixedVarianceGaussian:
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Return the log density."""
         return gaussian_log_density(x, outputs, self._log_scale)
+
+    def mean(self, outputs: Tensor, image_shape: Shape) -> Tensor:
+        """Return the means, which the outputs are."""
+        return outputs
 
 
 def likelihood_of(cell: Cell) -> Likelihood:

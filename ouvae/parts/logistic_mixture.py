@@ -73,6 +73,23 @@ class LogisticMixture:
         log_pixels: Tensor = (log_weights + log_components).logsumexp(-2)
         return log_pixels.sum(-1)
 
+    def mean(self, outputs: Tensor, image_shape: tuple[int, ...]) -> Tensor:
+        """Return the mean of the mixture on [0, 1], [..., outputs] -> [..., D], as if it had no ends.
+
+        What a logistic has beyond black and white counts where it is, and the result is clamped to [0, 1].
+        """
+        channels = image_shape[0] if len(image_shape) == 3 else 1
+        maps = outputs.reshape(*outputs.shape[:-1], _parameters(channels), self._components, -1)
+        weights = maps[..., 0, :, :].softmax(-2)
+        means = maps[..., 1 : 1 + channels, :, :]
+        if channels == 3:
+            red, green, blue = means.unbind(-3)
+            red_in_green, red_in_blue, green_in_blue = maps[..., 1 + 2 * channels :, :, :].tanh().unbind(-3)
+            green = green + red_in_green * red
+            means = torch.stack([red, green, blue + red_in_blue * red + green_in_blue * green], -3)
+        mixed = (weights.unsqueeze(-3) * means).sum(-2)
+        return ((mixed + 1) / 2).clamp(0, 1).flatten(-2)
+
 
 def bin_log_probability(value: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return the log of a logistic distribution's mass in the bins of values on [-1, 1], elementwise.

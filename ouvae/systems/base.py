@@ -6,10 +6,11 @@ where there is one), K draws of the smoothing operator.
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ouvae.declared import Cell
-from ouvae.parts.distributions import GaussianDraw
+from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
 from ouvae.parts.networks import Shape
 
 
@@ -113,3 +114,31 @@ class System(nn.Module):
             z [I, B, d_L] and its parameters, which may lack the axis I.
         """
         raise NotImplementedError
+
+    def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return the outputs of p(x|z) at a draw of the posterior, without smoothing, [I, B, outputs].
+
+        What a density makes of outputs is in `ouvae.parts.likelihoods`. Training does not need this.
+
+        Args:
+            x: [B, D] images.
+            draws: the noise, of the shapes that `draw_shapes` gives without smoothing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it reconstructs")
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return the outputs of p(x|z) at draws of the prior, from the top down, [count, outputs].
+
+        Without smoothing. Training does not need this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how it generates")
+
+    def drawn(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a draw of the Gaussian of a network's outputs, [..., 2 d] -> [..., d]."""
+        mean, log_scale = gaussian_parameters(outputs)
+        return mean + log_scale.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+
+    def standard(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+        """Return draws of N(0, I), [count, size]."""
+        dtype = next(self.parameters()).dtype
+        return self.drawn(torch.zeros(count, 2 * size, dtype=dtype), generator)

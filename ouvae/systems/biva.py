@@ -102,6 +102,27 @@ class BIVA(System):
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`."""
+        down, kl, means = self._descend(x, draws, closed_form)
+        log_likelihood = self._density.log_density(x, self.likelihood(down))
+        return Terms(log_likelihood, torch.stack(kl), tuple(means))
+
+    def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return p(x|z) at a draw of the posterior; see `System.reconstruct`."""
+        down, *_ = self._descend(x, draws, closed_form=True)
+        return self.likelihood(down)  # type: ignore[no-any-return]
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return p(x|z) at draws of the prior; see `System.generate`."""
+        down = self.top_latent(self.standard(count, self.cell.latents[-1], generator))
+        for level in reversed(self._below_top):
+            both = level.down_latent(self.drawn(level.prior(down), generator))
+            down = down + self._block_weight * level.down(down + both)
+        return self.likelihood(down)  # type: ignore[no-any-return]
+
+    def _descend(
+        self, x: Tensor, draws: Draws, closed_form: bool
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Return v_1 and, of each layer, z_1 first, the KL and the posterior means."""
         up, bottom_up, top = self._climb(x, draws)
         zero = torch.zeros((), dtype=x.dtype, device=x.device)
         kl = [top.kl(zero, zero, closed_form)]
@@ -118,8 +139,7 @@ class BIVA(System):
             means.append(torch.cat([b.mean.expand_as(b.z), t.mean], -1))
             both = level.down_latent(torch.cat([b.z, t.z], -1))
             down = down + self._block_weight * level.down(down + both)
-        log_likelihood = self._density.log_density(x, self.likelihood(down))
-        return Terms(log_likelihood, torch.stack(kl[::-1]), tuple(means[::-1]))
+        return down, kl[::-1], means[::-1]
 
     def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
         """Return the draw of q(z_L|x, b_<L); see `System.top_draw`."""

@@ -72,24 +72,42 @@ class LadderVAE(System):
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`."""
+        layers, priors = self._descend(x, draws)
+        kl = [layer.kl(*prior, closed_form) for layer, prior in zip(layers, priors, strict=True)]
+        return Terms(
+            self._density.log_density(x, self.likelihood(layers[0].z)),
+            torch.stack(kl),
+            tuple(layer.mean.expand_as(layer.z) for layer in layers),
+        )
+
+    def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return p(x|z_1) at a draw of the posterior; see `System.reconstruct`."""
+        layers, _ = self._descend(x, draws)
+        return self.likelihood(layers[0].z)  # type: ignore[no-any-return]
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return p(x|z_1) at draws of the prior; see `System.generate`."""
+        z = self.standard(count, self.cell.latents[-1], generator)
+        for network in reversed(self.generative):
+            z = self.drawn(network(z), generator)
+        return self.likelihood(z)  # type: ignore[no-any-return]
+
+    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
+        """Return the draw of q(z_L|x); see `System.top_draw`."""
+        return GaussianDraw.of(*self._bottom_up(x)[-1], draws.base[-1])
+
+    def _descend(self, x: Tensor, draws: Draws) -> tuple[list[GaussianDraw], list[tuple[Tensor, Tensor]]]:
+        """Return the draws of the layers and mean and log scale of their priors, z_1 first."""
         prior_mean = prior_log_scale = torch.zeros((), dtype=x.dtype, device=x.device)
         layers: list[GaussianDraw] = []
-        kl: list[Tensor] = []
+        priors: list[tuple[Tensor, Tensor]] = []
         for level, (mean, log_scale) in reversed(list(enumerate(self._bottom_up(x)))):
             if layers:
                 prior_mean, prior_log_scale = gaussian_parameters(self.generative[level](layers[-1].z))
                 mean, log_scale = merge(mean, log_scale, prior_mean, prior_log_scale)
             layers.append(GaussianDraw.of(mean, log_scale, draws.base[level]))
-            kl.append(layers[-1].kl(prior_mean, prior_log_scale, closed_form))
-        return Terms(
-            self._density.log_density(x, self.likelihood(layers[-1].z)),
-            torch.stack(kl[::-1]),
-            tuple(layer.mean.expand_as(layer.z) for layer in reversed(layers)),
-        )
-
-    def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
-        """Return the draw of q(z_L|x); see `System.top_draw`."""
-        return GaussianDraw.of(*self._bottom_up(x)[-1], draws.base[-1])
+            priors.append((prior_mean, prior_log_scale))
+        return layers[::-1], priors[::-1]
 
     def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return means and log scales of the features' Gaussians, [B, d_l] each, z_1 first."""

@@ -76,6 +76,17 @@ class HierarchicalVAE(System):
         """Return the draw of q(z_L|z_L-1); see `System.top_draw`."""
         return self._infer(x, draws, None)[-1]
 
+    def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return p(x|z_1) at a draw of the posterior; see `System.reconstruct`."""
+        return self.likelihood(self._infer(x, draws, None)[0].z)  # type: ignore[no-any-return]
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return p(x|z_1) at draws of the prior; see `System.generate`."""
+        z = self.standard(count, self.cell.latents[-1], generator)
+        for network in reversed(self.generative):
+            z = self.drawn(network(z), generator)
+        return self.likelihood(z)  # type: ignore[no-any-return]
+
     def _infer(self, x: Tensor, draws: Draws, rho: Tensor | None) -> list[GaussianDraw]:
         layers: list[GaussianDraw] = []
         for index, (network, eps) in enumerate(zip(self.inference, draws.base, strict=True)):

@@ -96,6 +96,23 @@ class VampPrior(System):
         """Return the draw of q(z_2|x); see `System.top_draw`."""
         return GaussianDraw.of_outputs(self.upper_posterior(x), draws.base[-1])
 
+    def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
+        """Return p(x|z_1, z_2) at a draw of the posterior; see `System.reconstruct`."""
+        upper = self.top_draw(x, draws)
+        lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), draws.base[0])
+        return self.likelihood(lower.z, upper.z)  # type: ignore[no-any-return]
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return p(x|z_1, z_2) at draws of the prior; see `System.generate`."""
+        if self.cell.pseudo_inputs:
+            components = self.upper_posterior(self.pseudo_inputs())
+            chosen = torch.randint(len(components), (count,), generator=generator)
+            upper = self.drawn(components[chosen], generator)
+        else:
+            upper = self.standard(count, self.cell.latents[-1], generator)
+        lower = self.drawn(self.lower_prior(upper), generator)
+        return self.likelihood(lower, upper)  # type: ignore[no-any-return]
+
     def pseudo_inputs(self) -> Tensor:
         """Return u_1 … u_M, [M, D] in [0, 1]."""
         return self.pseudo_logits.sigmoid()

@@ -135,7 +135,7 @@ class PackTraining:
     @property
     def parameters_per_member(self) -> int:
         """How many numbers are trained in a member."""
-        return sum(value[0].numel() for value in self._parameters.values())
+        return sum(value.shape[1:].numel() for value in self._parameters.values())
 
     @property
     def done(self) -> bool:
@@ -186,6 +186,17 @@ class PackTraining:
             Outcome(rho, seed, self._histories[index], self._diverged.get(index), self._tests.get(index))
             for index, (rho, seed) in enumerate(self.members)
         ]
+
+    def weights(self, best: bool = False) -> tuple[list[int], dict[str, Tensor]]:
+        """Return who of `members` has not diverged, by their places, and their weights by name, [P, …] each.
+
+        Args:
+            best: those at the highest validation ELBO, of a cell with `select: best`, and not the last.
+        """
+        source = self._best.parameters if best and self._best is not None else self._parameters
+        rows = [row for row, member in enumerate(self._rows) if member not in self._diverged]
+        kept = {name: value.detach()[rows].cpu().contiguous() for name, value in source.items()}
+        return [self._rows[row] for row in rows], kept
 
     def losses_and_gradients(self) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return the next minibatch's loss [P], gradients [P, …] and KLs [P, L], without a step.

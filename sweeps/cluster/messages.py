@@ -68,6 +68,8 @@ class Task:
         checkpoint: file of the pack's state, used where its folder is there, that is on a file system
             shared with the driver.
         checkpoint_seconds: how often it is written; 0 is never.
+        weights: file for the trained weights, written where its folder is there; empty keeps none.
+        best_weights: whether those are the best ones, or the last.
     """
 
     pack_id: str
@@ -79,6 +81,8 @@ class Task:
     evaluation_bytes: int
     checkpoint: str
     checkpoint_seconds: float
+    weights: str = ""
+    best_weights: bool = False
 
 
 # From the sweep.

@@ -51,6 +51,7 @@ pack_size: 2
 batch_size: 50
 learning_rate: 0.01
 checkpoint_minutes: 0
+save_weights: last
 variants:
   - latents: [[6, 6]]
     steps: {steps}

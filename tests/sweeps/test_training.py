@@ -16,6 +16,7 @@ from sweeps.cluster.environment import environment
 from sweeps.cluster.messages import Resources, Task
 from sweeps.interrupts import Interrupts
 from sweeps.pack_work import PackWork
+from sweeps.run_directory import RunDirectory
 from sweeps.training import Trainer, describe, device_of, resources_of
 
 SMALL, LARGE, GPUS = {"CPU": 2.0, "GPU": 0.0}, {"CPU": 7.0}, {"CPU": 8.0, "GPU": 4.0}
@@ -124,13 +125,14 @@ class Saying:
         return self._said.popleft()
 
 
-def test_nodes_that_do_not_see_the_checkpoints_are_said_once_and_logged_each(tmp_path):
+@pytest.mark.parametrize("settings", [[], ["save_weights=last"]])
+def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, settings):
     said, logged = [], []
     trainer = Trainer(
         Saying(*(messages.Unseen(node) for node in ("a", "b", "a"))),
-        load("digits"),
+        load("digits", settings),
         "cpu",
-        tmp_path / "checkpoints",
+        RunDirectory(tmp_path),
         Interrupts(25, print, lambda: None),
         said.append,
         logged.append,
@@ -139,9 +141,10 @@ def test_nodes_that_do_not_see_the_checkpoints_are_said_once_and_logged_each(tmp
     schedule = SimpleNamespace(slots=2, members_trained=0, resize=lambda room: None)
     trainer.train(schedule, {}, [SMALL], local=False)
     (line,) = said
-    assert f"checkpoints are off: node a does not see {tmp_path}/checkpoints" in line
-    assert "give an --out that all nodes see at the same path, or set checkpoint_minutes=0" in line
-    assert logged == [f"node {node} does not see {tmp_path}/checkpoints" for node in ("a", "b")]
+    lost, mend = " and weights are not kept" * bool(settings), " and save_weights=none" * bool(settings)
+    assert f"checkpoints are off{lost}: node a does not see {tmp_path}, so that a pack whose worker" in line
+    assert f"give an --out that all nodes see at the same path, or set checkpoint_minutes=0{mend} to" in line
+    assert logged == [f"node {node} does not see {tmp_path}" for node in ("a", "b")]
 
 
 def test_a_dashboard_is_of_a_local_ray_alone():

@@ -152,3 +152,22 @@ def test_the_gradient_is_that_of_the_density():
     maps = parameters(5, 3, 3).requires_grad_()
     x = torch.tensor([[0, 17, 255], [90, 200, 31]], dtype=torch.float64) / 255
     assert torch.autograd.gradcheck(lambda one: log_density(one, x), maps)
+
+
+def test_the_mean_of_a_grey_pixel_is_that_of_its_probabilities():
+    """For logistics well within the ends, beyond which the mean of the probabilities has nothing."""
+    maps = parameters(3, 1, 4)
+    maps[1] *= 0.2
+    maps[2] -= 2
+    expected = (log_density(maps, VALUES[:, None]).exp() * VALUES).sum()
+    found = LogisticMixture(4).mean(maps.flatten(), (1, 1))
+    assert found.item() == pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_the_mean_of_a_coloured_pixel_is_where_narrow_logistics_are():
+    maps = parameters(4, 3, 1)
+    maps[MEAN] *= 0.2
+    maps[LOG_SCALE] = -7
+    mean = LogisticMixture(1).mean(maps.flatten(), (3, 1, 1))
+    near = colours(*([(value + by / 255) for by in (-8, 0, 8)] for value in mean.tolist()))
+    assert log_density(maps, near).argmax() == len(near) // 2

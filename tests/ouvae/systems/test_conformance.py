@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from ouvae.data import Dataset
 from ouvae.declared import SYSTEMS, Cell
+from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import Draws, draw_shapes, leading_axes, system_of
 from ouvae.training.noise import single_draws
 from ouvae.training.objectives import loss
@@ -142,6 +143,61 @@ def test_the_top_layer_is_drawn_as_in_the_bound(make_cell, system):
     if case.system != "vampprior":  # whose prior is another
         zero = torch.zeros((), dtype=torch.float64)
         torch.testing.assert_close(top.kl(zero, zero, closed_form=False), terms.kl[-1])
+
+
+def test_a_reconstruction_is_the_one_of_the_bound(make_cell, system):
+    case = make_cell(**system, importance_samples=3, objective="iwae").model_copy(
+        update={"smoothed_networks": ()}
+    )
+    model, x, draws = initial_model(case, image_of(case), 0), images_of(case), noise_of(case)
+    outputs = model.reconstruct(x, draws)
+    found = likelihood_of(case).log_density(x, outputs)
+    torch.testing.assert_close(found, model(x, draws, None, closed_form=False).log_likelihood)
+
+
+POSTERIOR = {
+    "vae": {"inference": 0.0},
+    "hermite": {"inference": 0.0},
+    "vampprior": {"lower_posterior.head": 0.0, "upper_posterior": 0.7, "lower_prior": 0.6},
+    "lvae": {"heads": 0.0},
+    "biva": {"bottom_up": 0.0, "top_down": 0.0, "top.": 0.0},
+}
+"""By what weights are multiplied, by a part of their names: mostly those of the posterior's Gaussians."""
+
+
+@pytest.mark.parametrize(
+    "system", [name for name in CASES if "colour" not in name and "four" not in name], indirect=True
+)
+def test_what_is_generated_has_the_density_that_the_bound_bounds(make_cell, system):
+    """log p(x) of ancestral draws and of importance weights: two means of one expectation.
+
+    An image's density depends on the draw, since the weights are larger than initial ones, and the posterior
+    is deaf to the image and wide, so that importance weights do not vary by much.
+    """
+    case = make_cell(**system).model_copy(update={"smoothed_networks": ()})
+    model, x = initial_model(case, image_of(case), 0), images_of(case)[:2]
+    factors = POSTERIOR[case.system]
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.mul_(next((by for part, by in factors.items() if part in name), 1.5))
+        outputs = model.generate(20_000, torch.Generator().manual_seed(1))
+        ancestral = likelihood_of(case).log_density(x[:, None], outputs)
+        noise = single_draws(case, (20_000, len(x)), torch.Generator().manual_seed(2), torch.float64)
+        terms = model(x, noise, None, closed_form=False)
+    weights = (terms.log_likelihood - terms.kl.sum(0)).T
+    (found, error), (expected, other) = log_mean(ancestral), log_mean(weights)
+    apart = (error**2 + other**2) ** 0.5
+    assert bool((ancestral.std(-1) > 0.1).all())
+    assert bool((apart < 0.1).all())
+    assert bool(((found - expected).abs() < 4.5 * apart).all())
+
+
+def log_mean(logarithms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the logarithm of the mean of [B, n] exponentials, and its standard error, [B] each."""
+    count = logarithms.shape[-1]
+    logarithm = logarithms.logsumexp(-1) - math.log(count)
+    relative = (logarithms - logarithm[:, None]).exp().std(-1) / count**0.5
+    return logarithm, relative
 
 
 @pytest.mark.parametrize("rho", [None, 0.3, 1.0])

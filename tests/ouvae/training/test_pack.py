@@ -503,6 +503,7 @@ def test_a_pack_whose_members_all_diverged_is_done(make_cell, data):
     assert train(pack).step == 10
     assert pack.done
     assert [outcome.diverged_at_step for outcome in pack.outcomes()] == [6, 6]
+    assert pack.parameters_per_member == PackTraining(make_cell(), MEMBERS[:2], data).parameters_per_member
     pack.train_step()
     pack.evaluate()
     assert pack.step == 10

@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from sweeps import SweepError
+from sweeps.tracking.relocation import artifacts_of, point_here
 from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password, without_passwords
 from sweeps.tracking.values import (
     CELL_PARAMS,
@@ -105,7 +106,8 @@ _NOTE = (
 def check(uri: str) -> None:
     """Open the store at `uri`, so that a sweep which cannot be tracked ends before it begins.
 
-    A SQLite store is created here if it is new, with its folder.
+    A SQLite store is created here if it is new, with its folder; one that was moved or copied with its
+    mlartifacts/ has its files where they are now.
 
     Raises:
         SweepError: as `check_uri` does; the SQLite file is no MLflow store; the server gives no good answer
@@ -119,6 +121,8 @@ def check(uri: str) -> None:
         mend = "Start the server, correct the address, or use sqlite:///PATH."
     try:
         _connect(uri).search_experiments(max_results=1)
+        if uri.startswith("sqlite:"):
+            point_here(sqlite_path(uri))
     except Exception as error:
         raise SweepError(
             f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend}"
@@ -461,7 +465,7 @@ def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         local = uri.startswith("sqlite:")
-        location = (sqlite_path(uri).parent / "mlartifacts" / name).as_uri() if local else None
+        location = artifacts_of(sqlite_path(uri), name) if local else None
         return client.create_experiment(name, location, {_DESCRIPTION: note})
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)

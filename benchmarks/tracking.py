@@ -10,6 +10,7 @@ own on this machine, with one worker and a SQLite file.
 
 members/s      from the first entry handed in to the last one logged; opening the store is not in it.
 ms of CPU      of the sweep's process, a member.
+numbers        points of metrics that a member has in the store.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -24,7 +26,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,7 +129,10 @@ def rate(checkout: Path, store: str, members: int) -> dict[str, Any]:
         if store == "server":
             with server(Path(scratch)) as uri:
                 return _told([*command, uri, str(members)], scratch)
-        return _told([*command, f"sqlite:///{scratch}/mlflow.db", str(members)], scratch)
+        found = _told([*command, f"sqlite:///{scratch}/mlflow.db", str(members)], scratch)
+        with closing(sqlite3.connect(f"{scratch}/mlflow.db")) as database:
+            ((points,),) = database.execute("SELECT count(*) FROM metrics").fetchall()
+        return found | {"numbers": points}
 
 
 def _told(command: Sequence[str], folder: str) -> dict[str, Any]:
@@ -169,9 +174,11 @@ def measure(codes: dict[str, Path], members: int, turns: int) -> list[dict[str, 
                 found.setdefault((store, code), []).append(rate(checkout, store, members))
     rows = []
     for (store, code), runs in found.items():
+        numbers = found["sqlite", code][0]["numbers"] / members
         seconds, cpu = (statistics.median(run[key] for run in runs) for key in ("seconds", "cpu"))
         row = {"store": store, "code": code, "members": members}
         row |= {"members_per_s": round(members / seconds, 1), "cpu_ms": round(1e3 * cpu / members, 2)}
+        row |= {"numbers": round(numbers, 1), "numbers_per_s": round(members * numbers / seconds)}
         print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
         rows.append(row)
     return rows

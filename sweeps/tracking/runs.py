@@ -61,6 +61,7 @@ from sweeps.tracking.values import (
     threshold_values,
     utc,
 )
+from sweeps.tracking.view import view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,14 +85,6 @@ _GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, stay far apart
 
 _VIEW = "mlflow.sharedViewState."
 """Tags of an experiment that begin so hold views that are shared by an address."""
-
-_COLUMNS = (
-    *(f"metrics.`{name}`" for name in ("rho_c", "rho_c_low", "rho_c_high", "n_members")),
-    "metrics.`information_top/rho_c`",
-    *(f"tags.`{name}`" for name in ("status", "half_width", "half_width_asked")),
-    *(f"params.`{name}`" for name in ("latents", "steps")),
-)
-"""Columns of the cells in the view of a sweep."""
 
 _COMMAND = "sweeps/phase_transition.py"
 _DESCRIPTION = "mlflow.note.content"
@@ -287,21 +280,8 @@ class SweepRuns:
 
     def _share_view(self) -> None:
         """Keep the view that `curves_url` opens: the cells of the sweep, all drawn, with their thresholds."""
-        view = {
-            "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{self.common["sweep_id"]}"',
-            "orderByKey": "metrics.`rho_c`",
-            "orderByAsc": True,
-            "startTime": "ALL",
-            "lifecycleFilter": "Active",
-            "datasetsFilter": [],
-            "modelVersionFilter": "All Runs",
-            "selectedColumns": _COLUMNS,
-            "runsExpanded": {},
-            "runsPinned": [],
-            "runsHidden": [],
-            "runsHiddenMode": "SHOWALL",
-        }
-        self.client.set_experiment_tag(self.experiment, _VIEW + self.common["sweep_id"], json.dumps(view))
+        sweep_id = self.common["sweep_id"]
+        self.client.set_experiment_tag(self.experiment, _VIEW + sweep_id, json.dumps(view(sweep_id)))
 
     def _source(self) -> dict[str, str]:
         """Return the tags from which the UI says what made a run, of which code, and who."""

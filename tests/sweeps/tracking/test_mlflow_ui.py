@@ -207,10 +207,10 @@ class Page:
         self.browser.execute_script("document.querySelector('input[value=CHART]').click()")
 
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
-        """Return the lines of the chart `kl_top_nats`: by colour, their x and y."""
+        """Return the lines of the chart of `kl_top_nats`: by colour, their x and y."""
         script = """
             const cards = [...document.querySelectorAll('[data-testid$=compare-runs-card]')]
-            const card = cards.find(c => c.querySelector('h4')?.innerText === 'kl_top_nats')
+            const card = cards.find(c => c.querySelector('h4')?.innerText.startsWith('kl_top_nats'))
             const plot = card?.querySelector('.js-plotly-plot')
             const lines = [...(plot?.querySelectorAll('.scatterlayer .trace') ?? [])]
             return lines.map(line => [getComputedStyle(line.querySelector('.js-line')).stroke,

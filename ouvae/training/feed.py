@@ -67,7 +67,7 @@ class Feed:
         if self._block > 1:
             self._begun = self._streams()
         for row, (batches, generator) in enumerate(zip(self._minibatches, self._generators, strict=True)):
-            self._x[row] = batches.next(self._block)
+            batches.fill(self._x[row])
             self._noise[row].normal_(generator=generator)
         self._place = 0
 

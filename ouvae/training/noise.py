@@ -102,7 +102,8 @@ class Minibatches:
 
     def __init__(self, images: Tensor, dynamic: bool, batch: int, seed: int) -> None:
         """Open the seed's streams at the first step."""
-        self._images, self._dynamic, self._batch = images, dynamic, batch
+        self._images, self._dynamic, self._batch = images, dynamic, min(batch, len(images))
+        self._uniform = images.new_empty(0)
         self._order_stream = stream(torch.device("cpu"), "minibatches", seed)
         self._pixel_stream = stream(images.device, "binarization", seed)
         self._order = torch.empty(0, dtype=torch.int64)
@@ -110,9 +111,21 @@ class Minibatches:
 
     def next(self, steps: int) -> Tensor:
         """Return the minibatches of so many steps, [T, B, D]."""
-        chosen = torch.stack([self._next_indices() for _ in range(steps)])
-        images = self._images[chosen.to(self._images.device)]
-        return binarize(images, self._pixel_stream) if self._dynamic else images
+        batches = self._images.new_empty(steps, self._batch, self._images.shape[1])
+        self.fill(batches)
+        return batches
+
+    def fill(self, batches: Tensor) -> None:
+        """Write the minibatches of T steps into [T, B, D], which is contiguous.
+
+        On a CPU fresh memory costs more than the numbers that are drawn into it.
+        """
+        chosen = torch.cat([self._next_indices() for _ in batches]).to(self._images.device)
+        torch.index_select(self._images, 0, chosen, out=batches.view(-1, batches.shape[-1]))
+        if self._dynamic:
+            self._uniform.resize_(batches.shape)
+            self._uniform.uniform_(generator=self._pixel_stream)
+            torch.lt(self._uniform, batches, out=batches)
 
     def _next_indices(self) -> Tensor:
         if self._used + self._batch > len(self._order):

@@ -29,7 +29,7 @@ from sweeps.schedule import Schedule
 from sweeps.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import without_password
-from sweeps.tracking.values import CELL_PARAMS
+from sweeps.tracking.values import CELL_PARAMS, Points
 
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""
@@ -100,8 +100,11 @@ class Recorder:
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
             written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
+            by_cell = self._curves(written)
             for cell_id, rows in self._thresholds(written).items():
-                self._tracker.log_thresholds(cell_id, rows)
+                self._tracker.log_known(cell_id, rows, _points(by_cell[cell_id]))
+            tables = [self._directory.path / f"{name}.parquet" for name in written]
+            self._tracker.log_interim(tables, "tables")
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 
@@ -143,14 +146,11 @@ class Recorder:
         if not (self._directory.members or self._directory.failed):
             return {}
         written = self._directory.write_tables(self._cell_ids, self._rule)
-        watched = [ORDER_PARAMETERS[name] for name in self._rule.active_from]
-        by_metric = {order.metric: curves(written["members"], order.metric) for order in watched}
-        rows = self._thresholds(written)
+        by_cell, rows = self._curves(written), self._thresholds(written)
         for state in schedule.cells:
             cell_id = state.planned.cell_id
             if state.done and cell_id in rows:
-                own = {metric: by_cell[cell_id] for metric, by_cell in by_metric.items()}
-                self._log_cell(state.planned, rows[cell_id], own)
+                self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
         tables = [self._directory.path / f"{name}.parquet" for name in written]
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
         return written
@@ -162,6 +162,15 @@ class Recorder:
         source = source_of(path, written)
         self._tracker.log_artifacts([write_report([source])], "figures")
         self._tracker.log_note(in_words(source))
+
+    def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
+        """Return the curves of each cell by the metric of each order parameter that is watched."""
+        found: dict[str, dict[str, Curves]] = {}
+        for name in self._rule.active_from:
+            metric = ORDER_PARAMETERS[name].metric
+            for cell_id, own in curves(written["members"], metric).items():
+                found.setdefault(cell_id, {})[metric] = own
+        return found
 
     def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:
         """Tell the studies of the thresholds, and return the rows of each cell."""
@@ -183,7 +192,20 @@ class Recorder:
             f"- {ORDER_PARAMETERS[row['order_parameter']].words}: {threshold_sentence(row, label)}"
             for row in thresholds
         )
-        self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note)
+        points = _points(by_metric)
+        self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note, points)
+
+
+def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
+    """Return seed, rho and value of each member of a cell, by metric."""
+    return {
+        metric: [
+            (seed, float(rho), float(value))
+            for seed, own in curves.items()
+            for rho, value in zip(*own, strict=True)
+        ]
+        for metric, curves in by_metric.items()
+    }
 
 
 def tracked(space: Space, members: int) -> str:

@@ -8,7 +8,8 @@ run          holds
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
 cell         settings, the numbers of its threshold at step = members that it is known from, and
-             its curves: metrics such as `kl_top_nats` at step = 1000 rho, the mean over seeds
+             its curves: metrics such as `kl_top_nats` at step = 1000 rho, the mean over seeds,
+             and `members/kl_top_nats`, what each of its members has
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
@@ -49,12 +50,14 @@ from sweeps.tracking.values import (
     MEMBER_PARAMS,
     MEMBER_TAGS,
     STEPS_PER_RHO,
+    Points,
     Value,
     cell_tags,
     curve_values,
     digest_of,
     member_values,
     milliseconds,
+    point_values,
     rho_text,
     stamp,
     texts,
@@ -78,6 +81,7 @@ _ENVIRONMENT = {
 }
 _PAGE = 100
 _LONGEST_DIGEST = 36
+_MOST_VALUES = 1000  # of a request
 
 # Okabe and Ito's palette, distinct to colour-blind eyes; MLflow's own choice can repeat itself.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
@@ -157,6 +161,7 @@ class SweepRuns:
         self.untracked: dict[str, str] = {}
         self.untracked_cells: set[str] = set()
         self._known_from: dict[str, int] = {}  # members that the thresholds of a cell's run are of
+        self._points: dict[str, set[Value]] = {}  # of the members that a cell's run has
         self.opened = False
         self.curves_url: str | None = None
 
@@ -212,8 +217,9 @@ class SweepRuns:
         thresholds: Sequence[Mapping[str, Any]],
         data: Mapping[str, str],
         note: str,
+        points: Mapping[str, Points],
     ) -> bool:
-        """Log a cell's curves, thresholds and data; False if they were there, the same."""
+        """Log a cell's curves, thresholds, data and members' values; False if they were there, the same."""
         from mlflow.entities import RunTag
 
         digest = digest_of(label, params, curves, thresholds)
@@ -233,6 +239,7 @@ class SweepRuns:
         values = curve_values(curves, run.start_ms) + threshold_values(thresholds, run.start_ms)
         tags_after = [RunTag(*tag) for tag in (cell_tags(thresholds) | {_DESCRIPTION: note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
+        self._log_points(run, points)
         if data:
             self.client.log_inputs(run.run_id, _inputs(data))
         for member in self.members.values():
@@ -244,14 +251,25 @@ class SweepRuns:
         self._log_counts()
         return True
 
-    def thresholds(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> bool:
-        """Log what is known by now of the thresholds of a cell that is not whole; False of any other."""
+    def known(
+        self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
+    ) -> bool:
+        """Log what is known by now of a cell that is not whole; False of any other."""
         run, members = self.cells.get(cell_id), thresholds[0]["n_members"]
         if run is None or run.whole or self._known_from.get(run.run_id) == members:
             return False
         self.client.log_batch(run.run_id, _metrics(threshold_values(thresholds, run.start_ms)))
+        self._log_points(run, points)
         self._known_from[run.run_id] = members
         return True
+
+    def _log_points(self, run: _Known, points: Mapping[str, Points]) -> None:
+        """Log those values of a cell's members that its run lacks, as far as that is known."""
+        there = self._points.setdefault(run.run_id, set())
+        new = [value for value in point_values(points, run.start_ms) if value not in there]
+        for first in range(0, len(new), _MOST_VALUES):
+            self.client.log_batch(run.run_id, _metrics(new[first : first + _MOST_VALUES]))
+        there.update(new)
 
     def describe(self, note: str) -> bool:
         """Say of the sweep in words what it found."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeps.tracking.runs import SweepRuns, reason
-from sweeps.tracking.values import texts
+from sweeps.tracking.values import Points, texts
 
 _ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 30.0
@@ -118,8 +118,9 @@ class Tracker:
         thresholds: Sequence[Mapping[str, Any]],
         data: Mapping[str, str] | None = None,
         note: str = "",
+        points: Mapping[str, Points] | None = None,
     ) -> None:
-        """Log a cell that is complete: its curves, its thresholds and its data.
+        """Log a cell that is complete: its curves, its thresholds, its data, and what its members have.
 
         A run whose curves, thresholds or settings differ from an earlier log is replaced by a new
         one (a point of a metric cannot be taken back), and its members move there.
@@ -132,27 +133,39 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
             data: digests of the data sets that its members are trained on, by their names.
             note: what is known of its thresholds, in words, in Markdown.
+            points: seed, rho and value of its members by metric; passed over where members are no runs.
         """
         if self._track == "sweep":
             self._runs.untracked_cells.add(cell_id)
             return
-        points = {
+        means = {
             metric: sorted((float(rho), float(value)) for rho, value in curve)
             for metric, curve in curves.items()
         }
         params = texts(settings, settings)
         rows = list(map(dict, thresholds))
-        job = partial(self._runs.cell, cell_id, label, params, points, rows, dict(data or {}), note)
+        own = dict(points or {}) if self._track == "members" else {}
+        job = partial(self._runs.cell, cell_id, label, params, means, rows, dict(data or {}), note, own)
         self._submit("cell", job)
 
-    def log_thresholds(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> None:
+    def log_known(
+        self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
+    ) -> None:
         """Log what is known by now of a cell that has members but is not complete, if there is time for it.
 
         Args:
             cell_id: identifies the cell in the sweep.
             thresholds: the cell's rows of the thresholds table.
+            points: seed, rho and value of its members by metric.
         """
-        self._jobs.put(_Job("known", partial(self._runs.thresholds, cell_id, list(map(dict, thresholds)))))
+        if self._track == "members":
+            rows = list(map(dict, thresholds))
+            self._jobs.put(_Job("known", partial(self._runs.known, cell_id, rows, dict(points))))
+
+    def log_interim(self, paths: Iterable[Path], folder: str | None = None) -> None:
+        """Log files as they are by now, as `log_artifacts` does their last version; none is owed."""
+        for path in paths:
+            self._jobs.put(_Job("known", partial(self._runs.artifact, path, folder)))
 
     def log_note(self, note: str) -> None:
         """Log what the sweep found, in words, in Markdown."""

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from analysis.schema import Row
 from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
@@ -35,6 +35,13 @@ THRESHOLD_TAGS = (
     "status", "collapsed_side", "method", "confidence", "half_width", "half_width_asked", "jump", "rule",
     "active_from", "spread_left_low", "spread_left_high", "spread_right_low", "spread_right_high",
 )  # fmt: skip
+
+
+MEMBERS = "members"
+"""What names of metrics of a cell's run begin with that are values of its members."""
+
+Points: TypeAlias = Sequence[tuple[int, float, float]]
+"""Seed, rho and value of each member."""
 
 
 class Value(NamedTuple):
@@ -96,6 +103,19 @@ def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: i
         Value(metric, _number(value), base_ms + round(STEPS_PER_RHO * rho), round(STEPS_PER_RHO * rho))
         for metric, curve in curves.items()
         for rho, value in curve
+    ]
+
+
+def point_values(points: Mapping[str, Points], base_ms: int) -> list[Value]:
+    """Give the values of a cell's members by metric, each for itself, as `members/METRIC` at step = 1000 rho.
+
+    Whenever they are logged they are the same, so that MLflow keeps each once.
+    """
+    return [
+        Value(f"{MEMBERS}/{metric}", _number(value), base_ms + round(STEPS_PER_RHO * rho) + seed, step)
+        for metric, own in points.items()
+        for seed, rho, value in own
+        for step in [round(STEPS_PER_RHO * rho)]
     ]
 
 

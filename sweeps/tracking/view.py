@@ -7,6 +7,8 @@ know.
 from collections.abc import Mapping
 from typing import Any
 
+from sweeps.tracking.values import MEMBERS
+
 COLUMNS = (
     *(f"metrics.`{name}`" for name in ("rho_c", "rho_c_low", "rho_c_high", "n_members")),
     "metrics.`information_top/rho_c`",
@@ -17,12 +19,14 @@ COLUMNS = (
 
 _SECTION, _OTHERS = "Transition", "Model metrics"
 _CURVES = ("kl_top_nats", "information_top_nats")
+_MEMBERS = tuple(f"{MEMBERS}/{name}" for name in _CURVES)
 
 
 def view(sweep_id: str) -> dict[str, Any]:
     """Return the view of a sweep: its cells with their thresholds, all drawn.
 
-    Curves and thresholds come before the charts that the UI makes of every metric.
+    Curves and thresholds come before the charts that the UI makes of every metric. While a cell goes on it
+    has no mean curve yet, and its members' values stand in for it.
     """
     return {
         "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{sweep_id}"',
@@ -43,10 +47,7 @@ def view(sweep_id: str) -> dict[str, Any]:
             for name in (_SECTION, _OTHERS)
         ],
         "compareRunCharts": [
-            *(
-                _chart("LINE", name, {"displayName": f"{name} against 1000 rho", "metricKey": name, **_LINE})
-                for name in _CURVES
-            ),
+            *(_chart("LINE", name, {"displayName": name, "metricKey": name, **_LINE}) for name in _CURVES),
             _chart("BAR", "rho_c", {"displayName": "rho_c, of kl_top", "metricKey": "rho_c"}),
             _chart(
                 "PARALLEL",
@@ -58,6 +59,7 @@ def view(sweep_id: str) -> dict[str, Any]:
                     "showAllRuns": False,
                 },
             ),
+            *(_chart("LINE", name, {"displayName": name, "metricKey": name, **_LINE}) for name in _MEMBERS),
         ],
     }
 

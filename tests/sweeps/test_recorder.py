@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from analysis import TableError
+from ouvae.declared import ORDER_PARAMETERS
 from search_spaces.space import MOST_TRACKED
 from sweeps import recorder
 from sweeps.recorder import TABLES_SECONDS, Recorder, tracked
@@ -25,9 +26,11 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
 ):
     now = 0.0
     monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now))
-    logged = []
+    logged, files = [], []
     silent = SimpleNamespace(
-        log_member=lambda *rows: None, log_thresholds=lambda *known: logged.append(known)
+        log_member=lambda *rows: None,
+        log_known=lambda *known: logged.append(known),
+        log_interim=lambda paths, folder: files.append({f"{folder}/{path.name}" for path in paths}),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: silent)
     space, directory, written = make_space(pack_size=1), RunDirectory(tmp_path), []
@@ -49,9 +52,15 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
             pack = schedule.next_pack()
             schedule.finished(pack, report_of(pack, lambda point: 1.0))
     assert written == [moments[1] + taken, moments[3] + taken]
-    assert [(cell, [row["n_members"] for row in rows]) for cell, rows in logged] == [
-        (pack.cell.cell_id, [members] * len(rows)) for members, (_, rows) in zip((2, 4), logged, strict=True)
+    assert [(cell, [row["n_members"] for row in rows]) for cell, rows, _ in logged] == [
+        (pack.cell.cell_id, [members] * len(rows))
+        for members, (_, rows, _) in zip((2, 4), logged, strict=True)
     ]
+    for members, (_, rows, points) in zip((2, 4), logged, strict=True):
+        assert set(points) == {ORDER_PARAMETERS[row["order_parameter"]].metric for row in rows}
+        assert len(points["kl_top_nats"]) == members
+    tables = {f"tables/{name}.parquet" for name in ("members", "history", "thresholds")}
+    assert files == [tables] * 2
     assert (tmp_path / "members.parquet").exists()
     assert not (tmp_path / "comparisons.parquet").exists()
 

@@ -98,7 +98,9 @@ def threshold(depth: int) -> dict[str, Any]:
     }
 
 
-def log(tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...] = (2, 3)) -> None:
+def log(
+    tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...] = (2, 3), points: Any = None
+) -> None:
     for depth in depths:
         for rho in rhos:
             row, history = member(depth, rho)
@@ -106,7 +108,7 @@ def log(tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...
         settings = {key: row[key] for key in CELL_PARAMS}
         curve = [(rho, kl_top(depth, rho)) for rho in rhos]
         known = {"kl_top_nats": curve}, [threshold(depth)], {"digits": "c0ffee"}, f"depth {depth}"
-        tracker.log_cell(row["cell_id"], row["cell"], settings, *known)
+        tracker.log_cell(row["cell_id"], row["cell"], settings, *known, points)
 
 
 def tracker(uri: str, sweep_id: str = "sweep-1", track: str = "members", **params: Any) -> Tracker:
@@ -410,22 +412,58 @@ def test_the_sweep_is_there_before_its_first_member(uri: str) -> None:
     assert contents(uri)["sweep-1"]["status"] == "KILLED"
 
 
-def test_what_is_known_of_a_threshold_grows_with_the_members(uri: str) -> None:
-    """A point each time that members came, in the run that the complete cell has."""
+def known(members: int) -> dict[str, list[tuple[int, float, float]]]:
+    """Return seed, rho and KL of so many members of the cell of depth 2."""
+    return {"kl_top_nats": [(seed % 2, RHOS[seed // 2], 1.0 + seed) for seed in range(members)]}
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool) -> None:
+    """A threshold each time that members came, and each member once, in the run of the complete cell.
+
+    Also where the sweep is stopped and goes on in between, which says all of it again.
+    """
     writer = tracker(uri)
     for members in range(1, 4):
         writer.log_member(*member(2, RHOS[members]))
         for _ in range(2):
-            writer.log_thresholds("cell-2", [threshold(2) | {"n_members": members, "rho_c": members / 10}])
-    log(writer, depths=(2,))
-    writer.log_thresholds("cell-2", [threshold(2) | {"n_members": 99}])
-    writer.log_thresholds("of which there is no run", [threshold(2)])
+            thresholds = [threshold(2) | {"n_members": members, "rho_c": members / 10}]
+            writer.log_known("cell-2", thresholds, known(members))
+        if stopped:
+            assert writer.close("KILLED").complete
+            writer = tracker(uri)
+    log(writer, depths=(2,), points=known(8))
+    writer.log_known("cell-2", [threshold(2) | {"n_members": 99}], known(8))
+    writer.log_known("of which there is no run", [threshold(2)], known(8))
     report = writer.close()
     assert report.complete
-    assert report.logged == {"member": 4, "cell": 1}
+    assert report.logged == {"member": 1 if stopped else 4, "cell": 1}
     run = contents(uri)["sweep-1/digits mlp 8,8"]
     assert points(run, "rho_c") == [(1, 0.1), (2, 0.2), (3, 0.3), (len(RHOS), threshold(2)["rho_c"])]
+    own = [(round(1000 * rho), value) for _, rho, value in known(8)["kl_top_nats"]]
+    assert points(run, "members/kl_top_nats") == own
+    assert points(run, "kl_top_nats") == [(round(1000 * rho), kl_top(2, rho)) for rho in RHOS]
     assert count_of_runs(uri) == 6, "none is replaced"
+
+
+def test_many_members_are_more_than_one_request(uri: str) -> None:
+    """MLflow takes 1000 values at a time."""
+    writer = tracker(uri)
+    many = {"kl_top_nats": [(seed, 0.5, seed / 10) for seed in range(2100)]}
+    log(writer, depths=(2,), points=many)
+    assert writer.close().complete
+    assert len(points(contents(uri)["sweep-1/digits mlp 8,8"], "members/kl_top_nats")) == 2100
+
+
+def test_files_as_they_are_by_now_are_there_and_not_counted(uri: str, tmp_path: Path) -> None:
+    file, writer = tmp_path / "members.parquet", tracker(uri)
+    file.write_text("some")
+    writer.log_interim([file], "tables")
+    report = writer.close()
+    assert report.complete
+    assert not report.logged
+    [stored] = (Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts").rglob("members.parquet")
+    assert stored.read_text() == "some"
 
 
 def test_cells_have_colors_of_their_own(uri: str) -> None:

@@ -17,10 +17,14 @@ from ouvae.linear_gaussian import critical_rho
 from ouvae.training.counts import member_bytes, multiply_adds
 from search_spaces import SweptCell
 
-LARGEST_PACK, LARGEST_CONVOLUTIONAL_PACK = 12, 1
+LARGEST_PACK = 12
 """Most members in a pack on a CPU unless a space says otherwise. The stacked step gains little from a dozen
-members on. Stacked convolutions are grouped ones, which a CPU runs slower than one after another (1.2 to 1.5
-times, measured)."""
+members on."""
+
+NARROW_CHANNELS = 8
+"""Channels of convolutional members up to which they are packed on a CPU. Stacked convolutions are grouped
+ones: with 8 channels a pack of 12 takes 1.4 times as many member-steps a second as a member alone, with 16 and
+with 32 channels 0.9 times (docs/speed.md)."""
 
 LARGEST_GPU_PACK, GPU_PACK_BYTES = 512, 16 * 2**30
 """The same on a GPU, and the memory that a pack in training takes there at most. A step of 256 members is
@@ -72,8 +76,8 @@ class PlannedCell:
         if self.device == "cuda":
             size = GPU_PACK_BYTES // member_bytes(self.cell, self.cell.image_shape, self.device)
             return min(max(size, 1), LARGEST_GPU_PACK)
-        convolutional = self.cell.traits("architecture").images
-        return LARGEST_CONVOLUTIONAL_PACK if convolutional else LARGEST_PACK
+        wide = self.cell.traits("architecture").images and max(self.cell.hidden) > NARROW_CHANNELS
+        return 1 if wide else LARGEST_PACK
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of a member's training step."""

@@ -21,7 +21,7 @@ from ouvae.declared.cell import CHOICES
 from ouvae.training.counts import member_bytes
 from search_spaces import load
 from search_spaces.space import CellKeys
-from sweeps.plan import GPU_PACK_BYTES, LARGEST_GPU_PACK, Pack, PlannedCell, Point, pack_points
+from sweeps.plan import GPU_PACK_BYTES, LARGEST_GPU_PACK, LARGEST_PACK, Pack, PlannedCell, Point, pack_points
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,6 +93,7 @@ NUMBERLESS = {
     "track": "sweep",
     "checkpoint_minutes": 0,
     "wait_minutes": 1,
+    "save_weights": "last",
     "grace_seconds": 5,
     "evaluation_gib": 0.5,
     "costs": {"rounds": 1},
@@ -233,6 +234,16 @@ class TestPacking:
             cell = planned(device="cuda", hidden=[width]).cell
             room = member_bytes(cell, cell.image_shape, "cuda")
             assert size * room <= GPU_PACK_BYTES < (size + 1) * room
+
+    def test_on_a_cpu_wide_convolutions_are_not_packed(self):
+        """Stacked they take longer than one after another; the narrow ones of quick budgets do not."""
+
+        def largest(architecture, hidden):
+            keys = {"architecture": architecture, "hidden": hidden, "dataset": "mnist"}
+            return planned(**keys).largest_pack
+
+        assert largest("mlp", [200, 200]) == largest("conv", [8, 8]) == LARGEST_PACK
+        assert largest("conv", [8, 16]) == largest("conv", [100]) == 1
 
     def test_no_points_no_packs(self):
         assert pack_points([], 4, 12, planned()) == []

@@ -23,8 +23,8 @@ members on."""
 
 NARROW_CHANNELS = 8
 """Channels of convolutional members up to which they are packed on a CPU. Stacked convolutions are grouped
-ones: with 8 channels a pack of 12 takes 1.4 times as many member-steps a second as a member alone, with 16 and
-with 32 channels 0.9 times (docs/speed.md)."""
+ones: of 8 channels a pack of 12 takes 1.4 times as many member-steps a second as a member alone, of 16 and
+32 channels 0.9 times (docs/speed.md)."""
 
 LARGEST_GPU_PACK, GPU_PACK_BYTES = 512, 16 * 2**30
 """The same on a GPU, and the memory that a pack in training takes there at most. A step of 256 members is

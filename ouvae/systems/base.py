@@ -130,15 +130,20 @@ class System(nn.Module):
         """Return the outputs of p(x|z) at draws of the prior, from the top down, [count, outputs].
 
         Without smoothing. Training does not need this.
+
+        Args:
+            count: of draws.
+            generator: of the model's device.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it generates")
 
     def drawn(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return a draw of the Gaussian of a network's outputs, [..., 2 d] -> [..., d]."""
         mean, log_scale = gaussian_parameters(outputs)
-        return mean + log_scale.exp() * torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+        eps = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=generator.device)
+        return mean + log_scale.exp() * eps
 
     def standard(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         """Return draws of N(0, I), [count, size]."""
-        dtype = next(self.parameters()).dtype
-        return self.drawn(torch.zeros(count, 2 * size, dtype=dtype), generator)
+        zeros = next(self.parameters()).new_zeros(count, 2 * size)
+        return self.drawn(zeros, generator)

@@ -106,7 +106,8 @@ class VampPrior(System):
         """Return p(x|z_1, z_2) at draws of the prior; see `System.generate`."""
         if self.cell.pseudo_inputs:
             components = self.upper_posterior(self.pseudo_inputs())
-            chosen = torch.randint(len(components), (count,), generator=generator)
+            device = generator.device
+            chosen = torch.randint(len(components), (count,), generator=generator, device=device)
             upper = self.drawn(components[chosen], generator)
         else:
             upper = self.standard(count, self.cell.latents[-1], generator)

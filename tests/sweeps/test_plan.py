@@ -21,7 +21,16 @@ from ouvae.declared.cell import CHOICES
 from ouvae.training.counts import member_bytes
 from search_spaces import load
 from search_spaces.space import CellKeys
-from sweeps.plan import GPU_PACK_BYTES, LARGEST_GPU_PACK, LARGEST_PACK, Pack, PlannedCell, Point, pack_points
+from sweeps.plan import (
+    GPU_PACK_BYTES,
+    LARGEST_GPU_PACK,
+    LARGEST_PACK,
+    LARGEST_SMALL_PACK,
+    Pack,
+    PlannedCell,
+    Point,
+    pack_points,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -235,15 +244,15 @@ class TestPacking:
             room = member_bytes(cell, cell.image_shape, "cuda")
             assert size * room <= GPU_PACK_BYTES < (size + 1) * room
 
-    def test_on_a_cpu_wide_convolutions_are_not_packed(self):
-        """Stacked they take longer than one after another; the narrow ones of quick budgets do not."""
+    def test_on_a_cpu_wide_convolutions_are_not_packed_and_small_members_the_most(self):
+        """Stacked convolutions take longer than one after another; narrow ones do not."""
 
-        def largest(architecture, hidden):
-            keys = {"architecture": architecture, "hidden": hidden, "dataset": "mnist"}
-            return planned(**keys).largest_pack
+        def largest(architecture, hidden, dataset="mnist"):
+            return planned(architecture=architecture, hidden=hidden, dataset=dataset).largest_pack
 
         assert largest("mlp", [200, 200]) == largest("conv", [8, 8]) == LARGEST_PACK
         assert largest("conv", [8, 16]) == largest("conv", [100]) == 1
+        assert largest("mlp", [64, 64], "digits") == LARGEST_SMALL_PACK
 
     def test_no_points_no_packs(self):
         assert pack_points([], 4, 12, planned()) == []

@@ -21,6 +21,7 @@ from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.space import MOST_TRACKED
 from sweeps import SweepError
+from sweeps.drawing import Drawing
 from sweeps.interrupts import Interrupts
 from sweeps.plan import PlannedCell
 from sweeps.provenance import commit, project_version
@@ -70,6 +71,7 @@ class Recorder:
         self._directory, self._uri = directory, uri
         self._rule = rule_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
+        self._drawing = Drawing(directory.path)
         self._due = time.monotonic() + TABLES_SECONDS
         probes = space.max_members if space.search == "locate" else 0
         self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
@@ -96,7 +98,10 @@ class Recorder:
             self.refresh()
 
     def refresh(self) -> None:
-        """Write the tables as they are now, but for the comparisons, and log the thresholds."""
+        """Write the tables as they are now, but for the comparisons, and log them and the thresholds.
+
+        Figures of them are begun, and logged with the next ones.
+        """
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
             written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
@@ -105,6 +110,8 @@ class Recorder:
                 self._tracker.log_known(cell_id, rows, _points(by_cell[cell_id]))
             tables = [self._directory.path / f"{name}.parquet" for name in written]
             self._tracker.log_interim(tables, "tables")
+            self._tracker.log_interim(self._drawing.drawn(), "figures")
+            self._drawing.begin()
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 
@@ -114,6 +121,7 @@ class Recorder:
         Return the tables by name, if there are any, and what could not be written, if anything could not.
         """
         written: Mapping[str, pa.Table] = {}
+        self._drawing.stop()
         try:
             written = self._write_tables(schedule)
             if written:

@@ -33,6 +33,9 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
         log_interim=lambda paths, folder: files.append({f"{folder}/{path.name}" for path in paths}),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: silent)
+    begun = []
+    idle = SimpleNamespace(drawn=lambda: [], begin=lambda: begun.append(now), stop=lambda: None)
+    monkeypatch.setattr(recorder, "Drawing", lambda run: idle)
     space, directory, written = make_space(pack_size=1), RunDirectory(tmp_path), []
 
     def write(*given, compared, real=directory.write_tables):
@@ -60,9 +63,40 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
         assert set(points) == {ORDER_PARAMETERS[row["order_parameter"]].metric for row in rows}
         assert len(points["kl_top_nats"]) == members
     tables = {f"tables/{name}.parquet" for name in ("members", "history", "thresholds")}
-    assert files == [tables] * 2
+    assert files == [tables, set()] * 2
+    assert begun == written
     assert (tmp_path / "members.parquet").exists()
     assert not (tmp_path / "comparisons.parquet").exists()
+
+
+def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
+    tmp_path, make_space, report_of, monkeypatch
+):
+    files: list[str] = []
+    stub = SimpleNamespace(
+        log_member=lambda *rows: None,
+        log_known=lambda *known: None,
+        log_interim=lambda paths, folder: files.extend(f"{folder}/{path.name}" for path in paths),
+    )
+    monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
+    space, directory = make_space(active_from="{kl_top: 0.1}"), RunDirectory(tmp_path / "run")
+    with directory.opened(space):
+        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
+        schedule = schedule_of(space, 1, directory, own.on_pack)
+        while pack := schedule.next_pack():
+            schedule.finished(pack, report_of(pack, lambda point: 1.0 - point.rho))
+        own.refresh()
+        assert not [name for name in files if name.startswith("figures/")], "none is drawn yet"
+        process = own._drawing._process
+        own.refresh()
+        assert own._drawing._process is process, "one at a time"
+        assert process.wait(300) == 0
+        own.refresh()
+        assert {"figures/order_parameters.png", "figures/training.svg"} <= set(files)
+        process = own._drawing._process
+        own._drawing.stop()
+        assert process.poll() is not None
+        assert not own._drawing.drawn()
 
 
 def test_a_report_that_cannot_be_written_loses_nothing_else(tmp_path, make_space, report_of, monkeypatch):

@@ -12,6 +12,7 @@ the intervals of other rules are wider.
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -35,6 +36,9 @@ from analysis.summary import Rule, Summary, read_rule, thresholds_table
 from analysis.tables import read_history, read_members, write_table
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
+
+WIDTH = 80
+"""Characters of a terminal's line."""
 
 SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Values from which a member is active, beside half of the plateau, for which rho_c is shown."""
@@ -72,7 +76,8 @@ def _block(named: Sequence[tuple[str, Row]]) -> str:
     notes = [f"{name}: {_status(row)}" for name, row in named if _status(row) != STATUS["transition"]]
     notes += [f"{name}: {text}" for name, row in named if (text := _too_wide(row))]
     notes += [f"{name}: {row['remark']}" for name, row in named if row["remark"]]
-    return "\n".join(["; ".join(heading), *aligned(lines), *notes])
+    wrapped = [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")]
+    return "\n".join(["; ".join(heading), *aligned(lines), *wrapped])
 
 
 def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:

@@ -89,7 +89,9 @@ def test_it_is_said_where_the_information_departs_from_the_kl(make_members):
         "the KL turns on in 3 of 4 seeds, the information at another rho in 1 and nowhere in 1 of them: a KL "
         "without information is what z_3 says of the noise of the layers below"
     )
-    assert f"digits mlp 8,8,8: {known['remark']}" in format_thresholds(thresholds_table(members, BOTH))
+    shown = format_thresholds(thresholds_table(members, BOTH))
+    assert max(map(len, shown.splitlines())) <= 80, "between words, not within them"
+    assert f"digits mlp 8,8,8: {known['remark']}" in " ".join(shown.split())
 
 
 def test_nothing_is_said_where_they_agree(make_members):

@@ -109,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given_here = list(sys.argv[1:] if arguments is None else arguments)
     if given_here[:1] == ["--serve"]:
         return serve(*given_here[1:])
-    from benchmarks.report import machine, write_rows  # not before `serve` has said whose code is imported
+    # not before `serve` has said whose code is imported
+    from benchmarks.report import machine, print_row, write_rows
     from benchmarks.step import MODELS
 
     names = [name for name in MODELS if name != "table9"]
@@ -143,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         "earlier": given.commit,
                     }
                 )
-                print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+                print_row(rows[-1])
     if given.out:
         write_rows(given.out, rows, machine())
     return 0

@@ -28,6 +28,11 @@ def machine(device: str = "cpu") -> dict[str, str]:
     }
 
 
+def print_row(row: Mapping[str, Any]) -> None:
+    """Print a row with the names of its columns."""
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+
+
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, str]) -> None:
     """Write rows of one kind as CSV, each with what is said of the machine."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -167,6 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(codes: dict[str, Path], members: int, turns: int) -> list[dict[str, Any]]:
     """Measure each code with each store, in turns, and return a row of each."""
+    from benchmarks.report import print_row
+
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for _ in range(turns):
         for store in ("sqlite", "server"):
@@ -179,7 +181,7 @@ def measure(codes: dict[str, Path], members: int, turns: int) -> list[dict[str, 
         row = {"store": store, "code": code, "members": members}
         row |= {"members_per_s": round(members / seconds, 1), "cpu_ms": round(1e3 * cpu / members, 2)}
         row |= {"numbers": round(numbers, 1), "numbers_per_s": round(members * numbers / seconds)}
-        print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        print_row(row)
         rows.append(row)
     return rows
 

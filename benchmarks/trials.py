@@ -29,7 +29,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
-from benchmarks.report import machine, write_rows
+from benchmarks.report import machine, print_row, write_rows
 from ouvae.data import load as load_data
 from sweeps.cluster.messages import Ended, Failed, Finished, Next, Resources, Task, Train, Wanted
 from sweeps.cluster.process import RayProcess
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = []
     for packs in given.packs:
         rows.append(measure(packs))
-        print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+        print_row(rows[-1])
     if given.out:
         write_rows(given.out, rows, machine())
     return 0

@@ -74,7 +74,7 @@ class PlannedCell:
         """Hash of everything that determines the member's numbers."""
         return _digest(self._identity | {"rho": point.rho, "seed": point.seed})
 
-    @cached_property
+    @property
     def largest_pack(self) -> int:
         """Most members in a pack unless a space says otherwise."""
         if self.device == "cuda":

@@ -76,7 +76,7 @@ class Recorder:
         probes = space.max_members if space.search == "locate" else 0
         self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
         held = [*directory.members.values(), *directory.failed.values()]
-        track = tracked(space, max(expected, len(held)))
+        self._track = track = tracked(space, max(expected, len(held)))
         self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
         self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
@@ -105,9 +105,10 @@ class Recorder:
         started = time.monotonic()
         with suppress(TableError):  # they are written again at the end
             written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
-            by_cell = self._curves(written)
-            for cell_id, rows in self._thresholds(written).items():
-                self._tracker.log_known(cell_id, rows, _points(by_cell[cell_id]))
+            rows = self._thresholds(written)
+            if self._track == "members":  # no cell has a run before it is complete otherwise
+                for cell_id, own in self._curves(written).items():
+                    self._tracker.log_known(cell_id, rows[cell_id], _points(own))
             tables = [self._directory.path / f"{name}.parquet" for name in written]
             self._tracker.log_interim(tables, "tables")
             self._tracker.log_interim(self._drawing.drawn(), "figures")

@@ -158,9 +158,8 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
             points: seed, rho and value of its members by metric.
         """
-        if self._track == "members":
-            rows = list(map(dict, thresholds))
-            self._jobs.put(_Job("known", partial(self._runs.known, cell_id, rows, dict(points))))
+        rows = list(map(dict, thresholds))
+        self._jobs.put(_Job("known", partial(self._runs.known, cell_id, rows, dict(points))))
 
     def log_interim(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as they are by now, as `log_artifacts` does their last version; none is owed."""

@@ -6,5 +6,5 @@ pack, S distinct seeds of a pack, K smoothing samples, I importance samples. Eve
 metrics are in nats.
 """
 
-NUMERICS_VERSION = 5
+NUMERICS_VERSION = 6
 """Part of a member's identity: raised whenever a change to this package changes a member's numbers."""

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-NARROW = 12
+NARROW = 24
 """Columns of a product below which it is quicker to ask for the transpose."""
 
 

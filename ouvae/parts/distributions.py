@@ -1,8 +1,9 @@
 """Log densities and divergences, summed over the last axis, in nats."""
 
 import math
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,8 +21,44 @@ def gaussian_parameters(outputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bernoulli_log_density(x: Tensor, logits: Tensor) -> Tensor:
-    """Return log Bernoulli(x; sigmoid(logits)): [..., D] -> [...]."""
-    return (x * logits - F.softplus(logits)).sum(-1)
+    """Return log Bernoulli(x; sigmoid(logits)): [..., D] -> [...].
+
+    The gradient is that of the logits alone.
+    """
+    each = logits.expand(torch.broadcast_shapes(x.shape, logits.shape))  # type: ignore[no-untyped-call]
+    return _Bernoulli.apply(x, each)  # type: ignore[no-untyped-call,no-any-return]
+
+
+class _Bernoulli(torch.autograd.Function):
+    """The log density and its gradient, x - sigmoid(logits), in few passes over memory.
+
+    The pixels of a pack are more than a cache holds: written out, its products and sums take longer than its
+    logarithms.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, logits: Tensor) -> Tensor:
+        return F.softplus(logits).addcmul_(x, logits, value=-1).sum(-1).neg_()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        x, logits = ctx.saved_tensors
+        return None, logits.sigmoid().sub_(x).mul_(gradient.neg().unsqueeze(-1))
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, int | None], x: Tensor, logits: Tensor
+    ) -> tuple[Tensor, int]:
+        x, logits = (
+            values.expand(info.batch_size, *values.shape) if axis is None else values.movedim(axis, 0)
+            for values, axis in zip((x, logits), in_dims, strict=True)
+        )
+        x = x.view(len(x), *[1] * (logits.dim() - x.dim()), *x.shape[1:])  # the same images for all samples
+        return _Bernoulli.apply(x, logits), 0  # type: ignore[no-untyped-call]
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, log_scale: Tensor | float) -> Tensor:

@@ -23,6 +23,7 @@ from ouvae.systems import Draws, System, Terms
 from ouvae.training.counts import built
 from ouvae.training.objectives import loss
 from ouvae.training.precision import training_products
+from ouvae.training.program import shortened
 
 WRITTEN_DOWN_FROM = 500
 """Steps of a member from which on it is worth the seconds that it takes to write the program down."""
@@ -89,24 +90,16 @@ def written_down(cell: Cell, image_shape: Shape, members: int, device: torch.dev
     """
     plain = as_written(cell, built(cell, image_shape))
     program: Callable[..., Any] | None = None
+    # A little faster, and not known to go along with graphs and compiled programs.
+    without_autograd = torch.inference_mode if device.type == "cpu" else torch.no_grad
 
     def step(parameters: dict[str, Tensor], inputs: Inputs) -> Losses:
         nonlocal program
         if program is None:
-            program = _shortened(make_fx(plain)(parameters, inputs))
+            program = shortened(make_fx(plain)(parameters, inputs), in_place=device.type == "cpu")
             if device.type == "cuda" and cell.steps >= COMPILED_FROM:
                 program = torch.compile(program, dynamic=False)
-        with torch.no_grad():
+        with without_autograd():
             return cast(Losses, program(parameters, inputs))
 
     return step
-
-
-def _shortened(program: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """Leave out what autograd alone needs: copies of a name, and results that nobody uses."""
-    for node in program.graph.nodes:
-        if node.target is torch.ops.aten.detach.default:
-            node.replace_all_uses_with(node.args[0])
-    program.graph.eliminate_dead_code()
-    program.recompile()
-    return program

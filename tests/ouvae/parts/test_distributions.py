@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from torch import distributions
+from torch.func import vmap
 
 from ouvae.parts.distributions import (
     LOG_SCALE_LIMIT,
@@ -33,6 +34,25 @@ def test_bernoulli_log_density_agrees_with_torch():
     x = (torch.arange(25).view(5, 5) % 3 == 0).double()
     expected = distributions.Bernoulli(logits=logits).log_prob(x).sum(-1)
     torch.testing.assert_close(bernoulli_log_density(x, logits), expected, **TIGHT)
+
+
+@pytest.mark.parametrize("leading", [(), (2,), (3, 2)], ids=["one", "images", "samples of images"])
+@pytest.mark.parametrize("own", ["both", "x", "logits"])
+def test_bernoulli_gradients_in_packs_are_those_of_the_written_out_density(leading, own):
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(4, *leading, 7, generator=generator, dtype=torch.float64)
+    x = torch.randint(0, 2, (4, *leading[1:], 7), generator=generator).double()
+    axes = (None if own == "logits" else 0, None if own == "x" else 0)
+    x, logits = (values if axis == 0 else values[0] for values, axis in zip((x, logits), axes, strict=True))
+    weights = torch.randn(4, *leading, generator=generator, dtype=torch.float64)
+
+    def gradient(density):
+        of = logits.clone().requires_grad_()
+        (weights * vmap(density, in_dims=axes)(x, of)).sum().backward()
+        return of.grad
+
+    expected = gradient(lambda x, logits: distributions.Bernoulli(logits=logits).log_prob(x).sum(-1))
+    torch.testing.assert_close(gradient(bernoulli_log_density), expected, **TIGHT)
 
 
 def test_bernoulli_probabilities_sum_to_one():

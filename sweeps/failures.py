@@ -1,14 +1,15 @@
 """Why a pack could not be trained, and what is trained in its place."""
 
+from __future__ import annotations
+
 import math
 import traceback
 from collections import Counter
-from dataclasses import dataclass
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self
 
-import torch
-
-from sweeps.plan import Pack
+if TYPE_CHECKING:
+    from sweeps.plan import Pack
 
 Kind = Literal["error", "memory", "lost"]
 
@@ -50,7 +51,7 @@ class Retries:
         """Return the packs to train in its place: itself, its halves, or none when it is given up."""
         if failure.kind == "memory" and len(pack.points) > 1:
             middle = math.ceil(len(pack.points) / 2)
-            return [Pack(pack.cell, pack.points[:middle]), Pack(pack.cell, pack.points[middle:])]
+            return [replace(pack, points=pack.points[:middle]), replace(pack, points=pack.points[middle:])]
         key = (pack.pack_id, failure.kind)
         self._failures[key] += 1
         return [pack] if self._failures[key] < ATTEMPTS[failure.kind] else []
@@ -62,6 +63,8 @@ class Retries:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Tell whether memory ran out: on a CPU, PyTorch says so in a RuntimeError's text alone."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    from torch import OutOfMemoryError  # loaded where packs are trained, and nowhere else for this
+
+    if isinstance(error, (MemoryError, OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)

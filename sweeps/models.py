@@ -17,7 +17,8 @@ from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import System, leading_axes
 from ouvae.training.noise import single_draws
 from ouvae.training.precision import weights_dtype
-from sweeps.weights import WeightsError, read_weights, weights_path
+from sweeps.run_directory import weights_path
+from sweeps.weights import WeightsError, read_weights
 
 
 @dataclass(frozen=True)

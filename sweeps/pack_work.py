@@ -123,7 +123,7 @@ class PackWork:
             ],
             "parameters": self._training.parameters_per_member,
             "seconds": self._seconds,
-            "torch_version": torch.__version__,
+            "torch_version": str(torch.__version__),  # plain: as it is it brings torch along
             "python_version": platform.python_version(),
         }
 

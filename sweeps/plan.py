@@ -14,7 +14,6 @@ from ouvae.data import Dataset
 from ouvae.declared import DATASETS, SYSTEMS, Cell, labels
 from ouvae.declared.registry import source_digest
 from ouvae.linear_gaussian import critical_rho
-from ouvae.training.counts import member_bytes, multiply_adds
 from search_spaces import SweptCell
 
 LARGEST_PACK, LARGEST_SMALL_PACK = 12, 24
@@ -78,6 +77,8 @@ class PlannedCell:
     def largest_pack(self) -> int:
         """Most members in a pack unless a space says otherwise."""
         if self.device == "cuda":
+            from ouvae.training.counts import member_bytes  # torch: not before Ray is being started
+
             size = GPU_PACK_BYTES // member_bytes(self.cell, self.cell.image_shape, self.device)
             return min(max(size, 1), LARGEST_GPU_PACK)
         if self.cell.traits("architecture").images and max(self.cell.hidden) > NARROW_CHANNELS:
@@ -86,6 +87,8 @@ class PlannedCell:
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of a member's training step."""
+        from ouvae.training.counts import multiply_adds
+
         return multiply_adds(self.cell, self.cell.image_shape)
 
     def exact_rho(self) -> float | None:

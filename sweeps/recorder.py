@@ -9,13 +9,9 @@ from rich.console import Console
 
 from analysis import TableError
 from analysis.estimate import Curves, mean_curve
-from analysis.figures import write_figures
 from analysis.labels import threshold_sentence
-from analysis.report import write_report
 from analysis.schema import Row
 from analysis.summary import rule_of
-from analysis.sweep_page.answers import in_words
-from analysis.sweep_page.sources import source_of
 from analysis.tables import curves
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
@@ -90,6 +86,10 @@ class Recorder:
         """Say in MLflow that the sweep is being stopped."""
         self._tracker.interrupt()
 
+    def on_progress(self) -> None:
+        """Have the sweep in MLflow, now that a pack is in training."""
+        self._tracker.begin()
+
     def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Take a finished pack."""
         self._studies.record(members)
@@ -122,7 +122,10 @@ class Recorder:
         Return the tables by name, if there are any, and what could not be written, if anything could not.
         """
         written: Mapping[str, pa.Table] = {}
+        from analysis.sweep_page import scripts
+
         self._drawing.stop()
+        scripts.begin()  # in parallel to tables and figures
         try:
             written = self._write_tables(schedule)
             if written:
@@ -166,6 +169,11 @@ class Recorder:
 
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
         """Write figures and report of the tables and hand them to the tracker, with the answer in words."""
+        from analysis.figures import write_figures  # matplotlib
+        from analysis.report import write_report
+        from analysis.sweep_page.answers import in_words
+        from analysis.sweep_page.sources import source_of
+
         path = self._directory.path
         self._tracker.log_artifacts(write_figures(path), "figures")
         source = source_of(path, written)

@@ -38,13 +38,15 @@ from ouvae.declared import ORDER_PARAMETERS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
 from sweeps.plan import PlannedCell
-from sweeps.weights import WEIGHTS_FOLDER
 
 LEAST_FREE_BYTES = 64_000_000
 """A sweep does not start with less room than this for its tables and checkpoints."""
 
 RESERVE_BYTES = 8_000_000
 """Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
+
+WEIGHTS_FOLDER = "weights"
+"""Where trained weights are in a run, where they are kept."""
 
 MERGED_PACKS = 64
 """Packs whose fragments become one: a file takes milliseconds to open, whatever is in it."""
@@ -59,6 +61,11 @@ _KNOWN = (
 
 class DiskFullError(SweepError):
     """There is no room for more; what was to be written is written, in the room that was kept for it."""
+
+
+def weights_path(run: Path, pack_id: str) -> Path:
+    """Return the file of a pack's trained weights in a run."""
+    return run / WEIGHTS_FOLDER / f"{pack_id}.safetensors"
 
 
 class RunDirectory:
@@ -94,7 +101,7 @@ class RunDirectory:
 
     @property
     def weights(self) -> Path:
-        """The folder of the packs' trained weights, there where they are kept."""
+        """The folder of the packs' trained weights."""
         return self.path / WEIGHTS_FOLDER
 
     @property

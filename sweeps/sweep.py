@@ -1,5 +1,6 @@
 """A sweep from end to end: read, check, plan, train, record, report."""
 
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +38,6 @@ from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import scratch_folder
 from sweeps.search import Observations, threshold_of
 from sweeps.searches import searches_of
-from sweeps.serial import Serial
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import check_uri, default_uri, ui_command
@@ -164,6 +164,7 @@ class _Sweep:
             self._announce()
             executor = self._executor(scratch)
             data = _load_data(space, options)
+            importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
             check_store(options.store_uri(space))
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
@@ -191,13 +192,15 @@ class _Sweep:
                     ORDER_PARAMETERS[space.follow].metric,
                 )
                 self._announce_training(schedule, describe(nodes, resources), device)
-                problem, seconds = self._train(schedule, executor, data, device, nodes)
+                problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
                 executor.end()
                 return self._finish(schedule, recorder, problem, seconds)
 
     def _executor(self, scratch: Path) -> Executor:
         """Return where packs are trained, which a second signal kills."""
         if self._options.address == SERIAL:
+            from sweeps.serial import Serial  # torch
+
             return Serial(self._space.cpus_per_pack)
         modules = [module_path(module) for module in users_modules(self._space.cells())]
         options, log = self._options, self._directory.log
@@ -210,6 +213,7 @@ class _Sweep:
         self,
         schedule: Schedule,
         executor: Executor,
+        recorder: Recorder,
         data: Mapping[_Key, Dataset],
         device: str,
         nodes: Sequence[NodeResources],
@@ -219,10 +223,15 @@ class _Sweep:
         local = self._options.is_local
         started, problem = time.monotonic(), ""
         progress = Progress(self._console, schedule, self._estimate)
+
+        def on_progress(pack_id: str, steps_done: int) -> None:
+            recorder.on_progress()
+            progress.update(pack_id, steps_done)
+
         with self._directory.log.open("a", encoding="utf-8") as log:
             trainer = Trainer(
                 executor, self._space, device, self._directory, self.interrupts,
-                self._console.print, lambda text: print(text, file=log, flush=True), progress.update,
+                self._console.print, lambda text: print(text, file=log, flush=True), on_progress,
             )  # fmt: skip
             try:
                 if not schedule.done:

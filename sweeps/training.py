@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from ouvae.training.costs import Cost
-from ouvae.training.pack import GIB
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import messages
@@ -22,9 +20,11 @@ from sweeps.cluster.process import RayLost
 from sweeps.interrupts import Interrupts
 from sweeps.plan import Pack
 from sweeps.progress import duration
-from sweeps.run_directory import RunDirectory
+from sweeps.run_directory import RunDirectory, weights_path
 from sweeps.schedule import Schedule
-from sweeps.weights import weights_path
+
+if TYPE_CHECKING:
+    from ouvae.training.costs import Cost
 
 MOST_LOSSES = 2
 """A Ray that is lost this often without a pack finished in between is not started again."""
@@ -227,7 +227,7 @@ class Trainer:
             data=pack.cell.data_digest,
             device=pack.cell.device,
             threads=space.cpus_per_pack,
-            evaluation_bytes=round(space.evaluation_gib * GIB),
+            evaluation_bytes=round(space.evaluation_gib * 2**30),
             checkpoint=str(self._directory.checkpoints.resolve() / f"{pack.pack_id}.pt"),
             checkpoint_seconds=60 * space.checkpoint_minutes,
             weights="" if kept == "none" else str(weights_path(folder, pack.pack_id)),

@@ -18,17 +18,9 @@ from ouvae.systems import System, build
 from ouvae.training.precision import weights_dtype
 from sweeps.checkpoints import replaced
 
-WEIGHTS_FOLDER = "weights"
-"""Where they are in a run."""
-
 
 class WeightsError(Exception):
     """There are no weights of a member, or they cannot be used; the message says why and how to mend it."""
-
-
-def weights_path(run: Path, pack_id: str) -> Path:
-    """Return the file of a pack's weights in a run."""
-    return run / WEIGHTS_FOLDER / f"{pack_id}.safetensors"
 
 
 def write_weights(

@@ -1,6 +1,7 @@
 """Vega, Vega-Lite and Vega-Embed as one script, so that a page that draws with them loads nothing."""
 
 import functools
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import vl_convert
 
@@ -16,14 +17,20 @@ _NOTICE = (
 
 
 @functools.cache
+def begin() -> Future[str]:
+    """Begin to make the script in a thread, which takes a second or two of a core; once a process."""
+    bundle = functools.partial(vl_convert.javascript_bundle, "window.vegaEmbed = vegaEmbed;", VEGA_LITE)
+    return ThreadPoolExecutor(1).submit(bundle)
+
+
 def vega() -> str:
-    """Return the script, which defines `vegaEmbed`; making it takes two seconds of a core.
+    """Return the script, which defines `vegaEmbed`.
 
     Raises:
         TableError: it cannot be made.
     """
     try:
-        script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
+        script = begin().result()
     except (ValueError, RuntimeError, OSError) as error:
         raise TableError(
             f"the scripts of Vega-Lite {VEGA_LITE} cannot be bundled: {error}; reinstall vl-convert-python"

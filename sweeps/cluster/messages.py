@@ -1,13 +1,17 @@
-"""What the sweep and the Ray process say to each other, in plain values."""
+"""What the sweep and the Ray process say to each other, in plain values. Loads no torch."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from ouvae.training.costs import Cost
 from sweeps.failures import Failure
+
+if TYPE_CHECKING:
+    from ouvae.training.costs import Cost
 
 NodeResources: TypeAlias = Mapping[str, float]
 """What a node has, in Ray's words: CPU, GPU."""

@@ -94,10 +94,11 @@ class RayProcess:
             raise RayLost(self._fate()) from None
 
     def end(self, patience: float = 10.0) -> None:
-        """End it in good order, and a local Ray with it; kill what is left after some seconds."""
-        with suppress(OSError, subprocess.TimeoutExpired):
-            self._connection.send(Close())
-            self._process.wait(patience)
+        """End it; a local Ray, which would take a second to end in good order, is killed."""
+        if self._given is not None:
+            with suppress(OSError, subprocess.TimeoutExpired):
+                self._connection.send(Close())
+                self._process.wait(patience)
         self.kill()
 
     def kill(self) -> None:

@@ -22,10 +22,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ray
-import torch
 from ray.util.queue import Empty, Queue
 
-from ouvae.training.costs import Cost, measure
 from sweeps.cluster import address as addresses
 from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster.environment import TUNE
@@ -232,7 +230,11 @@ def _train_on_cluster(channel: QueueChannel, resources: Any, data: Any, pending:
 def _measure(job: Measure) -> Measured | Refused:
     cpus, gpus = job.resources.cpus, job.resources.gpus
 
-    def task(*arguments: Any) -> list[Cost]:  # not of the job, whose data are too large for a function
+    def task(*arguments: Any) -> Any:  # not of the job, whose data are too large for a function
+        import torch
+
+        from ouvae.training.costs import measure
+
         torch.set_num_threads(cpus)
         return measure(*arguments)
 

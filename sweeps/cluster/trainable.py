@@ -9,7 +9,7 @@ import gc
 import platform
 from collections.abc import Mapping
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
@@ -18,7 +18,9 @@ from ouvae.data import Dataset
 from ouvae.declared import Cell
 from sweeps.cluster.messages import Task
 from sweeps.failures import Failure
-from sweeps.pack_work import PackWork
+
+if TYPE_CHECKING:
+    from sweeps.pack_work import PackWork
 
 REPORT_SECONDS = 2.0
 """How often a pack in training reports, and how long it takes at most to notice that it shall stop, but for
@@ -44,7 +46,9 @@ class PackTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
         """Take the data sets from the object store."""
-        self._data = data or {}
+        from sweeps.pack_work import PackWork  # not above: the Ray process needs this module, and no torch
+
+        self._start, self._data = PackWork, data or {}
         gc.freeze()  # of what is imported nothing goes: looking through it takes longer than all else here
         self._begin(config)
 
@@ -86,7 +90,7 @@ class PackTrainable(tune.Trainable):
         if self._work is None:
             fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
             task = Task(**fields | {"cell": Cell(**fields["cell"])})
-            self._work = PackWork(task, self._data[task.data])
+            self._work = self._start(task, self._data[task.data])
             if self._work.blind:
                 result["blind"] = platform.node()
         report = self._work.advance(REPORT_SECONDS)

@@ -101,10 +101,10 @@ _NOTE = (
 
 
 def check(uri: str) -> None:
-    """Open the store at `uri`, so that a sweep which cannot be tracked ends before it begins.
+    """Look at the store at `uri`, so that a sweep which cannot be tracked ends before it begins.
 
-    A SQLite store is created here if it is new, with its folder; one that was moved or copied with its
-    mlartifacts/ has its files where they are now.
+    Of a SQLite store that is new the folder is made here, and the file when the first run is. One that was
+    moved or copied with its mlartifacts/ has its files where they are now.
 
     Raises:
         SweepError: as `check_uri` does; the SQLite file is no MLflow store; the server gives no good answer
@@ -113,11 +113,13 @@ def check(uri: str) -> None:
     check_uri(uri)
     if uri.startswith("sqlite:"):
         _check_sqlite(sqlite_path(uri))
+        if not sqlite_path(uri).exists():
+            return
         mend = "Move the file away, or name another with sqlite:///PATH."
     else:
         mend = "Start the server, correct the address, or use sqlite:///PATH."
     try:
-        _connect(uri).search_experiments(max_results=1)
+        connect(uri).search_experiments(max_results=1)
         if uri.startswith("sqlite:"):
             point_here(sqlite_path(uri))
     except Exception as error:
@@ -174,7 +176,7 @@ class SweepRuns:
 
     def _read(self) -> None:
         """Read what the store holds of this sweep; mend what a killed writer left."""
-        self.client = _connect(self.uri)
+        self.client = connect(self.uri)
         self.experiment = _experiment(self.client, self.uri, self.space, _NOTE)
         self.curves_url = self._curves_url()
         known = [_known(run) for run in self._search()]
@@ -439,7 +441,7 @@ def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags:
     A file logged again replaces the one before. The address is on the server, or as `ui_command` serves a
     SQLite store.
     """
-    client = _connect(uri)
+    client = connect(uri)
     experiment_id = _experiment(client, uri, experiment, "Pages and other files that belong to no one sweep.")
     quoted = name.replace("'", "\\'")
     found = client.search_runs([experiment_id], f"attributes.run_name = '{quoted}'", max_results=1)
@@ -470,7 +472,7 @@ def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
     return str(found.experiment_id)
 
 
-def _connect(uri: str) -> MlflowClient:
+def connect(uri: str) -> MlflowClient:
     """Give a client of the store; a SQLite file exists after it, in WAL mode.
 
     With WAL a browser reads while the sweep writes. MLflow sets a busy timeout of 20 s by itself.

@@ -92,11 +92,20 @@ class Tracker:
         self._present: Counter[str] = Counter()
         self._settled = 0  # entries
         self._last_error: str | None = None
+        self._begun = False
         self._closing = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
-        self._thread.start()
-        self._open()
+
+    def begin(self) -> None:
+        """Have the sweep's run in the store, from now on.
+
+        The first entry does so too. Until then nothing is done, since MLflow takes seconds to be imported.
+        """
+        if not self._begun:
+            self._begun = True
+            self._thread.start()
+            self._open()
 
     def log_member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
         """Log a member: its row of the members table and its rows of the history table.
@@ -189,6 +198,7 @@ class Tracker:
             status: MLflow's status of the sweep's run: KILLED or FAILED.
         """
         self._runs.status = status
+        self.begin()
         self._open()
 
     def close(
@@ -237,6 +247,7 @@ class Tracker:
 
     def _submit(self, kind: str, log: Callable[[], bool]) -> None:
         self._submitted[kind] += 1
+        self.begin()
         self._jobs.put(_Job(kind, log))
 
     def _work(self) -> None:

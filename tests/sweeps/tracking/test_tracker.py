@@ -20,7 +20,7 @@ import pytest
 
 from ouvae.declared import Cell
 from sweeps import SweepError
-from sweeps.tracking.runs import check
+from sweeps.tracking.runs import check, connect
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import default_uri, ui_command
 from sweeps.tracking.values import CELL_PARAMS, member_values
@@ -192,7 +192,7 @@ def unfinished(uri: str) -> tuple[str, bool, bool]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
-    check(default_uri(folder))
+    connect(default_uri(folder))
     return folder / "mlflow.db"
 
 
@@ -407,6 +407,8 @@ def test_a_cell_holds_its_curve_and_its_threshold(uri: str) -> None:
 
 def test_the_sweep_is_there_before_its_first_member(uri: str) -> None:
     writer = tracker(uri)
+    assert contents(uri) == {}
+    writer.begin()
     assert eventually(lambda: contents(uri).get("sweep-1", {}).get("status") == "RUNNING")
     assert writer.close("KILLED").complete
     assert contents(uri)["sweep-1"]["status"] == "KILLED"
@@ -1045,6 +1047,17 @@ def test_check_refuses_what_cannot_hold_a_sweep(uri: str, message: str) -> None:
         check(uri)
 
 
+def test_check_of_a_new_file_makes_its_folder_alone_and_loads_no_mlflow(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from sweeps.tracking.runs import check\n"
+        f"check({default_uri(tmp_path / 'new')!r})\n"
+        "assert 'mlflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, " * 100)
     with pytest.raises(SweepError, match=r"not a database\. Move the file away"):
@@ -1078,7 +1091,7 @@ def test_sweeps_that_begin_together_share_a_new_store(tmp_path: Path) -> None:
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from sweeps.tracking import runs as mlflow_runs
-mlflow_runs.check({default_uri(tmp_path)!r})
+mlflow_runs.connect({default_uri(tmp_path)!r})
 """
     together = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait(120) for process in together] == [0, 0, 0]

@@ -81,6 +81,18 @@ def test_planning_does_not_load_pytorchs_compiler():
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("module", ["sweeps.sweep", "sweeps.cluster.serving", "sweeps.cluster.trainable"])
+def test_what_starts_ray_does_not_wait_for_seconds_of_imports(module):
+    """The command loads them while Ray starts, the Ray process never does, a worker when it has a pack."""
+    code = (
+        f"import sys, {module}\n"
+        "found = {'torch', 'matplotlib', 'mlflow', 'vl_convert'}.intersection(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.process
 def test_the_errors_of_analysis_bring_no_tables_along():
     """Commands import them before anything else; `load` is looked up when it is asked for."""
     code = (

@@ -110,7 +110,7 @@ def test_a_report_that_cannot_be_written_loses_nothing_else(tmp_path, make_space
         log_artifacts=lambda paths, folder: logged.extend(f"{folder}/{path.name}" for path in paths),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
-    monkeypatch.setattr(recorder, "write_report", refuse)
+    monkeypatch.setattr("analysis.report.write_report", refuse)
     space = make_space(active_from="{kl_top: 0.1}")
     directory = RunDirectory(tmp_path / "run")
     with directory.opened(space):

@@ -9,7 +9,6 @@ import pytest
 
 from analysis.tables import read_members
 from sweeps import phase_transition
-from sweeps.tracking.runs import connect
 from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets
 
 pytestmark = pytest.mark.process
@@ -177,7 +176,8 @@ def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, small_space
     store = tmp_path / "broken.db"
     keys = ["seeds=1", "search=grid", "variants=[]", "latents=[[6, 6], [4, 4]]", "steps=300"]
     small = ["--tracking-uri", f"sqlite:///{store}", *SERIAL, *sets(keys)]
-    connect(f"sqlite:///{store}")
+    make = f"from sweeps.tracking.runs import connect; connect('sqlite:///{store}')"
+    subprocess.run([sys.executable, "-c", make], cwd=ROOT, check=True)
     sweep = start_sweep("unlogged", *small)
     sweep.until(lambda: "members are there already" in sweep.output, "it has begun")
     for path in tmp_path.glob("broken.db*"):  # in place: what is open stays so

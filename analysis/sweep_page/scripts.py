@@ -20,7 +20,10 @@ _NOTICE = (
 def begin() -> Future[str]:
     """Begin to make the script in a thread, which takes a second or two of a core; once a process."""
     bundle = functools.partial(vl_convert.javascript_bundle, "window.vegaEmbed = vegaEmbed;", VEGA_LITE)
-    return ThreadPoolExecutor(1).submit(bundle)
+    pool = ThreadPoolExecutor(1)
+    made = pool.submit(bundle)
+    pool.shutdown(wait=False)
+    return made
 
 
 def vega() -> str:

@@ -26,7 +26,6 @@ _IN_PLACE = {
 
 _FRESH = (
     *_IN_PLACE,
-    *_IN_PLACE.values(),
     _ATEN.bmm.default,
     _ATEN.mm.default,
     _ATEN.softplus.default,
@@ -47,8 +46,10 @@ def shortened(program: GraphModule, in_place: bool) -> GraphModule:
             node.replace_all_uses_with(node.args[0])
     program.graph.eliminate_dead_code()
     if in_place:
+        written_over: set[Node] = set()
         for node in program.graph.nodes:
-            _put_in_place(node)
+            if _put_in_place(node, written_over):
+                written_over.add(node)
     program.recompile()
     return program
 
@@ -58,25 +59,34 @@ def _is_other_name(node: Node) -> bool:
     return node.target in _VIEWS and _lies_as(node, node.args[0])
 
 
-def _put_in_place(node: Node) -> None:
-    """Let an operation write over its first argument where nothing else reads that."""
+def _put_in_place(node: Node, written_over: set[Node]) -> bool:
+    """Let an operation write over its first argument where nothing else reads that; return whether it does.
+
+    Args:
+        node: the operation.
+        written_over: operations before it that do.
+    """
     if node.target not in _IN_PLACE and node.target is not _ATEN.threshold_backward.default:
-        return
+        return False
     first = node.args[0]
-    if not (isinstance(first, Node) and _lies_as(node, first) and _is_read_once(first)):
-        return
+    if not (isinstance(first, Node) and _lies_as(node, first) and _is_read_once(first, written_over)):
+        return False
     if node.target in _IN_PLACE:
         node.target = _IN_PLACE[node.target]
     else:
         node.target = _ATEN.threshold_backward.grad_input
         node.kwargs = {"grad_input": first}
+    return True
 
 
-def _is_read_once(node: Node) -> bool:
-    """Tell whether one operation alone reads a result, and the memory that it is a view of."""
+def _is_read_once(node: Node, written_over: set[Node]) -> bool:
+    """Tell whether one operation alone reads a result, and the memory that it is a view of.
+
+    What the program itself writes in place, as it was written down, may have been read from elsewhere.
+    """
     while node.target in _VIEWS and len(node.users) == 1:
         node = node.args[0]  # type: ignore[assignment]
-    return node.target in _FRESH and len(node.users) == 1
+    return (node.target in _FRESH or node in written_over) and len(node.users) == 1
 
 
 def _lies_as(node: Node, other: object) -> bool:

@@ -32,6 +32,12 @@ def broadcast(a, b):
     return torch.bmm(a, b).sum(-1, keepdim=True).mul(b), torch.bmm(a, b)[:, :1].add(b)
 
 
+def written_in_place(a, b):
+    product = torch.bmm(a, b)
+    flat = product.view(3, 16)
+    return flat.add_(1).exp(), product
+
+
 def masked(a, b):
     return torch.ops.aten.threshold_backward(torch.bmm(a, b), b, 0)
 
@@ -40,7 +46,16 @@ def lies_otherwise(a, b):
     return torch.ops.aten.threshold_backward(torch.bmm(a, b).mT, b, 0).view(3, 16)
 
 
-CASES = (read_once, read_twice, read_through_a_view, arguments, broadcast, masked, lies_otherwise)
+CASES = (
+    read_once,
+    read_twice,
+    read_through_a_view,
+    arguments,
+    broadcast,
+    written_in_place,
+    masked,
+    lies_otherwise,
+)
 
 
 @pytest.mark.parametrize("function", CASES, ids=lambda function: function.__name__)

@@ -23,6 +23,16 @@ def checked_out(commit: str) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(folder)], check=True)
 
 
+@contextmanager
+def compared(earlier: str | None) -> Iterator[dict[str, Path]]:
+    """Give the folders of the codes to compare by their names: an earlier commit, if any, and this one."""
+    if earlier is None:
+        yield {"this one": ROOT}
+        return
+    with checked_out(earlier) as folder:
+        yield {earlier: folder, "this one": ROOT}
+
+
 def import_from(checkout: str) -> None:
     """Have the project's packages be imported from a checkout, from now on and in this process.
 

@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.checkouts import ROOT, checked_out
+from benchmarks.checkouts import compared
 from benchmarks.report import machine, print_row, write_rows
 
 SPACE = {
@@ -67,11 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--turns", type=int, default=5, metavar="N", help="of each, default 5")
     add("--out", type=Path, metavar="CSV", help="write the rows there too")
     given = parser.parse_args(arguments)
-    if given.earlier:
-        with checked_out(given.earlier) as earlier:
-            rows = measure({given.earlier: earlier, "this one": ROOT}, given.turns)
-    else:
-        rows = measure({"this one": ROOT}, given.turns)
+    with compared(given.earlier) as codes:
+        rows = measure(codes, given.turns)
     if given.out:
         write_rows(given.out, rows, machine())
     return 0

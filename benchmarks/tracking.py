@@ -33,7 +33,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.checkouts import ROOT, checked_out, import_from
+from benchmarks.checkouts import compared, import_from
 
 EVALUATIONS = (0, 500, 1000)
 LAYERS = 3
@@ -72,6 +72,8 @@ def serve(checkout: str, uri: str, count: str) -> int:
         from sweeps.tracking import Tracker  # type: ignore[no-redef,attr-defined]
     cell = search_spaces.load("digits").cells()[0].model_dump(mode="json")
     tracker = Tracker(uri, "rate", "sweep", "rate", {})
+    if hasattr(tracker, "begin"):  # earlier ones begin when they are made
+        tracker.begin()
     time.sleep(10)  # it opens the store in its own thread
     started, cpu = time.perf_counter(), time.process_time()
     for index in range(int(count)):
@@ -155,11 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--turns", type=int, default=3, metavar="N", help="of each, default 3")
     add("--out", type=Path, metavar="CSV", help="write the rows there too")
     given = parser.parse_args(asked)
-    if given.earlier:
-        with checked_out(given.earlier) as earlier:
-            rows = measure({given.earlier: earlier, "this one": ROOT}, given.members, given.turns)
-    else:
-        rows = measure({"this one": ROOT}, given.members, given.turns)
+    with compared(given.earlier) as codes:
+        rows = measure(codes, given.members, given.turns)
     if given.out:
         write_rows(given.out, rows, machine())
     return 0

@@ -1,5 +1,6 @@
 """What the recorder tells MLflow of, and how often it writes the tables while a sweep goes on."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,18 @@ from sweeps import recorder
 from sweeps.recorder import TABLES_SECONDS, Recorder, tracked
 from sweeps.run_directory import RunDirectory
 from tests.sweeps.conftest import planned_cells, schedule_of
+
+
+@contextmanager
+def recorded(run, make_space, report_of):
+    """Give the recorder of a sweep whose packs are all finished, and its schedule."""
+    space, directory = make_space(active_from="{kl_top: 0.1}"), RunDirectory(run)
+    with directory.opened(space):
+        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
+        schedule = schedule_of(space, 1, directory, own.on_pack)
+        while pack := schedule.next_pack():
+            schedule.finished(pack, report_of(pack, lambda point: 1.0 - point.rho))
+        yield own, schedule
 
 
 def test_members_are_runs_unless_they_are_many_or_it_is_said(make_space):
@@ -79,12 +92,7 @@ def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
         log_interim=lambda paths, folder: files.extend(f"{folder}/{path.name}" for path in paths),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
-    space, directory = make_space(active_from="{kl_top: 0.1}"), RunDirectory(tmp_path / "run")
-    with directory.opened(space):
-        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
-        schedule = schedule_of(space, 1, directory, own.on_pack)
-        while pack := schedule.next_pack():
-            schedule.finished(pack, report_of(pack, lambda point: 1.0 - point.rho))
+    with recorded(tmp_path / "run", make_space, report_of) as (own, _):
         own.refresh()
         assert not [name for name in files if name.startswith("figures/")], "none is drawn yet"
         process = own._drawing._process
@@ -111,13 +119,7 @@ def test_a_report_that_cannot_be_written_loses_nothing_else(tmp_path, make_space
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
     monkeypatch.setattr("analysis.report.write_report", refuse)
-    space = make_space(active_from="{kl_top: 0.1}")
-    directory = RunDirectory(tmp_path / "run")
-    with directory.opened(space):
-        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
-        schedule = schedule_of(space, 1, directory, own.on_pack)
-        while pack := schedule.next_pack():
-            schedule.finished(pack, report_of(pack, lambda point: 1.0 - point.rho))
+    with recorded(tmp_path / "run", make_space, report_of) as (own, schedule):
         written, problem = own.write(schedule)
     assert "no page of made; the same command writes them" in problem
     assert set(written) == {"members", "history", "thresholds", "comparisons"}

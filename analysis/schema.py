@@ -89,7 +89,8 @@ def _key_field(key: Key) -> pa.Field:
     if nullable and "null" not in description:
         description += "; null where it plays no role"
     elif key.of is not None and not nullable:
-        description += f"; {key.neutral:g} where it plays no role"
+        neutral = key.neutral if isinstance(key.neutral, str) else f"{key.neutral:g}"
+        description += f"; {neutral} where it plays no role"
     return _field(key.name, _arrow_type(key.annotation, key.unit), key.unit, description, nullable)
 
 

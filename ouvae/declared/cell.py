@@ -24,7 +24,14 @@ from ouvae.declared.keys import (
     keys_of,
 )
 from ouvae.declared.registry import Registry
-from ouvae.declared.traits import Network, SmoothingForm, Traits
+from ouvae.declared.traits import (
+    ActivationName,
+    InitialisationName,
+    Network,
+    Normalisation,
+    SmoothingForm,
+    Traits,
+)
 
 CHOICES: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (DATASETS, SYSTEMS, OBJECTIVES, ARCHITECTURES, LIKELIHOODS)
@@ -63,6 +70,24 @@ class CellKeys(Strict):
     )
     hidden: tuple[Positive, ...] = key(
         "widths of the hidden layers of one network; channels of a convolutional one", default=(64, 64)
+    )
+    activation: ActivationName = key(
+        "function after each hidden layer", neutral="relu", unit="none", of="architecture", word="{}"
+    )
+    initialisation: InitialisationName = key(
+        "initial weights of all affine layers; `torch` is PyTorch's own (in a convolutional network He's, "
+        "before an activation), the others have biases of zero",
+        neutral="torch",
+        unit="none",
+        of="architecture",
+        word="{} weights",
+    )
+    normalisation: Normalisation = key(
+        "what is done to the outputs of a hidden layer before its activation: `layer` is layer normalisation",
+        neutral="none",
+        unit="none",
+        of="architecture",
+        word="{} normalisation",
     )
     pseudo_inputs: Whole | None = key(
         "number of pseudo-inputs of a VampPrior; 0 is its network with a standard normal prior",
@@ -221,6 +246,11 @@ class CellKeys(Strict):
             yield (
                 f"architecture: {self.architecture} with system {self.system}, which is not built of it; use "
                 f"architecture {' or '.join(system.architectures)}"
+            )
+        if self.normalisation not in system.normalisations:
+            yield (
+                f"normalisation: {self.normalisation} with system {self.system}, whose hidden layers cannot "
+                f"have it; use normalisation {' or '.join(system.normalisations)}"
             )
         if architecture.images and len(self.image_shape) < 2:
             yield (

@@ -27,6 +27,7 @@ SYSTEMS = Registry(
             smooths=("likelihood",),
             smoothing=("posterior",),
             architectures=("mlp",),
+            normalisations=("none",),
             depth=1,
             needs=("hermite_degree",),
         ),
@@ -102,9 +103,9 @@ OBJECTIVES = Registry(
 ARCHITECTURES = Registry(
     "architecture",
     {
-        "mlp": ArchitectureTraits(),
-        "affine": ArchitectureTraits(layered=False),
-        "conv": ArchitectureTraits(images=True),
+        "mlp": ArchitectureTraits(takes=("activation", "initialisation", "normalisation")),
+        "affine": ArchitectureTraits(layered=False, takes=("initialisation",)),
+        "conv": ArchitectureTraits(images=True, takes=("activation",)),
     },
 )
 """Families of networks, see `ouvae.parts.networks`."""

@@ -7,6 +7,15 @@ Network = Literal["generative", "likelihood", "inference"]
 SmoothingForm = Literal["posterior", "ambient", "shrink"]
 """What is put in a smoothed network's place, see `ouvae.parts.smoothing`."""
 
+ActivationName = Literal["relu", "tanh", "elu", "softplus", "gelu", "leaky_relu"]
+"""Functions between the layers of a network, see `ouvae.parts.activations`."""
+
+InitialisationName = Literal["torch", "xavier", "he", "orthogonal"]
+"""Initial weights of affine layers, see `ouvae.parts.affine`."""
+
+Normalisation = Literal["none", "layer"]
+"""What is done to the outputs of a hidden layer before its activation, see `ouvae.parts.networks`."""
+
 Binarization = Literal["dynamic", "static", "none"]
 """`dynamic`: pixels are Bernoulli probabilities, drawn afresh at each use; `static`: pixels are 0 or 1
 already; `none`: real-valued."""
@@ -41,12 +50,14 @@ class SystemTraits(Traits):
         smoothing: the forms that it knows: unless it says otherwise, those of
             `ouvae.parts.smoothing.smooth`.
         architectures: those that it is built of.
+        normalisations: those that its hidden layers can have.
         depth: its number of latent layers; None is any.
     """
 
     smooths: tuple[Network, ...] = ()
     smoothing: tuple[SmoothingForm, ...] = ("posterior", "ambient")
     architectures: tuple[str, ...] = ("mlp", "conv")
+    normalisations: tuple[Normalisation, ...] = ("none", "layer")
     depth: int | None = None
 
 

@@ -1,64 +1,82 @@
-"""Affine layers as one operation each, of one model or of a pack of them, with a ReLU after it or without.
+"""Affine layers and their activations, one operation each, of a model or of a pack of models.
 
-Under `torch.func.vmap`, PyTorch's own layer becomes a product, an addition and a ReLU, each with an output of
-its own, and as many again on the way back. Here it is one batched product that begins at the bias, with the
-ReLU in place, and its gradient one of each.
+Under `torch.func.vmap`, PyTorch's own layers become a product, an addition and an activation, each with an
+output of its own, and as many again on the way back. Here they are one batched product that begins at the
+bias, with the activation in place, and the gradient is one of each.
 
-The gradients are narrow matrices where a latent layer is narrow, and are then asked for as their transposes:
-a matrix library works in blocks, and the few columns of a narrow result take it several times as long.
+Gradients are narrow matrices where a latent layer is narrow, and are computed as their transposes: a matrix
+library works in blocks, and the few columns of a narrow result take it several times as long.
 
-Where autocasting is on, products are made in its format. What hidden layers give each other stays in it; a
-layer without a ReLU is a head, whose result is float32.
+Under autocasting, products are made in its format. Hidden layers hand it on; a layer without an activation
+is a head, whose result is float32.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ouvae.declared.traits import ActivationName, InitialisationName
+from ouvae.parts.activations import ACTIVATIONS, Activation
+
 NARROW = 24
-"""Columns of a product below which it is quicker to ask for the transpose."""
+"""Columns of a product below which it is quicker to compute the transpose."""
+
+_INITIAL_WEIGHTS: dict[InitialisationName, Callable[[Tensor], Tensor]] = {
+    "xavier": nn.init.xavier_uniform_,
+    "he": nn.init.kaiming_normal_,
+    "orthogonal": nn.init.orthogonal_,
+}
+"""Glorot and Bengio (AISTATS 2010), He et al. (ICCV 2015), Saxe et al. (ICLR 2014), as PyTorch has them."""
 
 
 class _Affine(torch.autograd.Function):
-    """x Wᵀ + b and the ReLU of it, for x [..., in], W [out, in] and b [out], or all with an axis P before."""
+    """f(x Wᵀ + b) for x [..., in], W [out, in] and b [out], or all with an axis P before; f may be None."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation | None) -> Tensor:
         if weight.dim() == 2:
             result = nn.functional.linear(x, weight, bias)
         else:
             rows = torch.baddbmm(bias.unsqueeze(1), _rows(x, weight), weight.mT)
             result = rows.view(*x.shape[:-1], weight.shape[1])
-        return result.relu_() if relu else result
+        return activation.write(result) if activation and activation.write else result
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, bool], output: Tensor) -> None:
-        x, weight, _, ctx.relu = inputs
-        ctx.save_for_backward(x, weight, output if ctx.relu else None)
+    def setup_context(
+        ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Activation | None], output: Tensor
+    ) -> None:
+        x, weight, _, ctx.activation = inputs
+        ctx.save_for_backward(x, weight, output if ctx.activation else None)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         x, weight, output = ctx.saved_tensors
-        if ctx.relu:
-            gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
+        if ctx.activation:
+            gradient = ctx.activation.backward(gradient, output)
         rows = _rows(gradient, weight)
         of_x = _product(rows, weight).view(x.shape) if ctx.needs_input_grad[0] else None
         return of_x, _product(rows.mT, _rows(x, weight)), rows.sum(-2), None
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[int | None, ...], x: Tensor, weight: Tensor, bias: Tensor, relu: bool
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        activation: Activation | None,
     ) -> tuple[Tensor, int]:
         if in_dims[1] is None and in_dims[2] is None:  # many inputs of one model are rows of it
             rows = _with_axis(x, in_dims[0], info.batch_size)
-            return _Affine.apply(rows, weight, bias, relu), 0  # type: ignore[no-untyped-call]
+            return _Affine.apply(rows, weight, bias, activation), 0  # type: ignore[no-untyped-call]
         if weight.dim() - (in_dims[1] is not None) != 2:
             raise NotImplementedError("packs of packs")
         packed = [
             _with_axis(*each, info.batch_size) for each in zip((x, weight, bias), in_dims[:3], strict=True)
         ]
-        return _Affine.apply(*packed, relu), 0  # type: ignore[no-untyped-call]
+        return _Affine.apply(*packed, activation), 0  # type: ignore[no-untyped-call]
 
 
 def _with_axis(values: Tensor, axis: int | None, size: int) -> Tensor:
@@ -82,18 +100,37 @@ def _rows(values: Tensor, weight: Tensor) -> Tensor:
 
 
 class Affine(nn.Linear):
-    """An affine layer, [..., inputs] -> [..., outputs], with a ReLU after it or without."""
+    """An affine layer, [..., inputs] -> [..., outputs], and its activation.
 
-    def __init__(self, inputs: int, outputs: int, relu: bool = False) -> None:
-        """Build the layer, with PyTorch's own initial weights."""
+    Attributes:
+        activation: its name; None where the layer is a head.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        activation: ActivationName | None = None,
+        initialisation: InitialisationName = "torch",
+    ) -> None:
+        """Build the layer: with PyTorch's own initial weights, or with others and biases of zero."""
         super().__init__(inputs, outputs)
-        self.relu = relu
+        self.activation = activation
+        if initialisation != "torch":
+            _INITIAL_WEIGHTS[initialisation](self.weight)
+            nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output."""
+        activation = ACTIVATIONS[self.activation] if self.activation else None
+        if activation and not activation.write:
+            return activation.layer()(self._affine(x, None))  # type: ignore[no-any-return]
+        return self._affine(x, activation)
+
+    def _affine(self, x: Tensor, activation: Activation | None) -> Tensor:
         kind = x.device.type
         if kind == "meta" or not torch.is_autocast_enabled(kind):
-            return _Affine.apply(x, self.weight, self.bias, self.relu)  # type: ignore[no-untyped-call,no-any-return]
+            return _Affine.apply(x, self.weight, self.bias, activation)  # type: ignore[no-untyped-call,no-any-return]
         low = [value.to(torch.get_autocast_dtype(kind)) for value in (x, self.weight, self.bias)]
-        result: Tensor = _Affine.apply(*low, self.relu)  # type: ignore[no-untyped-call]
-        return result if self.relu else result.float()
+        result: Tensor = _Affine.apply(*low, activation)  # type: ignore[no-untyped-call]
+        return result if self.activation else result.float()

@@ -1,16 +1,16 @@
 """The pieces of `ouvae.parts.networks` with convolutions inside and flat features outside.
 
-A deterministic layer is a 3x3 convolution and a ReLU, and `cell.hidden` has the channels of each. Where
-the paper says nothing (kernels, strides, how an image comes back from the grid) this is our choice. Features
-are maps on a grid of a quarter of the image's sides, flattened channels first, then rows, then columns:
-F = channels * rows/4 * columns/4. Images and outputs are flattened alike. Every piece folds the leading axes
-of its input to one, as convolutions want them, and puts them back.
+A deterministic layer is a 3x3 convolution and its activation, and `cell.hidden` has the channels of each.
+Where the paper says nothing (kernels, strides, how an image comes back from the grid) this is our choice.
+Features are maps on a grid of a quarter of the image's sides, flattened channels first, then rows, then
+columns: F = channels * rows/4 * columns/4. Images and outputs are flattened alike. Every piece folds the
+leading axes of its input to one, as convolutions want them, and puts them back.
 
-Layers before a ReLU start with the weights of He et al. (ICCV 2015), which keep the signal's size. PyTorch's
-default shrinks it to less than a half in each, so that the pixels of a deep network start all but deaf to the
-latent variables: small models that learn from He's weights stay collapsed from the default. Gaussians start
-at unit scale, whatever their input: with signals of full size the random scales of a stack multiply, and the
-KL of some seeds starts at 1e8 nats.
+Layers before an activation start with the weights of He et al. (ICCV 2015), which keep the signal's size
+through ReLUs. PyTorch's default shrinks it to less than a half in each, so that the pixels of a deep network
+start all but deaf to the latent variables: small models that learn from He's weights stay collapsed from the
+default. Gaussians start at unit scale, whatever their input: with signals of full size the random scales of a
+stack multiply, and the KL of some seeds starts at 1e8 nats.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from math import prod
 from torch import Tensor, nn
 
 from ouvae.declared import Cell
+from ouvae.parts.activations import ACTIVATIONS
 
 REDUCTION = 4
 """By what an image's sides are divided on the grid of features: two strides of 2."""
@@ -50,21 +51,21 @@ def image_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
     if len(steps) == 1:
         # One layer must leave out no pixel: patches, side by side.
         patches = nn.Conv2d(maps[0], cell.hidden[0], REDUCTION, REDUCTION)
-        return OnMaps(maps, _activated(patches, maps[0] * REDUCTION**2))
-    return OnMaps(maps, _convolutions(maps[0], cell.hidden, steps))
+        return OnMaps(maps, _activated(cell, patches, maps[0] * REDUCTION**2))
+    return OnMaps(maps, _convolutions(cell, maps[0], steps))
 
 
 def latent_features(cell: Cell, inputs: int, image_shape: tuple[int, ...]) -> nn.Module:
     """Return a dense layer to maps on the grid and the convolutions there: [..., inputs] -> [..., F]."""
     maps = (cell.hidden[0], *_grid(image_shape))
-    convolutions = OnMaps(maps, _convolutions(maps[0], cell.hidden))
-    return nn.Sequential(*_activated(nn.Linear(inputs, prod(maps)), inputs), convolutions)
+    convolutions = OnMaps(maps, _convolutions(cell, maps[0]))
+    return nn.Sequential(*_activated(cell, nn.Linear(inputs, prod(maps)), inputs), convolutions)
 
 
 def feature_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
     """Return the convolutions on features: [..., F] -> [..., F]."""
     maps = (cell.hidden[-1], *_grid(image_shape))
-    return OnMaps(maps, _convolutions(maps[0], cell.hidden))
+    return OnMaps(maps, _convolutions(cell, maps[0]))
 
 
 def gaussian_head(cell: Cell, size: int, image_shape: tuple[int, ...]) -> nn.Module:
@@ -81,7 +82,7 @@ def gaussian_head(cell: Cell, size: int, image_shape: tuple[int, ...]) -> nn.Mod
 def pixel_head(cell: Cell, image_shape: tuple[int, ...], outputs: int) -> nn.Module:
     """Return the way from the grid to a likelihood's outputs: [..., F] -> [..., outputs].
 
-    Two transposed 4x4 convolutions of stride 2, a ReLU after each, and a 3x3 convolution to
+    Two transposed 4x4 convolutions of stride 2, an activation after each, and a 3x3 convolution to
     outputs / (rows * columns) maps. A transposed convolution takes 4 multiplications for each of its pixels
     and pair of channels, where nearest upsampling before a 3x3 convolution takes 9: measured on one CPU core
     it is twice as fast at 100 channels, alone and packed, and packed no slower at 16.
@@ -91,7 +92,7 @@ def pixel_head(cell: Cell, image_shape: tuple[int, ...], outputs: int) -> nn.Mod
     upsampling: list[nn.Module] = []
     for _ in range(2):
         # Of the 4x4 kernel every other row and column meets a pixel.
-        upsampling += _activated(nn.ConvTranspose2d(channels, channels, 4, 2, padding=1), 4 * channels)
+        upsampling += _activated(cell, nn.ConvTranspose2d(channels, channels, 4, 2, padding=1), 4 * channels)
     last = nn.Conv2d(channels, outputs // (rows * columns), 3, padding=1)
     return OnMaps((channels, *_grid(image_shape)), [*upsampling, last])
 
@@ -108,23 +109,20 @@ def strides(layers: int) -> tuple[int, ...]:
     return tuple(2 if layer in halving else 1 for layer in range(layers))
 
 
-def _convolutions(
-    inputs: int, channels: Sequence[int], steps: Sequence[int] | None = None
-) -> list[nn.Module]:
+def _convolutions(cell: Cell, inputs: int, steps: Sequence[int] | None = None) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for (before, after), step in zip(
-        pairwise((inputs, *channels)), steps or [1] * len(channels), strict=True
-    ):
-        layers += _activated(nn.Conv2d(before, after, 3, step, padding=1), 9 * before)
+    sizes = pairwise((inputs, *cell.hidden))
+    for (before, after), step in zip(sizes, steps or [1] * len(cell.hidden), strict=True):
+        layers += _activated(cell, nn.Conv2d(before, after, 3, step, padding=1), 9 * before)
     return layers
 
 
-def _activated(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, fan_in: int) -> list[nn.Module]:
-    """Return the layer, which adds up `fan_in` products for an output, with He's weights, and its ReLU."""
+def _activated(cell: Cell, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, fan_in: int) -> list[nn.Module]:
+    """Return the layer with He's weights, and its activation. An output is a sum of `fan_in` products."""
     nn.init.normal_(layer.weight, std=(2 / fan_in) ** 0.5)
     assert layer.bias is not None, "every layer here has a bias"
     nn.init.zeros_(layer.bias)
-    return [layer, nn.ReLU()]
+    return [layer, ACTIVATIONS[cell.activation].layer()]
 
 
 def _grid(image_shape: tuple[int, ...]) -> tuple[int, int]:

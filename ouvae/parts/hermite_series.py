@@ -18,6 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ouvae.declared.traits import ActivationName
+from ouvae.parts.activations import ACTIVATIONS, LEAK
+
 FARTHEST = 40.0
 """|m / s| beyond which a ReLU's coefficients from degree 2 on are zero: exp(-FARTHEST^2 / 2) < 1e-347."""
 
@@ -25,6 +28,31 @@ FARTHEST = 40.0
 def hermite_polynomials(degree: int, x: Tensor) -> list[Tensor]:
     """Return h_0(x) … h_degree(x), each of the shape of x."""
     return _recurrence(degree, x, torch.ones_like(x))
+
+
+def coefficients_of(activation: ActivationName, degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
+    """Return c_0 … c_degree of an activation.
+
+    Those of ReLU and leaky ReLU are exact. The others are by quadrature: for |m| <= 2 and s <= 3 their errors
+    are below 1e-3 of the unit's root mean square for tanh and ELU, 1e-5 for softplus and GELU.
+
+    Args:
+        activation: by name.
+        degree: N, at least 1.
+        mean: m.
+        scale: s > 0, of the shape of m.
+    """
+    if activation == "relu":
+        return relu_coefficients(degree, mean, scale)
+    if activation == "leaky_relu":
+        return leaky_relu_coefficients(degree, mean, scale)
+    return quadrature_coefficients(ACTIVATIONS[activation].layer(), degree, mean, scale)
+
+
+def leaky_relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
+    """Return c_0 … c_degree of a leaky ReLU: a share of the identity's, m and s, and the rest of a ReLU's."""
+    zero, first, *higher = ((1 - LEAK) * value for value in relu_coefficients(degree, mean, scale))
+    return [zero + LEAK * mean, first + LEAK * scale, *higher]
 
 
 def relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
@@ -64,7 +92,7 @@ def quadrature_coefficients(
         degree: N.
         mean: m.
         scale: s, of the shape of m.
-        nodes: of the quadrature.
+        nodes: number of points.
     """
     points, weights = np.polynomial.hermite_e.hermegauss(nodes)
     xi = mean.new_tensor(points).view(-1, *[1] * mean.dim())

@@ -22,7 +22,7 @@ which is `hermite_degree`, and those beyond N are dropped. Our choices, and what
 - At rho = 1 a unit is the plain activation, nothing dropped, and the model is the plain VAE. It is not the
   limit rho -> 1 of the truncated series, which lacks the degrees beyond N: for N = 8, 0.5 % of the variance
   of a ReLU with m = 0.
-- The activation is the ReLU of the mlp networks.
+- The coefficients of ReLU and leaky ReLU have closed forms; those of the other activations are by quadrature.
 """
 
 import torch
@@ -30,10 +30,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ouvae.declared import Cell
-from ouvae.declared.traits import Network
+from ouvae.declared.traits import ActivationName, Network
 from ouvae.parts.affine import Affine
 from ouvae.parts.distributions import GaussianDraw
-from ouvae.parts.hermite_series import damped_series, relu_coefficients
+from ouvae.parts.hermite_series import coefficients_of, damped_series
 from ouvae.parts.networks import Hidden, Shape
 from ouvae.systems.base import DrawShapes, System
 from ouvae.systems.vae import HierarchicalVAE
@@ -44,7 +44,7 @@ class HermiteVAE(HierarchicalVAE):
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         super().__init__(cell, image_shape)
-        assert cell.architecture == "mlp", "the series is that of a ReLU after an affine layer"
+        assert cell.architecture == "mlp", "the series is that of an activation after an affine layer"
         assert len(cell.latents) == 1, "a Hermite VAE has one latent layer"
         assert cell.hermite_degree is not None, "a Hermite VAE has a hermite_degree"
         self._degree = cell.hermite_degree
@@ -69,7 +69,8 @@ class HermiteVAE(HierarchicalVAE):
         assert isinstance(features, Hidden)
         first, *rest = features
         assert isinstance(first, Affine)
-        smoothed = smoothed_units(first, layer.mean, layer.scale, layer.eps, rho, self._degree)
+        activation = self.cell.activation
+        smoothed = smoothed_units(first, layer.mean, layer.scale, layer.eps, rho, self._degree, activation)
         units = torch.where(rho == 1, first(layer.z), smoothed)
         for module in (*rest, head):
             units = module(units)
@@ -77,9 +78,15 @@ class HermiteVAE(HierarchicalVAE):
 
 
 def smoothed_units(
-    affine: nn.Linear, mean: Tensor, scale: Tensor, eps: Tensor, rho: Tensor, degree: int
+    affine: nn.Linear,
+    mean: Tensor,
+    scale: Tensor,
+    eps: Tensor,
+    rho: Tensor,
+    degree: int,
+    activation: ActivationName = "relu",
 ) -> Tensor:
-    """Return U_rho of ReLU units after an affine layer, their series kept up to a degree.
+    """Return U_rho of the units after an affine layer, their series kept up to a degree.
 
     Args:
         affine: the layer d -> H before the units.
@@ -88,6 +95,7 @@ def smoothed_units(
         eps: [..., B, d] the base sample.
         rho: scalar tensor in [0, 1].
         degree: N.
+        activation: of the units.
 
     Returns:
         [..., B, H]. A unit that the noise does not reach, s = 0, is the plain one. Value and gradients are
@@ -97,5 +105,5 @@ def smoothed_units(
     variance = F.linear(scale * scale, affine.weight * affine.weight)
     deviation = variance.clamp_min(smallest).sqrt()
     xi = F.linear(scale * eps, affine.weight) / deviation
-    center = F.linear(mean, affine.weight, affine.bias)  # before the layer's own ReLU, if it has one
-    return damped_series(relu_coefficients(degree, center, deviation), xi, rho)
+    center = F.linear(mean, affine.weight, affine.bias)  # before the layer's own activation, if it has one
+    return damped_series(coefficients_of(activation, degree, center, deviation), xi, rho)

@@ -13,8 +13,9 @@ left side lacks its square). Since z_l is drawn given z_l+1 as in the prior, eve
 form given the layer above. One layer is the plain VAE.
 
 Our choices: no batch normalisation, which they find important, since a member's numbers must not depend on
-the rest of its minibatch; ReLU instead of leaky rectifiers; log standard deviations instead of a softplus of
-the variance, as in all systems here; warm-up of the KL is the setting `kl_warmup`, not a part of the system.
+the rest of its minibatch; the cell's activation instead of leaky rectifiers; log standard deviations instead
+of a softplus of the variance, as in all systems here; warm-up of the KL is the setting `kl_warmup`, not a
+part of the system.
 """
 
 import torch

@@ -9,11 +9,11 @@ The KL of the top layer has no closed form: it is one draw's estimate, log q(z_2
 Without pseudo-inputs, M = 0, p(z_2) = N(0, I) and all else is the same, the estimate too: the model that
 their tables compare the VampPrior with.
 
-Our choices: the paper's gated linear units are the ReLU units (or the convolutions) of
-`ouvae.parts.networks`, as in the other systems. Two inputs are merged as in the paper, by hidden layers of
-each alone and hidden layers of both, but their features are added where the paper puts them side by side. A
-pseudo-input is the logistic sigmoid of its parameters, which are standard normal at first: it stays in [0, 1]
-like a pixel, and its gradient does not vanish, as that of a clamp (hard tanh) does at both ends.
+Our choices: the paper's gated linear units are the hidden layers of `ouvae.parts.networks`, as in the other
+systems. Two inputs are merged as in the paper, by hidden layers of each and hidden layers of both, but their
+features are added where the paper puts them side by side. A pseudo-input is the logistic sigmoid of its
+parameters, which are standard normal at first: it stays in [0, 1] like a pixel, and its gradient does not
+vanish, as that of a clamp (hard tanh) does at both ends.
 """
 
 import math

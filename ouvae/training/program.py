@@ -24,6 +24,18 @@ _IN_PLACE = {
 }
 """Operations that give each element of their first argument something in its place."""
 
+_GRADIENTS = {
+    gradient.default: gradient.grad_input
+    for gradient in (
+        _ATEN.threshold_backward,
+        _ATEN.tanh_backward,
+        _ATEN.elu_backward,
+        _ATEN.leaky_relu_backward,
+        _ATEN.gelu_backward,
+    )
+}
+"""Gradients of activations, and the form that is given where to write."""
+
 _FRESH = (
     *_IN_PLACE,
     _ATEN.bmm.default,
@@ -66,7 +78,7 @@ def _put_in_place(node: Node, written_over: set[Node]) -> bool:
         node: the operation.
         written_over: operations before it that do.
     """
-    if node.target not in _IN_PLACE and node.target is not _ATEN.threshold_backward.default:
+    if node.target not in _IN_PLACE and node.target not in _GRADIENTS:
         return False
     first = node.args[0]
     if not (isinstance(first, Node) and _lies_as(node, first) and _is_read_once(first, written_over)):
@@ -74,8 +86,8 @@ def _put_in_place(node: Node, written_over: set[Node]) -> bool:
     if node.target in _IN_PLACE:
         node.target = _IN_PLACE[node.target]
     else:
-        node.target = _ATEN.threshold_backward.grad_input
-        node.kwargs = {"grad_input": first}
+        node.target = _GRADIENTS[node.target]
+        node.kwargs = {**node.kwargs, "grad_input": first}
     return True
 
 

@@ -1,9 +1,7 @@
 """Images and models that the tests of several systems share."""
 
 import torch
-from torch import Tensor, distributions, nn
-
-from ouvae.parts.affine import Affine
+from torch import Tensor, distributions
 
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-12}
 
@@ -18,16 +16,6 @@ def gaussian(parameters: Tensor) -> distributions.Normal:
     """Return the Gaussian of a network's outputs, mean and log scale side by side."""
     mean, log_scale = parameters.chunk(2, -1)
     return distributions.Normal(mean, log_scale.exp())
-
-
-def with_smooth_units(model: nn.Module) -> nn.Module:
-    """Put tanh in the place of ReLU, so that a grid's sum converges fast to the integral."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, Affine) and child.relu:
-                child.relu = False
-                setattr(module, name, nn.Sequential(child, nn.Tanh()))
-    return model
 
 
 def are_alike(one: Tensor, other: Tensor) -> bool:

@@ -5,24 +5,26 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from ouvae.parts.activations import ACTIVATIONS
 from ouvae.parts.affine import NARROW, Affine
 from tests.ouvae.models import are_alike
 
 SIZES = [(3, 5), (NARROW - 1, 20), (NARROW, 2), (1, 1)]
+KINDS = [None, *ACTIVATIONS]
 
 
 def plain(affine: Affine) -> nn.Module:
     """Return PyTorch's own layers at the same weights."""
     linear = nn.Linear(affine.in_features, affine.out_features, dtype=affine.weight.dtype)
     linear.load_state_dict(affine.state_dict())
-    return nn.Sequential(linear, nn.ReLU()) if affine.relu else linear
+    return nn.Sequential(linear, ACTIVATIONS[affine.activation].layer()) if affine.activation else linear
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("activation", KINDS)
 @pytest.mark.parametrize("leading", [(7,), (), (4, 7)])
-def test_value_and_gradient_of_one_model(sizes, relu, leading):
-    affine = Affine(*sizes, relu=relu).double()
+def test_value_and_gradient_of_one_model(sizes, activation, leading):
+    affine = Affine(*sizes, activation).double()
     x = torch.randn(*leading, sizes[0], dtype=torch.float64, requires_grad=True)
     found = []
     for layer in (affine, plain(affine)):
@@ -32,12 +34,12 @@ def test_value_and_gradient_of_one_model(sizes, relu, leading):
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("activation", KINDS)
 @pytest.mark.parametrize("x_axis", [0, 1, 2, None])
 @pytest.mark.parametrize("by", ["autograd", "func.grad"])
-def test_value_and_gradient_in_a_pack(sizes, relu, x_axis, by):
+def test_value_and_gradient_in_a_pack(sizes, activation, x_axis, by):
     """Each member has what its layer has alone, wherever the axis of the pack lies in the images."""
-    layers = [Affine(*sizes, relu=relu).double() for _ in range(3)]
+    layers = [Affine(*sizes, activation).double() for _ in range(3)]
     stacked, _ = stack_module_state(layers)
     x = torch.randn(4, 7, sizes[0], dtype=torch.float64)
     packed = x if x_axis is None else torch.stack([x, 2 * x, x - 1], x_axis)
@@ -60,7 +62,7 @@ def test_value_and_gradient_in_a_pack(sizes, relu, x_axis, by):
 
 
 def test_inputs_of_many_at_one_model_and_weights_alone():
-    affine = Affine(3, 4, relu=True).double()
+    affine = Affine(3, 4, "relu").double()
     x = torch.randn(6, 7, 3, dtype=torch.float64)
     assert are_alike(vmap(affine, in_dims=1, out_dims=1)(x), plain(affine)(x))
     weights = torch.randn(5, 4, 3, dtype=torch.float64)
@@ -68,7 +70,8 @@ def test_inputs_of_many_at_one_model_and_weights_alone():
     assert are_alike(found, (x @ weights[:, None].mT + affine.bias).relu())
 
 
-def test_the_gradient_is_that_of_differences():
-    affine = Affine(3, 4, relu=True).double()
+@pytest.mark.parametrize("activation", KINDS)
+def test_the_gradient_is_that_of_differences(activation):
+    affine = Affine(3, 4, activation).double()
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(affine, x)

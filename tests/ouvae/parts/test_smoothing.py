@@ -268,9 +268,9 @@ def test_a_form_without_draws_is_not_taken_for_one_with_draws(posteriors):
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6])
-def test_the_draws_are_averaged_before_an_affine_head(rho):
+def test_the_draws_are_averaged_before_an_affine_head(rho, make_cell):
     """Which is the mean over draws of the network's outputs, for a fifth of the head's products."""
-    network = nn.Sequential(Hidden(3, (8, 6)), nn.Linear(6, 4)).double()
+    network = nn.Sequential(Hidden(make_cell(hidden=(8, 6)), 3), nn.Linear(6, 4)).double()
     mean, scale, eps = torch.rand(3, 7, 3, dtype=torch.float64)
     omega = torch.randn(5, 7, 3, dtype=torch.float64)
     inputs = smoothed_inputs("posterior", mean + scale * eps, scale, eps, omega, scalar(rho))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ouvae.declared import Cell
+from ouvae.parts.activations import ACTIVATIONS
 from ouvae.parts.affine import Affine
 from ouvae.training.pack import PackTraining
 from tests.ouvae.packs import MEMBERS, train
@@ -12,8 +13,8 @@ from tests.ouvae.packs import MEMBERS, train
 def test_products_are_rounded_and_heads_are_float32():
     torch.manual_seed(0)
     x = torch.randn(5, 7)
-    for relu, dtype in ((True, torch.bfloat16), (False, torch.float32)):
-        layer = Affine(7, 3, relu=relu)
+    for activation, dtype in (*((name, torch.bfloat16) for name in ACTIVATIONS), (None, torch.float32)):
+        layer = Affine(7, 3, activation)
         with torch.autocast("cpu", torch.bfloat16):
             low = layer(x)
         assert low.dtype == dtype

@@ -30,7 +30,7 @@ class Metric:
     undefined: str = ""
 
 
-_OVER_DRAWS = "over 16 draws of the layers below, from at most 1000 images"
+_OVER_DRAWS = "over 16 draws of the layers below, from at most 500 images"
 
 _UNSMOOTHED = (
     Metric("kl_top_nats", "nats", "KL divergence of the top layer z_L, mean over images"),

@@ -29,7 +29,7 @@ EVALUATION_CHUNK = 500
 UNIT_DRAWS = 16
 """Draws of the layers below, of each image, from which active units and the share of signal are estimated."""
 
-UNIT_IMAGES = 1000
+UNIT_IMAGES = 500
 """Most images that active units and the share of signal are estimated from."""
 
 UNIT_CHUNK = 100

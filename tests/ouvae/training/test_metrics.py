@@ -101,7 +101,7 @@ def test_units_at_the_limit_are_not_active(signal, images):
     assert active_units(of_means(means)).item() <= allowed(UNITS)
 
 
-@pytest.mark.parametrize("images", [20, 25, 37, 60, 150, 1000])
+@pytest.mark.parametrize("images", [20, 21, 25, 37, 60, 150, 1000])
 def test_no_signal_of_two_values_at_the_limit_is_active_with_more_than_one_percent(images):
     """Exactly: the count of the rarer value is binomial."""
     counts = torch.arange(images + 1)
@@ -114,7 +114,7 @@ def test_no_signal_of_two_values_at_the_limit_is_active_with_more_than_one_perce
         assert stats.binom.pmf(counts.numpy(), images, share)[active].sum() <= 0.01
 
 
-@pytest.mark.parametrize(("images", "variance"), [(200, 0.0175), (500, 0.0138), (1000, 0.0125)])
+@pytest.mark.parametrize(("images", "variance"), [(200, 0.018), (500, 0.0141), (1000, 0.0126)])
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_nine_of_ten_units_above_the_limit_are_found(images, variance, noise):
     units = 500

@@ -22,7 +22,8 @@ ACTIVE_LEVEL = 0.0015
 """Nominal level of the tests that call a unit active.
 
 Their actual level is at most 1 %. It exceeds the nominal level for two-valued signals of variance
-`ACTIVE_VARIANCE` without noise: at 1 % nominal 2.9 % of those with 20 images, at 0.15 % at most 0.9 % of those with 20 or more.
+`ACTIVE_VARIANCE` without noise: at 1 % nominal it is 2.9 % with 20 images, at 0.15 % at most 0.9 % with 20
+images or more.
 """
 
 ACTIVE_IMAGES = 20

@@ -100,6 +100,8 @@ def _metric_fields(metrics: Iterable[Metric], lost: str) -> list[pa.Field]:
     for metric in metrics:
         dtype = pa.int64() if metric.unit == "steps" else pa.int32() if metric.whole else pa.float64()
         when = f"null where {metric.condition}, and {lost}" if metric.condition else f"null {lost}"
+        if metric.undefined:
+            when = f"{'an entry is ' * metric.per_layer}null where {metric.undefined}; {when}"
         layers = ", z_1 first" if metric.per_layer else ""
         text = f"{metric.description}{layers}; {when}"
         fields.append(

@@ -20,7 +20,7 @@ import yaml
 from analysis import TableError
 from analysis.estimate import Array, curves_of
 from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMAS
-from ouvae.declared import Cell, keys_of
+from ouvae.declared import Cell, curve_value, keys_of
 
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
 
@@ -250,15 +250,18 @@ def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
 
     Cells and seeds come in the order of first appearance, rho ascending. Members that diverged or
     failed are left out, and those of older tables in which the metric is not measured; a seed without any
-    others keeps an empty curve. Raises TableError if a cell has two completed members of one rho and seed,
+    others keeps an empty curve. An undefined order parameter counts as collapsed, see
+    `ouvae.declared.curve_value`. Raises TableError if a cell has two completed members of one rho and seed,
     or a completed member whose value is not finite.
     """
     points: dict[str, dict[tuple[int, float], float | None]] = {}
     unusable, repeated = [], set()
-    columns = ["member_id", "cell_id", "cell", "seed", "rho", "status", metric]
-    for row in members.select(columns).to_pylist():
+    columns = dict.fromkeys(
+        ["member_id", "cell_id", "cell", "seed", "rho", "status", "active_units_top", metric]
+    )
+    for row in members.select(list(columns)).to_pylist():
         own, place = points.setdefault(row["cell_id"], {}), (row["seed"], row["rho"])
-        value = row[metric]
+        value = curve_value(row, metric)
         if row["status"] != "completed" or (value is None and metric != "kl_top_nats"):
             own.setdefault(place, None)
             continue

@@ -6,8 +6,14 @@ from torch import Tensor
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.systems import System
-from ouvae.training.evaluation import EVALUATION_CHUNK, EVALUATION_DRAWS
-from ouvae.training.metrics import Values, active_units
+from ouvae.training.evaluation import (
+    EVALUATION_CHUNK,
+    EVALUATION_DRAWS,
+    UNIT_CHUNK,
+    UNIT_DRAWS,
+    UNIT_IMAGES,
+)
+from ouvae.training.metrics import UnitMoments, Values, active_units, unit_moments
 from ouvae.training.noise import Minibatches, binarize, single_draws, stream
 from ouvae.training.pack import initial_model
 from ouvae.training.precision import weights_dtype
@@ -71,9 +77,7 @@ class PlainMember:
     @torch.no_grad()
     def evaluate(self) -> Values:
         """Return the metrics on the validation images."""
-        plain, (first, second) = self._averages(None)
-        smoothed, _ = self._averages(self.rho)
-        units = zip(first, second, strict=True)
+        plain, smoothed = self._averages(None), self._averages(self.rho)
         return {
             "step": self.done,
             "elbo_nats": (plain[0] - plain[1:].sum()).item(),
@@ -81,20 +85,30 @@ class PlainMember:
             "reconstruction_nats": plain[0].item(),
             "kl_nats": plain[1:].tolist(),
             "kl_top_nats": plain[-1].item(),
-            "active_units": [int(active_units(one[None], other[None])) for one, other in units],
+            "active_units": self._active_units(),
         }
 
-    def _averages(self, rho: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """Return log likelihood and KLs [1 + L], and each draw's posterior means by layer."""
+    def _averages(self, rho: Tensor | None) -> Tensor:
+        """Return log likelihood and KLs [1 + L]."""
         cell, images = self.cell, self.validation
         model: System = self.model
         noise = stream(images.device, "evaluation", self.seed)
         total = torch.zeros(1 + len(cell.latents), dtype=images.dtype, device=images.device)
-        means: list[list[tuple[Tensor, ...]]] = [[] for _ in range(EVALUATION_DRAWS)]
         for chunk in torch.split(images, EVALUATION_CHUNK):
-            for own in means:
+            for _ in range(EVALUATION_DRAWS):
                 terms = model(chunk, single_draws(cell, (len(chunk),), noise, images.dtype), rho)
                 total += torch.cat([terms.log_likelihood[None], terms.kl]).sum(-1)
-                own.append(terms.means)
-        layers = [tuple(torch.cat(chunks) for chunks in zip(*own, strict=True)) for own in means]
-        return total / (EVALUATION_DRAWS * len(images)), layers
+        return total / (EVALUATION_DRAWS * len(images))
+
+    def _active_units(self) -> list[int]:
+        """Return the active units of each layer."""
+        images = self.validation[:UNIT_IMAGES]
+        cell = self.cell.model_copy(update={"smoothed_networks": ()})
+        noise = stream(images.device, "units", self.seed)
+        chunks = []
+        for chunk in torch.split(images, UNIT_CHUNK):
+            draws = single_draws(cell, (UNIT_DRAWS, len(chunk)), noise, images.dtype)
+            chunks.append([unit_moments(layer) for layer in self.model.posterior_means(chunk, draws)])
+        layers = zip(*chunks, strict=True)
+        parts = [[torch.cat(moment)[None] for moment in zip(*layer, strict=True)] for layer in layers]
+        return [int(active_units(UnitMoments(mean, variance, UNIT_DRAWS))) for mean, variance in parts]

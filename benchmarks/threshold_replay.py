@@ -18,7 +18,7 @@ from analysis.schema import Row
 from analysis.summary import read_rule
 from analysis.tables import read_members
 from benchmarks.threshold_realisations import COARSE_RHO, PICTURE_SEEDS, Found, Realisations, locate
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 from sweeps.plan import Point
 
 
@@ -85,7 +85,7 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
     names = cell_names([own[0] for own in by_cell.values()])
     cells: list[TrainedCell] = []
     for name, own in zip(names, by_cell.values(), strict=True):
-        values = {Point(row["rho"], row["seed"]): row[declared.metric] for row in own}
+        values = {Point(row["rho"], row["seed"]): curve_value(row, declared.metric) for row in own}
         rho = tuple(sorted({point.rho for point in values}))
         seeds = tuple(sorted({point.seed for point in values}))
         if len(values) != len(rho) * len(seeds) or len(seeds) <= len(PICTURE_SEEDS):

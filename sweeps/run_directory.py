@@ -33,7 +33,7 @@ from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS, Row
 from analysis.summary import Rule, Summary
 from analysis.tables import read_table, replacing, table_of, write_table
-from ouvae import NUMERICS_VERSION
+from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import ORDER_PARAMETERS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
@@ -157,10 +157,12 @@ class RunDirectory:
             "code_digest": (("dataset", "system"), "put the files of then back"),
         }
         if old := {row["numerics_version"] for row in self.members.values()} - {NUMERICS_VERSION}:
+            measure = f"measure its weights anew with ouvae-evaluate {self.path}, "
             raise SweepError(
                 f"{self.path} holds members of numerics version {', '.join(map(str, sorted(old)))}, and this "
-                f"version trains others, {NUMERICS_VERSION}: one curve would mix them; give another --out, "
-                "or go on with the version that made them"
+                f"version trains others, {NUMERICS_VERSION}: one curve would mix them; "
+                f"{measure * self._can_be_measured(old)}give another --out, or go on with the version that "
+                "made them"
             )
         for key, (shared, mend) in alike.items():
             allowed: dict[tuple[str, ...], set[str]] = {}
@@ -173,6 +175,11 @@ class RunDirectory:
                         f"{self.path} holds members with {key} {row[key]}, this sweep has "
                         f"{', '.join(sorted(own))}: one curve would mix them; {mend} or give another --out"
                     )
+
+    def _can_be_measured(self, versions: set[int]) -> bool:
+        """Tell whether weights are kept that this version would train too, of members of those versions."""
+        same_training = min(versions) >= TRAINING_VERSION and max(versions) <= NUMERICS_VERSION
+        return same_training and any(self.weights.glob("*.safetensors"))
 
     @property
     def device(self) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from analysis.schema import Row
+from ouvae.declared import curve_value
 from sweeps.cluster.messages import PackReport
 from sweeps.failures import Failure, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
@@ -204,7 +205,7 @@ class Schedule:
         """Tell the search a point's observation; False if its member is not finished."""
         row = self._directory.members.get(state.planned.member_id(point))
         if row is not None:
-            state.search.tell(point, row[self._metric])
+            state.search.tell(point, curve_value(row, self._metric))
         return row is not None
 
     def _packs(self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]) -> list[Pack]:

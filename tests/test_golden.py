@@ -10,14 +10,17 @@ import pytest
 from analysis import figures, thresholds
 from analysis.summary import read_rule, thresholds_table
 from analysis.tables import read_history, read_members
+from ouvae.data import load as load_data
 from ouvae.declared import Cell, keys_of
+from search_spaces import load
 from sweeps import phase_transition
+from sweeps.plan import Pack, Point, plan_cells
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))
 
-OTHER_NUMERICS = {"v4": 3, "v5": 4, "v6": 4, "v6-numerics5": 5}
-"""Those whose members this version would train to other numbers, each with the version of its own."""
+OTHER_NUMERICS = {"v4": 3, "v5": 4, "v6": 4, "v6-numerics5": 5, "v6-numerics6": 6}
+"""Those with members of other numbers, each with its numerics version."""
 
 OF_MEANS = ["v4", "v5"]
 """Those whose thresholds are means over the seeds that have one; they are medians over all seeds now."""
@@ -33,7 +36,7 @@ def run(request, tmp_path) -> Path:
 
 
 def test_there_is_a_directory_of_this_version():
-    assert VERSIONS == ["v4", "v5", "v6", "v6-numerics5", "v6-numerics6"]
+    assert VERSIONS == ["v4", "v5", "v6", "v6-numerics5", "v6-numerics6", "v6-numerics7"]
 
 
 @pytest.mark.parametrize("run", VERSIONS, indirect=True)
@@ -57,9 +60,41 @@ def test_members_of_other_numerics_are_not_mixed_with_new_ones(run, capsys):
     space = GOLDEN / "space.yaml"
     assert phase_transition.main(["--space", str(space), "--out", str(run), "--address", "serial"]) == 2
     version = OTHER_NUMERICS[run.name]
+    weights = "measure its weights anew"
     said = capsys.readouterr().err
     assert f"holds members of numerics version {version}, and this version trains others" in said
+    assert weights not in said
     assert read_members(run).num_rows == 6
+
+
+@pytest.mark.parametrize(("name", "offered"), [("v6-numerics6", True), ("v6-numerics5", False)])
+def test_kept_weights_of_the_same_training_can_be_measured_anew(name, offered, tmp_path, capsys):
+    run = Path(shutil.copytree(GOLDEN / name, tmp_path / name))
+    (run / "weights").mkdir()
+    (run / "weights" / "0123.safetensors").touch()
+    given = ["--space", str(GOLDEN / "space.yaml"), "--out", str(run), "--address", "serial"]
+    assert phase_transition.main(given) == 2
+    said = capsys.readouterr().err
+    assert (f"measure its weights anew with ouvae-evaluate {run}, give another --out" in said) == offered
+
+
+def test_members_have_the_identities_of_the_version_that_last_changed_training():
+    """Their weights are the same, whatever is measured of them since."""
+    (planned,) = plan_cells(load(str(GOLDEN / "space.yaml")).swept(), lambda cell: load_data("digits"), "cpu")
+    packs: dict[str, list[Point]] = {}
+    for row in read_members(GOLDEN / "v6-numerics6").to_pylist():
+        point = Point(row["rho"], row["seed"])
+        assert (row["cell_id"], row["member_id"]) == (planned.cell_id, planned.member_id(point))
+        packs.setdefault(row["pack_id"], []).append(point)
+    assert {Pack(planned, tuple(sorted(own))).pack_id for own in packs.values()} == {*packs}
+
+
+def test_training_has_not_changed_since():
+    """ELBO and KLs to the last bit, which neither active units nor the share of signal touch."""
+    before, now = (read_history(GOLDEN / name).to_pylist() for name in ("v6-numerics6", "v6-numerics7"))
+    for old, new in zip(before, now, strict=True):
+        for key in ("member_id", "step", "elbo_nats", "kl_nats", "objective_nats", "information_top_nats"):
+            assert new[key] == old[key], key
 
 
 @pytest.mark.parametrize("run", sorted({*VERSIONS} - {*OTHER_NUMERICS}), indirect=True)

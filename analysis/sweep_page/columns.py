@@ -18,7 +18,7 @@ from analysis.estimate import Curves, curves_of, mean_curve
 from analysis.labels import ends_within, threshold_sentence
 from analysis.schema import Row
 from analysis.sweep_page.sources import PageCell
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 
 Columns: TypeAlias = dict[str, list[Any]]
 """A table: a list a column, all of one length."""
@@ -68,6 +68,9 @@ class Quantity:
             place = self.layer - 1
             lists = column.to_pylist()
             return [None if own is None or len(own) <= place else finite(own[place]) for own in lists]
+        if self.order is not None:
+            rows = members.select(list({"status": 0, "active_units_top": 0, self.metric: 0})).to_pylist()
+            return [finite(curve_value(row, self.metric)) for row in rows]
         return [finite(value) for value in column.to_pylist()]
 
 

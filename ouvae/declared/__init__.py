@@ -9,7 +9,7 @@ from ouvae.declared.choices import ARCHITECTURES, DATASETS, LIKELIHOODS, OBJECTI
 from ouvae.declared.keys import Key, keys_of
 from ouvae.declared.labels import labels
 from ouvae.declared.metrics import METRICS, TEST_METRICS, Metric
-from ouvae.declared.order_parameters import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.order_parameters import ORDER_PARAMETERS, OrderParameter, curve_value
 from ouvae.declared.traits import DatasetTraits, SystemTraits
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Metric",
     "OrderParameter",
     "SystemTraits",
+    "curve_value",
     "keys_of",
     "labels",
 ]

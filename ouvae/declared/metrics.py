@@ -18,6 +18,7 @@ class Metric:
         per_layer: whether it is a list, z_1 first.
         whole: whether it is a count.
         condition: where it is null besides members that were lost.
+        undefined: where a completed member's value, or its entry for a layer, is null besides.
     """
 
     name: str
@@ -26,7 +27,10 @@ class Metric:
     per_layer: bool = False
     whole: bool = False
     condition: str = ""
+    undefined: str = ""
 
+
+_OVER_DRAWS = "over 16 draws of the layers below, from at most 500 images"
 
 _UNSMOOTHED = (
     Metric("kl_top_nats", "nats", "KL divergence of the top layer z_L, mean over images"),
@@ -58,13 +62,15 @@ _UNSMOOTHED = (
         "signal_share_top",
         "1",
         "share of the variance of the posterior mean of z_L that the image explains; the rest is noise of "
-        "the layers below",
+        f"the layers below; estimated {_OVER_DRAWS}, and a little below 0 where it is all noise",
+        undefined="no unit of the layer has a variance above 0.01",
     ),
     Metric(
         "signal_share",
         "1",
         "the same share of the posterior mean of each layer",
         per_layer=True,
+        undefined="no unit of the layer has a variance above 0.01",
     ),
     Metric(
         "elbo_nats",
@@ -77,11 +83,33 @@ _UNSMOOTHED = (
         "expected log p(x|z_1) per observation under the inference network, without smoothing; elbo_nats is "
         "this minus the sum of kl_nats",
     ),
-    Metric("active_units_top", "1", "active latent units of z_L", whole=True),
+    Metric(
+        "active_units_top",
+        "1",
+        "active latent units of z_L: those of which the variance over images of the posterior mean's "
+        f"expectation given the image exceeds 0.01, decided at 1 % of error {_OVER_DRAWS}; 0 of fewer than "
+        "20 images",
+        whole=True,
+    ),
     Metric(
         "active_units",
         "1",
-        "active latent units of each layer (the paper lists the top first)",
+        "the same count of active latent units of each layer (the paper lists the top first)",
+        per_layer=True,
+        whole=True,
+    ),
+    Metric(
+        "active_units_one_draw_top",
+        "1",
+        "latent units of z_L of which the posterior mean at one draw of the layers below has a variance over "
+        "images above 0.01: the usual code's count, which includes units that follow only the noise of the "
+        "layers below",
+        whole=True,
+    ),
+    Metric(
+        "active_units_one_draw",
+        "1",
+        "the same count from one draw of each layer",
         per_layer=True,
         whole=True,
     ),

@@ -4,9 +4,10 @@ An order parameter is a metric that is small in the collapsed phase and large in
 of what counts as active: a value of its own, or half of its plateau at the active end of the curve.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
@@ -30,6 +31,7 @@ class OrderParameter:
         active_from: the value from which a member is active unless a space says otherwise; a plateau of less
             than twice that is none.
         bounds: the metrics that bound it from below and above, where it is an estimate between two bounds.
+        undefined_as: value that is used where a completed member's metric is undefined; None if it never is.
     """
 
     name: str
@@ -37,6 +39,7 @@ class OrderParameter:
     words: str
     active_from: float
     bounds: tuple[str, str] | None = None
+    undefined_as: float | None = None
 
     @property
     def unit(self) -> str:
@@ -57,7 +60,9 @@ ORDER_PARAMETERS = MappingProxyType(
                 bounds=("information_top_lower_nats", "information_top_upper_nats"),
             ),
             OrderParameter("kl_top_pair", "kl_top_pair_nats", "KL of the two top layers", 0.1),
-            OrderParameter("signal_share_top", "signal_share_top", "top-layer share of signal", 0.5),
+            OrderParameter(
+                "signal_share_top", "signal_share_top", "top-layer share of signal", 0.5, undefined_as=0.0
+            ),
             OrderParameter("active_units_top", "active_units_top", "active units of the top layer", 1),
         )
     }
@@ -68,6 +73,27 @@ WATCHED = MappingProxyType(
     {name: ORDER_PARAMETERS[name].active_from for name in ("kl_top", "information_top")}
 )
 """Those of which a space has thresholds unless it says otherwise, with their rules."""
+
+
+_UNDEFINED_AS = {order.metric: order.undefined_as for order in ORDER_PARAMETERS.values()}
+
+
+def curve_value(member: Mapping[str, Any], metric: str) -> float | None:
+    """Return a member's value of a metric as curves and searches use it; None where it was not measured.
+
+    An undefined order parameter counts as its `undefined_as`: a top layer without variance is collapsed.
+
+    Args:
+        member: its row, with `status`, the metric, and `active_units_top`, which every version has measured
+            that measures a metric that may be undefined.
+        metric: its name.
+    """
+    value: float | None = member[metric]
+    substitute = _UNDEFINED_AS.get(metric)
+    if value is not None or substitute is None:
+        return value
+    measured = member["status"] == "completed" and member["active_units_top"] is not None
+    return substitute if measured else None
 
 
 def _checked(name: str) -> str:

@@ -115,6 +115,22 @@ class System(nn.Module):
         """
         raise NotImplementedError
 
+    def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return the posterior means of each layer, z_1 first, without smoothing.
+
+        Unless a system says otherwise they come from `forward`. A system whose inference needs no other
+        network overrides this, since an evaluation takes many draws.
+
+        Args:
+            x: [B, D] images.
+            draws: the noise of I samples, of the shapes that `draw_shapes` gives without smoothing.
+
+        Returns:
+            [I, B, units] each, or [B, units] where no draw plays a role, as in z_1 of most systems.
+        """
+        terms: Terms = self(x, draws, None)
+        return terms.means
+
     def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
         """Return the outputs of p(x|z) at a draw of the posterior, without smoothing, [I, B, outputs].
 

@@ -146,6 +146,11 @@ class BIVA(System):
         *_, top = self._climb(x, draws)
         return top
 
+    def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return the means of b_l and t_l side by side, and of z_L; see `System.posterior_means`."""
+        _, _, means = self._descend(x, draws, closed_form=True)
+        return tuple(means)
+
     @property
     def _below_top(self) -> list[Level]:
         return cast(list[Level], list(self.levels))

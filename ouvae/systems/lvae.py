@@ -97,6 +97,11 @@ class LadderVAE(System):
         """Return the draw of q(z_L|x); see `System.top_draw`."""
         return GaussianDraw.of(*self._bottom_up(x)[-1], draws.base[-1])
 
+    def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return the means of q(z_L|x) and q(z_l|z_l+1, x); see `System.posterior_means`."""
+        layers, _ = self._descend(x, draws)
+        return tuple(layer.mean for layer in layers)
+
     def _descend(self, x: Tensor, draws: Draws) -> tuple[list[GaussianDraw], list[tuple[Tensor, Tensor]]]:
         """Return the draws of the layers and mean and log scale of their priors, z_1 first."""
         prior_mean = prior_log_scale = torch.zeros((), dtype=x.dtype, device=x.device)

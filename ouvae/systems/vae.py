@@ -76,6 +76,10 @@ class HierarchicalVAE(System):
         """Return the draw of q(z_L|z_L-1); see `System.top_draw`."""
         return self._infer(x, draws, None)[-1]
 
+    def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return the means of q(z_1|x) and q(z_l+1|z_l); see `System.posterior_means`."""
+        return tuple(layer.mean for layer in self._infer(x, draws, None))
+
     def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
         """Return p(x|z_1) at a draw of the posterior; see `System.reconstruct`."""
         return self.likelihood(self._infer(x, draws, None)[0].z)  # type: ignore[no-any-return]

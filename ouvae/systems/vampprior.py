@@ -96,6 +96,12 @@ class VampPrior(System):
         """Return the draw of q(z_2|x); see `System.top_draw`."""
         return GaussianDraw.of_outputs(self.upper_posterior(x), draws.base[-1])
 
+    def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return the means of q(z_1|x, z_2) and q(z_2|x); see `System.posterior_means`."""
+        upper = self.top_draw(x, draws)
+        lower, _ = gaussian_parameters(self.lower_posterior(x, upper.z))
+        return lower, upper.mean
+
     def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
         """Return p(x|z_1, z_2) at a draw of the posterior; see `System.reconstruct`."""
         upper = self.top_draw(x, draws)

@@ -16,15 +16,24 @@ from torch.func import vmap
 from ouvae.declared import Cell
 from ouvae.systems import Draws, Terms, leading_axes
 from ouvae.training.information import INFORMATION_IMAGES, Information, information
-from ouvae.training.metrics import active_units, signal_share
+from ouvae.training.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
 from ouvae.training.noise import sample_draws, stream
 from ouvae.training.objectives import loss
 
 EVALUATION_DRAWS = 2
-"""Independent draws per image; active units need two."""
+"""Independent draws per image."""
 
 EVALUATION_CHUNK = 500
 """Images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+
+UNIT_DRAWS = 16
+"""Draws of the layers below, of each image, from which active units and the share of signal are estimated."""
+
+UNIT_IMAGES = 500
+"""Most images that active units and the share of signal are estimated from."""
+
+UNIT_CHUNK = 100
+"""Images whose units are drawn at once, to bound memory; part of how their noise is drawn."""
 
 INFORMATION_DRAWS = 16
 """Draws of each image made at once for its information; part of how their noise is drawn."""
@@ -57,19 +66,23 @@ RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
 """Draws the top layer of all members, as `System.top_draw`."""
 
 
+RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
+"""Mean and variance over I draws of the posterior means of all members, [P, B, units] each, by layer."""
+
+
 class _Averages(NamedTuple):
     """Means over draws and images, and what is needed of single ones.
 
     Attributes:
         log_likelihood: [P] log p(x|z).
         kl: [P, L] KLs.
-        means: posterior means [P, B, d] by draw, layer and chunk of images.
+        means: [P, N, d] posterior means of each layer at the first draw.
         kl_top: [P, N] the top layer's KL of each image, mean over draws.
     """
 
     log_likelihood: Tensor
     kl: Tensor
-    means: list[list[list[Tensor]]]
+    means: list[Tensor]
     kl_top: Tensor
 
 
@@ -81,6 +94,7 @@ class Evaluator:
         cell: the members'.
         run: runs them.
         run_top: draws their top layers.
+        run_units: draws the posterior means of their layers.
         seeds: the distinct seeds, in the order of the draws.
         device: of the members.
         dtype: of the members.
@@ -89,6 +103,7 @@ class Evaluator:
     cell: Cell
     run: Run
     run_top: RunTop
+    run_units: RunUnits
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype
@@ -96,9 +111,10 @@ class Evaluator:
     def measure(self, images: Tensor) -> dict[str, Tensor]:
         """Return the metrics of [N, D] images without smoothing, [P] or [P, L], by their declared names."""
         log_likelihood, kl, means, kl_top = self._averages(images, smoothed=False)
-        pairs = [(torch.cat(first, 1), torch.cat(second, 1)) for first, second in zip(*means, strict=True)]
-        share = torch.stack([signal_share(*pair) for pair in pairs], dim=1)
-        active = torch.stack([active_units(*pair) for pair in pairs], dim=1)
+        units = self.units(images[:UNIT_IMAGES])
+        share = torch.stack([signal_share(layer) for layer in units], dim=1)
+        active = torch.stack([active_units(layer) for layer in units], dim=1)
+        one_draw = torch.stack([active_units_one_draw(layer) for layer in means], dim=1)
         known = self.information(images[:INFORMATION_IMAGES])
         return {
             "kl_top_nats": kl[:, -1],
@@ -114,7 +130,22 @@ class Evaluator:
             "reconstruction_nats": log_likelihood,
             "active_units_top": active[:, -1],
             "active_units": active,
+            "active_units_one_draw_top": one_draw[:, -1],
+            "active_units_one_draw": one_draw,
         }
+
+    def units(self, images: Tensor) -> list[UnitMoments]:
+        """Return the moments of each layer's posterior means on [N, D] images, without smoothing."""
+        generators = self._streams("units")
+        chunks: list[list[tuple[Tensor, Tensor]]] = []
+        for chunk in torch.split(images, UNIT_CHUNK):
+            draws = sample_draws(self._plain, (UNIT_DRAWS, len(chunk)), generators, self.dtype)
+            chunks.append(self.run_units(chunk, draws))
+        layers = [
+            [torch.cat(moment, 1) for moment in zip(*layer, strict=True)]
+            for layer in zip(*chunks, strict=True)
+        ]
+        return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
 
     def information(self, images: Tensor) -> Information:
         """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
@@ -145,17 +176,17 @@ class Evaluator:
 
     def _averages(self, images: Tensor, *, smoothed: bool) -> _Averages:
         total: Tensor | float = 0.0
-        layers, draws = self.cell.latents, range(EVALUATION_DRAWS)
-        means: list[list[list[Tensor]]] = [[[] for _ in layers] for _ in draws]
-        kl_top: list[list[Tensor]] = [[] for _ in draws]
+        means: list[tuple[Tensor, ...]] = []
+        kl_top: list[list[Tensor]] = [[] for _ in range(EVALUATION_DRAWS)]
         for draw, terms in self._terms(images, smoothed=smoothed):
             total = total + torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1).sum(-1)
             kl_top[draw].append(terms.kl[:, -1])
-            for layer, mean in enumerate(terms.means):
-                means[draw][layer].append(mean)
+            if draw == 0:
+                means.append(terms.means)
         average = torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
         of_images = torch.stack([torch.cat(chunks, 1) for chunks in kl_top]).mean(0)
-        return _Averages(average[:, 0], average[:, 1:], means, of_images)
+        first = [torch.cat(chunks, 1) for chunks in zip(*means, strict=True)]
+        return _Averages(average[:, 0], average[:, 1:], first, of_images)
 
     def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
         """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.

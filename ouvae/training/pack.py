@@ -27,7 +27,7 @@ from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.feed import BLOCK_STEPS, Feed
 from ouvae.training.gradients import gradient_variances
-from ouvae.training.metrics import Values, completed, values_of
+from ouvae.training.metrics import Values, completed, unit_moments, values_of
 from ouvae.training.noise import binarize, cut_draws, stream
 from ouvae.training.precision import weights_dtype
 from ouvae.training.selection import BestWeights
@@ -81,6 +81,20 @@ class _Top(nn.Module):
         return top.mean.expand_as(top.z), top.log_scale.expand_as(top.z), top.z
 
 
+class _Units(nn.Module):
+    """A system called for the posterior means of its layers."""
+
+    def __init__(self, system: System) -> None:
+        """Wrap a system."""
+        super().__init__()
+        self.system = system
+
+    def forward(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return mean and variance over draws of `System.posterior_means`, layer after layer."""
+        means = self.system.posterior_means(x, draws)
+        return tuple(moment for layer in means for moment in unit_moments(layer))
+
+
 class PackTraining:
     """P members of one cell in training.
 
@@ -119,7 +133,9 @@ class PackTraining:
         self._feed = Feed(cell, train, self._dynamic, self._seeds, BLOCK_STEPS[self._device.type])
         self._validation = self._fixed("validation", data.validation[: cell.eval_images])
         self._test_split = data.test[: cell.bound_images]
-        self._evaluator = Evaluator(cell, self._run, self._run_top, self._seeds, self._device, self._dtype)
+        self._evaluator = Evaluator(
+            cell, self._run, self._run_top, self._run_units, self._seeds, self._device, self._dtype
+        )
 
         models = [initial_model(cell, data.image_shape, seed) for _, seed in members]
         parameters, _ = stack_module_state(cast(list[nn.Module], models))
@@ -295,6 +311,28 @@ class PackTraining:
             return cast(TopDraws, functional_call(_Top(self._model), named, (x, draws)))
 
         run = cast(Callable[..., TopDraws], vmap(single))
+        return run(self._parameters, self._own(draws))
+
+    def _run_units(self, x: Tensor, draws: Draws) -> list[tuple[Tensor, Tensor]]:
+        """Return moments over draws [S, I, …] of all posterior means on images [B, D], by layer."""
+        form = ("units", *(piece.shape for piece in draws.base))
+        if form not in self._runs:
+
+            def run(x: Tensor, *base: Tensor) -> Sequence[Tensor]:
+                return self._run_units_packed(x, Draws(base, (), (), ()))
+
+            self._runs[form] = self._captured(run)
+        moments = self._runs[form](x, *draws.base)
+        return list(zip(moments[::2], moments[1::2], strict=True))
+
+    def _run_units_packed(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return the moments layer after layer, mean and variance in turn."""
+
+        def single(parameters: dict[str, Tensor], draws: Draws) -> tuple[Tensor, ...]:
+            named = {f"system.{name}": value for name, value in parameters.items()}
+            return cast(tuple[Tensor, ...], functional_call(_Units(self._model), named, (x, draws)))
+
+        run = cast(Callable[..., tuple[Tensor, ...]], vmap(single))
         return run(self._parameters, self._own(draws))
 
     def _own(self, draws: Draws) -> Draws:

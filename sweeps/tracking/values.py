@@ -92,7 +92,8 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
     for metric in _MEASURED:
         value = evaluation.get(metric.name)
         if metric.per_layer:
-            yield from ((f"{metric.name}/z{layer}", own) for layer, own in enumerate(value or [], start=1))
+            layers = enumerate(value or [], start=1)
+            yield from ((f"{metric.name}/z{layer}", entry) for layer, entry in layers if entry is not None)
         elif value is not None:
             yield metric.name, value
 

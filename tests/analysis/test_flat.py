@@ -15,7 +15,7 @@ from analysis.tables import read_history, read_members, table_of
 from ouvae.declared import METRICS
 from tests.analysis.conftest import RHO, RULE
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v6-numerics5"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v6-numerics7"
 
 
 @pytest.fixture
@@ -64,12 +64,19 @@ TOPS = {
     "kl_top_nats": "kl_nats",
     "signal_share_top": "signal_share",
     "active_units_top": "active_units",
+    "active_units_one_draw_top": "active_units_one_draw",
 }
 
 
 def test_every_metric_of_a_layer_has_a_top():
     assert {*TOPS.values()} == {metric.name for metric in METRICS if metric.per_layer}
     assert {*TOPS} <= {*MEMBERS.names}
+
+
+def test_an_entry_of_a_layer_may_be_null(make_members):
+    rows = make_members({(8, 4): [0.8]}, signal_share=[0.5, None], rho=[0.5])
+    (row,) = flat(rows).to_pylist()
+    assert [row[f"signal_share_{layer}"] for layer in (1, 2, "top")] == [0.5, None, None]
 
 
 def test_a_part_of_a_table_is_flat_as_the_whole_is(deep):

@@ -10,7 +10,7 @@ from analysis.schema import MEMBERS
 from analysis.summary import Rule, thresholds_table
 from analysis.tables import curves
 from analysis.thresholds import format_sensitivity, format_thresholds
-from ouvae.declared import METRICS, ORDER_PARAMETERS
+from ouvae.declared import METRICS, ORDER_PARAMETERS, curve_value
 from ouvae.declared.order_parameters import WATCHED
 from tests.analysis.conftest import RULE, linear_onset
 
@@ -105,6 +105,35 @@ def test_older_members_have_no_information_and_their_kl_still_has_a_threshold(ma
     kl, known = thresholds_table(members, BOTH).to_pylist()
     assert (kl["status"], known["status"], known["remark"]) == ("transition", "unresolved", None)
     assert curves(members, "information_top_nats")["cell-8,8"][0][0].size == 0
+
+
+def test_an_undefined_share_is_a_collapsed_layer_and_no_lost_member(make_members):
+    rows = make_members({(8, 8): [0.88, 0.84]}).to_pylist()
+    for row in rows:
+        row |= {"active_units_top": 0, "signal_share_top": 0.9 if row["rho"] < 0.72 else None}
+    members = pa.Table.from_pylist(rows, schema=MEMBERS)
+    (row,) = thresholds_table(members, Rule({"signal_share_top": 0.5}, 0.95)).to_pylist()
+    assert (row["status"], row["n_resolved"]) == ("transition", 2)
+    for seed in row["seeds"]:
+        assert (seed["rho_low"], seed["rho_high"]) == pytest.approx((0.7, 0.75))
+        assert seed["jump"] == pytest.approx(0.9)
+        assert seed["n_members"] == len(set(members["rho"].to_pylist()))
+
+
+def test_a_share_that_was_not_measured_is_no_collapsed_layer(make_members):
+    members = make_members({(8, 8): [0.88]}, diverged=[((8, 8), 0, 0.5)])
+    assert members["active_units_top"].null_count == members.num_rows
+    (row,) = thresholds_table(members, Rule({"signal_share_top": 0.5}, 0.95)).to_pylist()
+    assert row["status"] == "unresolved"
+
+
+def test_what_is_lost_has_no_share():
+    lost = {"status": "diverged", "active_units_top": None, "signal_share_top": None, "kl_top_nats": None}
+    completed = {"status": "completed", "active_units_top": 0, "signal_share_top": None, "kl_top_nats": None}
+    assert curve_value(lost, "signal_share_top") is None
+    assert curve_value(completed, "signal_share_top") == 0
+    assert curve_value(completed | {"signal_share_top": 0.3}, "signal_share_top") == 0.3
+    assert curve_value(completed, "kl_top_nats") is None
 
 
 def test_the_sensitivity_to_the_rule_is_shown(make_members):

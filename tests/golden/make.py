@@ -1,6 +1,6 @@
 """Make a run directory of this version, which all later versions have to read, extend and resume.
 
-python tests/golden/make.py tests/golden/v6-numerics6
+python tests/golden/make.py tests/golden/v6-numerics7
 
 It holds two finished packs, and one more that is saved in the middle of its training. A directory that is
 there stays as it is: a version that changes what is written gets another one beside it.

@@ -40,9 +40,9 @@ def parameters(pack):
 
 
 def numbers(outcome):
-    """Return all of a member's metrics as one array [evaluations, values]."""
-    known = [[v for v in metrics.values() if v is not None] for metrics in outcome.history]
-    return np.array([np.hstack(values) for values in known])
+    """Return all of a member's metrics as one array [evaluations, values], with -1 for null."""
+    values = [np.hstack(list(metrics.values())) for metrics in outcome.history]
+    return np.array([[-1.0 if value is None else value for value in row] for row in values], dtype=float)
 
 
 def assert_close(ours, theirs):

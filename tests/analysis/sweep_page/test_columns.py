@@ -9,7 +9,7 @@ import pytest
 from analysis import style
 from analysis.estimate import mean_curve
 from analysis.sweep_page import columns
-from analysis.sweep_page.columns import PROBES, drawn_tables, quantities, rows_of
+from analysis.sweep_page.columns import PROBES, Quantity, drawn_tables, quantities, rows_of
 from analysis.sweep_page.phases import phases
 from analysis.sweep_page.sources import page_cells, read_source
 from analysis.tables import curves, read_members
@@ -115,3 +115,14 @@ def test_no_two_cells_look_alike():
     looks = style.cell_styles(style.MOST_CELLS)
     assert looks[: len(style.STYLES)] == list(style.STYLES)
     assert len({repr(look) for look in looks}) == style.MOST_CELLS
+
+
+def test_an_undefined_share_is_drawn_where_it_counts(make_run, make_members):
+    """As collapsed, for the order parameter; of a layer, not at all."""
+    order = ORDER_PARAMETERS["signal_share_top"]
+    members = make_members(
+        {(8, 8): [0.8]}, rho=[0.5], active_units_top=0, signal_share_top=None, signal_share=[0.5, None]
+    )
+    assert Quantity(order.metric, "", None, order).values(members) == [0.0]
+    assert Quantity("signal_share", "", 1).values(members) == [0.5]
+    assert Quantity("signal_share", "", 2).values(members) == [None]

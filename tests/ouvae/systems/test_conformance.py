@@ -4,6 +4,7 @@ A new system joins with a line in `CASES`.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from ouvae.data import Dataset
 from ouvae.declared import SYSTEMS, Cell
 from ouvae.parts.activations import ACTIVATIONS
 from ouvae.parts.likelihoods import likelihood_of
-from ouvae.systems import Draws, draw_shapes, leading_axes, system_of
-from ouvae.training.noise import single_draws
+from ouvae.systems import Draws, System, draw_shapes, leading_axes, system_of
+from ouvae.training import evaluation
+from ouvae.training.noise import single_draws, stream
 from ouvae.training.objectives import loss
 from ouvae.training.pack import PackTraining, initial_model
 from tests.ouvae.models import are_alike, images
@@ -164,6 +166,41 @@ def test_the_top_layer_is_drawn_as_in_the_bound(make_cell, system):
     if case.system != "vampprior":  # whose prior is another
         zero = torch.zeros((), dtype=torch.float64)
         torch.testing.assert_close(top.kl(zero, zero, closed_form=False), terms.kl[-1])
+
+
+def test_posterior_means_are_those_of_the_terms(make_cell, system):
+    """Those of z_1 lack the samples only where they do not depend on them."""
+    case = make_cell(**system, importance_samples=3, objective="iwae")
+    plain = case.model_copy(update={"smoothed_networks": ()})
+    model, draws = initial_model(case, image_of(case), 0), noise_of(plain)
+    found = model.posterior_means(images_of(case), draws)
+    expected = model(images_of(case), draws, None).means
+    for mean, of_terms in zip(found, expected, strict=True):
+        assert torch.equal(mean.expand_as(of_terms), of_terms)
+    for mean, of_terms in zip(System.posterior_means(model, images_of(case), draws), expected, strict=True):
+        assert torch.equal(mean, of_terms)
+
+
+def test_packed_units_equal_those_of_the_model(make_cell, system, data_of):
+    """Moments over the draws of the seed's own stream, on two chunks of images."""
+    case = make_cell(**system)
+    data = replace(data_of(image_of(case)), binarization="none")
+    pack = PackTraining(case, MEMBERS, data)
+    images = torch.from_numpy(data.validation).double()[:12]
+    plain = case.model_copy(update={"smoothed_networks": ()})
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "UNIT_CHUNK", 7)
+        found = pack._evaluator.units(images)
+        for row, (_, seed) in enumerate(MEMBERS):
+            model, noise = initial_model(case, image_of(case), seed), stream(images.device, "units", seed)
+            chunks = []
+            for chunk in torch.split(images, 7):
+                draws = single_draws(plain, (evaluation.UNIT_DRAWS, len(chunk)), noise, torch.float64)
+                chunks.append(model(chunk, draws, None).means)
+            for layer, means in zip(found, zip(*chunks, strict=True), strict=True):
+                of_images = torch.cat(means, 1)
+                torch.testing.assert_close(layer.mean[row], of_images.mean(0), rtol=1e-9, atol=1e-9)
+                torch.testing.assert_close(layer.variance[row], of_images.var(0), rtol=1e-9, atol=1e-9)
 
 
 def test_a_reconstruction_is_the_one_of_the_bound(make_cell, system):

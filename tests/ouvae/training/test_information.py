@@ -8,7 +8,6 @@ import torch
 from ouvae.data import load as load_data
 from ouvae.data.dataset import Dataset
 from ouvae.training.information import information
-from ouvae.training.metrics import signal_share
 from ouvae.training.pack import PackTraining
 
 IMAGES, REPEATS = 64, 40
@@ -60,15 +59,6 @@ def test_a_layer_that_copies_the_class_knows_its_logarithm():
     # A mean without the own image has one of its class less.
     for value in found:
         assert value.item() == pytest.approx(math.log(classes), abs=0.2)
-
-
-def test_the_share_of_a_signal_in_noise():
-    generator = torch.Generator().manual_seed(0)
-    signal = 2 * torch.randn(3, 4000, 5, generator=generator)
-    noisy = [signal + torch.randn(signal.shape, generator=generator) for _ in range(2)]
-    assert signal_share(*noisy).tolist() == pytest.approx([4 / 5] * 3, abs=0.02)
-    assert signal_share(signal, signal).tolist() == pytest.approx([1] * 3)
-    assert signal_share(0 * signal, 0 * signal).tolist() == [0] * 3
 
 
 def test_a_layer_that_encodes_noise_has_a_divergence_and_no_information(make_cell):

@@ -298,9 +298,32 @@ def test_a_layer_that_follows_only_the_noise_below_has_no_active_units(linear):
     state["parameters"]["inference.0.mean.weight"][1] = torch.diag(torch.tensor([1.0, 1.0, 0.05]))
     pack.load_state_dict(state)
     pack.evaluate()
-    noise, signal = (outcome.history[0]["active_units"] for outcome in pack.outcomes())
-    assert noise == [0, 0]
-    assert signal == [2, 2]
+    noise, signal = (outcome.history[0] for outcome in pack.outcomes())
+    assert (noise["active_units"], signal["active_units"]) == ([0, 0], [2, 2])
+    assert (noise["active_units_one_draw"], signal["active_units_one_draw"]) == ([0, 3], [2, 3])
+    assert noise["signal_share"][0] is None, "q(z_1|x) is the same for all images"
+    assert noise["signal_share_top"] == pytest.approx(0, abs=0.02)
+    assert noise["signal_share_top"] == noise["signal_share"][1]
+    assert 0.2 < signal["signal_share_top"] < 0.6
+    assert signal["signal_share"][0] == pytest.approx(1)
+
+
+def test_an_undefined_share_is_null_and_no_divergence(linear):
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((50, 3)).astype(np.float32)
+    gaussian = Dataset("noise", images, images, images[:5], (3,), "none")
+    pack = PackTraining(linear(latents=(3,), steps=2, bound_samples=2), [(1.0, 0)], gaussian)
+    state = through_a_file(pack.state_dict())
+    state["parameters"]["inference.0.mean.weight"][:] = 0
+    pack.load_state_dict(state)
+    train(pack)
+    (outcome,) = pack.outcomes()
+    assert outcome.diverged_at_step is None
+    assert outcome.history[0]["signal_share"] == [None]
+    assert outcome.history[0]["signal_share_top"] is None
+    assert outcome.history[0]["active_units_one_draw_top"] == 0
+    assert outcome.test is not None
+    assert outcome.test["test_signal_share_top"] is None
 
 
 # Training

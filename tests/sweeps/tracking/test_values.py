@@ -1,6 +1,8 @@
 """What MLflow is told of a cell."""
 
-from sweeps.tracking.values import cell_tags, curve_values, threshold_values
+from datetime import UTC, datetime
+
+from sweeps.tracking.values import cell_tags, curve_values, member_values, threshold_values
 
 CURVES = {"kl_top_nats": [(0.5, 3.0), (1.0, 0.0)], "information_top_nats": [(0.5, 1.0), (1.0, -0.01)]}
 ROWS = [
@@ -31,6 +33,14 @@ def test_every_order_parameter_has_its_curve_and_its_threshold():
         ("information_top/n_members", 12): 12,
         ("kl_top_pair/n_members", 12): 12,
     }
+
+
+def test_an_undefined_value_is_no_point():
+    row = {"status": "completed", "steps": 10, "likelihood": "bernoulli", "rho": 0.5, "seconds": 1.0}
+    row |= {"finished_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    row |= {"signal_share": [0.5, None, 0.2], "signal_share_top": None}
+    found = {value.key: value.value for value in member_values(row, [{**row, "step": 10}])}
+    assert found == {"signal_share/z1": 0.5, "signal_share/z3": 0.2, "rho": 0.5, "seconds": 1.0}
 
 
 def test_tags_say_of_which_order_parameter_they_are():

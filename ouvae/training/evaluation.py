@@ -7,6 +7,7 @@ evaluation neither disturbs training nor depends on when it is done.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -14,8 +15,15 @@ from torch import Tensor
 from torch.func import vmap
 
 from ouvae.declared import Cell
-from ouvae.systems import Draws, Terms, leading_axes
-from ouvae.training.information import INFORMATION_IMAGES, Information, information
+from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
+from ouvae.training.information import (
+    INFORMATION_IMAGES,
+    INFORMATION_PROPOSALS,
+    INFORMATION_SAMPLES,
+    Information,
+    information,
+    probe_pairs,
+)
 from ouvae.training.metrics import active_units, signal_share
 from ouvae.training.noise import sample_draws, stream
 from ouvae.training.objectives import loss
@@ -27,7 +35,7 @@ EVALUATION_CHUNK = 500
 """Images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
 
 INFORMATION_DRAWS = 16
-"""Draws of each image made at once for its information; part of how their noise is drawn."""
+"""Draws of each image's top layer made at once for its information, to bound memory."""
 
 BOUND_IMAGES = 100
 """Images of a group of L_k; part of how its noise is drawn."""
@@ -54,7 +62,10 @@ TopDraws: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Means, log scales and draws of the top layer, [P, I, B, d_L] each."""
 
 RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
-"""Draws the top layer of all members, as `System.top_draw`."""
+"""Draws the top layer of all members, as `System.top_draw`, with draws [P, ...] of each member."""
+
+OfMembers: TypeAlias = Callable[[Tensor], Tensor]
+"""Values [P, ...] of the members from values [S, ...] of the seeds."""
 
 
 class _Averages(NamedTuple):
@@ -81,6 +92,7 @@ class Evaluator:
         cell: the members'.
         run: runs them.
         run_top: draws their top layers.
+        of_members: gives each member the values of its seed.
         seeds: the distinct seeds, in the order of the draws.
         device: of the members.
         dtype: of the members.
@@ -89,6 +101,7 @@ class Evaluator:
     cell: Cell
     run: Run
     run_top: RunTop
+    of_members: OfMembers
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype
@@ -119,12 +132,43 @@ class Evaluator:
     def information(self, images: Tensor) -> Information:
         """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
         generators = self._streams("information")
-        drawn: list[TopDraws] = []
-        for start in range(0, len(images), INFORMATION_DRAWS):
-            count = min(INFORMATION_DRAWS, len(images) - start)
-            draws = sample_draws(self._plain, (count, len(images)), generators, self.dtype)
-            drawn.append(self.run_top(images, draws))
-        return information(*(torch.cat(pieces, 1) for pieces in zip(*drawn, strict=True)))
+        count, samples, proposals = len(images), INFORMATION_SAMPLES, INFORMATION_PROPOSALS
+        probe_noise, _ = self._noise(probe_pairs(self._numbers_below_top), 1, generators)
+        e, noise = self._noise(samples, count, generators)
+        proposed, proposed_noise = self._noise(proposals * samples, count, generators)
+        top = partial(self._top, images)
+        mean, log_scale = top(e)
+        return information(
+            top,
+            probe_noise.squeeze(2),
+            e,
+            mean + log_scale.exp() * noise,
+            proposed.unflatten(1, (proposals, samples)),
+            proposed_noise.unflatten(1, (proposals, samples)),
+        )
+
+    @property
+    def _numbers_below_top(self) -> int:
+        return sum(shape[-1] for shape in draw_shapes(self._plain, (1,)).base[:-1])
+
+    def _noise(
+        self, draws: int, images: int, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Return base noise of the members: [P, draws, images, D] below the top and [P, draws, images, d_L]."""
+        base = sample_draws(self._plain, (draws, images), generators, self.dtype).base
+        *below, top = (self.of_members(piece) for piece in base)
+        return torch.cat([top[..., :0], *below], -1), top
+
+    def _top(self, images: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log scale of the top layer's Gaussian at noise [P, I, B, D] below it."""
+        sizes = [shape[-1] for shape in draw_shapes(self._plain, (1,)).base]
+        parts = []
+        for some in e.split(INFORMATION_DRAWS, 1):
+            below = some.split(sizes[:-1], -1) if len(sizes) > 1 else ()
+            top = some.new_zeros(*some.shape[:-1], sizes[-1])
+            parts.append(self.run_top(images, Draws((*below, top), (), (), ()))[:2])
+        mean, log_scale = (torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
+        return mean, log_scale
 
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, as training has it after KL warm-up.

@@ -1,36 +1,44 @@
-"""How much the top layer knows: nats of mutual information between the image x and its latent z.
+"""The mutual information I(x; z) of an image x and its top latent z, in nats: an estimate and two bounds.
 
-The posterior of the top layer is Gaussian given the layers u that inference draws before it, and given x
-alone a mixture over these draws, q(z|x) = E q(z|u). Its KL to the prior also counts what z says of u, the
-noise of the layers below. The information counts what z says of x alone:
+    I(x; z) = E log q(z|x) - E log q(z),   q(z|x) = E_e q(z|x, e),   q(z) = E_x q(z|x)
 
-    I(x; z) = E log q(z|x) - E log q(z),   q(z) = E_x q(z|x).
+e ~ N(0, I) is the noise of the layers below, and q(z|x, e) is the top layer's diagonal Gaussian. The KL of
+the top layer to its prior also counts what z says of e, often many nats more than what z says of x, so that
+neither density is well estimated by a mean over draws of e. Here both rest on a linear model of each image,
 
-Both densities are means of Gaussians: of N draws of u for the image of z, and of a draw of u for each of N
-images. A mean that has the Gaussian from which z was drawn among its own is, in expectation, too large in
-the logarithm, and one without it too small, whatever N is (for q(z|x), Yin and Zhou, "Semi-Implicit
-Variational Inference", ICML 2018; for q(z), Poole et al., "On Variational Bounds of Mutual Information",
-ICML 2019). So
+    z = c + A e + noise,   noise ~ N(0, S)   so that   g(z) = N(z; c, A A' + S),
 
-    lower = log q(z|x) without - log q(z) with       upper = log q(z|x) with - log q(z) without
+A and c fitted by least squares to the mean of q(z|x, e) at probes e ("statistical linearisation", Gelb,
+"Applied Optimal Estimation", 1974), S the covariance of the residuals plus the mean variance of q(z|x, e).
+The model also gives the posterior of e, which is the proposal of an importance sample: by Bayes' rule its
+weight, an unbiased estimate of q(z|x), is
 
-are, in expectation, bounds from both sides. Where Gaussians are so narrow that others miss z, a mean without
-its own would be far too small: there the Gaussian of the others' moments, and the prior N(0, I), are two
-more components, with the weights that fit z best. That is allowed, since any other density is too small in
-the same sense. The lower bound is at most log N: layers that tell the images apart have more information
-than can be seen so, and where z says more than log N nats of u the bounds are far apart. The estimate is
+    w(e) = g(z) q(z|x, e) / N(z; c + A e, S).
 
-    log q(z|x) without - log q(z) without.
+If q(z|x, e) is linear in e with a constant scale, w = g(z) = q(z|x) exactly, however much z says of e.
 
-It is unbiased where z is independent of x, whatever z says of u, since own components and those of other
-images are then alike and as many; and nearly so for linear models, where the Gaussians of moments are the
-densities.
+Bounds, each valid in expectation for any A, c and S that do not depend on z:
 
-Shapes: P members, N images and as many draws, d the size of the layer.
+- E log q(z|x) <= E log of the mean weight of several proposals and of the e from which z was drawn (Sobolev
+  and Vetrov, "Importance Weighted Hierarchical Variational Inference", NeurIPS 2019).
+- E log q(z) >= E log m(z) for any normalised density m of the other images: a mixture of the mean of their
+  g, the Gaussians of the moments of that mean, full and diagonal, and the prior N(0, I).
+- I(x; z) >= E log g_i(z_i) - E log 1/N sum_j g_j(z_i), which is InfoNCE for N images with g as the critic
+  (Poole et al., "On Variational Bounds of Mutual Information", ICML 2019). It is at most log N.
+
+The upper bound is the first minus the second. The estimate replaces the first by the same mixture as m, made
+of the image itself. All images share their probes. A layer that does not depend on x has the same g for all
+images, and its estimate and lower bound are exactly 0; the upper bound exceeds 0 by the error of g.
+
+The weights of a mixture are those that fit the z of the other half of the images best.
+
+Shapes: P members, N images, Q draws of z for each, M proposals for each z, d the size of the top layer, D
+the numbers in e.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -38,13 +46,25 @@ from torch import Tensor
 from ouvae.parts.distributions import gaussian_log_density
 
 INFORMATION_IMAGES = 128
-"""Most images, and draws for each, that information is estimated with."""
+"""Maximum number of images that information is estimated from."""
 
 INFORMATION_SAMPLES = 2
-"""Samples z of each image at which the densities are compared."""
+"""Draws of z for each image."""
+
+INFORMATION_PROPOSALS = 8
+"""Importance samples for each z."""
+
+PROBES_AT_ONCE = 16
+"""Probes run at once, to bound memory."""
+
+_SPARE_PROBES = 16
+"""Antithetic pairs of probes beyond the D that a linear model needs."""
 
 _WEIGHT_ROUNDS = 20
-"""Rounds of expectation maximisation for the weights of the three components."""
+"""Rounds of expectation maximisation for the weights of a mixture."""
+
+Top: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Mean and log scale [P, I, N, d] of q(z|x, e) at noise e [P, I, N, D]."""
 
 
 class Information(NamedTuple):
@@ -61,63 +81,175 @@ class Information(NamedTuple):
     upper: Tensor
 
 
-def information(mean: Tensor, log_scale: Tensor, z: Tensor) -> Information:
-    """Return the information between N images and a layer of Gaussians: none on a single image.
+class LinearModel(NamedTuple):
+    """z = intercept + slope e + noise of each image, in float64.
+
+    Attributes:
+        intercept: [P, N, d].
+        slope: [P, N, d, D].
+        noise: covariance S of the noise, [P, N, d, d].
+        total: covariance A A' + S of z, [P, N, d, d].
+    """
+
+    intercept: Tensor
+    slope: Tensor
+    noise: Tensor
+    total: Tensor
+
+
+def probe_pairs(numbers: int) -> int:
+    """Return the number of antithetic pairs of probes for noise of D numbers."""
+    return numbers + _SPARE_PROBES
+
+
+def information(
+    top: Top, probes: Tensor, e: Tensor, z: Tensor, proposed: Tensor, proposed_noise: Tensor
+) -> Information:
+    """Return the information between N images and the top layer: zero for a single image.
+
+    All noise is standard normal and independent, except that z was drawn from q(z|x, e).
 
     Args:
-        mean: [P, N, N, d], the first N being draws, the second images.
-        log_scale: logarithm of the standard deviation, of the same shape.
-        z: a sample of each, of the same shape.
+        top: gives q(z|x, e).
+        probes: noise [P, R, D] for the linear models; its negative is used, too.
+        e: noise [P, Q, N, D] of the layers below.
+        z: [P, Q, N, d] draws of the top layer.
+        proposed: noise [P, M, Q, N, D] for the proposals of e.
+        proposed_noise: noise [P, M, Q, N, d] for the same.
     """
-    images = torch.arange(z.shape[2], device=z.device)
-    if len(images) == 1:
-        return Information(*(torch.zeros(3, len(z), dtype=z.dtype, device=z.device)))
-    found = []
-    for draw in range(min(INFORMATION_SAMPLES, z.shape[1])):
-        at = z[:, draw]
-        own = torch.full_like(images, draw)
-        given_x = _densities(at, mean.transpose(1, 2), log_scale.transpose(1, 2), own)
-        marginal = _densities(at, mean[:, draw, None], log_scale[:, draw, None], images)
-        without, with_own = (one - other for one, other in zip(given_x, marginal[::-1], strict=True))
-        found.append((given_x[0] - marginal[0], without, with_own))
-    return Information(*(torch.stack(one).mean((0, 2)) for one in zip(*found, strict=True)))
+    members, _, images, _ = z.shape
+    if images == 1:
+        return Information(*torch.zeros(3, members, dtype=z.dtype, device=z.device))
+    model = fit_linear_model(top, torch.cat([probes, -probes], 1), images)
+    z_double = z.double()
+    g_of_all = torch.stack([_of_all(model, one) for one in z_double.unbind(1)], 1)  # [P, Q, N, N]
+    g = g_of_all.diagonal(dim1=-2, dim2=-1)
+    contrast = g - g_of_all.logsumexp(-1) + math.log(images)
+    with_own = _importance_bound(top, model, g, e, z, proposed, proposed_noise)
+    own = torch.eye(images, dtype=torch.bool, device=z.device)
+    given_x = _density(model, own, g_of_all, z_double)
+    marginal = _density(model, ~own, g_of_all, z_double)
+    nats = given_x - marginal, contrast, with_own - marginal
+    return Information(*(values.mean((1, 2)).to(z.dtype) for values in nats))
 
 
-def _densities(z: Tensor, mean: Tensor, log_scale: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logarithms of two estimates of a density at z, without z's own component and with it.
+def fit_linear_model(top: Top, probes: Tensor, images: int) -> LinearModel:
+    """Return the linear model of each image by least squares.
 
     Args:
-        z: [P, N, d].
-        mean: of C components for each z, [P, N, C, d], or [P, 1, C, d] where all z have the same.
-        log_scale: logarithm of the standard deviation, of the same shape.
-        own: index [N] of the component from which each z was drawn.
-
-    Returns:
-        [P, N] twice.
+        top: gives q(z|x, e).
+        probes: noise [P, R, D], the same for all images, with R > D + 1.
+        images: N.
     """
-    count = mean.shape[2]
-    components = gaussian_log_density(z[:, :, None], mean, log_scale)
-    with_own = components.logsumexp(-1) - math.log(count)
-    hidden = torch.nn.functional.one_hot(own, count).to(torch.bool)
-    others = components.masked_fill(hidden, -math.inf).logsumexp(-1) - math.log(count - 1)
-    weights = ((~hidden) / (count - 1)).to(z.dtype)  # [N, C]
-    first = _weighted(weights, mean)
-    second = _weighted(weights, mean * mean + (2 * log_scale).exp())
-    log_deviation = 0.5 * (second - first * first).clamp_min(torch.finfo(z.dtype).tiny).log()
-    moments = gaussian_log_density(z, first, log_deviation)
+    members, count, numbers = probes.shape
+    inputs = torch.cat([torch.ones_like(probes[..., :1]), probes], -1).double()
+    cross = squares = variance = torch.zeros((), dtype=torch.float64, device=probes.device)
+    offset: Tensor | None = None
+    for some, some_inputs in zip(
+        probes.split(PROBES_AT_ONCE, 1), inputs.split(PROBES_AT_ONCE, 1), strict=True
+    ):
+        mean, log_scale = top(some[:, :, None].expand(-1, -1, images, -1))
+        outputs = mean.double().transpose(1, 2)  # [P, N, I, d]
+        if offset is None:
+            offset = outputs[:, :, :1]
+        outputs = outputs - offset
+        cross = cross + some_inputs[:, None].mT @ outputs
+        squares = squares + outputs.mT @ outputs
+        variance = variance + (2 * log_scale.double()).exp().sum(1)
+    assert offset is not None
+    coefficients = torch.linalg.solve((inputs.mT @ inputs)[:, None], cross)  # [P, N, 1 + D, d]
+    residual = (squares - coefficients.mT @ cross) / (count - numbers - 1)
+    noise = residual + torch.diag_embed(variance / count)
+    slope = coefficients[:, :, 1:].mT
+    intercept = offset.squeeze(2) + coefficients[:, :, 0]
+    return LinearModel(intercept, slope, noise, slope @ slope.mT + noise)
+
+
+def _importance_bound(
+    top: Top, model: LinearModel, g: Tensor, e: Tensor, z: Tensor, proposed: Tensor, proposed_noise: Tensor
+) -> Tensor:
+    """Return the logarithm of the mean weight of the proposals and of z's own e: [P, Q, N]."""
+    count = proposed.shape[1]
+    noise_factor = torch.linalg.cholesky(model.noise)
+    total_factor = torch.linalg.cholesky(model.total)
+
+    def times(matrices: Tensor, vectors: Tensor) -> Tensor:
+        """Return the products of [P, N, a, b] and [P, ..., N, b]."""
+        return torch.einsum("pnab,pknb->pkna", matrices, vectors.flatten(1, -3)).view(
+            *vectors.shape[:-1], matrices.shape[-2]
+        )
+
+    # A draw from the prior, moved by the regression of e on z, is one of the posterior.
+    prior = proposed.double()
+    surprise = z[:, None].double() - (
+        model.intercept[:, None, None] + times(model.slope, prior) + times(noise_factor, proposed_noise.double())
+    )
+    gain = torch.cholesky_solve(model.slope, total_factor).mT
+    posterior = (prior + times(gain, surprise)).to(e.dtype)
+    both = torch.cat([posterior, e[:, None]], 1)  # [P, M + 1, Q, N, D]
+    mean, log_scale = top(both.flatten(1, 2))
+    shape = *both.shape[:-1], z.shape[-1]
+    exact = gaussian_log_density(z[:, None].double(), mean.double().view(shape), log_scale.double().view(shape))
+    predicted = model.intercept[:, None, None] + times(model.slope, both.double())
+    linear = _log_density(z[:, None] - predicted, noise_factor)
+    return g + (exact - linear).logsumexp(1) - math.log(count + 1)
+
+
+def _of_all(model: LinearModel, z: Tensor) -> Tensor:
+    """Return log g of each image at each z [P, N, d]: [P, N, N], images last."""
+    factor = torch.linalg.cholesky(model.total)
+    return _log_density((z[:, None] - model.intercept[:, :, None]).transpose(1, 2), factor)
+
+
+def _density(model: LinearModel, among: Tensor, g_of_all: Tensor, z: Tensor) -> Tensor:
+    """Return a log density at z that rests on some images for each z, [P, Q, N].
+
+    Args:
+        model: of all images.
+        among: images [N, N] that the density rests on, by the image of z.
+        g_of_all: [P, Q, N, N] log g of each image, last, at each z.
+        z: [P, Q, N, d].
+    """
+    count = int(among[0].sum())
+    mixture = g_of_all.masked_fill(~among, -math.inf).logsumexp(-1) - math.log(count)
+    shares = among.double() / count
+    centre = model.intercept.mean(1, keepdim=True)
+    deviation = model.intercept - centre
+    squares = model.total + deviation[..., None] * deviation[..., None, :]
+    mean = shares @ deviation
+    covariance = (shares @ squares.flatten(2)).view_as(squares) - mean[..., None] * mean[..., None, :]
+    centred = z - (centre + mean)[:, None]
+    moments = _log_density(centred, torch.linalg.cholesky(covariance))
+    scale = covariance.diagonal(dim1=-2, dim2=-1)[:, None].log() / 2
+    diagonal = gaussian_log_density(centred, torch.zeros_like(centred), scale)
     prior = gaussian_log_density(z, torch.zeros_like(z), 0.0)
-    return _mixture(torch.stack([others, moments, prior], -1)), with_own
+    return _mixture(torch.stack([mixture, moments, diagonal, prior], -1))
 
 
-def _weighted(weights: Tensor, values: Tensor) -> Tensor:
-    """Return the means [P, N, d] of values [P, N or 1, C, d] by the weights [N, C] of each z."""
-    return torch.einsum("nc,pncd->pnd", weights, values.expand(-1, len(weights), -1, -1))
+def _log_density(centred: Tensor, factor: Tensor) -> Tensor:
+    """Return log N(centred; 0, factor factor') of each image: [P, ..., N, d] and [P, N, d, d] -> [P, ..., N]."""
+    columns = centred.flatten(1, -3).permute(0, 2, 3, 1)  # [P, N, d, ...]
+    standardised = torch.linalg.solve_triangular(factor, columns, upper=False)
+    log_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    constant = 0.5 * centred.shape[-1] * math.log(2 * math.pi)
+    squares = standardised.square().sum(2).mT  # [P, ..., N]
+    return (-0.5 * squares - log_determinant[:, None] - constant).view(centred.shape[:-1])
 
 
 def _mixture(log_densities: Tensor) -> Tensor:
-    """Return the logarithm of the mixture of densities [P, N, 3] with the weights that fit best: [P, N]."""
-    log_weights = torch.full_like(log_densities[:, :1], -math.log(log_densities.shape[-1]))
+    """Return the log mixture of densities [P, Q, N, C], with weights that fit the other half of N best: [P, Q, N]."""
+    first, second = (log_densities[:, :, half::2] for half in range(2))
+    mixed = torch.empty_like(log_densities[..., 0])
+    for half, (used, other) in enumerate(((first, second), (second, first))):
+        mixed[:, :, half::2] = (used + _log_weights(other)).logsumexp(-1)
+    return mixed
+
+
+def _log_weights(log_densities: Tensor) -> Tensor:
+    """Return the log weights [P, 1, 1, C] that maximise the likelihood of a mixture of [P, Q, N, C]."""
+    _, samples, images, components = log_densities.shape
+    log_weights = torch.full_like(log_densities[:, :1, :1], -math.log(components))
     for _ in range(_WEIGHT_ROUNDS):
         shares = (log_densities + log_weights).log_softmax(-1)
-        log_weights = shares.logsumexp(1, keepdim=True) - math.log(log_densities.shape[1])
-    return (log_densities + log_weights).logsumexp(-1)
+        log_weights = shares.logsumexp((1, 2), keepdim=True) - math.log(samples * images)
+    return log_weights

@@ -119,7 +119,9 @@ class PackTraining:
         self._feed = Feed(cell, train, self._dynamic, self._seeds, BLOCK_STEPS[self._device.type])
         self._validation = self._fixed("validation", data.validation[: cell.eval_images])
         self._test_split = data.test[: cell.bound_images]
-        self._evaluator = Evaluator(cell, self._run, self._run_top, self._seeds, self._device, self._dtype)
+        self._evaluator = Evaluator(
+            cell, self._run, self._run_top, self._of_members, self._seeds, self._device, self._dtype
+        )
 
         models = [initial_model(cell, data.image_shape, seed) for _, seed in members]
         parameters, _ = stack_module_state(cast(list[nn.Module], models))
@@ -288,14 +290,14 @@ class PackTraining:
         return run(self._parameters, x, self._own(draws), self._rho)
 
     def _run_top(self, x: Tensor, draws: Draws) -> TopDraws:
-        """Draw the top layer of every member on images [B, D] with its own seed's draws [S, …]."""
+        """Draw the top layer of every member on images [B, D] with draws [P, …] of each member."""
 
         def single(parameters: dict[str, Tensor], draws: Draws) -> TopDraws:
             named = {f"system.{name}": value for name, value in parameters.items()}
             return cast(TopDraws, functional_call(_Top(self._model), named, (x, draws)))
 
         run = cast(Callable[..., TopDraws], vmap(single))
-        return run(self._parameters, self._own(draws))
+        return run(self._parameters, draws)
 
     def _own(self, draws: Draws) -> Draws:
         """Return each member's draws [P, …] of those of the seeds [S, …]."""

@@ -22,7 +22,7 @@ from ouvae.training.information import (
     INFORMATION_SAMPLES,
     Information,
     information,
-    probe_pairs,
+    probe_count,
 )
 from ouvae.training.metrics import active_units, signal_share
 from ouvae.training.noise import sample_draws, stream
@@ -133,7 +133,7 @@ class Evaluator:
         """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
         generators = self._streams("information")
         count, samples, proposals = len(images), INFORMATION_SAMPLES, INFORMATION_PROPOSALS
-        probe_noise, _ = self._noise(probe_pairs(self._numbers_below_top), 1, generators)
+        probe_noise, _ = self._noise(probe_count(self._numbers_below_top), 1, generators)
         e, noise = self._noise(samples, count, generators)
         proposed, proposed_noise = self._noise(proposals * samples, count, generators)
         top = partial(self._top, images)

@@ -48,17 +48,20 @@ from ouvae.parts.distributions import gaussian_log_density
 INFORMATION_IMAGES = 128
 """Maximum number of images that information is estimated from."""
 
-INFORMATION_SAMPLES = 2
+INFORMATION_SAMPLES = 4
 """Draws of z for each image."""
 
-INFORMATION_PROPOSALS = 8
+INFORMATION_PROPOSALS = 4
 """Importance samples for each z."""
 
 PROBES_AT_ONCE = 16
 """Probes run at once, to bound memory."""
 
-_SPARE_PROBES = 16
-"""Antithetic pairs of probes beyond the D that a linear model needs."""
+_SPARE_PROBES = 32
+"""Probes beyond two for each of the D + 1 coefficients."""
+
+_ROUNDING = 1e-12
+"""Variance of the noise of a linear model, by that of the mean: float32 rounds the mean, float64 the squares."""
 
 _WEIGHT_ROUNDS = 20
 """Rounds of expectation maximisation for the weights of a mixture."""
@@ -97,9 +100,9 @@ class LinearModel(NamedTuple):
     total: Tensor
 
 
-def probe_pairs(numbers: int) -> int:
-    """Return the number of antithetic pairs of probes for noise of D numbers."""
-    return numbers + _SPARE_PROBES
+def probe_count(numbers: int) -> int:
+    """Return the number of probes for noise of D numbers."""
+    return 2 * (numbers + 1) + _SPARE_PROBES
 
 
 def information(
@@ -111,7 +114,7 @@ def information(
 
     Args:
         top: gives q(z|x, e).
-        probes: noise [P, R, D] for the linear models; its negative is used, too.
+        probes: noise [P, R, D] for the linear models, with R > D + 1.
         e: noise [P, Q, N, D] of the layers below.
         z: [P, Q, N, d] draws of the top layer.
         proposed: noise [P, M, Q, N, D] for the proposals of e.
@@ -120,7 +123,7 @@ def information(
     members, _, images, _ = z.shape
     if images == 1:
         return Information(*torch.zeros(3, members, dtype=z.dtype, device=z.device))
-    model = fit_linear_model(top, torch.cat([probes, -probes], 1), images)
+    model = fit_linear_model(top, probes, images)
     z_double = z.double()
     g_of_all = torch.stack([_of_all(model, one) for one in z_double.unbind(1)], 1)  # [P, Q, N, N]
     g = g_of_all.diagonal(dim1=-2, dim2=-1)
@@ -142,26 +145,31 @@ def fit_linear_model(top: Top, probes: Tensor, images: int) -> LinearModel:
         images: N.
     """
     members, count, numbers = probes.shape
-    inputs = torch.cat([torch.ones_like(probes[..., :1]), probes], -1).double()
+    inputs = torch.cat([probes.new_ones(members, count, 1), probes], -1).double()
     cross = squares = variance = torch.zeros((), dtype=torch.float64, device=probes.device)
     offset: Tensor | None = None
     for some, some_inputs in zip(
         probes.split(PROBES_AT_ONCE, 1), inputs.split(PROBES_AT_ONCE, 1), strict=True
     ):
         mean, log_scale = top(some[:, :, None].expand(-1, -1, images, -1))
-        outputs = mean.double().transpose(1, 2)  # [P, N, I, d]
+        outputs = mean.double()
         if offset is None:
-            offset = outputs[:, :, :1]
+            offset = outputs[:, :1]
         outputs = outputs - offset
-        cross = cross + some_inputs[:, None].mT @ outputs
-        squares = squares + outputs.mT @ outputs
+        cross = cross + some_inputs.mT @ outputs.flatten(2)  # [P, 1 + D, N d]
+        outputs = outputs.transpose(1, 2)
+        squares = squares + outputs.mT @ outputs  # [P, N, d, d]
         variance = variance + (2 * log_scale.double()).exp().sum(1)
     assert offset is not None
-    coefficients = torch.linalg.solve((inputs.mT @ inputs)[:, None], cross)  # [P, N, 1 + D, d]
-    residual = (squares - coefficients.mT @ cross) / (count - numbers - 1)
-    noise = residual + torch.diag_embed(variance / count)
+    solved = torch.linalg.solve(inputs.mT @ inputs, cross)
+    coefficients, explained = (
+        values.unflatten(-1, (images, -1)).transpose(1, 2) for values in (solved, cross)
+    )  # [P, N, 1 + D, d]
+    residual = (squares - coefficients.mT @ explained) / (count - numbers - 1)
+    rounding = _ROUNDING * squares.diagonal(dim1=-2, dim2=-1)
+    noise = residual + torch.diag_embed((variance + rounding) / count)
     slope = coefficients[:, :, 1:].mT
-    intercept = offset.squeeze(2) + coefficients[:, :, 0]
+    intercept = offset.squeeze(1) + coefficients[:, :, 0]
     return LinearModel(intercept, slope, noise, slope @ slope.mT + noise)
 
 
@@ -170,8 +178,8 @@ def _importance_bound(
 ) -> Tensor:
     """Return the logarithm of the mean weight of the proposals and of z's own e: [P, Q, N]."""
     count = proposed.shape[1]
-    noise_factor = torch.linalg.cholesky(model.noise)
-    total_factor = torch.linalg.cholesky(model.total)
+    noise_factor = _factor(model.noise)
+    total_factor = _factor(model.total)
 
     def times(matrices: Tensor, vectors: Tensor) -> Tensor:
         """Return the products of [P, N, a, b] and [P, ..., N, b]."""
@@ -195,9 +203,15 @@ def _importance_bound(
     return g + (exact - linear).logsumexp(1) - math.log(count + 1)
 
 
+def _factor(covariance: Tensor) -> Tensor:
+    """Return Cholesky factors [..., d, d]; NaN where there is none, as of a member that has diverged."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    return factor.masked_fill((failed > 0)[..., None, None], math.nan)
+
+
 def _of_all(model: LinearModel, z: Tensor) -> Tensor:
     """Return log g of each image at each z [P, N, d]: [P, N, N], images last."""
-    factor = torch.linalg.cholesky(model.total)
+    factor = _factor(model.total)
     return _log_density((z[:, None] - model.intercept[:, :, None]).transpose(1, 2), factor)
 
 
@@ -219,7 +233,7 @@ def _density(model: LinearModel, among: Tensor, g_of_all: Tensor, z: Tensor) -> 
     mean = shares @ deviation
     covariance = (shares @ squares.flatten(2)).view_as(squares) - mean[..., None] * mean[..., None, :]
     centred = z - (centre + mean)[:, None]
-    moments = _log_density(centred, torch.linalg.cholesky(covariance))
+    moments = _log_density(centred, _factor(covariance))
     scale = covariance.diagonal(dim1=-2, dim2=-1)[:, None].log() / 2
     diagonal = gaussian_log_density(centred, torch.zeros_like(centred), scale)
     prior = gaussian_log_density(z, torch.zeros_like(z), 0.0)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ouvae.declared import Cell
+from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
 from ouvae.training.information import (
     INFORMATION_IMAGES,
@@ -132,43 +133,43 @@ class Evaluator:
     def information(self, images: Tensor) -> Information:
         """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
         generators = self._streams("information")
-        count, samples, proposals = len(images), INFORMATION_SAMPLES, INFORMATION_PROPOSALS
-        probe_noise, _ = self._noise(probe_count(self._numbers_below_top), 1, generators)
-        e, noise = self._noise(samples, count, generators)
-        proposed, proposed_noise = self._noise(proposals * samples, count, generators)
+        draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
+        probes, _ = self._noise((probe_count(self._size_below_top), 1), generators)
+        e, noise = self._noise((draws, count), generators)
+        prior = [
+            values.view(len(values), proposals, draws, count, values.shape[-1])
+            for values in self._noise((proposals * draws, count), generators)
+        ]
         top = partial(self._top, images)
         mean, log_scale = top(e)
-        return information(
-            top,
-            probe_noise.squeeze(2),
-            e,
-            mean + log_scale.exp() * noise,
-            proposed.unflatten(1, (proposals, samples)),
-            proposed_noise.unflatten(1, (proposals, samples)),
-        )
+        z = mean + log_scale.exp() * noise
+        return information(top, probes.squeeze(2), e, z, *prior)
 
     @property
-    def _numbers_below_top(self) -> int:
-        return sum(shape[-1] for shape in draw_shapes(self._plain, (1,)).base[:-1])
+    def _base_sizes(self) -> list[int]:
+        return [shape[-1] for shape in draw_shapes(self._plain, (1,)).base]
 
-    def _noise(
-        self, draws: int, images: int, generators: Sequence[torch.Generator]
-    ) -> tuple[Tensor, Tensor]:
-        """Return base noise of the members: [P, draws, images, D] below the top and [P, draws, images, d_L]."""
-        base = sample_draws(self._plain, (draws, images), generators, self.dtype).base
+    @property
+    def _size_below_top(self) -> int:
+        return sum(self._base_sizes[:-1])
+
+    def _noise(self, leading: Shape, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Return base noise of the members, [P, *leading, D] below the top and [P, *leading, d_L] of it."""
+        base = sample_draws(self._plain, leading, generators, self.dtype).base
         *below, top = (self.of_members(piece) for piece in base)
         return torch.cat([top[..., :0], *below], -1), top
 
     def _top(self, images: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log scale of the top layer's Gaussian at noise [P, I, B, D] below it."""
-        sizes = [shape[-1] for shape in draw_shapes(self._plain, (1,)).base]
-        parts = []
-        for some in e.split(INFORMATION_DRAWS, 1):
-            below = some.split(sizes[:-1], -1) if len(sizes) > 1 else ()
-            top = some.new_zeros(*some.shape[:-1], sizes[-1])
-            parts.append(self.run_top(images, Draws((*below, top), (), (), ()))[:2])
-        mean, log_scale = (torch.cat(pieces, 1) for pieces in zip(*parts, strict=True))
-        return mean, log_scale
+        """Return mean and log scale [P, I, B, d_L] of the top layer at noise [P, I, B, D] below it."""
+        sizes = self._base_sizes
+        means, log_scales = [], []
+        for chunk in torch.split(e, INFORMATION_DRAWS, 1):
+            unused = chunk.new_zeros(*chunk.shape[:-1], sizes[-1])
+            *below, _ = torch.split(torch.cat([chunk, unused], -1), sizes, -1)
+            mean, log_scale, _ = self.run_top(images, Draws((*below, unused), (), (), ()))
+            means.append(mean)
+            log_scales.append(log_scale)
+        return torch.cat(means, 1), torch.cat(log_scales, 1)
 
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, as training has it after KL warm-up.

@@ -23,7 +23,7 @@ REPEATS = 8
 
 
 class Chain:
-    """x -> z_1 -> ... -> z_L, linear with isotropic noise, for images of its own in each of `REPEATS` members.
+    """x -> z_1 -> ... -> z_L, linear with isotropic noise; `REPEATS` members with different images.
 
     Args:
         weights: matrix of each layer, [d_l, d_l-1].
@@ -140,8 +140,9 @@ class Bent(Chain):
         normal = torch.exp(-0.5 * grid**2) / torch.exp(-0.5 * grid**2).sum()
         z = torch.linspace(-6, 6, 601, dtype=torch.float64)
         mean, log_scale = self.of_lower(grid[:, None] * self.weights[0].double() + grid)
-        each = torch.exp(-0.5 * ((z - mean[..., None]) / log_scale.exp()[..., None]) ** 2 - log_scale[..., None])
-        given_x = torch.einsum("xez,e->xz", each, normal) / math.sqrt(2 * math.pi)
+        scale = log_scale.exp()[..., None]
+        density = torch.exp(-0.5 * ((z - mean[..., None]) / scale) ** 2) / scale
+        given_x = torch.einsum("xez,e->xz", density, normal) / math.sqrt(2 * math.pi)
         ratio = (given_x / (normal @ given_x)).log()
         return float(normal @ (given_x * ratio).sum(1)) * 0.02, math.nan
 

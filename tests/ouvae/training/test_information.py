@@ -221,3 +221,45 @@ def test_a_layer_that_encodes_noise_has_a_divergence_and_no_information(make_cel
 
 def gaussian() -> Dataset:
     return load_data("gaussian", data_variance=(0.5,))
+
+
+def test_the_information_of_a_pack_s_members_is_that_of_their_weights(make_cell):
+    """A VAE of three linear layers of 40 units. Members differ in weights and seeds, and are as alone."""
+    cell = make_cell(
+        dataset="gaussian",
+        data_variance=(1.0,) * 6,
+        architecture="affine",
+        hidden=(),
+        likelihood="gaussian",
+        observation_variance=1.0,
+        latents=(40, 40, 40),
+        precision="float32",
+    )
+    data, members, signals = load_data("gaussian", data_variance=(1.0,) * 6), [(0.6, 0), (0.8, 1)], (0.5, 0.0)
+    results = []
+    for chosen in ([0, 1], [0], [1]):
+        pack = PackTraining(cell, [members[index] for index in chosen], data)
+        exact = []
+        for row, index in enumerate(chosen):
+            weights = [signals[index] * rotation(40, 6), rotation(40, 40), 0.9 * rotation(40, 40)]
+            scales = [1.0, 0.5, 0.8]
+            exact.append(Chain(weights, scales).exact()[0])
+            for layer, (weight, scale) in enumerate(zip(weights, scales, strict=True)):
+                pack._parameters[f"inference.{layer}.mean.weight"].data[row] = weight
+                pack._parameters[f"inference.{layer}.log_scale"].data[row] = math.log(scale)
+        with torch.no_grad():
+            results.append(pack._evaluator.information(pack._validation[:INFORMATION_IMAGES]))
+        for values in results[-1]:
+            assert values.tolist() == pytest.approx(exact, abs=0.15)
+    for values, *alone in zip(*results, strict=True):
+        torch.testing.assert_close(values, torch.cat(alone), rtol=0, atol=1e-4)
+
+
+def test_a_member_without_numbers_leaves_its_neighbours_alone():
+    chain = Chain([0.5 * rotation(3, 3), rotation(3, 3)], [1.0, 0.5])
+    expected = chain.information()
+    chain = Chain([0.5 * rotation(3, 3), rotation(3, 3)], [1.0, 0.5])
+    chain.x[1] = math.nan
+    for values, others in zip(chain.information(), expected, strict=True):
+        assert values[1].isnan()
+        assert torch.equal(values[[0, 2]], others[[0, 2]])

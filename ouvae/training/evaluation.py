@@ -7,6 +7,7 @@ evaluation neither disturbs training nor depends on when it is done.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -14,8 +15,16 @@ from torch import Tensor
 from torch.func import vmap
 
 from ouvae.declared import Cell
-from ouvae.systems import Draws, Terms, leading_axes
-from ouvae.training.information import INFORMATION_IMAGES, Information, information
+from ouvae.parts.networks import Shape
+from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
+from ouvae.training.information import (
+    INFORMATION_IMAGES,
+    INFORMATION_PROPOSALS,
+    INFORMATION_SAMPLES,
+    Information,
+    information,
+    probe_count,
+)
 from ouvae.training.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
 from ouvae.training.noise import sample_draws, stream
 from ouvae.training.objectives import loss
@@ -36,7 +45,7 @@ UNIT_CHUNK = 100
 """Images whose units are drawn at once, to bound memory; part of how their noise is drawn."""
 
 INFORMATION_DRAWS = 16
-"""Draws of each image made at once for its information; part of how their noise is drawn."""
+"""Draws of each image's top layer made at once for its information, to bound memory."""
 
 BOUND_IMAGES = 100
 """Images of a group of L_k; part of how its noise is drawn."""
@@ -63,7 +72,10 @@ TopDraws: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Means, log scales and draws of the top layer, [P, I, B, d_L] each."""
 
 RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
-"""Draws the top layer of all members, as `System.top_draw`."""
+"""Draws the top layer of all members, as `System.top_draw`, with draws [P, ...] of each member."""
+
+OfMembers: TypeAlias = Callable[[Tensor], Tensor]
+"""Values [P, ...] of the members from values [S, ...] of the seeds."""
 
 
 RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
@@ -95,6 +107,7 @@ class Evaluator:
         run: runs them.
         run_top: draws their top layers.
         run_units: draws the posterior means of their layers.
+        of_members: gives each member the values of its seed.
         seeds: the distinct seeds, in the order of the draws.
         device: of the members.
         dtype: of the members.
@@ -104,6 +117,7 @@ class Evaluator:
     run: Run
     run_top: RunTop
     run_units: RunUnits
+    of_members: OfMembers
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype
@@ -150,12 +164,43 @@ class Evaluator:
     def information(self, images: Tensor) -> Information:
         """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
         generators = self._streams("information")
-        drawn: list[TopDraws] = []
-        for start in range(0, len(images), INFORMATION_DRAWS):
-            count = min(INFORMATION_DRAWS, len(images) - start)
-            draws = sample_draws(self._plain, (count, len(images)), generators, self.dtype)
-            drawn.append(self.run_top(images, draws))
-        return information(*(torch.cat(pieces, 1) for pieces in zip(*drawn, strict=True)))
+        draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
+        probes, _ = self._noise((probe_count(self._size_below_top), 1), generators)
+        e, noise = self._noise((draws, count), generators)
+        prior = [
+            values.view(len(values), proposals, draws, count, values.shape[-1])
+            for values in self._noise((proposals * draws, count), generators)
+        ]
+        top = partial(self._top, images)
+        mean, log_scale = top(e)
+        z = mean + log_scale.exp() * noise
+        return information(top, probes.squeeze(2), e, z, *prior)
+
+    @property
+    def _base_sizes(self) -> list[int]:
+        return [shape[-1] for shape in draw_shapes(self._plain, (1,)).base]
+
+    @property
+    def _size_below_top(self) -> int:
+        return sum(self._base_sizes[:-1])
+
+    def _noise(self, leading: Shape, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Return base noise of the members, [P, *leading, D] below the top and [P, *leading, d_L] of it."""
+        base = sample_draws(self._plain, leading, generators, self.dtype).base
+        *below, top = (self.of_members(piece) for piece in base)
+        return torch.cat([top[..., :0], *below], -1), top
+
+    def _top(self, images: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log scale [P, I, B, d_L] of the top layer at noise [P, I, B, D] below it."""
+        sizes = self._base_sizes
+        means, log_scales = [], []
+        for chunk in torch.split(e, INFORMATION_DRAWS, 1):
+            unused = chunk.new_zeros(*chunk.shape[:-1], sizes[-1])
+            *below, _ = torch.split(torch.cat([chunk, unused], -1), sizes, -1)
+            mean, log_scale, _ = self.run_top(images, Draws((*below, unused), (), (), ()))
+            means.append(mean)
+            log_scales.append(log_scale)
+        return torch.cat(means, 1), torch.cat(log_scales, 1)
 
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, as training has it after KL warm-up.

@@ -134,7 +134,14 @@ class PackTraining:
         self._validation = self._fixed("validation", data.validation[: cell.eval_images])
         self._test_split = data.test[: cell.bound_images]
         self._evaluator = Evaluator(
-            cell, self._run, self._run_top, self._run_units, self._seeds, self._device, self._dtype
+            cell,
+            self._run,
+            self._run_top,
+            self._run_units,
+            self._of_members,
+            self._seeds,
+            self._device,
+            self._dtype,
         )
 
         models = [initial_model(cell, data.image_shape, seed) for _, seed in members]
@@ -304,14 +311,14 @@ class PackTraining:
         return run(self._parameters, x, self._own(draws), self._rho)
 
     def _run_top(self, x: Tensor, draws: Draws) -> TopDraws:
-        """Draw the top layer of every member on images [B, D] with its own seed's draws [S, …]."""
+        """Draw the top layer of every member on images [B, D] with draws [P, …] of each member."""
 
         def single(parameters: dict[str, Tensor], draws: Draws) -> TopDraws:
             named = {f"system.{name}": value for name, value in parameters.items()}
             return cast(TopDraws, functional_call(_Top(self._model), named, (x, draws)))
 
         run = cast(Callable[..., TopDraws], vmap(single))
-        return run(self._parameters, self._own(draws))
+        return run(self._parameters, draws)
 
     def _run_units(self, x: Tensor, draws: Draws) -> list[tuple[Tensor, Tensor]]:
         """Return moments over draws [S, I, …] of all posterior means on images [B, D], by layer."""

@@ -163,6 +163,10 @@ def test_the_top_layer_is_drawn_as_in_the_bound(make_cell, system):
     assert top.z.shape == (3, BATCH, case.latents[-1])
     assert torch.equal(top.mean.expand_as(top.z), terms.means[-1])
     assert torch.equal(top.z, top.mean + top.log_scale.exp() * draws.base[-1])
+    other_noise = draws._replace(base=(*draws.base[:-1], -draws.base[-1]))
+    other = model.top_draw(images_of(case), other_noise)
+    assert torch.equal(other.mean, top.mean)
+    assert torch.equal(other.log_scale, top.log_scale)
     if case.system != "vampprior":  # whose prior is another
         zero = torch.zeros((), dtype=torch.float64)
         torch.testing.assert_close(top.kl(zero, zero, closed_form=False), terms.kl[-1])

@@ -34,6 +34,11 @@ EXHIBITS: tuple[Exhibit, ...] = (
 NAMES = tuple(exhibit.name for exhibit in EXHIBITS)
 
 
+def exhibits_at(budget: str) -> tuple[Exhibit, ...]:
+    """Return the exhibits whose spaces have a budget; all of them for a budget that none declares."""
+    return tuple(exhibit for exhibit in EXHIBITS if budget in exhibit.budgets) or EXHIBITS
+
+
 def exhibit_of(name: str) -> Exhibit:
     """Return the exhibit of that name; TableError if there is none."""
     for exhibit in EXHIBITS:

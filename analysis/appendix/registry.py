@@ -2,6 +2,7 @@
 
 from analysis import TableError
 from analysis.appendix import (
+    choices,
     controls,
     datasets,
     figure4,
@@ -28,6 +29,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
     figure6.EXHIBIT,
     datasets.EXHIBIT,
     controls.EXHIBIT,
+    choices.EXHIBIT,
 )
 """The tables and figures, the claims of the main text and controls of ours, in the order of the page."""
 

@@ -91,11 +91,11 @@ def test_tables_are_consistent(table):
 
 
 def test_every_module_of_a_table_or_figure_is_in_the_registry_by_its_name():
-    assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6", "datasets", "controls"]
+    assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6", "datasets", "controls", "choices"]
     modules = {path.stem for path in files("analysis.appendix").glob("*.py")}
-    assert {name for name in modules if re.fullmatch(r"(table|figure)\d+|datasets|controls", name)} == set(
-        NAMES
-    )
+    assert {
+        name for name in modules if re.fullmatch(r"(table|figure)\d+|datasets|controls|choices", name)
+    } == set(NAMES)
     for exhibit in EXHIBITS:
         assert import_module(f"analysis.appendix.{exhibit.name}").EXHIBIT is exhibit
         assert exhibit_of(exhibit.name) is exhibit

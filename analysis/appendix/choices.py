@@ -1,8 +1,8 @@
 """Choices of networks that the appendix does not name, and which of them give the published picture.
 
 The published picture is a top layer that is alive at the smallest rho and dead at rho = 1, where nothing is
-smoothed. A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and the
-KL warm-up. Numbers are of the validation split after the last step, which is the same for all.
+smoothed. A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and
+the KL warm-up. Numbers are of the validation split after the last step, which is the same for all.
 """
 
 from collections import Counter
@@ -29,6 +29,9 @@ ALIVE_NATS = 2.0
 
 DEAD_NATS = 0.5
 """The published picture: at most this top KL at rho = 1. Declared before any run."""
+
+DRAWN_NATS = 60.0
+"""The figure ends here at the latest: the KL of a member that is about to diverge may be millions."""
 
 CENTRED = ("tanh", "elu")
 UNCENTRED = ("relu", "leaky_relu", "softplus")
@@ -145,12 +148,10 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     usual = {
         one.choice.activation: one for one in there.values() if one.choice == Choice(one.choice.activation)
     }
-    evidence: tuple[list[Evidence], ...] = (
-        [piece for name in CENTRED if name in usual for piece in usual[name].picture.evidence],
-        [usual[name].refutation for name in UNCENTRED if name in usual],
-        [],
-        [],
-    )
+    evidence: list[list[Evidence]] = [[], [], [], []]
+    if there:
+        evidence[0] = [piece for name in CENTRED for piece in _given(usual.get(name), name)]
+        evidence[1] = [_refuted(usual.get(name), name) for name in UNCENTRED]
     for one in there.values():
         as_usual = usual.get(one.choice.activation)
         if as_usual is None or one is as_usual:
@@ -175,6 +176,18 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         Claim(statement, OURS, tuple(pieces), run.missing)
         for statement, pieces in zip(statements, evidence, strict=True)
     )
+
+
+def _given(one: Trained | None, name: str) -> Sequence[Evidence]:
+    return one.picture.evidence if one else (_not_run(name, Region(low=ALIVE_NATS, closed=True)),)
+
+
+def _refuted(one: Trained | None, name: str) -> Evidence:
+    return one.refutation if one else _not_run(name, Region(high=ALIVE_NATS))
+
+
+def _not_run(name: str, region: Region) -> Evidence:
+    return Evidence(f"{name}: top KL at the smallest ρ", None, region, "nats")
 
 
 def _unchanged(one: Trained, usual: Trained) -> list[Evidence]:
@@ -264,6 +277,9 @@ def plot(run: PaperRun) -> Figure | None:
     for ax, text in zip(axes, ("top-layer KL (nats)", "information in the top layer (nats)"), strict=True):
         ax.set_xlabel(text)
         ax.grid(axis="y", color=style.GREY, lw=0.3, alpha=0.5)
+    for ax in axes:
+        highest = max((float(x) for line in ax.lines for x in line.get_xdata() if x <= DRAWN_NATS), default=1)
+        ax.set_xlim(-0.05 * highest - 0.2, 1.05 * highest + 0.2)
     axes[0].axvspan(DEAD_NATS, ALIVE_NATS, color=style.GREY, alpha=0.2, lw=0)
     axes[0].set_yticks(range(len(there)), [one.choice.label for one in there])
     axes[0].set_ylim(len(there) - 0.5, -0.5)
@@ -281,6 +297,10 @@ def _draw(
         if kl.low is not None and kl.high is not None:
             axes[0].plot([kl.low, kl.high], [height, height], color=colour, lw=1)
         axes[0].plot(kl.mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=label)
+        if kl.mean > DRAWN_NATS:
+            axes[0].plot(
+                DRAWN_NATS, height, color=colour, marker=">", ms=5, ls="none", label="beyond the axis"
+            )
     mean, low, high = (snapshot.mean(f"information_top_{bound}nats") for bound in ("", "lower_", "upper_"))
     if mean is not None:
         if low is not None and high is not None:

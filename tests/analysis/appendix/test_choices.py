@@ -50,6 +50,12 @@ def test_activations_are_decided_by_both_ends_of_rho(run_of, changed, centred, u
     assert verdicts(run_of(USUAL | changed))[:2] == [centred, uncentred]
 
 
+def test_an_activation_that_was_not_run_leaves_the_claim_open(run_of):
+    run = run_of({key: kl for key, kl in USUAL.items() if key not in (of("elu"), of("relu"))})
+    assert verdicts(run)[:2] == [UNDECIDED] * 2
+    assert [claim.closest.why for claim in choices.claims(run)[:2]] == ["no such runs"] * 2
+
+
 def test_one_seed_decides_nothing(run_of):
     assert verdicts(run_of(USUAL, seeds=1))[:2] == [UNDECIDED] * 2
 
@@ -104,7 +110,7 @@ def test_words_sort_the_choices_by_what_they_give(run_of):
     given, not_given, undecided = choices.words(run_of(USUAL | lost))
     assert "These choices give the published picture" in given
     assert "tanh (18.8 [18.8, 18.8] nats); elu (18.8" in given
-    assert not_given.startswith("These do not: relu (0.1 [")
+    assert not_given.startswith("These do not: relu (0.1")
     assert undecided == "Not decided: gelu (top KL at ρ = 0.85: 3 diverged)."
 
 
@@ -116,6 +122,12 @@ def test_the_figure_has_a_line_a_choice_and_marks_lost_members(run_of):
     ]  # fmt: skip
     assert {"ρ = 0.85", "ρ = 1", "members lost"} <= {line.get_label() for line in kl.lines}
     assert {3.0} == {float(line.get_xdata()[0]) for line in information.lines if len(line.get_xdata()) == 1}
+
+
+def test_a_member_about_to_diverge_does_not_stretch_the_figure(run_of):
+    figure = choices.EXHIBIT.draw(run_of(USUAL | {of("gelu"): {0.85: 5e6, 1.0: 0.1}}))
+    assert figure.axes[0].get_xlim()[1] < 70
+    assert "beyond the axis" in {line.get_label() for line in figure.axes[0].lines}
 
 
 def test_every_choice_of_the_spaces_has_its_usual_one_beside_it():

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -278,7 +279,8 @@ def plot(run: PaperRun) -> Figure | None:
         ax.set_xlabel(text)
         ax.grid(axis="y", color=style.GREY, lw=0.3, alpha=0.5)
     for ax in axes:
-        highest = max((float(x) for line in ax.lines for x in line.get_xdata() if x <= DRAWN_NATS), default=1)
+        drawn = np.array([x for line in ax.lines for x in np.asarray(line.get_xdata(), np.float64)])
+        highest = float(drawn[drawn <= DRAWN_NATS].max(initial=0.0))
         ax.set_xlim(-0.05 * highest - 0.2, 1.05 * highest + 0.2)
     axes[0].axvspan(DEAD_NATS, ALIVE_NATS, color=style.GREY, alpha=0.2, lw=0)
     axes[0].set_yticks(range(len(there)), [one.choice.label for one in there])

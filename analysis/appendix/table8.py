@@ -6,6 +6,7 @@ from functools import partial
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
 from analysis.appendix.compare import Replicates
 from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.models import ACTIVATION
 from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_drawing import Panel, plot_table
@@ -22,7 +23,7 @@ BOUND_RANGE_NATS = 5.0
 def _row(size: int, bound: float, kl: float, kl_top: float, active: tuple[int, ...]) -> PublishedRow:
     latents = (size,) * 4
     values: dict[str, Value] = {"bound": bound, "kl": kl, "kl_top": kl_top, "active": active}
-    return PublishedRow("-".join(map(str, latents)), values, {"latents": latents})
+    return PublishedRow("-".join(map(str, latents)), values, {"latents": latents, **ACTIVATION})
 
 
 TABLE = PublishedTable(

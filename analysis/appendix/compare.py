@@ -100,16 +100,25 @@ class ComparedRow:
 def compare(table: PublishedTable, run: PaperRun) -> list[ComparedRow]:
     """Return the rows of a published table with the numbers of a run beside them.
 
+    Rows of our own are left out where the run has no such members.
+
     Raises TableError where a row's selector finds members of several cells or rho, or several costs.
     """
     budget_of = _cost_budget if run.source == "costs" else _training_budget
     compared = []
-    for row in table.rows:
+    for row in shown_rows(table, run.rows):
         ours = {column.key: measured(table, row, column, run.rows) for column in table.columns}
         found = filter(None, (selected(run.rows, where) for where in _wheres(table, row)))
         budget = join(budget_of(table, rows) + _networks(run, rows[0]) for rows in found)
         compared.append(ComparedRow(row, ours, budget))
     return compared
+
+
+def shown_rows(table: PublishedTable, rows: Sequence[Row]) -> list[PublishedRow]:
+    """Return the published rows of a table, and the rows of our own that a run has."""
+    return [
+        row for row in table.rows if row.values or any(selected(rows, where) for where in _wheres(table, row))
+    ]
 
 
 def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:

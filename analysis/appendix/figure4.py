@@ -56,8 +56,8 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         what = f"variance with smoothing divided by that without, {_measured_at(run, cell_id, rho)}"
         evidence.append(Evidence(what, ratio(smoothed, plain), Region(high=1 - MARGIN, closed=True)))
     statement = (
-        f"Smoothing lowers the gradient's variance by at least {MARGIN:.0%} (geometric mean over training, at "
-        "the same seed)."
+        f"Smoothing lowers the gradient's variance by at least {MARGIN:.0%} (geometric mean over training, "
+        "at the same seed)."
     )
     return (Claim(statement, f"{STATED}; {OURS}", tuple(evidence), run.missing),)
 

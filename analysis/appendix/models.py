@@ -1,6 +1,7 @@
 """Selectors of the models that several tables of the appendix compare."""
 
 from analysis.appendix.matching import Below, Beside, Condition, Unless
+from analysis.appendix.published import PublishedRow
 
 SMOOTHED = Below(1.0)
 """The condition on rho of an OU-VAE; rho = 1 is the model without smoothing."""
@@ -23,3 +24,17 @@ WITH_INFERENCE: dict[str, Condition] = {"smoothed_networks": ("generative", "inf
 VAE: dict[str, Condition] = {"system": "vae", "objective": "elbo", "rho": 1.0, **ACTIVATION}
 IWAE: dict[str, Condition] = {"system": "vae", "objective": "iwae", "rho": 1.0, **ACTIVATION}
 OU_VAE: dict[str, Condition] = {"system": "vae", "objective": "elbo", "rho": SMOOTHED, **ACTIVATION}
+
+
+def with_relu(*rows: PublishedRow) -> tuple[PublishedRow, ...]:
+    """Return rows, and one of our own for each, for runs that have ReLU beside another activation."""
+    own = (
+        PublishedRow(
+            f"{row.label}, ReLU",
+            {},
+            {**row.where, **RELU},
+            f"{row.baseline}, ReLU" if row.baseline else "",
+        )
+        for row in rows
+    )
+    return (*rows, *own)

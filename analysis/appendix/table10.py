@@ -153,8 +153,8 @@ def words(run: PaperRun) -> list[str]:
         return []
     published = " and ".join(f"{_published_share(rows, layers):.2f}" for layers in (4, 6))
     return [
-        "A second number depends on what is smoothed: what the OU-VAE takes above the VAE, as a share of what "
-        f"the IWAE takes above it, with 4 and with 6 layers. Published: {published}. Ours, by what is "
+        "A second number depends on what is smoothed: what the OU-VAE takes above the VAE, as a share of "
+        f"what the IWAE takes above it, with 4 and with 6 layers. Published: {published}. Ours, by what is "
         f"smoothed: {'; '.join(said)}. It depends on the sizes of the latents too, which are ours."
     ]
 

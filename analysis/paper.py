@@ -19,7 +19,7 @@ from pathlib import Path
 from analysis import TableError, style
 from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.page import render
-from analysis.appendix.registry import EXHIBITS, NAMES, exhibit_of
+from analysis.appendix.registry import NAMES, exhibit_of, exhibits_at
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
 from analysis.appendix.tuning import tuning
@@ -34,7 +34,7 @@ def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
     nothing.
     """
     sections, problems = [], []
-    for exhibit in EXHIBITS:
+    for exhibit in exhibits_at(budget):
         try:
             sections.append(build(exhibit, Path(runs) / f"{exhibit.name}-{budget}", budget))
         except TableError as error:
@@ -63,7 +63,8 @@ def report(section: Section) -> str:
         lines += [exhibit.table.note] if exhibit.table.note else []
     else:
         lines += [f"published: {exhibit.shows}"] if exhibit.shows else []
-        lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
+    lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
+    lines += ["", *section.words] if section.words else []
     lines += ["", *claim_lines(section.claims)] if section.claims else []
     said = tuning(exhibit, section.run)
     lines += ["", said] if said else []

@@ -67,7 +67,8 @@ class Schedule:
     """Gives out packs, takes their results, and moves each cell's search on, batch by batch.
 
     Cells go on independently of one another. Of the packs at hand one of the cell with the fewest batches
-    goes first, and among those one of the costliest, so that no long pack is left for the end.
+    goes first. Among those several slots take the costliest, so that no long pack is left for the end; a
+    single slot takes cells in the order of the space.
 
     Args:
         space: name of the space.
@@ -120,7 +121,8 @@ class Schedule:
         ready = [state for state in self.cells if state.waiting]
         if not ready:
             return None
-        state = min(ready, key=lambda state: (state.batches, -state.multiply_adds))
+        by_cost = self.slots > 1
+        state = min(ready, key=lambda state: (state.batches, -state.multiply_adds if by_cost else 0))
         pack = state.waiting.pop(0)
         state.training[pack.pack_id] = pack
         return pack

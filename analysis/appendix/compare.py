@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from analysis import TableError
-from analysis.appendix.matching import Where, matches
+from analysis.appendix.matching import Where, matches, settled
 from analysis.appendix.published import Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.words import join
@@ -100,15 +100,25 @@ class ComparedRow:
 def compare(table: PublishedTable, run: PaperRun) -> list[ComparedRow]:
     """Return the rows of a published table with the numbers of a run beside them.
 
+    Rows of our own are left out where the run has no such members.
+
     Raises TableError where a row's selector finds members of several cells or rho, or several costs.
     """
     budget_of = _cost_budget if run.source == "costs" else _training_budget
     compared = []
-    for row in table.rows:
+    for row in shown_rows(table, run.rows):
         ours = {column.key: measured(table, row, column, run.rows) for column in table.columns}
         found = filter(None, (selected(run.rows, where) for where in _wheres(table, row)))
-        compared.append(ComparedRow(row, ours, join(budget_of(table, rows) for rows in found)))
+        budget = join(budget_of(table, rows) + _networks(run, rows[0]) for rows in found)
+        compared.append(ComparedRow(row, ours, budget))
     return compared
+
+
+def shown_rows(table: PublishedTable, rows: Sequence[Row]) -> list[PublishedRow]:
+    """Return the published rows of a table, and the rows of our own that a run has."""
+    return [
+        row for row in table.rows if row.values or any(selected(rows, where) for where in _wheres(table, row))
+    ]
 
 
 def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:
@@ -148,6 +158,7 @@ def selected(rows: Sequence[Row], where: Where) -> list[Row]:
 
     Raises TableError where it finds more, since a mean over them is the number of no model.
     """
+    where = settled(where, rows)
     found = [row for row in rows if matches(row, where)]
     names = list(dict.fromkeys(f"{row['cell']} at rho {row['rho']:g} ({row['cell_id']})" for row in found))
     if len(names) > 1:
@@ -169,6 +180,13 @@ def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
         if where not in wheres:
             wheres.append(where)
     return wheres
+
+
+def _networks(run: PaperRun, row: Row) -> str:
+    """The activation and initial weights of a row, where rows of the run differ in them."""
+    keys = ("activation", "initialisation", "normalisation")
+    told = (row[key] for key in keys if len({other[key] for other in run.rows}) > 1)
+    return "".join(f", {word}" for word in told)
 
 
 def _cost_budget(table: PublishedTable, rows: Sequence[Row]) -> str:

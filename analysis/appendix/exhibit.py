@@ -36,8 +36,10 @@ class Exhibit:
         shows: what the published figure shows, or the claim says; empty for a table, and for
             controls, of which nothing is published.
         chosen: which settings of its budget `quick` were chosen on which seeds.
-        fresh_from: these were all seeds below this one.
-        cells: returns what a figure is summarised by, such as thresholds, a line a cell.
+        fresh_from: first seed that was not used for tuning.
+        budgets: the budgets of its space.
+        cells: returns a second table as text, such as thresholds, one line per cell.
+        words: returns in sentences what the run says, one paragraph each.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Exhibit:
     chosen: str = ""
     fresh_from: int = 1000
     cells: Callable[[PaperRun], Lines] = _nothing
+    words: Callable[[PaperRun], Sequence[str]] = _nothing
+    budgets: tuple[str, ...] = ("quick", "paper")
 
     @property
     def number(self) -> str:

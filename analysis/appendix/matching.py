@@ -2,10 +2,11 @@
 
 A selector maps columns to conditions, all of which must hold: a plain value stands for equality, `Below`
 and `Above` for inequalities (`{"kl_warmup": Above(0)}` has KL warm-up), `OneOf` for a choice of texts.
+`Unless` and `Beside` depend on what other rows the run has; `settled` replaces them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,15 +34,43 @@ class OneOf:
     texts: tuple[str, ...]
 
 
-Condition: TypeAlias = str | float | tuple[int, ...] | Below | Above | OneOf
+@dataclass(frozen=True)
+class Unless:
+    """A condition of a selector: the column is another text, or all rows of the run have this text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A condition of a selector: the column is this text, and other rows of the run have another."""
+
+    text: str
+
+
+Condition: TypeAlias = (
+    str | float | tuple[int, ...] | tuple[str, ...] | Below | Above | OneOf | Unless | Beside
+)
 Where: TypeAlias = Mapping[str, Condition]
 """A selector: a condition a column, which all must hold; a plain value stands for equality."""
+
+
+def settled(where: Where, rows: Sequence[Row]) -> Where:
+    """Return a selector whose conditions depend on no other row, for the rows of a run."""
+    plain: dict[str, Condition] = {}
+    for column, condition in where.items():
+        if isinstance(condition, Unless | Beside) and all(row[column] == condition.text for row in rows):
+            if isinstance(condition, Beside):
+                plain[column] = OneOf(())
+        else:
+            plain[column] = condition
+    return plain
 
 
 def matches(row: Row, where: Where) -> bool:
     """Tell whether a row of members or costs fulfils every condition of a selector.
 
-    Lists of the row equal tuples of the selector; numbers are equal to nine digits.
+    Lists of the row equal tuples of the selector; numbers are equal to nine digits. `where` is settled.
     """
     return all(_fulfils(row[column], condition) for column, condition in where.items())
 
@@ -53,6 +82,10 @@ def _fulfils(value: Any, condition: Condition) -> bool:
         return bool(value > condition.limit)
     if isinstance(condition, OneOf):
         return value in condition.texts
+    if isinstance(condition, Unless):
+        return bool(value != condition.text)
+    if isinstance(condition, Beside):
+        return bool(value == condition.text)
     if isinstance(condition, tuple):
         return tuple(value) == condition
     if isinstance(condition, str):

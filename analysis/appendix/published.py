@@ -36,14 +36,16 @@ class Column:
 class PublishedRow:
     """A row: its label, its numbers by the columns' keys, and which rows of our runs it is.
 
-    A row without numbers is of ours alone, for a published one to be compared with. `baseline` is the label
-    of the row that ratios refer to.
+    A row without numbers is our own, to compare published rows with. `baseline` is the label of the row that
+    ratios refer to. `reading_of` is the label of the row whose published numbers this row has too, where the
+    appendix can be read in two ways; empty for the first reading.
     """
 
     label: str
     values: Mapping[str, Value]
     where: Where
     baseline: str = ""
+    reading_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

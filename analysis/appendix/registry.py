@@ -2,6 +2,7 @@
 
 from analysis import TableError
 from analysis.appendix import (
+    choices,
     controls,
     datasets,
     figure4,
@@ -28,10 +29,16 @@ EXHIBITS: tuple[Exhibit, ...] = (
     figure6.EXHIBIT,
     datasets.EXHIBIT,
     controls.EXHIBIT,
+    choices.EXHIBIT,
 )
 """The tables and figures, the claims of the main text and controls of ours, in the order of the page."""
 
 NAMES = tuple(exhibit.name for exhibit in EXHIBITS)
+
+
+def exhibits_at(budget: str) -> tuple[Exhibit, ...]:
+    """Return the exhibits whose spaces have a budget; all of them for a budget that none declares."""
+    return tuple(exhibit for exhibit in EXHIBITS if budget in exhibit.budgets) or EXHIBITS
 
 
 def exhibit_of(name: str) -> Exhibit:

@@ -54,8 +54,10 @@ class PaperRun:
 
 _SETTINGS = (
     ("networks", "architecture"), ("latents", "latents"), ("hidden", "hidden"),
+    ("activation", "activation"), ("initial weights", "initialisation"), ("normalisation", "normalisation"),
     ("batch size", "batch_size"),
     ("learning rate", "learning_rate"), ("K", "ou_samples"), ("smoothing", "smoothing"),
+    ("smoothed networks", "smoothed_networks"),
     ("precision", "precision"), ("memory", "memory_kind"), ("device", "device"),
 )  # fmt: skip
 

@@ -17,8 +17,8 @@ from analysis.appendix.runs import PaperRun
 class Section:
     """What there is to say of a table or figure by a run.
 
-    `rows` are those of a table and `cells` the lines of a figure, empty elsewhere. `figure` is None where
-    the run has nothing to draw.
+    `rows` are those of a published table, `cells` the lines of a second table and `words` paragraphs; each
+    may be empty. `figure` is None where the run has nothing to draw.
     """
 
     exhibit: Exhibit
@@ -26,6 +26,7 @@ class Section:
     claims: tuple[Claim, ...]
     rows: Sequence[ComparedRow]
     cells: Lines
+    words: Sequence[str]
     figure: Figure | None
 
     @property
@@ -48,5 +49,6 @@ def build(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Se
         exhibit.claims(run),
         () if exhibit.table is None else compare(exhibit.table, run),
         exhibit.cells(run),
+        exhibit.words(run),
         exhibit.draw(run),
     )

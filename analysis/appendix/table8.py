@@ -6,6 +6,7 @@ from functools import partial
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
 from analysis.appendix.compare import Replicates
 from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.models import ACTIVATION, with_relu
 from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_drawing import Panel, plot_table
@@ -22,7 +23,7 @@ BOUND_RANGE_NATS = 5.0
 def _row(size: int, bound: float, kl: float, kl_top: float, active: tuple[int, ...]) -> PublishedRow:
     latents = (size,) * 4
     values: dict[str, Value] = {"bound": bound, "kl": kl, "kl_top": kl_top, "active": active}
-    return PublishedRow("-".join(map(str, latents)), values, {"latents": latents})
+    return PublishedRow("-".join(map(str, latents)), values, {"latents": latents, **ACTIVATION})
 
 
 TABLE = PublishedTable(
@@ -32,7 +33,7 @@ TABLE = PublishedTable(
         Column("kl_top", "Top KLD (nats)", "kl_top"),
         ACTIVE_UNITS,
     ),
-    rows=(
+    rows=with_relu(
         _row(40, -84.73, 28.07, 1.13, (1, 6, 15, 40)),
         _row(30, -88.7, 26.5, 0.69, (1, 6, 13, 30)),
         _row(20, -85.4, 23.9, 1.38, (1, 5, 12, 20)),
@@ -67,7 +68,7 @@ def _units(rows: Rows) -> Evidence:
     Active units that followed the sizes would range over twice the difference of the largest and
     smallest size.
     """
-    labels = [row.label for row in TABLE.rows]
+    labels = [row.label for row in TABLE.rows if row.values]
     sizes = [int(label.split("-")[0]) for label in labels]
     allowed = 2 * (max(sizes) - min(sizes))
     active = [rows.all_of(label, "active") for label in labels]
@@ -84,7 +85,7 @@ def _units(rows: Rows) -> Evidence:
 
 def _bounds(rows: Rows) -> Evidence:
     """The range of the bound over the sizes, a seed that has all sizes at a time."""
-    labels = [row.label for row in TABLE.rows]
+    labels = [row.label for row in TABLE.rows if row.values]
     bound = [rows.all_of(label, "bound") for label in labels]
     return Evidence(
         "range of the V. ELBO over the sizes",

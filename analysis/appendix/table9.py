@@ -2,13 +2,14 @@
 
 from functools import partial
 
-from analysis.appendix.claims import OURS, READ_OFF, Claim, Region
+from analysis.appendix.claims import READ_OFF, Claim, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.models import IWAE, OU_VAE, VAE
 from analysis.appendix.published import Column, PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_drawing import Panel, plot_table
 from analysis.appendix.table_evidence import Rows
+from analysis.appendix.text import evidence_text
 
 TABLE = PublishedTable(
     columns=(
@@ -28,19 +29,24 @@ PANELS = (Panel("seconds_ratio", "time per epoch / VAE's"),)
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
-    """Seconds per epoch: ratios of the same round."""
-    rows = Rows(TABLE, run)
-    of_iwae = rows.cost_ratio("OU-VAE", "IWAE", "seconds", Region(high=1))
-    of_vae = rows.cost_ratio("OU-VAE", "VAE", "seconds", Region(high=1.10, closed=True), on_cuda=True)
-    return (
-        Claim("An epoch of the OU-VAE takes less time than one of the IWAE.", OURS, (of_iwae,), run.missing),
-        Claim(
-            "On CUDA an epoch of the OU-VAE takes at most 1.10 times that of the VAE.",
-            READ_OFF,
-            (of_vae,),
-            run.missing,
-        ),
+    """Seconds per epoch: the ratio to the VAE, of the same round."""
+    limit = Region(high=1.10, closed=True)
+    of_vae = Rows(TABLE, run).cost_ratio("OU-VAE", "VAE", "seconds", limit, on_cuda=True)
+    statement = (
+        "On CUDA an epoch of the OU-VAE takes at most 1.10 times as long as one of the VAE, as printed."
     )
+    return (Claim(statement, READ_OFF, (of_vae,), run.missing),)
+
+
+def words(run: PaperRun) -> list[str]:
+    """Say how long an epoch of the OU-VAE takes beside one of the IWAE, as printed and ours."""
+    of_iwae = Rows(TABLE, run).cost_ratio("OU-VAE", "IWAE", "seconds", Region())
+    if of_iwae.ours is None or of_iwae.published is None:
+        return []
+    return [
+        f"As printed, an epoch of the OU-VAE takes {of_iwae.published:.2f} times as long as one of the IWAE. "
+        f"Ours takes {evidence_text(of_iwae)} times as long, measured on {run.rows[0]['device']}."
+    ]
 
 
 EXHIBIT = Exhibit(
@@ -49,5 +55,6 @@ EXHIBIT = Exhibit(
     source="costs",
     table=TABLE,
     claims=claims,
+    words=words,
     plot=partial(plot_table, TABLE, PANELS),
 )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import style
-from analysis.appendix.compare import published_value, replicates
+from analysis.appendix.compare import published_value, replicates, shown_rows
 from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.published import PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
@@ -32,10 +32,11 @@ class Panel:
 
 def plot_table(table: PublishedTable, shown: Sequence[Panel], run: PaperRun) -> Figure:
     """Draw a table's numbers, ours and the published ones, in the panels that are `shown`."""
-    labels = [row.label for row in table.rows]
+    rows = shown_rows(table, run.rows)
+    labels = [row.label for row in rows]
     figure, axes = panels(len(shown), height=0.27 * len(labels) + 1.1)
     for ax, panel in zip(axes, shown, strict=True):
-        for place, row in enumerate(table.rows):
+        for place, row in enumerate(rows):
             published = _published(table, row, panel)
             if published is not None:
                 ax.plot(published, place - 0.16, ls="none", marker="D", ms=4.5, mfc="white",

@@ -62,12 +62,12 @@ class Rows:
             region,
             "",
             self.published(first, key) / self.published(second, key),
-            self._measured_unlike(key, first, second, on_cuda) or self.unequal(key, first, second),
+            self.measured_unlike(key, first, second, on_cuda=on_cuda) or self.unequal(key, first, second),
         )
 
-    def _measured_unlike(self, key: str, first: str, second: str, on_cuda: bool) -> str:
-        """Why two costs cannot be compared as they were measured; empty if they can."""
-        found = self._rows_of(key, first, second)
+    def measured_unlike(self, key: str, *labels: str, on_cuda: bool = False) -> str:
+        """Return why costs cannot be compared as they were measured; empty if they can."""
+        found = self._rows_of(key, *labels)
         devices = {row["device"] for row in found}
         kinds = {row["memory_kind"] for row in found}
         if len(devices) > 1 or len(kinds) > 1:

@@ -25,12 +25,16 @@ def measured_text(column: Column, ours: Measured) -> tuple[str, str]:
 
     The second is empty for what has no replicates, and says why where there is no interval.
     """
+    decimals = 2 if column.ratio else QUANTITIES[column.quantity].decimals
+    means, interval = values_text(ours, decimals)
+    return means, "" if column.quantity in WITHOUT_REPLICATES else interval
+
+
+def values_text(ours: Measured, decimals: int) -> tuple[str, str]:
+    """Return means and, apart from them, their interval, as `measured_text` does."""
     if not ours.parts:
         return NOTHING, ""
-    decimals = 2 if column.ratio else QUANTITIES[column.quantity].decimals
     means = ", ".join(_rounded(part.mean, decimals) for part in ours.parts)
-    if column.quantity in WITHOUT_REPLICATES:
-        return means, ""
     if len(ours.parts) == 1:
         return means, interval_text(ours.parts[0], decimals)
     lacks = {part.lack for part in ours.parts}

@@ -194,6 +194,7 @@ def paper_member() -> Callable[..., dict]:
         }
         row |= own | columns
         told = "dataset", "system", "objective", "architecture", "kl_warmup", "latents", "pseudo_inputs"
+        told += "smoothed_networks", "activation", "initialisation", "smoothing", "normalisation"
         kind = [row[key] for key in told]
         row["cell_id"] = columns.get("cell_id", repr(kind))
         row["member_id"] = f"{row['cell_id']}-{row['rho']!r}-{seed}"

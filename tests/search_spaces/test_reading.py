@@ -20,6 +20,9 @@ MERGED = "[&a {x: 1}, " + ", ".join(
     f"&{name} {{<<: [{', '.join([f'*{before}'] * 10)}]}}"
     for before, name in zip("abcdefg", "bcdefgh", strict=True)
 )
+OTHERS = ("table9", "table10", "choices")
+"""Spaces of the paper that train nothing, or whose variants name the activation."""
+
 SHORT = 400
 """Characters that no error of one problem exceeds, where it lists no keys."""
 
@@ -156,6 +159,14 @@ class TestFiles:
             "name": None,
         }
         assert held == expected
+
+    @pytest.mark.parametrize("budget", ["quick", "paper"])
+    @pytest.mark.parametrize("name", [name for name in names("paper") if name not in OTHERS])
+    def test_one_line_sets_the_activation_of_a_budget(self, name, budget):
+        path = Path(__file__).parents[2] / "search_spaces/paper" / f"{name}.yaml"
+        assert "activation" in read_yaml_mapping(path)["budgets"][budget]
+        cells = load(f"paper/{name}", ["activation=elu"], budget).cells()
+        assert "elu" in {cell.activation for cell in cells}
 
     @pytest.mark.parametrize("name", [*names(), *(f"paper/{name}" for name in names("paper"))])
     def test_spaces_that_ship_and_their_dumps_read_as_yaml_reads_them(self, write, name):

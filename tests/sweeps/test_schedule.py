@@ -168,11 +168,14 @@ class TestToTheEnd:
         run = sweep(tmp_path, make_space(seeds=3, pack_size=2))
         assert {row["pack_members"] for row in run.tables[0].to_pylist()} <= {1, 2}
 
-    def test_early_rounds_and_costly_cells_go_first(self, tmp_path, make_space, plan_cells, report_of):
+    @pytest.mark.parametrize(("slots", "costly_first"), [(1, False), (2, True)])
+    def test_early_rounds_go_first_and_costly_cells_where_there_are_several_slots(
+        self, tmp_path, make_space, report_of, slots, costly_first
+    ):
         space = make_space(**REFINED)
         directory = RunDirectory(tmp_path)
         with directory.opened(space):
-            schedule = schedule_of(space, 1, directory)
+            schedule = schedule_of(space, slots, directory)
             seen = []
             while (pack := schedule.next_pack()) is not None:
                 state = next(state for state in schedule.cells if pack.pack_id in state.training)
@@ -180,7 +183,7 @@ class TestToTheEnd:
                 schedule.finished(pack, report_of(pack, curve_of(pack)))
         assert [number for number, _ in seen] == sorted(number for number, _ in seen)
         first_round = [latents for number, latents in seen if number == 1]
-        assert first_round == sorted(first_round, reverse=True)
+        assert first_round == sorted(first_round, reverse=costly_first), "4,4 stands first in the space"
         assert set(first_round) == {(4, 4), (8, 8)}
 
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from ouvae.declared import TEST_METRICS
+from ouvae.declared import METRICS, TEST_METRICS
 from ouvae.declared.control_parameter import rho_retaining
 
 SIZES = (40,) * 4
@@ -69,6 +69,7 @@ def every_run(table6_run, paper_member, cost_row, write_run, make_members, gradi
     ]
     write_run("datasets-quick", alike)
     write_run("controls-quick", control_rows(make_members))
+    write_run("choices-quick", choice_rows(paper_member))
     return table6_run.parent
 
 
@@ -97,6 +98,33 @@ def control_rows(make_members, g_c=(0.80, 0.82), discount=2.0, information=0.0):
         for row in linear.to_pylist()
     ]
     return [row | {"space": "controls-quick", "data_digest": "0f3c"} for row in rows]
+
+
+def choice_rows(paper_member, top_kl=None, seeds=3, space="choices-quick"):
+    """Members of choices: `top_kl` maps keys of a choice, as pairs, to the top KL at each rho.
+
+    Seeds scatter by 0.1 nats around it; a top KL of None is a member that diverged.
+    """
+    if top_kl is None:
+        alive, dead = {0.85: 19.0, 1.0: 0.2}, {0.85: 0.3, 1.0: 0.2}
+        top_kl = {
+            (("activation", name),): alive if name in ("tanh", "elu") else dead
+            for name in ("relu", "tanh", "elu", "leaky_relu", "softplus", "gelu")
+        }
+    rows = []
+    for (keys, by_rho), seed in product(top_kl.items(), range(seeds)):
+        for rho, kl in by_rho.items():
+            row = paper_member(space, (10,) * 4, (10, 10, 10, 10), seed, rho=rho, **dict(keys))
+            kl_top = None if kl is None else kl + 0.1 * (seed - 1)
+            row |= {"kl_top_nats": kl_top, "dataset": "digits", "bound_samples": None, "bound_images": None}
+            row |= dict.fromkeys(metric.name for metric in TEST_METRICS)
+            row |= {f"information_top_{bound}nats": value for bound, value in
+                    (("", 3.0), ("lower_", 2.0), ("upper_", 4.0))}  # fmt: skip
+            if kl is None:
+                row |= {"status": "diverged", "diverged_at_step": 70}
+                row |= dict.fromkeys(metric.name for metric in METRICS)
+            rows.append(row)
+    return rows
 
 
 @pytest.fixture

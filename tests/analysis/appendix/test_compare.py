@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from analysis.appendix import table5, table6, table9, table10
+from analysis.appendix import table5, table6, table8, table9, table10
 from analysis.appendix.compare import Measured, compare
 from analysis.appendix.loading import load
 from analysis.appendix.runs import settings
@@ -76,6 +76,25 @@ def test_one_table_can_have_two_data_sets(paper_member, write_run):
     assert [vae.ours[key].parts[0].mean for key in ("mnist", "omniglot")] == [-95, -115]
     assert vae.budget == "2,000 steps, 2 seeds or 1,000 steps, 2 seeds"
     assert not any(row.budget for row in others)
+
+
+def test_rows_with_relu_stand_beside_those_of_another_activation(paper_member, write_run):
+    members = [
+        paper_member("table8-quick", SIZES, (1, 2, 3, 4), seed, activation=activation, kl_top=kl_top)
+        for activation, kl_top in (("relu", 1.0), ("elu", 3.0))
+        for seed in range(2)
+    ]
+    run = load(table8.EXHIBIT, write_run("table8-quick", members))
+    rows = compare(table8.TABLE, run)
+    published, relu = row_of(rows, "40-40-40-40"), row_of(rows, "40-40-40-40, ReLU")
+    assert [row.ours["kl_top"].parts[0].mean for row in (published, relu)] == [3, 1]
+    assert (published.budget, relu.budget) == ("3,000 steps, 2 seeds, elu", "3,000 steps, 2 seeds, relu")
+    assert len(rows) == 6, "what a run lacks has no row of its own"
+    assert dict(settings(run))["activation"] == "relu or elu"
+    assert dict(settings(run))["smoothed networks"] == "generative"
+    alone = compare(table8.TABLE, load(table8.EXHIBIT, write_run("table8-quick", members[:2])))
+    assert row_of(alone, "40-40-40-40").ours["kl_top"].parts[0].mean == 1
+    assert len(alone) == 5
 
 
 def test_costs_are_means_over_rounds_and_ratios_are_paired(cost_row, write_run):

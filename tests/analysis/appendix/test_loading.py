@@ -17,7 +17,7 @@ def test_a_run_of_failed_members_alone_has_a_page(paper_member, fail, write_run)
     section = build(table6.EXHIBIT, write_run("table6-quick", rows))
     assert section.rows[0].budget == "3,000 steps, 0 seeds (2 more failed)"
     assert "PyTorch" not in dict(settings(section.run))
-    assert section.verdicts == ", ".join(["not enough data"] * 3)
+    assert section.verdicts == ", ".join(["not enough data"] * 6)
 
 
 def test_lost_members_of_a_cell_are_told(make_members, write_run):

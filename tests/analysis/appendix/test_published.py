@@ -7,9 +7,10 @@ from importlib.resources import files
 
 import pytest
 
+import search_spaces
 from analysis.appendix import table6, table9, table10
-from analysis.appendix.compare import QUANTITIES, published_value
-from analysis.appendix.matching import Above, Below, OneOf, matches
+from analysis.appendix.compare import QUANTITIES, published_value, selected
+from analysis.appendix.matching import Above, Below, Beside, OneOf, Unless, matches, settled
 from analysis.appendix.registry import EXHIBITS, NAMES, exhibit_of
 
 APPENDIX = {
@@ -65,7 +66,7 @@ def flat(value):
 def test_every_number_of_the_appendix_is_there_once_and_in_its_row(name):
     table = TABLES[name]
     lines = [[cell.strip() for cell in line.split("|")] for line in APPENDIX[name].strip().splitlines()]
-    rows = [row for row in table.rows if row.values]
+    rows = [row for row in table.rows if row.values and not row.reading_of]
     assert [row.label for row in rows] == [line[0] for line in lines]
     for row, (_, *cells) in zip(rows, lines, strict=True):
         written = [number for cell in cells for number in numbers(cell)]
@@ -79,6 +80,7 @@ def test_tables_are_consistent(table):
     assert len({row.label for row in table.rows}) == len(table.rows)
     for row in table.rows:
         assert set(row.values) <= keys
+        assert not row.reading_of or row.values == table.row(row.reading_of).values
         assert not row.baseline or table.row(row.baseline)
     for column in table.columns:
         assert column.quantity in QUANTITIES
@@ -89,11 +91,11 @@ def test_tables_are_consistent(table):
 
 
 def test_every_module_of_a_table_or_figure_is_in_the_registry_by_its_name():
-    assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6", "datasets", "controls"]
+    assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6", "datasets", "controls", "choices"]
     modules = {path.stem for path in files("analysis.appendix").glob("*.py")}
-    assert {name for name in modules if re.fullmatch(r"(table|figure)\d+|datasets|controls", name)} == set(
-        NAMES
-    )
+    assert {
+        name for name in modules if re.fullmatch(r"(table|figure)\d+|datasets|controls|choices", name)
+    } == set(NAMES)
     for exhibit in EXHIBITS:
         assert import_module(f"analysis.appendix.{exhibit.name}").EXHIBIT is exhibit
         assert exhibit_of(exhibit.name) is exhibit
@@ -138,18 +140,67 @@ def test_all_conditions_of_a_selector_must_hold(where, found):
     assert matches(row, where) is found
 
 
-def test_no_member_is_two_rows_of_table_6(paper_member):
+@pytest.mark.parametrize(
+    ("condition", "of_elu", "of_both"),
+    [("elu", "elu", "elu"), (Unless("relu"), "elu", "elu"), (Beside("relu"), None, "relu")],
+)
+def test_relu_is_the_activation_of_a_row_unless_the_run_has_another(condition, of_elu, of_both):
+    def found(*activations):
+        rows = [{"activation": name} for name in activations]
+        where = settled({"activation": condition}, rows)
+        return next((row["activation"] for row in rows if matches(row, where)), None)
+
+    assert found("elu", "elu") == of_elu
+    assert found("relu", "elu") == found("elu", "relu") == of_both
+    assert found("relu", "relu") == ("relu" if isinstance(condition, Unless) else None)
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu"])
+def test_no_member_is_two_rows_of_table_6(paper_member, activation):
+    plain = {"smoothed_networks": []}
+    both = {"smoothed_networks": ["generative", "likelihood"]}
     kinds = [
-        {"rho": 1.0},
-        {"objective": "iwae", "importance_samples": 5},
-        {"kl_warmup": 500},
-        *({"objective": "free_bits", "free_bits_nats": nats} for nats in (1.0, 0.5, 2.0, 4.0)),
-        {"rho": 0.85},
-        {"rho": 0.9},
-        {"rho": 0.95, "kl_warmup": 500},
+        plain,
+        plain | {"objective": "iwae", "importance_samples": 5},
+        plain | {"kl_warmup": 500},
+        *(plain | {"objective": "free_bits", "free_bits_nats": nats} for nats in (1.0, 0.5, 2.0, 4.0)),
+        *({"rho": rho} | networks for rho in (0.85, 0.9) for networks in ({}, both)),
+        *({"rho": 0.95, "kl_warmup": 500} | networks for networks in ({}, both)),
     ]
-    for index, columns in enumerate(kinds):
-        row = paper_member("table6-quick", (40,) * 4, (1, 3, 9, 17), **columns)
-        assert [matches(row, published.where) for published in table6.TABLE.rows] == [
-            place == index for place in range(len(kinds))
+    kinds = [{"activation": activation} | kind for kind in kinds]
+    if activation != "relu":
+        kinds += [{"activation": "relu"} | plain, {"activation": "relu", "rho": 0.85}]
+    members = [paper_member("table6-quick", (40,) * 4, (1, 3, 9, 17), **columns) for columns in kinds]
+    found = [selected(members, published.where) for published in table6.TABLE.rows]
+    assert [rows[:1] for rows in found[: len(members)]] == [[member] for member in members]
+    assert [len(rows) for rows in found] == [1] * len(members) + [0] * (len(found) - len(members))
+
+
+@pytest.mark.parametrize("budget", ["quick", "size", "paper"])
+def test_every_row_of_table_6_is_a_member_of_each_budget_and_no_member_is_left(budget):
+    space = search_spaces.load("paper/table6", budget=budget)
+    members = [
+        {**swept.cell.model_dump(mode="json"), "rho": rho, "cell": "", "cell_id": str(index)}
+        for index, swept in enumerate(space.swept())
+        for rho in swept.rho
+    ]
+    found = [selected(members, row.where) for row in table6.TABLE.rows]
+    assert all(len(rows) == 1 for rows in found)
+    assert len({id(rows[0]) for rows in found}) == len(members) == len(found)
+
+
+def test_rows_of_the_published_size_are_in_the_order_of_their_importance():
+    labels = []
+    for budget in ("size", "paper"):
+        swept = search_spaces.load("paper/table6", budget=budget).swept()
+        rows = [{**one.cell.model_dump(mode="json"), "rho": rho} for one in swept for rho in one.rho]
+        labels = [
+            next(row.label for row in table6.TABLE.rows if matches(member, settled(row.where, rows)))
+            for member in rows
         ]
+        assert labels[:5] == [
+            "VAE", "OU-VAE (ρ = 0.85)", "OU-VAE (ρ = 0.9)", "VAE+KL", "OU-VAE+KL (ρ = 0.95)"
+        ]  # fmt: skip
+        assert all(label.endswith("p(x|z_1) too") for label in labels[5:8])
+        assert labels[8:10] == ["IWAE (5 samples)", "VAE+Freebits"]
+        assert labels[-2:] == ["VAE, ReLU", "OU-VAE (ρ = 0.85), ReLU"]

@@ -41,6 +41,6 @@ def test_costs_say_nothing_of_seeds(cost_row, write_run):
 def test_every_exhibit_that_trains_says_what_was_chosen_and_takes_fresh_seeds(exhibit):
     trains = exhibit.source == "members"
     assert bool(exhibit.chosen) == trains
-    for budget in ("quick", "paper") if trains else ():
+    for budget in exhibit.budgets if trains else ():
         seeds = search_spaces.load(f"paper/{exhibit.name}", budget=budget).seeds
         assert min(seeds) >= exhibit.fresh_from >= 1000

@@ -1,0 +1,328 @@
+"""Choices of networks that the appendix does not name, and which of them give the published picture.
+
+The published picture is a top layer that is alive at the smallest rho and dead at rho = 1, where nothing is
+smoothed. A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and
+the KL warm-up. Numbers are of the validation split after the last step, which is the same for all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.appendix.claims import FAILS, HOLDS, OURS, Claim, Evidence, Region
+from analysis.appendix.drawing import panels, shared_legend
+from analysis.appendix.exhibit import Exhibit, Lines
+from analysis.appendix.layers import ONE_DRAW, Snapshot
+from analysis.appendix.runs import PaperRun
+from analysis.appendix.text import evidence_text, values_text
+from analysis.intervals import difference, student
+from analysis.labels import NOTHING, lost, plural
+from analysis.schema import Row
+
+ALIVE_NATS = 2.0
+"""The published picture: at least this top KL at the smallest rho. Declared before any run."""
+
+DEAD_NATS = 0.5
+"""The published picture: at most this top KL at rho = 1. Declared before any run."""
+
+DRAWN_NATS = 60.0
+"""The figure ends here at the latest: the KL of a member that is about to diverge may be millions."""
+
+CENTRED = ("tanh", "elu")
+UNCENTRED = ("relu", "leaky_relu", "softplus")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the appendix does not say of a model."""
+
+    activation: str
+    initialisation: str = "torch"
+    normalisation: str = "none"
+    smoothing: str = "posterior"
+    smoothed_networks: tuple[str, ...] = ("generative",)
+    kl_warmup: int = 0
+
+    @property
+    def label(self) -> str:
+        """The activation, and what differs from the usual choice."""
+        words = [self.activation]
+        words += [f"{self.initialisation} weights"] * (self.initialisation != "torch")
+        words += [f"{self.normalisation} normalisation"] * (self.normalisation != "none")
+        words += [f"{self.smoothing} form"] * (self.smoothing != "posterior")
+        if self.smoothed_networks != ("generative",):
+            words.append(f"smoothed {'+'.join(self.smoothed_networks) or 'nothing'}")
+        words += [f"KL warm-up of {self.kl_warmup:,} steps"] * (self.kl_warmup > 0)
+        return ", ".join(words)
+
+    @property
+    def unsmoothed(self) -> "Choice":
+        """The choice that has the same members at rho = 1, where nothing is smoothed."""
+        return replace(self, smoothing="posterior", smoothed_networks=("generative",))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The members of one choice by rho, and those at rho = 1, which may be of `Choice.unsmoothed`."""
+
+    choice: Choice
+    by_rho: Mapping[float, Sequence[Row]]
+    plain: Sequence[Row]
+
+    @property
+    def smallest(self) -> float:
+        """The smallest rho of its members."""
+        return min(self.by_rho)
+
+    @cached_property
+    def alive(self) -> Evidence:
+        """Whether the top KL at the smallest rho is that of the picture."""
+        region = Region(low=ALIVE_NATS, closed=True)
+        return self._evidence(self.by_rho[self.smallest], self.smallest, region)
+
+    @cached_property
+    def dead(self) -> Evidence:
+        """Whether the top KL at rho = 1 is that of the picture."""
+        return self._evidence(self.plain, 1.0, Region(high=DEAD_NATS, closed=True))
+
+    @cached_property
+    def picture(self) -> Claim:
+        """Whether the choice gives the picture."""
+        return Claim(f"{self.choice.label} gives the picture", OURS, (self.alive, self.dead))
+
+    @property
+    def refutation(self) -> Evidence:
+        """The number that shows that the choice does not give the picture, if it does not."""
+        if self.dead.verdict == FAILS:
+            return replace(self.dead, region=Region(low=DEAD_NATS))
+        return replace(self.alive, region=Region(high=ALIVE_NATS))
+
+    @property
+    def effect(self) -> Evidence:
+        """The top KL at the smallest rho minus the one at rho = 1, paired by seed."""
+        found = difference(_top_kl(self.by_rho[self.smallest]), _top_kl(self.plain))
+        return Evidence(f"top KL at ρ = {self.smallest:g} minus that at ρ = 1", found, Region(low=0), "nats")
+
+    def _evidence(self, rows: Sequence[Row], rho: float, region: Region) -> Evidence:
+        values = _top_kl(rows)
+        why = "" if values else lost(Counter(row["status"] for row in rows)).strip(" ()")
+        what = f"{self.choice.label}: top KL at ρ = {rho:g}"
+        return Evidence(what, student(list(values.values())), region, "nats", unusable=why)
+
+
+def _top_kl(rows: Iterable[Row]) -> dict[int, float]:
+    return {row["seed"]: row["kl_top_nats"] for row in rows if row["kl_top_nats"] is not None}
+
+
+def trained(run: PaperRun) -> dict[Choice, Trained]:
+    """Return the choices of a run with their members, in the order of the space."""
+    found: dict[Choice, dict[float, list[Row]]] = {}
+    for row in run.rows:
+        choice = Choice(
+            row["activation"],
+            row["initialisation"],
+            row["normalisation"],
+            row["smoothing"],
+            tuple(row["smoothed_networks"]),
+            row["kl_warmup"],
+        )
+        found.setdefault(choice, {}).setdefault(row["rho"], []).append(row)
+    return {
+        choice: Trained(
+            choice,
+            dict(sorted(by_rho.items())),
+            by_rho.get(1.0) or found.get(choice.unsmoothed, {}).get(1.0, []),
+        )
+        for choice, by_rho in found.items()
+    }
+
+
+def claims(run: PaperRun) -> tuple[Claim, ...]:
+    """Which activations give the picture, and whether the other choices change that."""
+    there = trained(run)
+    usual = {
+        one.choice.activation: one for one in there.values() if one.choice == Choice(one.choice.activation)
+    }
+    evidence: list[list[Evidence]] = [[], [], [], []]
+    if there:
+        evidence[0] = [piece for name in CENTRED for piece in _given(usual.get(name), name)]
+        evidence[1] = [_refuted(usual.get(name), name) for name in UNCENTRED]
+    for one in there.values():
+        as_usual = usual.get(one.choice.activation)
+        if as_usual is None or one is as_usual:
+            continue
+        if replace(one.choice, initialisation="torch") == as_usual.choice:
+            evidence[2].extend(_unchanged(one, as_usual))
+        if one.choice.unsmoothed == as_usual.choice:
+            evidence[3].extend(_unchanged(one, as_usual))
+    picture = (
+        f"the published picture: a top KL of at least {ALIVE_NATS:g} nats at the smallest ρ and at most "
+        f"{DEAD_NATS:g} nats at ρ = 1, declared before any run"
+    )
+    statements = (
+        f"Centred activations ({', '.join(CENTRED)}) give {picture}.",
+        f"Activations that are not centred ({', '.join(UNCENTRED)}) do not give it.",
+        "The initial weights do not decide it: with each, an activation gives the picture or not as with "
+        "PyTorch's own.",
+        "What is smoothed, and in which form, does not decide it: an activation gives the picture or not as "
+        "with p(z_l|z_l+1) only.",
+    )
+    return tuple(
+        Claim(statement, OURS, tuple(pieces), run.missing)
+        for statement, pieces in zip(statements, evidence, strict=True)
+    )
+
+
+def _given(one: Trained | None, name: str) -> Sequence[Evidence]:
+    return one.picture.evidence if one else (_not_run(name, Region(low=ALIVE_NATS, closed=True)),)
+
+
+def _refuted(one: Trained | None, name: str) -> Evidence:
+    return one.refutation if one else _not_run(name, Region(high=ALIVE_NATS))
+
+
+def _not_run(name: str, region: Region) -> Evidence:
+    return Evidence(f"{name}: top KL at the smallest ρ", None, region, "nats")
+
+
+def _unchanged(one: Trained, usual: Trained) -> list[Evidence]:
+    """The numbers that show that a choice gives the picture, or does not, as the usual one."""
+    if usual.picture.verdict == HOLDS:
+        return list(one.picture.evidence)
+    piece = one.refutation
+    if usual.picture.verdict == FAILS:
+        return [piece]
+    return [replace(piece, unusable=f"not decided for {usual.choice.label} itself")]
+
+
+HEAD = (
+    "choice", "ρ", "members", "top KL (nats)", "information in the top layer (nats), with its bounds",
+    "active units, 16 draws, top first", "active units, one draw, top first", "ELBO (nats)", "L_k (nats)",
+    "gives the picture", "top KL at the smallest ρ minus that at ρ = 1",
+)  # fmt: skip
+
+
+def cells(run: PaperRun) -> Lines:
+    """Return a line per choice and rho; nothing for a missing run."""
+    lines: list[Sequence[str]] = []
+    for one in trained(run).values():
+        verdict = [one.picture.verdict, evidence_text(one.effect)]
+        for rho, rows in one.by_rho.items():
+            lines.append([one.choice.label, f"{rho:g}", *_numbers(rows), *verdict])
+            verdict = ["", ""]
+    return [HEAD, *lines] if lines else ()
+
+
+def _numbers(rows: Sequence[Row]) -> list[str]:
+    statuses = Counter(row["status"] for row in rows)
+    snapshot = _snapshot(rows)
+    metrics = (
+        ("kl_top_nats", 2), ("information_top_nats", 2), ("active_units", 1), (ONE_DRAW, 1),
+        ("elbo_nats", 2), ("test_bound_nats", 2),
+    )  # fmt: skip
+    texts = [" ".join(values_text(snapshot.parts(metric), decimals)).strip() for metric, decimals in metrics]
+    low, high = (snapshot.mean(f"information_top_{bound}_nats") for bound in ("lower", "upper"))
+    if low is not None and high is not None:
+        texts[1] += f" ({low:z.2f} to {high:z.2f})"
+    return [f"{plural(statuses['completed'], 'seed')}{lost(statuses, more=' more')}", *texts]
+
+
+def _snapshot(rows: Sequence[Row]) -> Snapshot:
+    return Snapshot("", {row["seed"]: row for row in rows if row["status"] == "completed"})
+
+
+def words(run: PaperRun) -> list[str]:
+    """Say which choices give the picture, with the size of the effect."""
+    there = trained(run)
+    if not there:
+        return []
+    said: dict[str, list[str]] = {}
+    for one in there.values():
+        effect = evidence_text(one.effect)
+        verdict = one.picture.verdict
+        text = f" ({effect})" if effect != NOTHING else ""
+        if verdict not in (HOLDS, FAILS) and one.picture.closest is not None:
+            text = f" ({one.picture.closest.what.removeprefix(one.choice.label).lstrip(': ')}: "
+            text += f"{one.picture.closest.why})"
+        said.setdefault(verdict, []).append(one.choice.label + text)
+    heads = {
+        HOLDS: "These choices give the published picture (in brackets, the top KL at the smallest ρ minus "
+        "that at ρ = 1)",
+        FAILS: "These do not",
+    }
+    return [
+        f"{heads.get(verdict, 'Not decided')}: {'; '.join(said[verdict])}."
+        for verdict in (HOLDS, FAILS, *(set(said) - {HOLDS, FAILS}))
+        if verdict in said
+    ]
+
+
+def plot(run: PaperRun) -> Figure | None:
+    """Draw the top KL of each choice and rho with its interval, and the information with its bounds."""
+    there = list(trained(run).values())
+    if not there:
+        return None
+    figure, axes = panels(2, height=0.26 * len(there) + 1.6, panel_width=2.9)
+    values = sorted({rho for one in there for rho in one.by_rho})
+    for place, one in enumerate(there):
+        for rho, rows in one.by_rho.items():
+            index = values.index(rho)
+            height = place + 0.5 * (index / max(1, len(values) - 1) - 0.5)
+            _draw(axes, rows, height, style.STYLES[index % len(style.STYLES)], f"ρ = {rho:g}")
+    for ax, text in zip(axes, ("top-layer KL (nats)", "information in the top layer (nats)"), strict=True):
+        ax.set_xlabel(text)
+        ax.grid(axis="y", color=style.GREY, lw=0.3, alpha=0.5)
+    for ax in axes:
+        drawn = np.array([x for line in ax.lines for x in np.asarray(line.get_xdata(), np.float64)])
+        highest = float(drawn[drawn <= DRAWN_NATS].max(initial=0.0))
+        ax.set_xlim(-0.05 * highest - 0.2, 1.05 * highest + 0.2)
+    axes[0].axvspan(DEAD_NATS, ALIVE_NATS, color=style.GREY, alpha=0.2, lw=0)
+    axes[0].set_yticks(range(len(there)), [one.choice.label for one in there])
+    axes[0].set_ylim(len(there) - 0.5, -0.5)
+    shared_legend(figure, axes)
+    return figure
+
+
+def _draw(
+    axes: Sequence[Axes], rows: Sequence[Row], height: float, style_of: tuple[str, str, object], label: str
+) -> None:
+    """Draw one choice and rho in both panels; members that were lost are a cross at zero."""
+    colour, marker, _ = style_of
+    kl, snapshot = student(list(_top_kl(rows).values())), _snapshot(rows)
+    if kl is not None:
+        if kl.low is not None and kl.high is not None:
+            axes[0].plot([kl.low, kl.high], [height, height], color=colour, lw=1)
+        axes[0].plot(kl.mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=label)
+        if kl.mean > DRAWN_NATS:
+            axes[0].plot(
+                DRAWN_NATS, height, color=colour, marker=">", ms=5, ls="none", label="beyond the axis"
+            )
+    mean, low, high = (snapshot.mean(f"information_top_{bound}nats") for bound in ("", "lower_", "upper_"))
+    if mean is not None:
+        if low is not None and high is not None:
+            axes[1].plot([low, high], [height, height], color=colour, lw=1)
+        axes[1].plot(mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=label)
+    if len(snapshot.by_seed) < len(rows):
+        axes[0].plot(0, height, color=style.BLACK, marker="x", ms=5, ls="none", label="members lost")
+
+
+EXHIBIT = Exhibit(
+    name="choices",
+    stands_in="Choices",
+    title="Which choice of networks decides whether the published picture is seen",
+    chosen="sizes, learning rate and steps were chosen on seeds below 1000",
+    budgets=("quick", "size", "paper"),
+    claims=claims,
+    cells=cells,
+    words=words,
+    plot=plot,
+    caption="Means over seeds. Left: top-layer KL with its 95 % interval; the picture is to the right of the "
+    "grey band at the smallest ρ and to the left of it at ρ = 1. Right: information with its bounds. A cross "
+    "marks members that were lost.",
+)

@@ -7,4 +7,8 @@ metrics are in nats.
 """
 
 NUMERICS_VERSION = 6
-"""Part of a member's identity: raised whenever a change to this package changes a member's numbers."""
+"""Raised by every change of a member's numbers. Tables hold it, and members of two versions are not mixed."""
+
+TRAINING_VERSION = 6
+"""Part of a member's identity. Raised, to `NUMERICS_VERSION`, by every change of the weights that training
+arrives at; a change only of what is measured of them leaves it."""

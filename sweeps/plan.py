@@ -9,7 +9,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from ouvae import NUMERICS_VERSION
+from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared import DATASETS, SYSTEMS, Cell, labels
 from ouvae.declared.registry import source_digest
@@ -117,7 +117,7 @@ class PlannedCell:
         shared = {
             "data_digest": self.data_digest,
             "device": self.device,
-            "numerics_version": NUMERICS_VERSION,
+            "numerics_version": TRAINING_VERSION,  # the key of when there was one version
         }
         return self.cell.identity() | shared | own_code
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 
-from ouvae import NUMERICS_VERSION
+from ouvae import TRAINING_VERSION
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.cell import CHOICES
 from ouvae.training.counts import member_bytes
@@ -129,7 +129,7 @@ def sha(value: dict) -> str:
 class TestIdentity:
     def test_it_is_the_hash_of_all_that_determines_the_numbers(self):
         """Written out: whatever changes this changes the identity of every member trained so far."""
-        shared = CELL | {"data_digest": "d1g357", "device": "cpu", "numerics_version": NUMERICS_VERSION}
+        shared = CELL | {"data_digest": "d1g357", "device": "cpu", "numerics_version": TRAINING_VERSION}
         assert planned().cell_id == sha(shared)
         assert planned().member_id(Point(0.7, 3)) == sha(shared | {"rho": 0.7, "seed": 3})
         extended = shared | {"kl_warmup": 9, "code_digest": "c0de"}
@@ -171,9 +171,9 @@ class TestIdentity:
         assert changed.cell_id != planned().cell_id
         assert changed.member_id(Point(0.7, 3)) != planned().member_id(Point(0.7, 3))
 
-    def test_numerics_version_changes_it(self, monkeypatch):
+    def test_training_version_changes_it(self, monkeypatch):
         before = planned().cell_id
-        monkeypatch.setattr("sweeps.plan.NUMERICS_VERSION", NUMERICS_VERSION + 1)
+        monkeypatch.setattr("sweeps.plan.TRAINING_VERSION", TRAINING_VERSION + 1)
         assert planned().cell_id != before
 
     def test_rho_and_seed_change_the_members_and_not_the_cells(self):

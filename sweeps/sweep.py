@@ -142,6 +142,36 @@ def plan(space: Space, options: Options, console: Console) -> None:
     )
 
 
+def recorded(
+    space: Space,
+    cells: Sequence[PlannedCell],
+    directory: RunDirectory,
+    uri: str,
+    slots: int,
+    interrupts: Interrupts,
+) -> tuple[Recorder, Schedule]:
+    """Return the recorder of a run, which interrupts reach, and the schedule of what it lacks.
+
+    Args:
+        space: that is swept.
+        cells: of the space, in their order.
+        directory: of the run, opened.
+        uri: of the MLflow store.
+        slots: packs that are trained at once.
+        interrupts: signals.
+
+    Raises:
+        SweepError: the studies cannot be used.
+    """
+    searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
+    expected = sum(search.expected_points() for _, search in searches)
+    recorder = Recorder(space, cells, directory, uri, expected)
+    interrupts.on_signal = recorder.interrupt
+    metric = ORDER_PARAMETERS[space.follow].metric
+    schedule = Schedule(space.name, searches, slots, directory, recorder.on_pack, space.pack_size, metric)
+    return recorder, schedule
+
+
 class _Sweep:
     """One run of the command: its parts, in the order in which they are there."""
 
@@ -174,18 +204,8 @@ class _Sweep:
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
             with self.interrupts.saving():
-                searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
-                expected = sum(search.expected_points() for _, search in searches)
-                recorder = Recorder(space, cells, directory, options.store_uri(space), expected)
-                self.interrupts.on_signal = recorder.interrupt
-                schedule = Schedule(
-                    space.name,
-                    searches,
-                    max(1, slots),
-                    directory,
-                    recorder.on_pack,
-                    space.pack_size,
-                    ORDER_PARAMETERS[space.follow].metric,
+                recorder, schedule = recorded(
+                    space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
                 )
                 self._announce_training(schedule, describe(nodes, resources), device)
                 problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)

@@ -101,16 +101,14 @@ def read_pack_weights(path: Path) -> PackWeights:
     """Return the weights of all members in a file.
 
     Raises:
-        WeightsError: there is no such file, or it cannot be read.
+        WeightsError: it cannot be read.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path} is not there: its weights were not kept, or the file was removed")
     with _readable(path):
         with safe_open(path, "pt") as file:
             about = file.metadata()
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         cell = _cell_of(about)
-        state = about.get("state", "last" if cell.select == "last" else None)
+        state = "last" if cell.select == "last" else about.get("state")
         return PackWeights(cell, _members_of(about), cast(State | None, state), weights)
 
 

@@ -239,7 +239,8 @@ class PackTraining:
             rows = self._without({*diverged}, places)
             of_rows = self._measure_test(self.cell.bound_samples)
             test = [values_of(of_rows, row) for row in rows]
-        return {place: Measured(*both) for place, *both in zip(places, validation, test, strict=True)}
+        measured = map(Measured, validation, test)
+        return dict(zip(places, measured, strict=True))
 
     def _without(self, diverged: Collection[int], places: Sequence[int]) -> list[int]:
         """Take diverged members out where the shape may change; return the rows of `places`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import torch
@@ -19,13 +20,12 @@ from analysis.schema import Row
 from analysis.thresholds import format_results
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.data import Dataset
-from ouvae.declared import Cell
 from ouvae.declared.registry import source_digest
-from ouvae.training.pack import Measured, PackTraining
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.data_sets import DataKey, data_key, load_data_sets
 from sweeps.interrupts import Interrupted, Interrupts
+from sweeps.measuring import Numbers, covered, numbers_at
 from sweeps.pack_work import keep_freed_memory
 from sweeps.plan import Pack, PlannedCell, Point, cell_of_member, plan_cells, users_modules
 from sweeps.progress import Countdown
@@ -35,7 +35,7 @@ from sweeps.run_directory import RunDirectory, weights_path
 from sweeps.sweep import NOT_LOGGED, recorded
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.uri import check_uri, default_uri
-from sweeps.weights import State, WeightsError, read_pack_weights
+from sweeps.weights import WeightsError
 
 MOST_NAMED = 3
 """Members that a line names, of those that were not measured for one reason."""
@@ -71,7 +71,7 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
     if not (run / "space.yaml").is_file():
         raise SweepError(f"{run} holds no run: it has no space.yaml; give the folder that a sweep wrote")
     space = search_spaces.load(str(run / "space.yaml"))
-    uri = options.tracking_uri or default_uri(run.parent)
+    uri = options.tracking_uri or default_uri(Path(os.path.abspath(run)).parent)
     check_uri(uri)
 
     def abandon() -> None:
@@ -84,29 +84,6 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
         except Interrupted:
             console.print("The evaluation is stopped before any measurement.")
             return interrupts.exit_code
-
-
-def covered(cell: Cell, state: State | None, selected_step: int | None) -> tuple[bool, bool]:
-    """Return whether kept weights give a member's metrics on the validation split, and on the test split.
-
-    Metrics on the validation split are of the last step, those on the test split of the selected one.
-
-    Args:
-        cell: of the member.
-        state: which weights are kept; None if that is not known.
-        selected_step: of the member's row.
-    """
-    selected_is_last = cell.select == "last" or selected_step == cell.steps
-    validation = state == "last" or selected_is_last
-    test = state == cell.select or selected_is_last
-    return validation, test and cell.bound_samples is not None
-
-
-class _Numbers(NamedTuple):
-    """The numbers of a member, and the weights that they are of."""
-
-    state: State | None
-    measured: Measured
 
 
 class _Evaluation:
@@ -228,6 +205,7 @@ class _Evaluation:
                 if self._interrupts.signal is not None:
                     return
                 self._measure_pack(pack_id)
+                gc.collect()  # a pack holds itself in cycles, on a GPU with gigabytes
                 countdown.update(len(packs[pack_id]), work[pack_id])
 
     def _multiply_adds(self, row: Row) -> int:
@@ -253,14 +231,16 @@ class _Evaluation:
         if anew != members:
             self._directory.replace(pack_id, anew, with_last_evaluation(history, anew))
 
-    def _numbers(self, pack: Pack, members: Sequence[Row]) -> dict[int, _Numbers]:
+    def _numbers(self, pack: Pack, members: Sequence[Row]) -> dict[int, Numbers]:
         """Return the numbers of a pack's members by their places; note who has none, and why."""
         completed = {place: row for place, row in enumerate(members) if row["status"] == "completed"}
-        numbers: dict[int, _Numbers] = {}
-        reason = "no weights of it are kept"
+        numbers: dict[int, Numbers] = {}
+        reason, path = "no weights of it are kept", weights_path(self._directory.path, pack.pack_id)
         try:
-            if completed and weights_path(self._directory.path, pack.pack_id).is_file():
-                numbers = self._at_kept_weights(pack, members)
+            if completed and path.is_file():
+                data = self._data[data_key(pack.cell.cell)]
+                memory = round(self._space.evaluation_gib * 2**30)
+                numbers = numbers_at(path, pack, members, data, memory)
                 reason = "it is not in the file of its pack's weights"
         except WeightsError as error:
             reason = str(error)
@@ -271,31 +251,7 @@ class _Evaluation:
             self._leave(missing, reason)
         return numbers
 
-    def _at_kept_weights(self, pack: Pack, members: Sequence[Row]) -> dict[int, _Numbers]:
-        """Return the numbers of a pack's members at their kept weights, by their places.
-
-        Raises:
-            WeightsError: the file cannot be read, or is of another pack.
-        """
-        path, cell = weights_path(self._directory.path, pack.pack_id), pack.cell.cell
-        kept = read_pack_weights(path)
-        points = [(point.rho, point.seed) for point in pack.points]
-        if kept.cell != cell or not set(kept.members) <= set(points):
-            raise WeightsError(
-                f"{path} holds weights of other members; put back the file that the sweep wrote"
-            )
-        memory = round(self._space.evaluation_gib * 2**30)
-        training = PackTraining(cell, points, self._data[data_key(cell)], pack.cell.device, memory)
-        places = [points.index(member) for member in kept.members]
-        diverged = {
-            place: row["diverged_at_step"]
-            for place, row in enumerate(members)
-            if row["status"] != "completed"
-        }
-        measured = training.measured(places, kept.weights, diverged)
-        return {place: _Numbers(kept.state, own) for place, own in measured.items()}
-
-    def _row(self, row: Row, pack: Pack, numbers: _Numbers | None) -> Row:
+    def _row(self, row: Row, pack: Pack, numbers: Numbers | None) -> Row:
         """Return a completed member's row with the numbers that its weights give; note what is missing."""
         if numbers is None:
             return row

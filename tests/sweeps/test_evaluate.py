@@ -98,6 +98,15 @@ def rows_of(run, table="members", without=()):
     return [{key: value for key, value in row.items() if key not in without} for row in rows]
 
 
+def fragments_of(run):
+    """Return the rows of the fragments on the disk, without versions and times."""
+    found = {}
+    for path in sorted((run / "fragments").glob("*.parquet")):
+        rows = pq.read_table(path).to_pylist()
+        found[path.name] = [{key: row[key] for key in row if key not in VERSIONS} for row in rows]
+    return found
+
+
 def spoil(run, metrics, version=NUMERICS_VERSION - 1, names="*", **others):
     """Let the fragments of a run have wrong metrics, as of another version, in rows and last evaluations."""
     for path in sorted((run / "fragments").glob(f"{names}.members.parquet")):
@@ -145,11 +154,13 @@ def refusal(capsys, run, *options):
 def test_what_the_weights_give_is_brought_back_to_the_bit(copy, capsys, keys, code, measured):
     run = copy(*keys)
     members, history = rows_of(run, without=VERSIONS), rows_of(run, "history")
+    fragments = fragments_of(run)
     assert [row["status"] for row in members] == ["completed", "completed", "completed", "diverged"]
     spoil(run, measured)
     assert evaluated(run) == code
     assert rows_of(run, without=VERSIONS) == members
     assert rows_of(run, "history") == history
+    assert fragments_of(run) == fragments
     versions = [row["numerics_version"] for row in rows_of(run)]
     said = capsys.readouterr().out
     assert "3 members measured anew" in said

@@ -573,8 +573,16 @@ def test_a_loaded_pack_goes_on_exactly_after_a_member_diverged(make_cell, data, 
 
 
 @pytest.mark.parametrize("select", ["last", "best"])
-def test_the_weights_of_a_trained_pack_give_its_numbers_to_the_bit(make_cell, data, select):
+def test_the_weights_of_a_trained_pack_give_its_numbers_to_the_bit(make_cell, data, select, monkeypatch):
     """Beside members that left the pack early, and between its last two evaluations."""
+    shapes = []
+    for name in ("_measure_validation", "_measure_test"):
+
+        def noted(self, *samples, real=getattr(PackTraining, name)):
+            shapes.append(self._rows)
+            return real(self, *samples)
+
+        monkeypatch.setattr(PackTraining, name, noted)
     measures = {"bound_samples": 3, "bound_images": 5, "gradient_samples": 3, "gradient_rho": 0.5}
     cell = make_cell(precision="float32", select=select, **measures)
     pack = PackTraining(cell, MEMBERS, data)
@@ -585,10 +593,13 @@ def test_the_weights_of_a_trained_pack_give_its_numbers_to_the_bit(make_cell, da
     outcomes = train(pack).outcomes()
     diverged = {place: o.diverged_at_step for place, o in enumerate(outcomes) if o.diverged_at_step}
     assert sorted(step <= 10 for step in diverged.values()) == [False, True]
+    at_the_end = shapes[-2:]
+    assert [len(rows) for rows in at_the_end] == [4, 3]
     for best in {False, select == "best"}:
         places, weights = pack.weights(best)
         measured = PackTraining(cell, MEMBERS, data).measured(places, weights, diverged)
         assert list(measured) == places
+        assert shapes[-2:] == at_the_end
         for place, own in measured.items():
             history, test = outcomes[place].history[-1], dict(outcomes[place].test)
             step = test.pop("selected_step")

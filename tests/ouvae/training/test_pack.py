@@ -576,13 +576,16 @@ def test_a_loaded_pack_goes_on_exactly_after_a_member_diverged(make_cell, data, 
 def test_the_weights_of_a_trained_pack_give_its_numbers_to_the_bit(make_cell, data, select, monkeypatch):
     """Beside members that left the pack early, and between its last two evaluations."""
     shapes = []
-    for name in ("_measure_validation", "_measure_test"):
 
-        def noted(self, *samples, real=getattr(PackTraining, name)):
+    def noted(measure):
+        def measured(self, *samples):
             shapes.append(self._rows)
-            return real(self, *samples)
+            return measure(self, *samples)
 
-        monkeypatch.setattr(PackTraining, name, noted)
+        return measured
+
+    monkeypatch.setattr(PackTraining, "_measure_validation", noted(PackTraining._measure_validation))
+    monkeypatch.setattr(PackTraining, "_measure_test", noted(PackTraining._measure_test))
     measures = {"bound_samples": 3, "bound_images": 5, "gradient_samples": 3, "gradient_rho": 0.5}
     cell = make_cell(precision="float32", select=select, **measures)
     pack = PackTraining(cell, MEMBERS, data)

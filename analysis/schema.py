@@ -199,10 +199,14 @@ MEMBERS = _schema(
             "finished_at",
             pa.timestamp("ms", tz="UTC"),
             "none",
-            "moment in UTC at which the member's pack was finished, or was given up",
+            "moment in UTC at which the member's pack was finished, was given up, or was measured anew",
         ),
-        _count("numerics_version", "raised by every change of the project that changes numbers"),
-        _label("project_version", "version of the project that trained it"),
+        _count(
+            "numerics_version",
+            "raised by every change of the project that changes numbers; of a member of which only some "
+            "metrics were measured anew, the version of the others",
+        ),
+        _label("project_version", "version of the project that trained the member, or measured it anew"),
         _label(
             "torch_version",
             "version of PyTorch that trained the member; null for a member that failed",
@@ -213,7 +217,7 @@ MEMBERS = _schema(
             "version of Python that trained the member; null for a member that failed",
             nullable=True,
         ),
-        _label("commit", "commit of the project, or `unknown` outside of one"),
+        _label("commit", "commit of that version of the project, or `unknown` outside of a checkout"),
     ],
 )
 """A row a member: what it is, how it was trained and what came out."""

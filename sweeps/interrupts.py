@@ -26,13 +26,20 @@ class Interrupts:
         grace_seconds: from the first signal to the end.
         say: prints a line.
         abandon: kills what would outlive this process; called before it leaves at once.
+        done: `trained` or `measured`: the word for what is saved.
     """
 
-    def __init__(self, grace_seconds: float, say: Callable[[str], None], abandon: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        grace_seconds: float,
+        say: Callable[[str], None],
+        abandon: Callable[[], None],
+        done: str = "trained",
+    ) -> None:
         """Listen to nothing yet."""
         self.signal: signal.Signals | None = None
         self.on_signal: Callable[[], None] = lambda: None
-        self._grace, self._say, self._abandon = grace_seconds, say, abandon
+        self._grace, self._say, self._abandon, self._done = grace_seconds, say, abandon, done
         self._deadline = 0.0
         self._saving = False
         self._timer: threading.Timer | None = None
@@ -75,8 +82,8 @@ class Interrupts:
         self.signal = signal.Signals(number)
         self._deadline = time.monotonic() + self._grace
         self._say(
-            f"{self.signal.name}: stopping; what is trained is saved within {self._grace:g} s, and a second "
-            "signal ends at once"
+            f"{self.signal.name}: stopping; what is {self._done} is saved within {self._grace:g} s, and a "
+            "second signal ends at once"
         )
         self._timer = threading.Timer(self._grace, self._leave)
         self._timer.daemon = True

@@ -13,7 +13,7 @@ from ouvae.data import Dataset
 from ouvae.training.pack import PackTraining
 from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 from sweeps.cluster.messages import PackReport, Task
-from sweeps.weights import write_weights
+from sweeps.weights import State, write_weights
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST = 2**30
@@ -83,10 +83,10 @@ class PackWork:
         kept, weights = self._training.weights(task.best_weights)
         if not kept:
             return
+        members = [task.members[place] for place in kept]
+        state: State = "best" if task.best_weights and task.cell.select == "best" else "last"
         try:
-            write_weights(
-                path, task.cell, self._data.image_shape, [task.members[place] for place in kept], weights
-            )
+            write_weights(path, task.cell, self._data.image_shape, members, weights, state)
         except OSError as error:
             self.notices.append(f"weights not kept: {error}")
 

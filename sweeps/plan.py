@@ -3,15 +3,16 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
+from analysis.schema import SPLIT_IMAGES
 from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
-from ouvae.declared import DATASETS, SYSTEMS, Cell, labels
+from ouvae.declared import DATASETS, SYSTEMS, Cell, keys_of, labels
 from ouvae.declared.registry import source_digest
 from ouvae.linear_gaussian import critical_rho
 from search_spaces import SweptCell
@@ -155,6 +156,26 @@ def plan_cells(
         )
         for one, name, data in zip(swept, names, found, strict=True)
     ]
+
+
+def cell_of_member(row: Mapping[str, Any]) -> PlannedCell:
+    """Return the cell of a row of the members table, as this version of the project would train it.
+
+    Its `cell_id` is that of the row if and only if it would train the same members. It has no `rho`.
+
+    Raises:
+        ValueError: this version has no such cell.
+    """
+    train, validation, test = (row[name] or 0 for name in SPLIT_IMAGES)
+    return PlannedCell(
+        cell=Cell.model_validate({name: row[name] for name in keys_of(Cell)}),
+        label=row["cell"],
+        rho=(),
+        data_digest=row["data_digest"],
+        split_images=(train, validation, test),
+        device=row["device"],
+        code_digest=row["code_digest"],
+    )
 
 
 @dataclass(frozen=True)

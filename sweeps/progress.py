@@ -136,6 +136,54 @@ class Progress:
         return max(left, 0.0)
 
 
+class Countdown:
+    """Follows work whose amount is known: members done, share, time left.
+
+    Args:
+        console: where it is shown.
+        members: that there are.
+        work: of all of them, in any unit.
+    """
+
+    def __init__(self, console: Console, members: int, work: float) -> None:
+        """Begin with nothing done."""
+        self._console, self._members, self._work = console, members, work
+        self._members_done, self._work_done = 0, 0.0
+        self._live: Live | None = None
+        self._started = self._printed = time.monotonic()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the progress within the block, which begins now."""
+        self._started = self._printed = time.monotonic()
+        if self._console.is_terminal:
+            with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
+                yield
+            self._live = None
+        else:
+            yield
+
+    def update(self, members: int, work: float) -> None:
+        """Take so many more members, and so much more work, as done."""
+        self._members_done += members
+        self._work_done += work
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(Text(self.line(now), no_wrap=True, overflow="ellipsis"))
+        elif now - self._printed >= LOG_SECONDS:
+            self._printed = now
+            self._console.print(self.line(now), soft_wrap=True)
+
+    def line(self, now: float) -> str:
+        """Return the line."""
+        elapsed, left = now - self._started, self._work - self._work_done
+        return (
+            f"{duration(elapsed)}  members {self._members_done}/{self._members} · "
+            f"{100 * self._work_done / self._work:.0f} % · "
+            f"about {duration(elapsed * left / self._work_done)} left"
+        )
+
+
 class _Cells:
     """What is known of the cells by now, a row each.
 

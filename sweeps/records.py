@@ -1,5 +1,6 @@
 """From a trained pack to rows of the members and history tables."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import prod
 from typing import Any
@@ -40,6 +41,45 @@ def failed_rows(space: str, pack: Pack, reason: str) -> list[Row]:
     return [_member(space, pack, point, None) | nothing | fate for point in pack.points]
 
 
+def measured_anew(row: Row, validation: Row | None, test: Row | None) -> Row:
+    """Return the row of a completed member with metrics that were measured anew.
+
+    The versions of the row become those of this project only if none of its metrics are left from before.
+
+    Args:
+        row: of the members table.
+        validation: metrics on the validation split; None keeps those of the row.
+        test: metrics on the test split; None keeps those of the row.
+    """
+    complete = validation is not None and (test is not None or row["bound_samples"] is None)
+    anew = {**row, **(validation or {}), **(test or {}), "finished_at": datetime.now(UTC)}
+    return anew | (_versions() if complete else {})
+
+
+def confirmed(row: Row) -> Row:
+    """Return the row of a diverged member, which has no metrics, with the versions of this project."""
+    return {**row, **_versions(), "finished_at": datetime.now(UTC)}
+
+
+def with_last_evaluation(history: Iterable[Row], members: Iterable[Row]) -> list[Row]:
+    """Return a history in which the last evaluation of completed members has the metrics of their rows."""
+    rows = {row["member_id"]: row for row in members if row["status"] == "completed"}
+    entries = list(history)
+    last: dict[str, int] = {}
+    for entry in entries:
+        last[entry["member_id"]] = max(entry["step"], last.get(entry["member_id"], 0))
+    return [
+        {**entry, **{name: rows[entry["member_id"]][name] for name in _METRICS}}
+        if entry["member_id"] in rows and entry["step"] == last[entry["member_id"]]
+        else entry
+        for entry in entries
+    ]
+
+
+def _versions() -> dict[str, Any]:
+    return {"numerics_version": NUMERICS_VERSION, "project_version": project_version(), "commit": commit()}
+
+
 def _metrics(evaluation: Row) -> dict[str, Any]:
     return {name: value for name, value in evaluation.items() if name != "step"}
 
@@ -77,9 +117,7 @@ def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> 
         "pack_id": pack.pack_id,
         "pack_members": len(pack.points),
         "finished_at": datetime.now(UTC),
-        "numerics_version": NUMERICS_VERSION,
-        "project_version": project_version(),
+        **_versions(),
         "torch_version": report["torch_version"] if report else None,
         "python_version": report["python_version"] if report else None,
-        "commit": commit(),
     }

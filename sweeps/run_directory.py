@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -190,6 +191,43 @@ class RunDirectory:
         """Return all rows of finished members, and those of their histories."""
         return self._all_members().to_pylist(), self._all_history().to_pylist()
 
+    def cell_rows(self) -> dict[str, Row]:
+        """Return the first member's row of each cell, by the cell's id."""
+        members = self._all_members()
+        first = _firsts(members)
+        return dict(zip(first, members.take(list(first.values())).to_pylist(), strict=True))
+
+    def pack(self, pack_id: str) -> tuple[list[Row], list[Row]]:
+        """Return the rows of a finished pack's members, in their order, and of their histories."""
+        members, history = self._tables[self._fragment_with(pack_id)]
+        members = members.filter(pc.equal(members["pack_id"], pack_id))
+        return members.to_pylist(), history.filter(_of_members(history, members)).to_pylist()
+
+    def replace(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
+        """Write other rows in place of those of a finished pack.
+
+        A kill between the two files leaves the other history with the members of before.
+
+        Raises:
+            SweepError: they cannot be written.
+            TableError: a row lacks a column, or has what is none.
+        """
+        fragment = self._fragment_with(pack_id)
+        tables = dict(zip(("members", "history"), self._tables[fragment], strict=True))
+        of_pack = pc.equal(tables["members"]["pack_id"], pack_id)
+        of_members = _of_members(tables["history"], tables["members"].filter(of_pack))
+        tables["history"] = _with_rows(tables["history"], of_members, table_of(history, HISTORY))
+        tables["members"] = _with_rows(tables["members"], of_pack, table_of(members, MEMBERS))
+        for kind in ("history", "members"):
+            try:
+                write_table(tables[kind], self._fragment(fragment, kind))
+            except TableError as error:
+                raise SweepError(
+                    f"the measured pack {pack_id} could not be written: {error}; make room in {self.path} "
+                    "and run the same command again"
+                ) from error
+        self._take(fragment, tables["members"], tables["history"])
+
     def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Write a finished pack; it counts as finished once its members' file is in place.
 
@@ -280,6 +318,13 @@ class RunDirectory:
     def _all_history(self) -> pa.Table:
         return pa.concat_tables([HISTORY.empty_table(), *(history for _, history in self._tables.values())])
 
+    def _fragment_with(self, pack_id: str) -> str:
+        """Return the name of the fragment that holds a pack."""
+        if pack_id in self._tables:
+            return pack_id
+        packs = ((name, members["pack_id"]) for name, (members, _) in self._tables.items())
+        return next(name for name, ids in packs if pc.index(ids, pack_id).as_py() >= 0)
+
     def _take(self, fragment: str, members: pa.Table, history: pa.Table) -> None:
         """Know what is in a fragment."""
         self._tables[fragment] = (members, history)
@@ -333,7 +378,8 @@ class RunDirectory:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise SweepError(
-                    f"{self.path} is in use by another sweep; wait for it or give another --out"
+                    f"{self.path} is in use by another sweep or evaluation; wait for its end, or give a "
+                    "sweep another --out"
                 ) from None
             try:
                 with reserve.open("wb") as file:
@@ -434,11 +480,29 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _named(members: pa.Table) -> pa.Table:
-    """Return members with the names of their cells, which tell all of these apart."""
+def _firsts(members: pa.Table) -> dict[str, int]:
+    """Return the place of the first member of each cell, by the cell's id."""
     first: dict[str, int] = {}
     for row, cell_id in enumerate(members["cell_id"].to_pylist()):
         first.setdefault(cell_id, row)
+    return first
+
+
+def _of_members(history: pa.Table, members: pa.Table) -> pa.ChunkedArray:
+    """Return which rows of a history are of these members."""
+    return pc.is_in(history["member_id"], value_set=members["member_id"].combine_chunks())
+
+
+def _with_rows(table: pa.Table, replaced: pa.ChunkedArray, rows: pa.Table) -> pa.Table:
+    """Return a table with other rows, as many, at the places of those that are replaced."""
+    places = np.arange(len(table))
+    places[replaced.to_numpy()] = len(table) + np.arange(len(rows))
+    return pa.concat_tables([table, rows]).take(places).combine_chunks()
+
+
+def _named(members: pa.Table) -> pa.Table:
+    """Return members with the names of their cells, which tell all of these apart."""
+    first = _firsts(members)
     cells = pa.array(list(first), pa.string())
     names = pa.array(labels(members.take(list(first.values())).to_pylist()), pa.string())
     named = names.take(pc.index_in(members["cell_id"].combine_chunks(), value_set=cells))

@@ -3,11 +3,10 @@
 import importlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
@@ -17,9 +16,8 @@ from analysis import TableError
 from analysis.estimate import CellThreshold
 from analysis.labels import data_used, plural
 from analysis.thresholds import format_results
-from ouvae.data import Dataset, MissingDataError, keys_for_data
-from ouvae.data import load as load_data
-from ouvae.declared import ORDER_PARAMETERS, Cell, labels
+from ouvae.data import Dataset
+from ouvae.declared import ORDER_PARAMETERS, labels
 from ouvae.declared.registry import module_path
 from search_spaces import Space
 from sweeps import SweepError
@@ -27,6 +25,7 @@ from sweeps.cluster import dashboard
 from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
+from sweeps.data_sets import DataKey, data_key, load_data_sets
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.plan import PlannedCell, plan_cells, users_modules
 from sweeps.progress import Progress, duration
@@ -51,9 +50,6 @@ NOT_LOGGED = 3
 
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates alone."""
-
-_Key = tuple[str, tuple[tuple[str, Any], ...]]
-"""What a data set is loaded by: its name, and the keys that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
     """
     slots = max(1, local_cpus() // space.cpus_per_pack)
     device = "cpu" if space.device == "auto" else space.device
-    data = _load_data(space, options, download=False)
+    data = load_data_sets(space.cells(), options.data_dir, download=False)
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
     total, members_total = 0.0, 0
@@ -135,8 +131,8 @@ def plan(space: Space, options: Options, console: Console) -> None:
         table.add_row(name, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
         total, members_total = total + seconds, members_total + members
     console.print(table)
-    at_hand = [one for one in swept if _data_key(one.cell) in data]
-    planned_cells = plan_cells(at_hand, lambda cell: data[_data_key(cell)], device)
+    at_hand = [one for one in swept if data_key(one.cell) in data]
+    planned_cells = plan_cells(at_hand, lambda cell: data[data_key(cell)], device)
     lines = [data_used(cell_columns(planned)) for planned in planned_cells]
     lines += [f"{one.cell.dataset}, which the sweep will fetch" for one in swept if one not in at_hand]
     console.print("\n".join(f"data: {line}" for line in dict.fromkeys(lines)))
@@ -144,6 +140,36 @@ def plan(space: Space, options: Options, console: Console) -> None:
         f"{members_total} members expected, about {duration(total)} of one core, "
         f"{duration(total / slots)} on the {slots} slots of this machine"
     )
+
+
+def recorded(
+    space: Space,
+    cells: Sequence[PlannedCell],
+    directory: RunDirectory,
+    uri: str,
+    slots: int,
+    interrupts: Interrupts,
+) -> tuple[Recorder, Schedule]:
+    """Return the recorder of a run, which interrupts reach, and the schedule of what it lacks.
+
+    Args:
+        space: that is swept.
+        cells: of the space, in their order.
+        directory: of the run, opened.
+        uri: of the MLflow store.
+        slots: packs that are trained at once.
+        interrupts: signals.
+
+    Raises:
+        SweepError: the studies cannot be used.
+    """
+    searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
+    expected = sum(search.expected_points() for _, search in searches)
+    recorder = Recorder(space, cells, directory, uri, expected)
+    interrupts.on_signal = recorder.interrupt
+    metric = ORDER_PARAMETERS[space.follow].metric
+    schedule = Schedule(space.name, searches, slots, directory, recorder.on_pack, space.pack_size, metric)
+    return recorder, schedule
 
 
 class _Sweep:
@@ -163,12 +189,12 @@ class _Sweep:
         with directory.opened(space):
             self._announce()
             executor = self._executor(scratch)
-            data = _load_data(space, options)
+            data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
             check_store(options.store_uri(space))
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
-            cells = plan_cells(space.swept(), lambda cell: data[_data_key(cell)], device)
+            cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device)
             directory.require_like(cells)
             resources = resources_of(space, device)
             slots = resources.room_in(nodes)
@@ -178,18 +204,8 @@ class _Sweep:
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
             with self.interrupts.saving():
-                searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
-                expected = sum(search.expected_points() for _, search in searches)
-                recorder = Recorder(space, cells, directory, options.store_uri(space), expected)
-                self.interrupts.on_signal = recorder.interrupt
-                schedule = Schedule(
-                    space.name,
-                    searches,
-                    max(1, slots),
-                    directory,
-                    recorder.on_pack,
-                    space.pack_size,
-                    ORDER_PARAMETERS[space.follow].metric,
+                recorder, schedule = recorded(
+                    space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
                 )
                 self._announce_training(schedule, describe(nodes, resources), device)
                 problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
@@ -214,7 +230,7 @@ class _Sweep:
         schedule: Schedule,
         executor: Executor,
         recorder: Recorder,
-        data: Mapping[_Key, Dataset],
+        data: Mapping[DataKey, Dataset],
         device: str,
         nodes: Sequence[NodeResources],
     ) -> tuple[str, float]:
@@ -344,40 +360,3 @@ def _check_local(space: Space) -> None:
             f"cpus_per_pack: {space.cpus_per_pack} with {local_cpus()} CPUs on this machine; set it to at "
             "most that, or give the --address of a cluster"
         )
-
-
-def _load_data(space: Space, options: Options, download: bool = True) -> dict[_Key, Dataset]:
-    """Return the data sets of the space's cells; those at hand alone, where none is downloaded.
-
-    Raises SweepError where cells ask for more images than there are.
-    """
-    data: dict[_Key, Dataset] = {}
-    for cell in space.cells():
-        key = _data_key(cell)
-        if key in data:
-            continue
-        try:
-            data[key] = load_data(cell.dataset, options.data_dir, download=download, **keys_for_data(cell))
-        except MissingDataError:
-            if download:
-                raise
-    cells = (cell for cell in space.cells() if _data_key(cell) in data)
-    problems = [problem for cell in cells for problem in _too_few(cell, data[_data_key(cell)])]
-    if problems:
-        raise SweepError("\n".join(dict.fromkeys(problems)))
-    return data
-
-
-def _too_few(cell: Cell, data: Dataset) -> Iterator[str]:
-    for key, split, images in (
-        ("batch_size", "training", data.train),
-        ("eval_images", "validation", data.validation),
-        ("bound_images", "test", data.test),
-    ):
-        wanted, found = getattr(cell, key), len(images)
-        if wanted is not None and wanted > found:
-            yield f"{key}: {wanted} with {found} {split} images in {cell.dataset}; use at most {found}"
-
-
-def _data_key(cell: Cell) -> _Key:
-    return cell.dataset, tuple(keys_for_data(cell).items())

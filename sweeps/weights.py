@@ -6,8 +6,11 @@ Each parameter is stacked over the pack's members, and the metadata say what a m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,9 +21,30 @@ from ouvae.systems import System, build
 from ouvae.training.precision import weights_dtype
 from sweeps.checkpoints import replaced
 
+State: TypeAlias = Literal["last", "best"]
+"""The moment of training that weights are of: the last step, or the best validation ELBO."""
+
 
 class WeightsError(Exception):
     """There are no weights of a member, or they cannot be used; the message says why and how to mend it."""
+
+
+@dataclass(frozen=True)
+class PackWeights:
+    """The weights in a file.
+
+    Attributes:
+        cell: of the members.
+        members: (rho, seed) of each.
+        state: which weights they are; None in a file of an older version with `select: best`, which does not
+            say so.
+        weights: of all members, [P, …] by name, on the CPU.
+    """
+
+    cell: Cell
+    members: list[tuple[float, int]]
+    state: State | None
+    weights: dict[str, Tensor]
 
 
 def write_weights(
@@ -29,6 +53,7 @@ def write_weights(
     image_shape: Sequence[int],
     members: Sequence[tuple[float, int]],
     weights: Mapping[str, Tensor],
+    state: State,
 ) -> None:
     """Write the weights of a pack, whole or not at all.
 
@@ -38,6 +63,7 @@ def write_weights(
         image_shape: of the data.
         members: (rho, seed) of each.
         weights: of all, [P, …] by name, on the CPU.
+        state: which weights they are.
 
     Raises:
         OSError: it cannot be written.
@@ -46,6 +72,7 @@ def write_weights(
         "cell": cell.model_dump_json(),
         "image_shape": json.dumps(list(image_shape)),
         "members": json.dumps(list(members)),
+        "state": state,
     }
     with replaced(path) as file:
         file.write(save(dict(weights), about))
@@ -57,18 +84,47 @@ def read_weights(path: Path, rho: float, seed: int) -> System:
     Raises:
         WeightsError: the file cannot be read, or the member is not in it.
     """
-    try:
+    with _readable(path):
         with safe_open(path, "pt") as file:
             about = file.metadata()
-            members = [(float(rho), int(seed)) for rho, seed in json.loads(about["members"])]
+            cell, members = _cell_of(about), _members_of(about)
             if (rho, seed) not in members:
                 raise WeightsError(f"{path} has no member with rho {rho:g} and seed {seed}: it diverged")
             row = members.index((rho, seed))
             weights = {name: file.get_slice(name)[row : row + 1][0] for name in file.keys()}  # noqa: SIM118
-            cell = Cell.model_validate_json(about["cell"])
-            model = build(cell, tuple(json.loads(about["image_shape"])))
+        model = build(cell, tuple(json.loads(about["image_shape"])))
         model.to(weights_dtype(cell)).load_state_dict(weights)
+    return model.eval().requires_grad_(False)
+
+
+def read_pack_weights(path: Path) -> PackWeights:
+    """Return the weights of all members in a file.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    with _readable(path):
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        cell = _cell_of(about)
+        state = "last" if cell.select == "last" else about.get("state")
+        return PackWeights(cell, _members_of(about), cast(State | None, state), weights)
+
+
+def _cell_of(about: Mapping[str, str]) -> Cell:
+    return Cell.model_validate_json(about["cell"])
+
+
+def _members_of(about: Mapping[str, str]) -> list[tuple[float, int]]:
+    return [(float(rho), int(seed)) for rho, seed in json.loads(about["members"])]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in reading a file into a WeightsError."""
+    try:
+        yield
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         first = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise WeightsError(f"{path} is no file of weights that this version can read: {first}") from error
-    return model.eval().requires_grad_(False)

@@ -46,6 +46,7 @@ def test_every_command_says_what_it_takes(call, capsys, name):
         ("ouvae-sweep", "--list-spaces", 0, True),
         ("ouvae-sweep", "--set=steps", 2, True),
         ("ouvae-paper", "tabel6", 2, True),
+        ("ouvae-evaluate", "nowhere", 2, True),
         ("ouvae-publish", "nowhere.html", 2, False),
         ("ouvae-moved", "nowhere", 2, False),
         ("ouvae-thresholds", "nowhere", 2, False),

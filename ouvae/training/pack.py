@@ -9,7 +9,7 @@ On a GPU a step is one CUDA graph, and so is what an evaluation runs again and a
 members that diverged stay in the pack there, and count as nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -52,6 +52,19 @@ class Outcome:
     seed: int
     history: list[Values]
     diverged_at_step: int | None
+    test: Values | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics of a member at given weights.
+
+    Attributes:
+        validation: on the validation split, as in an evaluation at the end of training.
+        test: on the test split; None of a cell without `bound_samples`.
+    """
+
+    validation: Values
     test: Values | None
 
 
@@ -190,9 +203,7 @@ class PackTraining:
         """
         if self._all_diverged:
             return
-        with torch.no_grad():
-            measured = self._evaluator.measure(self._validation)
-            measured["objective_nats"] = self._evaluator.objective(self._validation)
+        measured = self._measure_validation()
         elbo = measured["elbo_nats"]
         self._note_diverged(elbo + measured["objective_nats"], self.step)
         kept = self._freeze_diverged()
@@ -220,6 +231,45 @@ class PackTraining:
         rows = [row for row, member in enumerate(self._rows) if member not in self._diverged]
         kept = {name: value.detach()[rows].cpu().contiguous() for name, value in source.items()}
         return [self._rows[row] for row in rows], kept
+
+    def measured(
+        self, places: Sequence[int], weights: Mapping[str, Tensor], diverged: Mapping[int, int]
+    ) -> dict[int, Measured]:
+        """Return the metrics of members at given weights, by their places in `members`.
+
+        For a pack that was not trained. It takes the shape that it had after training: weights of the last
+        step give the numbers of the last evaluation to the bit, selected weights those of the test split.
+
+        Args:
+            places: of the members, as `weights` returns them.
+            weights: their weights by name, [P, …] each.
+            diverged: the step at which other members diverged, by their places.
+
+        Raises:
+            ValueError: names or shapes of the weights are not those of the members' parameters.
+        """
+        shapes = {name: (len(places), *value.shape[1:]) for name, value in self._parameters.items()}
+        if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
+            raise ValueError("names or shapes of the weights are not those of the members")
+        before_last = (self.cell.steps - 1) // self.cell.eval_every * self.cell.eval_every
+        rows = self._without({place for place, step in diverged.items() if step <= before_last}, places)
+        for name, value in self._parameters.items():
+            value.data[rows] = weights[name].to(value)
+        of_rows = self._measure_validation()
+        validation = [values_of(of_rows, row) | self._gradient_variances(row) for row in rows]
+        test: list[Values | None] = [None] * len(rows)
+        if self.cell.bound_samples:
+            rows = self._without({*diverged}, places)
+            of_rows = self._measure_test(self.cell.bound_samples)
+            test = [values_of(of_rows, row) for row in rows]
+        measured = map(Measured, validation, test)
+        return dict(zip(places, measured, strict=True))
+
+    def _without(self, diverged: Collection[int], places: Sequence[int]) -> list[int]:
+        """Take diverged members out where the shape may change; return the rows of `places`."""
+        if self._device.type != "cuda":
+            self._keep([row for row, place in enumerate(self._rows) if place not in diverged])
+        return [self._rows.index(place) for place in places]
 
     def losses_and_gradients(self) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return the next minibatch's loss [P], gradients [P, …] and KLs [P, L], without a step.
@@ -356,6 +406,21 @@ class PackTraining:
         return gradient_variances(self._model, own, self.cell, self._validation, seed)
 
     @torch.no_grad()
+    def _measure_validation(self) -> dict[str, Tensor]:
+        """Return the metrics of all rows on the validation split but the gradient's variance."""
+        measured = self._evaluator.measure(self._validation)
+        return measured | {"objective_nats": self._evaluator.objective(self._validation)}
+
+    @torch.no_grad()
+    def _measure_test(self, samples: int) -> dict[str, Tensor]:
+        """Return the metrics of all rows on the test split."""
+        images = self._fixed("test", self._test_split)
+        measured = {f"test_{name}": value for name, value in self._evaluator.measure(images).items()}
+        row_bytes = importance_sample_bytes(self.cell, self._model.image_shape)
+        rows = self._evaluation_bytes // (len(self._rows) * row_bytes)
+        return measured | {"test_bound_nats": self._evaluator.bound(images, samples, rows).mean(-1)}
+
+    @torch.no_grad()
     def _test(self, samples: int) -> None:
         """Measure the members that have not diverged, at their selected weights, on the test split."""
         if self._all_diverged:
@@ -365,11 +430,7 @@ class PackTraining:
         if self._best is not None:
             self._load(self._best.parameters)
             steps = self._best.steps.tolist()
-        images = self._fixed("test", self._test_split)
-        measured = {f"test_{name}": value for name, value in self._evaluator.measure(images).items()}
-        row_bytes = importance_sample_bytes(self.cell, self._model.image_shape)
-        rows = self._evaluation_bytes // (len(self._rows) * row_bytes)
-        measured["test_bound_nats"] = self._evaluator.bound(images, samples, rows).mean(-1)
+        measured = self._measure_test(samples)
         self._load(last)
         for row, member in enumerate(self._rows):
             if member not in self._diverged:

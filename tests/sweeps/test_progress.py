@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sweeps import progress
-from sweeps.progress import Progress, duration
+from sweeps.progress import Countdown, Progress, duration
 from sweeps.run_directory import RunDirectory
 from sweeps.search import threshold_of
 from tests.sweeps.conftest import schedule_of
@@ -139,6 +139,16 @@ def test_a_terminal_gets_the_same_above_the_line(follow, report_of, clock):
         train(schedule, report_of, clock, shown, packs=2)
     assert "rho_c" in said()
     assert " training" in said()
+
+
+def test_a_countdown_says_what_is_done_and_what_time_is_left(clock):
+    console = Console(file=io.StringIO(), width=80)
+    countdown = Countdown(console, members=30, work=400.0)
+    with countdown.shown():
+        for members, work in ((10, 50.0), (5, 50.0), (15, 300.0)):
+            clock[0] += 10
+            countdown.update(members, work)
+    assert console.file.getvalue() == "20 s  members 15/30 · 25 % · about 1 min 00 s left\n", "each 15 s"
 
 
 @pytest.mark.parametrize(

@@ -590,3 +590,55 @@ def test_a_loaded_pack_goes_on_exactly_after_a_member_diverged(make_cell, data, 
     uninterrupted = ends(poisoned())
     assert_same_ends(ends(resumed), uninterrupted)
     assert [outcome.diverged_at_step for outcome in uninterrupted[0]] == [None, 5, None, None, None]
+
+
+# Measured at given weights
+
+
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_the_weights_of_a_trained_pack_give_its_numbers_to_the_bit(make_cell, data, select, monkeypatch):
+    """Beside members that left the pack early, and between its last two evaluations."""
+    shapes = []
+
+    def noted(measure):
+        def measured(self, *samples):
+            shapes.append(self._rows)
+            return measure(self, *samples)
+
+        return measured
+
+    monkeypatch.setattr(PackTraining, "_measure_validation", noted(PackTraining._measure_validation))
+    monkeypatch.setattr(PackTraining, "_measure_test", noted(PackTraining._measure_test))
+    measures = {"bound_samples": 3, "bound_images": 5, "gradient_samples": 3, "gradient_rho": 0.5}
+    cell = make_cell(precision="float32", select=select, **measures)
+    pack = PackTraining(cell, MEMBERS, data)
+    for row, until in ((1, 4), (2, 14)):
+        while pack.step < until:
+            pack.train_step()
+        poison(pack, row)
+    outcomes = train(pack).outcomes()
+    diverged = {place: o.diverged_at_step for place, o in enumerate(outcomes) if o.diverged_at_step}
+    assert sorted(step <= 10 for step in diverged.values()) == [False, True]
+    at_the_end = shapes[-2:]
+    assert [len(rows) for rows in at_the_end] == [4, 3]
+    for best in {False, select == "best"}:
+        places, weights = pack.weights(best)
+        measured = PackTraining(cell, MEMBERS, data).measured(places, weights, diverged)
+        assert list(measured) == places
+        assert shapes[-2:] == at_the_end
+        for place, own in measured.items():
+            history, test = outcomes[place].history[-1], dict(outcomes[place].test)
+            step = test.pop("selected_step")
+            if not best:
+                assert {"step": 20} | own.validation == history
+            if best == (select == "best") or step == 20:
+                assert own.test == test
+
+
+def test_weights_of_other_members_are_refused(make_cell, data):
+    places, weights = PackTraining(make_cell(), MEMBERS, data).weights()
+    other = PackTraining(make_cell(hidden=(9,)), MEMBERS, data)
+    with pytest.raises(ValueError, match="names or shapes of the weights are not those of the members"):
+        other.measured(places, weights, {})
+    with pytest.raises(ValueError, match="names or shapes"):
+        PackTraining(make_cell(), MEMBERS, data).measured(places[:2], weights, {})

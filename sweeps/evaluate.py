@@ -1,0 +1,69 @@
+"""Measure the members of a run anew from their kept weights.
+
+python sweeps/evaluate.py runs/kept
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from sweeps.phase_transition import leave
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    result = argparse.ArgumentParser(
+        description="Measure the members of a run anew from their kept weights, and write its tables again: "
+        "for when what is measured has changed.",
+    )
+    add = result.add_argument
+    add("run", type=Path, metavar="RUN", help="folder of a run that keeps weights (save_weights)")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: mlflow.db beside the run",
+    )
+    add(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with the data set's public files; default: download them once",
+    )
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; see `measure_anew`, and 2 for unusable input."""
+    given = parser().parse_args(arguments)
+    try:
+        return _run(given)
+    except KeyboardInterrupt:  # while all is imported, before the evaluation listens for signals
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    # Imported only now: a typo should cost no seconds.
+    from analysis import TableError
+    from ouvae.data import DataError
+    from search_spaces import SpaceError
+    from sweeps import SweepError
+    from sweeps.progress import Terminal
+    from sweeps.remeasuring import Options, measure_anew
+
+    console = Terminal(highlight=False, markup=False, soft_wrap=True)
+    try:
+        return measure_anew(given.run, Options(given.tracking_uri, given.data_dir), console)
+    except (SweepError, SpaceError, DataError, TableError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def command() -> NoReturn:
+    """Run the command line and leave: what the script and the installed `ouvae-evaluate` do."""
+    leave(main())
+
+
+if __name__ == "__main__":
+    command()

@@ -1,14 +1,12 @@
 """Choices of networks that the appendix does not name, and which of them give the published picture.
 
-The published picture is a top layer that is alive at the smallest rho and dead at rho = 1, where nothing is
-smoothed. A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and
+A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and
 the KL warm-up. Numbers are of the validation split after the last step, which is the same for all.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,128 +17,18 @@ from analysis.appendix.claims import FAILS, HOLDS, OURS, Claim, Evidence, Region
 from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.layers import ONE_DRAW, Snapshot
+from analysis.appendix.picture import ALIVE_NATS, DEAD_NATS, Choice, Trained, top_kl, trained
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import evidence_text, values_text
-from analysis.intervals import difference, student
+from analysis.intervals import student
 from analysis.labels import NOTHING, lost, plural
 from analysis.schema import Row
-
-ALIVE_NATS = 2.0
-"""The published picture: at least this top KL at the smallest rho. Declared before any run."""
-
-DEAD_NATS = 0.5
-"""The published picture: at most this top KL at rho = 1. Declared before any run."""
 
 DRAWN_NATS = 60.0
 """The figure ends here at the latest: the KL of a member that is about to diverge may be millions."""
 
 CENTRED = ("tanh", "elu")
 UNCENTRED = ("relu", "leaky_relu", "softplus")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the appendix does not say of a model."""
-
-    activation: str
-    initialisation: str = "torch"
-    normalisation: str = "none"
-    smoothing: str = "posterior"
-    smoothed_networks: tuple[str, ...] = ("generative",)
-    kl_warmup: int = 0
-
-    @property
-    def label(self) -> str:
-        """The activation, and what differs from the usual choice."""
-        words = [self.activation]
-        words += [f"{self.initialisation} weights"] * (self.initialisation != "torch")
-        words += [f"{self.normalisation} normalisation"] * (self.normalisation != "none")
-        words += [f"{self.smoothing} form"] * (self.smoothing != "posterior")
-        if self.smoothed_networks != ("generative",):
-            words.append(f"smoothed {'+'.join(self.smoothed_networks) or 'nothing'}")
-        words += [f"KL warm-up of {self.kl_warmup:,} steps"] * (self.kl_warmup > 0)
-        return ", ".join(words)
-
-    @property
-    def unsmoothed(self) -> "Choice":
-        """The choice that has the same members at rho = 1, where nothing is smoothed."""
-        return replace(self, smoothing="posterior", smoothed_networks=("generative",))
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The members of one choice by rho, and those at rho = 1, which may be of `Choice.unsmoothed`."""
-
-    choice: Choice
-    by_rho: Mapping[float, Sequence[Row]]
-    plain: Sequence[Row]
-
-    @property
-    def smallest(self) -> float:
-        """The smallest rho of its members."""
-        return min(self.by_rho)
-
-    @cached_property
-    def alive(self) -> Evidence:
-        """Whether the top KL at the smallest rho is that of the picture."""
-        region = Region(low=ALIVE_NATS, closed=True)
-        return self._evidence(self.by_rho[self.smallest], self.smallest, region)
-
-    @cached_property
-    def dead(self) -> Evidence:
-        """Whether the top KL at rho = 1 is that of the picture."""
-        return self._evidence(self.plain, 1.0, Region(high=DEAD_NATS, closed=True))
-
-    @cached_property
-    def picture(self) -> Claim:
-        """Whether the choice gives the picture."""
-        return Claim(f"{self.choice.label} gives the picture", OURS, (self.alive, self.dead))
-
-    @property
-    def refutation(self) -> Evidence:
-        """The number that shows that the choice does not give the picture, if it does not."""
-        if self.dead.verdict == FAILS:
-            return replace(self.dead, region=Region(low=DEAD_NATS))
-        return replace(self.alive, region=Region(high=ALIVE_NATS))
-
-    @property
-    def effect(self) -> Evidence:
-        """The top KL at the smallest rho minus the one at rho = 1, paired by seed."""
-        found = difference(_top_kl(self.by_rho[self.smallest]), _top_kl(self.plain))
-        return Evidence(f"top KL at ρ = {self.smallest:g} minus that at ρ = 1", found, Region(low=0), "nats")
-
-    def _evidence(self, rows: Sequence[Row], rho: float, region: Region) -> Evidence:
-        values = _top_kl(rows)
-        why = "" if values else lost(Counter(row["status"] for row in rows)).strip(" ()")
-        what = f"{self.choice.label}: top KL at ρ = {rho:g}"
-        return Evidence(what, student(list(values.values())), region, "nats", unusable=why)
-
-
-def _top_kl(rows: Iterable[Row]) -> dict[int, float]:
-    return {row["seed"]: row["kl_top_nats"] for row in rows if row["kl_top_nats"] is not None}
-
-
-def trained(run: PaperRun) -> dict[Choice, Trained]:
-    """Return the choices of a run with their members, in the order of the space."""
-    found: dict[Choice, dict[float, list[Row]]] = {}
-    for row in run.rows:
-        choice = Choice(
-            row["activation"],
-            row["initialisation"],
-            row["normalisation"],
-            row["smoothing"],
-            tuple(row["smoothed_networks"]),
-            row["kl_warmup"],
-        )
-        found.setdefault(choice, {}).setdefault(row["rho"], []).append(row)
-    return {
-        choice: Trained(
-            choice,
-            dict(sorted(by_rho.items())),
-            by_rho.get(1.0) or found.get(choice.unsmoothed, {}).get(1.0, []),
-        )
-        for choice, by_rho in found.items()
-    }
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
@@ -294,7 +182,7 @@ def _draw(
 ) -> None:
     """Draw one choice and rho in both panels; members that were lost are a cross at zero."""
     colour, marker, _ = style_of
-    kl, snapshot = student(list(_top_kl(rows).values())), _snapshot(rows)
+    kl, snapshot = student(list(top_kl(rows).values())), _snapshot(rows)
     if kl is not None:
         if kl.low is not None and kl.high is not None:
             axes[0].plot([kl.low, kl.high], [height, height], color=colour, lw=1)

@@ -51,7 +51,11 @@ def _summed(column: str) -> Callable[[Sequence[Row]], Replicates]:
 
 
 def _top_first(column: str) -> Callable[[Sequence[Row]], Replicates]:
-    return _by_seed(lambda row: None if row[column] is None else tuple(map(float, reversed(row[column]))))
+    def top_first(row: Row) -> tuple[float, ...] | None:
+        numbers = row.get(column)
+        return None if numbers is None else tuple(map(float, reversed(numbers)))
+
+    return _by_seed(top_first)
 
 
 def _cost(value: Callable[[Row], Sequence[float]]) -> Callable[[Sequence[Row]], Replicates]:
@@ -64,6 +68,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "kl": Quantity(2, _summed("test_kl_nats")),
     "kl_top": Quantity(2, _scalar("test_kl_top_nats")),
     "active": Quantity(1, _top_first("test_active_units")),
+    "active_one_draw": Quantity(1, _top_first("test_active_units_one_draw")),
     "seconds": Quantity(3, _cost(lambda row: row["seconds_per_epoch"])),
     "memory": Quantity(3, _cost(lambda row: [row["memory_bytes"] / 2**30])),
     "parameters": Quantity(2, _cost(lambda row: [row["parameters"] / 1e6])),

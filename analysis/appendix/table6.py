@@ -7,23 +7,16 @@ rows; smoothing p(x|z_1) too has rows with the same published numbers.
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from analysis.appendix import reproduction
 from analysis.appendix.claims import READ_OFF, STATED, Claim
-from analysis.appendix.compare import selected
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.layers import (
-    histories,
-    information_text,
-    layer_lines,
-    share_about_x,
-    snapshots,
-)
+from analysis.appendix.layers import layer_lines
 from analysis.appendix.matching import Above, Where
 from analysis.appendix.models import GENERATIVE, IWAE, RELU, VAE, WITH_LIKELIHOOD
 from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_drawing import Panel, plot_table
 from analysis.appendix.table_evidence import Rows
-from analysis.appendix.text import significant
 
 _NO_WARMUP = {"kl_warmup": 0}
 _WARMUP = {"kl_warmup": Above(0)}
@@ -98,15 +91,6 @@ PANELS = (
 )
 
 
-LIKE: Mapping[str, float] = {"bound": 1.0, "kl_top": 3.0, "active": 4.0}
-"""How near a published number our mean is to be for it to be called reproduced: nats, nats, units per layer.
-Set before any run at the published sizes."""
-
-PUBLISHED_LATENTS = [40] * 4
-
-_WORDS = {"bound": "L_100", "kl_top": "top KL", "active": "active units"}
-
-
 def claims(run: PaperRun) -> tuple[Claim, ...]:
     """OU-VAEs against the other methods, paired by seed, for each reading of what is smoothed.
 
@@ -150,90 +134,6 @@ def _of_reading(rows: Rows, smoothed: Sequence[str], reading: str) -> list[Claim
     return [*found, Claim(statement, READ_OFF, evidence, missing)]
 
 
-def words(run: PaperRun) -> list[str]:
-    """Say which published numbers are reproduced, and how much of the top KL is about x."""
-    if not run.rows:
-        return []
-    return [*_reproduced(run), *_about_x(run)]
-
-
-def _reproduced(run: PaperRun) -> list[str]:
-    if any(row["latents"] != PUBLISHED_LATENTS for row in run.rows):
-        return [
-            "Nothing is called reproduced at this budget: the published models have 4 layers of 40 units, "
-            "these do not."
-        ]
-    rows = Rows(TABLE, run)
-    said: dict[bool, list[str]] = {True: [], False: []}
-    for row in TABLE.rows:
-        for key in LIKE if row.values else ():
-            ours = rows.all_of(row.label, key)
-            if ours:
-                text, alike = _alike(row, key, [list(numbers) for numbers in ours.values()])
-                said[alike].append(f"{row.label}: {text}")
-    return [
-        "A published number is called reproduced where our mean over seeds, on the test split, lies within "
-        f"{LIKE['kl_top']:g} nats (top KL), {LIKE['active']:g} units per layer on average, or "
-        f"{LIKE['bound']:g} nat (L_100) of it. The limits were set before any run at the published sizes; "
-        f"the published models were trained for {TABLE.budget}.",
-        f"Reproduced: {'; '.join(said[True]) or 'nothing'}.",
-        f"Not reproduced: {'; '.join(said[False]) or 'nothing'}.",
-        *_nearer_reading(rows),
-    ]
-
-
-def _nearer_reading(rows: Rows) -> list[str]:
-    """Say which reading of what is smoothed lies nearer to the published numbers."""
-    said = []
-    for row in TABLE.rows:
-        for key in LIKE if row.reading_of else ():
-            both = [_distance(rows, label, key) for label in (row.reading_of, row.label)]
-            if None not in both:
-                nearer = min(zip(both, ("p(z_l|z_l+1) only", "p(x|z_1) too"), strict=True))[1]
-                said.append(f"{row.reading_of}, {_WORDS[key]}: {nearer}")
-    return [f"The reading nearer to the published number is: {'; '.join(said)}."] if said else []
-
-
-def _distance(rows: Rows, label: str, key: str) -> float | None:
-    """How far our mean over seeds lies from the published number, on average over its entries."""
-    seeds, value = list(rows.all_of(label, key).values()), rows.table.row(label).values[key]
-    published = value if isinstance(value, tuple) else (value,)
-    means = [sum(layer) / len(layer) for layer in zip(*seeds, strict=True)]
-    return sum(abs(a - b) for a, b in zip(means, published, strict=True)) / len(means) if means else None
-
-
-def _alike(row: PublishedRow, key: str, seeds: Sequence[Sequence[float]]) -> tuple[str, bool]:
-    """Our mean beside the published number in words, and whether it is called reproduced."""
-    means = [sum(layer) / len(layer) for layer in zip(*seeds, strict=True)]
-    value = row.values[key]
-    published = value if isinstance(value, tuple) else (value,)
-    distance = sum(abs(a - b) for a, b in zip(means, published, strict=True)) / len(means)
-    ours, theirs = (", ".join(map(significant, numbers)) for numbers in (means, published))
-    return f"{_WORDS[key]} {ours}, published {theirs}", distance <= LIKE[key]
-
-
-def _about_x(run: PaperRun) -> list[str]:
-    evaluations, found = histories(run), []
-    for row in TABLE.rows:
-        shown = snapshots(selected(run.rows, row.where), evaluations) if row.values else []
-        share = share_about_x(shown[-1]) if shown and row.label.startswith("OU-VAE") else None
-        if share is None:
-            continue
-        published = float(Rows(TABLE, run).published(row.label, "kl_top"))
-        information, kl = information_text(shown[-1]), shown[-1].mean("kl_top_nats")
-        found.append(
-            f"{row.label} ({shown[-1].when}): {information} of {kl:.1f} nats, {share.mean:.0%} "
-            f"({share.low:.0%} to {share.high:.0%}), which would be {share.mean * published:.1f} of the "
-            f"published {published:g} nats"
-        )
-    if not found:
-        return []
-    return [
-        "How much of the top KL is about x, by the information between x and z_4 with its bounds. The rest "
-        f"encodes the noise of the layer below: {'; '.join(found)}."
-    ]
-
-
 EXHIBIT = Exhibit(
     name="table6",
     title="Posterior collapse on static MNIST: top-layer KL and active units of 4 layers of 40 units",
@@ -244,6 +144,6 @@ EXHIBIT = Exhibit(
     budgets=("quick", "size", "paper"),
     claims=claims,
     cells=partial(layer_lines, TABLE),
-    words=words,
+    words=partial(reproduction.words, TABLE),
     plot=partial(plot_table, TABLE, PANELS),
 )

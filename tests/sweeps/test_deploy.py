@@ -21,7 +21,7 @@ import yaml
 
 from search_spaces import load
 from sweeps.phase_transition import parser
-from tests.sweeps.conftest import ROOT, clean_environment, sets, tables_of, wait_until
+from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets, tables_of, wait_until
 from tests.sweeps.test_cluster import Nodes
 
 pytestmark = pytest.mark.process
@@ -316,3 +316,107 @@ def test_a_submitted_job_is_the_command_and_writes_where_all_see_it(tmp_path):
         *("python", "sweeps/phase_transition.py", "--address", "auto"),
         *("--set", "hidden=[8, 8]", "--out", "/shared/a b"),
     ]
+
+
+@pytest.fixture
+def one_gpu(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Return the start of deploy/one_gpu.sh with stand-ins for programs; nothing outlives the test."""
+    started = []
+
+    def start(*arguments: str, tools: dict[str, str], **more: str) -> subprocess.Popen:
+        for name, text in tools.items():
+            (tmp_path / name).write_text("#!/usr/bin/env bash\n" + text)
+            (tmp_path / name).chmod(0o755)
+        environment = clean_environment(tmp_path / "home") | {"CALLS": str(tmp_path / "calls")} | more
+        environment["PATH"] = f"{tmp_path}:{Path(sys.executable).parent}:{environment['PATH']}"
+        process = subprocess.Popen(
+            [str(ROOT / "deploy/one_gpu.sh"), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+STRETCH = """
+printf '%s\\n' "$*" "$CUDA_VISIBLE_DEVICES" >> "$CALLS"
+trap 'echo stopped >> "$CALLS"; exit 143' TERM
+[ "$(grep -c stopped "$CALLS")" -lt "$NEEDS" ] || exit "$ENDS_WITH"
+touch "$CALLS.training"
+for ((i = 0; i < 600; i++)); do sleep 0.1; done
+"""
+"""A sweep that is finished once it was stopped so many times."""
+
+NAP = """
+[[ "$1" == *m ]] || exec /bin/sleep "$1"
+echo "sleep $1" >> "$CALLS"
+until [ -e "$CALLS.training" ]; do /bin/sleep 0.05; done
+rm "$CALLS.training"
+"""
+"""Minutes that are over as soon as the sweep trains."""
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "stretches"),
+    [({}, 0, 3), ({"STRETCHES": "1"}, 75, 1), ({"ENDS_WITH": "2", "NEEDS": "0"}, 2, 1)],
+    ids=["to the end", "one stretch", "an error"],
+)
+def test_one_gpu_goes_on_by_the_same_command_until_the_space_is_finished(
+    one_gpu, tmp_path, more, code, stretches
+):
+    given = {"NEEDS": "2", "ENDS_WITH": "0"} | more
+    process = one_gpu("table6", "size", "--out", "/a b", tools={"python": STRETCH, "sleep": NAP}, **given)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code, output
+    calls = (tmp_path / "calls").read_text().splitlines()
+    command = "sweeps/paper.py table6 --budget size --address serial --set device=cuda --out /a b"
+    assert calls.count(command) == stretches
+    assert {line for line in calls if line.startswith("sleep")} == {"sleep 9m"}
+    assert calls[calls.index(command) + 1] == "0", "one GPU is seen"
+    assert calls.count("stopped") == min(stretches, int(given["NEEDS"]))
+    assert ("run the same command again" in output) == (code == 75)
+
+
+def test_one_gpu_stops_with_its_sweep(one_gpu, tmp_path):
+    tools = {"python": STRETCH, "sleep": NAP.replace("rm ", "exec /bin/sleep 60 #")}
+    process = one_gpu("table6", "size", tools=tools, NEEDS="9", ENDS_WITH="0")
+    wait_until((tmp_path / "calls.training").exists, "the sweep trains")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, output
+    assert (tmp_path / "calls").read_text().splitlines()[-1] == "stopped"
+
+
+def test_one_gpu_asks_for_a_space_and_a_budget(one_gpu):
+    process = one_gpu("table6", tools={})
+    assert process.wait(60) == 2
+    assert "name both, for example: deploy/one_gpu.sh table6 size" in process.stdout.read()
+
+
+def test_one_gpu_trains_a_space_in_stretches_to_the_tables_of_one(one_gpu, start_sweep, tmp_path):
+    """On the CPU: a stretch is over with each pack that is finished."""
+    settings = ("device=cpu", "variants=[]", "latents=[[4, 4]]", "seeds=1", "rho=[0.8, 1.0]", "pack_size=1")
+    given = sets([*settings, "dataset=digits", "steps=200", "eval_every=100"])
+    out = tmp_path / "run"
+    finished = 'compgen -G "$RUN/fragments/*.members.parquet" | wc -l'
+    nap = f"""
+    before=$({finished})
+    until [ "$({finished})" -gt "$before" ]; do /bin/sleep 0.1; done
+    """
+    process = one_gpu("choices", "quick", *given, "--out", str(out), tools={"sleep": nap}, RUN=str(out))
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert output.count("is over") >= 1
+    assert "1 members are there already" in output
+    here = start_sweep("one_gpu", "--budget", "quick", *SERIAL, *given, space=Path("paper/choices"))
+    assert here.wait() == 0, here.output
+    assert tables_of(out) == here.tables()

@@ -4,9 +4,10 @@ import pytest
 
 import search_spaces
 from analysis.appendix import choices
-from analysis.appendix.choices import HEAD, Choice
+from analysis.appendix.choices import HEAD
 from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED
 from analysis.appendix.loading import load
+from analysis.appendix.picture import Choice, trained
 from tests.analysis.appendix.conftest import choice_rows
 
 ALIVE, DEAD = {0.85: 19.0, 1.0: 0.2}, {0.85: 0.3, 1.0: 0.2}
@@ -77,7 +78,7 @@ def test_a_form_of_smoothing_has_the_unsmoothed_members_of_the_usual_one(run_of)
     more = {of("tanh", **both): {0.85: 12.0}, of("relu", smoothing="ambient"): {0.85: 0.1}}
     run = run_of(USUAL | more)
     assert verdicts(run)[3] == HOLDS
-    there = choices.trained(run)
+    there = trained(run)
     one = there[Choice("tanh", **both)]
     assert one.effect.ours.mean == pytest.approx(12.0 - 0.2)
     assert one.picture.verdict == HOLDS

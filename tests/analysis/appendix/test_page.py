@@ -160,6 +160,19 @@ def test_the_verdicts_are_in_the_page_for_programs(written):
     assert found["verdicts"]["figure5"] == HOLDS
 
 
+def test_a_page_has_the_exhibits_that_have_its_budget(tmp_path):
+    sections = write_page(tmp_path, "size", tmp_path / "paper.html")
+    assert [section.exhibit.name for section in sections] == ["table6", "choices"]
+    assert len(write_page(tmp_path, "my own", tmp_path / "paper.html")) == len(NAMES)
+
+
+def test_the_page_says_in_words_what_a_run_says(written):
+    _, text = written
+    section = re.search(r'<section id="choices">.*?</section>', text, re.DOTALL).group()
+    assert "These choices give the published picture" in section
+    assert '<th scope="col">gives the picture</th>' in section
+
+
 def test_a_budget_cannot_end_the_verdicts(tmp_path):
     hostile = "</script><b>'\"&"
     write_page(tmp_path, hostile, tmp_path / "paper.html")

@@ -1,5 +1,7 @@
 """Each exhibit says what was chosen on which seeds, and whether other seeds are shown."""
 
+from pathlib import Path
+
 import pytest
 
 import search_spaces
@@ -35,6 +37,12 @@ def test_the_seeds_that_are_shown_are_told_from_tuning_seeds(paper_member, write
 def test_costs_say_nothing_of_seeds(cost_row, write_run):
     folder = write_run("table9-quick", costs=[cost_row("vae", (40,) * 4, [4.0])])
     assert tuning(table9.EXHIBIT, load(table9.EXHIBIT, folder)) == ""
+
+
+@pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)
+def test_an_exhibit_declares_the_budgets_of_its_space(exhibit):
+    path = Path(search_spaces.__file__).parent / "paper" / f"{exhibit.name}.yaml"
+    assert set(exhibit.budgets) == set(search_spaces.read_yaml_mapping(path)["budgets"])
 
 
 @pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)

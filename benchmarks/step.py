@@ -6,6 +6,7 @@ python benchmarks/step.py --out benchmarks/results/step.csv
 python benchmarks/step.py --device cuda --out benchmarks/results/step_cuda.csv
 python benchmarks/step.py --device cuda --models mnist_4x40 --set precision=bfloat16
 python benchmarks/step.py --device cuda --models table9 --members 1 256 --out table9_cuda.csv
+python benchmarks/step.py --models digits_activations mnist_activations --members 12 24
 
 A pack of each cell of a model (`table9` has that table's three) and of each size is built, every member with
 a seed of its own, as the search `locate` asks for them (and of one seed for all with `--one-seed`); no
@@ -30,7 +31,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -43,14 +44,21 @@ from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.declared import Cell
 from ouvae.declared.labels import labels
+from ouvae.declared.traits import ActivationName
 from ouvae.training.counts import multiply_adds
 from ouvae.training.pack import PackTraining
 from ouvae.training.step import COMPILED_FROM
 from sweeps.pack_work import keep_freed_memory
 
+_DIGITS, _MNIST = ("latents=[[10, 10]]",), ("latents=[[20, 20, 20]]", "hidden=[100, 100]")
+_RELU = "activation=relu"
+_ACTIVATIONS = f"variants=[{', '.join(f'{{activation: {name}}}' for name in get_args(ActivationName))}]"
+
 MODELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "digits": ("digits", ("latents=[[10, 10]]",)),
-    "mnist": ("mnist_mlp", ("latents=[[20, 20, 20]]", "hidden=[100, 100]")),
+    "digits": ("digits", (*_DIGITS, _RELU)),
+    "mnist": ("mnist_mlp", (*_MNIST, _RELU)),
+    "digits_activations": ("digits", (*_DIGITS, _ACTIVATIONS)),
+    "mnist_activations": ("mnist_mlp", (*_MNIST, _ACTIVATIONS)),
     "mnist_4x40": ("mnist_mlp", ("latents=[[40, 40, 40, 40]]",)),
     "omniglot": ("omniglot_mlp", ("latents=[[40, 40, 40, 40]]",)),
     "conv": ("mnist_mlp", ("latents=[[10, 10, 10]]", "architecture=conv", "hidden=[8, 8]", "batch_size=50")),

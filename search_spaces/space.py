@@ -268,14 +268,15 @@ class Space(CellKeys):
         return self.model_dump(mode="json", include=set(CellKeys.model_fields))
 
     def comparison_problems(self) -> list[str]:
-        """Return what is asked of comparisons where no two cells can be compared, each with its mend."""
-        asked = [f"margin: {self.margin}"] * (self.margin is not None)
-        asked += ["until: decided"] * (self.until == "decided")
-        if not asked or comparable(self.cells()):
+        """Return what is wrong where decided comparisons are asked for and no two cells can be compared.
+
+        A margin without comparisons is no problem: fewer `latents` than a file's leave its margin unused.
+        """
+        if self.until != "decided" or comparable(self.cells()):
             return []
         return [
-            f"{' and '.join(asked)}, and no two cells differ in one key alone, so that nothing is compared; "
-            "add such a cell, or leave it out"
+            "until: decided, and no two cells differ in exactly one key, so that nothing is compared; add such "
+            "a cell, or leave it out"
         ]
 
     def _own(self) -> tuple[SweptCell, ...]:

@@ -167,14 +167,10 @@ class TestRefusals:
                 r"max_members: 8 with 3 seeds on 3 values of rho, which are 9 members; set max_members to at",
             ),
             (
-                {"margin": "0.05"},
-                r"margin: 0.05, and no two cells differ in one key alone, ",
-            ),
-            (
                 {"seeds": "[2147483500]"},
                 r"seeds: 2147483500 with max_members 240; the seeds .* must stay below 2147483648, so give",
             ),
-            ({"until": "decided"}, r"until: decided, and no two cells differ in one key alone"),
+            ({"until": "decided"}, r"until: decided, and no two cells differ in exactly one key"),
             (
                 {"until": "decided", "search": "grid", "latents": "[[4, 4], [8, 8]]"},
                 r"until: decided with search grid, which decides nothing; use search: locate",
@@ -187,6 +183,10 @@ class TestRefusals:
         """Each names the key, what was found and what is allowed."""
         message = refusal(write(**keys))
         assert any(re.fullmatch(expected + r".*", problem) for problem in problems(message)), message
+
+    def test_a_margin_without_comparisons_is_no_problem(self, write):
+        """The default space with a single cell, `--set latents=[[4, 4]]`, has one."""
+        assert load(write(margin="0.05")).margin == 0.05
 
     @pytest.mark.parametrize("key", ["stesp", "latent", "learning_rte", "active_fro", "ou_sample", "seed"])
     def test_an_unknown_key_suggests_the_nearest(self, write, key):

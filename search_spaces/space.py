@@ -275,8 +275,8 @@ class Space(CellKeys):
         if self.until != "decided" or comparable(self.cells()):
             return []
         return [
-            "until: decided, and no two cells differ in exactly one key, so that nothing is compared; add such "
-            "a cell, or leave it out"
+            "until: decided, and no two cells differ in exactly one key, so that nothing is compared; add "
+            "such a cell, or leave it out"
         ]
 
     def _own(self) -> tuple[SweptCell, ...]:

@@ -102,7 +102,8 @@ def make_space() -> Callable[..., Space]:
 
     def make(**keys: object) -> Space:
         values = {"name": "made", "latents": [[4, 4]], "rho": [0.5, 0.75, 1.0], "seeds": 2, "search": "grid"}
-        values |= {"steps": STEPS[-1], "eval_every": 10} | keys
+        values |= {"steps": STEPS[-1], "eval_every": 10, "activation": "relu", "margin": "null"}
+        values |= {"active_from": {"kl_top": 0.1, "information_top": 0.1}, "rho_tolerance": 0.06} | keys
         return load("digits", [f"{key}={value}" for key, value in values.items()])
 
     return make

@@ -34,7 +34,7 @@ from sweeps.run_directory import RunDirectory
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
     *("steps=40", "eval_every=10", "batch_size=50", "pack_size=3", "eval_images=40", "learning_rate=0.01"),
-    "track=sweep",
+    *("track=sweep", "activation=relu"),
 ]
 TEST = ("bound_samples=2", "bound_images=20")
 VERSIONS = ("finished_at", "numerics_version", "project_version", "commit")

@@ -106,7 +106,7 @@ NUMBERLESS = {
     "grace_seconds": 5,
     "evaluation_gib": 0.5,
     "costs": {"rounds": 1},
-    "variants": [{"latents": [[10, 10, 10], [24, 24, 24], [10, 10, 10, 10]]}],
+    "variants": [{"latents": [[10, 10, 10], [10, 10, 10, 10, 10]]}],
 }
 """Keys of a space that decide which members are trained and how, and no member's numbers."""
 

@@ -82,7 +82,7 @@ def common_words(names: list[str]) -> str:
 def heading(rows: Sequence[Row]) -> str:
     """Return what cells have in common: leading words of their names, budget, smoothing."""
     told = differing_keys(rows)
-    words = [word(rows[0], key) for key in ("steps", "smoothing", "ou_samples") if key not in told]
+    words = [word(rows[0], key) for key in ("activation", "steps", "smoothing", "ou_samples") if key not in told]
     return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)
 
 

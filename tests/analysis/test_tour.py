@@ -22,8 +22,8 @@ def kinds(notebook: nbformat.NotebookNode) -> list[list[set[str]]]:
 
 @pytest.mark.process
 def test_every_cell_runs_and_shows_what_it_is_saved_with(make_members, write_run, tmp_path, monkeypatch):
-    onsets = {(10, 10): [0.84, 0.86, 0.82], (16, 16): [0.73, 0.7, 0.76], (10, 10, 10): [0.78, 0.8, 0.79]}
-    for name, steps in (("digits", 1000), ("digits_500", 500)):
+    onsets = {(10, 10, 10): [0.84, 0.86, 0.82], (10, 10, 10, 10, 10): [0.83, 0.85, 0.79]}
+    for name, steps in (("digits", 2400), ("digits_1200", 1200)):
         rows = [
             row | {"member_id": f"{row['member_id']} {steps}", "cell_id": f"{row['cell_id']} {steps}"}
             for row in make_members(onsets, steps=steps).to_pylist()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from analysis.schema import LOST, SPLIT_IMAGES, Row
-from ouvae.declared import labels
+from ouvae.declared import ARCHITECTURES, labels
 from ouvae.declared.labels import differing_keys, word
 
 STATUS = {
@@ -80,9 +80,11 @@ def common_words(names: list[str]) -> str:
 
 
 def heading(rows: Sequence[Row]) -> str:
-    """Return what cells have in common: leading words of their names, budget, smoothing."""
+    """Return what cells have in common: leading words of their names, activation, budget, smoothing."""
+    layered = all(ARCHITECTURES[row["architecture"]].layered for row in rows)
+    keys = ("activation",) * layered + ("steps", "smoothing", "ou_samples")
     told = differing_keys(rows)
-    words = [word(rows[0], key) for key in ("activation", "steps", "smoothing", "ou_samples") if key not in told]
+    words = [word(rows[0], key) for key in keys if key not in told]
     return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)
 
 

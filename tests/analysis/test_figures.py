@@ -55,7 +55,7 @@ def test_there_is_a_panel_a_cell_and_each_says_its_threshold(make_members, make_
     assert titles[0] == "4,4\nalways active, $\\rho_c$ above 1.00"
     assert titles[4].startswith("8,8,8\n$\\rho_c$ = 0.8")
     assert titles[6].startswith("64,64\nalways collapsed, $\\rho_c$ below 0.")
-    assert figure.get_suptitle().startswith("digits mlp \u00b7 3000 steps")
+    assert figure.get_suptitle().startswith("digits mlp \u00b7 relu \u00b7 3000 steps")
     assert len({ax.get_xlim() for ax in figure.axes}) == 1
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
     history = plot_training(make_history(members), thresholds)

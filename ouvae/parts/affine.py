@@ -36,11 +36,13 @@ class _Affine(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation | None) -> Tensor:
+        factor = activation.factor if activation else 1
         if weight.dim() == 2:
             result = nn.functional.linear(x, weight, bias)
+            result = result if factor == 1 else result.mul_(factor)
         else:
-            rows = torch.baddbmm(bias.unsqueeze(1), _rows(x, weight), weight.mT)
-            result = rows.view(*x.shape[:-1], weight.shape[1])
+            given = bias.unsqueeze(1), _rows(x, weight), weight.mT
+            result = torch.baddbmm(*given, beta=factor, alpha=factor).view(*x.shape[:-1], weight.shape[1])
         return activation.write(result) if activation and activation.write else result
 
     @staticmethod

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sweeps.phase_transition import leave
+from sweeps.phase_transition import add_store_and_data, leave
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,19 +18,10 @@ def parser() -> argparse.ArgumentParser:
         description="Measure the members of a run anew from their kept weights, and write its tables again: "
         "for when what is measured has changed.",
     )
-    add = result.add_argument
-    add("run", type=Path, metavar="RUN", help="folder of a run that keeps weights (save_weights)")
-    add(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: mlflow.db beside the run",
+    result.add_argument(
+        "run", type=Path, metavar="RUN", help="folder of a run that keeps weights (save_weights)"
     )
-    add(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder with the data set's public files; default: download them once",
-    )
+    add_store_and_data(result)
     return result
 
 

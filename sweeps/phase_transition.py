@@ -49,6 +49,22 @@ def parser() -> argparse.ArgumentParser:
         help="start the dashboard of a local Ray, for this machine alone, and print its address",
     )
     add("--out", type=Path, metavar="DIR", help="run directory; default runs/<space>")
+    add_store_and_data(result)
+    add(
+        "--pack-size",
+        type=int,
+        metavar="N",
+        help="most members in a pack; same as --set pack_size=N",
+    )
+    add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
+    add("--dry-run", action="store_true", help="print what would be trained and train nothing")
+    add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
+    return result
+
+
+def add_store_and_data(result: argparse.ArgumentParser) -> None:
+    """Add the options that say where the MLflow store and the data are."""
+    add = result.add_argument
     add(
         "--tracking-uri",
         metavar="URI",
@@ -60,16 +76,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder with the data set's public files; default: download them once",
     )
-    add(
-        "--pack-size",
-        type=int,
-        metavar="N",
-        help="most members in a pack; same as --set pack_size=N",
-    )
-    add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
-    add("--dry-run", action="store_true", help="print what would be trained and train nothing")
-    add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
-    return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -75,12 +75,9 @@ class Progress:
         """Show the progress within the block, which begins now."""
         self._started = self._printed = time.monotonic()
         self._table_due = self._started + TABLE_SECONDS
-        if self._console.is_terminal:
-            with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
-                yield
-            self._live = None
-        else:
+        with _live(self._console) as self._live:
             yield
+        self._live = None
 
     def update(self, pack_id: str, steps_done: int) -> None:
         """Take a report of a pack in training and show where the sweep stands."""
@@ -136,6 +133,16 @@ class Progress:
         return max(left, 0.0)
 
 
+@contextmanager
+def _live(console: Console) -> Iterator[Live | None]:
+    """Return the part of a terminal that is drawn again and again; None where the console is no terminal."""
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        yield live
+
+
 class Countdown:
     """Follows work whose amount is known: members done, share, time left.
 
@@ -156,12 +163,9 @@ class Countdown:
     def shown(self) -> Iterator[None]:
         """Show the progress within the block, which begins now."""
         self._started = self._printed = time.monotonic()
-        if self._console.is_terminal:
-            with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
-                yield
-            self._live = None
-        else:
+        with _live(self._console) as self._live:
             yield
+        self._live = None
 
     def update(self, members: int, work: float) -> None:
         """Take so many more members, and so much more work, as done."""

@@ -97,6 +97,13 @@ def welch_margin(variances: tuple[float, float], sizes: tuple[int, int]) -> floa
     return _quantile(freedom, CONFIDENCE) * float(np.sqrt(total))
 
 
+def interval_text(interval: Interval, decimals: int) -> str:
+    """Return `[low, high]`, or why there is none."""
+    if interval.low is None or interval.high is None:
+        return interval.lack
+    return f"[{interval.low:z.{decimals}f}, {interval.high:z.{decimals}f}]"
+
+
 def _quantile(freedom: float, confidence: float) -> float:
     return float(stdtrit(freedom, (1 + confidence) / 2))
 

@@ -7,7 +7,7 @@ from analysis.appendix.claims import HOLDS, Claim, Evidence
 from analysis.appendix.compare import QUANTITIES, WITHOUT_REPLICATES, ComparedRow, Measured, published_value
 from analysis.appendix.published import Column, PublishedTable, Value
 from analysis.appendix.runs import PaperRun, settings
-from analysis.intervals import Interval
+from analysis.intervals import interval_text
 from analysis.labels import NOTHING, aligned
 
 
@@ -45,13 +45,6 @@ def values_text(ours: Measured, decimals: int) -> tuple[str, str]:
         NOTHING if part.low is None else _rounded(part.mean - part.low, decimals) for part in ours.parts
     )
     return means, f"± {', '.join(halves)}" + (f" ({NOTHING}: {lack})" if lack else "")
-
-
-def interval_text(interval: Interval, decimals: int) -> str:
-    """Return `[low, high]`, or why there is none."""
-    if interval.low is None or interval.high is None:
-        return interval.lack
-    return f"[{interval.low:z.{decimals}f}, {interval.high:z.{decimals}f}]"
 
 
 def _rounded(value: float, decimals: int) -> str:

@@ -16,6 +16,7 @@ from analysis.markup import environment
 from analysis.sweep_page.answers import MOST_ROWS, answers, compared
 from analysis.sweep_page.charts import Chart, Painter, dash_pixels
 from analysis.sweep_page.columns import Columns, Drawn, Quantity, drawn_tables, quantities
+from analysis.sweep_page.numbers import number_lines
 from analysis.sweep_page.origin import origin_of, settings_of
 from analysis.sweep_page.phases import map_chart, phases, size_chart
 from analysis.sweep_page.scripts import vega
@@ -42,6 +43,7 @@ def render(sources: Sequence[Source]) -> str:
     drawn = drawn_tables(cells, asked)
     groups, tables = _charts(shown, asked, drawn)
     comparisons = compared(cells)
+    numbers = number_lines(cells)
     rows = [(cell.name, row) for cell in cells for row in cell.rows]
     names, thresholds = [name for name, _ in rows], [row for _, row in rows]
     charts = [chart for own in groups.values() for chart in own]
@@ -56,6 +58,8 @@ def render(sources: Sequence[Source]) -> str:
         comparisons=comparison_lines(comparisons[:MOST_ROWS]) if comparisons else [],
         comparison_note=comparison_note(comparisons) if comparisons else "",
         more_comparisons=max(0, len(comparisons) - MOST_ROWS),
+        numbers=numbers[: MOST_ROWS + 1],
+        more_numbers=max(0, len(numbers) - 1 - MOST_ROWS),
         settings=settings_of(cells),
         most_rows=MOST_ROWS,
         cells=cells,

@@ -1,6 +1,7 @@
 """The page: all that it says, whatever names say, and how much of a wide run is in it."""
 
 import json
+import statistics
 from html.parser import HTMLParser
 
 import pyarrow as pa
@@ -163,3 +164,17 @@ def test_runs_that_cannot_be_read_are_named_and_nothing_is_written(made_run, cap
     assert "holds no history.parquet" in error
     assert "no such run: nowhere" in error
     assert not (made_run.parent / "report.html").exists()
+
+
+def test_the_curves_stand_in_a_table_with_intervals_over_seeds(make_run, make_members):
+    members = make_members(CELLS)
+    said = Page(render([read_source(make_run(members))])).text
+    rows = [row for row in members.to_pylist() if row["latents"] == [8, 8]]
+    rho = rows[0]["rho"]
+    values = [row["kl_top_nats"] for row in rows if row["rho"] == rho]
+    assert f"{rho:.4g} {len(values)} {statistics.fmean(values):z.2f}" in said
+
+
+def test_a_rho_of_one_member_has_no_line_in_the_table_of_numbers(make_run, make_members):
+    members = make_members({(8, 8): [0.88]})
+    assert "The curves in numbers" not in Page(render([read_source(make_run(members))])).text

@@ -1,0 +1,69 @@
+"""The curves of a page as a table: means over seeds at each rho, with intervals."""
+
+from collections.abc import Sequence
+
+import pyarrow.compute as pc
+
+from analysis.intervals import interval_text, student
+from analysis.labels import NOTHING
+from analysis.schema import Row
+from analysis.sweep_page.sources import PageCell, Source
+
+MIN_SEEDS = 2
+"""A rho with fewer completed members has no line: probes are one member at a rho of their own."""
+
+METRICS = (
+    "kl_top_nats", "information_top_nats", "information_top_lower_nats", "information_top_upper_nats",
+    "elbo_nats", "active_units",
+)  # fmt: skip
+
+HEAD = (
+    "cell", "ρ", "members", "top-layer KL (nats)", "top-layer information (nats), with its bounds",
+    "ELBO (nats)", "active units of the top layer",
+)  # fmt: skip
+
+
+def number_lines(cells: Sequence[PageCell]) -> list[Sequence[str]]:
+    """Return a head and one line per cell and rho; nothing where no rho has enough members."""
+    sources = {id(cell.source): cell.source for cell in cells}
+    curves = {key: _curves(source) for key, source in sources.items()}
+    lines: list[Sequence[str]] = [
+        [cell.name, f"{rho:.4g}", f"{len(rows):,}", *_numbers(rows)]
+        for cell in cells
+        for rho, rows in sorted(curves[id(cell.source)].get(cell.cell_id, {}).items())
+        if len(rows) >= MIN_SEEDS
+    ]
+    return [HEAD, *lines] if lines else []
+
+
+def _curves(source: Source) -> dict[str, dict[float, list[Row]]]:
+    """Return the completed members of a run by cell and rho."""
+    members = source.members.select(["cell_id", "rho", "status", *METRICS])
+    found: dict[str, dict[float, list[Row]]] = {}
+    for row in members.filter(pc.equal(members["status"], "completed")).to_pylist():
+        found.setdefault(row["cell_id"], {}).setdefault(row["rho"], []).append(row)
+    return found
+
+
+def _numbers(rows: Sequence[Row]) -> list[str]:
+    information = _mean(_values(rows, "information_top_nats"))
+    low, high = (_values(rows, f"information_top_{bound}_nats") for bound in ("lower", "upper"))
+    if low and high:
+        information += f" ({sum(low) / len(low):z.2f} to {sum(high) / len(high):z.2f})"
+    units = [float(row["active_units"][-1]) for row in rows if row["active_units"]]
+    return [
+        _mean(_values(rows, "kl_top_nats")),
+        information,
+        _mean(_values(rows, "elbo_nats")),
+        _mean(units, 1),
+    ]
+
+
+def _values(rows: Sequence[Row], metric: str) -> list[float]:
+    return [row[metric] for row in rows if row[metric] is not None]
+
+
+def _mean(values: Sequence[float], decimals: int = 2) -> str:
+    """Return the mean of some values and its 95 % interval over seeds."""
+    mean = student(values)
+    return NOTHING if mean is None else f"{mean.mean:z.{decimals}f} {interval_text(mean, decimals)}"

@@ -1,16 +1,22 @@
 """Downloads of public files into the user's cache folder, by way of pooch."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 from ouvae.data.dataset import DataError
-from ouvae.data.public import PublicFile, read
+from ouvae.data.public import MAX_BYTES, PublicFile, read
 
 ATTEMPTS = 2
 """How often each mirror is tried; pooch waits a second in between."""
 
 TIMEOUT_SECONDS = (5, 30)
 """How long a mirror may take to accept a connection, and to send the next bytes."""
+
+MIN_BYTES_PER_SECOND, GRACE_SECONDS = 10_000, 60.0
+"""A mirror that is slower on average is left for the next one; the first minute is not judged."""
+
+_BLOCK_BYTES = 2**16
 
 
 def cache_folder() -> Path:
@@ -42,12 +48,12 @@ def download(file: PublicFile, progress: bool = True) -> Path:
     """
     import pooch
     import requests
+    import urllib3
 
     target = cached_path(file)
-    http = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT_SECONDS)
 
     def verified(url: str, partial: str, _: Any) -> None:
-        http(url, partial, None)
+        _stream(url, Path(partial), progress)
         if not _is_genuine(file, Path(partial)):
             raise ValueError(f"served something else: no {file.checksum}")
 
@@ -62,13 +68,44 @@ def download(file: PublicFile, progress: bool = True) -> Path:
         )
         try:
             return Path(mirror.fetch(file.name, downloader=verified))
-        except (requests.RequestException, ValueError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             failures.append(f"  {url}: {_reason(error)}")
         except OSError as error:
             raise DataError(
                 f"cannot write to the cache {target.parent}: {error}.\n{file.describe()}"
             ) from error
     raise DataError("\n".join([f"no mirror serves {file.name}:", *failures, file.describe()]))
+
+
+def _stream(url: str, path: Path, progress: bool) -> None:
+    """Write what a mirror serves to a file.
+
+    pooch's own downloader waits for full blocks: a mirror that sends a byte now and then holds it for ever.
+
+    Raises:
+        requests.RequestException, urllib3.exceptions.HTTPError: the mirror does not answer, or is too slow.
+        ValueError: it serves more than MAX_BYTES.
+    """
+    import requests
+    from tqdm import tqdm
+
+    with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        response.raise_for_status()
+        total = int(response.headers.get("content-length", 0)) or None
+        start, received = time.monotonic(), 0
+        with (
+            path.open("wb") as file,
+            tqdm(total=total, unit="B", unit_scale=True, disable=not progress) as bar,
+        ):
+            while block := response.raw.read1(_BLOCK_BYTES, decode_content=True):
+                file.write(block)
+                bar.update(len(block))
+                received += len(block)
+                if received > MAX_BYTES:
+                    raise ValueError(f"served more than {MAX_BYTES:,} bytes")
+                elapsed = time.monotonic() - start
+                if elapsed > GRACE_SECONDS and received < elapsed * MIN_BYTES_PER_SECOND:
+                    raise requests.Timeout
 
 
 def _is_genuine(file: PublicFile, path: Path) -> bool:
@@ -82,11 +119,12 @@ def _is_genuine(file: PublicFile, path: Path) -> bool:
 def _reason(error: Exception) -> str:
     """Return in a few words why a mirror failed."""
     import requests
+    import urllib3
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
+    if isinstance(error, requests.ConnectionError | urllib3.exceptions.ProtocolError):
         return "no connection"
     return str(error)

@@ -1,6 +1,7 @@
 """Readers of the public files' formats; each checks what it reads and names what is wrong."""
 
 import io
+import math
 import struct
 import tarfile
 import zlib
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ouvae.data.public import Contents
+from ouvae.data.dataset import DataError
+from ouvae.data.public import MAX_BYTES, Contents
 
 CIFAR_CLASSES, CIFAR_PIXELS = 10, 3072
 """Values of the label byte of a CIFAR-10 record, and the bytes of the image after it."""
@@ -126,12 +128,18 @@ def read_chardata(contents: Contents, side: int) -> tuple[NDArray[np.float32], N
     Raises:
         DataError: it is no such file; every fault of its arrays is named.
     """
-    # scipy.io is slow to import, and needed for this format alone.
-    from scipy.io import loadmat
+    # scipy.io is slow to import, and only this format needs it.
+    from scipy.io import loadmat, whosmat
 
     keys = ("data", "testdata")
     try:
+        shapes = {name: shape for name, shape, _ in whosmat(io.BytesIO(contents.data), appendmat=False)}
+        for key in keys:
+            if (size := 8 * math.prod(shapes.get(key, ()))) > MAX_BYTES:
+                raise contents.error(f"{key} of {size:,} bytes", f"at most {MAX_BYTES:,}")
         arrays = loadmat(io.BytesIO(contents.data), variable_names=keys, appendmat=False)
+    except DataError:
+        raise
     # scipy documents no error for damaged files: the parser fails with whatever it stumbles on.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from ouvae.data.dataset import DataError
 
 DATA_VARIABLE = "OUVAE_DATA"
 """Environment variable that names the folder of the data files where no folder is given."""
+
+MAX_BYTES = 512 * 2**20
+"""Larger files are refused before they are read: the largest public one, CIFAR-10's archive, has 163 MiB."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -115,15 +119,21 @@ def read(file: PublicFile, path: Path) -> Contents:
     """Return the contents of `file` as it lies at `path`, decompressed if it is gzip and no archive.
 
     Raises:
-        DataError: it cannot be read, or its gzip stream is cut short or damaged.
+        DataError: it cannot be read, is larger than MAX_BYTES (decompressed too), or its gzip stream is cut
+            short or damaged.
     """
     try:
-        data = path.read_bytes()
-        contents = Contents(file, path, data)
-        if file.archive or not data.startswith(_GZIP_MAGIC):
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise Contents(file, path, b"").error(f"{size:,} bytes", f"at most {MAX_BYTES:,}")
+        contents = Contents(file, path, path.read_bytes())
+        if file.archive or not contents.data.startswith(_GZIP_MAGIC):
             return contents
-        return Contents(file, path, gzip.decompress(data))
+        with gzip.open(io.BytesIO(contents.data)) as stream:
+            data = stream.read(MAX_BYTES + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise contents.error(f"a damaged gzip stream ({error})", "a whole one") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.\n{file.describe()}") from error
+    if len(data) > MAX_BYTES:
+        raise contents.error("more bytes once decompressed", f"at most {MAX_BYTES:,}")
+    return Contents(file, path, data)

@@ -1,11 +1,13 @@
 """Fixtures of the data tests: no user's cache, no network, and the folder of real files if any."""
 
+import contextlib
 import functools
 import gzip
 import http.server
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -118,3 +120,28 @@ def serve() -> Iterator[Callable[[Path], tuple[str, list[str]]]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+class _Dribbling(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                self.wfile.write(b"?")
+                time.sleep(0.02)
+
+
+@pytest.fixture
+def dribbling() -> Iterator[str]:
+    """Return the address of a server that sends 50 bytes a second."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Dribbling)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()

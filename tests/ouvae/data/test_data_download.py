@@ -179,3 +179,20 @@ def test_cache_that_cannot_be_written(tiny_folder, tmp_path, monkeypatch, serve)
 def test_the_cache_is_the_users(monkeypatch):
     monkeypatch.undo()
     assert download.cache_folder().name == "ouvae"
+
+
+def test_a_mirror_that_sends_a_byte_now_and_then_is_left_for_the_next(
+    tiny_folder, monkeypatch, serve, dribbling
+):
+    good, _ = serve(tiny_folder / "mnist")
+    set_mirrors(monkeypatch, dribbling, good)
+    monkeypatch.setattr(download, "GRACE_SECONDS", 0.2)
+    assert load("mnist", progress=False).digest == load("mnist", tiny_folder).digest
+
+
+def test_a_mirror_that_serves_without_end_is_refused(tiny_folder, monkeypatch, serve):
+    address, _ = serve(tiny_folder / "mnist")
+    set_mirrors(monkeypatch, address)
+    monkeypatch.setattr(download, "MAX_BYTES", 100)
+    with pytest.raises(DataError, match="served more than 100 bytes"):
+        load("mnist", progress=False)

@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from ouvae.data import DataError, load, mnist
+from ouvae.data import DataError, formats, load, mnist, public
 from ouvae.data.formats import read_amat, read_chardata, read_idx_images
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -195,3 +195,20 @@ def test_a_file_that_cannot_be_read(tiny_folder, monkeypatch):
     monkeypatch.setattr(type(path), "read_bytes", refuse)
     with pytest.raises(DataError, match=f"{path} cannot be read: Permission denied"):
         load("mnist", tiny_folder)
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tiny_folder, monkeypatch, compress):
+    monkeypatch.setattr(public, "MAX_BYTES", 1000)
+    path = tiny_folder / "mnist" / mnist.TRAIN_IMAGES.name
+    path.write_bytes(gzip.compress(bytes(100_000)) if compress else bytes(1001))
+    found = "more bytes once decompressed" if compress else "1,001 bytes"
+    with pytest.raises(DataError, match=f"found {found}, expected at most 1,000"):
+        load("mnist", tiny_folder)
+
+
+def test_a_matlab_file_of_huge_arrays_is_refused_before_they_are_made(contents_of, monkeypatch):
+    monkeypatch.setattr(formats, "MAX_BYTES", 1000)
+    columns = np.zeros((9, 120))
+    with pytest.raises(DataError, match="found data of 8,640 bytes, expected at most 1,000"):
+        read_chardata(contents_of(matlab(data=columns, testdata=columns)), 3)

@@ -278,7 +278,8 @@ def _wide(curves: Curves) -> list[tuple[Array, Array]]:
     """The curves proper, over half of the range of rho that all members span: probes of a seed are none."""
     usable = _usable(curves)
     ends = [end for rho, _ in usable for end in rho[[0, -1]]]
-    return [(rho, values) for rho, values in usable if rho.size > 1 and np.ptp(rho) >= np.ptp(ends) / 2]
+    half = np.ptp(ends) / 2 if ends else 0.0
+    return [(rho, values) for rho, values in usable if rho.size > 1 and np.ptp(rho) >= half]
 
 
 def _usable(curves: Curves) -> list[tuple[Array, Array]]:

@@ -13,6 +13,7 @@ the intervals of other rules are wider.
 import argparse
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from analysis.summary import Rule, Summary, read_rule, thresholds_table
 from analysis.tables import read_history, read_members, write_table
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
+from ouvae.declared.pairs import MAX_PAIRS
 
 WIDTH = 80
 """Characters of a terminal's line."""
@@ -161,7 +163,10 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
 
 def comparison_note(rows: Sequence[Row]) -> str:
     """Return what the p-values of comparisons are corrected for, and within which margin cells are alike."""
-    return f"p-values are corrected for all comparisons of an order parameter (Holm){_margin(rows)}"
+    note = f"p-values are corrected for all comparisons of an order parameter (Holm){_margin(rows)}"
+    if max(Counter(row["order_parameter"] for row in rows).values(), default=0) >= MAX_PAIRS:
+        note += f"; only the {MAX_PAIRS:,} pairs closest in the order of the cells are compared"
+    return note
 
 
 def _margin(rows: Sequence[Row]) -> str:

@@ -44,6 +44,9 @@ RHO_DIGITS = 6
 MOST_SEEDS = 10_000
 """The largest number of seeds that can be given as a number."""
 
+MAX_LAYERS, MAX_CELLS, MAX_MEMBERS = 100, 1_000, 1_000_000
+"""Layers of a cell, cells of a space, and members of its initial grid or of `max_members`, at most."""
+
 LONGEST_QUESTION = 2_000
 """Characters of a space's question."""
 
@@ -62,7 +65,7 @@ class RhoRange(Strict):
 
     low: Rho
     high: Rho
-    points: Several
+    points: Annotated[Several, Field(le=MAX_MEMBERS)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -85,7 +88,13 @@ class LatentGrid(Strict):
     """Every size with every depth: layers of one size each, `size` varying fastest."""
 
     size: Annotated[tuple[Positive, ...], Field(min_length=1), Distinct]
-    depth: Annotated[tuple[Positive, ...], Field(min_length=1), Distinct]
+    depth: Annotated[tuple[Annotated[Positive, Field(le=MAX_LAYERS)], ...], Field(min_length=1), Distinct]
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if (cells := len(self.size) * len(self.depth)) > MAX_CELLS:
+            raise ValueError(f"{cells:,} cells; a space has at most {MAX_CELLS:,}")
+        return self
 
     def latents(self) -> tuple[tuple[int, ...], ...]:
         """Return the sizes of each of its cells."""
@@ -148,9 +157,9 @@ class Space(CellKeys):
         "what the sweep is to find out, in words: its report begins with it", default=None, unit="none"
     )
     latents: Annotated[
-        tuple[Annotated[tuple[Positive, ...], Field(min_length=1)], ...],
+        tuple[Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_LAYERS)], ...],
         BeforeValidator(_latent_lists),
-        Field(min_length=1),
+        Field(min_length=1, max_length=MAX_CELLS),
         Distinct,
     ] = key("one list of sizes a cell, z_1 first; or every size with every depth")
     rho: Annotated[
@@ -279,6 +288,19 @@ class Space(CellKeys):
             "such a cell, or leave it out"
         ]
 
+    def _too_large(self, picture: int) -> list[str]:
+        """Return what is wrong with a space of more cells or members than a sweep can hold."""
+        cells = len(self.latents) * max(1, len(self.variants))
+        if cells > MAX_CELLS:
+            return [f"latents and variants: {cells:,} cells; a space has at most {MAX_CELLS:,}"]
+        members = cells * max(picture, self.max_members if self.search == "locate" else 0)
+        if members <= MAX_MEMBERS:
+            return []
+        return [
+            f"latents, rho, seeds and max_members: up to {members:,} members; a space has at most "
+            f"{MAX_MEMBERS:,}: give fewer of these, or divide it into several spaces"
+        ]
+
     def _own(self) -> tuple[SweptCell, ...]:
         shared = self.model_dump(include=set(CellKeys.model_fields))
         return tuple(
@@ -302,6 +324,7 @@ class Space(CellKeys):
                 "or use search: grid"
             )
         picture = len(rho) * len(self.seeds)
+        found += self._too_large(picture)
         if self.search == "locate" and self.max_members < picture:
             found.append(
                 f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(rho)} values of rho, "

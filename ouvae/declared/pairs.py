@@ -1,7 +1,7 @@
-"""Which cells can be compared: those that differ in one thing alone."""
+"""Pairs of cells that can be compared: cells that differ in exactly one thing."""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
 from ouvae.declared.cell import Cell
@@ -26,16 +26,29 @@ class Pair(NamedTuple):
     key: str
 
 
+MAX_PAIRS = 5_000
+"""Pairs of cells that are compared at most; 100 cells that differ in one key have 4,950."""
+
+
 def comparable(cells: Sequence[Cell | Values]) -> list[Pair]:
     """Return the pairs of cells that differ in one key, in the order of the cells.
 
-    Latents that differ in size and depth at once are no pair, and cells in which rho has no effect, since
-    nothing is smoothed, are in none.
+    Latents that differ in size and depth at once are no pair. Cells without smoothing are in no pair, since
+    rho has no effect on them. Of more than MAX_PAIRS pairs, the closest in the order of cells are returned.
     """
-    rows = [dict(cell) for cell in cells]
-    smoothed = [place for place, row in enumerate(rows) if row["smoothed_networks"]]
-    pairs = ((i, j, _difference(rows[i], rows[j])) for i, j in combinations(smoothed, 2))
-    return [Pair(i, j, key) for i, j, key in pairs if key]
+    groups = _groups(cells)
+    found: set[Pair] = set()
+    distance = 0
+    while groups and len(found) < MAX_PAIRS:
+        distance += 1
+        groups = [(key, places) for key, places in groups if len(places) > distance]
+        pairs = (
+            Pair(first, second, key)
+            for key, places in groups
+            for first, second in zip(places, places[distance:], strict=False)
+        )
+        found.update(islice(pairs, MAX_PAIRS - len(found)))
+    return sorted(found)
 
 
 def corresponding(first: Sequence[Cell | Values], second: Sequence[Cell | Values]) -> list[Pair]:
@@ -62,20 +75,58 @@ def corresponding(first: Sequence[Cell | Values], second: Sequence[Cell | Values
 def neighbours(cells: Sequence[Cell | Values]) -> list[list[int]]:
     """Return the places of each cell's neighbours: next in size at its depth, next in depth at its size."""
     latents = [tuple(dict(cell)["latents"]) for cell in cells]
-    found: list[list[int]] = [[] for _ in cells]
-    pairs = [pair for pair in comparable(cells) if pair.key in (SIZE, DEPTH)]
-    for first, second, key in pairs:
-        between = sorted([(sum(latents[first]), latents[first]), (sum(latents[second]), latents[second])])
-        others = [
-            other
-            for one, two, own in pairs
-            for other in (one, two)
-            if own == key and {first, second} & {one, two} and other not in (first, second)
-        ]
-        if not any(between[0] < (sum(latents[other]), latents[other]) < between[1] for other in others):
-            found[first].append(second)
-            found[second].append(first)
-    return found
+    found: list[set[int]] = [set() for _ in cells]
+    for key, places in _groups(cells):
+        if key in (SIZE, DEPTH):
+            ordered = sorted(places, key=lambda place: (sum(latents[place]), latents[place]))
+            for first, second in pairwise(ordered):
+                found[first].add(second)
+                found[second].add(first)
+    return [sorted(places) for places in found]
+
+
+def _groups(cells: Sequence[Cell | Values]) -> list[tuple[str, list[int]]]:
+    """Return what cells can differ in, each with the places, ascending, of cells that differ in it only.
+
+    A key has a group for each setting of the other keys. `size` has a group for each depth, `depth` a group
+    for each cell that no other cell extends: this cell and all cells that it extends.
+    """
+    rows = {place: dict(cell) for place, cell in enumerate(cells)}
+    rows = {place: row for place, row in rows.items() if row["smoothed_networks"]}
+    varied = differing_keys(list(rows.values()))
+    texts = {place: [text(row[key]) for key in varied] for place, row in rows.items()}
+    found: list[tuple[str, list[int]]] = []
+    for index, key in enumerate(varied):
+        alike: dict[tuple[str, ...], dict[str, int]] = {}
+        for place, own in texts.items():
+            alike.setdefault((*own[:index], *own[index + 1 :]), {}).setdefault(own[index], place)
+        for places in alike.values():
+            if key != "latents":
+                found.append((key, list(places.values())))
+                continue
+            latents = {tuple(rows[place]["latents"]): place for place in places.values()}
+            found += [(SIZE, own) for own in _by_depth(latents)]
+            found += [(DEPTH, own) for own in _chains(latents)]
+    return [(key, places) for key, places in found if len(places) > 1]
+
+
+def _by_depth(places: Mapping[tuple[int, ...], int]) -> list[list[int]]:
+    by_depth: dict[int, list[int]] = {}
+    for latents, place in places.items():
+        by_depth.setdefault(len(latents), []).append(place)
+    return list(by_depth.values())
+
+
+def _chains(places: Mapping[tuple[int, ...], int]) -> Iterator[list[int]]:
+    """Yield, for latents that no others extend, their place and those of all that they extend."""
+    chains = {
+        latents: [latents[:depth] for depth in range(1, len(latents)) if latents[:depth] in places]
+        for latents in places
+    }
+    extended = {shorter for chain in chains.values() for shorter in chain}
+    for latents, chain in chains.items():
+        if latents not in extended:
+            yield sorted(places[own] for own in (*chain, latents))
 
 
 def _difference(first: Values, second: Values) -> str:

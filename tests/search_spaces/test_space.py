@@ -1,6 +1,7 @@
 """Spaces: what is refused and how it is said, and what cells and values of rho a space stands for."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,29 @@ class TestRefusals:
         load(write(), ["system=lvae", "smoothed_networks=[]", "rho=[1.0]"])
         (problem,) = problems(refusal(write(), "system=lvae", "rho=[1.0]"))
         assert problem.endswith("use smoothed_networks: []")
+
+    @pytest.mark.parametrize(
+        ("keys", "expected"),
+        [
+            ({"latents": "{size: [8], depth: [1000000]}"}, r"depth\.0: .*less than or equal to 100"),
+            ({"latents": f"[{[8] * 101}]"}, r"latents\.0: .*at most 100 items"),
+            (
+                {"latents": f"{{size: {list(range(1, 102))}, depth: {list(range(2, 12))}}}"},
+                r"1,010 cells; a space has at most 1,000",
+            ),
+            ({"max_members": "1000000000"}, r"up to .* members; a space has at most 1,000,000"),
+            ({"rho": "{low: 0.1, high: 1.0, points: 2000000}"}, r"rho.*less than or equal to 1000000"),
+            (
+                {"rho": "{low: 0.1, high: 1.0, points: 500000}", "search": "grid"},
+                r"up to .* members; a space has at most 1,000,000",
+            ),
+        ],
+        ids=["depth", "layers", "grid", "max_members", "points", "members"],
+    )
+    def test_a_space_too_large_for_a_sweep_is_refused_at_once(self, write, keys, expected):
+        start = time.monotonic()
+        assert any(re.search(expected, problem) for problem in problems(refusal(write(**keys))))
+        assert time.monotonic() - start < 10
 
     def test_a_key_with_a_bad_value_causes_no_second_problem(self, write):
         """A misspelt likelihood is one problem, not a contradiction with its variance as well."""

@@ -1,6 +1,8 @@
 """Which cells can be compared, and which are neighbours."""
 
-from ouvae.declared import Cell
+import time
+
+from ouvae.declared import Cell, pairs
 from ouvae.declared.pairs import Pair, comparable, corresponding, neighbours
 
 
@@ -62,3 +64,26 @@ def test_cells_of_another_architecture_are_no_neighbours():
     both = [*cells((8, 8), (16, 16)), *cells((8, 8), (16, 16), architecture="conv", hidden=(8,))]
     assert neighbours(both) == [[1], [0], [3], [2]]
     assert neighbours(cells((8, 8))) == [[]]
+
+
+def test_depth_pairs_cells_of_which_one_extends_the_other():
+    found = comparable(cells((8,), (8, 8), (8, 16), (8, 8, 4)))
+    assert [pair for pair in found if pair.key == "depth"] == [
+        Pair(0, 1, "depth"), Pair(0, 2, "depth"), Pair(0, 3, "depth"), Pair(1, 3, "depth"),
+    ]  # fmt: skip
+    assert neighbours(cells((8,), (8, 8), (8, 16), (8, 8, 4))) == [[1, 2], [0, 2, 3], [0, 1], [1]]
+
+
+def test_of_too_many_pairs_the_closest_are_compared(monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_PAIRS", 9)
+    found = comparable(cells(*((size, size) for size in range(1, 7))))
+    assert len(found) == 9
+    assert {second - first for first, second, _ in found} == {1, 2}
+
+
+def test_ten_thousand_cells_are_paired_within_seconds():
+    many = [dict(cells((8, 8))[0]) | {"latents": (4 + i % 100, 4 + i // 100)} for i in range(10_000)]
+    start = time.monotonic()
+    assert len(comparable(many)) == pairs.MAX_PAIRS
+    assert len(neighbours(many)) == len(many)
+    assert time.monotonic() - start < 20

@@ -65,7 +65,7 @@ class RhoRange(Strict):
 
     low: Rho
     high: Rho
-    points: Annotated[Several, Field(le=MAX_MEMBERS)]
+    points: Several
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -51,8 +51,8 @@ EXHIBIT = Exhibit(
     stands_in="Abstract",
     title="ρ_c of one model on several data sets",
     shows="The value at which the top layer's KL drops to zero is similar for one model across data sets.",
-    chosen="the activation, values of ρ and the level were chosen on seeds 0 to 2, after a run of ReLU on seeds "
-    "1000 to 1009, and before any seed from 2000 on; the margin was set before any run",
+    chosen="the activation, values of ρ and the level were chosen on seeds 0 to 2, after a run of ReLU on "
+    "seeds 1000 to 1009, and before any seed from 2000 on; the margin was set before any run",
     fresh_from=2000,
     claims=claims,
     cells=threshold_lines,

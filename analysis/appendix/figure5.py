@@ -38,8 +38,8 @@ EXHIBIT = Exhibit(
     name="figure5",
     title="Top-layer KL against ρ on OMNIGLOT",
     shows="MLP models of 3, 4 and 5 stochastic layers, with several latent sizes each.",
-    chosen="sizes were chosen on seeds 0 to 6, the activation, steps, values of ρ and the level on seeds 0 and "
-    "1, after runs of ReLU on seeds 1000 to 2002 and before any seed from 3000 on",
+    chosen="sizes were chosen on seeds 0 to 6, the activation, steps, values of ρ and the level on seeds 0 "
+    "and 1, after runs of ReLU on seeds 1000 to 2002 and before any seed from 3000 on",
     fresh_from=3000,
     claims=claims,
     cells=threshold_lines,

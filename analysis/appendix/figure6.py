@@ -70,8 +70,8 @@ EXHIBIT = Exhibit(
     title="Top-layer KL against ρ on MNIST, MLP and convolutional",
     shows="An MLP model (left) and a convolutional one (right).",
     chosen="latents and the first measure of steepness were chosen on seeds 0 to 2, the number of seeds "
-    "after seeds 1000 to 1002, the activation, steps, values of ρ and the level on seeds 0 and 1 after runs of "
-    "ReLU on seeds 1000 to 3005, all before any seed from 4000 on",
+    "after seeds 1000 to 1002, the activation, steps, values of ρ and the level on seeds 0 and 1 after runs "
+    "of ReLU on seeds 1000 to 3005, all before any seed from 4000 on",
     fresh_from=4000,
     claims=claims,
     cells=threshold_lines,

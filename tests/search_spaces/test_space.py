@@ -90,7 +90,7 @@ class TestRefusals:
                 r"1,010 cells; a space has at most 1,000",
             ),
             ({"max_members": "1000000000"}, r"up to .* members; a space has at most 1,000,000"),
-            ({"rho": "{low: 0.1, high: 1.0, points: 2000000}"}, r"rho.*less than or equal to 1000000"),
+            ({"rho": "{low: 0.1, high: 1.0, points: 2000000}"}, r"points must lie at least 1e-06 apart"),
             (
                 {"rho": "{low: 0.1, high: 1.0, points: 500000}", "search": "grid"},
                 r"up to .* members; a space has at most 1,000,000",

@@ -111,8 +111,8 @@ EXHIBIT = Exhibit(
     name="table8",
     title="Latent sizes of a 4-layer MLP model on MNIST, trained with KL annealing",
     table=TABLE,
-    chosen="hidden layers and learning rate were chosen on seeds 0 to 4, the activation after a run of ReLU on "
-    "seeds 1000 to 1002",
+    chosen="hidden layers and learning rate were chosen on seeds 0 to 4, the activation after a run of ReLU "
+    "on seeds 1000 to 1002",
     fresh_from=2000,
     claims=claims,
     plot=partial(plot_table, TABLE, PANELS),

@@ -24,6 +24,13 @@ that dies without any progress in between. Another worker makes each attempt."""
 FIRST_ATTEMPTS: dict[Kind, int] = {"error": 1, "memory": 2, "lost": 2}
 """Failures of every first pack that end the sweep, by kind; a worker may die by chance."""
 
+MENDS: dict[Kind, str] = {
+    "error": "mend that",
+    "memory": "free memory on the nodes, or let fewer packs share a node (cpus_per_pack)",
+    "lost": "see what Ray says in the log",
+}
+"""What to do where one cause keeps all packs from training."""
+
 LONGEST_GIST = 400
 """Characters of an error that fit a line of a terminal or a cell of a table."""
 

@@ -8,7 +8,7 @@ from analysis.schema import Row
 from ouvae.declared import curve_value
 from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
-from sweeps.failures import Failure, FirstPacks, Retries
+from sweeps.failures import MENDS, Failure, FirstPacks, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
 from sweeps.records import failed_rows, rows
 from sweeps.run_directory import RunDirectory
@@ -168,8 +168,8 @@ class Schedule:
         if self._first_packs.share_a_cause(others=any(state.waiting for state in self.cells)):
             self.returned(pack)
             raise SweepError(
-                f"no pack trains, and all fail in the same way: {failure.reason}; mend the cause and run the "
-                f"same command again (tracebacks are in {self._directory.log})"
+                f"no pack trains, and all fail in the same way: {failure.reason}; {MENDS[failure.kind]} and "
+                f"run the same command again (log: {self._directory.log})"
             )
         again = self._retries.after(pack, failure)
         found = f"pack {pack.pack_id} ({describe(pack)}): {failure.reason}"

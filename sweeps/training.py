@@ -35,7 +35,7 @@ PENDING = 32
 STOP_SHARE = 0.65
 """The share of the grace in which packs save their states; tables, figures and MLflow have the rest."""
 
-FAILED_START_SECONDS, SILENT_START_SECONDS = 20.0, 120.0
+FAILED_START_SECONDS, SILENT_START_SECONDS = 15.0, 120.0
 """How long packs with slots wait for the first worker: with an error in Ray's logs, and without one."""
 
 

@@ -19,7 +19,7 @@ class StartWatch:
 
     def __init__(self) -> None:
         """Start before the first actor."""
-        self._since: float | None = None
+        self._well, self._pending_since = time.time(), 0.0
 
     def look(self) -> Starting | None:
         """Return for how long actors have waited for a worker while none has come up; None without such."""
@@ -28,11 +28,12 @@ class StartWatch:
             for actor in state.actors(job_id=worker.global_worker.current_job_id).values()
             if actor["ActorClassName"] != _QUEUES
         ]
+        now = time.time()
         if "ALIVE" in states or not any(name in _PENDING for name in states):
-            self._since = None
+            self._well, self._pending_since = now, 0.0
             return None
-        self._since = self._since or time.time()
-        return Starting(time.time() - self._since, last_error(session_logs(), self._since - 1))
+        self._pending_since = self._pending_since or now
+        return Starting(now - self._pending_since, last_error(session_logs(), self._well))
 
 
 def session_logs() -> Path:

@@ -34,7 +34,7 @@ from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, PackTrainable
 from sweeps.failures import Failure
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
 """How often a change of the cluster's nodes, and workers that do not start, are looked for."""
 
 MOST_BREAKDOWNS = 20

@@ -20,7 +20,7 @@ _SOURCES = {
     "worker-*.err": _SAID,
     "raylet.err": _SAID,
     "gcs_server.err": _SAID,
-    "runtime_env_*.log": re.compile(r" ERROR "),
+    "runtime_env_*.log": re.compile(r"\sERROR\s"),
     "raylet.out": re.compile(r"^\[[^]]* [CF] |^\[[^]]* [WE] .*\bworker_pool\.cc", re.MULTILINE),
     "gcs_server.out": re.compile(r"^\[[^]]* [CF] ", re.MULTILINE),
 }

@@ -62,7 +62,7 @@ def _mend_of_server(error: BaseException, uri: str) -> str:
             return f"That is no MLflow server: correct the address, or {_ELSEWHERE}."
         case int(status) if status >= 500 and not any(isinstance(part, OSError) for part in chain):
             return f"See the log of the server, or {_ELSEWHERE}."
-    if any(isinstance(part, ValueError) and not isinstance(part, OSError) for part in chain):
+    if any(isinstance(part, ValueError) for part in chain):
         return f"That is no MLflow server: correct the address, or {_ELSEWHERE}."  # its answer is no JSON
     if any(isinstance(part, OSError) for part in chain):
         return f"Start the server, correct the address, or {_ELSEWHERE}."

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from ray._private import state
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, RuntimeEnvSetupError
 
-from sweeps.cluster.logs import tail
+from sweeps.cluster.logs import SAID, tail
 from sweeps.cluster.starts import session_logs
 from sweeps.failures import Failure, gist, gist_of
 
@@ -51,14 +51,16 @@ def have_died(actors: Collection[str]) -> set[str]:
 
 
 def _last_words(details: str) -> str:
-    """Return what the process of a dead actor said last on its standard error, if it ran on this node.
+    """Return the error that the process of a dead actor wrote last, if it ran on this node.
 
     Marks, stacks and signals that Ray writes there itself begin with a colon, a bracket or a star.
     """
     for pid in _PID.findall(details):
         for path in session_logs().glob(f"worker-*-{pid}.err"):
             lines = [line for line in tail(path).splitlines() if line.strip() and line[0] not in ":[*"]
-            fatal = [place for place, line in enumerate(lines) if line.startswith("Fatal Python error")]
-            end = fatal[-1] + 1 if fatal else len(lines)
-            return gist_of("\n".join(lines[max(0, end - (1 + _LEAD_LINES if fatal else 1)) : end]))
+            errors = [place for place, line in enumerate(lines) if SAID.match(line)]
+            if errors:
+                end = errors[-1] + 1
+                fatal = lines[end - 1].startswith("Fatal Python error")
+                return gist_of("\n".join(lines[max(0, end - 1 - _LEAD_LINES * fatal) : end]))
     return ""

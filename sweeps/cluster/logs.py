@@ -9,7 +9,7 @@ from sweeps.failures import gist_of
 TAIL_BYTES = 20_000
 """What is read of the end of a file."""
 
-_SAID = re.compile(
+SAID = re.compile(
     r"^([\w.]*(Error|Exception|Exit|Interrupt)\b|Fatal Python error|terminate called|\w*sh: |.*: error while "
     r"loading|.*: (No such file|Permission denied|cannot|command not found|not found))",
     re.MULTILINE,
@@ -17,9 +17,9 @@ _SAID = re.compile(
 """What a process says on its standard error when it cannot start: Python, C++, a shell, the loader."""
 
 _SOURCES = {
-    "worker-*.err": _SAID,
-    "raylet.err": _SAID,
-    "gcs_server.err": _SAID,
+    "worker-*.err": SAID,
+    "raylet.err": SAID,
+    "gcs_server.err": SAID,
     "runtime_env_*.log": re.compile(r"\sERROR\s"),
     "raylet.out": re.compile(r"^\[[^]]* [CF] |^\[[^]]* [WE] .*\bworker_pool\.cc", re.MULTILINE),
     "gcs_server.out": re.compile(r"^\[[^]]* [CF] ", re.MULTILINE),

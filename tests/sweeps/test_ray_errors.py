@@ -131,6 +131,8 @@ def test_a_worker_that_crashed_is_quoted(monkeypatch, tmp_path):
     assert failure_of(error).reason == (
         "its worker or node died: libcuda: version too old Fatal Python error: Aborted"
     )
+    (tmp_path / "worker-ab-01-4711.err").write_text("x.py:3: UserWarning: odd\n  train = odd()\n")
+    assert failure_of(error).reason == "its worker or node died", "a warning is no cause"
 
 
 def test_dead_actors_are_those_that_ray_says_are_dead(monkeypatch):

@@ -4,7 +4,6 @@ import sqlite3
 
 import pytest
 import requests
-from alembic.util import CommandError
 from mlflow.exceptions import MlflowException
 from mlflow.utils.rest_utils import verify_rest_response
 
@@ -60,6 +59,7 @@ def of_sqlite(code: int, text: str) -> Exception:
     return error
 
 
+CommandError = type("CommandError", (Exception,), {"__module__": "alembic.util.exc"})
 OLD = "Detected out-of-date database schema (found version a, but expected b). Run 'mlflow db upgrade <uri>'."
 
 

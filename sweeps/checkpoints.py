@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import torch
 
 from ouvae import NUMERICS_VERSION
+from sweeps.failures import gist
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -35,7 +36,7 @@ def write_checkpoint(path: Path, pack_id: str, state: dict[str, Any]) -> None:
             torch.save(content, cast(IO[bytes], hashed))
             file.write(hashed.digest())
     except Exception as error:  # a full disk is a RuntimeError of torch's, or an OSError of ours
-        raise CheckpointError(f"{path.name} cannot be written: {_first_line(error)}") from error
+        raise CheckpointError(f"{path.name} cannot be written: {gist(error)}") from error
 
 
 def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds
-        raise CheckpointError(f"{path.name} is no checkpoint: {_first_line(error)}") from error
+        raise CheckpointError(f"{path.name} is no checkpoint: {gist(error)}") from error
     if (state["pack_id"], state["numerics_version"]) != (pack_id, NUMERICS_VERSION):
         raise CheckpointError(f"{path.name} belongs to another pack or another version of the numbers")
     return state
@@ -97,7 +98,3 @@ class _Hashed:
 
     def digest(self) -> bytes:
         return self._hash.digest()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

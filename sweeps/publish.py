@@ -13,6 +13,7 @@ from typing import Any
 
 from sweeps import SweepError
 from sweeps.tracking import runs
+from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.uri import default_uri, ui_command
 
 EXPERIMENT = "paper"
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        print(f"error: not logged to MLflow: {runs.reason(error)}", file=sys.stderr)
+        print(f"error: not logged to MLflow: {reason(error)}. {mend(error, uri)}", file=sys.stderr)
         return 2
     print(f"logged to MLflow: {address}\n  {ui_command(uri)}")
     return 0

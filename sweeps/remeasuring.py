@@ -24,6 +24,7 @@ from ouvae.declared.registry import source_digest
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.data_sets import DataKey, data_key, load_data_sets
+from sweeps.failures import gist
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.measuring import Numbers, covered, numbers_at
 from sweeps.pack_work import keep_freed_memory
@@ -159,8 +160,7 @@ class _Evaluation:
             try:
                 self._cells[cell_id] = cell_of_member(row)
             except ValueError as error:
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
-                self._unusable[cell_id] = f"this version cannot read the cell {row['cell']}: {reason}"
+                self._unusable[cell_id] = f"this version cannot read the cell {row['cell']}: {gist(error)}"
         cells = [*(planned.cell for planned in self._cells.values()), *self._space.cells()]
         self._data = load_data_sets(cells, self._data_dir)
         for cell_id, planned in self._cells.items():
@@ -245,8 +245,7 @@ class _Evaluation:
         except WeightsError as error:
             reason = str(error)
         except Exception as error:  # a pack that cannot be measured stops no other
-            first = next(iter(str(error).splitlines()), "")
-            reason = f"pack {pack.pack_id}: {type(error).__name__}: {first}"
+            reason = f"pack {pack.pack_id}: {type(error).__name__}: {gist(error)}"
         if missing := [row for place, row in completed.items() if place not in numbers]:
             self._leave(missing, reason)
         return numbers

@@ -37,7 +37,7 @@ from analysis.tables import read_table, replacing, table_of, write_table
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import ORDER_PARAMETERS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
-from sweeps import SweepError
+from sweeps import LoggedError, SweepError
 from sweeps.plan import PlannedCell
 
 LEAST_FREE_BYTES = 64_000_000
@@ -138,9 +138,9 @@ class RunDirectory:
                 self._clear_leftovers()
                 self._read_fragments()
                 yield
-        except BaseException:
+        except BaseException as error:
             if made and not (self.members or self.failed or any(self.checkpoints.glob("*.pt"))):
-                self._unmake(made)
+                self._unmake(made, self.log if isinstance(error, LoggedError) else None)
             raise
 
     def require_like(self, cells: Sequence[PlannedCell]) -> None:
@@ -391,9 +391,14 @@ class RunDirectory:
             finally:
                 reserve.unlink(missing_ok=True)
 
-    def _unmake(self, made: Sequence[Path]) -> None:
-        """Remove a directory in which nothing was trained, and the folders made for it."""
+    def _unmake(self, made: Sequence[Path], kept: Path | None) -> None:
+        """Remove a directory in which nothing was trained, but for a log that a message names."""
+        said = kept.read_bytes() if kept is not None and kept.exists() else b""
         shutil.rmtree(self.path, ignore_errors=True)
+        if kept is not None and said:
+            kept.parent.mkdir()
+            kept.write_bytes(said)
+            return
         for folder in made[1:]:
             with suppress(OSError):
                 folder.rmdir()

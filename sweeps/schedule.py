@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from analysis.schema import Row
 from ouvae.declared import curve_value
+from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
-from sweeps.failures import Failure, Retries
+from sweeps.failures import MENDS, Failure, FirstPacks, Retries
 from sweeps.plan import Pack, PlannedCell, Point, pack_points
 from sweeps.records import failed_rows, rows
 from sweeps.run_directory import RunDirectory
@@ -68,7 +69,7 @@ class Schedule:
 
     Cells go on independently of one another. Of the packs at hand one of the cell with the fewest batches
     goes first. Among those several slots take the costliest, so that no long pack is left for the end; a
-    single slot takes cells in the order of the space.
+    single slot takes cells in the order of the space. Until a pack trains, cells with failures go last.
 
     Args:
         space: name of the space.
@@ -95,7 +96,7 @@ class Schedule:
         self.members_trained = 0
         self._space, self._directory, self._on_pack = space, directory, on_pack
         self._pack_size, self._metric = pack_size, metric
-        self._retries = Retries()
+        self._retries, self._first_packs = Retries(), FirstPacks(len(cells))
         self._steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
         self.cells = [CellProgress(planned, search, planned.multiply_adds()) for planned, search in cells]
@@ -121,16 +122,22 @@ class Schedule:
         ready = [state for state in self.cells if state.waiting]
         if not ready:
             return None
-        by_cost = self.slots > 1
-        state = min(ready, key=lambda state: (state.batches, -state.multiply_adds if by_cost else 0))
+        by_cost, failing = self.slots > 1, self._first_packs.failing_cells
+
+        def order(state: CellProgress) -> tuple[bool, int, int]:
+            return state.planned.cell_id in failing, state.batches, -state.multiply_adds if by_cost else 0
+
+        state = min(ready, key=order)
         pack = state.waiting.pop(0)
         state.training[pack.pack_id] = pack
+        self._first_packs.begin(pack, self.slots)
         return pack
 
     def finished(self, pack: Pack, report: PackReport) -> None:
         """Write a finished pack and move its cell on."""
         state = self._no_longer_training(pack)
         members, history = rows(self._space, pack, report)
+        self._first_packs.trained()
         self._directory.add(pack.pack_id, members, history)
         self.members_trained += len(members)
         self._on_pack(members, history)
@@ -140,6 +147,7 @@ class Schedule:
         """Note how far a pack in training is."""
         if steps_done > self._steps.get(pack.pack_id, 0):
             self._steps[pack.pack_id] = steps_done
+            self._first_packs.trained()
             self._retries.progressed(pack)
 
     def returned(self, pack: Pack) -> None:
@@ -150,12 +158,29 @@ class Schedule:
         """Take a failed attempt: the pack is tried again, in halves if it needs less memory so, or given up.
 
         The members of a pack that is given up are rows without numbers, and their cell's search goes on
-        without them. Returns a line that says what became of the pack.
+        without them. Returns a line that says what became of the pack; it is empty for the retry of a first
+        pack that failed as another one did.
+
+        Raises:
+            SweepError: every first pack failed in the same way, and none has trained.
         """
+        repeated = self._first_packs.failed(pack, failure)
+        if self._first_packs.share_a_cause(others=any(state.waiting for state in self.cells)):
+            self.returned(pack)
+            raise SweepError(
+                f"no pack trains, and all fail in the same way: {failure.reason}; {MENDS[failure.kind]} and "
+                f"run the same command again (log: {self._directory.log})"
+            )
         again = self._retries.after(pack, failure)
         found = f"pack {pack.pack_id} ({describe(pack)}): {failure.reason}"
         if again:
-            self._no_longer_training(pack).waiting[:0] = again
+            waiting = self._no_longer_training(pack).waiting
+            last = (
+                failure.kind == "error" and not self._first_packs.over
+            )  # others may show whether it is theirs
+            waiting[len(waiting) if last else 0 : 0] = again
+            if repeated:
+                return ""
             if again == [pack]:
                 return f"{found}; tried again"
             self._directory.drop_checkpoint(pack.pack_id)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ LONG_PATIENCE_SECONDS = 60.0
 def scratch_folder() -> Iterator[Path]:
     """Make a folder, and remove it at the end; those whose owner was killed are removed first."""
     base = Path(tempfile.gettempdir())
-    if len(str(base)) > LONGEST_BASE:
+    if len(str(base)) > LONGEST_BASE or shlex.quote(str(base)) != str(base):  # Ray hands it to a shell
         base = Path("/tmp")  # noqa: S108 - the name is made by mkdtemp
     _remove_orphans(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))

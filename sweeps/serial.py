@@ -13,7 +13,7 @@ from ouvae.declared import Cell
 from ouvae.training.costs import measure
 from sweeps.cluster import messages
 from sweeps.cluster.messages import NodeResources, Task
-from sweeps.failures import Failure
+from sweeps.failures import Failure, gist
 from sweeps.pack_work import PackWork
 
 SLICE_SECONDS = 1.0
@@ -77,7 +77,7 @@ class Serial:
         try:
             return messages.Measured(measure(members, data, device, rounds, steps))
         except Exception as error:
-            return messages.Refused(f"the costs could not be measured: {error}")
+            return messages.Refused(f"the costs could not be measured: {gist(error)}")
 
     def _train(self, task: Task) -> None:
         try:

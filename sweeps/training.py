@@ -35,7 +35,15 @@ PENDING = 32
 STOP_SHARE = 0.65
 """The share of the grace in which packs save their states; tables, figures and MLflow have the rest."""
 
+FAILED_START_SECONDS, SILENT_START_SECONDS = 15.0, 120.0
+"""How long packs with slots wait for the first worker: with an error in Ray's logs, and without one."""
+
+
 SAY_WAITING_SECONDS = 10.0
+
+
+class NoWorkers(RayLost):
+    """No worker starts, although packs have their slots; the message says since when, and what Ray says."""
 
 
 class Executor(Protocol):
@@ -94,7 +102,7 @@ class Trainer:
         self._begun: set[str] = set()
         self._blind: set[str] = set()
         self._quiet_since = self._said_waiting = 0.0
-        self._stop_sent = False
+        self._starting = self._stop_sent = False
 
     def train(
         self, schedule: Schedule, data: Mapping[str, Dataset], nodes: Sequence[NodeResources], local: bool
@@ -108,8 +116,8 @@ class Trainer:
             local: whether they are this machine.
 
         Raises:
-            SweepError: Ray was lost and does not come back, no node has room for a pack, or a finished
-                pack cannot be written.
+            SweepError: Ray was lost or starts no workers, twice; no node has room for a pack; all first packs
+                fail in the same way; or a finished pack cannot be written.
         """
         losses, finished = 0, 0
         self._resize(schedule, nodes)
@@ -126,17 +134,17 @@ class Trainer:
                 losses = 1 if schedule.members_trained > finished else losses + 1
                 finished = schedule.members_trained
                 self._return_all(schedule)
+                self._log(str(error))
                 if losses >= MOST_LOSSES:
-                    raise SweepError(f"Ray was lost again ({error}); its messages are in the log") from None
-                self._say(
-                    f"Ray was lost ({error}); it is started again, and packs go on where they were saved"
-                )
+                    raise SweepError(self._given_up(error)) from None
+                found = str(error) if isinstance(error, NoWorkers) else f"Ray was lost ({error})"
+                self._say(f"{found}; Ray is started again, and packs go on where they were saved")
                 self._resize(schedule, self._executor.restart())
 
     def measure(
         self, members: Sequence[tuple[Cell, float]], data: Dataset, device: str, rounds: int, steps: int
     ) -> list[Cost] | None:
-        """Measure costs side by side in one task on one worker; None if a signal came.
+        """Measure costs side by side on one worker; None if a signal came.
 
         Raises:
             SweepError: they could not be measured.
@@ -150,18 +158,22 @@ class Trainer:
                 if isinstance(answer, messages.Measured):
                     return answer.costs
         except RayLost as error:
-            raise SweepError(f"Ray was lost while costs were measured: {error}") from None
+            raise SweepError(f"the costs could not be measured: {error}") from None
         return None
 
     def _serve(self, schedule: Schedule) -> None:
         """Answer the Ray process until it has ended the training."""
-        self._quiet_since = self._said_waiting = time.monotonic()
+        self._quiet_since = self._said_waiting = sent = time.monotonic()
+        self._starting, heard = False, False
         while True:
             message = self._executor.receive(0.2)
             if isinstance(message, messages.Ended):
                 return
             if message is not None:
+                heard = True
                 self._take(message, schedule)
+            elif not heard and time.monotonic() - sent > SILENT_START_SECONDS:
+                raise NoWorkers(f"Ray has asked for no pack within {duration(SILENT_START_SECONDS)}")
             self._watch_for_nodes()
             if self._interrupts.signal is not None and not self._stopped_in_time():
                 self._executor.kill()
@@ -173,22 +185,41 @@ class Trainer:
                 self._executor.send(self._next(schedule))
             case messages.Progress(pack_id, steps_done):
                 self._begun.add(pack_id)
+                self._starting = False
                 schedule.progressed(self._packs[pack_id], steps_done)
                 self._on_progress(pack_id, steps_done)
             case messages.Finished(pack_id, report):
                 schedule.finished(self._take_back(pack_id), report)
             case messages.Failed(pack_id, failure):
                 self._log(f"pack {pack_id}: {failure.reason}\n{failure.details}")
-                self._say(schedule.failed(self._take_back(pack_id), failure))
+                if line := schedule.failed(self._take_back(pack_id), failure):
+                    self._say(line)
             case messages.Returned(pack_id):
                 schedule.returned(self._take_back(pack_id))
             case messages.Nodes(nodes):
                 self._say(f"Ray: {describe(nodes, self.resources)}")
                 self._resize(schedule, nodes)
+            case messages.Starting():
+                self._note_start(message)
             case messages.Notice(text):
                 self._say(text)
             case messages.Unseen(node):
                 self._note_blind(node)
+
+    def _note_start(self, starting: messages.Starting) -> None:
+        """End a wait for workers that have their slots and do not come up. Raises NoWorkers."""
+        self._starting = True
+        patience = FAILED_START_SECONDS if starting.error else SILENT_START_SECONDS
+        if starting.seconds > patience:
+            said = f": {starting.error}" if starting.error else ", and Ray's logs on this node name no error"
+            raise NoWorkers(f"no worker came up within {duration(patience)}, although slots are free{said}")
+
+    def _given_up(self, error: RayLost) -> str:
+        """Return the line that ends a sweep whose Ray was started again in vain."""
+        log = self._directory.log
+        if isinstance(error, NoWorkers):
+            return f"{error}; mend that, or train without Ray: --address serial (Ray's messages: {log})"
+        return f"Ray was lost again ({error}); its messages are in {log}"
 
     def _note_blind(self, node: str) -> None:
         """Say of the first node that does not see the run directory what that means; log the others."""
@@ -268,7 +299,8 @@ class Trainer:
         if now - self._said_waiting > SAY_WAITING_SECONDS:
             self._said_waiting = now
             limit = "" if self._room else f" of at most {duration(patience)} (wait_minutes)"
-            self._say(f"waiting for a node with {self.resources} free for a pack: {duration(waited)}{limit}")
+            awaited = "worker to start" if self._starting else f"node with {self.resources} free for a pack"
+            self._say(f"waiting for a {awaited}: {duration(waited)}{limit * (not self._starting)}")
 
 
 def resources_of(space: Space, device: str) -> Resources:

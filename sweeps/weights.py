@@ -20,6 +20,7 @@ from ouvae.declared import Cell
 from ouvae.systems import System, build
 from ouvae.training.precision import weights_dtype
 from sweeps.checkpoints import replaced
+from sweeps.failures import gist
 
 State: TypeAlias = Literal["last", "best"]
 """The moment of training that weights are of: the last step, or the best validation ELBO."""
@@ -126,5 +127,6 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        first = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise WeightsError(f"{path} is no file of weights that this version can read: {first}") from error
+        raise WeightsError(
+            f"{path} is no file of weights that this version can read: {gist(error)}"
+        ) from error

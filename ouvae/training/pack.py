@@ -24,6 +24,7 @@ from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.adam import Adam
 from ouvae.training.captured import Captured, Function
 from ouvae.training.counts import importance_sample_bytes
+from ouvae.training.device import usable_device
 from ouvae.training.evaluation import Evaluator, TopDraws
 from ouvae.training.feed import BLOCK_STEPS, Feed
 from ouvae.training.gradients import gradient_variances
@@ -132,7 +133,7 @@ class PackTraining:
         self.members = list(members)
         self.step = 0
         self._evaluation_bytes = evaluation_bytes
-        self._device = torch.device(device)
+        self._device = usable_device(device)
         self._dtype = weights_dtype(cell)
         self._seeds = sorted({seed for _, seed in members})
         self._rows = list(range(len(members)))

@@ -7,6 +7,9 @@ dashboard  of a local Ray, whether it can be had; imports no Ray
 process    the Ray process as the sweep sees it; imports no Ray
 serving    the Ray process from within: connects, trains, measures
 tuning     Ray Tune: the search algorithm that hands out packs
+logs       the last error in Ray's log files; imports no Ray
+starts     whether workers come up
+deaths     what ended a worker
 trainable  a pack on a worker
 ========== ==========================================================================================
 

@@ -2,6 +2,9 @@
 
 import os
 import secrets
+import shlex
+import sys
+from pathlib import Path
 
 TUNE = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -18,6 +21,30 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+_NO_HOOKS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+"""Under `uv run` Ray would start workers by `uv run` too, in a copy of the working folder."""
+
+_HOOKS = ("RAY_RUNTIME_ENV_HOOK",)
+"""Name functions by which launchers change the workers' environment; the sweep defines all of it."""
+
+
+def plain_python(folder: Path) -> str:
+    """Return this Python by a path that Ray can hand to a shell, which it does without quotes.
+
+    Where the path has spaces, quotes or the like, it is that of a link to the environment.
+
+    Args:
+        folder: for the link, whose path is plain; it is made.
+    """
+    executable, prefix = Path(sys.executable), Path(sys.prefix)
+    if shlex.quote(sys.executable) == sys.executable or not executable.is_relative_to(prefix):
+        return sys.executable
+    folder.mkdir(exist_ok=True)
+    link = folder / "python"
+    if not link.is_symlink():
+        link.symlink_to(prefix, target_is_directory=True)
+    return str(link / executable.relative_to(prefix))
+
 
 def environment(address: str | None, token: bool) -> dict[str, str]:
     """Return the environment of a process that connects to the address, or starts a local Ray for None.
@@ -29,7 +56,9 @@ def environment(address: str | None, token: bool) -> dict[str, str]:
         address: of a cluster.
         token: whether the cluster demands one.
     """
-    values = {**_QUIET, **os.environ, **TUNE}
+    values = {**_QUIET, **os.environ, **TUNE, **_NO_HOOKS}
+    for name in _HOOKS:
+        values.pop(name, None)
     if address is None:
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             values.pop(name, None)

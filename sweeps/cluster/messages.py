@@ -175,6 +175,19 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Starting:
+    """Packs have their slots, and no worker is there yet.
+
+    Attributes:
+        seconds: since when.
+        error: what Ray's logs of this node say about it since then, as `FILE: CAUSE`; empty without an error.
+    """
+
+    seconds: float
+    error: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """A line for whoever watches."""
 

@@ -6,21 +6,27 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sweeps import SweepError
+from sweeps import LoggedError
 from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
-from sweeps.cluster.environment import environment
+from sweeps.cluster.environment import environment, plain_python
+from sweeps.cluster.logs import tail
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
+from sweeps.failures import gist_of
 from sweeps.processes import descendants, kill
 
 ATTEMPTS_AT_A_LOCAL_RAY = 3
 """How often a local Ray is started: Ray gives a node 30 s, too few where many programs compete for a CPU."""
+
+CONNECT_SECONDS = 300.0
+"""How long Ray may take to answer: Ray itself gives up a cluster that takes no client after two minutes."""
 
 
 class RayLost(Exception):
@@ -60,7 +66,7 @@ class RayProcess:
         """Wait for Ray and return the nodes that there are.
 
         Raises:
-            SweepError: Ray cannot be reached or started.
+            LoggedError: Ray cannot be reached or started.
         """
         answer = self._answer()
         for _ in range(ATTEMPTS_AT_A_LOCAL_RAY - 1):
@@ -70,7 +76,7 @@ class RayProcess:
             self._start()
             answer = self._answer()
         if isinstance(answer, Refused):
-            raise SweepError(answer.reason)
+            raise LoggedError(f"{answer.reason}; see {self._log}")
         return answer.nodes
 
     def restart(self) -> Sequence[NodeResources]:
@@ -112,22 +118,34 @@ class RayProcess:
         self._process.wait()
 
     def _answer(self) -> Connected | Refused:
-        """Return what it says first."""
+        """Return what it says first; where it ends without a word, what it wrote last."""
+        deadline = time.monotonic() + CONNECT_SECONDS
+        where = f"no Ray at {self._given or 'this machine'}"
         try:
             while (answer := self.receive(1.0)) is None:
-                continue
+                if time.monotonic() > deadline:
+                    return Refused(f"{where}: no answer within {CONNECT_SECONDS:g} s{self._said()}")
         except RayLost as error:
-            return Refused(f"no Ray at {self._given or 'this machine'}: {error}; see {self._log}")
+            return Refused(f"{where}: {error}{self._said()}")
         assert isinstance(answer, Connected | Refused)
         return answer
+
+    def _said(self) -> str:
+        """Return what the process and Ray wrote last into the log, as the end of a sentence."""
+        lines = [line for line in tail(self._log, self._log_start).splitlines() if line.strip()]
+        trace = [place for place, line in enumerate(lines) if line.startswith("Traceback")]
+        said = gist_of("\n".join(lines[trace[-1] :] if trace else lines[-1:]))
+        return f": {said}" if said else ""
 
     def _start(self) -> None:
         address = addresses.resolve(self._given)
         token = address is not None and tokens.is_demanded(address)
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "sweeps.cluster.serving", str(theirs.fileno()), address or ""]
+        python = plain_python(self._scratch / "link") if address is None else sys.executable
+        command = [python, "-P", "-m", "sweeps.cluster.serving", str(theirs.fileno()), address or ""]
         command += [str(self._scratch), self._dashboard, *map(str, self._modules)]
         with self._log.open("ab") as log, theirs:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603
                 command,
                 pass_fds=[theirs.fileno()],

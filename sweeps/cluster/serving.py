@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import logging
 import os
+import platform
 import queue
 import signal
 import sys
@@ -27,6 +28,7 @@ from ray.util.queue import Empty, Queue
 from sweeps.cluster import address as addresses
 from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster.environment import TUNE
+from sweeps.cluster.logs import last_error
 from sweeps.cluster.messages import (
     Connected,
     Ended,
@@ -40,6 +42,7 @@ from sweeps.cluster.messages import (
     Wanted,
 )
 from sweeps.cluster.tuning import cluster_nodes, train
+from sweeps.failures import gist
 from sweeps.processes import descendants, is_running, kill
 from sweeps.scratch import remove_after, scratch_folder
 
@@ -160,7 +163,7 @@ def serve(
         dashboard_url = _connect(address, scratch, dashboard, modules)
     except Exception as error:
         logging.getLogger(__name__).exception("Ray could not be reached")
-        channel.send(Refused(_refusal(error, address)))
+        channel.send(Refused(_refusal(error, address, scratch)))
         return
     client = address is not None and address.startswith("ray://")
     closing = threading.Event()
@@ -245,7 +248,7 @@ def _measure(job: Measure) -> Measured | Refused:
         return Measured(costs)
     except Exception as error:
         logging.getLogger(__name__).exception("the costs could not be measured")
-        return Refused(f"the costs could not be measured: {_gist(error)}")
+        return Refused(f"the costs could not be measured: {gist(error)}")
 
 
 def _watch(local: bool, closing: threading.Event) -> None:
@@ -278,16 +281,22 @@ def _package_folder(name: str) -> Path:
     return Path(file).parent
 
 
-def _refusal(error: BaseException, address: str | None) -> str:
+def _refusal(error: Exception, address: str | None, scratch: Path) -> str:
+    """Say why Ray could not be reached or started, with the mend that fits."""
+    said = gist(error)
     if address is None:
-        return f"a local Ray could not be started: {_gist(error)}"
-    return f"no Ray at {address}: {_gist(error)}; {addresses.HELP}"
+        logged = last_error(scratch / "ray" / "session_latest" / "logs", 0.0)
+        return f"a local Ray could not be started: {said}{logged and f' ({logged})'}"
+    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionAbortedError):
+        return f"no Ray at {address}: {said}; {addresses.HELP}"
+    return f"the Ray at {address} cannot be used: {said}{_mend(said)}"
 
 
-def _gist(error: BaseException) -> str:
-    """Return an error's first line, and the last of the server's traceback where Ray's client appends it."""
-    lines = (str(error).strip() or type(error).__name__).splitlines()
-    return f"{lines[0]} {lines[-1]}" if any(line.startswith("Traceback") for line in lines) else lines[0]
+def _mend(said: str) -> str:
+    """Return the mend for the versions of a cluster, which Ray compares by its own text only."""
+    if not said.startswith("Version mismatch"):
+        return ""
+    return f"; use Ray {ray.__version__} and Python {platform.python_version()} there, or theirs here"
 
 
 def main() -> None:

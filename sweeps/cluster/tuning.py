@@ -6,15 +6,18 @@ through Ray Client and is no node itself.
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import ray
 from ray import tune
+from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
+from sweeps.cluster.deaths import failure_of, have_died
 from sweeps.cluster.messages import (
     Failed,
     Finished,
@@ -27,11 +30,12 @@ from sweeps.cluster.messages import (
     Unseen,
     Wanted,
 )
+from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, PackTrainable
 from sweeps.failures import Failure
 
-NODES_SECONDS = 5.0
-"""How often a change of the cluster's nodes is looked for."""
+LOOK_SECONDS = 2.0
+"""How often a change of the cluster's nodes, and workers that do not start, are looked for."""
 
 MOST_BREAKDOWNS = 20
 """How often Tune is started anew when it breaks down without a result in between."""
@@ -71,17 +75,19 @@ def train(channel: Channel, resources: Resources, data: Any, storage: str) -> No
     while True:
         packs = PackSearcher(channel)
         try:
-            tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(search_alg=packs, num_samples=-1, reuse_actors=True),
-                run_config=tune.RunConfig(
-                    name="packs",
-                    storage_path=storage,
-                    stop=_StopWith(channel),
-                    verbose=0,
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                ),
-            ).fit()
+            with _Watching(packs) as watching:
+                tune.Tuner(
+                    trainable,
+                    tune_config=tune.TuneConfig(search_alg=packs, num_samples=-1, reuse_actors=True),
+                    run_config=tune.RunConfig(
+                        name="packs",
+                        storage_path=storage,
+                        stop=_StopWith(channel),
+                        callbacks=[watching],
+                        verbose=0,
+                        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    ),
+                ).fit()
         except Exception as error:
             print(traceback.format_exc(), flush=True)
             breakdowns = 1 if packs.heard else breakdowns + 1
@@ -103,7 +109,7 @@ class PackSearcher(Searcher):
         self._channel = channel
         self._packs: dict[str, str] = {}
         self._actors: dict[str, str] = {}
-        self._nodes = cluster_nodes()
+        self._nodes, self._starts = cluster_nodes(), StartWatch()
         self._looked = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,7 +124,6 @@ class PackSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return a pack's configuration, None for not now, or FINISHED."""
-        self._look_at_nodes()
         if self._channel.stopping:
             return Searcher.FINISHED
         self._channel.send(Wanted())
@@ -150,22 +155,37 @@ class PackSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the sweep of a pack that ended without a report."""
+        """Do nothing: `failed` has the error."""
+
+    def failed(self, trial_id: str, error: BaseException) -> None:
+        """Tell the sweep of a pack that ended without a report, and why."""
         pack_id = self._packs.pop(trial_id, None)
         if pack_id is not None:
-            self._channel.send(Failed(pack_id, Failure("lost", "its worker or node died")))
+            self._channel.send(Failed(pack_id, failure_of(error)))
 
     def hand_back(self, error: Exception | None) -> None:
-        """Hand back the packs in training; those whose worker the error says was killed have failed."""
-        said = str(error)
-        killed = [trial for trial in self._packs if self._actors.get(trial) and self._actors[trial] in said]
+        """Hand back the packs in training; those whose worker died of the error have failed."""
+        actors = {trial_id: self._actors.get(trial_id, "") for trial_id in self._packs}
+        died = have_died(list(filter(None, actors.values()))) if error is not None else set()
         for trial_id, pack_id in self._packs.items():
-            if trial_id in killed and "memory" in said:
-                reason = "Ray killed its worker: the node was running out of memory"
-                self._channel.send(Failed(pack_id, Failure("memory", reason, said)))
+            if error is not None and actors[trial_id] in died:
+                self._channel.send(Failed(pack_id, failure_of(error)))
             else:
                 self._channel.send(Returned(pack_id))
         self._packs.clear()
+
+    def look(self) -> None:
+        """Tell the sweep of new nodes, and of workers that do not start."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        nodes = cluster_nodes()
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._channel.send(Nodes(nodes))
+        if (starting := self._starts.look()) is not None:
+            self._channel.send(starting)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the run directory is the record."""
@@ -174,15 +194,42 @@ class PackSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Read nothing: the run directory is the record."""
 
-    def _look_at_nodes(self) -> None:
-        now = time.monotonic()
-        if now - self._looked < NODES_SECONDS:
-            return
-        self._looked = now
-        nodes = cluster_nodes()
-        if nodes != self._nodes:
-            self._nodes = nodes
-            self._channel.send(Nodes(nodes))
+
+class _Watching(tune.Callback):
+    """Shows the searcher what Tune tells no search algorithm: each turn of its loop, and errors.
+
+    Tune names the trial that failed to its callbacks, and the error to its log only.
+    """
+
+    def __init__(self, packs: PackSearcher) -> None:
+        self._packs = packs
+        self._log = _LastError()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __enter__(self) -> Self:
+        tune_controller.logger.addHandler(self._log)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        tune_controller.logger.removeHandler(self._log)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._packs.look()
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._packs.failed(trial.trial_id, self._log.error or RuntimeError(trial.get_error() or "unknown"))
+        self._log.error = None
+
+
+class _LastError(logging.Handler):
+    """Keeps the exception that was logged last."""
+
+    error: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.error = record.exc_info[1] if record.exc_info else None
 
 
 class _StopWith(tune.Stopper):

@@ -42,8 +42,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from sweeps import SweepError
+from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.relocation import artifacts_of, point_here
-from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password, without_passwords
+from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password
 from sweeps.tracking.values import (
     CELL_PARAMS,
     CELL_TAGS,
@@ -115,16 +116,13 @@ def check(uri: str) -> None:
         _check_sqlite(sqlite_path(uri))
         if not sqlite_path(uri).exists():
             return
-        mend = "Move the file away, or name another with sqlite:///PATH."
-    else:
-        mend = "Start the server, correct the address, or use sqlite:///PATH."
     try:
         connect(uri).search_experiments(max_results=1)
         if uri.startswith("sqlite:"):
             point_here(sqlite_path(uri))
     except Exception as error:
         raise SweepError(
-            f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend}"
+            f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend(error, uri)}"
         ) from error
 
 
@@ -539,12 +537,3 @@ def _params(texts: Mapping[str, str]) -> list[Param]:
 
 def _agree(held: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(held.get(key, text) == text for key, text in wanted.items())
-
-
-def reason(error: BaseException) -> str:
-    """Give the first line of the error, or of the system's error that it began with, without passwords."""
-    root = error
-    while cause := root.__cause__ or root.__context__:
-        root = cause
-    said = str(root if isinstance(root, OSError) else error)
-    return without_passwords(next(iter(said.splitlines()), "") or type(error).__name__)

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeps.tracking.runs import SweepRuns, reason
+from sweeps.tracking.refusals import reason
+from sweeps.tracking.runs import SweepRuns
 from sweeps.tracking.values import Points, texts
 
 _ATTEMPTS = 3

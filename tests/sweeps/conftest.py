@@ -171,6 +171,7 @@ class Sweep:
         arguments: Sequence[str],
         folder: Path,
         prefix: Sequence[str] = (),
+        python: str = sys.executable,
         **environment: str,
     ) -> None:
         """Start it.
@@ -180,7 +181,7 @@ class Sweep:
         """
         self.out, self.store = out, folder / "mlflow.db"
         self._log = folder / f"{out.name}.{time.monotonic_ns()}.log"
-        command = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--out", str(out)]
+        command = [python, str(ROOT / "sweeps/phase_transition.py"), "--out", str(out)]
         command += ["--tracking-uri", f"sqlite:///{self.store}", *arguments]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(

@@ -56,10 +56,21 @@ def write(path: Path, text: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def untrainable(start_sweep, tmp_path_factory):
-    """Return a sweep that goes on, or has ended, of which a cell cannot be trained."""
-    space = write(tmp_path_factory.mktemp("untrainable") / "untrainable.yaml", UNTRAINABLE)
-    return start_sweep("untrainable", space=space)
+def untrainable(start_sweep, runs, tmp_path_factory):
+    """Return a sweep that goes on, or has ended, of which a cell cannot be trained.
+
+    Its Python lies under a path that shells read otherwise, and a process named `uv run` has started it.
+    """
+    folder = tmp_path_factory.mktemp("untrainable")
+    space = write(folder / "untrainable.yaml", UNTRAINABLE)
+    environment = folder / "my $HOME's venv"
+    environment.mkdir()
+    for path in Path(sys.prefix).iterdir():
+        (environment / path.name).symlink_to(path)
+    python = environment / Path(sys.executable).relative_to(sys.prefix)
+    write(runs / "run", '"$@"\nexit $?\n')
+    uv = ("bash", "-c", 'exec -a uv bash run "$@"', "-")
+    return start_sweep("untrainable", space=space, python=str(python), prefix=uv)
 
 
 def test_auto_does_not_take_the_private_ray_of_another_sweep(untrainable, tmp_path):

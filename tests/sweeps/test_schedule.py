@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from search_spaces import Space
+from sweeps import SweepError
 from sweeps.failures import ATTEMPTS, Failure
 from sweeps.plan import Pack, Point
 from sweeps.run_directory import RunDirectory
@@ -315,6 +316,29 @@ class TestFailure:
             schedule.failed(pack, Failure("lost", "died"))
         assert schedule.done, "without progress there is an end"
         assert len(schedule.failures) == 1
+
+    def test_one_cause_that_hits_all_first_packs_ends_the_sweep_and_is_said_once(
+        self, tmp_path, make_space, plan_cells
+    ):
+        space = make_space(seeds=4, pack_size=1, latents=[[4, 4], [8, 8]])
+        directory = RunDirectory(tmp_path)
+        with directory.opened(space):
+            schedule = schedule_of(space, 2, directory)
+            first, second = schedule.next_pack(), schedule.next_pack()
+            assert "no GPU; tried again" in schedule.failed(first, Failure("error", "no GPU"))
+            other = schedule.next_pack()
+            assert other.cell != first.cell, "a cell that fails goes last"
+            assert schedule.failed(second, Failure("error", "no GPU")) == ""
+            with pytest.raises(SweepError, match=r"all fail in the same way: no GPU; mend that and run the"):
+                schedule.failed(other, Failure("error", "no GPU"))
+            assert directory.failed == {}
+            assert schedule.failures == []
+
+    def test_a_point_that_fails_does_not_keep_its_cell_from_training(self, tmp_path, make_space, sweep):
+        """With a single slot it is the first that is trained."""
+        run = sweep(tmp_path, make_space(seeds=1, pack_size=1), slots=1, failing=[Point(0.5, 0)])
+        assert run.done
+        assert run.failures == 1
 
     def test_a_pack_that_is_handed_back_is_not_charged(self, scheduled, report_of):
         schedule, _ = scheduled

@@ -2,18 +2,23 @@
 
 import os
 import re
+import shlex
+import sys
 from collections import deque
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from ouvae.data import load as load_data
 from search_spaces import load
-from sweeps import SweepError
+from sweeps import SweepError, training
 from sweeps.cluster import dashboard, messages, tokens
-from sweeps.cluster.environment import environment
+from sweeps.cluster.environment import environment, plain_python
 from sweeps.cluster.messages import Resources, Task
+from sweeps.cluster.process import RayProcess
 from sweeps.interrupts import Interrupts
 from sweeps.pack_work import PackWork
 from sweeps.run_directory import RunDirectory
@@ -114,15 +119,127 @@ def test_a_pack_knows_that_its_state_cannot_be_saved(tmp_path, make_space, folde
 
 
 class Saying:
-    """A Ray process that says what it is given, whatever it is told."""
+    """A Ray process that says what it is given, whatever it is told; started again it says the next of it."""
 
-    def __init__(self, *said: object) -> None:
-        self._said = deque([*said, messages.Ended()])
+    def __init__(self, *said: object, again: Sequence[object] = ()) -> None:
+        self._said, self._again = deque([*said, messages.Ended()]), again
+        self.starts = 1
 
     def send(self, message: object) -> None: ...
 
     def receive(self, timeout: float) -> object:
         return self._said.popleft()
+
+    def restart(self) -> Sequence[messages.NodeResources]:
+        self.starts += 1
+        self._said = deque([*self._again, messages.Ended()])
+        return [SMALL]
+
+
+NO_SHELL = "raylet.err: bash: line 1: /home/my: No such file or directory"
+SCHEDULE = SimpleNamespace(slots=2, members_trained=0, resize=lambda room: None)
+
+
+def trainer_of(executor: Saying, folder: Path, said: list[str]) -> Trainer:
+    """Return a trainer whose lines are kept."""
+    idle = Interrupts(25, print, lambda: None)
+    arguments = (load("digits"), "cpu", RunDirectory(folder), idle, said.append, said.append)
+    return Trainer(executor, *arguments, lambda pack_id, steps: None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error", "patient"),
+    [(14, NO_SHELL, True), (16, NO_SHELL, False), (119, "", True), (121, "", False)],
+)
+def test_slots_in_which_no_worker_starts_are_given_up_with_what_ray_says(tmp_path, seconds, error, patient):
+    """Ray is started again once; what it says is in the line that ends the sweep."""
+    stuck, said = messages.Starting(seconds, error), []
+    executor = Saying(stuck, again=[stuck])
+    trainer = trainer_of(executor, tmp_path, said)
+    if patient:
+        trainer.train(SCHEDULE, {}, [SMALL], local=True)
+        assert (executor.starts, said) == (1, [])
+        return
+    with pytest.raises(SweepError) as ended:
+        trainer.train(SCHEDULE, {}, [SMALL], local=True)
+    assert executor.starts == 2
+    assert error or "name no error" in str(ended.value)
+    assert error in str(ended.value)
+    assert "--address serial" in str(ended.value)
+    assert any("although slots are free" in line and "Ray is started again" in line for line in said)
+
+
+def test_a_worker_that_comes_up_after_a_restart_trains(tmp_path):
+    executor = Saying(messages.Starting(16, NO_SHELL), again=[])
+    trainer_of(executor, tmp_path, []).train(SCHEDULE, {}, [SMALL], local=True)
+    assert executor.starts == 2
+
+
+def test_a_wait_for_a_worker_is_not_said_to_be_one_for_a_node(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SAY_WAITING_SECONDS", -1.0)
+    said: list[str] = []
+    pack = SimpleNamespace(pack_id="p")
+    trainer = trainer_of(Saying(messages.Starting(1, "")), tmp_path, said)
+    trainer._packs["p"] = pack
+    trainer.train(SCHEDULE, {}, [SMALL], local=True)
+    assert said
+    assert all(line.startswith("waiting for a worker to start") for line in said)
+
+
+def test_a_ray_that_asks_for_no_pack_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SILENT_START_SECONDS", -1.0)
+    executor = Saying(None, again=[None])
+    with pytest.raises(SweepError, match="Ray has asked for no pack"):
+        trainer_of(executor, tmp_path, []).train(SCHEDULE, {}, [SMALL], local=True)
+    assert executor.starts == 2
+
+
+def test_workers_are_started_by_no_launcher_and_no_hook(monkeypatch):
+    """Under `uv run` Ray would start them by `uv run`; hooks of others change their environment."""
+    monkeypatch.setenv("RAY_RUNTIME_ENV_HOOK", "launcher.hook")
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "1")
+    for address in (None, "127.0.0.1:6379"):
+        values = environment(address, token=False)
+        assert values["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
+        assert "RAY_RUNTIME_ENV_HOOK" not in values
+
+
+@pytest.mark.parametrize("name", ["my venv", "it's", 'a "b"', "$HOME", "a;b", "é"])
+def test_ray_gets_a_path_of_python_that_a_shell_reads_as_it_is(tmp_path, monkeypatch, name):
+    prefix = tmp_path / name
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    monkeypatch.setattr(sys, "executable", str(prefix / "bin" / "python"))
+    for _ in range(2):  # the second for a Ray that is started again
+        python = plain_python(tmp_path / "link")
+        assert shlex.quote(python) == python
+        assert os.path.samefile(python, prefix / "bin" / "python")
+
+
+def test_a_plain_path_of_python_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert plain_python(tmp_path / "link") == "/usr/bin/python3"
+    assert not (tmp_path / "link").exists()
+
+
+SAYS_WHY = """
+import os, sys
+if "sweeps.cluster.serving" in sys.orig_argv:
+    print("what went wrong", file=sys.stderr, flush=True)
+    os.abort()
+"""
+
+
+def test_a_ray_process_that_ends_at_its_start_is_quoted_and_its_log_stays(tmp_path, make_space, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(SAYS_WHY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(SweepError) as refused, directory.opened(make_space()):
+        RayProcess(None, directory.log, tmp_path).connect()
+    assert f"the Ray process ended with SIGABRT: what went wrong; see {directory.log}" in str(refused.value)
+    assert "what went wrong" in directory.log.read_text()
+    assert list(directory.path.iterdir()) == [directory.log]
 
 
 @pytest.mark.parametrize("settings", [[], ["save_weights=last"]])

@@ -1,0 +1,66 @@
+"""What ended a worker, by the type of Ray's error and by what the worker said last."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection
+
+from ray._private import state
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, RuntimeEnvSetupError
+
+from sweeps.cluster.logs import SAID, tail
+from sweeps.cluster.starts import session_logs
+from sweeps.failures import Failure, gist, gist_of
+
+DEATH_SECONDS = 3.0
+"""How long Ray may take to note that an actor is dead after its error has arrived."""
+
+_PID = re.compile(r"^\tpid: (\d+)$", re.MULTILINE)
+_TASK = re.compile(r", \S*ray::.*$", re.MULTILINE)
+_LEAD_LINES = 2
+"""Lines before a fatal error of Python in which the library that aborted says why."""
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return the failure of a pack whose worker ended with an error of Ray or Tune."""
+    if not isinstance(error, OutOfMemoryError | RayActorError | RayTaskError) and error.__cause__ is not None:
+        error = error.__cause__  # Tune raises errors that it does not expect anew
+    details = str(error)
+    if isinstance(error, OutOfMemoryError):
+        return Failure("memory", "Ray killed its worker: the node was running out of memory", details)
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        return Failure("error", f"{type(cause).__name__}: {gist(cause)}", details)
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        return Failure("error", gist_of(_TASK.sub(":", details)), details)
+    if isinstance(error, RuntimeEnvSetupError):
+        return Failure("error", gist(error), details)
+    said = _last_words(details) if isinstance(error, RayActorError) else gist(error)
+    return Failure("lost", f"its worker or node died: {said}" if said else "its worker or node died", details)
+
+
+def have_died(actors: Collection[str]) -> set[str]:
+    """Return which of these actors are dead, as soon as one is or after `DEATH_SECONDS`."""
+    deadline = time.monotonic() + DEATH_SECONDS
+    while True:
+        dead = {actor for actor in actors if state.actors(actor_id=actor).get("State") == "DEAD"}
+        if dead or not actors or time.monotonic() > deadline:
+            return dead
+        time.sleep(0.1)
+
+
+def _last_words(details: str) -> str:
+    """Return the error that the process of a dead actor wrote last, if it ran on this node.
+
+    Marks, stacks and signals that Ray writes there itself begin with a colon, a bracket or a star.
+    """
+    for pid in _PID.findall(details):
+        for path in session_logs().glob(f"worker-*-{pid}.err"):
+            lines = [line for line in tail(path).splitlines() if line.strip() and line[0] not in ":[*"]
+            errors = [place for place, line in enumerate(lines) if SAID.match(line)]
+            if errors:
+                end = errors[-1] + 1
+                fatal = lines[end - 1].startswith("Fatal Python error")
+                return gist_of("\n".join(lines[max(0, end - 1 - _LEAD_LINES * fatal) : end]))
+    return ""

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 
 TUNE = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -19,7 +20,10 @@ _QUIET = {
 }
 
 
-def environment(address: str | None, token: bool) -> dict[str, str]:
+_PATHS = ("RAY_AUTH_TOKEN_PATH", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
+
+
+def environment(address: str | None, token: bool, code: Path) -> dict[str, str]:
     """Return the environment of a process that connects to the address, or starts a local Ray for None.
 
     A local Ray listens on the loopback interface alone and has a token of its own: Ray's defaults are every
@@ -28,8 +32,12 @@ def environment(address: str | None, token: bool) -> dict[str, str]:
     Args:
         address: of a cluster.
         token: whether the cluster demands one.
+        code: folder from which the project is imported, and in which the process runs.
     """
     values = {**_QUIET, **os.environ, **TUNE}
+    values |= {name: os.path.abspath(values[name]) for name in _PATHS if values.get(name)}
+    others = (os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
+    values["PYTHONPATH"] = os.pathsep.join([str(code), *others])
     if address is None:
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             values.pop(name, None)

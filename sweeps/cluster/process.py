@@ -12,12 +12,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sweeps import SweepError
+from sweeps import SweepError, snapshot
 from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
 from sweeps.processes import descendants, kill
+from sweeps.users_code import UsersCode
 
 ATTEMPTS_AT_A_LOCAL_RAY = 3
 """How often a local Ray is started: Ray gives a node 30 s, too few where many programs compete for a CPU."""
@@ -34,11 +35,12 @@ class RayProcess:
         address: of a cluster, as a user gives it; None for a local Ray.
         log: file to which it and Ray write.
         scratch: folder for a local Ray and for Tune.
-        modules: files and folders of users' own modules, which workers import.
+        users_code: what workers import besides the project.
         dashboard: whether a local Ray starts its dashboard, whose address is a `Notice`.
 
     Raises:
-        SweepError: the address is none, no Ray listens there, or it does not take the token.
+        SweepError: the address is none, no Ray listens there, it does not take the token, or the code
+            cannot be copied for the workers.
     """
 
     _killed: bool
@@ -48,11 +50,13 @@ class RayProcess:
         address: str | None,
         log: Path,
         scratch: Path,
-        modules: Sequence[Path] = (),
+        users_code: UsersCode | None = None,
         dashboard: bool = False,
     ) -> None:
-        """Start it; `connect` waits for Ray."""
-        self._given, self._log, self._scratch, self._modules = address, log, scratch, modules
+        """Copy the code and start it from the copy; `connect` waits for Ray."""
+        self._given, self._log, self._scratch = address, log, scratch
+        self._code = scratch / "code"
+        snapshot.take(self._code, users_code or UsersCode(()))
         self._dashboard = "dashboard" if dashboard else ""
         self._start()
 
@@ -126,7 +130,7 @@ class RayProcess:
         token = address is not None and tokens.is_demanded(address)
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "sweeps.cluster.serving", str(theirs.fileno()), address or ""]
-        command += [str(self._scratch), self._dashboard, *map(str, self._modules)]
+        command += [str(self._scratch), self._dashboard]
         with self._log.open("ab") as log, theirs:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -134,7 +138,8 @@ class RayProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(address, token),
+                cwd=self._code,  # Ray lets workers import from its driver's working folder, first of all
+                env=environment(address, token, self._code),
                 process_group=0,
             )
         self._connection = Connection(ours.detach())

@@ -155,7 +155,10 @@ class RunDirectory:
         alike: dict[str, tuple[tuple[str, ...], str]] = {
             "device": ((), "set device to what is there"),
             "data_digest": (("dataset",), "point --data-dir to the data of then"),
-            "code_digest": (("dataset", "system"), "put the files of then back"),
+            "code_digest": (
+                ("dataset", "system"),
+                "put the files of then back, those beside the modules included,",
+            ),
         }
         if old := {row["numerics_version"] for row in self.members.values()} - {NUMERICS_VERSION}:
             measure = f"measure its weights anew with ouvae-evaluate {self.path}, "

@@ -28,6 +28,7 @@ from sweeps.data_sets import DataKey, data_key, load_data_sets
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.plan import PlannedCell, plan_cells
 from sweeps.progress import Progress, duration
+from sweeps.provenance import commit
 from sweeps.recorder import FAILED, OK, Recorder
 from sweeps.records import cell_columns
 from sweeps.run_directory import RunDirectory
@@ -190,6 +191,7 @@ class _Sweep:
             self._announce()
             users_code = UsersCode(space.cells())
             executor = self._executor(scratch, users_code)
+            commit()  # of the code that was copied, whatever is checked out later
             data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
             check_store(options.store_uri(space))

@@ -166,7 +166,9 @@ def _is_installed(place: Path) -> bool:
         return True
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [*site.getsitepackages(), site.getusersitepackages()]
-    return any(place.is_relative_to(folder) for folder in folders)
+    if any(place.is_relative_to(folder) for folder in folders):
+        return True
+    return any(place.parent.glob("*.dist-info"))  # of `pip install --target`
 
 
 def _imports(places: Iterable[Path]) -> list[str]:
@@ -233,20 +235,22 @@ class _Listing:
         Args:
             folder: where to begin.
             takes: tells which files and folders in it are looked at.
-            inside: the folders that are being looked at, none of which is entered again.
+            inside: the folders around it, which no link leads back into.
         """
-        try:
-            paths = sorted(folder.iterdir())
-        except OSError as error:
-            raise _unreadable(folder, error) from None
         inside |= {folder.resolve()}
-        for path in filter(takes, filter(_travels, paths)):
-            if path.is_dir():
-                if path.resolve() not in inside:
-                    yield from self.walk(path, inside=inside)
-            elif path.is_file() and not _is_space(path):
+        try:
+            paths = [path for path in sorted(folder.iterdir()) if _travels(path) and takes(path)]
+            folders = {path for path in paths if path.is_dir() and path.resolve() not in inside}
+            files = {path for path in paths if path.is_file() and not _is_space(path)}
+            for path in folders | files:
                 self._count_in(path)
+        except OSError as error:
+            raise _unreadable(error) from None
+        for path in paths:
+            if path in files:
                 yield path
+            elif path in folders:
+                yield from self.walk(path, inside=inside)
 
     def _count_in(self, path: Path) -> None:
         try:
@@ -259,8 +263,9 @@ class _Listing:
         self._bytes += path.stat().st_size
         if self._count > MOST_FILES or self._bytes > MOST_BYTES:
             raise SweepError(
-                f"more than {MOST_FILES:,} files or {MOST_BYTES >> 20} MiB, the limit, would be sent to the "
-                f"workers, '{path}' among them: a module of your own takes along all files beside it; {_MEND}"
+                f"more than {MOST_FILES:,} files and folders or {MOST_BYTES >> 20} MiB, the limit, would be "
+                f"sent to workers, '{path}' among them: all that lies beside a module of your own goes along; "
+                f"{_MEND}"
             )
 
 
@@ -314,7 +319,8 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        error.filename = path
+        raise _unreadable(error) from None
 
 
 def _changed(path: Path) -> SweepError:
@@ -324,10 +330,10 @@ def _changed(path: Path) -> SweepError:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> SweepError:
+def _unreadable(error: OSError) -> SweepError:
     return SweepError(
-        f"'{path}' cannot be read ({error.strerror}), and all files beside a module of your own are sent to "
-        f"the workers; make it readable, or {_MEND}"
+        f"'{error.filename}' cannot be read ({error.strerror}), and all that lies beside a module of your own "
+        f"is sent to the workers; make it readable, or {_MEND}"
     )
 
 

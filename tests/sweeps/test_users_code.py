@@ -123,10 +123,14 @@ def test_outputs_another_space_and_another_place_are_not_another_code(mine, tmp_
 def test_a_package_takes_along_its_folder_and_the_modules_that_it_imports(mine, tmp_path):
     other = tmp_path / "other"
     write(other, {"mine_other.py": "", "beside.csv": ""})
+    write(tmp_path / "target", {"mine_installed.py": "", "mine_installed-1.dist-info/METADATA": ""})
+    sys.path.insert(0, str(tmp_path / "target"))
     sys.path.insert(0, str(other))
     package = {
         "mine_system/__init__.py": "",
-        "mine_system/inner/net.py": OWN.format(imports="from ..names import X\nimport mine_other, numpy"),
+        "mine_system/inner/net.py": OWN.format(
+            imports="from ..names import X\nimport mine_other, mine_installed, numpy"
+        ),
         "mine_system/names.py": "X = 1",
         "mine_system/table.npy": "",
     }
@@ -181,7 +185,9 @@ def test_a_folder_that_is_too_large_is_refused_with_the_limit(mine, size, monkey
     for index in range(20 if size == 1 else 1):
         with (mine / f"{index}.bin").open("wb") as file:
             file.truncate(size)
-    with pytest.raises(SweepError, match=r"more than 20 files or 256 MiB, the limit.*a folder of its own"):
+    with pytest.raises(
+        SweepError, match=r"more than 20 files and folders or 256 MiB, the limit.*a folder of its own"
+    ):
         UsersCode(cells())
 
 

@@ -199,6 +199,8 @@ class _Sweep:
             device = device_of(space, nodes, directory.device)
             cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device, users_code)
             directory.require_like(cells)
+            cell_ids = {cell.cell_id for cell in cells}
+            directory.keep_failed(lambda row: row["cell_id"] in cell_ids)
             resources = resources_of(space, device)
             slots = resources.room_in(nodes)
             if not slots and options.is_local:
@@ -273,6 +275,8 @@ class _Sweep:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
+        if schedule.done:
+            self._directory.keep_failed(schedule.asks_for)
         tables, unwritten = recorder.write(schedule)
         if not complete and self.interrupts.signal is not None and not problem:
             code = self.interrupts.exit_code

@@ -264,7 +264,7 @@ class _Listing:
         if self._count > MOST_FILES or self._bytes > MOST_BYTES:
             raise SweepError(
                 f"more than {MOST_FILES:,} files and folders or {MOST_BYTES >> 20} MiB, the limit, would be "
-                f"sent to workers, '{path}' among them: all that lies beside a module of your own goes along; "
+                f"sent to workers, '{path}' among them: all beside a module of your own goes along; "
                 f"{_MEND}"
             )
 
@@ -332,8 +332,8 @@ def _changed(path: Path) -> SweepError:
 
 def _unreadable(error: OSError) -> SweepError:
     return SweepError(
-        f"'{error.filename}' cannot be read ({error.strerror}), and all that lies beside a module of your own "
-        f"is sent to the workers; make it readable, or {_MEND}"
+        f"'{error.filename}' cannot be read ({error.strerror}), and all beside a module of your own is "
+        f"sent to the workers; make it readable, or {_MEND}"
     )
 
 

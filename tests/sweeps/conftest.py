@@ -149,6 +149,7 @@ def report_of() -> Callable[..., PackReport]:
             "seconds": 6.0,
             "torch_version": "2.13.0",
             "python_version": "3.11.7",
+            "machine": {"processor": "a CPU", "cpu_features": "AVX2", "library_versions": "NumPy 2"},
         }
 
     return report

@@ -80,5 +80,6 @@ def _versions(device: str) -> dict[str, str]:
     }
     versions = {"NumPy": numpy.__version__} | {name: found[1] for name, found in said.items() if found}
     if device == "cuda":
-        versions |= {"CUDA": str(torch.version.cuda), "cuDNN": str(torch.backends.cudnn.version())}
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        versions |= {"CUDA": str(torch.version.cuda), "cuDNN": str(cudnn)}
     return versions

@@ -81,10 +81,19 @@ def use() -> None:
     for root in sorted((package_folders()["sweeps"] / USERS).glob("*")):
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
-        for path in root.iterdir():
-            file = getattr(sys.modules.get(module_name(path) or ""), "__file__", None)
-            if file is not None and not Path(file).is_relative_to(root):
-                raise _foreign(path.name, Path(file))
+        for name in filter(None, map(module_name, root.iterdir())):
+            place = _place(name)
+            if place is None or not place.is_relative_to(root):
+                raise _foreign(name, place)
+
+
+def _place(module: str) -> Path | None:
+    """Return where this process imports a top-level module from, or has imported it from."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ValueError:  # it is loaded, and was made without a file
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def module_name(path: Path) -> str | None:
@@ -110,8 +119,8 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
-def _foreign(name: str, place: Path) -> SweepError:
+def _foreign(name: str, place: Path | None) -> SweepError:
     return SweepError(
-        f"node {platform.node()}: a worker imports '{name}' from '{place}', which is not what the sweep sent "
-        "to it; take that out of the node's PYTHONPATH, .pth files or sitecustomize"
+        f"node {platform.node()}: a worker imports '{name}' from '{place or 'memory'}', which is not what the "
+        "sweep sent to it; take that out of the node's PYTHONPATH, .pth files or sitecustomize"
     )

@@ -274,9 +274,9 @@ def _travels(path: Path) -> bool:
     name = path.name
     if name.startswith((".", "#")) or name.endswith("~") or name in _LEFT_FOLDERS:
         return False
-    return path.suffix.lower() not in _LEFT_SUFFIXES and not any(
-        (path / mark).exists() for mark in _MARKS_OF_LEFT_FOLDERS
-    )
+    if path.is_dir():
+        return not any((path / mark).exists() for mark in _MARKS_OF_LEFT_FOLDERS)
+    return path.suffix.lower() not in _LEFT_SUFFIXES
 
 
 def _is_hidden(path: Path) -> bool:

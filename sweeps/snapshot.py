@@ -121,6 +121,6 @@ def _digest(folder: Path) -> str:
 
 def _foreign(name: str, place: Path | None) -> SweepError:
     return SweepError(
-        f"node {platform.node()}: a worker imports '{name}' from '{place or 'memory'}', which is not what the "
-        "sweep sent to it; take that out of the node's PYTHONPATH, .pth files or sitecustomize"
+        f"node {platform.node()}: a worker imports '{name}' from '{place or 'memory'}', which is not what "
+        "the sweep sent to it; take that out of the node's PYTHONPATH, .pth files or sitecustomize"
     )

@@ -12,6 +12,8 @@ import sweeps
 from sweeps import SweepError, snapshot
 from sweeps.cluster.environment import environment
 from sweeps.users_code import UsersCode
+from tests.recipe import write_recipe
+from tests.sweeps.conftest import sets
 from tests.sweeps.test_users_code import cells, mine  # noqa: F401 - a fixture
 
 ROOT = Path(sweeps.__file__).parents[1]
@@ -89,3 +91,23 @@ def test_a_snapshot_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "code").write_text("")
     with pytest.raises(SweepError, match=r"the code cannot be copied for the workers: .*make room for it in"):
         snapshot.take(tmp_path / "code", UsersCode(()))
+
+
+@pytest.mark.process
+def test_workers_train_with_the_users_code_of_the_start(start_sweep, tmp_path):
+    """Two files and one that git ignores, all of them broken once the sweep has started."""
+    space = write_recipe(tmp_path)
+    beside = {"scale.py": "SCALE = 1", "scale.json": "1", ".gitignore": "*.json", "random.py": "1 / 0"}
+    for name, content in beside.items():
+        (tmp_path / name).write_text(content)
+    with (tmp_path / "flat.py").open("a") as file:
+        file.write("\nfrom pathlib import Path\n\nfrom scale import SCALE\n")
+        file.write("assert Path(__file__).with_name('scale.json').read_text() == '1'\nassert SCALE == 1\n")
+    settings = sets(["search=grid", "seeds=1", "steps=20", "eval_every=20", "rho=[0.5]", "track=sweep"])
+    sweep = start_sweep("users_code", *settings, space=space)
+    sweep.until(lambda: "starting Ray" in sweep.output, "the code is read")
+    sweep.until(lambda: sweep.named("raylet"), "the code is copied")
+    for name in ("scale.py", "scale.json", "flat.py"):
+        (tmp_path / name).write_text("1 / 0")
+    assert sweep.wait() == 0, sweep.output
+    assert sweep.counts() == (0, 1)

@@ -12,7 +12,7 @@ import importlib.util
 import json
 import site
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,10 +55,15 @@ class Root:
 
     files: Mapping[str, File]
 
-    @property
-    def digest(self) -> str:
-        """Hash of the files' relative paths and contents, wherever the folder lies."""
-        return _hash(sorted((name, file.digest) for name, file in self.files.items()))
+    def digest(self, names: Collection[str] | None) -> str:
+        """Return the hash of relative paths and contents, of the top entries `names` or of all files."""
+        return _hash(
+            sorted(
+                (path, file.digest)
+                for path, file in self.files.items()
+                if names is None or path.partition("/")[0] in names
+            )
+        )
 
 
 class UsersCode:
@@ -73,11 +78,10 @@ class UsersCode:
 
     def __init__(self, cells: Iterable[Cell]) -> None:
         """Read and hash the files."""
-        needed = {name: _needed(name) for name in {name for cell in cells for name in _named(cell)}}
-        listing = _Listing()
-        places = {place for own in needed.values() for place in own}
-        self._roots = {base: Root(listing.files(base, names)) for base, names in _bases(places).items()}
-        self._bases = {name: _bases(own).keys() for name, own in needed.items()}
+        needed = {module: _needed(module) for module in {name for cell in cells for name in _named(cell)}}
+        self._bases = {module: _bases(places) for module, places in needed.items()}
+        listing, together = _Listing(), _bases(place for places in needed.values() for place in places)
+        self._roots = {base: Root(listing.files(base, names)) for base, names in together.items()}
 
     @property
     def roots(self) -> list[Root]:
@@ -86,7 +90,11 @@ class UsersCode:
 
     def digest(self, cell: Cell) -> str | None:
         """Return the hash of all code of users that a cell's members depend on; None without any."""
-        digests = {self._roots[base].digest for name in _named(cell) for base in self._bases[name]}
+        digests = {
+            self._roots[base].digest(names)
+            for module in _named(cell)
+            for base, names in self._bases[module].items()
+        }
         return _hash(sorted(digests))[:16] if digests else None
 
     def require_unchanged(self) -> None:

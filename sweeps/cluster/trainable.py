@@ -1,6 +1,7 @@
 """A pack on a worker, as a class of Ray Tune.
 
-Workers import nothing of the project but what is imported here, and users' own systems.
+Workers import nothing of the project but what is imported here, and users' own systems; all of it from the
+snapshot, see `sweeps.snapshot`.
 """
 
 from __future__ import annotations

@@ -149,6 +149,17 @@ def test_a_package_alone_leaves_its_neighbours(mine, tmp_path):
     }  # fmt: skip
 
 
+def test_other_cells_of_a_space_change_no_digest(mine):
+    text = OWN.format(imports="").replace("import mine_late", "pass")
+    write(mine, {"mine_one/__init__.py": text, "mine_two/__init__.py": text})
+    systems = ("mine_one:Own", "mine_two:Own", "mine_main:Own")
+    all_cells = [cell for system in systems for cell in cells(system)]
+    together = UsersCode(all_cells)
+    digests = [together.digest(cell) for cell in all_cells]
+    assert digests == [digest(system) for system in systems]
+    assert len(set(digests)) == 3
+
+
 def test_modules_that_python_finds_elsewhere_stay_behind(mine, tmp_path):
     """In the folder they are never imported, since users' folders come last; on a worker they come first."""
     write(mine, {"timeit.py": "", "sweeps.py": "", "numpy/__init__.py": "", "ouvae/notes.txt": ""})

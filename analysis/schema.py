@@ -118,6 +118,12 @@ _CELL = [
 ]
 """The keys of a cell, and what follows from them."""
 
+_MACHINE = {
+    "processor": "name of the CPU or GPU that trained the member; `; ` between those of a pack that moved on",
+    "cpu_features": "what the CPU of that machine can do, by which PyTorch, MKL and oneDNN choose their code",
+    "library_versions": "versions of the libraries that computed the member's numbers, besides PyTorch",
+}
+
 MEMBERS = _schema(
     "members",
     [
@@ -217,7 +223,20 @@ MEMBERS = _schema(
             "version of Python that trained the member; null for a member that failed",
             nullable=True,
         ),
-        _label("commit", "commit of that version of the project, or `unknown` outside of a checkout"),
+        *(
+            _label(
+                name,
+                f"{words}; null of members of older versions, and null for a member that failed",
+                nullable=True,
+            )
+            for name, words in _MACHINE.items()
+        ),
+        _label(
+            "commit",
+            "commit of that version of the project, `-dirty` where files had changed; null outside of its "
+            "own repository (older versions of the project: `unknown`)",
+            nullable=True,
+        ),
     ],
 )
 """A row a member: what it is, how it was trained and what came out."""

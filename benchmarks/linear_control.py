@@ -119,7 +119,7 @@ def sweep(settings: Sequence[str], control: Control, first_seed: int) -> Found:
         (row,) = pq.read_table(out / "thresholds.parquet").to_pylist()
     numbers = {name: row[name] for name in Found._fields if name in row}
     own = {"first_seed": first_seed, "members": row["n_members"], "settings": digest(settings)}
-    return Found(**control._asdict(), **numbers, **own, commit=commit())
+    return Found(**control._asdict(), **numbers, **own, commit=commit() or "unknown")
 
 
 def kept(path: Path, settings: Sequence[str]) -> dict[tuple[Control, int], Found]:

@@ -23,7 +23,7 @@ def machine(device: str = "cpu") -> dict[str, str]:
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "commit": commit(),
+        "commit": commit() or "unknown",
         "date": time.strftime("%Y-%m-%d"),
     }
 

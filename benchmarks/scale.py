@@ -143,6 +143,7 @@ def report(pack: Pack) -> PackReport:
         "seconds": 1.0,
         "torch_version": "none",
         "python_version": "none",
+        "machine": {"processor": "none", "cpu_features": "none", "library_versions": "none"},
     }
 
 

@@ -13,6 +13,7 @@ from ouvae.data import Dataset
 from ouvae.training.pack import PackTraining
 from sweeps.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 from sweeps.cluster.messages import PackReport, Task
+from sweeps.machine import joined, machine
 from sweeps.weights import State, write_weights
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -44,6 +45,7 @@ class PackWork:
         self.blind = (wanted or bool(task.weights)) and not seen
         self._saved_at = time.monotonic()
         self._seconds = 0.0
+        self._machines = [machine(task.device)]
         self._training = self._restored() or self._new()
 
     @property
@@ -68,7 +70,8 @@ class PackWork:
         """Write the state, where states are saved; a failure costs this one, not the pack."""
         if not self._saves:
             return
-        state = {"pack": self._training.state_dict(), "seconds": self._seconds}
+        machines = [dict(one) for one in self._machines]
+        state = {"pack": self._training.state_dict(), "seconds": self._seconds, "machines": machines}
         try:
             write_checkpoint(self._checkpoint, self._task.pack_id, state)
         except CheckpointError as error:
@@ -109,6 +112,8 @@ class PackWork:
             self.notices.append(f"checkpoint set aside as {bad.name}, its pack starts afresh: {why}")
             return None
         self._seconds = state["seconds"]
+        earlier = [one for one in state.get("machines", []) if one not in self._machines]
+        self._machines = [*earlier, *self._machines]
         return training
 
     def _report(self) -> PackReport:
@@ -125,6 +130,7 @@ class PackWork:
             "seconds": self._seconds,
             "torch_version": str(torch.__version__),  # plain: as it is it brings torch along
             "python_version": platform.python_version(),
+            "machine": joined(self._machines),
         }
 
 

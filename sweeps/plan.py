@@ -6,16 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 from analysis.schema import SPLIT_IMAGES
 from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
-from ouvae.declared import DATASETS, SYSTEMS, Cell, keys_of, labels
-from ouvae.declared.registry import source_digest
+from ouvae.declared import Cell, keys_of, labels
 from ouvae.linear_gaussian import critical_rho
 from search_spaces import SweptCell
+from sweeps.users_code import UsersCode
 
 LARGEST_PACK, LARGEST_SMALL_PACK = 12, 24
 """Most members in a pack on a CPU unless a space says otherwise, and most where a member's step is small. On
@@ -53,7 +52,7 @@ class PlannedCell:
         rho: the values at which its search begins, in increasing order.
         data_digest: of the data set's arrays.
         split_images: how many images its training, validation and test split have.
-        code_digest: of the modules of a user's own system and data set; None without any.
+        code_digest: of the code of users' own systems and data sets; None without any.
         device: `cpu` or `cuda`, whose random numbers differ.
     """
 
@@ -123,17 +122,11 @@ class PlannedCell:
         return self.cell.identity() | shared | own_code
 
 
-def users_modules(cells: Iterable[Cell]) -> list[ModuleType]:
-    """Return the modules of users' own systems and data sets, each once, in the order of their names."""
-    found = [
-        registry.users_own(getattr(cell, registry.kind)) for cell in cells for registry in (SYSTEMS, DATASETS)
-    ]
-    by_name = {module.__name__: module for module in found if module is not None}
-    return [by_name[name] for name in sorted(by_name)]
-
-
 def plan_cells(
-    swept: Sequence[SweptCell], data_of: Callable[[Cell], Dataset], device: str
+    swept: Sequence[SweptCell],
+    data_of: Callable[[Cell], Dataset],
+    device: str,
+    users_code: UsersCode | None = None,
 ) -> list[PlannedCell]:
     """Return the cells of a space with all that their members' numbers depend on.
 
@@ -141,7 +134,9 @@ def plan_cells(
         swept: the cells.
         data_of: gives a cell's data set.
         device: where members train.
+        users_code: of the cells' own systems and data sets; None reads it now.
     """
+    users_code = users_code or UsersCode(one.cell for one in swept)
     names = labels(one.cell for one in swept)
     found = [data_of(one.cell) for one in swept]
     return [
@@ -152,7 +147,7 @@ def plan_cells(
             data_digest=data.digest,
             split_images=(len(data.train), len(data.validation), len(data.test)),
             device=device,
-            code_digest=source_digest(users_modules([one.cell])),
+            code_digest=users_code.digest(one.cell),
         )
         for one, name, data in zip(swept, names, found, strict=True)
     ]

@@ -9,6 +9,7 @@ from analysis.schema import SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
 from sweeps.cluster.messages import PackReport
+from sweeps.machine import Machine
 from sweeps.plan import Pack, PlannedCell, Point
 from sweeps.provenance import commit, project_version
 
@@ -120,4 +121,5 @@ def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> 
         **_versions(),
         "torch_version": report["torch_version"] if report else None,
         "python_version": report["python_version"] if report else None,
+        **(report["machine"] if report else dict.fromkeys(Machine.__annotations__)),
     }

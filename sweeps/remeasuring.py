@@ -20,7 +20,6 @@ from analysis.schema import Row
 from analysis.thresholds import format_results
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.data import Dataset
-from ouvae.declared.registry import source_digest
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.data_sets import DataKey, data_key, load_data_sets
@@ -28,7 +27,7 @@ from sweeps.failures import gist
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.measuring import Numbers, covered, numbers_at
 from sweeps.pack_work import keep_freed_memory
-from sweeps.plan import Pack, PlannedCell, Point, cell_of_member, plan_cells, users_modules
+from sweeps.plan import Pack, PlannedCell, Point, cell_of_member, plan_cells
 from sweeps.progress import Countdown
 from sweeps.recorder import FAILED, OK
 from sweeps.records import confirmed, measured_anew, with_last_evaluation
@@ -36,6 +35,7 @@ from sweeps.run_directory import RunDirectory, weights_path
 from sweeps.sweep import NOT_LOGGED, recorded
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.uri import check_uri, default_uri
+from sweeps.users_code import UsersCode
 from sweeps.weights import WeightsError
 
 MOST_NAMED = 3
@@ -105,6 +105,7 @@ class _Evaluation:
         self._cells: dict[str, PlannedCell] = {}
         self._unusable: dict[str, str] = {}  # why members of a cell cannot be measured, by cell_id
         self._data: dict[DataKey, Dataset] = {}
+        self._users_code = UsersCode(())
         self._measured = 0
         self._left: defaultdict[str, list[str]] = defaultdict(list)  # members by what is missing and why
 
@@ -163,6 +164,7 @@ class _Evaluation:
                 self._unusable[cell_id] = f"this version cannot read the cell {row['cell']}: {gist(error)}"
         cells = [*(planned.cell for planned in self._cells.values()), *self._space.cells()]
         self._data = load_data_sets(cells, self._data_dir)
+        self._users_code = UsersCode(cells)
         for cell_id, planned in self._cells.items():
             if reason := self._difference(cell_id, planned):
                 self._unusable[cell_id] = reason
@@ -180,7 +182,7 @@ class _Evaluation:
                 f"the data set {planned.cell.dataset} has the digest {data.digest} here, and had "
                 f"{planned.data_digest} in training; point --data-dir to the data of then"
             )
-        code_digest = source_digest(users_modules([planned.cell]))
+        code_digest = self._users_code.digest(planned.cell)
         if code_digest != planned.code_digest:
             return (
                 f"the files of its system or data set have the digest {code_digest} here, and had "
@@ -205,6 +207,7 @@ class _Evaluation:
                 if self._interrupts.signal is not None:
                     return
                 self._measure_pack(pack_id)
+                self._users_code.require_unchanged()
                 gc.collect()  # a pack holds itself in cycles, on a GPU with gigabytes
                 countdown.update(len(packs[pack_id]), work[pack_id])
 
@@ -293,7 +296,7 @@ class _Evaluation:
         """Write and log the tables, say what was measured, and return the exit code."""
         space, directory = self._space, self._directory
         directory.studies.unlink(missing_ok=True)  # trials never change; they are made again of the members
-        cells = plan_cells(space.swept(), lambda cell: self._data[data_key(cell)], device)
+        cells = plan_cells(space.swept(), lambda cell: self._data[data_key(cell)], device, self._users_code)
         recorder, schedule = recorded(space, cells, directory, self._uri, 1, self._interrupts)
         tables, unwritten = recorder.write(schedule)
         complete = OK if schedule.done else _INCOMPLETE

@@ -19,7 +19,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,10 @@ class RunDirectory:
         alike: dict[str, tuple[tuple[str, ...], str]] = {
             "device": ((), "set device to what is there"),
             "data_digest": (("dataset",), "point --data-dir to the data of then"),
-            "code_digest": (("dataset", "system"), "put the files of then back"),
+            "code_digest": (
+                ("dataset", "system"),
+                "put the files of then back, those beside the modules included,",
+            ),
         }
         if old := {row["numerics_version"] for row in self.members.values()} - {NUMERICS_VERSION}:
             measure = f"measure its weights anew with ouvae-evaluate {self.path}, "
@@ -252,6 +255,23 @@ class RunDirectory:
         self.failed.update({row["member_id"]: row for row in members})
         if full is not None:
             raise full
+
+    def keep_failed(self, is_wanted: Callable[[Row], bool]) -> None:
+        """Forget the failed members that are not wanted any more: nothing would try them again.
+
+        Raises:
+            SweepError: the file of a pack in which others are wanted cannot be written.
+        """
+        self.failed = {member_id: row for member_id, row in self.failed.items() if is_wanted(row)}
+        kept: dict[str, list[Row]] = {}
+        for row in self.failed.values():
+            kept.setdefault(row["pack_id"], []).append(row)
+        for path in self._fragments.glob("*.failed.parquet"):
+            pack_id = path.name.partition(".")[0]
+            if pack_id not in kept:
+                path.unlink(missing_ok=True)
+            elif len(kept[pack_id]) < pq.read_metadata(path).num_rows:
+                self._write(pack_id, {"failed": table_of(kept[pack_id], MEMBERS)})
 
     def drop_checkpoint(self, pack_id: str) -> None:
         """Remove the state of a pack that is not trained any more."""

@@ -113,6 +113,11 @@ class Schedule:
         """Whether nothing is left to train, apart from what was given up."""
         return all(state.done for state in self.cells)
 
+    def asks_for(self, row: Row) -> bool:
+        """Tell whether a member is among those that a search has asked for."""
+        point = Point(row["rho"], row["seed"])
+        return any(row["cell_id"] == state.planned.cell_id and point in state.asked for state in self.cells)
+
     def resize(self, slots: int) -> None:
         """Pack the batches to come for another number of slots."""
         self.slots = max(1, slots)

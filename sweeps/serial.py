@@ -15,6 +15,7 @@ from sweeps.cluster import messages
 from sweeps.cluster.messages import NodeResources, Task
 from sweeps.failures import Failure, gist
 from sweeps.pack_work import PackWork
+from sweeps.users_code import UsersCode
 
 SLICE_SECONDS = 1.0
 """How long a pack trains before it is asked whether it shall stop."""
@@ -25,11 +26,12 @@ class Serial:
 
     Args:
         cpus: that a pack asks for, all of which the node has.
+        users_code: which packs use from where it lies.
     """
 
-    def __init__(self, cpus: int) -> None:
+    def __init__(self, cpus: int, users_code: UsersCode | None = None) -> None:
         """Start with nothing to do."""
-        self._cpus = cpus
+        self._cpus, self._users_code = cpus, users_code or UsersCode(())
         self._said: deque[object] = deque()
         self._data: Mapping[str, Dataset] = {}
         self._task: Task | None = None
@@ -59,7 +61,11 @@ class Serial:
                 self._said.append(self._measured(members, data, device, rounds, steps))
 
     def receive(self, timeout: float) -> Any:
-        """Return the next message; where there is none, train a little first."""
+        """Return the next message; where there is none, train a little first.
+
+        Raises:
+            SweepError: users' code has changed since it was read.
+        """
         if not self._said and self._task is not None:
             self._train(self._task)
         return self._said.popleft() if self._said else None
@@ -90,6 +96,7 @@ class Serial:
         self._work.notices.clear()
         self._said.append(messages.Progress(task.pack_id, self._work.steps_done))
         if report is not None:
+            self._users_code.require_unchanged()
             self._finish(messages.Finished(task.pack_id, report))
 
     def _finish(self, fate: object) -> None:

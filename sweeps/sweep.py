@@ -18,7 +18,6 @@ from analysis.labels import data_used, plural
 from analysis.thresholds import format_results
 from ouvae.data import Dataset
 from ouvae.declared import ORDER_PARAMETERS, labels
-from ouvae.declared.registry import module_path
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import dashboard
@@ -27,8 +26,9 @@ from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
 from sweeps.data_sets import DataKey, data_key, load_data_sets
 from sweeps.interrupts import Interrupted, Interrupts
-from sweeps.plan import PlannedCell, plan_cells, users_modules
+from sweeps.plan import PlannedCell, plan_cells
 from sweeps.progress import Progress, duration
+from sweeps.provenance import commit
 from sweeps.recorder import FAILED, OK, Recorder
 from sweeps.records import cell_columns
 from sweeps.run_directory import RunDirectory
@@ -41,6 +41,7 @@ from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import check_uri, default_uri, ui_command
 from sweeps.training import Executor, Trainer, describe, device_of, resources_of
+from sweeps.users_code import UsersCode
 
 SERIAL = "serial"
 """The address of no Ray: one pack after another, in this process."""
@@ -188,14 +189,18 @@ class _Sweep:
         scratch = self._stack.enter_context(scratch_folder())
         with directory.opened(space):
             self._announce()
-            executor = self._executor(scratch)
+            users_code = UsersCode(space.cells())
+            executor = self._executor(scratch, users_code)
+            commit()  # of the code that was copied, whatever is checked out later
             data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
             check_store(options.store_uri(space))
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
-            cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device)
+            cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device, users_code)
             directory.require_like(cells)
+            cell_ids = {cell.cell_id for cell in cells}
+            directory.keep_failed(lambda row: row["cell_id"] in cell_ids)
             resources = resources_of(space, device)
             slots = resources.room_in(nodes)
             if not slots and options.is_local:
@@ -212,15 +217,14 @@ class _Sweep:
                 executor.end()
                 return self._finish(schedule, recorder, problem, seconds)
 
-    def _executor(self, scratch: Path) -> Executor:
+    def _executor(self, scratch: Path, users_code: UsersCode) -> Executor:
         """Return where packs are trained, which a second signal kills."""
         if self._options.address == SERIAL:
             from sweeps.serial import Serial  # torch
 
-            return Serial(self._space.cpus_per_pack)
-        modules = [module_path(module) for module in users_modules(self._space.cells())]
+            return Serial(self._space.cpus_per_pack, users_code)
         options, log = self._options, self._directory.log
-        ray = RayProcess(options.address, log, scratch, modules, options.dashboard)
+        ray = RayProcess(options.address, log, scratch, users_code, options.dashboard)
         self._stack.callback(ray.kill)
         self._on_abandon = ray.kill
         return ray
@@ -271,6 +275,8 @@ class _Sweep:
         """Write and log what came out, say it, and return the exit code."""
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
+        if schedule.done:
+            self._directory.keep_failed(schedule.asks_for)
         tables, unwritten = recorder.write(schedule)
         if not complete and self.interrupts.signal is not None and not problem:
             code = self.interrupts.exit_code

@@ -18,6 +18,11 @@ MOST_FAILURES = 5
 """Reasons for which members failed."""
 
 _LONGEST_TEXT, _LONGEST_SPACE = 160, 20_000
+_MACHINE = {
+    "processor": "processor",
+    "cpu_features": "features of the CPU",
+    "library_versions": "libraries",
+}
 _VERSIONS = {
     "project_version": "version of the project",
     "commit": "commit",
@@ -25,6 +30,7 @@ _VERSIONS = {
     "torch_version": "PyTorch",
     "python_version": "Python",
     "device": "device",
+    **_MACHINE,
 }
 Pairs = list[tuple[str, str]]
 
@@ -121,6 +127,11 @@ def _is_nested(values: Iterable[Any]) -> bool:
 def _made(source: Source) -> Pairs:
     members = source.members
     pairs = [(words, _values(source, column)) for column, words in _VERSIONS.items()]
+    kinds = members.select([*_MACHINE, "torch_version"]).group_by([*_MACHINE, "torch_version"]).aggregate([])
+    kinds = kinds.filter(pc.is_valid(kinds["processor"]))
+    if kinds.num_rows > 1:
+        mixed = f"members were trained on {kinds.num_rows} kinds of machine: numbers differ between them"
+        pairs.append(("mixed", f"{mixed} in their last digits (docs/clusters.md)"))
     ends = pc.min_max(members["finished_at"]).as_py()
     first, last = (f"{ends[end]:%Y-%m-%d %H:%M}" for end in ("min", "max"))
     statuses = {one["values"]: one["counts"] for one in pc.value_counts(members["status"]).to_pylist()}
@@ -159,7 +170,7 @@ def _commands(source: Source) -> list[str]:
     members = source.members
     commits = members["commit"].unique().to_pylist()
     commands = []
-    if len(commits) == 1 and commits[0] != "unknown":
+    if len(commits) == 1 and commits[0] not in (None, "unknown"):
         commands.append(f"git checkout {commits[0].removesuffix('-dirty')}")
     space = shlex.quote(str(source.folder / "space.yaml"))
     device = shlex.quote(f"device={members['device'][0].as_py()}")

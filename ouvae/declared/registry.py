@@ -1,14 +1,13 @@
 """Choices by name, and those of a user's own as `module:Class`."""
 
 import difflib
-import hashlib
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from ouvae.declared.traits import Traits
@@ -75,11 +74,11 @@ class Registry(Mapping[str, T], Generic[T]):
         """Return what a choice is in code: a class or a function."""
         return _imported(self[name].path)
 
-    def users_own(self, name: str) -> ModuleType | None:
-        """Return the module or package, at the top, that a user's own choice is in; None for a listed one."""
+    def users_module(self, name: str) -> str | None:
+        """Return the top-level module or package of a user's own choice; None for a listed one."""
         if name in self._entries or ":" not in name:
             return None
-        return importlib.import_module(name.partition(".")[0].partition(":")[0])
+        return name.partition(":")[0].partition(".")[0]
 
     def users(self, key: str) -> list[str]:
         """Return the listed names that a key makes sense with."""
@@ -118,28 +117,14 @@ def _imported(path: str) -> Any:
 
 
 def find_modules_in(folders: Iterable[Path]) -> None:
-    """Let Python find users' modules in these folders too, after all others."""
+    """Let Python find users' modules in these folders too, after all others.
+
+    Python puts the folder of a script first; where that is a package, its modules would hide users' modules
+    of the same names, and the folder is taken out.
+    """
+    script = os.path.dirname(os.path.realpath(sys.argv[0]))
+    if sys.path[:1] == [script] and os.path.exists(os.path.join(script, "__init__.py")):
+        del sys.path[0]
     for folder in map(str, folders):
         if folder not in sys.path:
             sys.path.append(folder)
-
-
-def module_path(module: ModuleType) -> Path:
-    """Return the file of a module, or the folder of a package."""
-    assert module.__file__ is not None, "a module of a user's own is a file"
-    file = Path(module.__file__).resolve()
-    return file.parent if file.name == "__init__.py" else file
-
-
-def source_files(module: ModuleType) -> list[Path]:
-    """Return the Python files of a module or of all of a package, in the order of their names."""
-    path = module_path(module)
-    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
-
-
-def source_digest(modules: Iterable[ModuleType]) -> str | None:
-    """Return a hash of the text of modules; None where there are none."""
-    digest, files = hashlib.sha256(), [file for module in modules for file in source_files(module)]
-    for file in files:
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()[:16] if files else None

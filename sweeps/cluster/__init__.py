@@ -16,7 +16,7 @@ trainable  a pack on a worker
 Ray ends a driver that loses it, without ceremony, and writes where it likes. Here both happen to a process
 that the sweep can do without: it is started again, and what it prints goes to the log of the run.
 
-The driver's checkout travels to the workers as Ray `py_modules`, the data through Ray's object store: a
-worker node needs the declared packages, not this checkout, and downloads nothing. The schedule and its run
-directory are the only record; Tune's own files are scratch.
+A snapshot of the code travels to the workers as Ray `py_modules`, the data through Ray's object store: a
+worker node needs the declared packages, not this checkout, and downloads nothing. The Ray process runs from
+the snapshot too. The schedule and its run directory are the only record; Tune's own files are scratch.
 """

@@ -46,7 +46,10 @@ def plain_python(folder: Path) -> str:
     return str(link / executable.relative_to(prefix))
 
 
-def environment(address: str | None, token: bool) -> dict[str, str]:
+_PATHS = ("RAY_AUTH_TOKEN_PATH", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
+
+
+def environment(address: str | None, token: bool, code: Path) -> dict[str, str]:
     """Return the environment of a process that connects to the address, or starts a local Ray for None.
 
     A local Ray listens on the loopback interface alone and has a token of its own: Ray's defaults are every
@@ -55,10 +58,14 @@ def environment(address: str | None, token: bool) -> dict[str, str]:
     Args:
         address: of a cluster.
         token: whether the cluster demands one.
+        code: folder from which the project is imported, and in which the process runs.
     """
     values = {**_QUIET, **os.environ, **TUNE, **_NO_HOOKS}
     for name in _HOOKS:
         values.pop(name, None)
+    values |= {name: os.path.abspath(values[name]) for name in _PATHS if values.get(name)}
+    others = (os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
+    values["PYTHONPATH"] = os.pathsep.join([str(code), *others])
     if address is None:
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             values.pop(name, None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from sweeps.failures import Failure
+from sweeps.machine import Machine
 
 if TYPE_CHECKING:
     from ouvae.training.costs import Cost
@@ -27,6 +28,7 @@ class PackReport(TypedDict):
         seconds: wall time of the training, interruptions left out.
         torch_version: of the worker.
         python_version: of the worker.
+        machine: of the worker; of all workers, where the pack went on on another machine.
     """
 
     outcomes: list[dict[str, Any]]
@@ -34,6 +36,7 @@ class PackReport(TypedDict):
     seconds: float
     torch_version: str
     python_version: str
+    machine: Machine
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sweeps import LoggedError
+from sweeps import LoggedError, snapshot
 from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment, plain_python
@@ -21,6 +21,7 @@ from sweeps.cluster.logs import tail
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
 from sweeps.failures import gist_of
 from sweeps.processes import descendants, kill
+from sweeps.users_code import UsersCode
 
 ATTEMPTS_AT_A_LOCAL_RAY = 3
 """How often a local Ray is started: Ray gives a node 30 s, too few where many programs compete for a CPU."""
@@ -40,11 +41,12 @@ class RayProcess:
         address: of a cluster, as a user gives it; None for a local Ray.
         log: file to which it and Ray write.
         scratch: folder for a local Ray and for Tune.
-        modules: files and folders of users' own modules, which workers import.
+        users_code: what workers import besides the project.
         dashboard: whether a local Ray starts its dashboard, whose address is a `Notice`.
 
     Raises:
-        SweepError: the address is none, no Ray listens there, or it does not take the token.
+        SweepError: the address is none, no Ray listens there, it does not take the token, or the code
+            cannot be copied for the workers.
     """
 
     _killed: bool
@@ -54,11 +56,13 @@ class RayProcess:
         address: str | None,
         log: Path,
         scratch: Path,
-        modules: Sequence[Path] = (),
+        users_code: UsersCode | None = None,
         dashboard: bool = False,
     ) -> None:
-        """Start it; `connect` waits for Ray."""
-        self._given, self._log, self._scratch, self._modules = address, log, scratch, modules
+        """Copy the code and start it from the copy; `connect` waits for Ray."""
+        self._given, self._log, self._scratch = address, log, scratch
+        self._code = scratch / "code"
+        snapshot.take(self._code, users_code or UsersCode(()))
         self._dashboard = "dashboard" if dashboard else ""
         self._start()
 
@@ -143,7 +147,7 @@ class RayProcess:
         ours, theirs = socket.socketpair()
         python = plain_python(self._scratch / "link") if address is None else sys.executable
         command = [python, "-P", "-m", "sweeps.cluster.serving", str(theirs.fileno()), address or ""]
-        command += [str(self._scratch), self._dashboard, *map(str, self._modules)]
+        command += [str(self._scratch), self._dashboard]
         with self._log.open("ab") as log, theirs:
             self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603
@@ -152,7 +156,8 @@ class RayProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(address, token),
+                cwd=self._code,  # Ray lets workers import from its driver's working folder, first of all
+                env=environment(address, token, self._code),
                 process_group=0,
             )
         self._connection = Connection(ours.detach())

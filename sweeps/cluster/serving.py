@@ -1,14 +1,14 @@
 """The Ray process from within: it connects to Ray, trains and measures as the sweep says.
 
-`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH DASHBOARD [MODULE…]`, started by
-`sweeps.cluster.process`: ADDRESS is empty for a local Ray, DASHBOARD where there shall be none. It ends with
-the sweep, and by itself when Ray is lost.
+`python -m sweeps.cluster.serving DESCRIPTOR ADDRESS SCRATCH DASHBOARD`, started by `sweeps.cluster.process`
+from a snapshot of the code, which it sends to the workers: ADDRESS is empty for a local Ray, DASHBOARD where
+there shall be none. It ends with the sweep, and by itself when Ray is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import json
 import logging
 import os
 import platform
@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import ray
 from ray.util.queue import Empty, Queue
 
+from sweeps import snapshot
 from sweeps.cluster import address as addresses
 from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster.environment import TUNE
@@ -45,9 +46,6 @@ from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.failures import gist
 from sweeps.processes import descendants, is_running, kill
 from sweeps.scratch import remove_after, scratch_folder
-
-PACKAGES = ("ouvae", "sweeps", "search_spaces", "analysis")
-"""What a worker imports of this project."""
 
 LOST = 70
 """Exit code of a Ray process that has lost Ray."""
@@ -155,12 +153,10 @@ class QueueChannel:
                 yield self.outgoing.get_nowait()
 
 
-def serve(
-    channel: PipeChannel, address: str | None, scratch: Path, dashboard: bool, modules: Sequence[str]
-) -> None:
+def serve(channel: PipeChannel, address: str | None, scratch: Path, dashboard: bool) -> None:
     """Connect, and do what the sweep says until it says `Close`."""
     try:
-        dashboard_url = _connect(address, scratch, dashboard, modules)
+        dashboard_url = _connect(address, scratch, dashboard)
     except Exception as error:
         logging.getLogger(__name__).exception("Ray could not be reached")
         channel.send(Refused(_refusal(error, address, scratch)))
@@ -185,16 +181,20 @@ def serve(
             return
 
 
-def _connect(address: str | None, scratch: Path, dashboard: bool, modules: Sequence[str]) -> str:
+def _connect(address: str | None, scratch: Path, dashboard: bool) -> str:
     """Connect to Ray or start it; return the HOST:PORT of the dashboard that was asked for, or nothing."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
         "log_to_driver": False,
         "runtime_env": {
-            "py_modules": [*(str(_package_folder(name)) for name in PACKAGES), *modules],
+            "py_modules": [str(folder) for folder in snapshot.package_folders().values()],
             "excludes": ["__pycache__", "*.pyc"],
-            "env_vars": {"RAY_USAGE_STATS_ENABLED": "0", **TUNE},
+            "env_vars": {
+                "RAY_USAGE_STATS_ENABLED": "0",
+                snapshot.DIGESTS: json.dumps(snapshot.digests()),
+                **TUNE,
+            },
         },
     }
     if address is None:
@@ -234,6 +234,7 @@ def _measure(job: Measure) -> Measured | Refused:
     cpus, gpus = job.resources.cpus, job.resources.gpus
 
     def task(*arguments: Any) -> Any:  # not of the job, whose data are too large for a function
+        snapshot.use()
         import torch
 
         from ouvae.training.costs import measure
@@ -275,12 +276,6 @@ def _servers() -> list[int]:
     return [pid for pid, name in names.items() if name in ("gcs_server", "raylet")]
 
 
-def _package_folder(name: str) -> Path:
-    file = importlib.import_module(name).__file__
-    assert file is not None
-    return Path(file).parent
-
-
 def _refusal(error: Exception, address: str | None, scratch: Path) -> str:
     """Say why Ray could not be reached or started, with the mend that fits."""
     said = gist(error)
@@ -313,7 +308,7 @@ def main() -> None:
         finally:
             os._exit(LOST)
 
-    serve(PipeChannel(Connection(descriptor), gone), address, scratch, bool(sys.argv[4]), sys.argv[5:])
+    serve(PipeChannel(Connection(descriptor), gone), address, scratch, bool(sys.argv[4]))
     os._exit(0)  # the interpreter would walk through all of torch once more
 
 

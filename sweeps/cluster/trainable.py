@@ -1,6 +1,7 @@
 """A pack on a worker, as a class of Ray Tune.
 
-Workers import nothing of the project but what is imported here, and users' own systems.
+Workers import nothing of the project but what is imported here, and users' own systems; all of it from the
+snapshot, see `sweeps.snapshot`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ray import tune
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
+from sweeps import snapshot
 from sweeps.cluster.messages import Task
 from sweeps.failures import Failure
 
@@ -40,6 +42,7 @@ class PackTrainable(tune.Trainable):
 
     _work: PackWork | None
     _begun: bool
+    _checked: bool
     _failed: bool
     _reported: bool
     _steps: int
@@ -48,7 +51,7 @@ class PackTrainable(tune.Trainable):
         """Take the data sets from the object store."""
         from sweeps.pack_work import PackWork  # not above: the Ray process needs this module, and no torch
 
-        self._start, self._data = PackWork, data or {}
+        self._start, self._data, self._checked = PackWork, data or {}, False
         gc.freeze()  # of what is imported nothing goes: looking through it takes longer than all else here
         self._begin(config)
 
@@ -88,6 +91,9 @@ class PackTrainable(tune.Trainable):
     def _train(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if self._work is None:
+            if not self._checked:
+                snapshot.use()
+                self._checked = True
             fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
             task = Task(**fields | {"cell": Cell(**fields["cell"])})
             self._work = self._start(task, self._data[task.data])

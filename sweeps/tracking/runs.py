@@ -304,8 +304,8 @@ class SweepRuns:
     def _source(self) -> dict[str, str]:
         """Return the tags from which the UI says what made a run, of which code, and who."""
         tags = {"mlflow.source.name": _COMMAND, "mlflow.source.type": "LOCAL"}
-        if commit := self.params.get("commit", "unknown").removesuffix("-dirty").replace("unknown", ""):
-            tags["mlflow.source.git.commit"] = commit
+        if commit := self.params.get("commit"):
+            tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
         with contextlib.suppress(OSError, KeyError):  # of a user without a name
             tags["mlflow.user"] = getpass.getuser()
         return tags

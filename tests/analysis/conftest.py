@@ -66,13 +66,17 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "project_version": "0.1.0",
         "torch_version": "2.13.0",
         "python_version": "3.11.7",
+        "processor": "a CPU",
+        "cpu_features": "AVX2",
+        "library_versions": "NumPy 2",
         "commit": "unknown",
     }
 
 
 UNKNOWN = (
     *(metric.name for metric in (*METRICS, *TEST_METRICS)),
-    "diverged_at_step", "parameters", "torch_version", "python_version",
+    "diverged_at_step", "parameters", "torch_version", "python_version", "processor", "cpu_features",
+    "library_versions",
 )  # fmt: skip
 """What nobody knows of a failed member."""
 

@@ -15,7 +15,7 @@ TYPES = {
     "members": """
         string: member_id space cell_id cell data_digest code_digest dataset system objective architecture
             likelihood smoothing start select precision device status failure pack_id project_version
-            torch_version python_version commit
+            torch_version python_version processor cpu_features library_versions commit
         list<element: double>: data_variance kl_nats test_kl_nats
         int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
             eval_images gradient_samples bound_samples bound_images depth pixels pack_members numerics_version
@@ -97,6 +97,7 @@ def test_units_follow_from_names_and_nullable_fields_say_when_they_are_null(sche
 def test_every_metric_and_what_only_a_worker_knows_is_null_for_a_failed_member():
     metrics = {metric.name for metric in (*METRICS, *TEST_METRICS)}
     of_worker = {"parameters", "torch_version", "python_version"}
+    of_worker |= {"processor", "cpu_features", "library_versions"}
     said = {field.name: field.metadata[b"description"].decode() for field in MEMBERS if field.nullable}
     assert {name for name in said if said[name].endswith("a member that diverged or failed")} == metrics
     assert {name for name in said if said[name].endswith("null for a member that failed")} == of_worker

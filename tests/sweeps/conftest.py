@@ -149,6 +149,7 @@ def report_of() -> Callable[..., PackReport]:
             "seconds": 6.0,
             "torch_version": "2.13.0",
             "python_version": "3.11.7",
+            "machine": {"processor": "a CPU", "cpu_features": "AVX2", "library_versions": "NumPy 2"},
         }
 
     return report
@@ -393,8 +394,14 @@ def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the real runs, which share an MLflow store."""
-    return tmp_path_factory.mktemp("runs")
+    """Return the folder of the real runs, which share an MLflow store.
+
+    The command is run in it, and modules lie there that nothing may import.
+    """
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("ouvae", "sweeps", "timeit"):
+        (folder / f"{name}.py").write_text("raise ImportError('a module in the working folder')\n")
+    return folder
 
 
 @pytest.fixture(scope="session")

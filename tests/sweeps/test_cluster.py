@@ -242,8 +242,16 @@ def test_a_token_that_is_refused_is_said_to_be_the_reason(nodes, start_sweep, tm
 def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted, bare_python, tmp_path, runs):
     """The recipe where only local sweeps have used Ray: a head that trains nothing, nodes that come later.
 
-    The node does not see the run directory, which the sweep says.
+    The node does not see the run directory, which the sweep says. The recipe's system imports and reads what
+    lies beside it, and both are broken before the node comes: it trains with the code of the start.
     """
+    space = write_recipe(tmp_path)
+    beside = {"scale.py": "SCALE = 1", "scale.json": "1", ".gitignore": "*.json"}
+    for name, content in beside.items():
+        (tmp_path / name).write_text(content)
+    with (tmp_path / "flat.py").open("a") as file:
+        file.write("\nfrom pathlib import Path\n\nfrom scale import SCALE\n")
+        file.write("assert Path(__file__).with_name('scale.json').read_text() == '1'\nassert SCALE == 1\n")
     nodes = Nodes(tmp_path, bare_python, runs / "home")
     try:
         nodes.start("--head", f"--port={PORT}", "--num-cpus=0")
@@ -252,7 +260,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
             "waiting",
             *sets(["search=grid", "seeds=1", "steps=20", "eval_every=20", "device=cpu"]),
             *("--address", f"127.0.0.1:{PORT}"),
-            space=write_recipe(tmp_path),
+            space=space,
             prefix=nodes.prefix,
         )
         assert undecided.wait() == 2
@@ -270,6 +278,8 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         assert impatient.wait() == 1, "a token that the cluster does not know of is not shown to it"
         assert "error: no node with 1 CPU and 1 GPU for a pack came within 6 s" in impatient.output
         waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
+        for name in beside:
+            (tmp_path / name).write_text("2")
         nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", hidden=waiting.out)
         assert waiting.wait() == 0, waiting.output
         assert "Ray: 1 node, 0 CPUs: 0 packs at once (cpu)" in waiting.output

@@ -10,6 +10,7 @@ import search_spaces
 from analysis.summary import rule_of
 from ouvae.data import load
 from ouvae.training.pack import PackTraining
+from sweeps.machine import machine
 from sweeps.plan import plan_cells
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
@@ -36,6 +37,7 @@ def train_here(schedule, data):
             "seconds": 1.0,
             "torch_version": torch.__version__,
             "python_version": platform.python_version(),
+            "machine": machine("cpu"),
         }
         schedule.finished(planned, report)
 

@@ -6,6 +6,7 @@ import sys
 
 from ouvae.data import load as load_data
 from search_spaces import load
+from sweeps import pack_work
 from sweeps.cluster.messages import Task
 from sweeps.pack_work import PackWork
 
@@ -22,3 +23,17 @@ def test_a_report_is_plain_for_whom_torch_is_not_loaded():
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], input=pickle.dumps(report), check=True)
+
+
+def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch):
+    data = load_data("digits")
+    cell = load("digits", ["latents=[[2, 2]]", "steps=2", "eval_images=8"]).cells()[0]
+    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, str(tmp_path / "pack.pt"), 60.0)
+    for name in ("old CPU", "new CPU"):
+        here = {"processor": name, "cpu_features": "AVX2", "library_versions": "NumPy 2"}
+        monkeypatch.setattr(pack_work, "machine", lambda device, here=here: here)
+        work = PackWork(task, data)
+        work.save()
+    assert work.notices == []
+    report = work.advance(60.0)
+    assert report["machine"] == here | {"processor": "old CPU; new CPU"}

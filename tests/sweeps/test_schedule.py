@@ -273,6 +273,27 @@ class TestFailure:
             assert directory.failed == {}
         assert list(tmp_path.rglob("*.failed.parquet")) == []
 
+    def test_failed_members_that_nothing_tries_again_are_forgotten(self, tmp_path, make_space):
+        """Of a cell with another code, of a cell that is gone, and of points that are not asked for."""
+        directory, space = RunDirectory(tmp_path), make_space(seeds=1, pack_size=2)
+        with directory.opened(space):
+            schedule = schedule_of(space, 1, directory)
+            for pack in iter(schedule.next_pack, None):
+                while pack.pack_id in schedule.cells[0].training:
+                    schedule.failed(schedule.next_pack() or pack, Failure("error", "odd"))
+            assert sorted(row["rho"] for row in directory.failed.values()) == [0.5, 0.75, 1.0]
+        fewer = make_space(seeds=1, pack_size=2, rho=[0.75, 0.9])
+        with directory.opened(fewer):
+            assert len(directory.failed) == 3
+            directory.keep_failed(schedule_of(fewer, 1, directory).asks_for)
+            assert [row["rho"] for row in directory.failed.values()] == [0.75]
+        again = RunDirectory(tmp_path)
+        with again.opened(fewer):
+            assert [row["rho"] for row in again.failed.values()] == [0.75]
+            again.keep_failed(lambda row: row["cell_id"] == "another")
+            assert again.failed == {}
+        assert list(tmp_path.rglob("*.failed.parquet")) == []
+
     def test_all_other_members_are_trained(self, tmp_path, make_space, sweep):
         run = sweep(tmp_path, make_space(seeds=3, pack_size=1), failing=[Point(0.5, 0)])
         statuses = Counter(row["status"] for row in run.tables[0].to_pylist())

@@ -68,7 +68,7 @@ def test_only_packs_on_gpus_ask_for_one():
 def test_a_local_ray_has_a_token_of_its_own_and_no_other_address(monkeypatch):
     for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.setenv(name, "the user's")
-    local, other = environment(None, token=False), environment(None, token=False)
+    local, other = environment(None, False, Path()), environment(None, False, Path())
     assert len({local["RAY_AUTH_TOKEN"], other["RAY_AUTH_TOKEN"], "the user's"}) == 3
     assert local["RAY_AUTH_MODE"] == "token"
     assert {"RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(local)
@@ -77,7 +77,7 @@ def test_a_local_ray_has_a_token_of_its_own_and_no_other_address(monkeypatch):
 @pytest.mark.parametrize(("token", "mode"), [(True, "token"), (False, "disabled")])
 def test_a_cluster_is_shown_the_users_token_if_it_demands_one(monkeypatch, token, mode):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
-    values = environment("127.0.0.1:6379", token=token)
+    values = environment("127.0.0.1:6379", token, Path())
     assert (values["RAY_AUTH_TOKEN"], values["RAY_AUTH_MODE"]) == ("mine", mode)
 
 

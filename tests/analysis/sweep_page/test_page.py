@@ -65,6 +65,21 @@ def test_it_says_question_answer_settings_and_origin(make_run, make_members):
     assert f"--space {run}/space.yaml --set device=cpu --out {run}-again" in said
 
 
+def test_a_run_that_mixes_kinds_of_machines_says_so(make_run, make_members):
+    here, elsewhere = (make_members(CELLS, processor=name) for name in ("a CPU", "another CPU"))
+    mixed = pa.concat_tables([here.slice(0, 20), elsewhere.slice(20)])
+    said = Page(render([read_source(make_run(mixed))])).text
+    assert f"another CPU ({len(mixed) - 20} members), a CPU (20 members)" in said
+    assert "numbers differ between them" in said
+    assert "numbers differ between them" not in Page(render([read_source(make_run(here))])).text
+
+
+@pytest.mark.parametrize("commit", [None, "unknown"])
+def test_a_run_without_a_commit_is_made_again_by_what_is_there(make_run, make_members, commit):
+    said = Page(render([read_source(make_run(make_members(CELLS, commit=commit)))])).text
+    assert "git checkout" not in said
+
+
 def test_a_run_whose_space_has_no_question_says_so(made_run):
     assert "The space made keeps no question" in Page(render([read_source(made_run)])).text
 

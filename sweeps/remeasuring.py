@@ -110,13 +110,14 @@ class _Evaluation:
     def run(self) -> int:
         """Check, measure, write, report; return the exit code."""
         directory = self._directory
-        with directory.opened(self._space):
+        with directory.held(self._space):
             for notice in directory.notices:
                 self._console.print(notice)
             self._require_weights()
             device = self._require_device()
             self._read_cells()
             check_store(self._uri)
+            directory.begin()
             with self._interrupts.saving():
                 try:
                     self._measure_all()

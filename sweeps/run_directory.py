@@ -51,6 +51,9 @@ WEIGHTS_FOLDER = "weights"
 MERGED_PACKS = 64
 """Packs whose fragments become one: a file takes milliseconds to open, whatever is in it."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 _KNOWN = (
     *("member_id", "cell_id", "cell", "pack_id", "rho", "seed", "status"),
     *("dataset", "system", "device", "data_digest", "code_digest", "numerics_version"),
@@ -272,8 +275,7 @@ class RunDirectory:
                 write_table(tables[kind], self._fragment(fragment, kind))
             except TableError as error:
                 raise SweepError(
-                    f"the measured pack {pack_id} could not be written: {error}; {self._mend(error)} and run "
-                    "the same command again"
+                    f"the measured pack {pack_id} could not be written: {error}; {self._mend(error)}"
                 ) from error
         self._take(fragment, tables["members"], tables["history"])
 
@@ -316,7 +318,7 @@ class RunDirectory:
                 try:
                     write_table(table, path)
                 except TableError as error:
-                    if not _is_full(error):
+                    if not _has_cause(error, _FULL):
                         raise
                     full = DiskFullError(
                         f"the disk is full: {error}; all that is trained is written; make room in "
@@ -326,8 +328,8 @@ class RunDirectory:
                     write_table(table, path)
             except TableError as error:
                 raise SweepError(
-                    f"the finished pack {pack_id} could not be written: {error}; {self._mend(error)} and run "
-                    "the same command again: it goes on from the packs that are written"
+                    f"the finished pack {pack_id} could not be written: {error}; "
+                    f"{self._mend(error)}: it goes on from the packs that are written"
                 ) from error
         return full
 
@@ -545,7 +547,12 @@ class RunDirectory:
             file.write(sealed(text.encode() + b"# " + BLANK + b"\n"))
 
     def _mend(self, error: BaseException) -> str:
-        return f"make room in {self.path}" if _is_full(error) else f"make {self.path} writable"
+        """Return what to do about a file that could not be written, and run the same command again."""
+        if _has_cause(error, _FULL):
+            return f"make room in {self.path}, and run the same command again"
+        if _has_cause(error, _NOT_WRITABLE):
+            return f"make {self.path} writable, and run the same command again"
+        return "run the same command again"
 
     def _unwritable(self, error: Exception) -> SweepError:
         return SweepError(
@@ -559,9 +566,9 @@ def _rename_bad(path: Path) -> None:
         os.replace(path, path.with_name(f"{path.name}.bad"))
 
 
-def _is_full(error: BaseException) -> bool:
+def _has_cause(error: BaseException, numbers: tuple[int, ...]) -> bool:
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(cause, OSError) and cause.errno in numbers
 
 
 def _firsts(members: pa.Table) -> dict[str, int]:

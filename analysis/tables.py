@@ -89,8 +89,8 @@ def check_settings(path: Path) -> None:
     """Raise TableError where a run's settings have changed since they were written, OSError for no file."""
     if not is_intact(path.read_bytes()):
         raise TableError(
-            f"{path} cannot be used: {CHANGED}; put back a copy of the file, or delete its last line, the "
-            "digest, if the change is yours"
+            f"{path} cannot be used: {CHANGED}; delete the file, and the sweep's command writes it anew, or "
+            "delete its last line, the digest, if the change is yours"
         )
 
 

@@ -74,10 +74,15 @@ class Holding:
 
     def make(self, folder: Path) -> None:
         """Make a folder that is missing; only who made it may remove it."""
-        if not folder.exists():
-            with suppress(FileExistsError):  # another process was faster
-                folder.mkdir()
-                self._made.append(folder)
+        if folder.is_dir():
+            return
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+        else:
+            self._made.append(folder)
 
     def claim(self, file: Path) -> None:
         """Note a file that is about to be written, if it is new."""

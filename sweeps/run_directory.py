@@ -446,10 +446,10 @@ class RunDirectory:
 
     def _read_fragments(self) -> None:
         """Read what is finished, and what failed permanently; note which fragments to set aside or remove."""
-        names = [path.name.partition(".")[0] for path in self._fragments.glob("*.members.parquet")]
+        names = [path.name.removesuffix(".members.parquet") for path in self._files("members")]
         for name in sorted(names, key=lambda name: (not name.startswith("merged-"), name)):
             self._read_fragment(name)
-        for path in sorted(self._fragments.glob("*.failed.parquet")):
+        for path in self._files("failed"):
             try:
                 rows = _read_fragment(path, MEMBERS).to_pylist()
             except DamagedError:
@@ -477,36 +477,40 @@ class RunDirectory:
             [member in self.members for member in members["member_id"].to_pylist()], pa.bool_()
         )
         if repeated.true_count:
-            self._check_repeated(name, members.filter(repeated))
-            members = members.filter(pc.invert(repeated))
-            history = history.filter(_of_members(history, members))
-            if not len(members):
-                self._untidy.append(partial(self._remove, name))
+            holders = self._check_repeated(name, members.filter(repeated))
+            new = members.filter(pc.invert(repeated))
+            if not len(new):
+                is_own = members["pack_id"].unique().to_pylist() == [name]
+                if is_own and all(holder.startswith("merged-") for holder in holders):
+                    self._untidy.append(partial(self._remove, name))  # a kill came before its removal
                 return
+            members, history = new, history.filter(_of_members(history, new))
         self._take(name, members, history)
         if not name.startswith("merged-"):
             self._loose.append(name)
 
-    def _check_repeated(self, name: str, members: pa.Table) -> None:
-        """Refuse members that an earlier fragment has with other results."""
-        for row in members.select(_RESULTS).to_pylist():
-            where, held = self._result(row["member_id"])
-            differing = [key for key in _RESULTS if repr(row[key]) != repr(held[key])]
-            if differing:
-                key = differing[0]
-                first, second = self._fragment(where, "members"), self._fragment(name, "members")
-                raise SweepError(
-                    f"{first} and {second.name} hold member {row['member_id']} with different results "
-                    f"({key} '{held[key]}' and '{row[key]}'), so that one of them is of another run; move "
-                    "its members and history files out of the folder, and run the same command again"
-                )
+    def _files(self, kind: str) -> list[Path]:
+        """Return the fragments of a kind; names with more dots are not of this project."""
+        return sorted(path for path in self._fragments.glob(f"*.{kind}.parquet") if path.name.count(".") == 2)
 
-    def _result(self, member_id: str) -> tuple[str, Row]:
-        """Return the fragment that holds a member, and the member's results."""
-        for name, (members, _) in self._tables.items():
-            if (row := pc.index(members["member_id"], member_id).as_py()) >= 0:
-                return name, members.select(_RESULTS).slice(row, 1).to_pylist()[0]
-        raise LookupError(member_id)
+    def _check_repeated(self, name: str, members: pa.Table) -> set[str]:
+        """Return the earlier fragments that have these members; refuse members with other results there."""
+        rows = {row["member_id"]: row for row in members.select(_RESULTS).to_pylist()}
+        ids, holders = pa.array(list(rows), pa.string()), set()
+        for holder, (table, _) in self._tables.items():
+            held = table.filter(pc.is_in(table["member_id"], value_set=ids)).select(_RESULTS)
+            for row in held.to_pylist():
+                holders.add(holder)
+                other = rows[row["member_id"]]
+                if differing := [key for key in _RESULTS if repr(row[key]) != repr(other[key])]:
+                    key = differing[0]
+                    first, second = self._fragment(holder, "members"), self._fragment(name, "members").name
+                    raise SweepError(
+                        f"{first} and {second} hold member {row['member_id']} with different results "
+                        f"({key} '{row[key]}' and '{other[key]}'), so that one of them is of another run; "
+                        "move its members and history files out of the folder, and run the same command again"
+                    )
+        return holders
 
     def _check_costs(self) -> None:
         """Set costs aside that cannot be read; they are measured anew."""

@@ -412,7 +412,18 @@ class TestRepeated:
                 members, history, _ = write_tables(directory, make_space())
                 assert (members.num_rows, history.num_rows) == (6, 18)
                 assert directory.pack(self.pack.pack_id)[0]
-            assert len(list((run / "fragments").glob("*.members.parquet"))) == 2
+            assert len(list((run / "fragments").glob("*.members.parquet"))) == 3, (
+                "who copied it may remove it"
+            )
+
+    def test_a_copy_that_is_named_as_no_fragment_is_left_alone(self, run, make_space):
+        self.copy(run, self.pack.pack_id, f"{self.pack.pack_id}.before")
+        (run / "fragments" / "mine.before.members.parquet").write_text("mine")
+        before = snapshot(run / "fragments")
+        with reopened(run, make_space()) as directory:
+            assert len(directory.members) == 6
+            assert directory.notices == []
+        assert snapshot(run / "fragments") == before
 
     def test_a_fragment_that_has_more_gives_what_is_new(self, run, make_space, plan_cells, report_of):
         """Members that were packed otherwise, at another time."""
@@ -633,6 +644,15 @@ except SweepError as error:
 
 
 class TestWriting:
+    @pytest.mark.parametrize("name", ["fragments", "checkpoints", "sweep.log", "studies.log", "space.yaml"])
+    def test_a_file_for_a_folder_or_a_folder_for_a_file(self, tmp_path, make_space, name):
+        (tmp_path / "run").mkdir()
+        path = tmp_path / "run" / name
+        path.mkdir() if path.suffix else path.touch()
+        with pytest.raises(SweepError, match=name), reopened(tmp_path / "run", make_space()):
+            pass
+        assert list((tmp_path / "run").iterdir()) == [path]
+
     @pytest.mark.parametrize("inside", ["file/run", "file"])
     def test_a_path_where_no_directory_can_be(self, tmp_path, make_space, inside):
         (tmp_path / "file").write_text("")

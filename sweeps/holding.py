@@ -32,7 +32,7 @@ class Holding:
 
     Args:
         folder: made with its parents where it is missing.
-        names: of files that others make in it later, which `unmake` removes where they are new and empty.
+        names: of files that other parts of the program make in it.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
@@ -89,12 +89,12 @@ class Holding:
         if not file.exists():
             self._made.append(file)
 
-    def unmake(self) -> None:
-        """Remove what was made, the last first; what holds anything else stays."""
-        self._made += [file for file in self._later if file.is_file() and not file.stat().st_size]
-        for path in reversed(self._made):
-            with suppress(OSError):
-                path.rmdir() if path.is_dir() else path.unlink()
+    def unmake(self, message: str) -> None:
+        """Remove what was made, but for files that a message names, and folders that hold other files too."""
+        for path in reversed((*self._made, *self._later)):
+            if str(path) not in message or path.is_dir():
+                with suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
 
     def check_writable(self, least_free_bytes: int) -> None:
         """Try to write into the folder, and leave nothing behind."""

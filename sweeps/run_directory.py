@@ -427,11 +427,11 @@ class RunDirectory:
             try:
                 self._check_writable()
                 yield
-            except BaseException:
+            except BaseException as error:
                 if self._begun:
                     holding.release()
                 if not (self._begun and self._has_trained()):
-                    holding.unmake()
+                    holding.unmake(str(error))
                 raise
             holding.release()
 

@@ -372,11 +372,13 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
         with reopened(run, space):
             assert (run / "fragments" / f"{cut.pack_id}.history.parquet.bad").read_bytes() == b"cut"
 
-    def test_a_log_that_says_something_stays(self, tmp_path, make_space):
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_log_that_a_refusal_names_stays(self, tmp_path, make_space, named):
+        log = tmp_path / "run" / "sweep.log"
         with pytest.raises(SweepError, match="no"), reopened(tmp_path / "run", make_space()) as directory:
             directory.append_to_log("why")
-            raise SweepError("no; see sweep.log")
-        assert snapshot(tmp_path) == {"run": None, "run/sweep.log": b"why\n"}
+            raise SweepError(f"no; see {log if named else 'elsewhere'}")
+        assert snapshot(tmp_path) == ({"run": None, "run/sweep.log": b"why\n"} if named else {})
 
     def test_a_finished_pack_needs_no_checkpoint_any_more(self, tmp_path, make_space, plan_cells, train):
         with reopened(tmp_path / "run", make_space()) as directory:

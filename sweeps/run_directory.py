@@ -12,7 +12,7 @@ studies.log             the searches, as Optuna studies
 {members,history,thresholds,comparisons,costs}.parquet, figures/, report.html    what is read and made of it
 .sweep_id, .origin, .lock    who the sweep is, where its directory was made, and that it runs
 
-All but figures, report, log and lock carry digests, which are checked whenever the files are read.
+Every file that a number is read from carries a digest, which is checked whenever the file is read.
 """
 
 import errno
@@ -74,7 +74,7 @@ _WRITTEN = {
     "weights": r"[^.]+\.safetensors",
     "figures": r"[^.].*",
 }
-"""Patterns of the files in each folder, which are written aside first."""
+"""Patterns of the files that are written aside first, by their folder."""
 
 
 class DiskFullError(SweepError):
@@ -448,7 +448,7 @@ class RunDirectory:
         """Read what is finished, and what failed permanently; note which fragments to set aside or remove."""
         names = [path.name.removesuffix(".members.parquet") for path in self._files("members")]
         for name in sorted(names, key=lambda name: (not name.startswith("merged-"), name)):
-            self._read_fragment(name)
+            self._take_fragment(name)
         for path in self._files("failed"):
             try:
                 rows = _read_fragment(path, MEMBERS).to_pylist()
@@ -460,7 +460,7 @@ class RunDirectory:
             if not left:
                 self._untidy.append(partial(path.unlink, missing_ok=True))
 
-    def _read_fragment(self, name: str) -> None:
+    def _take_fragment(self, name: str) -> None:
         """Take the members of a fragment that no earlier fragment has."""
         files = [self._fragment(name, kind) for kind in ("members", "history")]
         tables, damaged = [], []

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,6 +275,18 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
                 assert len(list(path.parent.glob("*.bad"))) == (1 if damage == "missing" else 2)
             train(directory, points(0))
             assert write_tables(directory, make_space())[1].num_rows == 18
+
+    @pytest.mark.parametrize("name", ["costs.parquet", "fragments/0123.failed.parquet"])
+    def test_what_is_derived_anew_is_set_aside_and_named(self, tmp_path, make_space, train, name):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        path = tmp_path / "run" / name
+        path.write_bytes(b"PAR1 cut off PAR1")
+        with reopened(tmp_path / "run", make_space()) as directory:
+            (notice,) = directory.notices
+            assert notice.startswith(f"{path.name} cut, changed or missing, and set aside as .bad; ")
+            assert len(directory.members) == 3
+        assert (path.exists(), path.with_name(f"{path.name}.bad").exists()) == (False, True)
 
     @pytest.mark.parametrize("kind", ["members", "history"])
     def test_a_fragment_of_another_schema_is_named(self, tmp_path, make_space, train, kind):
@@ -563,6 +576,17 @@ class TestClaim:
             held = getattr(own[0], key)
             with pytest.raises(SweepError, match=f"members with {key} {held}, this sweep has {value}"):
                 directory.require_like(other)
+
+    def test_a_copy_is_a_sweep_of_its_own_and_says_so(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        with reopened(tmp_path / "copy", make_space()) as copy:
+            assert copy.sweep_id != directory.sweep_id
+            assert copy.notices == [
+                f"{tmp_path}/copy is a copy of {tmp_path}/run: it gets a sweep of its own in MLflow"
+            ]
+            assert copy.members.keys() == directory.members.keys()
 
     @pytest.mark.parametrize("text", ["[", "", "- a list\n"])
     def test_a_spoilt_space_file_is_named(self, tmp_path, make_space, text):

@@ -2,13 +2,15 @@
 
 A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parquet`, and with
 `costs.parquet` where time and memory are measured. Files are read by their exact schema
-(`analysis.schema`) and never by guessing one, and are written atomically.
+(`analysis.schema`) and never by guessing one, and are written atomically. Each carries a seal
+(`analysis.seal`): a file that was changed later is refused.
 """
 
+import io
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -20,9 +22,17 @@ import yaml
 from analysis import TableError
 from analysis.estimate import Array, curves_of
 from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMAS
+from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell, curve_value, keys_of
 
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
+
+_TAIL_BYTES = 8
+"""After the footer of a Parquet file: its length in four bytes, and the magic number."""
+
+
+class DamagedError(TableError):
+    """A file is missing, cut or changed since it was written."""
 
 
 def read_members(run: str | Path) -> pa.Table:
@@ -61,10 +71,11 @@ def read_members_and_history(run: str | Path) -> tuple[pa.Table, pa.Table]:
 def read_settings(run: str | Path) -> Mapping[str, Any]:
     """Return what a run was made with: the keys of its space.yaml.
 
-    Raises TableError where there is no such file, or one that cannot be read.
+    Raises TableError where there is no such file, or one that cannot be read or was changed.
     """
     path = (Path(run) if Path(run).is_dir() else Path(run).parent) / "space.yaml"
     try:
+        check_settings(path)
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -72,6 +83,15 @@ def read_settings(run: str | Path) -> Mapping[str, Any]:
     if not isinstance(settings, dict):
         raise TableError(f"{path} holds no keys; give the folder that a sweep wrote")
     return settings
+
+
+def check_settings(path: Path) -> None:
+    """Raise TableError where a run's settings have changed since they were written, OSError for no file."""
+    if not is_intact(path.read_bytes()):
+        raise TableError(
+            f"{path} cannot be used: {CHANGED}; delete the file, and the sweep's command writes it anew, or "
+            "delete its last line, the digest, if the change is yours"
+        )
 
 
 def read_costs(run: str | Path) -> pa.Table:
@@ -101,13 +121,18 @@ def read_table(path: Path, schema: pa.Schema, may_be_empty: bool = True) -> pa.T
     """Read a parquet file by one of the schemas; TableError with everything that is wrong with it.
 
     What a table of this version lacks because it is older than a key or a metric is filled in: a key's
-    neutral value, and null where that is allowed.
+    neutral value, and null where that is allowed. A file that is missing, cut or changed since it was written
+    raises a DamagedError, which is a TableError.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        content = path.read_bytes()
+        if not is_intact(content):
+            raise pa.ArrowInvalid(CHANGED)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
-        raise TableError(
+        damaged = isinstance(error, FileNotFoundError) or not (isinstance(error, OSError) and error.errno)
+        raise (DamagedError if damaged else TableError)(
             f"{path} is not a readable parquet file ({error}); rewrite it by resuming its sweep"
         ) from error
     table = _with_later_columns(table, schema)
@@ -215,8 +240,8 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise TableError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        if aside.exists():
-            aside.unlink()
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -242,7 +267,20 @@ def write_table(table: pa.Table, path: str | Path) -> None:
     if problems := _problems(table, schema):
         raise TableError(_listed(f"cannot write {path} as a {_name(schema)} table", problems))
     with replacing(path) as file:
-        pq.write_table(table.select(schema.names).cast(schema), file, compression="zstd")
+        file.write(_parquet(table.select(schema.names).cast(schema)))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    """Return a table as a sealed Parquet file.
+
+    The seal lies between the last page and the footer. All offsets count from the start of the file: no
+    reader looks there, and a program that rewrites the table drops the seal.
+    """
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    content = buffer.getvalue()
+    footer = len(content) - _TAIL_BYTES - int.from_bytes(content[-_TAIL_BYTES:-4], "little")
+    return sealed(content[:footer] + BLANK + content[footer:])
 
 
 def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:

@@ -77,9 +77,13 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
 
 def set_aside(path: Path) -> Path:
-    """Move a checkpoint out of the way, for whoever wants to look at it, and return where to."""
+    """Move a checkpoint out of the way, for whoever wants to look at it, and return where to.
+
+    Where the folder cannot be written it stays; nothing reads it a second time while its pack trains.
+    """
     bad = path.with_name(f"{path.name}.bad")
-    os.replace(path, bad)
+    with suppress(OSError):
+        os.replace(path, bad)
     return bad
 
 

@@ -71,6 +71,7 @@ class Recorder:
         self._due = time.monotonic() + TABLES_SECONDS
         probes = space.max_members if space.search == "locate" else 0
         self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
+        directory.notices += self._studies.notices
         held = [*directory.members.values(), *directory.failed.values()]
         self._track = track = tracked(space, max(expected, len(held)))
         self._studies.record(held)

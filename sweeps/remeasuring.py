@@ -7,6 +7,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,13 +113,14 @@ class _Evaluation:
     def run(self) -> int:
         """Check, measure, write, report; return the exit code."""
         directory = self._directory
-        with directory.opened(self._space):
+        with directory.held(self._space):
             for notice in directory.notices:
                 self._console.print(notice)
             self._require_weights()
             device = self._require_device()
             self._read_cells()
             check_store(self._uri)
+            directory.begin()
             with self._interrupts.saving():
                 try:
                     self._measure_all()
@@ -295,7 +297,8 @@ class _Evaluation:
     def _finish(self, device: str) -> int:
         """Write and log the tables, say what was measured, and return the exit code."""
         space, directory = self._space, self._directory
-        directory.studies.unlink(missing_ok=True)  # trials never change; they are made again of the members
+        with suppress(OSError):  # trials never change; they are made again of the members
+            directory.studies.unlink(missing_ok=True)
         cells = plan_cells(space.swept(), lambda cell: self._data[data_key(cell)], device, self._users_code)
         recorder, schedule = recorded(space, cells, directory, self._uri, 1, self._interrupts)
         tables, unwritten = recorder.write(schedule)

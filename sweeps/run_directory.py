@@ -7,20 +7,20 @@ fragments/ID.failed.parquet    the members of a pack that was given up; tried ag
 checkpoints/ID.pt       the state of a pack in training
 weights/ID.safetensors  the trained weights of a pack, where they are kept
 sweep.log               what Ray and failed packs had to say
-.reserve                room for the last fragments when the disk is full
+.reserve, .reserve.N    room for the last fragments and tables when the disk is full, in bytes and in files
 studies.log             the searches, as Optuna studies
 {members,history,thresholds,comparisons,costs}.parquet, figures/, report.html    what is read and made of it
-.sweep_id, .lock        who the sweep is, and that it runs
+.sweep_id, .origin, .lock    who the sweep is, where its directory was made, and that it runs
+
+Every file that a number is read from carries a digest, which is checked whenever the file is read.
 """
 
 import errno
-import fcntl
 import hashlib
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,20 @@ import pyarrow.parquet as pq
 import yaml
 
 from analysis import TableError
-from analysis.schema import HISTORY, MEMBERS, Row
+from analysis.schema import COSTS, HISTORY, MEMBERS, Row
+from analysis.seal import BLANK, sealed
 from analysis.summary import Rule, Summary
-from analysis.tables import read_table, replacing, table_of, write_table
+from analysis.tables import DamagedError, check_settings, read_table, replacing, table_of, write_table
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
-from ouvae.declared import ORDER_PARAMETERS, CellKeys, keys_of, labels
+from ouvae.declared import METRICS, ORDER_PARAMETERS, TEST_METRICS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
-from sweeps import LoggedError, SweepError
+from sweeps import SweepError
+from sweeps.holding import HeldError, Holding
+from sweeps.identity import ORIGIN, SWEEP_ID, identify
 from sweeps.plan import PlannedCell
 
 LEAST_FREE_BYTES = 64_000_000
 """A sweep does not start with less room than this for its tables and checkpoints."""
-
-RESERVE_BYTES = 8_000_000
-"""Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
 
 WEIGHTS_FOLDER = "weights"
 """Where trained weights are in a run, where they are kept."""
@@ -52,12 +52,30 @@ WEIGHTS_FOLDER = "weights"
 MERGED_PACKS = 64
 """Packs whose fragments become one: a file takes milliseconds to open, whatever is in it."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 _KNOWN = (
     *("member_id", "cell_id", "cell", "pack_id", "rho", "seed", "status"),
     *("dataset", "system", "device", "data_digest", "code_digest", "numerics_version"),
     *(order.metric for order in ORDER_PARAMETERS.values()),
 )
 """Columns of a member that are at hand in Python; a sweep of 100,000 has no room for all."""
+
+_RESULTS = (
+    *("member_id", "rho", "seed", "status", "diverged_at_step", "numerics_version"),
+    *(metric.name for metric in (*METRICS, *TEST_METRICS)),
+)
+"""Columns in which two rows of the same member agree, whenever and in whichever pack it was trained."""
+
+_WRITTEN = {
+    "": r"(space\.yaml|\.sweep_id|\.origin|report\.html|[a-z_]+\.parquet)",
+    "fragments": r"[^.]+\.(members|history|failed)\.parquet",
+    "checkpoints": r"[^.]+\.pt",
+    "weights": r"[^.]+\.safetensors",
+    "figures": r"[^.].*",
+}
+"""Patterns of the files that are written aside first, by their folder."""
 
 
 class DiskFullError(SweepError):
@@ -94,6 +112,9 @@ class RunDirectory:
         self._fragments = path / "fragments"
         self._tables: dict[str, tuple[pa.Table, pa.Table]] = {}  # members and history, by fragment
         self._loose: list[str] = []  # fragments of a single pack
+        self._holding = Holding(path, (self.log.name, self.studies.name))
+        self._begun = False
+        self._untidy: list[Callable[[], object]] = []  # what is due once nothing refuses the run
 
     @property
     def checkpoints(self) -> Path:
@@ -110,6 +131,11 @@ class RunDirectory:
         """The file for what is too long for the terminal."""
         return self.path / "sweep.log"
 
+    def append_to_log(self, text: str) -> None:
+        """Write a line to the log; a log that cannot be written stops nothing."""
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+            print(text, file=file)
+
     @property
     def costs(self) -> Path:
         """The table of costs, where they are measured."""
@@ -122,26 +148,53 @@ class RunDirectory:
 
     @contextmanager
     def opened(self, space: Space) -> Iterator[None]:
-        """Hold the directory for `space`: make it, check it, read what is finished.
+        """Hold the directory for `space` and begin. Raises as `held` and `begin`."""
+        with self.held(space):
+            self.begin()
+            yield
+
+    @contextmanager
+    def held(self, space: Space) -> Iterator[None]:
+        """Hold the directory for `space`: check it, and read what is finished.
+
+        Nothing in it changes until `begin`: a run that is refused leaves it as it was.
 
         Raises:
-            SweepError: the directory cannot be written, is held by another driver, holds another space
-                or an unreadable fragment.
+            SweepError: the directory cannot be written, is held by another driver, holds another space, an
+                unreadable fragment, or two results of one member.
+            TableError: its settings were changed.
         """
-        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self._space = space
+        with self._locked():
+            self._check_space()
+            self._read_fragments()
+            self._check_costs()
+            yield
+
+    def begin(self) -> None:
+        """Write settings and identity, tidy up, and keep room: from now on the run belongs to its space.
+
+        Raises:
+            SweepError: the directory cannot be written.
+        """
+        holding, keeps_weights = self._holding, self._space.save_weights != "none"
+        self._begun = True
         try:
-            with self._locked():
-                self._claim(space)
-                if space.save_weights != "none":
-                    self.weights.mkdir(exist_ok=True)
-                self.sweep_id = self._identify()
-                self._clear_leftovers()
-                self._read_fragments()
-                yield
-        except BaseException as error:
-            if made and not (self.members or self.failed or any(self.checkpoints.glob("*.pt"))):
-                self._unmake(made, self.log if isinstance(error, LoggedError) else None)
-            raise
+            for folder in (self._fragments, self.checkpoints, *[self.weights] * keeps_weights):
+                holding.make(folder)
+            for name in ("space.yaml", SWEEP_ID, ORIGIN):
+                holding.claim(self.path / name)
+            holding.reserve()
+            self._write_space()
+            self.sweep_id, original = identify(self.path)
+        except (OSError, TableError) as error:
+            raise self._unwritable(error) from None
+        if original is not None:
+            self.notices.append(f"{self.path} is a copy of {original}: it gets a sweep of its own in MLflow")
+        for tidy in self._untidy:
+            with suppress(OSError):  # the next run tries again
+                tidy()
+        holding.clear_leftovers(_WRITTEN)
 
     def require_like(self, cells: Sequence[PlannedCell]) -> None:
         """Refuse to mix members of another device, data, code or numerics with those that are there.
@@ -226,8 +279,7 @@ class RunDirectory:
                 write_table(tables[kind], self._fragment(fragment, kind))
             except TableError as error:
                 raise SweepError(
-                    f"the measured pack {pack_id} could not be written: {error}; make room in {self.path} "
-                    "and run the same command again"
+                    f"the measured pack {pack_id} could not be written: {error}; {self._mend(error)}"
                 ) from error
         self._take(fragment, tables["members"], tables["history"])
 
@@ -266,8 +318,8 @@ class RunDirectory:
         kept: dict[str, list[Row]] = {}
         for row in self.failed.values():
             kept.setdefault(row["pack_id"], []).append(row)
-        for path in self._fragments.glob("*.failed.parquet"):
-            pack_id = path.name.partition(".")[0]
+        for path in self._files("failed"):
+            pack_id = path.name.removesuffix(".failed.parquet")
             if pack_id not in kept:
                 path.unlink(missing_ok=True)
             elif len(kept[pack_id]) < pq.read_metadata(path).num_rows:
@@ -275,7 +327,8 @@ class RunDirectory:
 
     def drop_checkpoint(self, pack_id: str) -> None:
         """Remove the state of a pack that is not trained any more."""
-        (self.checkpoints / f"{pack_id}.pt").unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.checkpoints / f"{pack_id}.pt").unlink(missing_ok=True)
 
     def _write(self, pack_id: str, tables: Mapping[str, pa.Table]) -> SweepError | None:
         """Write fragments of a pack; return the error of a full disk if the reserve was needed for it."""
@@ -286,18 +339,18 @@ class RunDirectory:
                 try:
                     write_table(table, path)
                 except TableError as error:
-                    if not _is_full(error):
+                    if not _has_cause(error, _FULL):
                         raise
                     full = DiskFullError(
                         f"the disk is full: {error}; all that is trained is written; make room in "
                         f"{self.path} and run the same command again: it trains what is missing"
                     )
-                    (self.path / ".reserve").unlink(missing_ok=True)
+                    self._holding.release()
                     write_table(table, path)
-            except (TableError, OSError) as error:
+            except TableError as error:
                 raise SweepError(
-                    f"the finished pack {pack_id} could not be written: {error}; make room in {self.path} "
-                    "and run the same command again: it goes on from the packs that are written"
+                    f"the finished pack {pack_id} could not be written: {error}; "
+                    f"{self._mend(error)}: it goes on from the packs that are written"
                 ) from error
         return full
 
@@ -374,124 +427,157 @@ class RunDirectory:
         return self._fragments / f"{name}.{kind}.parquet"
 
     def _remove(self, pack_id: str) -> None:
-        for kind in ("members", "history"):
-            self._fragment(pack_id, kind).unlink(missing_ok=True)
+        with suppress(OSError):  # what stays is the same once more
+            for kind in ("members", "history"):
+                self._fragment(pack_id, kind).unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the directory, made with its folders and its reserve.
-
-        The system lets the lock go when the driver ends, however it ends.
-        """
-        reserve = self.path / ".reserve"
+        """Hold the directory; remove what was made in it for a run that was refused or trained nothing."""
+        holding = self._holding
         try:
-            self._fragments.mkdir(parents=True, exist_ok=True)
-            self.checkpoints.mkdir(exist_ok=True)
-            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
-            if free < LEAST_FREE_BYTES:
-                raise OSError(f"only {free / 1e6:.0f} MB free")
-            lock = (self.path / ".lock").open("w")
+            lock = holding.lock()
+        except HeldError:
+            raise SweepError(
+                f"{self.path} is in use by another sweep or evaluation; wait for its end, or give a "
+                "sweep another --out"
+            ) from None
         except OSError as error:
             raise self._unwritable(error) from None
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SweepError(
-                    f"{self.path} is in use by another sweep or evaluation; wait for its end, or give a "
-                    "sweep another --out"
-                ) from None
-            try:
-                with reserve.open("wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
-            except OSError as error:
-                raise self._unwritable(error) from None
-            try:
+                self._check_writable()
                 yield
-            finally:
-                reserve.unlink(missing_ok=True)
+            except BaseException as error:
+                if self._begun:
+                    holding.release()
+                if not (self._begun and self._has_trained()):
+                    holding.unmake(str(error))
+                raise
+            holding.release()
 
-    def _unmake(self, made: Sequence[Path], kept: Path | None) -> None:
-        """Remove a directory in which nothing was trained, but for a log that a message names."""
-        said = kept.read_bytes() if kept is not None and kept.exists() else b""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if kept is not None and said:
-            kept.parent.mkdir()
-            kept.write_bytes(said)
-            return
-        for folder in made[1:]:
-            with suppress(OSError):
-                folder.rmdir()
+    def _check_writable(self) -> None:
+        try:
+            self._holding.check_writable(LEAST_FREE_BYTES)
+        except OSError as error:
+            raise self._unwritable(error) from None
 
-    def _clear_leftovers(self) -> None:
-        """Remove what writers that were killed left aside."""
-        for aside in self.path.rglob(".*.tmp"):
-            aside.unlink(missing_ok=True)
+    def _has_trained(self) -> bool:
+        return bool(self.members or self.failed or any(self.checkpoints.glob("*.pt")))
 
     def _read_fragments(self) -> None:
-        """Read what is finished, and what was given up; set fragments aside that are cut."""
-        merged: set[str] = set()
-        names = [path.name.partition(".")[0] for path in self._fragments.glob("*.members.parquet")]
+        """Read what is finished, and what failed permanently; note which fragments to set aside or remove."""
+        names = [path.name.removesuffix(".members.parquet") for path in self._files("members")]
         for name in sorted(names, key=lambda name: (not name.startswith("merged-"), name)):
-            if name in merged:
-                self._remove(name)
+            self._take_fragment(name)
+        for path in self._files("failed"):
+            try:
+                rows = _read_fragment(path, MEMBERS).to_pylist()
+            except DamagedError:
+                self._set_aside([path], [path], "its members failed, and are tried again")
                 continue
-            files = [self._fragment(name, kind) for kind in ("members", "history")]
-            if broken := [file for file in files if not _is_whole(file)]:
-                self._set_aside(files, broken)
-                continue
-            members, history = map(_read_fragment, files, (MEMBERS, HISTORY))
-            self._take(name, members, history)
-            if name.startswith("merged-"):
-                merged.update(members["pack_id"].unique().to_pylist())
-            else:
-                self._loose.append(name)
-        for path in sorted(self._fragments.glob("*.failed.parquet")):
-            rows = _read_fragment(path, MEMBERS).to_pylist() if _is_whole(path) else []
             left = {row["member_id"]: row for row in rows if row["member_id"] not in self.members}
             self.failed.update(left)
             if not left:
-                path.unlink()
+                self._untidy.append(partial(path.unlink, missing_ok=True))
 
-    def _set_aside(self, files: Sequence[Path], broken: Sequence[Path]) -> None:
-        for file in files:
-            with suppress(FileNotFoundError):
-                os.replace(file, file.with_name(f"{file.name}.bad"))
-        names = " and ".join(file.name for file in broken)
-        self.notices.append(
-            f"{names} cut or missing; the pack's fragments are set aside as .bad, and it is trained anew"
+    def _take_fragment(self, name: str) -> None:
+        """Take the members of a fragment that no earlier fragment has."""
+        files = [self._fragment(name, kind) for kind in ("members", "history")]
+        tables, damaged = [], []
+        for file, schema in zip(files, (MEMBERS, HISTORY), strict=True):
+            try:
+                tables.append(_read_fragment(file, schema))
+            except DamagedError:
+                damaged.append(file)
+        if damaged:
+            self._set_aside(files, damaged, "members that no other fragment has are trained anew")
+            return
+        members, history = tables
+        repeated = pa.array(
+            [member in self.members for member in members["member_id"].to_pylist()], pa.bool_()
         )
+        if repeated.true_count:
+            holders = self._check_repeated(name, members.filter(repeated))
+            new = members.filter(pc.invert(repeated))
+            if not len(new):
+                is_own = members["pack_id"].unique().to_pylist() == [name]
+                if is_own and all(holder.startswith("merged-") for holder in holders):
+                    self._untidy.append(partial(self._remove, name))  # a kill came before its removal
+                return
+            members, history = new, history.filter(_of_members(history, new))
+        self._take(name, members, history)
+        if not name.startswith("merged-"):
+            self._loose.append(name)
 
-    def _claim(self, space: Space) -> None:
-        path = self.path / "space.yaml"
-        values = space.model_dump(mode="json")
-        if path.exists():
-            held = {"name": None} | _neutral() | _read_space(path)
-            wanted = {"name": space.name, **space.shared()}
-            conflicts = [
-                f"{key}: {held.get(key)!r} there, {value!r} now"
-                for key, value in wanted.items()
-                if held.get(key) != value
-            ]
-            if conflicts:
-                raise SweepError(
-                    f"{self.path} holds a sweep of a space that conflicts with this one\n  "
-                    + "\n  ".join(conflicts)
-                    + "\n  give another --out, or set these keys as they are there"
-                )
-        try:
-            with replacing(path) as file:
-                file.write(yaml.safe_dump(values, sort_keys=False).encode())
-        except (OSError, TableError) as error:
-            raise self._unwritable(error) from None
+    def _files(self, kind: str) -> list[Path]:
+        """Return the fragments of a kind; names with more dots are not of this project."""
+        return sorted(path for path in self._fragments.glob(f"*.{kind}.parquet") if path.name.count(".") == 2)
 
-    def _identify(self) -> str:
-        """Return the directory's own identity, made with it."""
-        path = self.path / ".sweep_id"
+    def _check_repeated(self, name: str, members: pa.Table) -> set[str]:
+        """Return the earlier fragments that have these members; refuse members with other results there."""
+        rows = {row["member_id"]: row for row in members.select(_RESULTS).to_pylist()}
+        ids, holders = pa.array(list(rows), pa.string()), set()
+        for holder, (table, _) in self._tables.items():
+            held = table.filter(pc.is_in(table["member_id"], value_set=ids)).select(_RESULTS)
+            for row in held.to_pylist():
+                holders.add(holder)
+                other = rows[row["member_id"]]
+                if differing := [key for key in _RESULTS if repr(row[key]) != repr(other[key])]:
+                    key = differing[0]
+                    first, second = self._fragment(holder, "members"), self._fragment(name, "members").name
+                    raise SweepError(
+                        f"{first} and {second} hold member {row['member_id']} with different results "
+                        f"({key} '{row[key]}' and '{other[key]}'), so that one of them is of another run; "
+                        "move its members and history files out of the folder, and run the same command again"
+                    )
+        return holders
+
+    def _check_costs(self) -> None:
+        """Set costs aside that cannot be read; they are measured anew."""
+        if self.costs.exists():
+            try:
+                read_table(self.costs, COSTS)
+            except TableError:
+                self._set_aside([self.costs], [self.costs], "costs are measured anew")
+
+    def _set_aside(self, files: Sequence[Path], damaged: Sequence[Path], consequence: str) -> None:
+        """Note that files are set aside as .bad, since some of them are damaged."""
+        names = " and ".join(file.name for file in damaged)
+        self.notices.append(f"{names} cut, changed or missing, and set aside as .bad; {consequence}")
+        self._untidy += [partial(_rename_bad, file) for file in files]
+
+    def _check_space(self) -> None:
+        """Refuse a space that does not belong to the members that are there."""
+        path, space = self.path / "space.yaml", self._space
         if not path.exists():
-            with replacing(path) as file:
-                file.write(uuid.uuid4().hex.encode())
-        return path.read_text(encoding="utf-8").strip()
+            return
+        held = {"name": None} | _neutral() | _read_space(path)
+        wanted = {"name": space.name, **space.shared()}
+        conflicts = [
+            f"{key}: {held.get(key)!r} there, {value!r} now"
+            for key, value in wanted.items()
+            if held.get(key) != value
+        ]
+        if conflicts:
+            raise SweepError(
+                f"{self.path} holds a sweep of a space that conflicts with this one\n  "
+                + "\n  ".join(conflicts)
+                + "\n  give another --out, or set these keys as they are there"
+            )
+
+    def _write_space(self) -> None:
+        text = yaml.safe_dump(self._space.model_dump(mode="json"), sort_keys=False)
+        with replacing(self.path / "space.yaml") as file:
+            file.write(sealed(text.encode() + b"# " + BLANK + b"\n"))
+
+    def _mend(self, error: BaseException) -> str:
+        """Return what to do about a file that could not be written, and run the same command again."""
+        if _has_cause(error, _FULL):
+            return f"make room in {self.path}, and run the same command again"
+        if _has_cause(error, _NOT_WRITABLE):
+            return f"make {self.path} writable, and run the same command again"
+        return "run the same command again"
 
     def _unwritable(self, error: Exception) -> SweepError:
         return SweepError(
@@ -500,9 +586,14 @@ class RunDirectory:
         )
 
 
-def _is_full(error: BaseException) -> bool:
+def _rename_bad(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.replace(path, path.with_name(f"{path.name}.bad"))
+
+
+def _has_cause(error: BaseException, numbers: tuple[int, ...]) -> bool:
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(cause, OSError) and cause.errno in numbers
 
 
 def _firsts(members: pa.Table) -> dict[str, int]:
@@ -551,23 +642,17 @@ def _neutral() -> dict[str, Any]:
 
 def _read_space(path: Path) -> dict[str, Any]:
     try:
+        check_settings(path)
         return read_yaml_mapping(path)
-    except SpaceError as error:
+    except (SpaceError, OSError) as error:
         raise SweepError(f"{path} cannot be read: {error}; delete it or give another --out") from None
-
-
-def _is_whole(path: Path) -> bool:
-    """Tell whether a fragment can be opened: what is cut has lost its end, where parquet has its schema."""
-    try:
-        with pq.ParquetFile(path):
-            return True
-    except (pa.ArrowException, OSError):
-        return False
 
 
 def _read_fragment(path: Path, schema: pa.Schema) -> pa.Table:
     try:
         return read_table(path, schema)
+    except DamagedError:
+        raise
     except TableError as error:
         raise SweepError(
             f"{error}\ngive another --out, or delete {path} and its twin: their members are then trained anew"

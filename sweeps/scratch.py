@@ -4,6 +4,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sweeps import SweepError
 from sweeps.processes import kill
 
 PREFIX = "ouvae-"
@@ -32,14 +34,25 @@ LONG_PATIENCE_SECONDS = 60.0
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a folder, and remove it at the end; those whose owner was killed are removed first."""
-    base = Path(tempfile.gettempdir())
-    if len(str(base)) > LONGEST_BASE or shlex.quote(str(base)) != str(base):  # Ray hands it to a shell
-        base = Path("/tmp")  # noqa: S108 - the name is made by mkdtemp
-    _remove_orphans(base)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-    with (folder / LOCK).open("w") as lock:
+    """Make a folder, and remove it at the end; those whose owner was killed are removed first.
+
+    Raises:
+        SweepError: it cannot be made.
+    """
+    try:
+        base = Path(tempfile.gettempdir())
+        if len(str(base)) > LONGEST_BASE or shlex.quote(str(base)) != str(base):  # Ray hands it to a shell
+            base = Path("/tmp")  # noqa: S108 - the name is made by mkdtemp
+        _remove_orphans(base)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        lock = (folder / f"{LOCK}.new").open("w")
+    except OSError as error:
+        raise SweepError(
+            f"no temporary folder can be made: {error}; make room there, or set TMPDIR"
+        ) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(lock.name, folder / LOCK)  # nobody sees it before it is held
         try:
             yield folder
         finally:
@@ -48,18 +61,23 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove(folder: Path, patience: float = PATIENCE_SECONDS) -> None:
-    """Remove a folder, its lock last: what cannot be removed now is left to the next sweep."""
+    """Remove a folder, its lock last: what cannot be removed in this time is left to the next sweep."""
     deadline = time.monotonic() + patience
-    while folder.exists() and time.monotonic() < deadline:
-        with suppress(OSError):  # whoever else removes it may be faster
-            for path in folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                elif path.name != LOCK:
-                    path.unlink()
-            if all(path.name == LOCK for path in folder.iterdir()):
-                shutil.rmtree(folder)
+    while not _removed(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def _removed(folder: Path) -> bool:
+    """Try to remove a folder, and tell whether it is gone; links are removed and never followed."""
+    with suppress(OSError):  # whoever else removes it may be faster
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink()
+        if all(path.name == LOCK for path in folder.iterdir()):
+            shutil.rmtree(folder)
+    return not folder.exists()
 
 
 def remove_after(folder: Path, pids: Sequence[int], group: int) -> None:
@@ -72,16 +90,24 @@ def remove_after(folder: Path, pids: Sequence[int], group: int) -> None:
 
 
 def _remove_orphans(base: Path) -> None:
-    """Remove this user's folders whose lock nobody holds."""
-    for path in base.glob(f"{PREFIX}*/{LOCK}"):
-        try:
-            if path.stat().st_uid != os.getuid():
+    """Remove this user's folders whose lock nobody holds, without waiting for any of them.
+
+    Others may write into the folder for temporary files: what is a link, or of another user, is passed over.
+    """
+    for folder in base.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # in use, or removed by another sweep just now
+            if not _is_own(folder.lstat(), stat.S_IFDIR):
                 continue
-            with path.open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove(path.parent)
-        except OSError:
-            continue  # in use, or removed by another sweep just now
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "r+b") as lock:
+                if _is_own(os.fstat(descriptor), stat.S_IFREG):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _removed(folder)
+
+
+def _is_own(status: os.stat_result, kind: int) -> bool:
+    """Tell whether a file is of this user and of a kind."""
+    return status.st_uid == os.getuid() and stat.S_IFMT(status.st_mode) == kind
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@ The only module that imports Optuna, which listens as MLflow does: a member that
 parameters are rho and seed and whose value is the top-layer KL in nats; the threshold is a study's user
 attributes. What is to be trained follows from the searches and the run's own fragments, so that a study which
 lags behind after a kill catches up. A trial in a journal takes a twentieth of the time of one in SQLite.
+
+Each line of the journal carries a checksum, which Optuna passes over. A journal with a changed line is set
+aside and written anew.
 """
 
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +43,50 @@ _THRESHOLD = ("status", "rho_c", "rho_c_low", "rho_c_high", "confidence", "n_mem
 """Columns of a threshold that are attributes of its cell's study."""
 
 
+_CHECKSUM = b',"crc32":'
+"""The key before a line's checksum, which is of the line without the key."""
+
+
+def check(storage: Path) -> None:
+    """Look at the journal of a run, if there is one.
+
+    Raises:
+        SweepError: it cannot be read, or is none of Optuna.
+    """
+    with _reported(storage):
+        _is_whole(storage)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether all lines of a journal that have checksums are as they were written.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no journal of Optuna.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    lines = content.split(b"\n")[:-1]  # a kill may have cut the last one
+    if _CHECKSUM not in content:  # of an earlier version
+        if content[:1] not in (b"", b"{"):
+            raise ValueError("it is no journal of Optuna")
+        for line in lines:
+            json.loads(line)
+        return True
+    has_checksums = False
+    for line in lines:
+        entry, key, checksum = line.rpartition(_CHECKSUM)
+        has_checksums = has_checksums or bool(key)
+        if has_checksums and checksum != b"%d}" % zlib.crc32(entry + b"}"):
+            return False
+    return True
+
+
 class _Journal(JournalFileBackend):
     """A journal with one writer, who holds the run directory: it takes no lock and waits for no disk."""
 
     def __init__(self, path: Path) -> None:
         """Open the file; a line that a kill cut short is taken away."""
         with path.open("ab+") as file:
-            file.seek(0)
-            if file.read(1) not in (b"", b"{"):
-                raise ValueError("it is no journal of Optuna")
             start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE)
             file.seek(start)
             file.truncate(start + file.read().rfind(b"\n") + 1)
@@ -56,9 +95,14 @@ class _Journal(JournalFileBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add entries to the journal."""
-        lines = "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in logs)
         with self._path.open("ab") as file:
-            file.write(lines.encode())
+            file.write(b"".join(map(_line, logs)))
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    """Return an entry of the journal as a line with its checksum."""
+    text = json.dumps(entry, separators=(",", ":")).encode()
+    return b"%b%b%d}\n" % (text[:-1], _CHECKSUM, zlib.crc32(text))
 
 
 class Studies:
@@ -68,6 +112,9 @@ class Studies:
         storage: path of the journal, which is made if there is none.
         space: name of the space, an attribute of the studies.
         largest_seed: of the members to come, as far as that is known; their axis ends at 9, 99, …
+
+    Attributes:
+        notices: lines for whoever runs the sweep.
     """
 
     def __init__(self, storage: Path, space: str, largest_seed: int = 0) -> None:
@@ -77,7 +124,13 @@ class Studies:
         self._studies: dict[str, Study] = {}
         self._parameters: dict[str, dict[str, BaseDistribution]] = {}
         self._recorded: dict[str, set[tuple[Point, TrialState]]] = {}
+        self.notices: list[str] = []
         with self._reported():
+            if not _is_whole(storage):
+                os.replace(storage, storage.with_name(f"{storage.name}.bad"))
+                self.notices.append(
+                    f"{storage.name} changed, and set aside as .bad; the studies are written anew"
+                )
             self._storage = JournalStorage(_Journal(storage))
             names = optuna.get_all_study_names(self._storage)
         self._names = {name.rpartition(" ")[2]: name for name in names}  # by the cell's identity
@@ -135,15 +188,19 @@ class Studies:
         study.add_trials(new.values())
         known.update(new)
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError, LookupError) as error:
-            raise SweepError(
-                f"the studies in {self._path} cannot be used: {error}; make room, or delete the file if it "
-                "is broken, and run the same command again: the studies follow from the fragments"
-            ) from error
+    def _reported(self) -> AbstractContextManager[None]:
+        return _reported(self._path)
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, LookupError) as error:
+        raise SweepError(
+            f"the studies in {path} cannot be used: {error}; make room, or delete the file if it "
+            "is broken, and run the same command again: the studies follow from the fragments"
+        ) from error
 
 
 def _parameters(largest_seed: int) -> dict[str, BaseDistribution]:

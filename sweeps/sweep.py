@@ -37,6 +37,7 @@ from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import scratch_folder
 from sweeps.search import Observations, threshold_of
 from sweeps.searches import searches_of
+from sweeps.studies import check as check_studies
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import check_uri, default_uri, ui_command
@@ -187,7 +188,7 @@ class _Sweep:
         """Check, train, report; return the exit code."""
         space, options, directory = self._space, self._options, self._directory
         scratch = self._stack.enter_context(scratch_folder())
-        with directory.opened(space):
+        with directory.held(space):
             self._announce()
             users_code = UsersCode(space.cells())
             executor = self._executor(scratch, users_code)
@@ -195,12 +196,11 @@ class _Sweep:
             data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
             check_store(options.store_uri(space))
+            check_studies(directory.studies)
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
             cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device, users_code)
             directory.require_like(cells)
-            cell_ids = {cell.cell_id for cell in cells}
-            directory.keep_failed(lambda row: row["cell_id"] in cell_ids)
             resources = resources_of(space, device)
             slots = resources.room_in(nodes)
             if not slots and options.is_local:
@@ -208,6 +208,9 @@ class _Sweep:
                     f"this machine has {describe(nodes, resources)}, and a pack asks for {resources}; lower "
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
+            directory.begin()
+            cell_ids = {cell.cell_id for cell in cells}
+            directory.keep_failed(lambda row: row["cell_id"] in cell_ids)
             with self.interrupts.saving():
                 recorder, schedule = recorded(
                     space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
@@ -248,21 +251,20 @@ class _Sweep:
             recorder.on_progress()
             progress.update(pack_id, steps_done)
 
-        with self._directory.log.open("a", encoding="utf-8") as log:
-            trainer = Trainer(
-                executor, self._space, device, self._directory, self.interrupts,
-                self._console.print, lambda text: print(text, file=log, flush=True), on_progress,
-            )  # fmt: skip
-            try:
-                if not schedule.done:
-                    with progress.shown():
-                        trainer.train(schedule, by_digest, nodes, local)
-                if schedule.done and self.interrupts.signal is None:
-                    cells = [state.planned for state in schedule.cells]
-                    measure_missing(self._space, cells, by_digest, self._directory, trainer)
-            except (SweepError, TableError) as error:
-                problem = str(error)
-                executor.kill()
+        trainer = Trainer(
+            executor, self._space, device, self._directory, self.interrupts,
+            self._console.print, self._directory.append_to_log, on_progress,
+        )  # fmt: skip
+        try:
+            if not schedule.done:
+                with progress.shown():
+                    trainer.train(schedule, by_digest, nodes, local)
+            if schedule.done and self.interrupts.signal is None:
+                cells = [state.planned for state in schedule.cells]
+                measure_missing(self._space, cells, by_digest, self._directory, trainer)
+        except (SweepError, TableError) as error:
+            problem = str(error)
+            executor.kill()
         return problem, time.monotonic() - started
 
     def _estimate(self, observations: Observations) -> CellThreshold:

@@ -1,6 +1,7 @@
 """Files of trained weights, one a pack: `weights/PACK.safetensors` in a run.
 
-Each parameter is stacked over the pack's members, and the metadata say what a model is built of.
+Each parameter is stacked over the pack's members, and the metadata say what a model is built of. They also
+hold the file's seal, which is checked whenever the file is read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
 from ouvae.systems import System, build
 from ouvae.training.precision import weights_dtype
@@ -74,9 +76,10 @@ def write_weights(
         "image_shape": json.dumps(list(image_shape)),
         "members": json.dumps(list(members)),
         "state": state,
+        "seal": BLANK.decode(),
     }
     with replaced(path) as file:
-        file.write(save(dict(weights), about))
+        file.write(sealed(save(dict(weights), about)))
 
 
 def read_weights(path: Path, rho: float, seed: int) -> System:
@@ -123,8 +126,10 @@ def _members_of(about: Mapping[str, str]) -> list[tuple[float, int]]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in reading a file into a WeightsError."""
+    """Check a file's seal; turn what goes wrong in reading the file into a WeightsError."""
     try:
+        if not is_intact(path.read_bytes()):
+            raise ValueError(CHANGED)
         yield
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(

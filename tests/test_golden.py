@@ -58,7 +58,12 @@ def test_it_is_read_as_it_was_written(run, capsys):
 @pytest.mark.parametrize("run", OTHER_NUMERICS, indirect=True)
 def test_members_of_other_numerics_are_not_mixed_with_new_ones(run, capsys):
     space = GOLDEN / "space.yaml"
-    assert phase_transition.main(["--space", str(space), "--out", str(run), "--address", "serial"]) == 2
+    before = {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()}
+    given = ["--space", str(space), "--out", str(run), "--address", "serial", "--set", "confidence=0.5"]
+    given += ["--tracking-uri", f"sqlite:///{run.parent}/store/mlflow.db"]
+    assert phase_transition.main(given) == 2
+    assert {path: path.read_bytes() for path in run.parent.rglob("*") if path.is_file()} == before
+    assert [path.name for path in run.parent.iterdir()] == [run.name]
     version = OTHER_NUMERICS[run.name]
     weights = "measure its weights anew"
     said = capsys.readouterr().err

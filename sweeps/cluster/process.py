@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sweeps import LoggedError, snapshot
+from sweeps import SweepError, snapshot
 from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment, plain_python
@@ -70,7 +70,7 @@ class RayProcess:
         """Wait for Ray and return the nodes that there are.
 
         Raises:
-            LoggedError: Ray cannot be reached or started.
+            SweepError: Ray cannot be reached or started.
         """
         answer = self._answer()
         for _ in range(ATTEMPTS_AT_A_LOCAL_RAY - 1):
@@ -80,7 +80,7 @@ class RayProcess:
             self._start()
             answer = self._answer()
         if isinstance(answer, Refused):
-            raise LoggedError(f"{answer.reason}; see {self._log}")
+            raise SweepError(f"{answer.reason}; see {self._log}")
         return answer.nodes
 
     def restart(self) -> Sequence[NodeResources]:

@@ -104,8 +104,7 @@ _NOTE = (
 def check(uri: str) -> None:
     """Look at the store at `uri`, so that a sweep which cannot be tracked ends before it begins.
 
-    Of a SQLite store that is new the folder is made here, and the file when the first run is. One that was
-    moved or copied with its mlartifacts/ has its files where they are now.
+    Nothing is written: folder and file of a new SQLite store are made with its first run.
 
     Raises:
         SweepError: as `check_uri` does; the SQLite file is no MLflow store; the server gives no good answer
@@ -118,8 +117,6 @@ def check(uri: str) -> None:
             return
     try:
         connect(uri).search_experiments(max_results=1)
-        if uri.startswith("sqlite:"):
-            point_here(sqlite_path(uri))
     except Exception as error:
         raise SweepError(
             f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend(error, uri)}"
@@ -459,7 +456,12 @@ def _server(uri: str) -> str:
 
 
 def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
-    """Give the id of an experiment, which exists after it."""
+    """Give the id of an experiment, which exists after it.
+
+    A SQLite store that was moved or copied with its mlartifacts/ has its files where they are now.
+    """
+    if uri.startswith("sqlite:"):
+        point_here(sqlite_path(uri))
     found = client.get_experiment_by_name(name)
     if found is None:
         local = uri.startswith("sqlite:")
@@ -482,6 +484,7 @@ def connect(uri: str) -> MlflowClient:
     if not uri.startswith("sqlite:"):
         return MlflowClient(uri, uri)
     path = sqlite_path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
         client = MlflowClient(sqlite_uri(path), sqlite_uri(path))
         client.search_experiments(max_results=1)
@@ -503,8 +506,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _check_sqlite(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        folder = next(folder for folder in path.parents if folder.exists())
+        with tempfile.TemporaryFile(dir=folder):
             pass
         if path.exists():
             with path.open("r+b"):

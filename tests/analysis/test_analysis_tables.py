@@ -15,8 +15,18 @@ import pytest
 
 from analysis import TableError
 from analysis.schema import COSTS, HISTORY, MEMBERS, THRESHOLDS
+from analysis.seal import BLANK, sealed
 from analysis.summary import Rule, read_rule, thresholds_table
-from analysis.tables import curves, read_costs, read_history, read_members, replacing, table_of, write_table
+from analysis.tables import (
+    curves,
+    read_costs,
+    read_history,
+    read_members,
+    read_settings,
+    replacing,
+    table_of,
+    write_table,
+)
 from tests.analysis.conftest import RULE
 
 CELLS = {(16, 16): [0.73, 0.77], (8, 8): [0.88, 0.88], (4, 4): [1.2, 1.3]}
@@ -245,6 +255,41 @@ def test_a_file_cut_in_its_data_is_refused(made_run):
     path.write_bytes(whole[:4] + bytes(600) + whole[604:])
     with pytest.raises(TableError, match="is not a readable parquet file"):
         read_members(made_run)
+
+
+def test_a_flipped_bit_never_gives_another_table(made_run):
+    path = made_run / "members.parquet"
+    whole, table, refused = path.read_bytes(), read_members(made_run), 0
+    bits = range(0, 8 * len(whole), 8 * len(whole) // 300)
+    for bit in bits:
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            assert read_members(made_run).equals(table)
+        except TableError:
+            refused += 1
+    assert refused > 0.9 * len(bits)
+
+
+def test_a_table_that_another_program_wrote_anew_is_read(made_run):
+    """It has no seal, and that of the first file does not travel with the table."""
+    path = made_run / "members.parquet"
+    table = pq.read_table(path)
+    for rewritten in (table, table.slice(0, 3)):
+        pq.write_table(rewritten, path)
+        assert read_members(made_run).num_rows == len(rewritten)
+
+
+def test_settings_that_were_changed_are_refused(tmp_path):
+    path = tmp_path / "space.yaml"
+    path.write_bytes(sealed(b"confidence: 0.8\n# " + BLANK + b"\n"))
+    assert read_settings(tmp_path) == {"confidence": 0.8}
+    path.write_bytes(path.read_bytes().replace(b"0.8", b"0.9"))
+    with pytest.raises(TableError, match=r"space\.yaml cannot be used: .*changed.*delete its last line"):
+        read_settings(tmp_path)
+    path.write_bytes(path.read_bytes().partition(b"#")[0])
+    assert read_settings(tmp_path) == {"confidence": 0.9}
 
 
 def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_path):

@@ -4,9 +4,11 @@ Most tests spoil numbers of a copied run and ask the command to bring back what 
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import json
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -328,7 +330,8 @@ def test_a_full_disk_is_one_error(copy, monkeypatch, capsys):
     run = copy("save_weights=last")
 
     def write(table, path):
-        raise run_directory.TableError(f"cannot write {path}: No space left on device")
+        error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise run_directory.TableError(f"cannot write {path}: {error.strerror}") from error
 
     monkeypatch.setattr(run_directory, "write_table", write)
     assert evaluated(run) == 1
@@ -355,10 +358,11 @@ def test_members_without_weights_stay_behind_and_are_named(copy, capsys):
 
 
 def rewrite(path, weights=lambda value: value, **about):
-    """Change a file of weights; None takes an entry of its metadata away."""
+    """Write another file of weights, without a seal; None takes an entry of its metadata away."""
     with safe_open(path, "pt") as file:
         tensors = {name: weights(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-        held = {key: value for key, value in (file.metadata() | about).items() if value is not None}
+        about = file.metadata() | {"seal": None} | about
+        held = {key: value for key, value in about.items() if value is not None}
     save_file(tensors, path, held)
 
 
@@ -366,6 +370,10 @@ def rewrite(path, weights=lambda value: value, **about):
     ("damage", "said"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:500]), "is no file of weights that this version"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"),
+            "its content has changed since it was",
+        ),
         (lambda path: rewrite(path, members=json.dumps([[0.5, 7]])), "holds weights of other members"),
         (lambda path: rewrite(path, weights=lambda v: v * torch.nan), "ELBO or objective is not finite"),
         (
@@ -377,7 +385,7 @@ def rewrite(path, weights=lambda value: value, **about):
             "it is not in the file of its pack's weights",
         ),
     ],
-    ids=["cut", "foreign", "not finite", "shapes", "one less"],
+    ids=["cut", "changed", "foreign", "not finite", "shapes", "one less"],
 )
 def test_a_file_that_cannot_be_used_costs_its_own_members_alone(copy, capsys, damage, said):
     run = copy("save_weights=last")

@@ -97,7 +97,7 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, small_space, short
     cut = [path for path in checkpoints.glob("*.pt") if path.stem not in packs_of(finished)]
     for path in cut:
         os.truncate(path, path.stat().st_size // 2)
-    (between.out / "figures" / ".killed.tmp").touch()
+    (between.out / "figures" / f".kl.svg.{2**22 + 1}.01234567.tmp").touch()
 
     at_the_end = start_sweep(name, *often, TMPDIR=str(short_folder))
     while len(packs_of(at_the_end.fragments())) < packs:  # the tables follow within a tenth of a second

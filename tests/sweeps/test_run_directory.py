@@ -2,7 +2,10 @@
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +17,7 @@ import pytest
 
 from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
-from analysis.tables import read_history, read_members
+from analysis.tables import read_history, read_members, read_table
 from search_spaces import Space
 from sweeps import SweepError, run_directory
 from sweeps.plan import Pack, PlannedCell, Point
@@ -64,6 +67,13 @@ def fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
+
+
+def snapshot(path: Path) -> dict[str, bytes | None]:
+    """Return the content of all files below a folder, by their paths; None of folders."""
+    return {
+        str(file.relative_to(path)): file.read_bytes() if file.is_file() else None for file in path.rglob("*")
+    }
 
 
 def without_times(table: pa.Table) -> list[dict]:
@@ -266,6 +276,18 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
             train(directory, points(0))
             assert write_tables(directory, make_space())[1].num_rows == 18
 
+    @pytest.mark.parametrize("name", ["costs.parquet", "fragments/0123.failed.parquet"])
+    def test_what_is_derived_anew_is_set_aside_and_named(self, tmp_path, make_space, train, name):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        path = tmp_path / "run" / name
+        path.write_bytes(b"PAR1 cut off PAR1")
+        with reopened(tmp_path / "run", make_space()) as directory:
+            (notice,) = directory.notices
+            assert notice.startswith(f"{path.name} cut, changed or missing, and set aside as .bad; ")
+            assert len(directory.members) == 3
+        assert (path.exists(), path.with_name(f"{path.name}.bad").exists()) == (False, True)
+
     @pytest.mark.parametrize("kind", ["members", "history"])
     def test_a_fragment_of_another_schema_is_named(self, tmp_path, make_space, train, kind):
         """It is whole, so that it is no accident: whoever put it there decides."""
@@ -281,16 +303,52 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
         with pytest.raises(SweepError, match=rf"(?s){path} cannot be .* is a thresholds table.*delete"):
             read()
 
-    def test_what_a_killed_writer_left_aside_is_removed(self, tmp_path, make_space, train):
-        with reopened(tmp_path / "run", make_space()) as directory:
+    def test_what_a_killed_writer_left_aside_is_removed_and_nothing_of_others(
+        self, tmp_path, make_space, train
+    ):
+        run = tmp_path / "run"
+        with reopened(run, make_space()) as directory:
             train(directory, points(0))
-        strays = [tmp_path / "run" / name for name in ("fragments/.a.tmp", "figures/.b.png.1.tmp", ".c.tmp")]
-        for stray in strays:
-            stray.parent.mkdir(exist_ok=True)
-            stray.touch()
-        with reopened(tmp_path / "run", make_space()) as directory:
-            assert not any(stray.exists() for stray in strays)
+        dead, running = 2**22 + 1, os.getppid()
+        left = [
+            f".space.yaml.{dead}.01234567.tmp",
+            f"fragments/.0123.members.parquet.{dead}.01234567.tmp",
+            f"checkpoints/.0123.pt.{dead}.tmp",
+            f"figures/.curves.png.{dead}.01234567.tmp",
+        ]
+        others = [
+            ".draft.tmp",
+            "fragments/.mine.tmp",
+            "notes/.space.yaml.1.tmp",
+            f".members.parquet.{running}.01234567.tmp",
+        ]
+        for name in left + others:
+            (run / name).parent.mkdir(exist_ok=True)
+            (run / name).touch()
+        (run / ".cache.tmp").mkdir()
+        (run / f".report.html.{dead}.01234567.tmp").mkdir()
+        with reopened(run, make_space()) as directory:
+            assert [name for name in left if (run / name).exists()] == []
+            assert [name for name in others if not (run / name).exists()] == []
             assert len(directory.members) == 3
+
+    def test_a_flipped_bit_anywhere_never_gives_another_number(self, tmp_path, make_space, train):
+        """What is changed is named, and set aside or refused."""
+        run, space = tmp_path / "run", make_space()
+        with reopened(run, space) as directory:
+            train(directory, points(0))
+            rows = directory.rows()
+        for file in (*(run / "fragments").iterdir(), run / "space.yaml"):
+            whole = file.read_bytes()
+            for place in range(0, len(whole), len(whole) // 6):
+                file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+                directory, refused = RunDirectory(run), contextlib.nullcontext()
+                if file.name == "space.yaml":
+                    refused = pytest.raises(TableError, match=rf"{file} cannot be used")
+                with refused, directory.held(space):
+                    assert directory.rows() == (rows if not directory.notices else ([], []))
+                    assert all(file.name in notice for notice in directory.notices)
+            file.write_bytes(whole)
 
     def test_a_refused_sweep_leaves_no_directory_behind(self, tmp_path, make_space, train):
         def refused(path):
@@ -308,6 +366,33 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
         with reopened(tmp_path / "run", make_space()) as directory:
             assert len(directory.members) == 3
 
+    def test_a_refused_sweep_changes_nothing(self, tmp_path, make_space, train):
+        """Before it begins it only looks, also where it finds what is to be set aside."""
+        run, space = tmp_path / "run", make_space()
+        with reopened(run, space) as directory:
+            cut = train(directory, points(0))
+            train(directory, points(1))
+        (run / "fragments" / f"{cut.pack_id}.history.parquet").write_bytes(b"cut")
+        (run / "fragments" / ".0123.members.parquet.999999.tmp").touch()
+        (run / ".lock").unlink()
+        (tmp_path / "mine").mkdir()
+        before = snapshot(tmp_path)
+        for path in (run, tmp_path / "mine", tmp_path / "deep" / "new"):
+            directory = RunDirectory(path)
+            with pytest.raises(SweepError, match="no"), directory.held(make_space(confidence=0.5)):
+                raise SweepError("no")
+        assert snapshot(tmp_path) == before
+        with reopened(run, space):
+            assert (run / "fragments" / f"{cut.pack_id}.history.parquet.bad").read_bytes() == b"cut"
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_log_that_a_refusal_names_stays(self, tmp_path, make_space, named):
+        log = tmp_path / "run" / "sweep.log"
+        with pytest.raises(SweepError, match="no"), reopened(tmp_path / "run", make_space()) as directory:
+            directory.append_to_log("why")
+            raise SweepError(f"no; see {log if named else 'elsewhere'}")
+        assert snapshot(tmp_path) == ({"run": None, "run/sweep.log": b"why\n"} if named else {})
+
     def test_a_finished_pack_needs_no_checkpoint_any_more(self, tmp_path, make_space, plan_cells, train):
         with reopened(tmp_path / "run", make_space()) as directory:
             pack = Pack(plan_cells(make_space())[0], tuple(points(0)))
@@ -315,6 +400,71 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
             checkpoint.write_bytes(b"state")
             train(directory, points(0))
             assert not checkpoint.exists()
+
+
+class TestRepeated:
+    """A member in two fragments, as where those of two copies of a run are put together."""
+
+    @pytest.fixture
+    def run(self, tmp_path, make_space, train) -> Path:
+        """Return a run of two packs, of which the first is there under another name too."""
+        path = tmp_path / "run"
+        with reopened(path, make_space()) as directory:
+            self.pack = train(directory, points(0))
+            train(directory, points(1))
+        self.copy(path, self.pack.pack_id, "0000000000000000")
+        return path
+
+    @staticmethod
+    def copy(path: Path, source: str, target: str) -> None:
+        for kind in ("members", "history"):
+            content = (path / "fragments" / f"{source}.{kind}.parquet").read_bytes()
+            (path / "fragments" / f"{target}.{kind}.parquet").write_bytes(content)
+
+    def test_of_two_with_the_same_results_one_is_kept(self, run, make_space):
+        for _ in range(2):
+            with reopened(run, make_space()) as directory:
+                members, history, _ = write_tables(directory, make_space())
+                assert (members.num_rows, history.num_rows) == (6, 18)
+                assert directory.pack(self.pack.pack_id)[0]
+            assert len(list((run / "fragments").glob("*.members.parquet"))) == 3, (
+                "who copied it may remove it"
+            )
+
+    def test_a_copy_that_is_named_as_no_fragment_is_left_alone(self, run, make_space):
+        self.copy(run, self.pack.pack_id, f"{self.pack.pack_id}.before")
+        (run / "fragments" / "mine.before.members.parquet").write_text("mine")
+        before = snapshot(run / "fragments")
+        with reopened(run, make_space()) as directory:
+            assert len(directory.members) == 6
+            assert directory.notices == []
+        assert snapshot(run / "fragments") == before
+
+    def test_a_fragment_that_has_more_gives_what_is_new(self, run, make_space, plan_cells, report_of):
+        """Members that were packed otherwise, at another time."""
+        (run / "fragments" / "0000000000000000.members.parquet").unlink()
+        with reopened(run.with_name("other"), make_space()) as directory:
+            pack = Pack(plan_cells(make_space())[0], (Point(0.5, 0), Point(0.6, 0)))
+            directory.add(pack.pack_id, *rows("made", pack, report_of(pack, kl_top)))
+        for file in (run.with_name("other") / "fragments").iterdir():
+            file.rename(run / "fragments" / file.name)
+        for _ in range(2):
+            with reopened(run, make_space()) as directory:
+                members, history, _ = write_tables(directory, make_space())
+            assert (members.num_rows, history.num_rows) == (7, 21)
+
+    def test_of_two_with_different_results_both_are_named(self, run, make_space):
+        file = run / "fragments" / "0000000000000000.members.parquet"
+        table = read_table(file, MEMBERS)
+        other = pa.array([1.5, *table["elbo_nats"].to_pylist()[1:]])
+        index = table.schema.get_field_index("elbo_nats")
+        run_directory.write_table(table.set_column(index, table.schema.field(index), other), file)
+        before = snapshot(run)
+        names = f"0000000000000000.members.parquet and {self.pack.pack_id}.members.parquet"
+        said = rf"{names} hold member \w+ .*\(elbo_nats '1.5' and '-20.0'\).*move"
+        with pytest.raises(SweepError, match=said), reopened(run, make_space()):
+            pass
+        assert snapshot(run) == before
 
 
 class TestTables:
@@ -427,6 +577,17 @@ class TestClaim:
             with pytest.raises(SweepError, match=f"members with {key} {held}, this sweep has {value}"):
                 directory.require_like(other)
 
+    def test_a_copy_is_a_sweep_of_its_own_and_says_so(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        with reopened(tmp_path / "copy", make_space()) as copy:
+            assert copy.sweep_id != directory.sweep_id
+            assert copy.notices == [
+                f"{tmp_path}/copy is a copy of {tmp_path}/run: it gets a sweep of its own in MLflow"
+            ]
+            assert copy.members.keys() == directory.members.keys()
+
     @pytest.mark.parametrize("text", ["[", "", "- a list\n"])
     def test_a_spoilt_space_file_is_named(self, tmp_path, make_space, text):
         with reopened(tmp_path / "run", make_space()):
@@ -476,8 +637,48 @@ except SweepError as error:
             finally:
                 first.kill()
 
+    def test_a_driver_that_is_refused_leaves_the_directory_to_the_other(
+        self, tmp_path, make_space, monkeypatch
+    ):
+        """The other one makes it while this one is about to."""
+        run, first, real = tmp_path / "run", RunDirectory(tmp_path / "run"), os.mkdir
+        with contextlib.ExitStack() as stack:
+
+            def mkdir(path, *rest, **more):
+                if os.fspath(path) == str(run) and not run.exists():
+                    monkeypatch.undo()
+                    stack.enter_context(first.opened(make_space()))
+                return real(path, *rest, **more)
+
+            monkeypatch.setattr(os, "mkdir", mkdir)
+            with pytest.raises(SweepError, match="in use by another sweep"), reopened(run, make_space()):
+                pass
+            assert {path.name for path in run.iterdir()} >= {".lock", "space.yaml", ".sweep_id", "fragments"}
+
+    def test_a_lock_that_was_removed_meanwhile_is_not_held(self, tmp_path, make_space, monkeypatch):
+        """Its holder was refused, removed all that it had made, and let go."""
+        run, real = tmp_path / "run", fcntl.flock
+
+        def flock(*arguments):
+            monkeypatch.undo()
+            (run / ".lock").unlink()
+            return real(*arguments)
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with reopened(run, make_space()), (run / ".lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 class TestWriting:
+    @pytest.mark.parametrize("name", ["fragments", "checkpoints", "sweep.log", "studies.log", "space.yaml"])
+    def test_a_file_for_a_folder_or_a_folder_for_a_file(self, tmp_path, make_space, name):
+        (tmp_path / "run").mkdir()
+        path = tmp_path / "run" / name
+        path.mkdir() if path.suffix else path.touch()
+        with pytest.raises(SweepError, match=name), reopened(tmp_path / "run", make_space()):
+            pass
+        assert list((tmp_path / "run").iterdir()) == [path]
+
     @pytest.mark.parametrize("inside", ["file/run", "file"])
     def test_a_path_where_no_directory_can_be(self, tmp_path, make_space, inside):
         (tmp_path / "file").write_text("")
@@ -501,6 +702,38 @@ class TestWriting:
             reopened(tmp_path / "run", make_space()),
         ):
             pass
+
+    def test_no_more_files(self, disk_of, make_space, train, monkeypatch):
+        """Where bytes are free, files are kept for the finished pack and the tables."""
+        monkeypatch.setattr(run_directory, "LEAST_FREE_BYTES", 0)
+        disk = disk_of("32m,nr_inodes=60")
+        with reopened(disk / "run", make_space()) as directory:
+            train(directory, points(0))
+            with contextlib.suppress(OSError):
+                for number in range(60):
+                    (disk / f"filler.{number}").touch()
+            with pytest.raises(DiskFullError, match=r"disk is full.*No space left on device"):
+                train(directory, points(1))
+            assert write_tables(directory, make_space())[0].num_rows == 6
+        for filler in disk.glob("filler.*"):
+            filler.unlink()
+        with reopened(disk / "run", make_space()) as directory:
+            assert len(directory.members) == 6
+
+    def test_a_folder_that_becomes_read_only_is_one_error(self, tmp_path, make_space, train, monkeypatch):
+        """Nothing that is cleaned up afterwards hides it, and it says nothing of a full disk."""
+
+        def refuse(*arguments, **more):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        said = r"could not be written.*Read-only file system; make .*run writable"
+        with pytest.raises(SweepError, match=said), reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+            for name in ("replace", "unlink", "rename"):
+                monkeypatch.setattr(os, name, refuse)
+            directory.drop_checkpoint("0123")
+            directory.append_to_log("goes on")
+            train(directory, points(1))
 
     def test_a_disk_that_fills_up(self, disk_of, make_space, train, monkeypatch):
         """A real one: the finished pack and the tables go into the room that was kept for them."""

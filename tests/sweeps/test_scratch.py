@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from sweeps import SweepError, scratch
 from sweeps.processes import is_running
 from sweeps.scratch import LONGEST_BASE, remove, scratch_folder
 from tests.sweeps.conftest import ROOT, wait_until
@@ -120,6 +122,37 @@ def test_two_may_remove_one_folder_at_once(base):
         with ThreadPoolExecutor() as pool:
             list(pool.map(remove, [folder] * 4))
         assert not folder.exists()
+
+
+def test_folders_of_others_are_passed_over_and_what_stays_is_not_waited_for(base, monkeypatch):
+    """A lock or a folder that is a link says nothing of an owner; a removal that fails is not repeated."""
+    mine, stays = base / "mine", base / "ouvae-stays"
+    for folder in (mine / "results", stays / "results", base / "ouvae-other" / "results"):
+        folder.mkdir(parents=True)
+    for folder in (mine, stays):
+        (folder / ".lock").touch()
+    (base / "ouvae-link").symlink_to(mine)
+    (base / "ouvae-other" / ".lock").symlink_to(mine / ".lock")
+    removed = []
+    monkeypatch.setattr(shutil, "rmtree", lambda folder, ignore_errors=False: removed.append(folder))
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
+    scratch._remove_orphans(base)
+    assert removed == [stays / "results"]
+    assert (mine / ".lock").exists()
+
+
+def test_a_link_within_a_folder_is_removed_and_not_followed(base):
+    (base / "mine").mkdir()
+    (base / "ouvae-x").mkdir()
+    (base / "ouvae-x" / "link").symlink_to(base / "mine")
+    remove(base / "ouvae-x", patience=0)
+    assert [path.name for path in base.iterdir()] == ["mine"]
+
+
+def test_no_folder_for_temporary_files_is_one_error(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    with pytest.raises(SweepError, match=r"no temporary folder .*No such file.*TMPDIR"), scratch_folder():
+        pass
 
 
 def test_a_path_too_long_for_sockets_is_not_used(base, monkeypatch):

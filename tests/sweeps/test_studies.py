@@ -146,6 +146,27 @@ def test_a_file_that_is_no_journal(storage, text):
     assert storage.read_text() == text
 
 
+def test_a_flipped_bit_never_gives_another_trial(storage):
+    """The journal is written anew, or refused by name."""
+    rows = [row(0.5), row(0.6)]
+    Studies(storage, "made").record(rows)
+    whole, expected, anew = storage.read_bytes(), contents(storage), 0
+    for bit in range(0, 8 * len(whole), 401):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        storage.write_bytes(changed)
+        studies = Studies(storage, "made")
+        studies.record(rows)
+        assert contents(storage) == expected
+        if studies.notices:
+            assert studies.notices == [
+                "studies.log changed, and set aside as .bad; the studies are written anew"
+            ]
+            assert storage.with_name("studies.log.bad").read_bytes() == changed
+            anew += 1
+    assert anew > 8 * len(whole) // 401 * 0.8
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(SweepError, match=r"cannot be used: .*No such file or directory"):
         Studies(tmp_path / "nowhere" / "studies.log", "made")

@@ -1047,7 +1047,7 @@ def test_check_refuses_what_cannot_hold_a_sweep(uri: str, message: str) -> None:
         check(uri)
 
 
-def test_check_of_a_new_file_makes_its_folder_alone_and_loads_no_mlflow(tmp_path: Path) -> None:
+def test_check_of_a_new_file_makes_nothing_and_loads_no_mlflow(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from sweeps.tracking.runs import check\n"
@@ -1055,7 +1055,7 @@ def test_check_of_a_new_file_makes_its_folder_alone_and_loads_no_mlflow(tmp_path
         "assert 'mlflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert list((tmp_path / "new").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""A folder held by one process: its lock, what was made in it, and room kept for the end.
+
+Only what this project made is removed: by this process, or under names that only the project's writers use.
+"""
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from sweeps.processes import is_running
+
+LOCK, RESERVE = ".lock", ".reserve"
+
+RESERVE_BYTES = 8_000_000
+"""Kept free for what is trained already when the disk is full: a fragment takes tens of kilobytes."""
+
+RESERVE_FILES = 8
+"""Kept for the same where no more files can be made: two fragments, four tables, and two to spare."""
+
+
+class HeldError(Exception):
+    """Another process holds the folder."""
+
+
+class Holding:
+    """A folder that this process holds. All methods raise OSError where the system refuses.
+
+    Args:
+        folder: made with its parents where it is missing.
+        names: of files that other parts of the program make in it.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """Hold nothing yet."""
+        self._folder, self._names = folder, names
+        self._made: list[Path] = []
+        self._later: list[Path] = []
+
+    def lock(self) -> IO[bytes]:
+        """Return the lock file, held: the system lets it go when it is closed, or when the process ends.
+
+        Raises:
+            HeldError: another process holds it.
+        """
+        path = self._folder / LOCK
+        while True:
+            for folder in reversed((self._folder, *self._folder.parents)):
+                self.make(folder)
+            lock = self._opened(path)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise HeldError from None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                    files = [self._folder / name for name in self._names]
+                    self._later = [file for file in files if not file.exists()]
+                    return lock
+            lock.close()  # whoever held it was refused, and has removed it
+
+    def _opened(self, path: Path) -> IO[bytes]:
+        try:
+            lock = path.open("xb")
+        except FileExistsError:
+            return path.open("ab")
+        self._made.append(path)
+        return lock
+
+    def make(self, folder: Path) -> None:
+        """Make a folder that is missing; only who made it may remove it."""
+        if folder.is_dir():
+            return
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+        else:
+            self._made.append(folder)
+
+    def claim(self, file: Path) -> None:
+        """Note a file that is about to be written, if it is new."""
+        if not file.exists():
+            self._made.append(file)
+
+    def unmake(self, message: str) -> None:
+        """Remove what was made, but for files that a message names, and folders that hold other files too."""
+        for path in reversed((*self._made, *self._later)):
+            if str(path) not in message or path.is_dir():
+                with suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
+
+    def check_writable(self, least_free_bytes: int) -> None:
+        """Try to write into the folder, and leave nothing behind."""
+        with tempfile.TemporaryFile(dir=self._folder):
+            pass
+        disk = os.statvfs(self._folder)
+        if (free := disk.f_bavail * disk.f_frsize) < least_free_bytes:
+            raise OSError(f"only {free / 1e6:.0f} MB free")
+        for file in (self._folder / name for name in self._names):
+            if file.exists() and not (file.is_file() and os.access(file, os.W_OK)):
+                raise OSError(f"{file.name} is no file that can be written")
+
+    def reserve(self) -> None:
+        """Keep room for what is written last: bytes in the first file, and the other files themselves."""
+        first, *others = self._reserved()
+        with first.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        for path in others:
+            path.touch()
+
+    def release(self) -> None:
+        """Give the room that was kept."""
+        for path in self._reserved():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _reserved(self) -> list[Path]:
+        return [self._folder / RESERVE, *(self._folder / f"{RESERVE}.{n}" for n in range(1, RESERVE_FILES))]
+
+    def clear_leftovers(self, written: Mapping[str, str]) -> None:
+        """Remove what killed writers left aside, under the name `.NAME.PID.tmp` or `.NAME.PID.RANDOM.tmp`.
+
+        Args:
+            written: pattern of the NAMEs that are written aside in each folder within this one.
+        """
+        for folder, name in written.items():
+            aside = re.compile(rf"\.{name}\.(?P<pid>\d+)(\.[0-9a-f]{{8}})?\.tmp")
+            for path in (self._folder / folder).glob(".*.tmp"):
+                match = aside.fullmatch(path.name)
+                if match and path.is_file() and not path.is_symlink() and not _writes(int(match["pid"])):
+                    with suppress(OSError):
+                        path.unlink(missing_ok=True)
+
+
+def _writes(pid: int) -> bool:
+    """Tell whether another process of this machine has this id, and may be writing still."""
+    return pid != os.getpid() and is_running(pid)

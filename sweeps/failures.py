@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
+
+from analysis import TableError
+from sweeps import SweepError
 
 if TYPE_CHECKING:
     from sweeps.plan import Pack
@@ -59,6 +63,14 @@ class Retries:
     def progressed(self, pack: Pack) -> None:
         """Forgive the losses of a pack that got further: a long pack may outlive many nodes."""
         self._failures.pop((pack.pack_id, "lost"), None)
+
+
+def explained(error: Exception, note: Callable[[str], None]) -> str:
+    """Return why something went wrong in a line; `note` takes the traceback where nobody foresaw it."""
+    if isinstance(error, SweepError | TableError | OSError):
+        return str(error)
+    note("".join(traceback.format_exception(error)))
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (the traceback is in sweep.log)"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -17,7 +17,6 @@ from rich.console import Console
 import search_spaces
 from analysis.labels import plural
 from analysis.schema import Row
-from analysis.thresholds import format_results
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared.registry import source_digest
@@ -296,29 +295,30 @@ class _Evaluation:
         directory.studies.unlink(missing_ok=True)  # trials never change; they are made again of the members
         cells = plan_cells(space.swept(), lambda cell: self._data[data_key(cell)], device)
         recorder, schedule = recorded(space, cells, directory, self._uri, 1, self._interrupts)
-        tables, unwritten = recorder.write(schedule)
+        tables = recorder.write(schedule)
+        results = recorder.results(tables)
         complete = OK if schedule.done else _INCOMPLETE
         report = recorder.close(FAILED if directory.failed else complete, self._interrupts, self._console)
-        self._report(tables, unwritten)
+        problems = recorder.problems.values()
+        self._report(tables, results, problems)
         if not schedule.done:
             self._console.print("the sweep is not complete; its command trains what is missing")
         self._console.print(f"{report}")
         if self._interrupts.signal is not None:
             return self._interrupts.exit_code
-        if unwritten or self._left:
+        if problems or self._left:
             return FAILED
         return OK if report.complete else NOT_LOGGED
 
-    def _report(self, tables: Mapping[str, pa.Table], unwritten: str) -> None:
+    def _report(self, tables: Mapping[str, pa.Table], results: str, problems: Iterable[str]) -> None:
         path = self._directory.path
         if tables:
-            results = format_results(tables["thresholds"], tables["comparisons"])
             names = ", ".join(f"{name}.parquet" for name in tables)
             self._console.print(f"\n{results}\n\ntables   {path}/: {names}")
         self._console.print(
             f"{plural(self._measured, 'member')} measured anew, numerics version {NUMERICS_VERSION}"
         )
-        for line in filter(None, [*self._lines_of_left(), unwritten]):
+        for line in [*self._lines_of_left(), *problems]:
             self._console.print(f"error: {line}")
         behind = [row for row in self._directory.members.values() if _behind([row])]
         if behind:

@@ -12,10 +12,8 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Column, Table
 
-from analysis import TableError
 from analysis.estimate import CellThreshold
 from analysis.labels import data_used, plural
-from analysis.thresholds import format_results
 from ouvae.data import Dataset
 from ouvae.declared import ORDER_PARAMETERS, labels
 from ouvae.declared.registry import module_path
@@ -26,6 +24,7 @@ from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
 from sweeps.data_sets import DataKey, data_key, load_data_sets
+from sweeps.failures import explained
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.plan import PlannedCell, plan_cells, users_modules
 from sweeps.progress import Progress, duration
@@ -159,9 +158,6 @@ def recorded(
         uri: of the MLflow store.
         slots: packs that are trained at once.
         interrupts: signals.
-
-    Raises:
-        SweepError: the studies cannot be used.
     """
     searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
     expected = sum(search.expected_points() for _, search in searches)
@@ -241,24 +237,24 @@ class _Sweep:
         progress = Progress(self._console, schedule, self._estimate)
 
         def on_progress(pack_id: str, steps_done: int) -> None:
-            recorder.on_progress()
-            progress.update(pack_id, steps_done)
+            with recorder.beside("progress"):
+                recorder.on_progress()
+                progress.update(pack_id, steps_done)
 
-        with self._directory.log.open("a", encoding="utf-8") as log:
-            trainer = Trainer(
-                executor, self._space, device, self._directory, self.interrupts,
-                self._console.print, lambda text: print(text, file=log, flush=True), on_progress,
-            )  # fmt: skip
-            try:
-                if not schedule.done:
-                    with progress.shown():
-                        trainer.train(schedule, by_digest, nodes, local)
-                if schedule.done and self.interrupts.signal is None:
-                    cells = [state.planned for state in schedule.cells]
-                    measure_missing(self._space, cells, by_digest, self._directory, trainer)
-            except (SweepError, TableError) as error:
-                problem = str(error)
-                executor.kill()
+        trainer = Trainer(
+            executor, self._space, device, self._directory, self.interrupts,
+            self._console.print, self._directory.note, on_progress,
+        )  # fmt: skip
+        try:
+            if not schedule.done:
+                with progress.shown():
+                    trainer.train(schedule, by_digest, nodes, local)
+            if schedule.done and self.interrupts.signal is None:
+                cells = [state.planned for state in schedule.cells]
+                measure_missing(self._space, cells, by_digest, self._directory, trainer)
+        except Exception as error:  # whatever it is: what is trained gets its tables
+            problem = explained(error, self._directory.note)
+            executor.kill()
         return problem, time.monotonic() - started
 
     def _estimate(self, observations: Observations) -> CellThreshold:
@@ -269,18 +265,22 @@ class _Sweep:
 
     def _finish(self, schedule: Schedule, recorder: Recorder, problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
+        tables = recorder.write(schedule)
+        results = recorder.results(tables)
+        problems = [*filter(None, [problem]), *recorder.problems.values()]
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
-        tables, unwritten = recorder.write(schedule)
         if not complete and self.interrupts.signal is not None and not problem:
             code = self.interrupts.exit_code
         else:
-            code = OK if complete and not (problem or unwritten or schedule.failures) else FAILED
+            code = OK if complete and not (problems or schedule.failures) else FAILED
         report = recorder.close(code, self.interrupts, self._console)
         if code == OK and not report.complete:
             code = NOT_LOGGED
-        for error in filter(None, [problem, unwritten]):
+        for error in problems:
             self._console.print(f"error: {error}")
+        if results:
+            self._console.print(f"\n{results}\n")
         self._report(schedule, code, tables, report)
         total = time.monotonic() - self._started
         trained = plural(schedule.members_trained, "member")
@@ -316,8 +316,6 @@ class _Sweep:
 
     def _report(self, schedule: Schedule, code: int, tables: Mapping[str, pa.Table], report: Report) -> None:
         path = self._directory.path
-        if tables:
-            self._console.print("\n" + format_results(tables["thresholds"], tables["comparisons"]) + "\n")
         for pack, reason in schedule.failures:
             self._console.print(f"FAILED {describe_pack(pack)}: {reason}")
         if schedule.failures:

@@ -77,12 +77,12 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
         console.show_cursor(True)
 
     interrupts = Interrupts(space.grace_seconds, console.print, abandon, done="measured")
-    with interrupts.caught():
-        try:
+    try:
+        with interrupts.caught():
             return _Evaluation(space, run, uri, options.data_dir, console, interrupts).run()
-        except Interrupted:
-            console.print("The evaluation is stopped before any measurement.")
-            return interrupts.exit_code
+    except Interrupted:
+        console.print("The evaluation is stopped before any measurement.")
+        return interrupts.exit_code
 
 
 class _Evaluation:
@@ -116,17 +116,17 @@ class _Evaluation:
             device = self._require_device()
             self._read_cells()
             check_store(self._uri)
-            with self._interrupts.saving():
-                try:
-                    self._measure_all()
-                except SweepError as error:  # a full disk
-                    self._console.print(f"error: {error}")
-                    return FAILED
-                if self._interrupts.signal is not None:
-                    return self._interrupted()
-                if not self._measured:
-                    raise SweepError("no member can be measured\n" + "\n".join(self._lines_of_left()))
-                return self._finish(device)
+            self._interrupts.begin_saving()
+            try:
+                self._measure_all()
+            except SweepError as error:  # a full disk
+                self._console.print(f"error: {error}")
+                return FAILED
+            if self._interrupts.signal is not None:
+                return self._interrupted()
+            if not self._measured:
+                raise SweepError("no member can be measured\n" + "\n".join(self._lines_of_left()))
+            return self._finish(device)
 
     def _require_weights(self) -> None:
         path = self._directory.path

@@ -90,19 +90,20 @@ def run(space: Space, options: Options, console: Console) -> int:
     MLflow; 128 and the number of a signal: interrupted. Everything that can be wrong with the input raises
     before any training: DataError, SweepError, TableError.
     """
+    _check_folder(options.run_directory(space))
     check_uri(options.store_uri(space))
     if options.dashboard:
         dashboard.check(options.address)
     if options.is_local:
         _check_local(space)
-    with ExitStack() as stack:
-        sweep = _Sweep(space, options, console, stack)
-        stack.enter_context(sweep.interrupts.caught())
-        try:
+    stack = ExitStack()
+    sweep = _Sweep(space, options, console, stack)
+    try:
+        with sweep.interrupts.caught(), stack:
             return sweep.run()
-        except Interrupted:
-            console.print("The sweep is stopped before any training.")
-            return sweep.interrupts.exit_code
+    except Interrupted:
+        console.print("The sweep is stopped before any training.")
+        return sweep.interrupts.exit_code
 
 
 def plan(space: Space, options: Options, console: Console) -> None:
@@ -185,9 +186,12 @@ class _Sweep:
         with directory.opened(space):
             self._announce()
             executor = self._executor(scratch)
+            self.interrupts.check()
             data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
+            self.interrupts.check()
             check_store(options.store_uri(space))
+            self.interrupts.check()
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
             cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device)
@@ -199,14 +203,14 @@ class _Sweep:
                     f"this machine has {describe(nodes, resources)}, and a pack asks for {resources}; lower "
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
-            with self.interrupts.saving():
-                recorder, schedule = recorded(
-                    space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
-                )
-                self._announce_training(schedule, describe(nodes, resources), device)
-                problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
-                executor.end()
-                return self._finish(schedule, recorder, problem, seconds)
+            self.interrupts.begin_saving()
+            recorder, schedule = recorded(
+                space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
+            )
+            self._announce_training(schedule, describe(nodes, resources), device)
+            problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
+            executor.end()
+            return self._finish(schedule, recorder, problem, seconds)
 
     def _executor(self, scratch: Path) -> Executor:
         """Return where packs are trained, which a second signal kills."""
@@ -349,6 +353,17 @@ class _Sweep:
 def local_cpus() -> int:
     """Return the number of CPUs this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def _check_folder(run: Path) -> None:
+    """Refuse a run directory that lies in a working folder which is gone."""
+    try:
+        run.absolute()
+    except OSError as error:
+        raise SweepError(
+            f"the run directory '{run}' cannot be made: the working folder is gone ({error}); cd to a "
+            "folder, or give an absolute --out"
+        ) from None
 
 
 def _check_local(space: Space) -> None:

@@ -18,7 +18,7 @@ def commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(  # noqa: S603
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, errors="replace", timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"

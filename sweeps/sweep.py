@@ -4,7 +4,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from sweeps.records import cell_columns
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
-from sweeps.scratch import scratch_folder
+from sweeps.scratch import leave_lost_folder, scratch_folder
 from sweeps.search import Observations, threshold_of
 from sweeps.searches import searches_of
 from sweeps.tracking.runs import check as check_store
@@ -90,7 +90,7 @@ def run(space: Space, options: Options, console: Console) -> int:
     MLflow; 128 and the number of a signal: interrupted. Everything that can be wrong with the input raises
     before any training: DataError, SweepError, TableError.
     """
-    _check_folder(options.run_directory(space))
+    leave_lost_folder(options.run_directory(space))
     check_uri(options.store_uri(space))
     if options.dashboard:
         dashboard.check(options.address)
@@ -269,6 +269,8 @@ class _Sweep:
 
     def _finish(self, schedule: Schedule, recorder: Recorder, problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
+        with suppress(SweepError):  # the run directory went with its folder, as the tables say
+            leave_lost_folder(self._directory.path)
         tables = recorder.write(schedule)
         results = recorder.results(tables)
         problems = [*filter(None, [problem]), *recorder.problems.values()]
@@ -353,17 +355,6 @@ class _Sweep:
 def local_cpus() -> int:
     """Return the number of CPUs this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def _check_folder(run: Path) -> None:
-    """Refuse a run directory that lies in a working folder which is gone."""
-    try:
-        run.absolute()
-    except OSError as error:
-        raise SweepError(
-            f"the run directory '{run}' cannot be made: the working folder is gone ({error}); cd to a "
-            "folder, or give an absolute --out"
-        ) from None
 
 
 def _check_local(space: Space) -> None:

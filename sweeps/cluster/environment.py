@@ -30,6 +30,8 @@ def environment(address: str | None, token: bool) -> dict[str, str]:
         token: whether the cluster demands one.
     """
     values = {**_QUIET, **os.environ, **TUNE}
+    if paths := values.get("PYTHONPATH"):  # relative to the working folder, which is not the process's
+        values["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths.split(os.pathsep)))
     if address is None:
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             values.pop(name, None)

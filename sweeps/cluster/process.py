@@ -134,6 +134,7 @@ class RayProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=self._scratch,  # which stays, as the working folder may not
                 env=environment(address, token),
                 process_group=0,
             )

@@ -53,7 +53,8 @@ def ui_command(uri: str) -> str:
         return without_password(uri)
     path = sqlite_path(uri)
     with suppress(ValueError, OSError):  # it lies elsewhere; the working folder is gone
-        path = path.relative_to(Path.cwd())
+        if Path.cwd() != Path("/"):
+            path = path.relative_to(Path.cwd())
     return f"mlflow ui --backend-store-uri {shlex.quote(sqlite_uri(path))}"
 
 

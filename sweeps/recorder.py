@@ -48,7 +48,7 @@ class Recorder:
     """Tells MLflow and Optuna of finished packs, and keeps the tables.
 
     Attributes:
-        problems: what could not be written or told so far, by name, a line each.
+        problems: why something is not written or told, a line each, by its name.
 
     Args:
         space: that is swept.
@@ -91,12 +91,13 @@ class Recorder:
 
     @contextmanager
     def beside(self, what: str) -> Iterator[None]:
-        """Take an error of the block for a problem of `what`, of which the first is kept."""
+        """Make a problem of `what` of an error of the block; the first is kept."""
         try:
             yield
         except Exception as error:
-            line = f"{what} not complete: {explained(error, self._directory.note)}"
-            self.problems.setdefault(what, f"{line}; the same command tries again")
+            if what not in self.problems:
+                why = explained(error, self._directory.note)
+                self.problems[what] = f"{what} not complete: {why}; the same command tries again"
 
     def interrupt(self) -> None:
         """Say in MLflow that the sweep is being stopped."""

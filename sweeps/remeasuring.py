@@ -31,6 +31,7 @@ from sweeps.progress import Countdown
 from sweeps.recorder import FAILED, OK
 from sweeps.records import confirmed, measured_anew, with_last_evaluation
 from sweeps.run_directory import RunDirectory, weights_path
+from sweeps.scratch import leave_lost_folder
 from sweeps.sweep import NOT_LOGGED, recorded
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.uri import check_uri, default_uri
@@ -67,6 +68,7 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
         SpaceError: the run's space cannot be read.
         SweepError: it is no run, is in use, or none of its members can be measured.
     """
+    leave_lost_folder(run)
     if not (run / "space.yaml").is_file():
         raise SweepError(f"{run} holds no run: it has no space.yaml; give the folder that a sweep wrote")
     space = search_spaces.load(str(run / "space.yaml"))

@@ -59,7 +59,7 @@ def leave_lost_folder(run: Path) -> None:
         if not run.is_absolute():
             raise SweepError(
                 f"the run directory '{run}' cannot be used: the working folder is gone ({error}); cd to a "
-                "folder, or give an absolute --out"
+                "folder, or give the run directory by an absolute path"
             ) from None
         os.chdir("/")
 

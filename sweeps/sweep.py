@@ -209,7 +209,8 @@ class _Sweep:
             )
             self._announce_training(schedule, describe(nodes, resources), device)
             problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
-            executor.end()
+            with recorder.beside("clean-up"):
+                executor.end()
             return self._finish(schedule, recorder, problem, seconds)
 
     def _executor(self, scratch: Path) -> Executor:
@@ -256,9 +257,10 @@ class _Sweep:
             if schedule.done and self.interrupts.signal is None:
                 cells = [state.planned for state in schedule.cells]
                 measure_missing(self._space, cells, by_digest, self._directory, trainer)
-        except Exception as error:  # whatever it is: what is trained gets its tables
+        except Exception as error:  # whatever it is, the tables of what is trained are written
             problem = explained(error, self._directory.note)
-            executor.kill()
+            with recorder.beside("clean-up"):
+                executor.kill()
         return problem, time.monotonic() - started
 
     def _estimate(self, observations: Observations) -> CellThreshold:

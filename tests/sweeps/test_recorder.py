@@ -1,16 +1,18 @@
 """What the recorder tells MLflow of, and how often it writes the tables while a sweep goes on."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces.space import MOST_TRACKED
 from sweeps import recorder
 from sweeps.recorder import TABLES_SECONDS, Recorder, tracked
 from sweeps.run_directory import RunDirectory
+from sweeps.sweep import Options, _Sweep
 from tests.sweeps.conftest import planned_cells, schedule_of
 
 
@@ -156,6 +158,17 @@ def test_nothing_that_fails_beside_the_tables_prevents_them(
     assert "in refuse" in (tmp_path / "sweep.log").read_text()
     everything = {"figures/order_parameters.png", "figures/report.html", "tables/members.parquet"}
     assert everything - set(logged) == ({lost} - {None})
+
+
+def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
+    tmp_path, make_space, report_of, monkeypatch, logged
+):
+    monkeypatch.setattr("sweeps.sweep.measure_missing", refuse)
+    sweep = _Sweep(make_space(), Options(out=tmp_path), Console(quiet=True), ExitStack())
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        problem, _ = sweep._train(schedule, SimpleNamespace(kill=refuse), own, {}, "cpu", [])
+    assert problem == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
+    assert list(own.problems) == ["clean-up"]
 
 
 def test_members_and_history_are_written_before_anything_is_estimated(

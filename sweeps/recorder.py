@@ -156,12 +156,7 @@ class Recorder:
             return written
         with self.beside("MLflow"):
             self._log_tables(schedule, written)
-        with self.beside("figures"):
-            from analysis.figures import write_figures  # matplotlib
-
-            self._tracker.log_artifacts(write_figures(self._directory.path), "figures")
-        with self.beside("report"):
-            self._write_report(written)
+        self._draw(written)
         return written
 
     def results(self, written: Mapping[str, pa.Table]) -> str:
@@ -195,6 +190,15 @@ class Recorder:
                 self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
         tables = [self._directory.path / f"{name}.parquet" for name in written]
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
+
+    def _draw(self, written: Mapping[str, pa.Table]) -> None:
+        """Write figures and report of the tables and hand them to the tracker."""
+        with self.beside("figures"):
+            from analysis.figures import write_figures  # matplotlib
+
+            self._tracker.log_artifacts(write_figures(self._directory.path), "figures")
+        with self.beside("report"):
+            self._write_report(written)
 
     def _write_report(self, written: Mapping[str, pa.Table]) -> None:
         """Write the report of the tables and hand it to the tracker, with the answer in words."""

@@ -33,6 +33,7 @@ from analysis.estimate import Array, Curves, mean_curve, trained_range
 from analysis.labels import cell_names, common_words, ends_within, estimate, heading, interval_kind
 from analysis.phase_diagram import located_of, plot_phase_diagram
 from analysis.schema import LOST, Row
+from analysis.streams import open_streams
 from analysis.summary import read_rule, thresholds_table
 from analysis.tables import curves, read_members_and_history, table_path
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
@@ -330,6 +331,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
+    open_streams()
     arguments = _parser().parse_args(argv)
     return style.run_script(lambda: write_figures(arguments.run, arguments.out))
 

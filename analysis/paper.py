@@ -24,6 +24,7 @@ from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
 from analysis.appendix.tuning import tuning
 from analysis.labels import aligned
+from analysis.streams import open_streams
 from analysis.tables import replacing
 
 
@@ -110,6 +111,7 @@ def _one(arguments: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code: 2 after a TableError."""
+    open_streams()
     arguments = _parser().parse_args(argv)
     try:
         if arguments.name == "all":

@@ -29,6 +29,7 @@ from analysis.censored import Array
 from analysis.estimate import Curves, mean_curve, trained_range
 from analysis.labels import common_words, ends_within, interval_kind
 from analysis.schema import Row
+from analysis.streams import open_streams
 from analysis.style import STYLES
 from analysis.summary import read_rule, thresholds_table
 from analysis.tables import curves, read_members, table_path
@@ -250,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
+    open_streams()
     arguments = _parser().parse_args(argv)
     order = ORDER_PARAMETERS[arguments.order_parameter]
     return style.run_script(lambda: write_phase_diagram(arguments.runs, order, arguments.out))

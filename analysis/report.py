@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import style
+from analysis.streams import open_streams
 from analysis.sweep_page.page import render
 from analysis.sweep_page.sources import Source, read_sources
 from analysis.tables import replacing
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
+    open_streams()
     arguments = _parser().parse_args(argv)
     return style.run_script(lambda: [write_report(read_sources(arguments.runs), arguments.out)])
 

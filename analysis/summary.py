@@ -15,8 +15,8 @@ from analysis.censored import Marginal
 from analysis.comparisons import compare
 from analysis.estimate import TRANSITION, CellThreshold, Curves, cell_threshold, level
 from analysis.remarks import remark
-from analysis.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS
-from analysis.tables import curves, read_settings, table_of
+from analysis.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
+from analysis.tables import curves, read_settings, rows_of, table_of
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.declared.order_parameters import HALF_PLATEAU
@@ -91,7 +91,7 @@ class Summary:
                 self._statuses[cell_id] = Counter()
                 firsts.append(row)
             self._statuses[cell_id][status] += 1
-        self._cells: list[dict[str, Any]] = members.take(pa.array(firsts, pa.int64())).to_pylist()
+        self._cells = rows_of(members.take(pa.array(firsts, pa.int64())))
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
         self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
@@ -132,7 +132,7 @@ class Summary:
         pairs = corresponding(self._cells, other._cells)
         return self._compared(sides, [Pair(i, places + j, key) for i, j, key in pairs])
 
-    def _compared(self, sides: Sequence[tuple["Summary", dict[str, Any]]], pairs: Sequence[Pair]) -> pa.Table:
+    def _compared(self, sides: Sequence[tuple["Summary", Row]], pairs: Sequence[Pair]) -> pa.Table:
         """Return the comparisons table of pairs of cells, each beside the summary that it is of."""
         rows = []
         for order in self._watched:
@@ -157,7 +157,7 @@ class Summary:
                 )
         return table_of(rows, COMPARISONS)
 
-    def _threshold_row(self, cell: dict[str, Any], order: OrderParameter) -> dict[str, Any]:
+    def _threshold_row(self, cell: Row, order: OrderParameter) -> dict[str, Any]:
         active_from, found = self._found[cell["cell_id"], order.name]
         asked = self._rule.active_from[order.name]
         statuses = self._statuses[cell["cell_id"]]

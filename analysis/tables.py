@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -21,7 +22,7 @@ import yaml
 
 from analysis import TableError
 from analysis.estimate import Array, curves_of
-from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMAS
+from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMAS, Row
 from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell, curve_value, keys_of
 
@@ -174,6 +175,21 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
             wrong = [problem for problem in problems if not problem.endswith(": ")]
             raise TableError(_listed(f"a row is none of a {_name(schema)} table", wrong))
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """Return the rows of a table, with moments in UTC.
+
+    `to_pylist` needs a time zone database even for UTC, and slim images have none.
+    """
+    moments = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    for name in moments:
+        place, without_zone = table.schema.get_field_index(name), pa.timestamp(table.field(name).type.unit)
+        table = table.set_column(place, name, table[name].cast(without_zone))
+    return [
+        row | {name: row[name] and row[name].replace(tzinfo=UTC) for name in moments}
+        for row in table.to_pylist()
+    ]
 
 
 def _name(schema: pa.Schema) -> str:

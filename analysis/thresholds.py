@@ -33,6 +33,7 @@ from analysis.labels import (
     lost_of_cell,
 )
 from analysis.schema import Row
+from analysis.streams import open_streams
 from analysis.summary import Rule, Summary, read_rule, thresholds_table
 from analysis.tables import read_history, read_members, write_table
 from ouvae.declared import ORDER_PARAMETERS
@@ -359,6 +360,7 @@ def _tables(run: str, members: pa.Table, summary: Summary) -> dict[str, pa.Table
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
+    open_streams()
     arguments = _parser().parse_args(argv)
     try:
         members = read_members(arguments.run)

@@ -16,7 +16,7 @@ from analysis.estimate import collapsed_side, curves_of, seed_threshold
 from analysis.labels import cell_names
 from analysis.schema import Row
 from analysis.summary import read_rule
-from analysis.tables import read_members
+from analysis.tables import read_members, rows_of
 from benchmarks.threshold_realisations import COARSE_RHO, PICTURE_SEEDS, Found, Realisations, locate
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 from sweeps.plan import Point
@@ -76,7 +76,7 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
     Raises TableError where the table cannot be read, and ValueError where a cell has not every seed at every
     rho, or too few seeds to replay anything.
     """
-    rows = read_members(path).to_pylist()
+    rows = rows_of(read_members(path))
     by_cell: dict[str, list[Row]] = {}
     for row in rows:
         by_cell.setdefault(row["cell_id"], []).append(row)

@@ -6,6 +6,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def load(source: str, overrides: Sequence[str] = (), budget: str | None = None) 
         SpaceError: naming the file and every unknown key, bad value or contradiction at once.
     """
     path = _find(source)
-    find_modules_in([path.resolve().parent, Path.cwd()])
+    find_modules_in([path.resolve().parent])
+    with suppress(OSError):  # the working folder is gone
+        find_modules_in([Path.cwd()])
     values, problems = _with_budget(read_yaml_mapping(path), path, budget)
     for override in overrides:
         key, separator, text = override.partition("=")

@@ -233,7 +233,9 @@ class Space(CellKeys):
         "how long a sweep waits for a node with room for a pack", default=10.0, unit="min"
     )
     grace_seconds: PositiveNumber = key(
-        "from SIGINT or SIGTERM to the end; what is trained is saved in that time", default=25.0, unit="s"
+        "from SIGINT, SIGTERM or SIGHUP to the end; what is trained is saved in that time",
+        default=25.0,
+        unit="s",
     )
     evaluation_gib: PositiveNumber = key(
         "memory that a pack may take to evaluate L_k, which it fills in chunks", default=1.0, unit="GiB"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis import TableError
 from analysis.schema import COSTS, Row
 from analysis.tables import read_costs, table_of, write_table
 from ouvae.data import Dataset
@@ -21,8 +22,8 @@ def measure_missing(
 ) -> None:
     """Write costs.parquet, a row a cell and rho, unless the run has it for these cells already.
 
-    All members of a data set are measured in one task, in turns. A table that lacks one of them is
-    measured anew, since costs compare only side by side.
+    All members of a data set are measured in one task, in turns. A table that lacks one of them or cannot be
+    read is measured anew, since costs compare only side by side.
 
     Args:
         space: says how, in `costs`; without that nothing is measured.
@@ -50,9 +51,10 @@ def are_measured(space: Space, cells: Sequence[PlannedCell], directory: RunDirec
     """Return whether the run has the costs of these cells, or the space asks for none."""
     if space.costs is None:
         return True
-    if not directory.costs.exists():
+    try:
+        held = {(row["cell_id"], row["rho"]) for row in read_costs(directory.path).to_pylist()}
+    except TableError:  # none yet, or one that is damaged
         return False
-    held = {(row["cell_id"], row["rho"]) for row in read_costs(directory.path).to_pylist()}
     return held == {(cell.cell_id, rho) for cell, rho in _wanted(cells)}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from analysis.streams import open_streams
 from sweeps.phase_transition import add_store_and_data, leave
 
 
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see `measure_anew`, and 2 for unusable input."""
+    open_streams()
     given = parser().parse_args(arguments)
     try:
         return _run(given)
@@ -43,7 +45,7 @@ def _run(given: argparse.Namespace) -> int:
     from sweeps.progress import Terminal
     from sweeps.remeasuring import Options, measure_anew
 
-    console = Terminal(highlight=False, markup=False, soft_wrap=True)
+    console = Terminal()
     try:
         return measure_anew(given.run, Options(given.tracking_uri, given.data_dir), console)
     except (SweepError, SpaceError, DataError, TableError) as error:
@@ -53,7 +55,7 @@ def _run(given: argparse.Namespace) -> int:
 
 def command() -> NoReturn:
     """Run the command line and leave: what the script and the installed `ouvae-evaluate` do."""
-    leave(main())
+    leave(main)
 
 
 if __name__ == "__main__":

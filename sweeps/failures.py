@@ -6,11 +6,15 @@ import math
 import re
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import ValidationError
+
+from analysis import TableError
+from sweeps import SweepError
 
 if TYPE_CHECKING:
     from sweeps.plan import Pack
@@ -189,6 +193,14 @@ def _shortened(line: str) -> str:
     if len(line) <= LONGEST_GIST:
         return line
     return f"{line[: LONGEST_GIST // 2]} … {line[3 - LONGEST_GIST // 2 :]}"
+
+
+def explained(error: Exception, note: Callable[[str], None]) -> str:
+    """Return why something went wrong in a line; `note` takes the traceback where nobody foresaw it."""
+    if isinstance(error, SweepError | TableError | OSError):
+        return str(error)
+    note("".join(traceback.format_exception(error)))
+    return f"{type(error).__name__}: {gist(error)} (the traceback is in sweep.log)"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,18 +1,44 @@
-"""SIGINT and SIGTERM: the first asks the sweep to stop within a grace, the second ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks the sweep to stop within a grace, the second ends it at once."""
 
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
     """A signal came while there was nothing to save yet; like KeyboardInterrupt no error to be handled."""
+
+
+@contextmanager
+def left_on_signals() -> Iterator[None]:
+    """Let a signal end this process at once, with a line, where nothing else listens within the block."""
+    with _listening(_end_at_once):
+        yield
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    with suppress(OSError):  # nobody reads it
+        os.write(2, f"{signal.Signals(number).name}: stopped\n".encode())
+    os._exit(128 + number)
+
+
+@contextmanager
+def _listening(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have signals handled within the block, in the main thread; a hangup that `nohup` ignores stays so."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 class Interrupts:
@@ -47,23 +73,26 @@ class Interrupts:
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Listen within the block, in the main thread."""
-        before = [signal.signal(number, self._on_signal) for number in SIGNALS]
         try:
-            yield
+            with _listening(self._on_signal):
+                yield
         finally:
-            for number, handler in zip(SIGNALS, before, strict=True):
-                signal.signal(number, handler)
             if self._timer is not None:
                 self._timer.cancel()
 
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """Within the block a signal raises nothing: whoever looks at `signal` stops and saves."""
+    def check(self) -> None:
+        """Raise Interrupted if a signal came while it could not."""
+        if self.signal is not None:
+            raise Interrupted
+
+    def begin_saving(self) -> None:
+        """From now on a signal raises nothing: whoever looks at `signal` stops and saves.
+
+        Raises:
+            Interrupted: a signal came before.
+        """
         self._saving = True
-        try:
-            yield
-        finally:
-            self._saving = False
+        self.check()
 
     @property
     def exit_code(self) -> int:
@@ -87,11 +116,19 @@ class Interrupts:
         )
         self._timer = threading.Timer(self._grace, self._leave)
         self._timer.daemon = True
-        self._timer.start()
+        with suppress(RuntimeError):  # no thread is left, and nothing is cut off
+            self._timer.start()
         self.on_signal()
-        if not self._saving:
+        if not (self._saving or _is_importing(frame)):
             raise Interrupted
 
     def _leave(self) -> None:
         self._abandon()
         os._exit(self.exit_code)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a module is being loaded; C++ code that is loaded aborts at an exception."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None

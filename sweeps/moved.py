@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.labels import plural
+from analysis.streams import open_streams
 from sweeps.tracking.relocation import ARTIFACTS, point_here
 from sweeps.tracking.uri import default_uri, sqlite_path, sqlite_uri, ui_command
 
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
+    open_streams()
     given: Path = parser().parse_args(arguments).store
     uri = sqlite_uri(given) if given.is_file() else default_uri(given)
     store = sqlite_path(uri)

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import search_spaces
+from analysis.streams import open_streams
 from sweeps import phase_transition
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
+    import search_spaces
+
+    open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     known = search_spaces.names("paper")
     if given and not given[0].startswith("-"):
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """Run the command line and leave: what the script and the installed `ouvae-paper` do."""
-    phase_transition.leave(main())
+    phase_transition.leave(main)
 
 
 if __name__ == "__main__":

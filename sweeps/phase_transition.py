@@ -9,16 +9,19 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import search_spaces
+from analysis.streams import open_streams
 from sweeps import SweepError
+from sweeps.interrupts import left_on_signals
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
+    import search_spaces
+
     result = argparse.ArgumentParser(
         description="Map the top layer's KL against rho over the cells of a search space, and report "
         "the critical threshold of each. A sweep that was stopped goes on with the same command.",
@@ -80,6 +83,7 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see `sweep.run`, and 2 for input that cannot be used."""
+    open_streams()
     try:
         return _run(parser().parse_args(arguments))
     except KeyboardInterrupt:  # while all is imported, before the sweep listens for signals
@@ -87,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    import search_spaces
+
     if given.list_spaces:
         papers = [f"paper/{name}" for name in search_spaces.names("paper")]
         print("\n".join([*search_spaces.names(), *papers]))
@@ -106,7 +112,7 @@ def _run(given: argparse.Namespace) -> int:
     from sweeps.progress import Terminal
 
     options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
-    console = Terminal(highlight=False, markup=False, soft_wrap=True)
+    console = Terminal()
     try:
         if given.dry_run:
             sweep.plan(space, options, console)
@@ -121,17 +127,22 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def leave(code: int) -> NoReturn:
-    """Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
-    os._exit(code)
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Run a command line and exit with its code; a signal while all is imported ends it with a line.
+
+    Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds.
+    """
+    with left_on_signals():
+        code = main()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
 
 
 def command() -> NoReturn:
     """Run the command line and leave: what the script and the installed `ouvae-sweep` do."""
-    leave(main())
+    leave(main)
 
 
 if __name__ == "__main__":

@@ -28,18 +28,18 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill(pids: Iterable[int], group: int) -> None:
-    """Kill processes, and all of a process group; those that have ended are passed over."""
+    """Kill processes, and all of a process group; those that have ended or are of others are passed over."""
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
 
 
 def _parent(pid: int) -> int | None:
     """Return the parent of a process that runs, else None."""
     try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        state, parent = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:2]
     except OSError:
         return None
-    return None if state in "ZX" else int(parent)
+    return None if state in b"ZX" else int(parent)

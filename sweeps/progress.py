@@ -1,9 +1,10 @@
 """Progress on the terminal: live where there is one, now and then in a plain log."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -35,16 +36,34 @@ Estimate = Callable[[Observations], CellThreshold]
 
 
 class Terminal(Console):
-    """A console that goes on where nothing can be printed: on a full disk, or when its reader has left."""
+    """A console on standard output, which goes on where nothing can be printed."""
 
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print, if that is possible."""
-        with suppress(OSError):
-            super().print(*objects, **options)
+    def __init__(self) -> None:
+        """Print words as they are: without markup, colours of numbers or breaks of lines."""
+        file = cast(IO[str], _Lossy(sys.stdout))
+        super().__init__(file=file, highlight=False, markup=False, soft_wrap=True)
 
-    def on_broken_pipe(self) -> None:
-        """Fall silent, where rich would end the program."""
-        self.quiet = True
+
+class _Lossy:
+    """A stream that drops what it cannot write: the disk is full, its reader or its terminal has left.
+
+    A signal's handler may print while the stream is in use, which is a RuntimeError.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError, RuntimeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, RuntimeError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Progress:

@@ -44,6 +44,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             env=environment,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.streams import open_streams
 from sweeps import SweepError
 from sweeps.tracking import runs
 from sweeps.tracking.refusals import mend, reason
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
+    open_streams()
     given = parser().parse_args(arguments)
     page = given.page / "paper.html" if given.page.is_dir() else given.page
     uri = given.tracking_uri or default_uri(page.parent)

@@ -1,23 +1,26 @@
-"""What becomes of finished packs: MLflow and Optuna are told, tables, figures and the report written."""
+"""What becomes of finished packs: MLflow and Optuna are told, tables, figures and the report written.
+
+Tables come first. Whatever is made beside them or of them fails for itself, and is a line of `problems`.
+"""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 from rich.console import Console
 
-from analysis import TableError
 from analysis.estimate import Curves, mean_curve
 from analysis.labels import threshold_sentence
 from analysis.schema import Row
 from analysis.summary import rule_of
 from analysis.tables import curves
+from analysis.thresholds import format_results
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.space import MOST_TRACKED
-from sweeps import SweepError
 from sweeps.drawing import Drawing
+from sweeps.failures import explained
 from sweeps.interrupts import Interrupts
 from sweeps.plan import PlannedCell
 from sweeps.provenance import commit, project_version
@@ -44,15 +47,15 @@ LAST_SECONDS = 2.0
 class Recorder:
     """Tells MLflow and Optuna of finished packs, and keeps the tables.
 
+    Attributes:
+        problems: why something is not written or told, a line each, by its name.
+
     Args:
         space: that is swept.
         cells: of the space, in their order.
         directory: what is finished; what the listeners lack of it they are told first.
         uri: of the MLflow store.
         expected: members that the sweep will have, as far as that is known.
-
-    Raises:
-        SweepError: the studies cannot be used.
     """
 
     def __init__(
@@ -64,24 +67,38 @@ class Recorder:
         expected: int,
     ) -> None:
         """Tell the listeners what the directory holds."""
+        self.problems: dict[str, str] = {}
         self._directory, self._uri = directory, uri
         self._rule = rule_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
         self._drawing = Drawing(directory.path)
         self._due = time.monotonic() + TABLES_SECONDS
-        probes = space.max_members if space.search == "locate" else 0
-        self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
-        directory.notices += self._studies.notices
         held = [*directory.members.values(), *directory.failed.values()]
         self._track = track = tracked(space, max(expected, len(held)))
-        self._studies.record(held)
+        self._studies: Studies | None = None
+        with self.beside("studies"):
+            probes = space.max_members if space.search == "locate" else 0
+            self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
+            directory.notices += self._studies.notices
+            self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
         self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
-        members, history = list(directory.members.values()), list[Row]()
-        if track == "members":
-            members, history = directory.rows()
-        self._log(members, history)
-        self._log(list(directory.failed.values()), [])
+        with self.beside("MLflow"):
+            members, history = list(directory.members.values()), list[Row]()
+            if track == "members":
+                members, history = directory.rows()
+            self._log(members, history)
+            self._log(list(directory.failed.values()), [])
+
+    @contextmanager
+    def beside(self, what: str) -> Iterator[None]:
+        """Make a problem of `what` of an error of the block; the first is kept."""
+        try:
+            yield
+        except Exception as error:
+            if what not in self.problems:
+                why = explained(error, self._directory.note)
+                self.problems[what] = f"{what} not complete: {why}; the same command tries again"
 
     def interrupt(self) -> None:
         """Say in MLflow that the sweep is being stopped."""
@@ -93,8 +110,11 @@ class Recorder:
 
     def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Take a finished pack."""
-        self._studies.record(members)
-        self._log(members, history)
+        if self._studies is not None:
+            with self.beside("studies"):
+                self._studies.record(members)
+        with self.beside("MLflow"):
+            self._log(members, history)
         if time.monotonic() > self._due:
             self.refresh()
 
@@ -104,7 +124,7 @@ class Recorder:
         Figures of them are begun, and logged with the next ones.
         """
         started = time.monotonic()
-        with suppress(TableError):  # they are written again at the end
+        with suppress(Exception):  # they are written again at the end
             written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
@@ -117,26 +137,34 @@ class Recorder:
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
 
-    def write(self, schedule: Schedule) -> tuple[Mapping[str, pa.Table], str]:
-        """Write tables, figures and report, and hand them and the cells to the tracker.
+    def write(self, schedule: Schedule) -> Mapping[str, pa.Table]:
+        """Write tables, then figures and report, and hand them and the cells to the tracker.
 
-        Return the tables by name, if there are any, and what could not be written, if anything could not.
+        Return the tables by name; none where there are no members, or a table could not be written.
         """
         written: Mapping[str, pa.Table] = {}
-        from analysis.sweep_page import scripts
+        with self.beside("figures"):
+            self._drawing.stop()
+        if not (self._directory.members or self._directory.failed):
+            return written
+        with self.beside("report"):
+            from analysis.sweep_page import scripts
 
-        self._drawing.stop()
-        scripts.begin()  # in parallel to tables and figures
-        try:
-            written = self._write_tables(schedule)
-            if written:
-                self._draw(written)
-        except (SweepError, TableError, OSError) as error:
-            return (
-                written,
-                f"tables, figures and report are not complete: {error}; the same command writes them",
-            )
-        return written, ""
+            scripts.begin()  # in parallel to tables and figures
+        with self.beside("tables"):
+            written = self._directory.write_tables(self._cell_ids, self._rule)
+        if not written:
+            return written
+        with self.beside("MLflow"):
+            self._log_tables(schedule, written)
+        self._draw(written)
+        return written
+
+    def results(self, written: Mapping[str, pa.Table]) -> str:
+        """Return the thresholds and comparisons of these tables for the terminal; empty without tables."""
+        with self.beside("results"):
+            return format_results(written["thresholds"], written["comparisons"]) if written else ""
+        return ""
 
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
@@ -154,11 +182,8 @@ class Recorder:
         for row in members:
             self._tracker.log_member(row, by_member.get(row["member_id"], []))
 
-    def _write_tables(self, schedule: Schedule) -> Mapping[str, pa.Table]:
-        """Write the tables and hand them and the cells to the tracker."""
-        if not (self._directory.members or self._directory.failed):
-            return {}
-        written = self._directory.write_tables(self._cell_ids, self._rule)
+    def _log_tables(self, schedule: Schedule, written: Mapping[str, pa.Table]) -> None:
+        """Hand the tables and the cells to the tracker."""
         by_cell, rows = self._curves(written), self._thresholds(written)
         for state in schedule.cells:
             cell_id = state.planned.cell_id
@@ -166,18 +191,23 @@ class Recorder:
                 self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
         tables = [self._directory.path / f"{name}.parquet" for name in written]
         self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
-        return written
 
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
-        """Write figures and report of the tables and hand them to the tracker, with the answer in words."""
-        from analysis.figures import write_figures  # matplotlib
+        """Write figures and report of the tables and hand them to the tracker."""
+        with self.beside("figures"):
+            from analysis.figures import write_figures  # matplotlib
+
+            self._tracker.log_artifacts(write_figures(self._directory.path), "figures")
+        with self.beside("report"):
+            self._write_report(written)
+
+    def _write_report(self, written: Mapping[str, pa.Table]) -> None:
+        """Write the report of the tables and hand it to the tracker, with the answer in words."""
         from analysis.report import write_report
         from analysis.sweep_page.answers import in_words
         from analysis.sweep_page.sources import source_of
 
-        path = self._directory.path
-        self._tracker.log_artifacts(write_figures(path), "figures")
-        source = source_of(path, written)
+        source = source_of(self._directory.path, written)
         self._tracker.log_artifacts([write_report([source])], "figures")
         self._tracker.log_note(in_words(source))
 
@@ -193,7 +223,9 @@ class Recorder:
     def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:
         """Tell the studies of the thresholds, and return the rows of each cell."""
         rows = written["thresholds"].to_pylist()
-        self._studies.describe(rows)
+        if self._studies is not None:
+            with self.beside("studies"):
+                self._studies.describe(rows)
         found: dict[str, list[Row]] = {}
         for row in rows:
             found.setdefault(row["cell_id"], []).append(row)

@@ -38,7 +38,8 @@ def rows(space: str, pack: Pack, report: PackReport) -> tuple[list[Row], list[Ro
 def failed_rows(space: str, pack: Pack, reason: str) -> list[Row]:
     """Return the members of a pack that could not be trained as rows without numbers, with the reason."""
     nothing = dict.fromkeys([*_METRICS, *_TEST_METRICS, "diverged_at_step"])
-    fate = {"status": "failed", "failure": reason}
+    text = reason.encode(errors="replace").decode()  # a path may have bytes that are no text
+    fate = {"status": "failed", "failure": text}
     return [_member(space, pack, point, None) | nothing | fate for point in pack.points]
 
 

@@ -18,7 +18,6 @@ from rich.console import Console
 import search_spaces
 from analysis.labels import plural
 from analysis.schema import Row
-from analysis.thresholds import format_results
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.data import Dataset
 from search_spaces import Space
@@ -33,6 +32,7 @@ from sweeps.progress import Countdown
 from sweeps.recorder import FAILED, OK
 from sweeps.records import confirmed, measured_anew, with_last_evaluation
 from sweeps.run_directory import RunDirectory, weights_path
+from sweeps.scratch import leave_lost_folder
 from sweeps.sweep import NOT_LOGGED, recorded
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.uri import check_uri, default_uri
@@ -70,6 +70,7 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
         SpaceError: the run's space cannot be read.
         SweepError: it is no run, is in use, or none of its members can be measured.
     """
+    leave_lost_folder(run)
     if not (run / "space.yaml").is_file():
         raise SweepError(f"{run} holds no run: it has no space.yaml; give the folder that a sweep wrote")
     space = search_spaces.load(str(run / "space.yaml"))
@@ -80,12 +81,12 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
         console.show_cursor(True)
 
     interrupts = Interrupts(space.grace_seconds, console.print, abandon, done="measured")
-    with interrupts.caught():
-        try:
+    try:
+        with interrupts.caught():
             return _Evaluation(space, run, uri, options.data_dir, console, interrupts).run()
-        except Interrupted:
-            console.print("The evaluation is stopped before any measurement.")
-            return interrupts.exit_code
+    except Interrupted:
+        console.print("The evaluation is stopped before any measurement.")
+        return interrupts.exit_code
 
 
 class _Evaluation:
@@ -121,17 +122,17 @@ class _Evaluation:
             self._read_cells()
             check_store(self._uri)
             directory.begin()
-            with self._interrupts.saving():
-                try:
-                    self._measure_all()
-                except SweepError as error:  # a full disk
-                    self._console.print(f"error: {error}")
-                    return FAILED
-                if self._interrupts.signal is not None:
-                    return self._interrupted()
-                if not self._measured:
-                    raise SweepError("no member can be measured\n" + "\n".join(self._lines_of_left()))
-                return self._finish(device)
+            self._interrupts.begin_saving()
+            try:
+                self._measure_all()
+            except SweepError as error:  # a full disk
+                self._console.print(f"error: {error}")
+                return FAILED
+            if self._interrupts.signal is not None:
+                return self._interrupted()
+            if not self._measured:
+                raise SweepError("no member can be measured\n" + "\n".join(self._lines_of_left()))
+            return self._finish(device)
 
     def _require_weights(self) -> None:
         path = self._directory.path
@@ -301,29 +302,30 @@ class _Evaluation:
             directory.studies.unlink(missing_ok=True)
         cells = plan_cells(space.swept(), lambda cell: self._data[data_key(cell)], device, self._users_code)
         recorder, schedule = recorded(space, cells, directory, self._uri, 1, self._interrupts)
-        tables, unwritten = recorder.write(schedule)
+        tables = recorder.write(schedule)
+        results = recorder.results(tables)
         complete = OK if schedule.done else _INCOMPLETE
         report = recorder.close(FAILED if directory.failed else complete, self._interrupts, self._console)
-        self._report(tables, unwritten)
+        problems = recorder.problems.values()
+        self._report(tables, results, problems)
         if not schedule.done:
             self._console.print("the sweep is not complete; its command trains what is missing")
         self._console.print(f"{report}")
         if self._interrupts.signal is not None:
             return self._interrupts.exit_code
-        if unwritten or self._left:
+        if problems or self._left:
             return FAILED
         return OK if report.complete else NOT_LOGGED
 
-    def _report(self, tables: Mapping[str, pa.Table], unwritten: str) -> None:
+    def _report(self, tables: Mapping[str, pa.Table], results: str, problems: Iterable[str]) -> None:
         path = self._directory.path
         if tables:
-            results = format_results(tables["thresholds"], tables["comparisons"])
             names = ", ".join(f"{name}.parquet" for name in tables)
             self._console.print(f"\n{results}\n\ntables   {path}/: {names}")
         self._console.print(
             f"{plural(self._measured, 'member')} measured anew, numerics version {NUMERICS_VERSION}"
         )
-        for line in filter(None, [*self._lines_of_left(), unwritten]):
+        for line in [*self._lines_of_left(), *problems]:
             self._console.print(f"error: {line}")
         behind = [row for row in self._directory.members.values() if _behind([row])]
         if behind:

@@ -34,7 +34,15 @@ from analysis import TableError
 from analysis.schema import COSTS, HISTORY, MEMBERS, Row
 from analysis.seal import BLANK, sealed
 from analysis.summary import Rule, Summary
-from analysis.tables import DamagedError, check_settings, read_table, replacing, table_of, write_table
+from analysis.tables import (
+    DamagedError,
+    check_settings,
+    read_table,
+    replacing,
+    rows_of,
+    table_of,
+    write_table,
+)
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import METRICS, ORDER_PARAMETERS, TEST_METRICS, CellKeys, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
@@ -131,10 +139,10 @@ class RunDirectory:
         """The file for what is too long for the terminal."""
         return self.path / "sweep.log"
 
-    def append_to_log(self, text: str) -> None:
-        """Write a line to the log; a log that cannot be written stops nothing."""
-        with suppress(OSError), self.log.open("a", encoding="utf-8") as file:
-            print(text, file=file)
+    def note(self, text: str) -> None:
+        """Append to the log; where that is impossible nothing else is lost."""
+        with suppress(OSError), self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            print(text, file=log)
 
     @property
     def costs(self) -> Path:
@@ -245,19 +253,19 @@ class RunDirectory:
 
     def rows(self) -> tuple[list[Row], list[Row]]:
         """Return all rows of finished members, and those of their histories."""
-        return self._all_members().to_pylist(), self._all_history().to_pylist()
+        return rows_of(self._all_members()), rows_of(self._all_history())
 
     def cell_rows(self) -> dict[str, Row]:
         """Return the first member's row of each cell, by the cell's id."""
         members = self._all_members()
         first = _firsts(members)
-        return dict(zip(first, members.take(list(first.values())).to_pylist(), strict=True))
+        return dict(zip(first, rows_of(members.take(list(first.values()))), strict=True))
 
     def pack(self, pack_id: str) -> tuple[list[Row], list[Row]]:
         """Return the rows of a finished pack's members, in their order, and of their histories."""
         members, history = self._tables[self._fragment_with(pack_id)]
         members = members.filter(pc.equal(members["pack_id"], pack_id))
-        return members.to_pylist(), history.filter(_of_members(history, members)).to_pylist()
+        return rows_of(members), rows_of(history.filter(_of_members(history, members)))
 
     def replace(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
         """Write other rows in place of those of a finished pack.
@@ -357,7 +365,8 @@ class RunDirectory:
     def write_tables(self, cell_ids: Sequence[str], rule: Rule, compared: bool = True) -> dict[str, pa.Table]:
         """Write and return members, history, thresholds and comparisons by name, made of all fragments.
 
-        Rows go by cell, seed, rho and step, however packs finished.
+        Rows go by cell, seed, rho and step, however packs finished. Members and history are written before
+        anything is estimated from them.
 
         Args:
             cell_ids: of the space's cells in their order; others come after them.
@@ -373,16 +382,18 @@ class RunDirectory:
         history = self._all_history()
         places = pc.index_in(history["member_id"], value_set=members["member_id"].combine_chunks())
         history = _ordered(history, places, ("step",))
-        summary = Summary(members, rule)
-        tables = {
-            "history": history,
-            "members": members,
-            "thresholds": summary.thresholds,
-        }
-        if compared:
-            tables["comparisons"] = summary.comparisons
-        for name, table in tables.items():
+        tables: dict[str, pa.Table] = {}
+
+        def write(name: str, table: pa.Table) -> None:
             write_table(table, self.path / f"{name}.parquet")
+            tables[name] = table
+
+        write("history", history)
+        write("members", members)
+        summary = Summary(members, rule)
+        write("thresholds", summary.thresholds)
+        if compared:
+            write("comparisons", summary.comparisons)
         return tables
 
     def _all_members(self) -> pa.Table:
@@ -472,7 +483,7 @@ class RunDirectory:
             self._take_fragment(name)
         for path in self._files("failed"):
             try:
-                rows = _read_fragment(path, MEMBERS).to_pylist()
+                rows = rows_of(_read_fragment(path, MEMBERS))
             except DamagedError:
                 self._set_aside([path], [path], "its members failed, and are tried again")
                 continue
@@ -620,7 +631,7 @@ def _named(members: pa.Table) -> pa.Table:
     """Return members with the names of their cells, which tell all of these apart."""
     first = _firsts(members)
     cells = pa.array(list(first), pa.string())
-    names = pa.array(labels(members.take(list(first.values())).to_pylist()), pa.string())
+    names = pa.array(labels(rows_of(members.take(list(first.values())))), pa.string())
     named = names.take(pc.index_in(members["cell_id"].combine_chunks(), value_set=cells))
     return members.set_column(members.schema.get_field_index("cell"), members.schema.field("cell"), named)
 

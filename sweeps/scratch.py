@@ -1,4 +1,4 @@
-"""A folder for what a sweep needs while it runs, gone with it, however it ends."""
+"""Folders that go: a sweep's own, removed with it however it ends, and a working folder that was removed."""
 
 import fcntl
 import os
@@ -58,6 +58,23 @@ def scratch_folder() -> Iterator[Path]:
         finally:
             remove(folder)
             _remove_orphans(base)
+
+
+def leave_lost_folder(run: Path) -> None:
+    """Go to / where the working folder is gone, since libraries ask for its path when they are loaded.
+
+    Raises:
+        SweepError: the run directory lies in the working folder.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        if not run.is_absolute():
+            raise SweepError(
+                f"the run directory '{run}' cannot be used: the working folder is gone ({error}); cd to a "
+                "folder, or give the run directory by an absolute path"
+            ) from None
+        os.chdir("/")
 
 
 def remove(folder: Path, patience: float = PATIENCE_SECONDS) -> None:

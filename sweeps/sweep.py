@@ -4,7 +4,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,8 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Column, Table
 
-from analysis import TableError
 from analysis.estimate import CellThreshold
 from analysis.labels import data_used, plural
-from analysis.thresholds import format_results
 from ouvae.data import Dataset
 from ouvae.declared import ORDER_PARAMETERS, labels
 from search_spaces import Space
@@ -25,6 +23,7 @@ from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
 from sweeps.data_sets import DataKey, data_key, load_data_sets
+from sweeps.failures import explained
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.plan import PlannedCell, plan_cells
 from sweeps.progress import Progress, duration
@@ -34,10 +33,9 @@ from sweeps.records import cell_columns
 from sweeps.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
-from sweeps.scratch import scratch_folder
+from sweeps.scratch import leave_lost_folder, scratch_folder
 from sweeps.search import Observations, threshold_of
 from sweeps.searches import searches_of
-from sweeps.studies import check as check_studies
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import check_uri, default_uri, ui_command
@@ -93,19 +91,20 @@ def run(space: Space, options: Options, console: Console) -> int:
     MLflow; 128 and the number of a signal: interrupted. Everything that can be wrong with the input raises
     before any training: DataError, SweepError, TableError.
     """
+    leave_lost_folder(options.run_directory(space))
     check_uri(options.store_uri(space))
     if options.dashboard:
         dashboard.check(options.address)
     if options.is_local:
         _check_local(space)
-    with ExitStack() as stack:
-        sweep = _Sweep(space, options, console, stack)
-        stack.enter_context(sweep.interrupts.caught())
-        try:
+    stack = ExitStack()
+    sweep = _Sweep(space, options, console, stack)
+    try:
+        with sweep.interrupts.caught(), stack:
             return sweep.run()
-        except Interrupted:
-            console.print("The sweep is stopped before any training.")
-            return sweep.interrupts.exit_code
+    except Interrupted:
+        console.print("The sweep is stopped before any training.")
+        return sweep.interrupts.exit_code
 
 
 def plan(space: Space, options: Options, console: Console) -> None:
@@ -161,9 +160,6 @@ def recorded(
         uri: of the MLflow store.
         slots: packs that are trained at once.
         interrupts: signals.
-
-    Raises:
-        SweepError: the studies cannot be used.
     """
     searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
     expected = sum(search.expected_points() for _, search in searches)
@@ -193,10 +189,12 @@ class _Sweep:
             users_code = UsersCode(space.cells())
             executor = self._executor(scratch, users_code)
             commit()  # of the code that was copied, whatever is checked out later
+            self.interrupts.check()
             data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
+            self.interrupts.check()
             check_store(options.store_uri(space))
-            check_studies(directory.studies)
+            self.interrupts.check()
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
             cells = plan_cells(space.swept(), lambda cell: data[data_key(cell)], device, users_code)
@@ -208,17 +206,18 @@ class _Sweep:
                     f"this machine has {describe(nodes, resources)}, and a pack asks for {resources}; lower "
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
+            self.interrupts.begin_saving()
             directory.begin()
             cell_ids = {cell.cell_id for cell in cells}
             directory.keep_failed(lambda row: row["cell_id"] in cell_ids)
-            with self.interrupts.saving():
-                recorder, schedule = recorded(
-                    space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
-                )
-                self._announce_training(schedule, describe(nodes, resources), device)
-                problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
+            recorder, schedule = recorded(
+                space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
+            )
+            self._announce_training(schedule, describe(nodes, resources), device)
+            problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
+            with recorder.beside("clean-up"):
                 executor.end()
-                return self._finish(schedule, recorder, problem, seconds)
+            return self._finish(schedule, recorder, problem, seconds)
 
     def _executor(self, scratch: Path, users_code: UsersCode) -> Executor:
         """Return where packs are trained, which a second signal kills."""
@@ -248,12 +247,13 @@ class _Sweep:
         progress = Progress(self._console, schedule, self._estimate)
 
         def on_progress(pack_id: str, steps_done: int) -> None:
-            recorder.on_progress()
-            progress.update(pack_id, steps_done)
+            with recorder.beside("progress"):
+                recorder.on_progress()
+                progress.update(pack_id, steps_done)
 
         trainer = Trainer(
             executor, self._space, device, self._directory, self.interrupts,
-            self._console.print, self._directory.append_to_log, on_progress,
+            self._console.print, self._directory.note, on_progress,
         )  # fmt: skip
         try:
             if not schedule.done:
@@ -262,9 +262,10 @@ class _Sweep:
             if schedule.done and self.interrupts.signal is None:
                 cells = [state.planned for state in schedule.cells]
                 measure_missing(self._space, cells, by_digest, self._directory, trainer)
-        except (SweepError, TableError) as error:
-            problem = str(error)
-            executor.kill()
+        except Exception as error:  # whatever it is, the tables of what is trained are written
+            problem = explained(error, self._directory.note)
+            with recorder.beside("clean-up"):
+                executor.kill()
         return problem, time.monotonic() - started
 
     def _estimate(self, observations: Observations) -> CellThreshold:
@@ -275,20 +276,27 @@ class _Sweep:
 
     def _finish(self, schedule: Schedule, recorder: Recorder, problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""
+        with suppress(SweepError):  # the run directory went with its folder, as the tables say
+            leave_lost_folder(self._directory.path)
+        if schedule.done:
+            with recorder.beside("clean-up"):
+                self._directory.keep_failed(schedule.asks_for)
+        tables = recorder.write(schedule)
+        results = recorder.results(tables)
+        problems = [*filter(None, [problem]), *recorder.problems.values()]
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
-        if schedule.done:
-            self._directory.keep_failed(schedule.asks_for)
-        tables, unwritten = recorder.write(schedule)
         if not complete and self.interrupts.signal is not None and not problem:
             code = self.interrupts.exit_code
         else:
-            code = OK if complete and not (problem or unwritten or schedule.failures) else FAILED
+            code = OK if complete and not (problems or schedule.failures) else FAILED
         report = recorder.close(code, self.interrupts, self._console)
         if code == OK and not report.complete:
             code = NOT_LOGGED
-        for error in filter(None, [problem, unwritten]):
+        for error in problems:
             self._console.print(f"error: {error}")
+        if results:
+            self._console.print(f"\n{results}\n")
         self._report(schedule, code, tables, report)
         total = time.monotonic() - self._started
         trained = plural(schedule.members_trained, "member")
@@ -324,8 +332,6 @@ class _Sweep:
 
     def _report(self, schedule: Schedule, code: int, tables: Mapping[str, pa.Table], report: Report) -> None:
         path = self._directory.path
-        if tables:
-            self._console.print("\n" + format_results(tables["thresholds"], tables["comparisons"]) + "\n")
         for pack, reason in schedule.failures:
             self._console.print(f"FAILED {describe_pack(pack)}: {reason}")
         if schedule.failures:

@@ -5,6 +5,8 @@ shorter form beside it.
 """
 
 import os
+import sys
+import zoneinfo
 from collections.abc import Generator
 
 import pytest
@@ -75,3 +77,14 @@ def _fail_unless_excused(report: pytest.TestReport | pytest.CollectReport) -> No
     if not any(excuse in reason for excuse in EXCUSES):
         report.outcome = "failed"
         report.longrepr = f"{reason}\nCI_STRICT_SKIPS=1, and tests/conftest.py does not excuse this reason"
+
+
+@pytest.fixture
+def without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the time zone database away, as in a slim image."""
+
+    def refuse(name: str) -> None:
+        raise zoneinfo.ZoneInfoNotFoundError(f"No time zone found with key {name}")
+
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", refuse)
+    monkeypatch.setitem(sys.modules, "pytz", None)

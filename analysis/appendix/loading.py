@@ -12,7 +12,7 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.tables import read_costs, read_history, read_members, read_settings
+from analysis.tables import read_costs, read_history, read_members, read_settings, rows_of
 
 DEFAULT_BUDGET = "quick"
 """The budget of a run that nothing names one for."""
@@ -34,11 +34,11 @@ def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Pap
     if not (folder / f"{source}.parquet").is_file():
         return PaperRun(name, found, folder, source, missing=_command(name, found))
     if source == "costs":
-        return PaperRun(name, found, folder, source, rows=read_costs(folder).to_pylist())
+        return PaperRun(name, found, folder, source, rows=rows_of(read_costs(folder)))
     members = read_members(folder)
     _require(name, folder, _space_of_members(folder, members))
     history = read_history(folder) if exhibit.needs_history else None
-    return PaperRun(name, found, folder, source, rows=members.to_pylist(), members=members, history=history)
+    return PaperRun(name, found, folder, source, rows=rows_of(members), members=members, history=history)
 
 
 def _require(name: str, folder: Path, space: str) -> str:

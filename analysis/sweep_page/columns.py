@@ -271,7 +271,8 @@ def _training(place: int, cell: PageCell, members: pa.Table) -> Iterator[Row]:
     centre = next((row[name] for name in ("rho_c", "rho_c_low", "rho_c_high") if row[name] is not None), None)
     if centre is None:
         return
-    completed = members.filter(pc.equal(members["status"], "completed")).to_pylist()
+    completed = members.filter(pc.equal(members["status"], "completed"))
+    completed = completed.select(["member_id", "rho", "seed"]).to_pylist()
     near = sorted(completed, key=lambda member: (abs(member["rho"] - centre), member["seed"]))[:NEAR_MEMBERS]
     by_id = {member["member_id"]: member for member in near}
     history = cell.source.history

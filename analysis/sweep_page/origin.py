@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
 from analysis.labels import data_used, lost
 from analysis.schema import LOST, Row
 from analysis.sweep_page.sources import PageCell, Source
+from analysis.tables import rows_of
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.labels import differing_keys
 
@@ -132,7 +134,7 @@ def _made(source: Source) -> Pairs:
     if kinds.num_rows > 1:
         mixed = f"members were trained on {kinds.num_rows} kinds of machine: numbers differ between them"
         pairs.append(("mixed", f"{mixed} in their last digits (docs/clusters.md)"))
-    ends = pc.min_max(members["finished_at"]).as_py()
+    ends = pc.min_max(members["finished_at"].cast(pa.timestamp("ms"))).as_py()  # in UTC
     first, last = (f"{ends[end]:%Y-%m-%d %H:%M}" for end in ("min", "max"))
     statuses = {one["values"]: one["counts"] for one in pc.value_counts(members["status"]).to_pylist()}
     counts = {status: statuses.get(status, 0) for status in LOST}
@@ -148,12 +150,11 @@ def _made(source: Source) -> Pairs:
     return pairs
 
 
-def _first_members(source: Source) -> list[Row]:
+def _first_members(source: Source) -> Sequence[Row]:
     """Return a member of each cell."""
     ids = source.members["cell_id"].to_pylist()
     firsts = {cell_id: place for place, cell_id in reversed(list(enumerate(ids)))}
-    rows: list[Row] = source.members.take(sorted(firsts.values())).to_pylist()
-    return rows
+    return rows_of(source.members.take(sorted(firsts.values())))
 
 
 def _values(source: Source, column: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import ray
 from ray.util.queue import Empty, Queue
 
+from analysis.streams import open_streams
 from sweeps import snapshot
 from sweeps.cluster import address as addresses
 from sweeps.cluster import dashboard as dashboards
@@ -272,8 +273,8 @@ def _watch(local: bool, closing: threading.Event) -> None:
 def _servers() -> list[int]:
     """Return the processes that a local Ray cannot do without."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    names = {int(pid): Path(f"/proc/{pid}/comm").read_text().strip() for pid in children}
-    return [pid for pid, name in names.items() if name in ("gcs_server", "raylet")]
+    names = {int(pid): Path(f"/proc/{pid}/comm").read_bytes().strip() for pid in children}
+    return [pid for pid, name in names.items() if name in (b"gcs_server", b"raylet")]
 
 
 def _refusal(error: Exception, address: str | None, scratch: Path) -> str:
@@ -298,8 +299,9 @@ def main() -> None:
     """Serve the sweep at the other end of the descriptor."""
     descriptor, address, scratch = int(sys.argv[1]), sys.argv[2] or None, Path(sys.argv[3])
     os.set_inheritable(descriptor, False)
-    # The sweep says when to stop; these reach it first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    open_streams()
+    for number in (signal.SIGINT, signal.SIGHUP):  # the sweep says when to stop; these reach it first
+        signal.signal(number, signal.SIG_IGN)
 
     def gone() -> NoReturn:
         try:

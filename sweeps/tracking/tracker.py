@@ -105,7 +105,10 @@ class Tracker:
         """
         if not self._begun:
             self._begun = True
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # no thread is left: all entries fail
+                self._last_error = reason(error)
             self._open()
 
     def log_member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
@@ -233,7 +236,7 @@ class Tracker:
     def _wait(self, seconds: float, on_progress: Callable[[int, int], None] | None) -> None:
         """Wait for the writer to end, at most so long, and say how far it is."""
         deadline, said = time.monotonic() + seconds, False
-        while True:
+        while self._thread.ident is not None:
             self._thread.join(max(0.0, min(_PROGRESS_SECONDS, deadline - time.monotonic())))
             ended = not self._thread.is_alive() or time.monotonic() >= deadline
             if on_progress and (said or not ended):

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -51,8 +52,10 @@ def ui_command(uri: str) -> str:
     if not uri.startswith("sqlite:"):
         return without_password(uri)
     path = sqlite_path(uri)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"mlflow ui --backend-store-uri {shlex.quote(sqlite_uri(shown))}"
+    with suppress(ValueError, OSError):  # it lies elsewhere; the working folder is gone
+        if Path.cwd() != Path("/"):
+            path = path.relative_to(Path.cwd())
+    return f"mlflow ui --backend-store-uri {shlex.quote(sqlite_uri(path))}"
 
 
 def without_password(uri: str) -> str:

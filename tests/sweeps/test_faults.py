@@ -211,12 +211,13 @@ def test_the_exit_code_says_that_mlflow_lacks_something(start_sweep, small_space
 
 
 def test_the_terminal_may_leave(start_sweep, small_space, tmp_path):
-    """`phase_transition.py | head -1` trains to its end."""
-    command = f"{sys.executable} {ROOT / 'sweeps/phase_transition.py'} --space {small_space} --out piped"
+    """`phase_transition.py | head -1` trains to its end, without an input and in a folder that is gone."""
+    command = f"{sys.executable} {ROOT / 'sweeps/phase_transition.py'} --space {small_space}"
+    command += f" --out {tmp_path / 'piped'}"
     command += " --address serial --set 'variants=[]' --set 'latents=[[4, 4]]' --set search=grid"
     command += " --set steps=20 --set eval_every=20"
     subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command} | head -1"],
+        ["bash", "-c", f"set -o pipefail; mkdir gone; cd gone; rmdir ../gone; {command} <&- | head -1"],
         cwd=tmp_path,
         env=clean_environment(tmp_path / "home"),
         check=True,

@@ -1,13 +1,15 @@
 """What the terminal shows of a sweep that goes on."""
 
+import errno
 import io
 import re
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
 from sweeps import progress
-from sweeps.progress import Countdown, Progress, duration
+from sweeps.progress import Countdown, Progress, Terminal, duration
 from sweeps.run_directory import RunDirectory
 from sweeps.search import threshold_of
 from tests.sweeps.conftest import schedule_of
@@ -157,3 +159,40 @@ def test_a_countdown_says_what_is_done_and_what_time_is_left(clock):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+class Gone:
+    """A terminal that takes nothing any more."""
+
+    encoding = "utf-8"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+    def flush(self) -> None:
+        raise self.error
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(errno.EPIPE, "its reader has left"),
+        OSError(errno.EIO, "it hung up"),
+        OSError(errno.ENOSPC, "the disk is full"),
+        ValueError("I/O operation on closed file"),
+        RuntimeError("reentrant call: a signal came while it was printed to"),
+    ],
+)
+def test_a_terminal_may_go_at_any_moment(monkeypatch, error):
+    monkeypatch.setattr("sys.stdout", Gone(error))
+    terminal = Terminal()
+    terminal.print("a line")
+    with Live("a table", console=terminal, auto_refresh=False) as live:
+        live.update("another", refresh=True)
+    terminal.show_cursor(True)

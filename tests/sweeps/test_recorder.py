@@ -1,16 +1,18 @@
 """What the recorder tells MLflow of, and how often it writes the tables while a sweep goes on."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
+from rich.console import Console
 
-from analysis import TableError
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces.space import MOST_TRACKED
 from sweeps import recorder
 from sweeps.recorder import TABLES_SECONDS, Recorder, tracked
 from sweeps.run_directory import RunDirectory
+from sweeps.sweep import Options, _Sweep
 from tests.sweeps.conftest import planned_cells, schedule_of
 
 
@@ -107,20 +109,82 @@ def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
         assert not own._drawing.drawn()
 
 
-def test_a_report_that_cannot_be_written_loses_nothing_else(tmp_path, make_space, report_of, monkeypatch):
-    def refuse(sources):
-        raise TableError(f"no page of {sources[0].name}")
-
-    logged: list[str] = []
+@pytest.fixture
+def logged(monkeypatch):
+    """Return what is handed to MLflow as files, which nothing takes; figures are made at once."""
+    files: list[str] = []
     stub = SimpleNamespace(
         log_member=lambda *rows: None,
         log_cell=lambda *given: None,
-        log_artifacts=lambda paths, folder: logged.extend(f"{folder}/{path.name}" for path in paths),
+        log_note=lambda note: None,
+        log_artifacts=lambda paths, folder: files.extend(f"{folder}/{path.name}" for path in paths),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
-    monkeypatch.setattr("analysis.report.write_report", refuse)
-    with recorded(tmp_path / "run", make_space, report_of) as (own, schedule):
-        written, problem = own.write(schedule)
-    assert "no page of made; the same command writes them" in problem
+    monkeypatch.setattr("analysis.figures.write_figures", lambda run: [run / "figures/order_parameters.png"])
+    return files
+
+
+def refuse(*given, **options):
+    raise pa.ArrowInvalid("nobody\nforesaw this")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "lost"),
+    [
+        ("analysis.report.write_report", "report", "figures/report.html"),
+        ("analysis.sweep_page.scripts.begin", "report", None),
+        ("analysis.figures.write_figures", "figures", "figures/order_parameters.png"),
+        ("sweeps.drawing.Drawing.stop", "figures", None),
+        ("sweeps.recorder.Recorder._log_cell", "MLflow", "tables/members.parquet"),
+        ("sweeps.recorder.Recorder._log", "MLflow", None),
+        ("sweeps.recorder.Studies.__init__", "studies", None),
+        ("sweeps.recorder.Studies.record", "studies", None),
+        ("sweeps.recorder.Studies.describe", "studies", None),
+        ("sweeps.recorder.format_results", "results", None),
+    ],
+)
+def test_nothing_that_fails_beside_the_tables_prevents_them(
+    tmp_path, make_space, report_of, monkeypatch, logged, part, name, lost
+):
+    monkeypatch.setattr("analysis.report.write_report", lambda sources: tmp_path / "report.html")
+    monkeypatch.setattr(part, refuse)
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        written = own.write(schedule)
+        own.results(written)
     assert set(written) == {"members", "history", "thresholds", "comparisons"}
-    assert {"figures/order_parameters.png", "tables/members.parquet", "tables/space.yaml"} <= set(logged)
+    assert all((tmp_path / f"{table}.parquet").exists() for table in written)
+    why = "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
+    assert own.problems == {name: f"{name} not complete: {why}; the same command tries again"}
+    assert "in refuse" in (tmp_path / "sweep.log").read_text()
+    everything = {"figures/order_parameters.png", "figures/report.html", "tables/members.parquet"}
+    assert everything - set(logged) == ({lost} - {None})
+
+
+def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
+    tmp_path, make_space, report_of, monkeypatch, logged
+):
+    monkeypatch.setattr("sweeps.sweep.measure_missing", refuse)
+    sweep = _Sweep(make_space(), Options(out=tmp_path), Console(quiet=True), ExitStack())
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        problem, _ = sweep._train(schedule, SimpleNamespace(kill=refuse), own, {}, "cpu", [])
+    assert problem == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
+    assert list(own.problems) == ["clean-up"]
+
+
+def test_members_and_history_are_written_before_anything_is_estimated(
+    tmp_path, make_space, report_of, monkeypatch, logged
+):
+    monkeypatch.setattr("sweeps.run_directory.Summary", refuse)
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        assert own.write(schedule) == {}
+    assert {path.stem for path in tmp_path.glob("*.parquet")} == {"members", "history"}
+    assert list(own.problems) == ["tables"]
+
+
+def test_no_time_zone_database_is_needed(tmp_path, make_space, report_of, logged, without_time_zones):
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        own.write(schedule)
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        own.write(schedule)
+    assert own.problems == {}
+    assert "figures/report.html" in logged

@@ -6,7 +6,7 @@ from analysis.schema import HISTORY, MEMBERS
 from analysis.tables import table_of
 from ouvae.declared import METRICS
 from sweeps.plan import Pack, Point
-from sweeps.records import rows
+from sweeps.records import failed_rows, rows
 
 POINTS = (Point(0.5, 0), Point(1.0, 0), Point(0.5, 1))
 
@@ -58,3 +58,8 @@ def test_a_member_that_diverged_before_its_first_evaluation(pack, report_of):
     assert members[0]["elbo_nats"] is None
     assert members[1]["status"] == "completed"
     assert {row["member_id"] for row in history} == {row["member_id"] for row in members[1:]}
+
+
+def test_a_reason_may_name_a_path_that_is_no_text(pack):
+    failed = table_of(failed_rows("made", pack, "OSError: '/data/\udcff'"), MEMBERS)
+    assert failed["failure"].to_pylist() == ["OSError: '/data/?'"] * 3

@@ -15,7 +15,7 @@ import pytest
 
 from sweeps import SweepError, scratch
 from sweeps.processes import is_running
-from sweeps.scratch import LONGEST_BASE, remove, scratch_folder
+from sweeps.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
 from tests.sweeps.conftest import ROOT, wait_until
 
 KILLED = """
@@ -161,3 +161,16 @@ def test_a_path_too_long_for_sockets_is_not_used(base, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     with scratch_folder() as folder:
         assert len(str(folder.parent)) <= LONGEST_BASE
+
+
+def test_a_working_folder_that_is_gone_is_left_for_a_run_elsewhere(tmp_path, monkeypatch):
+    lost = tmp_path / "lost"
+    lost.mkdir()
+    monkeypatch.chdir(lost)
+    leave_lost_folder(Path("run"))
+    assert Path.cwd() == lost
+    lost.rmdir()
+    with pytest.raises(SweepError, match="'run' cannot be used: the working folder is gone"):
+        leave_lost_folder(Path("run"))
+    leave_lost_folder(tmp_path / "run")
+    assert Path.cwd() == Path("/")

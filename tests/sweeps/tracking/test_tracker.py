@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -1111,3 +1112,13 @@ def test_the_command_for_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_report_reads_well() -> None:
     report = Report({"member": 2, "cell": 1}, {}, {}, None, None)
     assert str(report) == "MLflow: 2 members, 1 cell logged, nothing already there"
+
+
+def test_where_no_thread_can_be_started_nothing_is_logged(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    report = sweep(uri)
+    assert not report.complete
+    assert report.last_error == "can't start new thread"

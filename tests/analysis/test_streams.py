@@ -1,0 +1,36 @@
+"""A command prints whatever its standard streams are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CLOSED = """
+import os, sys
+from analysis.streams import open_streams
+open_streams()
+print("\\u03c1", file=sys.stdout)
+print("\\u03c1", file=sys.stderr)
+assert sys.stdin.read() == ""
+assert os.open(os.devnull, os.O_RDONLY) > 2
+assert all(map(os.get_inheritable, range(3)))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_opened(closed):
+    """What is opened next takes none of their descriptors, into which libraries print."""
+    command = ["bash", "-c", f'exec "$@" {closed}', "bash", sys.executable, "-c", CLOSED]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.process
+def test_what_a_terminal_cannot_encode_is_replaced():
+    code = "from analysis.streams import open_streams; open_streams(); print('\\u03c1 \\udcff')"
+    command = ["env", "PYTHONIOENCODING=ascii", sys.executable, "-c", code]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b"? ?\n"

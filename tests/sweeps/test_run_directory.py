@@ -389,7 +389,7 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
     def test_a_log_that_a_refusal_names_stays(self, tmp_path, make_space, named):
         log = tmp_path / "run" / "sweep.log"
         with pytest.raises(SweepError, match="no"), reopened(tmp_path / "run", make_space()) as directory:
-            directory.append_to_log("why")
+            directory.note("why")
             raise SweepError(f"no; see {log if named else 'elsewhere'}")
         assert snapshot(tmp_path) == ({"run": None, "run/sweep.log": b"why\n"} if named else {})
 
@@ -732,7 +732,7 @@ class TestWriting:
             for name in ("replace", "unlink", "rename"):
                 monkeypatch.setattr(os, name, refuse)
             directory.drop_checkpoint("0123")
-            directory.append_to_log("goes on")
+            directory.note("goes on")
             train(directory, points(1))
 
     def test_a_disk_that_fills_up(self, disk_of, make_space, train, monkeypatch):

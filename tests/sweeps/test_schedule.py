@@ -280,6 +280,7 @@ class TestFailure:
             schedule = schedule_of(space, 1, directory)
             for pack in iter(schedule.next_pack, None):
                 while pack.pack_id in schedule.cells[0].training:
+                    schedule.progressed(pack, 1)
                     schedule.failed(schedule.next_pack() or pack, Failure("error", "odd"))
             assert sorted(row["rho"] for row in directory.failed.values()) == [0.5, 0.75, 1.0]
         fewer = make_space(seeds=1, pack_size=2, rho=[0.75, 0.9])

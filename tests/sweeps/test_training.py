@@ -199,7 +199,7 @@ def test_workers_are_started_by_no_launcher_and_no_hook(monkeypatch):
     monkeypatch.setenv("RAY_RUNTIME_ENV_HOOK", "launcher.hook")
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "1")
     for address in (None, "127.0.0.1:6379"):
-        values = environment(address, token=False)
+        values = environment(address, False, Path("code"))
         assert values["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
         assert "RAY_RUNTIME_ENV_HOOK" not in values
 

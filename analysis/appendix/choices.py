@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,12 +19,12 @@ from analysis.appendix.layers import ONE_DRAW, Snapshot
 from analysis.appendix.picture import ALIVE_NATS, DEAD_NATS, Choice, Trained, top_kl, trained
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import evidence_text, values_text
-from analysis.intervals import student
+from analysis.intervals import Interval, student
 from analysis.labels import NOTHING, lost, plural
 from analysis.schema import Row
 
-DRAWN_NATS = 60.0
-"""The figure ends here at the latest: the KL of a member that is about to diverge may be millions."""
+MAX_NATS = 60.0
+"""The axes end here where no choice is decided: the KL of a member that diverges soon may be millions."""
 
 CENTRED = ("tanh", "elu")
 UNCENTRED = ("relu", "leaky_relu", "softplus")
@@ -158,18 +157,20 @@ def plot(run: PaperRun) -> Figure | None:
         return None
     figure, axes = panels(2, height=0.26 * len(there) + 1.6, panel_width=2.9)
     values = sorted({rho for one in there for rho in one.by_rho})
+    metrics = ("kl_top", "information_top")
+    ends = [_axis_end(there, f"{metric}_nats") for metric in metrics]
     for place, one in enumerate(there):
         for rho, rows in one.by_rho.items():
             index = values.index(rho)
             height = place + 0.5 * (index / max(1, len(values) - 1) - 0.5)
-            _draw(axes, rows, height, style.STYLES[index % len(style.STYLES)], f"ρ = {rho:g}")
-    for ax, text in zip(axes, ("top-layer KL (nats)", "information in the top layer (nats)"), strict=True):
-        ax.set_xlabel(text)
+            for ax, metric, end in zip(axes, metrics, ends, strict=True):
+                _draw(ax, _drawn(rows, metric), height, style.STYLES[index % len(style.STYLES)], rho, end)
+            if any(row["status"] != "completed" for row in rows):
+                axes[0].plot(0, height, color=style.BLACK, marker="x", ms=5, ls="none", label="members lost")
+    for ax, text, end in zip(axes, ("top-layer KL", "information in the top layer"), ends, strict=True):
+        ax.set_xlabel(f"{text} (nats)")
         ax.grid(axis="y", color=style.GREY, lw=0.3, alpha=0.5)
-    for ax in axes:
-        drawn = np.array([x for line in ax.lines for x in np.asarray(line.get_xdata(), np.float64)])
-        highest = float(drawn[drawn <= DRAWN_NATS].max(initial=0.0))
-        ax.set_xlim(-0.05 * highest - 0.2, 1.05 * highest + 0.2)
+        ax.set_xlim(-0.05 * end, 1.05 * end)
     axes[0].axvspan(DEAD_NATS, ALIVE_NATS, color=style.GREY, alpha=0.2, lw=0)
     axes[0].set_yticks(range(len(there)), [one.choice.label for one in there])
     axes[0].set_ylim(len(there) - 0.5, -0.5)
@@ -177,27 +178,33 @@ def plot(run: PaperRun) -> Figure | None:
     return figure
 
 
+def _axis_end(there: Sequence[Trained], metric: str) -> float:
+    """Return where an axis ends: a little beyond the choices that give the picture or do not."""
+    decided = (one for one in there if one.picture.verdict in (HOLDS, FAILS))
+    means = (_snapshot(rows).mean(metric) for one in decided for rows in one.by_rho.values())
+    return min(1.3 * max((mean for mean in means if mean is not None), default=MAX_NATS), MAX_NATS) or 1.0
+
+
+def _drawn(rows: Sequence[Row], metric: str) -> Interval | None:
+    """Return a mean over seeds, with the 95 % interval of the KL or the bounds of the information."""
+    if metric == "kl_top":
+        return student(list(top_kl(rows).values()))
+    mean, low, high = (_snapshot(rows).mean(f"{metric}_{name}nats") for name in ("", "lower_", "upper_"))
+    return None if mean is None else Interval(mean, low, high, len(rows))
+
+
 def _draw(
-    axes: Sequence[Axes], rows: Sequence[Row], height: float, style_of: tuple[str, str, object], label: str
+    ax: Axes, number: Interval | None, height: float, look: tuple[str, str, object], rho: float, end: float
 ) -> None:
-    """Draw one choice and rho in both panels; members that were lost are a cross at zero."""
-    colour, marker, _ = style_of
-    kl, snapshot = student(list(top_kl(rows).values())), _snapshot(rows)
-    if kl is not None:
-        if kl.low is not None and kl.high is not None:
-            axes[0].plot([kl.low, kl.high], [height, height], color=colour, lw=1)
-        axes[0].plot(kl.mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=label)
-        if kl.mean > DRAWN_NATS:
-            axes[0].plot(
-                DRAWN_NATS, height, color=colour, marker=">", ms=5, ls="none", label="beyond the axis"
-            )
-    mean, low, high = (snapshot.mean(f"information_top_{bound}nats") for bound in ("", "lower_", "upper_"))
-    if mean is not None:
-        if low is not None and high is not None:
-            axes[1].plot([low, high], [height, height], color=colour, lw=1)
-        axes[1].plot(mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=label)
-    if len(snapshot.by_seed) < len(rows):
-        axes[0].plot(0, height, color=style.BLACK, marker="x", ms=5, ls="none", label="members lost")
+    """Draw one choice and rho in a panel, as an arrow where its mean lies beyond the axis."""
+    if number is None:
+        return
+    colour, marker, _ = look
+    if number.low is not None and number.high is not None:
+        ax.plot([number.low, number.high], [height, height], color=colour, lw=1)
+    ax.plot(number.mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=f"ρ = {rho:g}")
+    if number.mean > end:
+        ax.plot(end, height, color=style.BLACK, marker=">", ms=5, ls="none", label="beyond the axis")
 
 
 EXHIBIT = Exhibit(

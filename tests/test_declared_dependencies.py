@@ -21,7 +21,6 @@ DISTRIBUTIONS = {
 """The distributions of modules that are named otherwise."""
 
 USED_OTHERWISE = {
-    "tqdm": "pooch draws the progress bar of a download with it",
     "scikit-learn": "the digits are a file of it",
 }
 """Dependencies that nothing here imports."""

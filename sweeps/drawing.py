@@ -34,8 +34,10 @@ class Drawing:
         return sorted((self._run / "figures").glob("[!.]*")) if ended.returncode == 0 else []
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Draw no more, and remove what is half written."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            for path in (self._run / "figures").glob(f".*.{self._process.pid}.*.tmp"):
+                path.unlink(missing_ok=True)
             self._process = None

@@ -199,6 +199,10 @@ class RunDirectory:
             raise self._unwritable(error) from None
         if original is not None:
             self.notices.append(f"{self.path} is a copy of {original}: it gets a sweep of its own in MLflow")
+        finished = {row["pack_id"] for row in self.members.values()}
+        for path in self.checkpoints.glob("*.pt"):
+            if path.stem in finished:  # a kill came between the fragment and the removal of the state
+                self.drop_checkpoint(path.stem)
         for tidy in self._untidy:
             with suppress(OSError):  # the next run tries again
                 tidy()

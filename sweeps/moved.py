@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.files import user_path
 from analysis.labels import plural
 from sweeps.tracking.relocation import ARTIFACTS, point_here
 from sweeps.tracking.uri import default_uri, sqlite_path, sqlite_uri, ui_command
@@ -18,7 +19,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     result.add_argument(
-        "store", type=Path, metavar="RUNS", help="folder with mlflow.db and mlartifacts/, or the file itself"
+        "store",
+        type=user_path,
+        metavar="RUNS",
+        help="folder with mlflow.db and mlartifacts/, or the file itself",
     )
     return result
 

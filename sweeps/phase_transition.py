@@ -10,10 +10,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
 
 import search_spaces
+from analysis.files import user_path
 from sweeps import SweepError
 
 
@@ -48,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start the dashboard of a local Ray, for this machine alone, and print its address",
     )
-    add("--out", type=Path, metavar="DIR", help="run directory; default runs/<space>")
+    add("--out", type=user_path, metavar="DIR", help="run directory; default runs/<space>")
     add_store_and_data(result)
     add(
         "--pack-size",
@@ -68,11 +67,12 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
     add(
         "--tracking-uri",
         metavar="URI",
-        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: mlflow.db beside the run",
+        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: "
+        "MLFLOW_TRACKING_URI, else mlflow.db beside the run",
     )
     add(
         "--data-dir",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="folder with the data set's public files; default: download them once",
     )
@@ -121,15 +121,31 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def leave(code: int) -> NoReturn:
-    """Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds."""
+def leave(code: int) -> None:
+    """Exit with a code, at once: the interpreter would walk through all of torch and MLflow, for seconds.
+
+    A program that runs the command, as a notebook does with `%run` and others with `runpy`, goes on: after
+    code 0 this returns.
+
+    Raises:
+        SystemExit: with another code, within such a program.
+    """
+    if _is_within_a_program():
+        if code:
+            raise SystemExit(code)
+        return
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)
 
 
-def command() -> NoReturn:
+def _is_within_a_program() -> bool:
+    """Tell whether more calls led to `leave` than the script, or the installed command, and `command`."""
+    return sys._getframe(3).f_back is not None
+
+
+def command() -> None:
     """Run the command line and leave: what the script and the installed `ouvae-sweep` do."""
     leave(main())
 

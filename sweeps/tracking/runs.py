@@ -83,6 +83,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
 }
 _PAGE = 100
+_BUSY_SECONDS = 20.0  # to wait for who writes, as MLflow does
 _LONGEST_DIGEST = 36
 _MOST_VALUES = 1000  # of a request
 
@@ -509,7 +510,9 @@ def _leave_wal(path: Path) -> None:
     In WAL mode, in which earlier versions left it, a file that two machines open is damaged: they do not
     share the memory by which its users take turns. That no other machine opens it cannot be known.
     """
-    with contextlib.closing(sqlite3.connect(path)) as database:
+    with contextlib.closing(sqlite3.connect(path, _BUSY_SECONDS)) as database:
+        if database.execute("pragma journal_mode").fetchone() != ("wal",):
+            return
         try:
             database.execute("pragma journal_mode=delete")
         except sqlite3.OperationalError as error:

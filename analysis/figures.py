@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 
 from analysis import TableError, style
 from analysis.estimate import Array, Curves, mean_curve, trained_range
+from analysis.files import user_path
 from analysis.labels import cell_names, common_words, ends_within, estimate, heading, interval_kind
 from analysis.phase_diagram import located_of, plot_phase_diagram
 from analysis.schema import LOST, Row
@@ -324,8 +325,10 @@ def _write_legend(figure: Figure, axes: list[Axes]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Draw the figures of a run.")
-    parser.add_argument("run", metavar="RUN", help="folder of a run")
-    parser.add_argument("--out", metavar="DIR", help="folder to write to (default: RUN/figures)")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--out", type=user_path, metavar="DIR", help="folder to write to (default: RUN/figures)"
+    )
     return parser
 
 

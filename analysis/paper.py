@@ -23,6 +23,7 @@ from analysis.appendix.registry import NAMES, exhibit_of, exhibits_at
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
 from analysis.appendix.tuning import tuning
+from analysis.files import user_path
 from analysis.labels import aligned
 from analysis.streams import open_streams
 from analysis.tables import replacing
@@ -78,10 +79,20 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"NAME is all, or one of {', '.join(NAMES)}.",
     )
     parser.add_argument("name", metavar="NAME", help="a table or figure, or all for the page")
-    parser.add_argument("run", metavar="RUN", nargs="?", help="folder of its run (default: RUNS/NAME-BUDGET)")
-    parser.add_argument("--runs", metavar="DIR", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "run", type=user_path, metavar="RUN", nargs="?", help="folder of its run (default: RUNS/NAME-BUDGET)"
+    )
+    parser.add_argument(
+        "--runs",
+        type=user_path,
+        metavar="DIR",
+        default=Path("runs"),
+        help="folder of the runs (default: runs)",
+    )
     parser.add_argument("--budget", help=f"budget of the runs (default: {DEFAULT_BUDGET})")
-    parser.add_argument("--out", metavar="FILE", help="of the page (default: RUNS/paper.html)")
+    parser.add_argument(
+        "--out", type=user_path, metavar="FILE", help="of the page (default: RUNS/paper.html)"
+    )
     return parser
 
 

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from analysis import TableError, style
 from analysis.censored import Array
 from analysis.estimate import Curves, mean_curve, trained_range
+from analysis.files import user_path
 from analysis.labels import common_words, ends_within, interval_kind
 from analysis.schema import Row
 from analysis.streams import open_streams
@@ -238,14 +239,16 @@ def write_phase_diagram(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Draw the phase diagram of one run or several.")
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="folder of a run")
+    parser.add_argument("runs", type=user_path, metavar="RUN", nargs="+", help="folder of a run")
     parser.add_argument(
         "--order-parameter",
         choices=tuple(ORDER_PARAMETERS),
         default="kl_top",
         help="whose thresholds are drawn (default: kl_top)",
     )
-    parser.add_argument("--out", metavar="DIR", help="folder to write to (default: RUN/figures of the first)")
+    parser.add_argument(
+        "--out", type=user_path, metavar="DIR", help="folder to write to (default: RUN/figures of the first)"
+    )
     return parser
 
 

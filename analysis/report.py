@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import style
+from analysis.files import user_path
 from analysis.streams import open_streams
 from analysis.sweep_page.page import render
 from analysis.sweep_page.sources import Source, read_sources
@@ -36,9 +37,12 @@ def write_report(sources: Sequence[Source], out: str | Path | None = None) -> Pa
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Write the page of one run, or of several together.")
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="folder of a run")
+    parser.add_argument("runs", type=user_path, metavar="RUN", nargs="+", help="folder of a run")
     parser.add_argument(
-        "--out", metavar="FILE", help=f"of the page (default: RUN/{NAME}; of several, beside the first)"
+        "--out",
+        type=user_path,
+        metavar="FILE",
+        help=f"of the page (default: RUN/{NAME}; of several, beside the first)",
     )
     return parser
 

@@ -11,6 +11,7 @@ Examples:
 """
 
 import glob
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -270,6 +271,7 @@ def load(run: str | Path, *more: str | Path) -> Run:
 
 def _paths(run: str | Path) -> list[Path]:
     """Return the runs that a path or a pattern means; a path that is there is no pattern."""
+    run = os.path.expanduser(run)
     path = Path(run)
     if not path.exists() and any(character in str(run) for character in "*?["):
         there = sorted(map(Path, glob.glob(str(run), recursive=True)))

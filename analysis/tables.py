@@ -7,10 +7,8 @@ A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parq
 """
 
 import io
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -22,6 +20,7 @@ import yaml
 
 from analysis import TableError
 from analysis.estimate import Array, curves_of
+from analysis.files import replaced
 from analysis.schema import COSTS, HISTORY, MEMBERS, SCHEMAS, Row
 from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell, curve_value, keys_of
@@ -238,34 +237,17 @@ def _problems(table: pa.Table, schema: pa.Schema) -> list[str]:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of `path` whole, or not at all if the block raises.
+    """Open a file that takes the place of `path` as `replaced` does, in a folder that is made if missing.
 
-    It is written aside in the same folder under a name with a leading dot, flushed to disk and
-    renamed; missing folders are made. Raises TableError where the file cannot be written.
+    Raises TableError where the file cannot be written.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with replaced(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-        _sync_folder(path.parent)
     except OSError as error:
         raise TableError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_table(table: pa.Table, path: str | Path) -> None:

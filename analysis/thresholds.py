@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
+from analysis.files import user_path
 from analysis.flat import seed_thresholds, write_csv
 from analysis.labels import (
     NOTHING,
@@ -316,7 +317,7 @@ def _fraction(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Recompute and print the thresholds of a run.")
-    parser.add_argument("run", metavar="RUN", help="folder of a run, or a members.parquet")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="folder of a run, or a members.parquet")
     parser.add_argument(
         "--active-from",
         type=_order_rule,
@@ -334,11 +335,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
+        type=user_path,
         metavar="FILE",
         help="where to write the table; needed to write one with other settings than the run's",
     )
     parser.add_argument(
         "--csv",
+        type=user_path,
         metavar="FOLDER",
         help="write members.csv, history.csv, thresholds.csv, comparisons.csv, and seeds.csv with the "
         "threshold of each seed, to FOLDER: a line of names, null is empty, what is of a layer has a column "

@@ -61,9 +61,10 @@ from ouvae.declared import Cell
 from ouvae.training.metrics import Values
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, SpaceError
+from sweeps.cpus import usable_cpus
 
 ROOT = Path(__file__).parents[1]
-CPUS = len(os.sched_getaffinity(0))
+CPUS = usable_cpus()
 CELLS: dict[str, dict[str, Any]] = {
     "digits": {"latents": [[16, 16]], "hidden": [64, 64]},
     "mnist": {"latents": [[20, 20, 20]], "hidden": [100, 100], "eval_images": 1000},

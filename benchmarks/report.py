@@ -1,7 +1,6 @@
 """What benchmarks say of the machine that they ran on, and the tables that they leave."""
 
 import csv
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sweeps.cpus import usable_cpus
 from sweeps.provenance import commit
 
 
@@ -19,7 +19,7 @@ def machine(device: str = "cpu") -> dict[str, str]:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "cpu": names[0] if names else platform.processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(usable_cpus()),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "torch": torch.__version__,
         "python": platform.python_version(),

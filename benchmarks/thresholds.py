@@ -33,7 +33,6 @@ there, the members of a run of the space `replayed.yaml`.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,6 +54,7 @@ from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, Found
 from benchmarks.threshold_replay import replays, trained_cells
 from benchmarks.threshold_tables import LOCATE, Run, Setting, print_located, print_peers
 from ouvae.declared import ORDER_PARAMETERS
+from sweeps.cpus import usable_cpus
 from sweeps.progress import duration
 
 Made = TypeVar("Made", Run, Compared)
@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     add("--peers", nargs="*", choices=list(PEERS), metavar="PEER", help=f"of {', '.join(PEERS)}; default all")
     most = f"most members of a search, default {MOST}, where two are compared {MOST_COMPARED}"
     add("--most", type=count, metavar="N", help=most)
-    add("--workers", type=count, default=len(os.sched_getaffinity(0)), metavar="N", help="processes")
+    add("--workers", type=count, default=usable_cpus(), metavar="N", help="processes")
     shown = " ".join(f"{one:g}" for one in DIFFERENCES)
     add(
         "--comparisons",

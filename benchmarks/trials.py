@@ -33,6 +33,7 @@ from benchmarks.report import machine, print_row, write_rows
 from ouvae.data import load as load_data
 from sweeps.cluster.messages import Ended, Failed, Finished, Next, Resources, Task, Train, Wanted
 from sweeps.cluster.process import RayProcess
+from sweeps.cpus import usable_cpus
 from sweeps.processes import descendants
 from sweeps.scratch import scratch_folder
 
@@ -45,7 +46,7 @@ def measure(packs: int) -> dict[str, Any]:
     data = load_data(cell.dataset)
     ended: list[float] = []
     training, sent, resident = 0.0, 0, 0
-    whole_machine = Resources(len(os.sched_getaffinity(0)), 0.0)
+    whole_machine = Resources(usable_cpus(), 0.0)
 
     def task() -> Task | None:
         nonlocal sent

@@ -96,7 +96,7 @@ def _find(source: str) -> Path:
     for known in {"": ("", "paper"), "paper": ("paper",)}.get(folder, ()):
         if name in names(known):
             return SPACES / known / f"{name}.yaml"
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     if os.path.isfile(path):  # False, too, for what the system refuses to look for
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:

@@ -6,13 +6,13 @@ A file is what `torch.save` writes, then the SHA-256 of that. It is written asid
 import hashlib
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 
+from analysis.files import replaced
 from ouvae import NUMERICS_VERSION
 from sweeps.failures import gist
 
@@ -59,21 +59,6 @@ def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
     if (state["pack_id"], state["numerics_version"]) != (pack_id, NUMERICS_VERSION):
         raise CheckpointError(f"{path.name} belongs to another pack or another version of the numbers")
     return state
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of `path` whole, synced, or not at all where the block raises."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:

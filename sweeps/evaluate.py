@@ -6,9 +6,8 @@ python sweeps/evaluate.py runs/kept
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
 
+from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps.phase_transition import add_store_and_data, leave
 
@@ -20,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         "for when what is measured has changed.",
     )
     result.add_argument(
-        "run", type=Path, metavar="RUN", help="folder of a run that keeps weights (save_weights)"
+        "run", type=user_path, metavar="RUN", help="folder of a run that keeps weights (save_weights)"
     )
     add_store_and_data(result)
     return result
@@ -53,7 +52,7 @@ def _run(given: argparse.Namespace) -> int:
         return 2
 
 
-def command() -> NoReturn:
+def command() -> None:
     """Run the command line and leave: what the script and the installed `ouvae-evaluate` do."""
     leave(main)
 

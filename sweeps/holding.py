@@ -3,7 +3,7 @@
 Only what this project made is removed: by this process, or under names that only the project's writers use.
 """
 
-import fcntl
+import errno
 import os
 import re
 import tempfile
@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from analysis.files import UNSUPPORTED, sync, sync_folder
+from sweeps.locks import lock as lock_file
 from sweeps.processes import is_running
 
 LOCK, RESERVE = ".lock", ".reserve"
@@ -21,6 +23,13 @@ RESERVE_BYTES = 8_000_000
 
 RESERVE_FILES = 8
 """Kept for the same where no more files can be made: two fragments, four tables, and two to spare."""
+
+
+LONGEST_PATH = 4096 - 200
+"""Bytes of a folder's path that leave room, of those that Linux takes, for the names of files within it."""
+
+ATTEMPTS_TO_LOCK = 20
+"""A lock whose file is still another one then lies where inode numbers do not last."""
 
 
 class HeldError(Exception):
@@ -33,10 +42,14 @@ class Holding:
     Args:
         folder: made with its parents where it is missing.
         names: of files that other parts of the program make in it.
+
+    Attributes:
+        notices: lines about what the file system lacks.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         """Hold nothing yet."""
+        self.notices: list[str] = []
         self._folder, self._names = folder, names
         self._made: list[Path] = []
         self._later: list[Path] = []
@@ -48,21 +61,28 @@ class Holding:
             HeldError: another process holds it.
         """
         path = self._folder / LOCK
-        while True:
+        if (length := len(os.fsencode(path.absolute()))) > LONGEST_PATH:
+            raise OSError(errno.ENAMETOOLONG, f"its path has {length} bytes, of at most {LONGEST_PATH}")
+        for attempt in range(ATTEMPTS_TO_LOCK):
             for folder in reversed((self._folder, *self._folder.parents)):
                 self.make(folder)
             lock = self._opened(path)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_locked = lock_file(lock, wait=False)
             except BlockingIOError:
                 lock.close()
                 raise HeldError from None
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                    files = [self._folder / name for name in self._names]
-                    self._later = [file for file in files if not file.exists()]
-                    return lock
+            if attempt == ATTEMPTS_TO_LOCK - 1 or _is_at(lock, path):
+                break
             lock.close()  # whoever held it was refused, and has removed it
+        if not is_locked:
+            self.notices.append(
+                f"the file system of {self._folder} has no locks: run one command at a time there, for a "
+                "second one goes unnoticed"
+            )
+        files = [self._folder / name for name in self._names]
+        self._later = [file for file in files if not file.exists()]
+        return lock
 
     def _opened(self, path: Path) -> IO[bytes]:
         try:
@@ -98,10 +118,16 @@ class Holding:
 
     def check_writable(self, least_free_bytes: int) -> None:
         """Try to write into the folder, and leave nothing behind."""
-        with tempfile.TemporaryFile(dir=self._folder):
-            pass
+        with tempfile.TemporaryFile(dir=self._folder) as probe:
+            is_synced = sync(probe.fileno()) and sync_folder(self._folder)
+        if not is_synced:
+            self.notices.append(
+                f"the file system of {self._folder} does not sync files on request: run the same command "
+                "again after a power cut, which may cost the last packs"
+            )
         disk = os.statvfs(self._folder)
-        if (free := disk.f_bavail * disk.f_frsize) < least_free_bytes:
+        free = disk.f_bavail * disk.f_frsize
+        if disk.f_blocks and free < least_free_bytes:  # without blocks it does not say
             raise OSError(f"only {free / 1e6:.0f} MB free")
         for file in (self._folder / name for name in self._names):
             if file.exists() and not (file.is_file() and os.access(file, os.W_OK)):
@@ -111,7 +137,12 @@ class Holding:
         """Keep room for what is written last: bytes in the first file, and the other files themselves."""
         first, *others = self._reserved()
         with first.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            try:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            except OSError as error:
+                if error.errno not in UNSUPPORTED:
+                    raise
+                file.write(bytes(RESERVE_BYTES))
         for path in others:
             path.touch()
 
@@ -137,6 +168,14 @@ class Holding:
                 if match and path.is_file() and not path.is_symlink() and not _writes(int(match["pid"])):
                     with suppress(OSError):
                         path.unlink(missing_ok=True)
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Tell whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _writes(pid: int) -> bool:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.files import user_path
 from analysis.labels import plural
 from analysis.streams import open_streams
 from sweeps.tracking.relocation import ARTIFACTS, point_here
@@ -19,7 +20,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     result.add_argument(
-        "store", type=Path, metavar="RUNS", help="folder with mlflow.db and mlartifacts/, or the file itself"
+        "store",
+        type=user_path,
+        metavar="RUNS",
+        help="folder with mlflow.db and mlartifacts/, or the file itself",
     )
     return result
 

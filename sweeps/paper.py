@@ -7,7 +7,6 @@ python sweeps/paper.py table6 --budget paper --address auto
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from analysis.streams import open_streams
 from sweeps import phase_transition
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def command() -> NoReturn:
+def command() -> None:
     """Run the command line and leave: what the script and the installed `ouvae-paper` do."""
     phase_transition.leave(main)
 

@@ -10,9 +10,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NoReturn
 
+from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
 from sweeps.interrupts import left_on_signals
@@ -51,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start the dashboard of a local Ray, for this machine alone, and print its address",
     )
-    add("--out", type=Path, metavar="DIR", help="run directory; default runs/<space>")
+    add("--out", type=user_path, metavar="DIR", help="run directory; default runs/<space>")
     add_store_and_data(result)
     add(
         "--pack-size",
@@ -71,11 +70,12 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
     add(
         "--tracking-uri",
         metavar="URI",
-        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: mlflow.db beside the run",
+        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: "
+        "MLFLOW_TRACKING_URI, else mlflow.db beside the run",
     )
     add(
         "--data-dir",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="folder with the data set's public files; default: download them once",
     )
@@ -127,11 +127,20 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def leave(main: Callable[[], int]) -> NoReturn:
+def leave(main: Callable[[], int]) -> None:
     """Run a command line and exit with its code; a signal while all is imported ends it with a line.
 
-    Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds.
+    Exit at once: the interpreter would walk through all of torch and MLflow once more, for seconds. A program
+    that runs the command, as a notebook does with `%run` and others with `runpy`, goes on: after code 0 this
+    returns.
+
+    Raises:
+        SystemExit: with another code, within such a program.
     """
+    if _is_within_a_program():
+        if code := main():
+            raise SystemExit(code)
+        return
     with left_on_signals():
         code = main()
         for stream in (sys.stdout, sys.stderr):
@@ -140,7 +149,15 @@ def leave(main: Callable[[], int]) -> NoReturn:
         os._exit(code)
 
 
-def command() -> NoReturn:
+def _is_within_a_program() -> bool:
+    """Tell whether more calls led to `leave` than the script, or the installed command, and `command`."""
+    callers, frame = 0, sys._getframe(1).f_back
+    while frame is not None:
+        callers, frame = callers + 1, frame.f_back
+    return callers > 2
+
+
+def command() -> None:
     """Run the command line and leave: what the script and the installed `ouvae-sweep` do."""
     leave(main)
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
 from sweeps.tracking import runs
 from sweeps.tracking.refusals import mend, reason
-from sweeps.tracking.uri import default_uri, ui_command
+from sweeps.tracking.uri import URI_VARIABLE, chosen_uri, ui_command
 
 EXPERIMENT = "paper"
 
@@ -26,8 +27,14 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = result.add_argument
-    add("page", type=Path, metavar="PAGE", help="that analysis/paper.py wrote, or the folder of the runs")
-    add("--tracking-uri", metavar="URI", help="MLflow store; default: mlflow.db beside the page")
+    add(
+        "page", type=user_path, metavar="PAGE", help="that analysis/paper.py wrote, or the folder of the runs"
+    )
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help=f"MLflow store; default: {URI_VARIABLE}, else mlflow.db beside the page",
+    )
     return result
 
 
@@ -36,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     given = parser().parse_args(arguments)
     page = given.page / "paper.html" if given.page.is_dir() else given.page
-    uri = given.tracking_uri or default_uri(page.parent)
     try:
         said = _verdicts(page)
+        uri = chosen_uri(given.tracking_uri, page.parent)
         runs.check(uri)
         name = f"appendix, {said['budget']}"
         address = runs.log_files(uri, EXPERIMENT, name, [page], said["verdicts"])

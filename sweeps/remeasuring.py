@@ -35,7 +35,7 @@ from sweeps.run_directory import RunDirectory, weights_path
 from sweeps.scratch import leave_lost_folder
 from sweeps.sweep import NOT_LOGGED, recorded
 from sweeps.tracking.runs import check as check_store
-from sweeps.tracking.uri import check_uri, default_uri
+from sweeps.tracking.uri import chosen_uri
 from sweeps.users_code import UsersCode
 from sweeps.weights import WeightsError
 
@@ -51,7 +51,8 @@ class Options:
     """Options of the command line.
 
     Attributes:
-        tracking_uri: of the MLflow store; None is a SQLite file beside the run directory.
+        tracking_uri: of the MLflow store; None is that of the environment, or a SQLite file beside the run
+            directory.
         data_dir: folder with the data files; None downloads them.
     """
 
@@ -74,8 +75,7 @@ def measure_anew(run: Path, options: Options, console: Console) -> int:
     if not (run / "space.yaml").is_file():
         raise SweepError(f"{run} holds no run: it has no space.yaml; give the folder that a sweep wrote")
     space = search_spaces.load(str(run / "space.yaml"))
-    uri = options.tracking_uri or default_uri(Path(os.path.abspath(run)).parent)
-    check_uri(uri)
+    uri = chosen_uri(options.tracking_uri, Path(os.path.abspath(run)).parent)
 
     def abandon() -> None:
         console.show_cursor(True)

@@ -462,6 +462,7 @@ class RunDirectory:
         with lock:
             try:
                 self._check_writable()
+                self.notices += holding.notices
                 yield
             except BaseException as error:
                 if self._begun:

@@ -1,6 +1,5 @@
 """Folders that go: a sweep's own, removed with it however it ends, and a working folder that was removed."""
 
-import fcntl
 import os
 import shlex
 import shutil
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeps import SweepError
+from sweeps.locks import lock as lock_file
 from sweeps.processes import kill
 
 PREFIX = "ouvae-"
@@ -46,13 +46,13 @@ def scratch_folder() -> Iterator[Path]:
         _remove_orphans(base)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         lock = (folder / f"{LOCK}.new").open("w")
+        lock_file(lock)  # where there are no locks, no other sweep can take the folder for an orphan
+        os.rename(lock.name, folder / LOCK)  # nobody sees it before it is held
     except OSError as error:
         raise SweepError(
             f"no temporary folder can be made: {error}; make room there, or set TMPDIR"
         ) from None
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        os.rename(lock.name, folder / LOCK)  # nobody sees it before it is held
         try:
             yield folder
         finally:
@@ -117,8 +117,7 @@ def _remove_orphans(base: Path) -> None:
                 continue
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(descriptor, "r+b") as lock:
-                if _is_own(os.fstat(descriptor), stat.S_IFREG):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_own(os.fstat(descriptor), stat.S_IFREG) and lock_file(lock, wait=False):
                     _removed(folder)
 
 

@@ -47,16 +47,6 @@ _CHECKSUM = b',"crc32":'
 """The key before a line's checksum, which is of the line without the key."""
 
 
-def check(storage: Path) -> None:
-    """Look at the journal of a run, if there is one.
-
-    Raises:
-        SweepError: it cannot be read, or is none of Optuna.
-    """
-    with _reported(storage):
-        _is_whole(storage)
-
-
 def _is_whole(path: Path) -> bool:
     """Tell whether all lines of a journal that have checksums are as they were written.
 

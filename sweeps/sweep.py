@@ -1,7 +1,7 @@
 """A sweep from end to end: read, check, plan, train, record, report."""
 
 import importlib
-import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -22,6 +22,7 @@ from sweeps.cluster import dashboard
 from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
 from sweeps.cost_table import are_measured, measure_missing
+from sweeps.cpus import usable_cpus
 from sweeps.data_sets import DataKey, data_key, load_data_sets
 from sweeps.failures import explained
 from sweeps.interrupts import Interrupted, Interrupts
@@ -38,7 +39,7 @@ from sweeps.search import Observations, threshold_of
 from sweeps.searches import searches_of
 from sweeps.tracking.runs import check as check_store
 from sweeps.tracking.tracker import Report
-from sweeps.tracking.uri import check_uri, default_uri, ui_command
+from sweeps.tracking.uri import chosen_uri, ui_command, unused_variables
 from sweeps.training import Executor, Trainer, describe, device_of, resources_of
 from sweeps.users_code import UsersCode
 
@@ -59,7 +60,8 @@ class Options:
     Attributes:
         address: of a running Ray cluster; None starts a local Ray, and `serial` is no Ray at all.
         out: run directory; None is runs/<space>.
-        tracking_uri: of the MLflow store; None is a SQLite file beside the run directory.
+        tracking_uri: of the MLflow store; None is that of the environment, or a SQLite file beside the run
+            directory.
         data_dir: folder with the data files; None downloads them.
         dashboard: whether a local Ray starts its dashboard.
     """
@@ -79,10 +81,6 @@ class Options:
         """Return the run directory."""
         return self.out or Path("runs") / space.name
 
-    def store_uri(self, space: Space) -> str:
-        """Return the URI of the MLflow store."""
-        return self.tracking_uri or default_uri(self.run_directory(space).parent)
-
 
 def run(space: Space, options: Options, console: Console) -> int:
     """Run the space and return the exit code.
@@ -92,13 +90,13 @@ def run(space: Space, options: Options, console: Console) -> int:
     before any training: DataError, SweepError, TableError.
     """
     leave_lost_folder(options.run_directory(space))
-    check_uri(options.store_uri(space))
+    uri = chosen_uri(options.tracking_uri, options.run_directory(space).parent)
     if options.dashboard:
         dashboard.check(options.address)
     if options.is_local:
         _check_local(space)
     stack = ExitStack()
-    sweep = _Sweep(space, options, console, stack)
+    sweep = _Sweep(space, options, uri, console, stack)
     try:
         with sweep.interrupts.caught(), stack:
             return sweep.run()
@@ -112,7 +110,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
 
     The cost is an estimate: the arithmetic of the training steps at `CORE_SPEED` per core.
     """
-    slots = max(1, local_cpus() // space.cpus_per_pack)
+    slots = max(1, usable_cpus() // space.cpus_per_pack)
     device = "cpu" if space.device == "auto" else space.device
     data = load_data_sets(space.cells(), options.data_dir, download=False)
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
@@ -139,7 +137,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
     console.print("\n".join(f"data: {line}" for line in dict.fromkeys(lines)))
     console.print(
         f"{members_total} members expected, about {duration(total)} of one core, "
-        f"{duration(total / slots)} on the {slots} slots of this machine"
+        f"{duration(total / slots)} on the {plural(slots, 'slot')} of this machine"
     )
 
 
@@ -173,8 +171,9 @@ def recorded(
 class _Sweep:
     """One run of the command: its parts, in the order in which they are there."""
 
-    def __init__(self, space: Space, options: Options, console: Console, stack: ExitStack) -> None:
-        self._space, self._options, self._console, self._stack = space, options, console, stack
+    def __init__(self, space: Space, options: Options, uri: str, console: Console, stack: ExitStack) -> None:
+        self._space, self._options, self._uri = space, options, uri
+        self._console, self._stack = console, stack
         self._started = time.monotonic()
         self._directory = RunDirectory(options.run_directory(space))
         self._on_abandon: Callable[[], None] = lambda: None
@@ -193,7 +192,7 @@ class _Sweep:
             data = load_data_sets(space.cells(), options.data_dir)
             importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
             self.interrupts.check()
-            check_store(options.store_uri(space))
+            check_store(self._uri)
             self.interrupts.check()
             nodes = executor.connect()
             device = device_of(space, nodes, directory.device)
@@ -210,9 +209,7 @@ class _Sweep:
             directory.begin()
             cell_ids = {cell.cell_id for cell in cells}
             directory.keep_failed(lambda row: row["cell_id"] in cell_ids)
-            recorder, schedule = recorded(
-                space, cells, directory, options.store_uri(space), max(1, slots), self.interrupts
-            )
+            recorder, schedule = recorded(space, cells, directory, self._uri, max(1, slots), self.interrupts)
             self._announce_training(schedule, describe(nodes, resources), device)
             problem, seconds = self._train(schedule, executor, recorder, data, device, nodes)
             with recorder.beside("clean-up"):
@@ -309,6 +306,8 @@ class _Sweep:
         cells, seeds = plural(len(space.cells()), "cell"), plural(len(space.seeds), "seed")
         probes = " and probes" if space.search == "locate" else ""
         self._console.print(f"space {space.name}: {cells}, {seeds}{probes}, search {space.search}")
+        for line in unused_variables(space.name):
+            self._console.print(line)
         if self._options.address is None:
             self._console.print("starting Ray")
         elif self._options.address != SERIAL:
@@ -348,29 +347,23 @@ class _Sweep:
             self._console.print(f"costs    {self._directory.costs}")
         self._console.print(f"{report}")
         self._console.print("next")
-        self._console.print(f"  {ui_command(self._options.store_uri(self._space))}")
+        self._console.print(f"  {ui_command(self._uri)}")
         if tables and report.curves_url is not None:
             self._console.print(f"  then {report.curves_url}")
         if tables:
-            self._console.print(f"  python analysis/thresholds.py {path}")
-            self._console.print(f"  python analysis/figures.py {path}")
-            self._console.print(f"  python analysis/report.py {path}")
-            self._console.print(f"  optuna-dashboard {self._directory.studies}")
+            for command in ("thresholds", "figures", "report"):
+                self._console.print(f"  python analysis/{command}.py {shlex.quote(str(path))}")
+            self._console.print(f"  optuna-dashboard {shlex.quote(str(self._directory.studies))}")
 
     def _abandon(self) -> None:
         self._on_abandon()
         self._console.show_cursor(True)
 
 
-def local_cpus() -> int:
-    """Return the number of CPUs this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def _check_local(space: Space) -> None:
     """Refuse a pack that this machine has no room for, before anything is started."""
-    if space.cpus_per_pack > local_cpus():
+    if space.cpus_per_pack > (cpus := usable_cpus()):
         raise SweepError(
-            f"cpus_per_pack: {space.cpus_per_pack} with {local_cpus()} CPUs on this machine; set it to at "
+            f"cpus_per_pack: {space.cpus_per_pack} with {cpus} CPUs for this process; set it to at "
             "most that, or give the --address of a cluster"
         )

@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from analysis.files import replaced
 from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
 from ouvae.systems import System, build
 from ouvae.training.precision import weights_dtype
-from sweeps.checkpoints import replaced
 from sweeps.failures import gist
 
 State: TypeAlias = Literal["last", "best"]

@@ -11,6 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # else tests would write to the store of whoever runs them
+
 TIERS = ("unit", "process", "browser")
 """Declared in pyproject.toml; a test that names none is a unit test."""
 

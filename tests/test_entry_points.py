@@ -1,6 +1,8 @@
 """The installed commands: each is there, says what it takes, and ends as its script does."""
 
 import os
+import runpy
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import EntryPoint
@@ -8,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from sweeps import phase_transition
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
+
+SCRIPT = ROOT / "sweeps" / "phase_transition.py"
 
 
 class Left(SystemExit):
@@ -26,6 +33,7 @@ def call(monkeypatch):
     def run(name: str, *arguments: str) -> SystemExit:
         monkeypatch.setattr(sys, "argv", [f"/somewhere/bin/{name}", *arguments])
         monkeypatch.setattr(os, "_exit", leave)
+        monkeypatch.setattr(phase_transition, "_is_within_a_program", lambda: False)
         command = EntryPoint(name, SCRIPTS[name], "console_scripts").load()
         with pytest.raises(SystemExit) as ended:
             sys.exit(command())
@@ -59,3 +67,39 @@ def test_every_command_says_what_it_takes(call, capsys, name):
 def test_it_ends_with_the_code_of_its_script(call, name, argument, code, leaves):
     ended = call(name, argument)
     assert (ended.code, isinstance(ended, Left)) == (code, leaves)
+
+
+@pytest.mark.parametrize("name", ["phase_transition", "evaluate", "paper"])
+def test_a_program_that_runs_a_script_goes_on(monkeypatch, capsys, name):
+    """As a notebook does with `%run`."""
+    monkeypatch.setattr(os, "_exit", lambda code: pytest.fail(f"the program ends with code {code}"))
+    for arguments, code in ((["--help"], 0), (["nowhere", "--budget=x"], 2)):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "sweeps" / f"{name}.py"), run_name="__main__")
+        assert ended.value.code == code
+    assert capsys.readouterr().out.startswith("usage: ")
+
+
+def test_a_program_that_runs_a_script_well_gets_it_back(monkeypatch, capsys):
+    monkeypatch.setattr(os, "_exit", lambda code: pytest.fail(f"the program ends with code {code}"))
+    monkeypatch.setattr(sys, "argv", ["phase_transition.py", "--list-spaces"])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert "digits" in capsys.readouterr().out
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("text", "goes_on"),
+    [
+        ("from sweeps.phase_transition import command; command()", False),
+        (f"import runpy; runpy.run_path({str(SCRIPT)!r}, run_name='__main__')", True),
+    ],
+)
+def test_a_process_of_its_own_ends_without_the_interpreters_end(text, goes_on):
+    """That takes seconds after a sweep."""
+    text = f"import atexit; atexit.register(print, 'the end'); {text}"
+    command = [sys.executable, "-c", text, "--list-spaces"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "digits" in said
+    assert ("the end" in said) == goes_on

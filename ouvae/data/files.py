@@ -83,7 +83,7 @@ class Source:
 
 
 def _existing_folder(folder: Path, named_by: str) -> Path:
-    folder = folder.expanduser()
+    folder = Path(os.path.expanduser(folder))
     if not os.path.isdir(folder):
         raise DataError(f"{named_by} names {folder}, which is not a folder; name one that exists")
     return folder

@@ -8,6 +8,7 @@ RAY_ADDRESS.
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from sweeps import SweepError
@@ -31,6 +32,11 @@ def resolve(address: str | None) -> str | None:
     return _checked(address, address)
 
 
+def uses_proxy(environment: Mapping[str, str]) -> bool:
+    """Tell whether Ray takes the proxy of the environment, which it does not unless told so."""
+    return environment.get("RAY_grpc_enable_http_proxy", "0").lower() in ("1", "true")
+
+
 def _started_cluster() -> str:
     """Return the address in RAY_ADDRESS, or that which `ray start --head` wrote down."""
     address = os.environ.get("RAY_ADDRESS", "")
@@ -47,6 +53,8 @@ def _checked(address: str, given: str) -> str:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise SweepError(f"--address {given}: write it as auto, HOST:PORT or ray://HOST:PORT; {HELP}")
+    if uses_proxy(os.environ):
+        return address  # the proxy alone may reach it
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except (OSError, UnicodeError) as error:

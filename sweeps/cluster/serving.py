@@ -44,6 +44,7 @@ from sweeps.cluster.messages import (
     Wanted,
 )
 from sweeps.cluster.tuning import cluster_nodes, train
+from sweeps.cpus import usable_cpus
 from sweeps.failures import gist
 from sweeps.processes import descendants, is_running, kill
 from sweeps.scratch import remove_after, scratch_folder
@@ -199,8 +200,11 @@ def _connect(address: str | None, scratch: Path, dashboard: bool) -> str:
         },
     }
     if address is None:
-        cpus = len(os.sched_getaffinity(0))
-        options |= {"num_cpus": cpus, "include_dashboard": dashboard, "_temp_dir": str(scratch / "ray")}
+        options |= {
+            "num_cpus": usable_cpus(),
+            "include_dashboard": dashboard,
+            "_temp_dir": str(scratch / "ray"),
+        }
         context = ray.init(address="local", dashboard_host="127.0.0.1", **options)
         return (context.dashboard_url or "") if dashboard else ""
     client = address.startswith("ray://")

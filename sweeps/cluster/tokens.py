@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 
 from sweeps import SweepError
+from sweeps.cluster.address import uses_proxy
 
 NODE_METHOD = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 CLIENT_METHOD = "/ray.rpc.RayletDriver/ClusterInfo"
@@ -41,7 +42,7 @@ def find(environment: Mapping[str, str]) -> tuple[str, str]:
     """Return the token that Ray finds, and where, in the order in which it looks; empty without one."""
     if token := environment.get("RAY_AUTH_TOKEN", "").strip():
         return token, "RAY_AUTH_TOKEN"
-    home = Path(environment.get("HOME") or Path.home())
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))
     path = Path(environment.get("RAY_AUTH_TOKEN_PATH") or home / ".ray" / "auth_token")
     try:
         return path.read_text(encoding="utf-8").strip(), str(path)
@@ -53,7 +54,8 @@ def _answer(address: str, token: str | None) -> grpc.StatusCode:
     """Return the status of the server's answer to a call with that token, or without one."""
     client = address.startswith("ray://")
     metadata = [("authorization", f"Bearer {token}")] if token else []
-    with grpc.insecure_channel(address.removeprefix("ray://")) as channel:
+    options = [("grpc.enable_http_proxy", int(uses_proxy(os.environ)))]
+    with grpc.insecure_channel(address.removeprefix("ray://"), options) as channel:
         call = channel.unary_unary(CLIENT_METHOD if client else NODE_METHOD)
         try:
             call(b"", timeout=PATIENCE_SECONDS, metadata=metadata)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import colorsys
 import contextlib
+import errno
 import fcntl
 import getpass
 import json
@@ -41,7 +42,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from analysis.files import UNSUPPORTED
 from sweeps import SweepError
+from sweeps.locks import lock
 from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.relocation import artifacts_of, point_here
 from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password
@@ -81,6 +84,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
 }
 _PAGE = 100
+_BUSY_SECONDS = 20.0  # to wait for who writes, as MLflow does
 _LONGEST_DIGEST = 36
 _MOST_VALUES = 1000  # of a request
 
@@ -117,6 +121,8 @@ def check(uri: str) -> None:
             return
     try:
         connect(uri).search_experiments(max_results=1)
+    except SweepError:
+        raise
     except Exception as error:
         raise SweepError(
             f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend(error, uri)}"
@@ -473,9 +479,12 @@ def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
 
 
 def connect(uri: str) -> MlflowClient:
-    """Give a client of the store; a SQLite file exists after it, in WAL mode.
+    """Give a client of the store; a SQLite file exists after it, with a rollback journal.
 
-    With WAL a browser reads while the sweep writes. MLflow sets a busy timeout of 20 s by itself.
+    Who reads waits for who writes, and the other way round: MLflow sets a busy timeout of 20 s by itself.
+
+    Raises:
+        SweepError: the file is in WAL mode, and another program has it open.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -486,19 +495,47 @@ def connect(uri: str) -> MlflowClient:
     path = sqlite_path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent):
+        if path.exists():
+            _leave_wal(path)
         client = MlflowClient(sqlite_uri(path), sqlite_uri(path))
         client.search_experiments(max_results=1)
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("pragma journal_mode=wal")
     return client
+
+
+def _leave_wal(path: Path) -> None:
+    """Give a SQLite file a rollback journal, whose locks other machines see.
+
+    In WAL mode, in which earlier versions left it, a file that two machines open is damaged: they do not
+    share the memory by which its users take turns. That no other machine opens it cannot be known.
+    """
+    with contextlib.closing(sqlite3.connect(path, _BUSY_SECONDS)) as database:
+        if database.execute("pragma journal_mode").fetchone() != ("wal",):
+            return
+        try:
+            database.execute("pragma journal_mode=delete")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            raise SweepError(
+                f"the tracking store {path} is in WAL mode, which damages files on shared storage, and "
+                "stays so while another program has it open; close that program, such as `mlflow ui`, and "
+                "run the same command again"
+            ) from None
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out: of two that create the tables of one file, MLflow fails one."""
+    """Keep other sweeps out: of two that create the tables of one file, MLflow fails one.
+
+    Network file systems have no locks of folders. The sweep that MLflow fails there tries again.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            lock(descriptor)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
         yield
     finally:
         os.close(descriptor)
@@ -507,8 +544,8 @@ def _locked(folder: Path) -> Iterator[None]:
 def _check_sqlite(path: Path) -> None:
     try:
         folder = next(folder for folder in path.parents if folder.exists())
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            _check_locks(file.fileno(), path)
         if path.exists():
             with path.open("r+b"):
                 pass
@@ -517,6 +554,20 @@ def _check_sqlite(path: Path) -> None:
             f"the tracking store {path} cannot be written: {error}. Make the folder and the file "
             "writable, or name another with sqlite:///PATH."
         ) from error
+
+
+def _check_locks(descriptor: int, path: Path) -> None:
+    """Refuse a file system without the locks by which SQLite's users take turns."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        raise SweepError(
+            f"the tracking store {path} cannot be used: its file system has no locks ({error.strerror}), "
+            "which SQLite needs; name a store elsewhere with --tracking-uri sqlite:///PATH, or a server with "
+            "--tracking-uri http://HOST:PORT"
+        ) from None
 
 
 def _known(run: Run) -> _Known:

@@ -5,14 +5,25 @@ import re
 import shlex
 import socket
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import unquote, urlsplit
 
+from analysis.files import expanded
 from sweeps import SweepError
 
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection."""
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+"""The variable of the environment that names MLflow's store where no option does."""
+
+LONGEST_SQLITE_PATH = 504
+"""Bytes of a path that SQLite opens on Linux: its limit of 512 holds for the journal beside the file."""
+
+_UNUSED_VARIABLES = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
+"""Variables by which MLflow chooses an experiment or a run that a program does not name, as this one does."""
 
 _SQLITE = "sqlite:///"
 _SQLITE_HEAD = b"SQLite format 3\0"
@@ -37,6 +48,36 @@ def check_uri(uri: str) -> None:
         _check_server(uri, *_address(uri))
     else:
         raise _refused(uri, "not usable")
+
+
+def chosen_uri(option: str | None, folder: Path) -> str:
+    """Return the URI of the store that is meant, by MLflow's precedence, once `check_uri` takes it.
+
+    Args:
+        option: what the command line says.
+        folder: of the default store, which is used where the environment names no store.
+
+    Raises:
+        SweepError: as `check_uri`; it names the variable where the environment names the store.
+    """
+    if not option and (named := os.environ.get(URI_VARIABLE)):
+        try:
+            check_uri(named)
+        except SweepError as error:
+            raise SweepError(f"{URI_VARIABLE}: {error} Or unset it, or give --tracking-uri.") from None
+        return named
+    uri = option or default_uri(folder)
+    check_uri(uri)
+    return uri
+
+
+def unused_variables(space: str) -> list[str]:
+    """Return a line for each variable of MLflow's in the environment that a sweep of a space does not use."""
+    return [
+        f"{name}='{os.environ[name]}' is not used: the experiment of a sweep is its space, {space}"
+        for name in _UNUSED_VARIABLES
+        if os.environ.get(name)
+    ]
 
 
 def default_uri(folder: Path) -> str:
@@ -75,27 +116,52 @@ def without_passwords(text: str) -> str:
 
 
 def sqlite_path(uri: str) -> Path:
-    """Give the file of a SQLite store.
+    """Give the file of a SQLite store, as MLflow reads its URI; a leading `~` is the user's home.
 
     Raises:
         SweepError: the URI names none.
     """
-    name = unquote(uri.removeprefix(_SQLITE).partition("?")[0])
+    name = _path_in(uri)
     if not uri.startswith(_SQLITE) or name in ("", ":memory:") or name.endswith("/") or "\0" in name:
         raise SweepError(f"tracking URI {without_password(uri)!r} names no file; use sqlite:///PATH.")
-    return Path(os.path.realpath(name))
+    try:
+        return Path(os.path.realpath(expanded(name)))
+    except ValueError as error:
+        raise _refused(uri, str(error)) from None
 
 
 def sqlite_uri(path: Path) -> str:
-    """Give the URI of a SQLite store in the file `path`.
+    """Give the URI by which MLflow opens a SQLite store in the file `path`.
+
+    MLflow makes the folder that the text of a URI names, encoded or not: a folder is written as it is.
 
     Raises:
-        SweepError: the path is no UTF-8 text, which a URI must be.
+        SweepError: no URI names the path.
     """
-    try:
-        return f"{_SQLITE}{quote(str(path), safe='/ ')}"
-    except UnicodeEncodeError:
-        raise SweepError(f"the path of the tracking store {str(path)!r} is no UTF-8; rename it") from None
+    folder, name = str(path).removesuffix(path.name), path.name
+    if _decodes_paths():
+        name = re.sub("[?]|%(?=[0-9a-fA-F]{2})", lambda match: f"%{ord(match[0]):X}", name)
+    uri = f"{_SQLITE}{folder}{name}"
+    if not uri.isprintable() or _path_in(uri) != str(path):
+        raise SweepError(
+            f"no URI of MLflow names the tracking store {str(path)!r}: it takes printable UTF-8, and a "
+            "folder without ? and without % before two hexadecimal digits; rename the folder, or name "
+            "another store with --tracking-uri sqlite:///PATH"
+        )
+    return uri
+
+
+def _path_in(uri: str) -> str:
+    """Return the path in a SQLite URI as MLflow reads it."""
+    path = uri.removeprefix(_SQLITE).partition("?")[0]
+    return unquote(path) if _decodes_paths() else path
+
+
+@cache
+def _decodes_paths() -> bool:
+    """Tell whether `%23` in the path of a SQLite URI stands for `#`, as it does from SQLAlchemy 2.1 on."""
+    major, minor, *_ = version("sqlalchemy").split(".")
+    return (int(major), int(minor)) >= (2, 1)
 
 
 def _refused(uri: str, found: str) -> SweepError:
@@ -106,6 +172,12 @@ def _refused(uri: str, found: str) -> SweepError:
 
 
 def _check_file(path: Path) -> None:
+    if (length := len(os.fsencode(path))) > LONGEST_SQLITE_PATH:
+        raise SweepError(
+            f"the tracking store {path} cannot be opened: its path has {length} bytes, and SQLite takes at "
+            f"most {LONGEST_SQLITE_PATH}; give a shorter --out, or name another with --tracking-uri "
+            "sqlite:///PATH"
+        )
     try:
         found, head = _unwritable(path), b""
         if not found and path.exists():
@@ -162,7 +234,9 @@ def _address(uri: str) -> tuple[str, int]:
 
 
 def _check_server(uri: str, host: str, port: int) -> None:
-    if getproxies().keys() & {urlsplit(uri).scheme, "all"} and not proxy_bypass(host):
+    from requests.utils import get_environ_proxies, select_proxy  # as MLflow asks for proxies
+
+    if select_proxy(uri, get_environ_proxies(uri)):
         return  # the proxy alone may reach it
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()

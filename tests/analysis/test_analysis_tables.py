@@ -219,6 +219,13 @@ def test_thresholds_are_read_alike_by_every_reader(make_members, tmp_path):
     assert plain(pd.read_parquet(path).to_dict("records")) == rows
 
 
+def test_duckdb_hands_over_whole_rows(made_run):
+    """With their moments, for which it asks for pytz."""
+    pytest.importorskip("pytz")
+    rows = duckdb.sql(f"select * from '{made_run / 'members.parquet'}'").fetchall()
+    assert plain(rows) == plain([tuple(row.values()) for row in read_members(made_run).to_pylist()])
+
+
 def test_members_are_read_alike_by_every_reader(made_run):
     path = made_run / "members.parquet"
     names = ["member_id", "latents", "rho", "seed", "status", "kl_top_nats", "kl_nats"]

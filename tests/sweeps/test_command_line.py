@@ -127,6 +127,34 @@ def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_in_the_environment_is_refused_by_its_variable(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    code, out, err = command("--set", "steps=5")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "error: MLFLOW_TRACKING_URI: the tracking store http://127.0.0.1:9 cannot be used: "
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--out", "--data-dir"])
+def test_a_home_that_nobody_has(command, tmp_path, capsys, option):
+    with pytest.raises(SystemExit) as ended:
+        command(f"{option}=~nobody.here/x")
+    assert ended.value.code == 2
+    assert (
+        f"argument {option}: '~nobody.here/x': no home folder ~nobody.here is known"
+        in capsys.readouterr().err
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
+    monkeypatch.setattr("sweeps.sweep.usable_cpus", lambda: 1)
+    assert "on the 1 slot of this machine" in command("--dry-run")[1]
+    assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]
+
+
 @pytest.mark.process
 def test_a_gpu_that_this_machine_lacks(command, tmp_path):
     if torch.cuda.is_available():

@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pyarrow as pa
 import pytest
@@ -667,6 +669,69 @@ except SweepError as error:
         monkeypatch.setattr(fcntl, "flock", flock)
         with reopened(run, make_space()), (run / ".lock").open() as lock, pytest.raises(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class TestFileSystems:
+    """What the file system of a run lacks is done without, and said."""
+
+    @staticmethod
+    def refusing(number: int) -> Callable[..., NoReturn]:
+        def refuse(*arguments):
+            raise OSError(number, os.strerror(number))
+
+        return refuse
+
+    def notices(self, run: Path, space: Space, train) -> list[str]:
+        """Train a pack in a run, and another one later; return what was said of the file system each time."""
+        said = []
+        for seed in range(2):
+            with reopened(run, space) as directory:
+                train(directory, points(seed))
+                said.append(directory.notices)
+        assert len(directory.members) == 6
+        assert said[0] == said[1]
+        return said[0]
+
+    def test_all_is_there(self, tmp_path, make_space, train):
+        assert self.notices(tmp_path / "run", make_space(), train) == []
+
+    @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
+    def test_no_locks(self, tmp_path, make_space, train, monkeypatch, number):
+        monkeypatch.setattr(fcntl, "flock", self.refusing(number))
+        assert self.notices(tmp_path / "run", make_space(), train) == [
+            f"the file system of {tmp_path / 'run'} has no locks: run one command at a time there, for a "
+            "second one goes unnoticed"
+        ]
+
+    @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
+    def test_no_syncs(self, tmp_path, make_space, train, monkeypatch, number):
+        monkeypatch.setattr(os, "fsync", self.refusing(number))
+        assert self.notices(tmp_path / "run", make_space(), train) == [
+            f"the file system of {tmp_path / 'run'} does not sync files on request: run the same command "
+            "again after a power cut, which may cost the last packs"
+        ]
+
+    def test_no_room_by_request(self, tmp_path, make_space, monkeypatch):
+        monkeypatch.setattr(os, "posix_fallocate", self.refusing(errno.EOPNOTSUPP))
+        with reopened(tmp_path / "run", make_space()):
+            assert (tmp_path / "run" / ".reserve").stat().st_size == 8_000_000
+
+    def test_no_inode_numbers_that_last(self, tmp_path, make_space, train, monkeypatch):
+        monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+        assert self.notices(tmp_path / "run", make_space(), train) == []
+
+    def test_no_word_of_its_size(self, tmp_path, make_space, train, monkeypatch):
+        monkeypatch.setattr(
+            os, "statvfs", lambda path: SimpleNamespace(f_blocks=0, f_bavail=0, f_frsize=4096)
+        )
+        assert self.notices(tmp_path / "run", make_space(), train) == []
+
+    def test_a_path_without_room_for_the_files_in_it(self, tmp_path, make_space):
+        run = tmp_path.joinpath(*["x" * 200] * 19, "x" * 100)
+        said = r"cannot write to the output directory .* its path has \d+ bytes, of at most 3896"
+        with pytest.raises(SweepError, match=said), reopened(run, make_space()):
+            pass
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestWriting:

@@ -1,5 +1,7 @@
 """Scratch folders are gone with their owner, however that ended."""
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -147,6 +149,19 @@ def test_a_link_within_a_folder_is_removed_and_not_followed(base):
     (base / "ouvae-x" / "link").symlink_to(base / "mine")
     remove(base / "ouvae-x", patience=0)
     assert [path.name for path in base.iterdir()] == ["mine"]
+
+
+def test_without_locks_a_folder_is_there_all_the_same_and_nobodys_orphan(base, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with scratch_folder() as first:
+        with scratch_folder() as second:
+            assert first.exists()
+            assert second.exists()
+        assert first.exists()
+    assert list(base.iterdir()) == []
 
 
 def test_no_folder_for_temporary_files_is_one_error(monkeypatch):

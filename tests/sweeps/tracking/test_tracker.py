@@ -1,5 +1,7 @@
 """Laws of the tracking: what MLflow holds follows from the tables, whatever happened on the way."""
 
+import errno
+import fcntl
 import math
 import os
 import shutil
@@ -192,7 +194,7 @@ def unfinished(uri: str) -> tuple[str, bool, bool]:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
+    folder = tmp_path_factory.mktemp("store") / "a b#c%d é"
     connect(default_uri(folder))
     return folder / "mlflow.db"
 
@@ -1066,7 +1068,7 @@ def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_a_new_store_is_created_in_silence_and_lets_readers_in(tmp_path: Path) -> None:
+def test_a_new_store_is_created_in_silence_without_shared_memory(tmp_path: Path) -> None:
     uri = default_uri(tmp_path / "runs")
     script = f"""
 import sys, json
@@ -1082,8 +1084,54 @@ test_tracker.sweep({uri!r})
     )
     assert run.stdout + run.stderr == ""
     with closing(sqlite3.connect(tmp_path / "runs" / "mlflow.db")) as database:
-        assert database.execute("pragma journal_mode").fetchone() == ("wal",)
+        assert database.execute("pragma journal_mode").fetchone() == ("delete",)
     assert len(contents(uri)) == 11
+
+
+def test_a_store_in_wal_mode_leaves_it_before_it_is_used(uri: str) -> None:
+    """Other machines do not see what WAL mode keeps in memory."""
+    store = Path(uri.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(store)) as database:
+        assert database.execute("pragma journal_mode=wal").fetchone() == ("wal",)
+        database.execute("select count(*) from experiments").fetchone()
+        with pytest.raises(
+            SweepError, match=r"mlflow\.db is in WAL mode.*close that program, such as `mlflow ui`"
+        ):
+            check(uri)
+    check(uri)
+    with closing(sqlite3.connect(store)) as database:
+        assert database.execute("pragma journal_mode").fetchone() == ("delete",)
+    assert [path.name for path in store.parent.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_store_where_sqlite_has_no_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def lockf(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.raises(
+        SweepError, match=r"mlflow\.db cannot be used: its file system has no locks .*; name a store"
+    ):
+        check(default_uri(tmp_path))
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EBADF])
+def test_a_folder_that_cannot_be_locked_is_used_without(
+    uri: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    check(uri)
+
+
+def test_a_new_store_is_in_the_folder_of_its_name_and_in_no_other(empty_store: Path) -> None:
+    assert [path.name for path in empty_store.parent.parent.iterdir()] == [empty_store.parent.name]
+    assert [path.name for path in empty_store.parent.iterdir()] == ["mlflow.db"]
 
 
 @pytest.mark.process

@@ -1,5 +1,6 @@
 """URIs of MLflow stores: what can be known of one before it is opened, and what of it may be shown."""
 
+import importlib
 import os
 import socket
 import sqlite3
@@ -10,12 +11,16 @@ from pathlib import Path
 import pytest
 
 from sweeps import SweepError
+from sweeps.tracking import uri as uris
 from sweeps.tracking.uri import (
+    LONGEST_SQLITE_PATH,
     check_uri,
+    chosen_uri,
     default_uri,
     sqlite_path,
     sqlite_uri,
     ui_command,
+    unused_variables,
     without_password,
     without_passwords,
 )
@@ -146,7 +151,7 @@ class TestFiles:
         (tmp_path / "folder").mkdir()
         (tmp_path / "loop").symlink_to(tmp_path / "loop")
         (tmp_path / "file").touch()
-        for name in ("pipe", "folder", "loop", "file/m.db", "file/new/m.db", "a" * 300, "loop/m.db"):
+        for name in ("pipe", "folder", "loop", "file/m.db", "file/new/m.db", "loop/m.db"):
             message = refusal(sqlite_uri(tmp_path / name))
             assert f"the tracking store {tmp_path / name} cannot be written: " in message
             assert message.endswith(
@@ -167,8 +172,97 @@ class TestFiles:
         )
 
     def test_a_folder_whose_name_is_no_text(self, tmp_path: Path) -> None:
-        with pytest.raises(SweepError, match=r"runs\\udcff.*no UTF-8; rename it"):
+        with pytest.raises(SweepError, match=r"runs\\udcff.*printable UTF-8.*; rename the folder"):
             default_uri(tmp_path / "runs\udcff")
+
+    @pytest.mark.parametrize("decodes", [True, False], ids=["SQLAlchemy 2.1", "SQLAlchemy 2.0"])
+    @pytest.mark.parametrize("folder", ["else where/ρé#", "a@b:c+d&e", "100%", "'\"~"])
+    def test_the_text_of_a_uri_names_the_folder_for_every_version(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, decodes: bool
+    ) -> None:
+        """MLflow makes the folder in the text before SQLAlchemy decodes it."""
+        monkeypatch.setattr(uris, "_decodes_paths", lambda: decodes)
+        made = default_uri(tmp_path / folder)
+        assert made == f"sqlite:///{tmp_path / folder}/mlflow.db"
+        assert sqlite_path(made) == tmp_path / folder / "mlflow.db"
+        check_uri(made)
+
+    @pytest.mark.parametrize(
+        ("path", "decodes"),
+        [
+            ("a?b/m.db", True),
+            ("a%41/m.db", True),
+            ("a?b/m.db", False),
+            ("what?.db", False),
+            ("a\nb/m.db", True),
+        ],
+    )
+    def test_a_path_that_no_uri_names(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, decodes: bool
+    ) -> None:
+        monkeypatch.setattr(uris, "_decodes_paths", lambda: decodes)
+        with pytest.raises(SweepError, match=r"no URI of MLflow names .*rename the folder"):
+            sqlite_uri(tmp_path / path)
+
+    def test_a_uri_means_what_the_installed_sqlalchemy_reads(self) -> None:
+        make_url = importlib.import_module("sqlalchemy").make_url  # which MLflow brings
+        for text in ("sqlite:////a%23b/m%41.db", "sqlite:////100%/a+b c#d/m.db?timeout=60"):
+            assert str(sqlite_path(text)) == make_url(text).database
+
+    def test_the_longest_path_that_sqlite_opens(self, tmp_path: Path) -> None:
+        length = LONGEST_SQLITE_PATH - len(f"{tmp_path}////m.db") - 200
+        folder = tmp_path / ("x" * length) / ("x" * 100) / ("x" * 100)
+        folder.mkdir(parents=True)
+        check_uri(sqlite_uri(folder / "m.db"))
+        with closing(sqlite3.connect(folder / "m.db")) as database:
+            database.execute("create table one (number)")
+        with pytest.raises(sqlite3.OperationalError):
+            sqlite3.connect(folder / "mm.db").execute("create table one (number)")
+        assert "has 505 bytes, and SQLite takes at most 504; give a shorter --out" in refusal(
+            sqlite_uri(folder / "mm.db")
+        )
+
+    def test_a_tilde_is_the_home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert sqlite_path("sqlite:///~/m.db") == tmp_path / "m.db"
+        assert "no home folder ~nobody.here is known" in refusal("sqlite:///~nobody.here/m.db")
+
+
+class TestChoice:
+    """The command line comes first, then the environment, then the default."""
+
+    @pytest.fixture(autouse=True)
+    def named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+        uri = f"sqlite:///{tmp_path}/named.db"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        return uri
+
+    def test_of_a_store(self, tmp_path: Path, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        option = f"sqlite:///{tmp_path}/option.db"
+        assert chosen_uri(option, tmp_path) == option
+        assert chosen_uri(None, tmp_path) == named
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+        assert chosen_uri(None, tmp_path) == default_uri(tmp_path)
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+        assert chosen_uri(None, tmp_path) == default_uri(tmp_path)
+
+    @pytest.mark.parametrize("uri", ["databricks", f"postgresql://me:{HIDDEN}@host/db", "/shared/mlruns"])
+    def test_a_variable_that_names_no_usable_store_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        said = r"^MLFLOW_TRACKING_URI: tracking URI .* give --tracking-uri"
+        with pytest.raises(SweepError, match=said) as caught:
+            chosen_uri(None, tmp_path)
+        assert HIDDEN not in str(caught.value)
+        assert chosen_uri(default_uri(tmp_path), tmp_path) == default_uri(tmp_path)
+
+    def test_variables_that_are_not_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert unused_variables("digits") == []
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+        assert unused_variables("digits") == [
+            "MLFLOW_EXPERIMENT_NAME='mine' is not used: the experiment of a sweep is its space, digits"
+        ]
 
 
 class TestServers:
@@ -209,6 +303,9 @@ class TestServers:
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         check_uri("http://nowhere.invalid:5000")
         refusal("http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "127.0.0.0/8,nowhere.invalid:5000")
+        refusal("http://127.0.0.1:9")
+        refusal("http://nowhere.invalid:5000")
 
 
 def test_a_text_is_shown_without_the_passwords_in_it() -> None:

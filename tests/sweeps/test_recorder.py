@@ -164,7 +164,7 @@ def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
     tmp_path, make_space, report_of, monkeypatch, logged
 ):
     monkeypatch.setattr("sweeps.sweep.measure_missing", refuse)
-    sweep = _Sweep(make_space(), Options(out=tmp_path), Console(quiet=True), ExitStack())
+    sweep = _Sweep(make_space(), Options(out=tmp_path), "", Console(quiet=True), ExitStack())
     with recorded(tmp_path, make_space, report_of) as (own, schedule):
         problem, _ = sweep._train(schedule, SimpleNamespace(kill=refuse), own, {}, "cpu", [])
     assert problem == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"

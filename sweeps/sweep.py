@@ -43,6 +43,9 @@ from sweeps.tracking.uri import chosen_uri, ui_command, unused_variables
 from sweeps.training import Executor, Trainer, describe, device_of, resources_of
 from sweeps.users_code import UsersCode
 
+_NEEDED_LATER = ("ouvae.training.counts", "analysis.figures", "analysis.report")
+"""Modules that planning and the end of a sweep import: by then the checkout may hold other code."""
+
 SERIAL = "serial"
 """The address of no Ray: one pack after another, in this process."""
 
@@ -190,7 +193,8 @@ class _Sweep:
             commit()  # of the code that was copied, whatever is checked out later
             self.interrupts.check()
             data = load_data_sets(space.cells(), options.data_dir)
-            importlib.import_module("ouvae.training.counts")  # torch, which planning needs, while Ray starts
+            for module in _NEEDED_LATER:  # imported while Ray starts
+                importlib.import_module(module)
             self.interrupts.check()
             check_store(self._uri)
             self.interrupts.check()

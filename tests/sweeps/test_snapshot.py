@@ -111,3 +111,35 @@ def test_workers_train_with_the_users_code_of_the_start(start_sweep, tmp_path):
         (tmp_path / name).write_text("1 / 0")
     assert sweep.wait() == 0, sweep.output
     assert sweep.counts() == (0, 1)
+
+
+SWEEP = """
+import sys
+from sweeps import phase_transition, sweep
+
+def own():
+    packages = ("ouvae", "search_spaces", "sweeps", "analysis")
+    return {name for name in sys.modules if name.split(".")[0] in packages}
+
+train = sweep._Sweep._train
+
+def watched(*arguments):
+    global before
+    before = own()
+    return train(*arguments)
+
+sweep._Sweep._train = watched
+code = phase_transition.main(sys.argv[1:])
+assert code == 0, code
+assert own() == before, own() - before
+"""
+
+
+@pytest.mark.process
+def test_a_sweep_imports_nothing_of_the_checkout_once_it_trains(tmp_path):
+    """Another branch may be checked out while it goes on."""
+    small = ["steps=30", "eval_every=30", "latents=[[4,4]]", "hidden=[8]", "seeds=1", "search=grid"]
+    settings = [part for setting in (*small, "rho=[0.5,1.0]", "track=sweep") for part in ("--set", setting)]
+    command = [sys.executable, "-c", SWEEP, *settings, "--address", "serial", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

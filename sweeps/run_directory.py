@@ -90,6 +90,11 @@ class DiskFullError(SweepError):
     """There is no room for more; what was to be written is written, in the room that was kept for it."""
 
 
+def is_of_disk(error: BaseException) -> bool:
+    """Tell whether the disk takes nothing more: it is full, or has become read-only."""
+    return isinstance(error, DiskFullError) or _has_cause(error, (*_FULL, errno.EROFS))
+
+
 def weights_path(run: Path, pack_id: str) -> Path:
     """Return the file of a pack's trained weights in a run."""
     return run / WEIGHTS_FOLDER / f"{pack_id}.safetensors"
@@ -608,8 +613,11 @@ def _rename_bad(path: Path) -> None:
 
 
 def _has_cause(error: BaseException, numbers: tuple[int, ...]) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in numbers
+    """Tell whether an error is, or was raised from, an error of the system with one of these numbers."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return cause is not None and cause.errno in numbers
 
 
 def _firsts(members: pa.Table) -> dict[str, int]:

@@ -353,23 +353,33 @@ class RunDirectory:
         for name, table in tables.items():
             path = self._fragment(pack_id, name)
             try:
-                try:
-                    write_table(table, path)
-                except TableError as error:
-                    if not _has_cause(error, _FULL):
-                        raise
+                if cause := self._write_in_reserve(table, path):
                     full = DiskFullError(
-                        f"the disk is full: {error}; all that is trained is written; make room in "
+                        f"the disk is full: {cause}; all that is trained is written; make room in "
                         f"{self.path} and run the same command again: it trains what is missing"
                     )
-                    self._holding.release()
-                    write_table(table, path)
             except TableError as error:
                 raise SweepError(
                     f"the finished pack {pack_id} could not be written: {error}; "
                     f"{self._mend(error)}: it goes on from the packs that are written"
                 ) from error
         return full
+
+    def _write_in_reserve(self, table: pa.Table, path: Path) -> TableError | None:
+        """Write a table; on a full disk, in the room that was kept for it, and return the disk's error.
+
+        Raises:
+            TableError: it cannot be written.
+        """
+        try:
+            write_table(table, path)
+        except TableError as error:
+            if not _has_cause(error, _FULL):
+                raise
+            self._holding.release()
+            write_table(table, path)
+            return error
+        return None
 
     def write_tables(self, cell_ids: Sequence[str], rule: Rule, compared: bool = True) -> dict[str, pa.Table]:
         """Write and return members, history, thresholds and comparisons by name, made of all fragments.
@@ -381,6 +391,7 @@ class RunDirectory:
             cell_ids: of the space's cells in their order; others come after them.
             rule: of the thresholds.
             compared: whether comparisons are among them: cells have as many pairs as their number squared.
+                Tables with comparisons are the last, and may take the room that is kept for a full disk.
         """
         order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
 
@@ -394,7 +405,7 @@ class RunDirectory:
         tables: dict[str, pa.Table] = {}
 
         def write(name: str, table: pa.Table) -> None:
-            write_table(table, self.path / f"{name}.parquet")
+            (self._write_in_reserve if compared else write_table)(table, self.path / f"{name}.parquet")
             tables[name] = table
 
         write("history", history)

@@ -153,15 +153,15 @@ KINDS = {
     ),
     "disk_full": Kind(
         "the disk is filled until the command has ended", deeds.fill_disk("bytes"),
-        places=DISK, codes=frozenset({1, 2}), error="the disk is full", ends=True, own=True,
+        places=DISK, codes=frozenset({1, 2}), error="No space left", ends=True, own=True,
     ),
     "no_more_files": Kind(
         "no more files can be made until the command has ended", deeds.fill_disk("files"),
-        places=DISK, codes=frozenset({1, 2}), error="the disk is full", ends=True, own=True,
+        places=DISK, codes=frozenset({1, 2}), error="No space left", ends=True, own=True,
     ),
     "read_only": Kind(
         "the run directory is read-only until the command has ended", deeds.bar_writing,
-        places=DISK, codes=frozenset({1, 2}), error="writable", ends=True, own=True,
+        places=DISK, codes=frozenset({1, 2}), error="Read-only file system", ends=True, own=True,
     ),
     "checkpoint_cut": Kind("the state of a pack in training is cut", files.damage_checkpoint(False)),
     "checkpoint_foreign": Kind(

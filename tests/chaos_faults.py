@@ -140,7 +140,7 @@ KINDS = {
     ),
     "no_locks": Kind("the file system of the run directory has no locks", deeds.refuse_locks, START),
     "no_figures": Kind(
-        "a file or a folder of another user is in the place of figures or page until the command has ended",
+        "a file or a folder lies in the place of the figures or the page until the command has ended",
         deeds.bar_figures, codes=frozenset({1}), error="not complete", ends=True,
     ),
     "mlflow_killed": Kind(

@@ -61,6 +61,7 @@ class Run:
         expected: codes with which it may end for what was done to it.
         is_silent: whether what it prints is lost, but for its standard error.
         ended: when.
+        started_at: the start, in seconds as files have them.
     """
 
     sweep: Sweep
@@ -247,8 +248,10 @@ class Trial:
 
     def forget(self, fragment: str) -> None:
         """Take it that a pack, whose file is damaged, is to be trained anew."""
+        found = self._found()
         self._fragments.pop(fragment, None)
-        self._cut[fragment] = self._found()[fragment]
+        if fragment in found:  # a kill may have left a history alone
+            self._cut[fragment] = found[fragment]
         self._signs = None
 
     def whole_fragments(self) -> list[str]:
@@ -282,7 +285,8 @@ class Trial:
 
         Where the command runs, that it does is reason enough. Where it does not, no byte may change.
         """
-        was_running, before = self.running, _contents(self.place.out)
+        was_running = self.running
+        before = {} if was_running else _contents(self.place.out)
         run = self._started(Start(), *arguments)
         self.refused.append(run)
         self.poll(lambda: not run.sweep.running)

@@ -79,6 +79,8 @@ def main() -> int:
     folder = given.out or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends its sweeps
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup, and the sweeps would ignore it too
+        signal.signal(signal.SIGHUP, lambda *_: None)
     campaign = Campaign(given, folder.resolve())
     campaign.run()
     print(f"\n{campaign.summary()}")

@@ -24,7 +24,7 @@ from sweeps.failures import explained
 from sweeps.interrupts import Interrupts
 from sweeps.plan import PlannedCell
 from sweeps.provenance import commit, project_version
-from sweeps.run_directory import RunDirectory
+from sweeps.run_directory import RunDirectory, is_of_disk
 from sweeps.schedule import Schedule
 from sweeps.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
@@ -33,6 +33,9 @@ from sweeps.tracking.values import CELL_PARAMS, Points
 
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""
+
+DISK = "disk"
+"""The name of the problem that a disk is full or read-only: all that fails for it is one problem."""
 
 TABLES_SECONDS, TABLES_SHARE = 60.0, 0.05
 """While the sweep goes on the tables are rewritten this often, and in at most this share of the time."""
@@ -92,13 +95,14 @@ class Recorder:
 
     @contextmanager
     def beside(self, what: str) -> Iterator[None]:
-        """Make a problem of `what` of an error of the block; the first is kept."""
+        """Make a problem of `what`, or of the disk, of an error of the block; the first is kept."""
         try:
             yield
         except Exception as error:
-            if what not in self.problems:
+            name = DISK if is_of_disk(error) else what
+            if name not in self.problems:
                 why = explained(error, self._directory.note)
-                self.problems[what] = f"{what} not complete: {why}; the same command tries again"
+                self.problems[name] = f"{what} not complete: {why}; the same command tries again"
 
     def interrupt(self) -> None:
         """Say in MLflow that the sweep is being stopped."""

@@ -90,6 +90,11 @@ class DiskFullError(SweepError):
     """There is no room for more; what was to be written is written, in the room that was kept for it."""
 
 
+def is_of_disk(error: BaseException) -> bool:
+    """Tell whether the disk takes nothing more: it is full, or has become read-only."""
+    return isinstance(error, DiskFullError) or _has_cause(error, (*_FULL, errno.EROFS))
+
+
 def weights_path(run: Path, pack_id: str) -> Path:
     """Return the file of a pack's trained weights in a run."""
     return run / WEIGHTS_FOLDER / f"{pack_id}.safetensors"
@@ -348,23 +353,33 @@ class RunDirectory:
         for name, table in tables.items():
             path = self._fragment(pack_id, name)
             try:
-                try:
-                    write_table(table, path)
-                except TableError as error:
-                    if not _has_cause(error, _FULL):
-                        raise
+                if cause := self._write_in_reserve(table, path):
                     full = DiskFullError(
-                        f"the disk is full: {error}; all that is trained is written; make room in "
+                        f"the disk is full: {cause}; all that is trained is written; make room in "
                         f"{self.path} and run the same command again: it trains what is missing"
                     )
-                    self._holding.release()
-                    write_table(table, path)
             except TableError as error:
                 raise SweepError(
                     f"the finished pack {pack_id} could not be written: {error}; "
                     f"{self._mend(error)}: it goes on from the packs that are written"
                 ) from error
         return full
+
+    def _write_in_reserve(self, table: pa.Table, path: Path) -> TableError | None:
+        """Write a table; on a full disk, in the room that was kept for it, and return the disk's error.
+
+        Raises:
+            TableError: it cannot be written.
+        """
+        try:
+            write_table(table, path)
+        except TableError as error:
+            if not _has_cause(error, _FULL):
+                raise
+            self._holding.release()
+            write_table(table, path)
+            return error
+        return None
 
     def write_tables(self, cell_ids: Sequence[str], rule: Rule, compared: bool = True) -> dict[str, pa.Table]:
         """Write and return members, history, thresholds and comparisons by name, made of all fragments.
@@ -376,6 +391,7 @@ class RunDirectory:
             cell_ids: of the space's cells in their order; others come after them.
             rule: of the thresholds.
             compared: whether comparisons are among them: cells have as many pairs as their number squared.
+                Tables with comparisons are the last, and may take the room that is kept for a full disk.
         """
         order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
 
@@ -389,7 +405,7 @@ class RunDirectory:
         tables: dict[str, pa.Table] = {}
 
         def write(name: str, table: pa.Table) -> None:
-            write_table(table, self.path / f"{name}.parquet")
+            (self._write_in_reserve if compared else write_table)(table, self.path / f"{name}.parquet")
             tables[name] = table
 
         write("history", history)
@@ -608,8 +624,11 @@ def _rename_bad(path: Path) -> None:
 
 
 def _has_cause(error: BaseException, numbers: tuple[int, ...]) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in numbers
+    """Tell whether an error is, or was raised from, an error of the system with one of these numbers."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return cause is not None and cause.errno in numbers
 
 
 def _firsts(members: pa.Table) -> dict[str, int]:

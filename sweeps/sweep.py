@@ -29,9 +29,9 @@ from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.plan import PlannedCell, plan_cells
 from sweeps.progress import Progress, duration
 from sweeps.provenance import commit
-from sweeps.recorder import FAILED, OK, Recorder
+from sweeps.recorder import DISK, FAILED, OK, Recorder
 from sweeps.records import cell_columns
-from sweeps.run_directory import RunDirectory
+from sweeps.run_directory import RunDirectory, is_of_disk
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import leave_lost_folder, scratch_folder
@@ -265,6 +265,8 @@ class _Sweep:
                 measure_missing(self._space, cells, by_digest, self._directory, trainer)
         except Exception as error:  # whatever it is, the tables of what is trained are written
             problem = explained(error, self._directory.note)
+            if is_of_disk(error):
+                recorder.problems[DISK] = problem
             with recorder.beside("clean-up"):
                 executor.kill()
         return problem, time.monotonic() - started
@@ -284,7 +286,7 @@ class _Sweep:
                 self._directory.keep_failed(schedule.asks_for)
         tables = recorder.write(schedule)
         results = recorder.results(tables)
-        problems = [*filter(None, [problem]), *recorder.problems.values()]
+        problems = list(dict.fromkeys([*filter(None, [problem]), *recorder.problems.values()]))
         cells = [state.planned for state in schedule.cells]
         complete = schedule.done and are_measured(self._space, cells, self._directory)
         if not complete and self.interrupts.signal is not None and not problem:

@@ -48,7 +48,9 @@ LAWS = {
     "no traceback": "no run prints a traceback",
     "tables": "members, history and thresholds are those of the undisturbed sweep to the bit",
     "MLflow": "every member is one FINISHED run, as are both cells and the sweep",
-    "nothing trained twice": "what was written stays as it was written, unless it was cut",
+    "nothing trained twice": "what was written stays as it was written, unless it was damaged",
+    "refused": "a command that is refused says why in a line, and changes no byte",
+    "others": "files of others, copies, and their runs in MLflow stay as they are",
     "no process left": f"a minute after the end none of its processes is left ({LEFT_ALONE:g} s)",
     "no file left": "neither unfinished files, nor scratch folders, nor Ray's settings in the home",
     "script": "the script itself works",
@@ -77,6 +79,8 @@ def main() -> int:
     folder = given.out or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends its sweeps
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup, and the sweeps would ignore it too
+        signal.signal(signal.SIGHUP, lambda *_: None)
     campaign = Campaign(given, folder.resolve())
     campaign.run()
     print(f"\n{campaign.summary()}")
@@ -163,8 +167,8 @@ class Campaign:
         except Exception:
             problems.append(("script", traceback.format_exc()))
         finally:
-            for run in trial.runs:
-                run.sweep.end()
+            for sweep in trial.sweeps:
+                sweep.end()
             place.close()
             shutil.rmtree(scratch, ignore_errors=True)
         if not any(law in ("complete", "script") for law, _ in problems):
@@ -229,15 +233,18 @@ class Campaign:
 
     def _table_of_kinds(self) -> list[str]:
         lines = [
-            "| fault | what is done | asked | done | slowest recovery |",
-            "| --- | --- | --- | --- | --- |",
+            "| fault | what is done | when | may end with | asked | done | slowest recovery |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
         ]
         for name, kind in KINDS.items():
             own = [fault for fault in self._faults if fault.kind == name]
             times = [fault.recovery for fault in own if fault.recovery is not None]
             slowest = f"{max(times):.1f} s{' to its end' if kind.ends else ''}" if times else ""
             done = sum(fault.at is not None for fault in own)
-            lines.append(f"| `{name}` | {kind.says} | {len(own)} | {done} | {slowest} |")
+            codes = ", ".join(map(str, sorted({0} | kind.codes)))
+            lines.append(
+                f"| `{name}` | {kind.says} | {kind.when} | {codes} | {len(own)} | {done} | {slowest} |"
+            )
         return [
             *lines,
             "",
@@ -256,25 +263,35 @@ class Campaign:
 def _left_behind(trial: Trial) -> list[tuple[str, str]]:
     """Return what a trial that has ended left on the machine."""
     problems = []
-    if not trial.poll(lambda: not any(run.sweep.processes() for run in trial.runs), LEFT_ALONE):
-        left = {pid: name for run in trial.runs for pid, name in run.sweep.processes().items()}
-        problems.append(("no process left", str(left)))
+
+    def processes() -> dict[int, str]:
+        return {pid: name for sweep in trial.sweeps for pid, name in sweep.processes().items()}
+
+    if not trial.poll(lambda: not processes(), LEFT_ALONE):
+        problems.append(("no process left", str(processes())))
     files = [*trial.place.out.rglob("*.tmp"), *trial.scratch.glob("ouvae-*")]
     if trial.place.name != "cluster":
         files += (trial.place.folder / "home").glob(".ray")
-    if files:
+    theirs = {path for file in trial.untouched for path in (file, *file.parents)}
+    if files := [path for path in files if path not in theirs]:
         inside = [str(path) for file in files for path in file.rglob("*")][:20]
         problems.append(("no file left", f"{', '.join(map(str, files))}; in there {inside}"))
+    for path, content in trial.untouched.items():
+        if not path.is_file() or path.read_bytes() != content:
+            problems.append(("others", f"{path} {'was changed' if path.exists() else 'is gone'}"))
+    for sweep_id, runs in trial.left_runs.items():
+        if trial.place.runs(sweep_id) != runs:
+            problems.append(("others", f"the runs of the sweep {sweep_id} that was copied have changed"))
     return problems
 
 
 def _told(trial: Trial, reference: list[list[dict]] | None) -> list[tuple[str, str]]:
     """Return what is wrong with what a complete trial printed, wrote, and logged."""
     problems = []
-    for number, run in enumerate(trial.runs, start=1):
-        if "Traceback" in run.sweep.output:
-            last = [line for line in run.sweep.output.splitlines() if line.strip()][-1]
-            problems.append(("no traceback", f"run {number}: {last}"))
+    for number, sweep in enumerate(trial.sweeps, start=1):
+        if "Traceback" in sweep.output:
+            last = [line for line in sweep.output.splitlines() if line.strip()][-1]
+            problems.append(("no traceback", f"command {number}: {last}"))
     trial.sweep.out = trial.place.out
     tables = tables_of(trial.place.out)
     for name, ours, theirs in zip(
@@ -283,8 +300,9 @@ def _told(trial: Trial, reference: list[list[dict]] | None) -> list[tuple[str, s
         if ours != theirs:
             differing = next((pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]), None)
             problems.append(("tables", f"{name}: {len(ours)} and {len(theirs)} rows, first {differing}"))
-    if len(trial.sweep.fragments()) != PACKS:
-        problems.append(("tables", f"{len(trial.sweep.fragments())} packs of {PACKS}"))
+    packs = {row["pack_id"] for row in tables[0]}
+    if len(packs) != PACKS:
+        problems.append(("tables", f"{len(packs)} packs of {PACKS}"))
     for level, count in (("member", MEMBERS), ("cell", CELLS), ("sweep", 1)):
         statuses = Counter(trial.sweep.statuses(level))
         if statuses != {"FINISHED": count}:
@@ -296,13 +314,13 @@ def _told(trial: Trial, reference: list[list[dict]] | None) -> list[tuple[str, s
 
 
 def _logged_members(place: Place) -> Counter[str]:
-    """Return how many runs MLflow has of each member."""
+    """Return how many runs of the sweep MLflow has of each member."""
     select = (
-        "select value from tags join runs using (run_uuid) "
-        "where lifecycle_stage = 'active' and key = 'member_id'"
+        "select m.value from runs join tags m using (run_uuid) join tags s using (run_uuid) where "
+        "lifecycle_stage = 'active' and m.key = 'member_id' and s.key = 'sweep_id' and s.value = ?"
     )
     with closing(sqlite3.connect(place.store)) as database:
-        return Counter(value for (value,) in database.execute(select))
+        return Counter(value for (value,) in database.execute(select, (place.sweep_id(),)))
 
 
 def _tails(trial: Trial, lines: int = 25) -> str:

@@ -1,11 +1,13 @@
-"""The faults of `tests/chaos.py`: which, when, and how each is done to a trial."""
+"""The faults of `tests/chaos.py` in one table: what is done, when, and what it may change."""
 
-import os
 import random
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from tests import chaos_deeds as deeds
+from tests import chaos_files as files
 
 if TYPE_CHECKING:
     from tests.chaos_trial import Trial
@@ -14,9 +16,6 @@ Deed: TypeAlias = Callable[["Trial", "Fault", random.Random], float | None]
 
 PACKS = 8
 """Packs of the sweep."""
-
-PATIENCE = 20.0
-"""Seconds that a fault waits for its victim while the command runs."""
 
 
 @dataclass
@@ -47,6 +46,10 @@ class Fault:
         return f"{self.wait:.1f} s after " + ("the last" if self.packs is None else f"{self.packs} packs")
 
 
+RUNNING, BETWEEN, START = "while it runs", "between two runs", "at its next start"
+"""When a fault is done; before the last two the command is killed."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of fault.
@@ -54,18 +57,27 @@ class Kind:
     Attributes:
         says: what is done, for the report.
         do: does it; returns when, in the trial's seconds, or None if there was nothing to do it to.
+        when: it is done: RUNNING, BETWEEN or START.
         places: where it can be done.
         codes: with which the command may end for it, besides 0.
+        error: words of the line that says why it ended with 1.
         ends: whether the command has to end for it, so that its end is what is waited for.
         own: whether its place is there for its sake, so that it is as frequent as all others together.
     """
 
     says: str
     do: Deed
-    places: frozenset[str]
+    when: str = RUNNING
+    places: frozenset[str] = frozenset({"local", "server", "disk", "cluster"})
     codes: frozenset[int] = field(default_factory=frozenset)
+    error: str = ""
     ends: bool = False
     own: bool = False
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether it is a signal on which the command saves and ends."""
+        return self.ends and min(self.codes) > 128
 
 
 def dice(*seed: object) -> random.Random:
@@ -92,190 +104,88 @@ def planned(seed: int, trial: int, place: str, kinds: Sequence[str]) -> list[Fau
     return faults
 
 
-def kill_driver(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Kill the command and nothing else."""
-    return trial.now if trial.running and trial.signal(signal.SIGKILL) else None
-
-
-def kill_group(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Kill the command and all that it started, at once."""
-    pids = sorted(trial.sweep.processes())
-    if not trial.running:
-        return None
-    fault.note = f"{sum(map(_kill, pids))} processes"
-    return trial.now
-
-
-def kill_worker(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Kill a process in which a pack trains."""
-    pids = trial.victims(lambda: trial.place.training(trial.sweep), PATIENCE)
-    fault.note = f"one of {len(pids)}"
-    return trial.now if pids and _kill(rng.choice(pids)) else None
-
-
-def kill_server(name: str) -> Deed:
-    """Return the killer of a process of the local Ray, as soon as there is one."""
-
-    def kill(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-        pids = trial.victims(lambda: trial.sweep.named(name), PATIENCE)
-        return trial.now if pids and _kill(pids[0]) else None
-
-    return kill
-
-
-def stop_with(number: signal.Signals) -> Deed:
-    """Return the sender of a signal on which the command saves and ends within its grace."""
-
-    def stop(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-        return trial.now if trial.running and trial.signal(number) else None
-
-    return stop
-
-
-def stop_twice(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Send two signals; the command leaves at the second."""
-    first, second = rng.choices((signal.SIGINT, signal.SIGTERM), k=2)
-    pause, at = rng.uniform(0.05, 2.0), trial.now
-    if not (trial.running and trial.signal(first)):
-        return None
-    trial.pause(pause, while_running=True)
-    fault.note = f"{first.name}, {second.name} after {pause:.2f} s"
-    if trial.running and trial.signal(second):
-        trial.second_signal = trial.now
-    return at
-
-
-def kill_mlflow(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Kill MLflow's server and start it again after some seconds."""
-    away, at = rng.uniform(1, 8), trial.now
-    fault.note = f"away for {away:.1f} s"
-    trial.place.signal(signal.SIGKILL)
-    trial.pause(away)
-    trial.place.start()
-    assert trial.poll(trial.place.answers, 90), "MLflow's server comes up again"
-    return at
-
-
-def freeze_mlflow(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Stop MLflow's server for some seconds."""
-    frozen, at = rng.uniform(1, 15), trial.now
-    fault.note = f"for {frozen:.1f} s"
-    trial.place.signal(signal.SIGSTOP)
-    trial.pause(frozen)
-    trial.place.signal(signal.SIGCONT)
-    return at
-
-
-def fill_disk(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Fill the disk until the command has ended."""
-    if not trial.running:
-        return None
-    trial.place.fill()
-    at = trial.now
-    trial.poll(lambda: not trial.running)
-    trial.place.filler.unlink()
-    return at
-
-
-def damage_checkpoint(foreign: bool) -> Deed:
-    """Return what cuts a pack's state or puts other bytes there, while the command is dead or alive."""
-
-    def damage(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-        folder = trial.place.out / "checkpoints"
-        trial.poll(lambda: list(folder.glob("*.pt")) or not trial.running, PATIENCE)
-        dead = rng.random() < 0.5
-        if dead:
-            trial.kill_and_wait()
-        fault.note = "dead" if dead else "alive"
-        paths = sorted(folder.glob("*.pt"))
-        if not paths:
-            return None
-        path, other = rng.choice(paths), rng.choice(paths)
-        try:
-            whole = path.read_bytes()
-            if not foreign:
-                content = whole[: rng.randrange(len(whole) + 1)]
-            else:
-                content = other.read_bytes() if other != path else rng.randbytes(len(whole))
-            with path.open("r+b") as file:
-                file.write(content)
-                file.truncate()
-        except FileNotFoundError:
-            return None
-        return trial.now
-
-    return damage
-
-
-def cut_fragment(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Cut a finished pack's file while the command is dead."""
-    trial.poll(lambda: trial.sweep.fragments() or not trial.running, PATIENCE)
-    if not trial.sweep.fragments():
-        return None
-    trial.kill_and_wait()
-    name = rng.choice(sorted(trial.sweep.fragments()))
-    table = rng.choice(("members", "history"))
-    path = trial.place.out / "fragments" / name.replace(".members.", f".{table}.")
-    os.truncate(path, rng.randrange(path.stat().st_size))
-    trial.forget(name)
-    fault.note = path.name
-    return trial.now
-
-
-def kill_second_node(trial: "Trial", fault: Fault, rng: random.Random) -> float | None:
-    """Kill the second node's raylet and start another node after some seconds."""
-    pids = trial.victims(trial.place.second_raylets, PATIENCE)
-    away, at = rng.uniform(1, 6), trial.now
-    if not (pids and _kill(pids[0])):
-        return None
-    fault.note = f"away for {away:.1f} s"
-    trial.pause(away)
-    trial.place.start_second()
-    return at
-
-
-def _kill(pid: int) -> bool:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-EVERYWHERE = frozenset({"local", "server", "disk", "cluster"})
 OWN_RAY = frozenset({"local", "server", "disk"})
+ROOMY = frozenset({"local", "server", "cluster"})
+SERVER, DISK, CLUSTER = frozenset({"server"}), frozenset({"disk"}), frozenset({"cluster"})
+KILLED = frozenset({137})
 
 KINDS = {
-    "driver": Kind("the command is killed", kill_driver, EVERYWHERE, frozenset({137})),
+    "driver": Kind("the command is killed", deeds.kill_driver, codes=KILLED),
     "driver_group": Kind(
-        "the command and all of its processes are killed at once", kill_group, EVERYWHERE, frozenset({137})
+        "the command and all of its processes are killed at once", deeds.kill_group, codes=KILLED
     ),
-    "worker": Kind("a process in which a pack trains is killed", kill_worker, EVERYWHERE),
-    "raylet": Kind("Ray's raylet is killed", kill_server("raylet"), OWN_RAY, frozenset({1, 2})),
-    "gcs": Kind("Ray's server is killed", kill_server("gcs_server"), OWN_RAY, frozenset({1, 2})),
-    "term": Kind("SIGTERM", stop_with(signal.SIGTERM), EVERYWHERE, frozenset({143}), ends=True),
-    "int": Kind("SIGINT", stop_with(signal.SIGINT), EVERYWHERE, frozenset({130}), ends=True),
-    "two_signals": Kind("two signals within 2 s", stop_twice, EVERYWHERE, frozenset({130, 143}), ends=True),
+    "worker": Kind("a process in which a pack trains is killed", deeds.kill_worker),
+    "raylet": Kind(
+        "Ray's raylet is killed", deeds.kill_server("raylet"), places=OWN_RAY, codes=frozenset({1, 2})
+    ),
+    "gcs": Kind(
+        "Ray's server is killed", deeds.kill_server("gcs_server"), places=OWN_RAY, codes=frozenset({1, 2})
+    ),
+    "no_workers": Kind(
+        "workers cannot start for 5 to 60 s", deeds.bar_workers, START,
+        places=OWN_RAY, codes=frozenset({1}), error="no worker came up",
+    ),
+    "term": Kind("SIGTERM", deeds.stop_with(signal.SIGTERM), codes=frozenset({143}), ends=True),
+    "int": Kind("SIGINT", deeds.stop_with(signal.SIGINT), codes=frozenset({130}), ends=True),
+    "hangup": Kind("SIGHUP", deeds.stop_with(signal.SIGHUP), codes=frozenset({129}), ends=True),
+    "two_signals": Kind(
+        "two signals within 2 s", deeds.stop_twice, codes=frozenset({129, 130, 143}), ends=True
+    ),
+    "terminal": Kind(
+        "the command runs in a terminal, which goes away after 1 to 40 s", deeds.give_terminal, START,
+        places=OWN_RAY, codes=frozenset({129}),
+    ),
+    "streams": Kind(
+        "standard streams are closed, or the output is a full disk or ASCII", deeds.spoil_streams, START
+    ),
+    "no_locks": Kind("the file system of the run directory has no locks", deeds.refuse_locks, START),
+    "no_figures": Kind(
+        "a file or a folder lies in the place of the figures or the page until the command has ended",
+        deeds.bar_figures, codes=frozenset({1}), error="not complete", ends=True,
+    ),
     "mlflow_killed": Kind(
         "MLflow's server is killed, and started again after 1 to 8 s",
-        kill_mlflow, frozenset({"server"}), frozenset({2, 3}), own=True,
+        deeds.kill_mlflow, places=SERVER, codes=frozenset({2, 3}), own=True,
     ),
     "mlflow_frozen": Kind(
         "MLflow's server is stopped for 1 to 15 s",
-        freeze_mlflow, frozenset({"server"}), frozenset({2, 3}), own=True,
+        deeds.freeze_mlflow, places=SERVER, codes=frozenset({2, 3}), own=True,
     ),
     "disk_full": Kind(
-        "the disk is filled until the command has ended",
-        fill_disk, frozenset({"disk"}), frozenset({1, 2}), ends=True, own=True,
+        "the disk is filled until the command has ended", deeds.fill_disk("bytes"),
+        places=DISK, codes=frozenset({1, 2}), error="No space left", ends=True, own=True,
     ),
-    "checkpoint_cut": Kind("the state of a pack in training is cut", damage_checkpoint(False), EVERYWHERE),
+    "no_more_files": Kind(
+        "no more files can be made until the command has ended", deeds.fill_disk("files"),
+        places=DISK, codes=frozenset({1, 2}), error="No space left", ends=True, own=True,
+    ),
+    "read_only": Kind(
+        "the run directory is read-only until the command has ended", deeds.bar_writing,
+        places=DISK, codes=frozenset({1, 2}), error="Read-only file system", ends=True, own=True,
+    ),
+    "checkpoint_cut": Kind("the state of a pack in training is cut", files.damage_checkpoint(False)),
     "checkpoint_foreign": Kind(
-        "the state of a pack becomes another pack's, or random bytes", damage_checkpoint(True), EVERYWHERE
+        "the state of a pack becomes another pack's, or random bytes", files.damage_checkpoint(True)
     ),
-    "fragment_cut": Kind("a finished pack's file is cut between two runs", cut_fragment, EVERYWHERE),
+    "fragment_cut": Kind("a finished pack's file is cut", files.cut_fragment, BETWEEN),
+    "bit": Kind("a bit flips in any file of the run directory", files.flip_bit, BETWEEN),
+    "fragment_twice": Kind("a finished pack's files are copied to other names", files.copy_fragment, BETWEEN),
+    "fragment_conflict": Kind(
+        "the same with another number, which is refused until it is moved away",
+        files.contradict_fragment, BETWEEN,
+    ),
+    "others_files": Kind("files of others and of killed writers lie there", files.litter, BETWEEN),
+    "moved": Kind("the run directory is moved", files.move, BETWEEN),
+    "copied": Kind(
+        "the run directory is copied, and one of the two goes on", files.copy, BETWEEN, places=ROOMY
+    ),
+    "refused": Kind(
+        "other settings, or a store of another version: refused", files.refuse, BETWEEN
+    ),
+    "second": Kind("a second command in the same run directory: refused", files.refuse),
     "second_node": Kind(
         "the second node's raylet is killed; another node comes after 1 to 6 s",
-        kill_second_node, frozenset({"cluster"}), frozenset({1}), own=True,
+        deeds.kill_second_node, places=CLUSTER, codes=frozenset({1}), own=True,
     ),
 }  # fmt: skip
 """The kinds of faults."""

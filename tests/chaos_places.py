@@ -1,11 +1,13 @@
 """Where sweeps of `tests/chaos.py` run: beside MLflow's file or server, on a small disk, on two nodes."""
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -42,6 +44,21 @@ class Place:
 
     def close(self) -> None:
         """End what was made; the run directory and MLflow's file can be read afterwards."""
+
+    def sweep_id(self) -> str:
+        """Return who the sweep is."""
+        return (self.out / ".sweep_id").read_text()
+
+    def runs(self, sweep_id: str) -> list[tuple[str, ...]]:
+        """Return what MLflow has of each run of a sweep: its id, status, end, and number of metrics."""
+        select = (
+            "select run_uuid, status, end_time, "
+            "(select count(*) from metrics where run_uuid = runs.run_uuid) "
+            "from runs join tags using (run_uuid) where lifecycle_stage = 'active' and key = 'sweep_id' "
+            "and value = ? order by 1"
+        )
+        with contextlib.closing(sqlite3.connect(self.store)) as database:
+            return list(database.execute(select, (sweep_id,)))
 
     def command(self, sweep: Sweep) -> int:
         """Return the process of the command."""
@@ -105,7 +122,7 @@ class ServerPlace(Place):
 
 
 class DiskPlace(Place):
-    """The run directory is on a file system of 80 MB, of which a sweep wants 64."""
+    """The run directory is on a file system of 80 MB, of which a sweep wants 64, and of 500 files."""
 
     name = "disk"
 
@@ -113,27 +130,44 @@ class DiskPlace(Place):
         """Mount it."""
         self._disk = self.folder / "disk"
         self._disk.mkdir()
-        self.filler = self._disk / "filler"
-        mount = ["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", str(self._disk)]
-        done = subprocess.run(mount, capture_output=True, text=True)
+        self._filler = self._disk / "filler"
+        done = _mount("-t", "tmpfs", "-o", "size=80m,nr_inodes=500", "tmpfs", self._disk)
         if done.returncode != 0:
             raise RefusedHere(f"a small file system cannot be mounted: {done.stderr.strip()}")
         self.out = self._disk / "run"
 
-    def fill(self) -> None:
-        """Leave not a byte."""
-        try:
-            with self.filler.open("wb", buffering=0) as file:
-                while True:
+    def fill(self, with_what: str) -> None:
+        """Leave room for not a byte, or for no file."""
+        self._filler.mkdir()
+        with contextlib.suppress(OSError), (self._filler / "bytes").open("wb", buffering=0) as file:
+            for number in itertools.count():
+                if with_what == "bytes":
                     file.write(bytes(4096))
-        except OSError:
-            return
+                else:
+                    (self._filler / str(number)).touch()
+
+    def empty(self) -> None:
+        """Give all of this room back."""
+        shutil.rmtree(self._filler)
+
+    def bar_writing(self) -> None:
+        """Make the run directory read-only for whoever opens a file from now on."""
+        for options in (["--bind", self.out], ["-o", "remount,bind,ro"]):
+            assert _mount(*options, self.out).returncode == 0
+
+    def allow_writing(self) -> None:
+        """Undo it."""
+        subprocess.run(["umount", "--lazy", str(self.out)], check=True)
 
     def close(self) -> None:
         """Move the run directory to the trial's folder and unmount."""
         if self.out.exists():
             self.out = Path(shutil.copytree(self.out, self.folder / "run"))
         subprocess.run(["umount", "--lazy", str(self._disk)], capture_output=True)
+
+
+def _mount(*options: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(["mount", *map(str, options)], capture_output=True, text=True)
 
 
 class ClusterPlace(Place):

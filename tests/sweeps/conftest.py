@@ -1,6 +1,7 @@
 """What the tests of the orchestrator share: packs "trained" at once, and real sweeps as real processes."""
 
 import contextlib
+import fcntl
 import ipaddress
 import math
 import os
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -173,12 +175,14 @@ class Sweep:
         folder: Path,
         prefix: Sequence[str] = (),
         python: str = sys.executable,
+        terminal: int | None = None,
         **environment: str,
     ) -> None:
         """Start it.
 
         `folder` holds its MLflow store, what it prints, and a home in which Ray was never used; `prefix` is
-        put before the command, `environment` on top of a clean one.
+        put before the command, `environment` on top of a clean one. `terminal` is an open terminal, which
+        becomes the command's own and takes its standard output.
         """
         self.out, self.store = out, folder / "mlflow.db"
         self._log = folder / f"{out.name}.{time.monotonic_ns()}.log"
@@ -187,12 +191,13 @@ class Sweep:
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*prefix, *command],
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdin=terminal,
+                stdout=log if terminal is None else terminal,
+                stderr=log,
                 cwd=folder,
                 env=clean_environment(folder / "home") | environment,
                 start_new_session=True,
-                preexec_fn=_two_cpus,
+                preexec_fn=_two_cpus if terminal is None else _two_cpus_and_a_terminal,
             )
 
     @property
@@ -338,6 +343,11 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 def _two_cpus() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+
+
+def _two_cpus_and_a_terminal() -> None:
+    _two_cpus()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # its end is a hangup for the session
 
 
 def _all_processes() -> dict[int, tuple[int, int, str]]:

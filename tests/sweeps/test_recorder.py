@@ -1,5 +1,7 @@
 """What the recorder tells MLflow of, and how often it writes the tables while a sweep goes on."""
 
+import errno
+import os
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
@@ -7,6 +9,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from analysis import TableError
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces.space import MOST_TRACKED
 from sweeps import recorder
@@ -169,6 +172,30 @@ def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
         problem, _ = sweep._train(schedule, SimpleNamespace(kill=refuse), own, {}, "cpu", [])
     assert problem == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
     assert list(own.problems) == ["clean-up"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, report_of, monkeypatch, logged, number):
+    def fail(*given):
+        try:
+            raise OSError(number, os.strerror(number))
+        except OSError as error:
+            raise TableError("cannot write a file") from error
+
+    for part in (
+        "sweeps.sweep.measure_missing",
+        "analysis.figures.write_figures",
+        "analysis.report.write_report",
+    ):
+        monkeypatch.setattr(part, fail)
+    sweep = _Sweep(make_space(), Options(out=tmp_path), Console(quiet=True), ExitStack())
+    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+        own.write(schedule)
+        assert list(own.problems.values()) == [
+            "figures not complete: cannot write a file; the same command tries again"
+        ]
+        problem, _ = sweep._train(schedule, SimpleNamespace(kill=lambda: None), own, {}, "cpu", [])
+    assert list(own.problems.values()) == [problem]
 
 
 def test_members_and_history_are_written_before_anything_is_estimated(

@@ -800,6 +800,14 @@ class TestWriting:
             directory.note("goes on")
             train(directory, points(1))
 
+    def test_a_disk_that_fills_up_after_the_last_pack(self, disk_of, make_space, train, monkeypatch):
+        monkeypatch.setattr(run_directory, "LEAST_FREE_BYTES", 0)
+        disk = disk_of("12m")
+        with reopened(disk / "run", make_space()) as directory:
+            train(directory, points(0))
+            fill(disk / "filler")
+            assert write_tables(directory, make_space())[0].num_rows == 3
+
     def test_a_disk_that_fills_up(self, disk_of, make_space, train, monkeypatch):
         """A real one: the finished pack and the tables go into the room that was kept for them."""
         monkeypatch.setattr(run_directory, "LEAST_FREE_BYTES", 0)

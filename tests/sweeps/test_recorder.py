@@ -188,7 +188,7 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, report_of,
         "analysis.report.write_report",
     ):
         monkeypatch.setattr(part, fail)
-    sweep = _Sweep(make_space(), Options(out=tmp_path), Console(quiet=True), ExitStack())
+    sweep = _Sweep(make_space(), Options(out=tmp_path), "", Console(quiet=True), ExitStack())
     with recorded(tmp_path, make_space, report_of) as (own, schedule):
         own.write(schedule)
         assert list(own.problems.values()) == [

@@ -1,5 +1,6 @@
 """Why a tracking store refuses, and the mend that fits. Knows MLflow's errors by their codes, not MLflow."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -39,8 +40,8 @@ def _mend_of_file(error: BaseException, uri: str) -> str:
             code = part.sqlite_errorcode & 0xFF  # without what extends it
             return _SQLITE_MENDS.get(code, "Name another with sqlite:///PATH.")
     if "mlflow db upgrade" in str(error):
-        path = sqlite_uri(sqlite_path(uri))
-        return f"Run mlflow db upgrade '{path}' (keep a copy), or name another with sqlite:///PATH."
+        store = shlex.quote(sqlite_uri(sqlite_path(uri)))
+        return f"Run mlflow db upgrade {store} (keep a copy), or name another with sqlite:///PATH."
     if any(type(part).__module__.startswith("alembic.") for part in _chain(error)):
         return "Use the version of MLflow that wrote it, or name another with sqlite:///PATH."
     return "Name another with sqlite:///PATH."

@@ -1,5 +1,6 @@
 """What is said of a store that refuses: why, and the mend that fits."""
 
+import shlex
 import sqlite3
 
 import pytest
@@ -10,6 +11,7 @@ from mlflow.utils.rest_utils import verify_rest_response
 from sweeps.tracking.refusals import mend, reason
 
 SERVER = "http://me:s3cret@mlflow.local:5000"
+MINE = "sqlite:////s/it's mine.db"
 
 
 def answer(status: int, body: str) -> Exception:
@@ -78,11 +80,11 @@ OLD = "Detected out-of-date database schema (found version a, but expected b). R
             "Can't locate revision",
             "the version of MLflow that wrote it",
         ),
-        (MlflowException(OLD), "out-of-date", "Run mlflow db upgrade 'sqlite:////s/it%27s mine.db'"),
+        (MlflowException(OLD), "out-of-date", f"Run mlflow db upgrade {shlex.quote(MINE)} (keep a copy)"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_moved_away_only_where_it_is_no_store(error, said, mended):
-    uri = "sqlite:////s/it's mine.db"
+    uri = MINE
     assert reason(error).count("\n") == 0
     assert said in reason(error)
     assert "SQL" not in reason(error)

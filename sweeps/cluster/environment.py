@@ -24,6 +24,9 @@ _QUIET = {
 _NO_HOOKS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 """Under `uv run` Ray would start workers by `uv run` too, in a copy of the working folder."""
 
+_PATHS = ("RAY_AUTH_TOKEN_PATH", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
+"""Paths that count from the folder of the command, in which the process does not run."""
+
 _HOOKS = ("RAY_RUNTIME_ENV_HOOK",)
 """Name functions by which launchers change the workers' environment; the sweep defines all of it."""
 
@@ -44,9 +47,6 @@ def plain_python(folder: Path) -> str:
     if not link.is_symlink():
         link.symlink_to(prefix, target_is_directory=True)
     return str(link / executable.relative_to(prefix))
-
-
-_PATHS = ("RAY_AUTH_TOKEN_PATH", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 
 
 def environment(address: str | None, token: bool, code: Path) -> dict[str, str]:

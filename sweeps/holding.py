@@ -24,7 +24,6 @@ RESERVE_BYTES = 8_000_000
 RESERVE_FILES = 8
 """Kept for the same where no more files can be made: two fragments, four tables, and two to spare."""
 
-
 LONGEST_PATH = 4096 - 200
 """Bytes of a folder's path that leave room, of those that Linux takes, for the names of files within it."""
 

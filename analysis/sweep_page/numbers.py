@@ -10,7 +10,7 @@ from analysis.schema import Row
 from analysis.sweep_page.sources import PageCell, Source
 
 MIN_SEEDS = 2
-"""A rho with fewer completed members has no line: probes are one member at a rho of their own."""
+"""A rho with fewer completed members has no line: a single member has no interval over seeds."""
 
 METRICS = (
     "kl_top_nats", "information_top_nats", "information_top_lower_nats", "information_top_upper_nats",

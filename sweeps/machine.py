@@ -30,11 +30,19 @@ class Machine(TypedDict):
 
 
 def machine(device: str) -> Machine:
-    """Return what this machine trains with on a kind of device, `cpu` or `cuda`."""
+    """Return what this machine trains with on a kind of device, `cpu` or `cuda`.
+
+    Raises:
+        DeviceError: PyTorch cannot use the device.
+    """
     import torch
 
-    cpu = _cpu_info()
-    name = torch.cuda.get_device_name() if device == "cuda" else cpu.get("model name", platform.processor())
+    from ouvae.training.device import usable_device
+
+    cpu, place = _cpu_info(), usable_device(device)
+    name = (
+        torch.cuda.get_device_name(place) if device == "cuda" else cpu.get("model name", platform.processor())
+    )
     words = cpu.get("flags", cpu.get("Features", "")).split()
     features = sorted({word for word in words if word.startswith(_CHOSEN_BY)})
     return {

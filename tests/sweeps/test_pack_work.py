@@ -1,14 +1,18 @@
 """A pack on a worker, without one."""
 
+import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps import pack_work
 from sweeps.cluster.messages import Task
 from sweeps.pack_work import PackWork
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_report_is_plain_for_whom_torch_is_not_loaded():
@@ -37,3 +41,23 @@ def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch
     assert work.notices == []
     report = work.advance(60.0)
     assert report["machine"] == here | {"processor": "old CPU; new CPU"}
+
+
+def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out():
+    """Ray may count a GPU where PyTorch is built for CPUs or finds none: the first touch of it says so."""
+    code = (
+        "from ouvae.data import load as load_data\n"
+        "from search_spaces import load\n"
+        "from sweeps.cluster.messages import Task\n"
+        "from sweeps.pack_work import PackWork\n"
+        "data = load_data('digits')\n"
+        "cell = load('digits', ['latents=[[2, 2]]', 'steps=1', 'eval_images=8']).cells()[0]\n"
+        "PackWork(Task('pack', cell, [(0.5, 0)], data.digest, 'cuda', 1, 2**20, '', 0.0), data)\n"
+    )
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("ouvae.training.device.DeviceError: "), run.stderr
+    assert "set device=cpu" in last

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from ouvae.training.step.program import shortened
+from ouvae.torch_internals import trace
+from ouvae.training.step.program import shorten
 
 A, B = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -63,7 +63,7 @@ CASES = (
 def test_the_numbers_are_the_same_and_arguments_stay(function, in_place):
     a, b = A.clone(), B.clone()
     expected = function(a, b)
-    program = shortened(make_fx(function)(a, b), in_place)
+    program = shorten(trace(function, a, b), in_place)
     for one, other in zip(program(a, b), expected, strict=True):
         assert torch.equal(one, other)
     assert torch.equal(a, A)
@@ -71,7 +71,7 @@ def test_the_numbers_are_the_same_and_arguments_stay(function, in_place):
 
 
 def operations(function, in_place=True):
-    program = shortened(make_fx(function)(A.clone(), B.clone()), in_place)
+    program = shorten(trace(function, A.clone(), B.clone()), in_place)
     return [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
 
 

@@ -35,7 +35,7 @@ def pieces(case, image_shape):
     return {
         "image": (networks.image_features(case, image_shape), pixels, features),
         "latent": (networks.latent_features(case, 7, image_shape), 7, features),
-        "feature": (networks.feature_features(case, image_shape), features, features),
+        "feature": (networks.hidden_layers(case, image_shape), features, features),
         "gaussian": (networks.gaussian_head(case, 6, image_shape), features, 12),
         "pixel": (networks.pixel_head(case, image_shape, 2 * pixels), features, 2 * pixels),
         "gaussian of image": (networks.gaussian_of_image(case, image_shape, 6), pixels, 12),

@@ -158,7 +158,7 @@ class TestRefusals:
             ({"steps": "ten"}, r"steps: found 'ten'; .*integer"),
             ({"learning_rate": "0"}, r"learning_rate: found 0; .*greater than 0"),
             ({"active_from": "{kl_top: .inf}"}, r"active_from.kl_top.*: found inf; .*finite"),
-            ({"active_from": "{kl: 1}"}, r"active_from.kl.*: found 'kl'; no order parameter; .*kl_top"),
+            ({"active_from": "{kl: 1}"}, r"active_from.kl.*: found 'kl'; not an order parameter; .*kl_top"),
             ({"active_from": "{kl_top: yes}"}, r"active_from: found .*; .*true or false"),
             ({"active_from": "{}"}, r"active_from: found {}; .*at least 1"),
             ({"follow": "information_top", "active_from": "{kl_top: 1}"}, r"follow: information_top without"),
@@ -515,4 +515,4 @@ class TestSystems:
         (problem,) = problems(refusal(write(**keys | {"smoothed_networks": "[generative]"})))
         assert problem.endswith(f"with system {system}, which has no smoothing; use smoothed_networks: []")
         (problem,) = problems(refusal(write(**keys, architecture="affine", hidden="[]")))
-        assert problem.startswith(f"architecture: affine with system {system}, which is not built of it")
+        assert problem.startswith(f"architecture: affine with system {system}, which does not support it")

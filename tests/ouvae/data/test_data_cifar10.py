@@ -149,7 +149,7 @@ def test_a_missing_batch_is_named(write, names, missing):
 
 
 def test_a_folder_without_any_batch_says_what_is_expected(tmp_path):
-    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz is not there") as error:
+    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz is missing") as error:
         load("cifar10", tmp_path)
     message = str(error.value)
     assert "md5 c32a1d4ab5d03f1284b67883e8d87530.\n" in message
@@ -215,7 +215,7 @@ def test_download(write, public, tmp_path, monkeypatch, serve):
     urls = tuple(f"{address}{place}{cifar10.ARCHIVE.name}" for place in ("absent/", ""))
     monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, urls=urls))
     (folder / cifar10.ARCHIVE.name).write_bytes(public[:-9])
-    with pytest.raises(DataError, match="served something else"):
+    with pytest.raises(DataError, match="served another file"):
         load("cifar10", progress=False)
     (folder / cifar10.ARCHIVE.name).write_bytes(public)
     data = load("cifar10", progress=False)

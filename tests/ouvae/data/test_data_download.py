@@ -42,7 +42,7 @@ def test_missing_file_under_data_dir_says_all_and_downloads_nothing(
 
 
 def test_data_dir_that_does_not_exist(tmp_path, tiny_mnist):
-    with pytest.raises(DataError, match=r"--data-dir names .*nowhere, which is not a folder"):
+    with pytest.raises(DataError, match=r"--data-dir is '.*nowhere', which is not a folder"):
         load("mnist", tmp_path / "nowhere")
 
 
@@ -64,19 +64,19 @@ def test_variable_names_the_folder(tiny_folder, monkeypatch):
 
 def test_variable_that_names_no_folder(tiny_mnist, monkeypatch):
     monkeypatch.setenv("OUVAE_DATA", "/nowhere/at/all")
-    with pytest.raises(DataError, match="OUVAE_DATA names /nowhere/at/all, which is not a folder"):
+    with pytest.raises(DataError, match="OUVAE_DATA is '/nowhere/at/all', which is not a folder"):
         load("mnist")
 
 
 def test_data_dir_comes_before_the_variable(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("OUVAE_DATA", str(tiny_folder))
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="is missing"):
         load("mnist", tmp_path)
 
 
 def test_download_may_be_forbidden(tiny_mnist, tmp_path, monkeypatch):
     monkeypatch.setenv("OUVAE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match="is not there") as error:
+    with pytest.raises(DataError, match="is missing") as error:
         load("mnist", download=False)
     cached = tmp_path / "cache" / "mnist" / mnist.TRAIN_IMAGES.name
     assert str(cached) in str(error.value)
@@ -108,7 +108,7 @@ def test_wrong_checksum_is_refused_and_the_next_mirror_tried(tiny_folder, tmp_pa
     bad, _ = serve(fake)
     good, _ = serve(tiny_folder / "mnist")
     set_mirrors(monkeypatch, bad)
-    with pytest.raises(DataError, match="served something else") as error:
+    with pytest.raises(DataError, match="served another file") as error:
         load("mnist", progress=False)
     assert mnist.TRAIN_IMAGES.checksum.digest in str(error.value)
     assert bad in str(error.value)

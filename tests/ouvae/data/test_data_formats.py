@@ -58,9 +58,9 @@ def test_amat(contents_of, text):
 @pytest.mark.parametrize(
     ("text", "found", "expected"),
     [
-        (b"0 1 1\n1 2 0\n", "'2' in line 2", "nothing but 0, 1 and white space"),
-        (b"0 0.5 1\n1 1 0\n", "'.' in line 1", "nothing but 0, 1 and white space"),
-        (b"<html>\n", "'<' in line 1", "nothing but 0, 1 and white space"),
+        (b"0 1 1\n1 2 0\n", "'2' in line 2", "only 0, 1 and white space"),
+        (b"0 0.5 1\n1 1 0\n", "'.' in line 1", "only 0, 1 and white space"),
+        (b"<html>\n", "'<' in line 1", "only 0, 1 and white space"),
         (b"0 1 1\n", "1 lines", "2"),
         (b"0 1 1\n1 0 0\n0 0 0\n", "3 lines", "2"),
         (b"0 1 1\n1 0\n", "5 values", "2 lines of 3"),
@@ -202,7 +202,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tiny_folder, monk
     monkeypatch.setattr(public, "MAX_BYTES", 1000)
     path = tiny_folder / "mnist" / mnist.TRAIN_IMAGES.name
     path.write_bytes(gzip.compress(bytes(100_000)) if compress else bytes(1001))
-    found = "more bytes once decompressed" if compress else "1,001 bytes"
+    found = "more bytes after decompression" if compress else "1,001 bytes"
     with pytest.raises(DataError, match=f"found {found}, expected at most 1,000"):
         load("mnist", tiny_folder)
 

@@ -144,14 +144,14 @@ def test_unknown_name_suggests_the_nearest(wrong, near):
 
 
 def test_unknown_name_far_from_all_lists_the_names():
-    with pytest.raises(DataError, match="data set 'xyz': unknown dataset; known are digits, gaussian"):
+    with pytest.raises(DataError, match="data set 'xyz': unknown dataset; allowed are digits, gaussian"):
         load("xyz")
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "gaussian"])
 def test_data_variance_is_refused_for_others(name):
     with pytest.raises(
-        DataError, match=f"data_variance with data set '{name}', which has no use for it; leave it out"
+        DataError, match=f"data_variance with data set '{name}', which does not use it; leave it out"
     ):
         load(name, data_variance=[1.0])
 

@@ -120,17 +120,17 @@ def test_neutral_values_are_left_out_of_identities(make_cell):
     [
         (
             {"architecture": "affine", "hidden": (), "activation": "tanh"},
-            "activation: tanh with architecture affine, which has no use for it; leave it out, or use "
+            "activation: tanh with architecture affine, which does not use it; leave it out, or use "
             "architecture mlp or conv",
         ),
         (
             {"dataset": "mnist", "architecture": "conv", "hidden": (4, 4), "initialisation": "he"},
-            "initialisation: he with architecture conv, which has no use for it; leave it out, or use "
+            "initialisation: he with architecture conv, which does not use it; leave it out, or use "
             "architecture mlp or affine",
         ),
         (
             {"dataset": "mnist", "architecture": "conv", "hidden": (4, 4), "normalisation": "layer"},
-            "normalisation: layer with architecture conv, which has no use for it; leave it out, or use "
+            "normalisation: layer with architecture conv, which does not use it; leave it out, or use "
             "architecture mlp",
         ),
         (
@@ -141,8 +141,7 @@ def test_neutral_values_are_left_out_of_identities(make_cell):
                 "smoothed_networks": ("likelihood",),
                 "normalisation": "layer",
             },
-            "normalisation: layer with system hermite, whose hidden layers cannot have it; use normalisation "
-            "none",
+            "normalisation: layer with system hermite, which does not support it; use normalisation none",
         ),
     ],
 )

@@ -4,18 +4,31 @@ An order parameter is a metric that is small in the collapsed phase and large in
 separates the phases: a fixed value, or half of the plateau at the active end of the curve.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
 from ouvae.declared.metrics import METRICS
 
 HALF_PLATEAU: Literal["half_plateau"] = "half_plateau"
 
-ActiveFrom: TypeAlias = Annotated[float, Field(gt=0)] | Literal["half_plateau"]
+
+def _checked_level(level: Any) -> Any:
+    """Refuse what is neither; pydantic would report each of the two types separately."""
+    try:
+        is_level = level == HALF_PLATEAU or 0 < float(level) < math.inf
+    except (TypeError, ValueError):
+        is_level = False
+    if not is_level:
+        raise ValueError(f"give a finite number above 0, or {HALF_PLATEAU}")
+    return level
+
+
+ActiveFrom: TypeAlias = Annotated[float | Literal["half_plateau"], BeforeValidator(_checked_level)]
 """The level from which a member is active: a value of the order parameter, or `half_plateau`, half of the
 larger of the medians over seeds at the two ends of rho."""
 

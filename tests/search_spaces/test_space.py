@@ -35,6 +35,14 @@ def refusal(source: str, *overrides: str) -> str:
     return str(caught.value)
 
 
+def refusal_or_nothing(source: str) -> str:
+    try:
+        load(source)
+    except SpaceError as error:
+        return str(error)
+    return ""
+
+
 def problems(message: str) -> list[str]:
     """The problems of a refusal, without the headline; the headline's count is right."""
     headline, *found = message.splitlines()
@@ -229,10 +237,8 @@ class TestRefusals:
     @pytest.mark.parametrize("key", sorted(Space.model_fields))
     def test_no_message_is_pydantics(self, write, key):
         for value in ("{nested: [deep, 1.5]}", "[[-1e300]]", "''", "null"):
-            try:
-                load(write(**{key: value}))
-            except SpaceError as error:
-                assert not re.search(r"(?i)\b(input|valid|validation|tuple|dictionary|string)\b", str(error))
+            message = refusal_or_nothing(write(**{key: value}))
+            assert not re.search(r"(?i)\b(input|valid|validation|tuple|dictionary|string)\b", message)
 
     def test_a_margin_without_comparisons_is_no_problem(self, write):
         """The default space with a single cell, `--set latents=[[4, 4]]`, has one."""

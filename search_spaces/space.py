@@ -50,7 +50,7 @@ MAX_LAYERS, MAX_CELLS, MAX_MEMBERS = 100, 1_000, 1_000_000
 MAX_QUESTION_LENGTH = 2_000
 """Maximum number of characters of a question."""
 
-MAX_TRACKED_MEMBERS = 5_000
+MOST_TRACKED = 5_000
 """Maximum number of members that `track: auto` makes runs in MLflow."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -248,7 +248,7 @@ class Space(CellKeys):
     )
     track: Literal["auto", "members", "cells", "sweep"] = key(
         "runs in MLflow: `members` and their cells, `cells` only, or the `sweep` only; the tables are always "
-        f"files of the sweep's run. `auto` is members for up to {MAX_TRACKED_MEMBERS:,} members, else cells",
+        f"files of the sweep's run. `auto` is members for up to {MOST_TRACKED:,} members, else cells",
         default="auto",
         unit="none",
     )

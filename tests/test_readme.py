@@ -97,8 +97,8 @@ def refused(recipe, monkeypatch, capsys):
     [
         ("system", "nowhere:FlatVAE", "system: found 'nowhere:FlatVAE'; cannot be imported: No module named"),
         ("system", "flat:Round", "cannot be imported: flat has no Round; put its file beside the space's"),
-        ("system", "flat:nn", "has no attribute `traits` that is a SystemTraits"),
-        ("dataset", "stripes:np", "has no attribute `traits` that is a DatasetTraits"),
+        ("system", "flat:nn", "has no attribute `traits` of type SystemTraits"),
+        ("dataset", "stripes:np", "has no attribute `traits` of type DatasetTraits"),
         ("smoothed_networks", "[generative]", "flat:FlatVAE, which smooths only likelihood; use"),
         (
             "smoothing",

@@ -217,7 +217,7 @@ class PackTraining:
         """
         shapes = {name: (len(places), *value.shape[1:]) for name, value in self._parameters.items()}
         if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
-            raise ValueError("the weights differ in names or shapes from the members' parameters")
+            raise ValueError("names or shapes of the weights differ from those of the members' parameters")
         before_last = (self.cell.steps - 1) // self.cell.eval_every * self.cell.eval_every
         rows = self._remove({place for place, step in diverged.items() if step <= before_last}, places)
         for name, value in self._parameters.items():

@@ -61,7 +61,7 @@ def test_the_largest_variance_decides():
 
 @pytest.fixture
 def curvature(linear):
-    """Return the gradient's size and the least eigenvalue of the Hessian at the collapsed point.
+    """Return the gradient's size and the smallest eigenvalue of the Hessian at the collapsed point.
 
     The objective of the model is quadratic in x, eps and omega, so that signs ±1 in every combination
     give its expectation exactly.

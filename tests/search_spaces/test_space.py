@@ -1,4 +1,4 @@
-"""Spaces: what is refused and how it is said, and what cells and values of rho a space stands for."""
+"""Spaces: refusals and their messages, cells, and values of rho."""
 
 import re
 import time
@@ -44,11 +44,11 @@ def refusal_or_nothing(source: str) -> str:
 
 
 def problems(message: str) -> list[str]:
-    """The problems of a refusal, without the headline; the headline's count is right."""
-    headline, *found = message.splitlines()
+    """Return the problems after the headline, and check the headline's count."""
+    headline, *reported = message.splitlines()
     count = int(re.search(r"(\d+) problems? in the space", headline).group(1))
-    assert count == len(found), message
-    return [problem.strip() for problem in found]
+    assert count == len(reported), message
+    return [problem.strip() for problem in reported]
 
 
 class TestRefusals:
@@ -63,7 +63,7 @@ class TestRefusals:
             seeds="[1, 1]",
             likelihood="gaussian",
         )
-        found = problems(refusal(path, "batch_size=0", "ou_samples"))
+        reported = problems(refusal(path, "batch_size=0", "ou_samples"))
         expected = {
             "stepz: unknown key, did you mean steps?",
             "steps: found 0; give 1 or more",
@@ -78,12 +78,12 @@ class TestRefusals:
             "observation_variance: missing with likelihood gaussian, which needs it; give the fixed variance "
             "of a Gaussian likelihood, in squared data units",
         }
-        assert set(found) == expected
-        assert len(found) == len(expected)
+        assert set(reported) == expected
+        assert len(reported) == len(expected)
 
-    def test_of_a_system_without_smoothing_all_that_must_change_is_said_at_once(self, write):
-        found = problems(refusal(write(), "system=lvae"))
-        assert [problem.partition(":")[0] for problem in found] == ["smoothed_networks", "rho"]
+    def test_all_changes_for_a_system_without_smoothing_are_reported_at_once(self, write):
+        reported = problems(refusal(write(), "system=lvae"))
+        assert [problem.partition(":")[0] for problem in reported] == ["smoothed_networks", "rho"]
         load(write(), ["system=lvae", "smoothed_networks=[]", "rho=[1.0]"])
         (problem,) = problems(refusal(write(), "system=lvae", "rho=[1.0]"))
         assert problem.endswith("use smoothed_networks: []")
@@ -230,7 +230,7 @@ class TestRefusals:
         ],
     )
     def test_one_problem(self, write, keys, expected):
-        """Each names the key, what was found and what is allowed."""
+        """Each message has the key, the value and what to give."""
         message = refusal(write(**keys))
         assert any(re.fullmatch(expected + r".*", problem) for problem in problems(message)), message
 
@@ -276,13 +276,13 @@ class TestRefusals:
             ("# empty\n", "a space is a mapping of keys to values, found None"),
         ],
     )
-    def test_a_file_that_is_no_mapping_of_keys(self, write, text, expected):
+    def test_a_file_without_a_mapping_is_refused(self, write, text, expected):
         path = write(text)
         message = refusal(path)
         assert message.startswith(f"{path}: ")
         assert expected in message
 
-    def test_a_file_that_is_no_text(self, tmp_path: Path):
+    def test_a_file_without_text_is_refused(self, tmp_path: Path):
         path = tmp_path / "made.yaml"
         path.write_bytes(b"\xff\xfe\x00dataset")
         assert "not a readable YAML file" in refusal(str(path))
@@ -386,7 +386,7 @@ class TestShippedSpaces:
         assert "digits" in names()
 
     @pytest.mark.parametrize("name", names())
-    def test_it_loads_and_says_what_it_is_for(self, name):
+    def test_it_loads_and_has_a_question_and_a_header(self, name):
         space = load(name)
         assert space.name == name
         assert space.cells()
@@ -401,7 +401,7 @@ class TestShippedSpaces:
 
 
 class TestVariants:
-    def test_each_gives_the_cells_of_latents_once_with_its_own_keys(self, write):
+    def test_each_repeats_the_cells_of_latents_with_its_keys(self, write):
         variants = "[{rho: [0.8, 1.0]}, {objective: iwae, importance_samples: 5, rho: [1.0], steps: 7}]"
         space = load(write(search="grid", latents="[[4, 4], [6, 6]]", variants=variants))
         cells = space.cells()
@@ -411,7 +411,7 @@ class TestVariants:
             ("iwae", (4, 4)),
             ("iwae", (6, 6)),
         ]
-        assert [one.rho for one in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
+        assert [swept.rho for swept in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
         assert {cell.steps for cell in cells if cell.objective == "iwae"} == {7}
         assert len(set(names_of(space))) == 4
 
@@ -431,7 +431,7 @@ class TestVariants:
             ("[{rho: [0.5, 1.0]}, {rho: [0.7]}]", "variants: .* is there twice; join the values of rho"),
         ],
     )
-    def test_what_is_wrong_with_one_says_which(self, write, variants, expected):
+    def test_a_problem_of_one_names_it(self, write, variants, expected):
         message = refusal(write(search="grid", variants=variants))
         assert any(re.match(expected, problem) for problem in problems(message)), message
 
@@ -478,7 +478,7 @@ class TestBudgets:
         assert (paper.name, paper.steps, paper.hidden) == ("mine-paper", 70, (5,))
         assert load(path, ["steps=8"]).steps == 8
 
-    def test_an_unknown_one_is_refused_with_those_there_are(self, write):
+    def test_an_unknown_one_is_refused_with_a_list(self, write):
         with pytest.raises(SpaceError, match="--budget qick: the space has the budgets: quick, paper"):
             load(write(budgets=self.BUDGETS), budget="qick")
         with pytest.raises(SpaceError, match="--budget quick: the space has the budgets: none"):

@@ -1,4 +1,4 @@
-"""Where files are looked for, and downloads from a server on loopback."""
+"""Places of data files, and downloads from a server on loopback."""
 
 import gzip
 import time

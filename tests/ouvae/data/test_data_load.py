@@ -226,7 +226,7 @@ def test_omniglot(real_folder):
 
 
 def omniglot_file(path: Path, columns: int, side: int = 28) -> None:
-    """Write a chardata.mat in which value and position of every image are told by its number."""
+    """Write a chardata.mat in which an image's number determines its values and position."""
     numbers = np.arange(columns)
     data = np.zeros((side * side, columns))
     data[0] = numbers / columns

@@ -177,9 +177,9 @@ def test_posterior_means_are_those_of_the_terms(make_cell, system):
     case = make_cell(**system, importance_samples=3, objective="iwae")
     plain = case.model_copy(update={"smoothed_networks": ()})
     model, draws = initial_model(case, image_of(case), 0), noise_of(plain)
-    found = model.posterior_means(images_of(case), draws)
+    actual = model.posterior_means(images_of(case), draws)
     expected = model(images_of(case), draws, None).means
-    for mean, of_terms in zip(found, expected, strict=True):
+    for mean, of_terms in zip(actual, expected, strict=True):
         assert torch.equal(mean.expand_as(of_terms), of_terms)
     for mean, of_terms in zip(System.posterior_means(model, images_of(case), draws), expected, strict=True):
         assert torch.equal(mean, of_terms)
@@ -194,14 +194,14 @@ def test_packed_units_equal_those_of_the_model(make_cell, system, data_of):
     plain = case.model_copy(update={"smoothed_networks": ()})
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluator, "UNIT_CHUNK", 7)
-        found = pack._evaluator.units(images)
+        actual = pack._evaluator.units(images)
         for row, (_, seed) in enumerate(MEMBERS):
             model, noise = initial_model(case, image_of(case), seed), stream(images.device, "units", seed)
             chunks = []
             for chunk in torch.split(images, 7):
                 draws = single_draws(plain, (evaluator.UNIT_DRAWS, len(chunk)), noise, torch.float64)
                 chunks.append(model(chunk, draws, None).means)
-            for layer, means in zip(found, zip(*chunks, strict=True), strict=True):
+            for layer, means in zip(actual, zip(*chunks, strict=True), strict=True):
                 of_images = torch.cat(means, 1)
                 torch.testing.assert_close(layer.mean[row], of_images.mean(0), rtol=1e-9, atol=1e-9)
                 torch.testing.assert_close(layer.variance[row], of_images.var(0), rtol=1e-9, atol=1e-9)
@@ -213,8 +213,8 @@ def test_a_reconstruction_is_the_one_of_the_bound(make_cell, system):
     )
     model, x, draws = initial_model(case, image_of(case), 0), images_of(case), noise_of(case)
     outputs = model.reconstruct(x, draws)
-    found = likelihood_of(case).log_density(x, outputs)
-    torch.testing.assert_close(found, model(x, draws, None, closed_form=False).log_likelihood)
+    actual = likelihood_of(case).log_density(x, outputs)
+    torch.testing.assert_close(actual, model(x, draws, None, closed_form=False).log_likelihood)
 
 
 POSTERIOR = {
@@ -247,11 +247,11 @@ def test_what_is_generated_has_the_density_that_the_bound_bounds(make_cell, syst
         noise = single_draws(case, (20_000, len(x)), torch.Generator().manual_seed(2), torch.float64)
         terms = model(x, noise, None, closed_form=False)
     weights = (terms.log_likelihood - terms.kl.sum(0)).T
-    (found, error), (expected, other) = log_mean(ancestral), log_mean(weights)
+    (actual, error), (expected, other) = log_mean(ancestral), log_mean(weights)
     apart = (error**2 + other**2) ** 0.5
     assert bool((ancestral.std(-1) > 0.1).all())
     assert bool((apart < 0.1).all())
-    assert bool(((found - expected).abs() < 4.5 * apart).all())
+    assert bool(((actual - expected).abs() < 4.5 * apart).all())
 
 
 def log_mean(logarithms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -277,13 +277,13 @@ def test_terms_have_their_shapes_and_are_finite(case, rho):
 
 def test_rho_one_is_the_system_without_smoothing(case):
     model = initial_model(case, image_of(case), 0)
-    found = []
+    actual = []
     for rho in (None, 1.0):
         model.zero_grad()
         terms = terms_of(model, case, rho)
         loss(case, terms).backward()
-        found.append([*terms[:2], *terms.means, *(p.grad.clone() for p in model.parameters())])
-    for without, at_one in zip(*found, strict=True):
+        actual.append([*terms[:2], *terms.means, *(p.grad.clone() for p in model.parameters())])
+    for without, at_one in zip(*actual, strict=True):
         assert are_alike(without, at_one)
 
 
@@ -310,7 +310,7 @@ def test_the_closed_forms_are_the_means_of_the_estimates(make_cell, system):
     x = images_of(case)[:1]
     with torch.no_grad():
         terms = [model(x, Draws(bases, (), (), ()), None, closed) for closed in (True, False)]
-    closed, estimates = (one.kl.sum(0).flatten() for one in terms)
+    closed, estimates = (estimate.kl.sum(0).flatten() for estimate in terms)
     error = (closed - estimates).std() / count**0.5
     assert (closed - estimates).mean().abs() <= 4 * error + 1e-12
 
@@ -395,9 +395,9 @@ def test_one_layer_is_the_vae(system, make_cell, draw, closed_form):
     """The same seed gives both the same initial weights."""
     case = make_cell(latents=(4,), smoothed_networks=())
     cases = [case.model_copy(update={"system": name}) for name in (system, "vae")]
-    model, vae = (initial_model(one, (12,), seed=0) for one in cases)
-    for own, other in zip(model.parameters(), vae.parameters(), strict=True):
-        assert torch.equal(own, other)
+    model, vae = (initial_model(cell, (12,), seed=0) for cell in cases)
+    for ours, other in zip(model.parameters(), vae.parameters(), strict=True):
+        assert torch.equal(ours, other)
     noise, x = draw(case, 7), images(7)
-    found, expected = (one(x, noise, None, closed_form) for one in (model, vae))
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    actual, expected = (system(x, noise, None, closed_form) for system in (model, vae))
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)

@@ -118,9 +118,9 @@ def test_a_lower_degree_keeps_the_first_coefficients(degree):
 
 def test_quadrature_gives_the_known_coefficients_of_a_sine():
     mean, scale = torch.tensor(UNITS, dtype=torch.float64).T
-    for degree, found in enumerate(quadrature_coefficients(torch.sin, 10, mean, scale)):
+    for degree, actual in enumerate(quadrature_coefficients(torch.sin, 10, mean, scale)):
         size = scale**degree * torch.exp(-0.5 * scale**2) / math.sqrt(math.factorial(degree))
-        torch.testing.assert_close(found, size * torch.sin(mean + degree * math.pi / 2), **EXACT)
+        torch.testing.assert_close(actual, size * torch.sin(mean + degree * math.pi / 2), **EXACT)
 
 
 @pytest.mark.parametrize("rho", RHO)
@@ -269,14 +269,14 @@ def test_rho_one_is_the_plain_vae_of_one_layer(case, draw, precision, degree):
     hermite = case(precision=precision, hermite_degree=degree, hidden=(8, 6))
     plain = hermite.model_copy(update={"system": "vae", "smoothed_networks": (), "hermite_degree": None})
     x, noise = images(7, dtype), draw(hermite, 7)
-    found = []
+    actual = []
     for which, rho in ((plain, None), (hermite, None), (hermite, scalar(1.0, dtype))):
         model = initial_model(which, (PIXELS,), seed=0)
         terms = model(x, noise, rho)
         gradients = torch.autograd.grad(loss(which, terms), list(model.parameters()))
-        found.append([*model.parameters(), *terms[:2], *terms.means, *gradients])
-    for other in found[1:]:
-        assert all(map(are_alike, found[0], other))
+        actual.append([*model.parameters(), *terms[:2], *terms.means, *gradients])
+    for other in actual[1:]:
+        assert all(map(are_alike, actual[0], other))
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

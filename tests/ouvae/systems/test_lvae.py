@@ -82,17 +82,17 @@ def test_the_kl_vanishes_where_the_features_know_nothing(ladder, draw):
     model, case = ladder((3, 2))
     noise, x = draw(case, 7), images(7)
     before = model(x, noise).kl
-    found = []
+    actual = []
     for log_scale in (0.0, 2.0, 4.0, LOG_SCALE_LIMIT):
         with torch.no_grad():
             model.heads[0].bias[3:] = log_scale
         terms = model(x, noise)
         assert torch.equal(terms.kl[1], before[1])
-        found.append(terms.kl[0].mean().item())
+        actual.append(terms.kl[0].mean().item())
         sampled = model(x, noise, None, False)
-    assert found == sorted(found, reverse=True)
-    assert found[0] > 0.1
-    assert abs(found[-1]) < 1e-10
+    assert actual == sorted(actual, reverse=True)
+    assert actual[0] > 0.1
+    assert abs(actual[-1]) < 1e-10
     assert sampled.kl[0].abs().max() < 1e-5
 
 

@@ -152,11 +152,11 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, r
     """Each smoothed network is fed its layer's posterior with the noise rho eps + sqrt(1 - rho^2) omega."""
     case = make_cell(latents=SIZES[:3], smoothed_networks=NETWORKS)
     model, noise = initial_model(case, (PIXELS,), seed=0), draw(case, 7)
-    seen, given = {}, {}
+    seen, parameters_of = {}, {}
 
     def record(name, network):
         network[0].register_forward_hook(lambda module, inputs, output: seen.update({name: inputs[0]}))
-        network[-1].register_forward_hook(lambda module, inputs, output: given.update({name: output}))
+        network[-1].register_forward_hook(lambda module, inputs, output: parameters_of.update({name: output}))
 
     for index, module in enumerate(model.inference):
         record(f"inference {index}", module)
@@ -167,7 +167,7 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, r
 
     layers = []
     for index in range(3):
-        mean, log_scale = given[f"inference {index}"].chunk(2, -1)
+        mean, log_scale = parameters_of[f"inference {index}"].chunk(2, -1)
         layers.append((mean, log_scale.exp()))
     fed = {
         "likelihood": (0, noise.likelihood[0]),
@@ -197,8 +197,8 @@ def test_shrink_discounts_the_noise_that_the_chosen_networks_see_and_no_other(ma
     model(images(7), noise, torch.tensor(rho, dtype=torch.float64))
     seen = {module: inputs for module, inputs, _ in calls}
     assert len(seen) == len(calls) == 6
-    given = {module: output.chunk(2, -1) for module, _, output in calls}
-    layers = [(mean, log_scale.exp()) for mean, log_scale in map(given.get, model.inference)]
+    parameters_of = {module: output.chunk(2, -1) for module, _, output in calls}
+    layers = [(mean, log_scale.exp()) for mean, log_scale in map(parameters_of.get, model.inference)]
     above = {
         "likelihood": [(model.likelihood, 0)],
         "inference": [(model.inference[1], 0), (model.inference[2], 1)],

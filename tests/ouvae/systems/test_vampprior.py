@@ -65,8 +65,8 @@ def test_with_one_pseudo_input_the_prior_is_its_posterior(case):
 def test_with_one_pseudo_input_an_image_that_is_it_has_no_top_kl(case, draw):
     case = case(pseudo_inputs=1)
     model = spread(initial_model(case, (PIXELS,), seed=0))
-    own = model.pseudo_inputs().detach().expand(5, -1)
-    terms = model(own, draw(case, 5))
+    learned = model.pseudo_inputs().detach().expand(5, -1)
+    terms = model(learned, draw(case, 5))
     torch.testing.assert_close(terms.kl[1], torch.zeros(5, dtype=torch.float64), **TIGHT)
     assert (terms.kl[0].abs() > 1e-3).all()
     assert (model(images(5), draw(case, 5)).kl[1].abs() > 1e-3).all()
@@ -109,9 +109,9 @@ def test_the_prior_is_the_mixture_of_the_posteriors_in_any_blocks(case, monkeypa
 
 def test_the_density_far_from_every_component_is_finite():
     mean = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-    found = mixture_log_density(torch.tensor([[500.0]], dtype=torch.float64), mean, 0 * mean)
+    actual = mixture_log_density(torch.tensor([[500.0]], dtype=torch.float64), mean, 0 * mean)
     nearest = distributions.Normal(1.0, 1.0).log_prob(torch.tensor(500.0, dtype=torch.float64))
-    assert found.item() == pytest.approx(nearest.item() - math.log(2), abs=1e-9)
+    assert actual.item() == pytest.approx(nearest.item() - math.log(2), abs=1e-9)
 
 
 def test_permuting_the_pseudo_inputs_changes_nothing(case, draw):
@@ -202,7 +202,7 @@ def test_the_importance_weights_average_to_the_evidence(case, gauss_hermite):
         outputs = model.likelihood(lower, upper)
         pixels = distributions.Independent(distributions.Bernoulli(logits=outputs), 1)
         products = (weights.repeat(3)[:, None] * weights / 3).flatten()
-        evidence = [(products @ pixels.log_prob(one).exp().flatten()).log() for one in x]
+        evidence = [(products @ pixels.log_prob(image).exp().flatten()).log() for image in x]
         count, generator = 200_000, torch.Generator().manual_seed(1)
         bases = tuple(noise(generator, count, 3, 1) for _ in range(2))
         terms = model(x, Draws(bases, (), (), ()), None, False)

@@ -48,7 +48,7 @@ def test_a_system_without_layers_has_multiply_adds_too(make_cell, tmp_path, monk
     assert multiply_adds(cell, IMAGE) == 3 * 10 * 12
 
 
-def test_saved_bytes_grow_with_the_batch_alone_and_not_with_the_weights(make_cell):
+def test_saved_bytes_grow_with_the_batch_and_not_with_the_weights(make_cell):
     sizes = [saved_bytes(make_cell(batch_size=batch), IMAGE) for batch in (10, 20, 40)]
     assert sizes[1] - sizes[0] == pytest.approx((sizes[2] - sizes[1]) / 2, rel=0.02)
     halved = saved_bytes(make_cell(batch_size=20, precision="float32"), IMAGE)
@@ -76,7 +76,7 @@ def test_costs_are_measured_side_by_side(make_cell, data):
 
 
 def test_a_member_on_a_gpu_holds_a_block_of_inputs_besides(make_cell):
-    """Of float64, 60 pixels, and 4 + 3 base draws and 2 times 3 of the operator for each of 10 images."""
+    """In float64, for each of 10 images: 60 pixels, 4 + 3 base draws, 2 times 3 draws of the operator."""
     cell = make_cell(latents=(4, 3), batch_size=10, ou_samples=2)
     on_cpu, on_gpu = (member_bytes(cell, (6, 10), device) for device in ("cpu", "cuda"))
     assert on_gpu - on_cpu == 15 * 8 * 10 * (60 + 7 + 2 * 3)

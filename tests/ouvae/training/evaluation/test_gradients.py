@@ -47,12 +47,12 @@ def test_rho_one_is_no_smoothing(make_cell):
     model = initial_model(case, (3, 4), 0)
     x = torch.rand(5, 12, dtype=torch.float64).round()
     draws = noise(case, 7, 5)
-    found = [
+    actual = [
         gradient_variance(model, weights(model), x, draws, rho)
         for rho in (None, torch.ones((), dtype=torch.float64))
     ]
-    assert found[0] == pytest.approx(found[1], rel=1e-12)
-    assert found[0] > 0
+    assert actual[0] == pytest.approx(actual[1], rel=1e-12)
+    assert actual[0] > 0
 
 
 def test_a_pack_measures_it_at_every_evaluation_and_trains_as_without(make_cell, data):

@@ -55,8 +55,8 @@ class Chain:
             of_x = weight @ of_x @ weight.T
             of_noise = weight @ of_noise @ weight.T + scale**2 * torch.eye(len(weight))
         given_x = float(torch.logdet(of_noise.double()))
-        own = 2 * len(of_noise) * math.log(self.scales[-1])
-        return float(torch.logdet((of_x + of_noise).double()) - given_x) / 2, (given_x - own) / 2
+        log_determinant = 2 * len(of_noise) * math.log(self.scales[-1])
+        return float(torch.logdet((of_x + of_noise).double()) - given_x) / 2, (given_x - log_determinant) / 2
 
     def information(self) -> Information:
         images, below, size = self.x.shape[2], sum(self.sizes[:-1]), self.sizes[-1]

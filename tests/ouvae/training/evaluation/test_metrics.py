@@ -109,8 +109,8 @@ def test_no_signal_of_two_values_at_the_limit_is_active_with_more_than_one_perce
     for share in torch.logspace(-3, math.log10(0.5), 60).tolist():
         means = values * math.sqrt(ACTIVE_VARIANCE / (share * (1 - share)))
         mean, variance = unit_moments(means)
-        each = UnitMoments(mean.T[..., None], variance.T[..., None], DRAWS)  # a member a unit
-        active = active_units(each).bool().numpy()
+        moments = UnitMoments(mean.T[..., None], variance.T[..., None], DRAWS)  # a member a unit
+        active = active_units(moments).bool().numpy()
         assert stats.binom.pmf(counts.numpy(), images, share)[active].sum() <= 0.01
 
 
@@ -130,8 +130,8 @@ def test_units_are_counted_for_each_member():
     means = torch.stack([first, second]) + 7
     units = UnitMoments(means, torch.zeros_like(means), DRAWS)
     assert active_units(units).tolist() == [2, 0]
-    single = UnitMoments(means.float(), units.variance.float(), DRAWS)
-    assert active_units(single).tolist() == [2, 0]
+    moments = UnitMoments(means.float(), units.variance.float(), DRAWS)
+    assert active_units(moments).tolist() == [2, 0]
 
 
 def test_few_images_make_no_unit_active():
@@ -154,8 +154,8 @@ def test_the_estimate_of_the_explained_variance_is_unbiased(images):
 
 def test_without_noise_the_explained_variance_is_the_variance_over_images():
     means = normal(30, 5)
-    found = explained_variance(of_means(means)).mean(-2)[0]
-    torch.testing.assert_close(found, means.var(0), rtol=1e-12, atol=0)
+    explained = explained_variance(of_means(means)).mean(-2)[0]
+    torch.testing.assert_close(explained, means.var(0), rtol=1e-12, atol=0)
 
 
 def test_one_draw_counts_by_the_plain_variance():
@@ -176,8 +176,8 @@ def test_the_share_of_a_signal_in_noise():
 def test_the_share_is_undefined_where_no_unit_varies():
     for small in (0.009 * normal(DRAWS, 400, 5), 0.09 * of_variance(1.0, 0.5), 3 * normal(1, 5)):
         assert signal_share(of_means(small)).isnan().all()
-    one = torch.cat([0.01 * normal(DRAWS, 400, 5), 0.2 * normal(DRAWS, 400, 1)], -1)
-    assert signal_share(of_means(one)).isfinite().all()
+    mixed = torch.cat([0.01 * normal(DRAWS, 400, 5), 0.2 * normal(DRAWS, 400, 1)], -1)
+    assert signal_share(of_means(mixed)).isfinite().all()
 
 
 def test_undefined_values_become_none_and_others_do_not():

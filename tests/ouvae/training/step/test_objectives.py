@@ -51,11 +51,11 @@ def test_the_top_layers_kl_is_weighed_by_itself_and_with_the_others(terms, top):
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_with_one_sample_the_importance_weighted_bound_is_the_elbo(terms, weight):
-    one = terms(1)
-    flat = Terms(one.log_likelihood[0], one.kl[:, 0], ())
+    single = terms(1)
+    flat = Terms(single.log_likelihood[0], single.kl[:, 0], ())
     assert torch.equal(importance_weighted(flat, weight, 0.4), elbo(flat, weight, 0.4))
     expected = elbo(flat, weight, 0.4)
-    torch.testing.assert_close(importance_weighted(one, weight, 0.4), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(importance_weighted(single, weight, 0.4), expected, rtol=0, atol=1e-14)
 
 
 def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight(terms):
@@ -67,7 +67,7 @@ def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight(terms):
 def test_the_bound_is_above_the_mean_of_its_samples_elbos(terms):
     many = terms(6)
     singles = [Terms(many.log_likelihood[i], many.kl[:, i], ()) for i in range(6)]
-    assert -importance_weighted(many) > -torch.stack([elbo(one) for one in singles]).mean()
+    assert -importance_weighted(many) > -torch.stack([elbo(single) for single in singles]).mean()
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0])

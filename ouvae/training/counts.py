@@ -6,6 +6,8 @@ is why the multiply-adds of models of moderate size without convolutions are cou
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
     forward = []
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         for batch in (1, 2):
             total = 0
             _loss_of_zeros(model, cell.model_copy(update={"batch_size": batch}))
@@ -104,6 +106,17 @@ def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
     """Return a model with any weights; nobody else's random numbers are used up for them."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(weights_dtype(cell))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: on a busy machine several wait for each other, milliseconds an operation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:

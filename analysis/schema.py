@@ -148,7 +148,7 @@ MEMBERS = _schema(
         ),
         _label(
             "code_digest",
-            "hash of the files of your own system and data set; null for systems and data sets of the project",
+            "hash of the files of your own system and data set; null for those that ship with the project",
             nullable=True,
         ),
         *_CELL,
@@ -210,8 +210,8 @@ MEMBERS = _schema(
         ),
         _count(
             "numerics_version",
-            "version of the numerics, raised by every change of numbers; if only some metrics of a member were "
-            "measured again, the version of the others",
+            "version of the numerics, raised by every change of numbers; if only some metrics of a member "
+            "were measured again, the version of the others",
         ),
         _label("project_version", "version of the project that trained the member, or measured it again"),
         _label(
@@ -325,12 +325,14 @@ THRESHOLDS = _schema(
         ),
         _number(
             "rho_c_low",
-            "lower end of the interval of rho_c, or one-sided lower bound; null if the interval is open there",
+            "lower end of the interval of rho_c, or one-sided lower bound; null if the interval is open "
+            "there",
             nullable=True,
         ),
         _number(
             "rho_c_high",
-            "upper end of the interval of rho_c, or one-sided upper bound; null if the interval is open there",
+            "upper end of the interval of rho_c, or one-sided upper bound; null if the interval is open "
+            "there",
             nullable=True,
         ),
         _number(
@@ -340,8 +342,8 @@ THRESHOLDS = _schema(
         ),
         _number(
             "half_width_asked",
-            "half_width at which the search stops unless it reaches max_members first; null if no search locates "
-            "this order parameter",
+            "half_width at which the search stops unless it reaches max_members first; null if no search "
+            "locates this order parameter",
             nullable=True,
         ),
         *_spread("left", "below"),
@@ -358,8 +360,8 @@ THRESHOLDS = _schema(
         _number("confidence", "nominal coverage of intervals and one-sided bounds"),
         _number(
             "jump",
-            "rise of the order parameter across the bracket of a seed, in its unit, averaged over seeds with a "
-            "transition; null if no seed has a transition",
+            "rise of the order parameter across the bracket of a seed, in its unit, averaged over seeds with "
+            "a transition; null if no seed has a transition",
             nullable=True,
         ),
         _number(
@@ -379,8 +381,8 @@ THRESHOLDS = _schema(
         ),
         _label(
             "remark",
-            "how the information of the top layer departs from its KL, in words; null if it does not, and for "
-            "other order parameters",
+            "how the information of the top layer departs from its KL, in words; null if it does not, and "
+            "for other order parameters",
             nullable=True,
         ),
         _label("method", "method by which rho_c and its interval are estimated"),
@@ -432,8 +434,8 @@ COMPARISONS = _schema(
         ),
         _number(
             "p_alike",
-            "p-value of a difference beyond the margin, from two one-sided tests, corrected like p_different; "
-            "null without a margin, and if either cell has no usable member",
+            "p-value of a difference beyond the margin, from two one-sided tests, corrected like "
+            "p_different; null without a margin, and if either cell has no usable member",
             nullable=True,
         ),
         _label(
@@ -457,7 +459,8 @@ COSTS = _schema(
             "seconds_per_epoch",
             _DOUBLES,
             "s",
-            "wall time of one pass over the training data, one entry per round; a round times each row in turn",
+            "wall time of one pass over the training data, one entry per round; a round times each row in "
+            "turn",
         ),
         _field(
             "memory_bytes", pa.int64(), "bytes", "peak memory of a training step, of the kind memory_kind"

@@ -16,7 +16,7 @@ _OF_ROWS = {
     "members": "One row per member, that is, per trained model.",
     "history": "One row per member and evaluation.",
     "thresholds": "One row per cell and order parameter: one curve.",
-    "comparisons": "One row per order parameter and pair of cells that differ in one key, in size or in depth.",
+    "comparisons": "One row per order parameter and pair of cells that differ in one key, size or depth.",
     "costs": "One row per cell and rho, in runs that measure time and memory.",
 }
 

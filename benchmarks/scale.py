@@ -39,12 +39,12 @@ from benchmarks.report import machine, write_rows
 from ouvae.declared import METRICS
 from search_spaces import Space
 from sweeps.cluster.messages import PackReport
-from sweeps.interrupts import Interrupts
-from sweeps.plan import Pack, Point, plan_cells
-from sweeps.recorder import Recorder
-from sweeps.run_directory import RunDirectory
+from sweeps.machine.interrupts import Interrupts
+from sweeps.plan.cells import Pack, Point, plan_cells
+from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
-from sweeps.searches import searches_of
+from sweeps.search.of_space import searches_of
+from sweeps.tracking.recorder import Recorder
 
 TRACKS = ("auto", "members", "cells", "sweep")
 EVALUATIONS = (0, 500, 1000)

@@ -13,7 +13,7 @@ from analysis.comparisons import ALIKE, HIGHER, LOWER, UNDECIDED, Comparison, co
 from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, search_for
 from benchmarks.threshold_tables import Setting
 from ouvae.declared.pairs import Pair
-from sweeps.locate import Decisions
+from sweeps.search.locate import Decisions
 
 PAIR = Pair(0, 1, "latents")
 VERDICTS = (LOWER, HIGHER, ALIKE, UNDECIDED)

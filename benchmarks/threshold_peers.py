@@ -44,7 +44,7 @@ from scipy import stats
 from analysis.censored import Array
 from analysis.estimate import TRANSITION, SeedThreshold, curves_of, seed_threshold
 from benchmarks.threshold_realisations import COARSE_RHO, CONFIDENCE, PROBES, Found, Realisations, Way
-from sweeps.search import GridSearch, RefineSearch, Search
+from sweeps.search.base import GridSearch, RefineSearch, Search
 
 Interval: TypeAlias = tuple[float, float]
 

@@ -19,8 +19,8 @@ from scipy import stats
 from scipy.special import ndtr
 
 from analysis.censored import Array
-from sweeps.locate import Goal, LocateSearch
-from sweeps.plan import Point
+from sweeps.plan.cells import Point
+from sweeps.search.locate import Goal, LocateSearch
 
 COARSE_RHO = (0.4, 0.55, 0.7, 0.85, 1.0)
 """Where the picture of a search lies."""

@@ -8,11 +8,11 @@ from analysis.schema import Row
 from ouvae.declared import curve_value
 from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
-from sweeps.failures import MENDS, Failure, FirstPacks, Retries
-from sweeps.plan import Pack, PlannedCell, Point, pack_points
-from sweeps.records import failed_rows, rows
-from sweeps.run_directory import RunDirectory
-from sweeps.search import Search
+from sweeps.plan.cells import Pack, PlannedCell, Point, pack_points
+from sweeps.record.rows import failed_rows, rows
+from sweeps.record.run_directory import RunDirectory
+from sweeps.search.base import Search
+from sweeps.worker.failures import MENDS, Failure, FirstPacks, Retries
 
 Listener = Callable[[Sequence[Row], Sequence[Row]], None]
 

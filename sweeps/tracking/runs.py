@@ -44,7 +44,7 @@ from urllib.parse import quote, urlencode
 
 from analysis.files import UNSUPPORTED
 from sweeps import SweepError
-from sweeps.locks import lock
+from sweeps.machine.locks import lock
 from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.relocation import artifacts_of, point_here
 from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password

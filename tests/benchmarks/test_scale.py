@@ -12,10 +12,10 @@ from analysis.summary import rule_of, thresholds_table
 from analysis.tables import table_of
 from benchmarks import scale
 from ouvae.declared import labels
-from sweeps import run_directory
-from sweeps.plan import Pack, Point
-from sweeps.records import rows
-from sweeps.run_directory import RunDirectory
+from sweeps.plan.cells import Pack, Point
+from sweeps.record import run_directory
+from sweeps.record.rows import rows
+from sweeps.record.run_directory import RunDirectory
 from tests.sweeps.conftest import planned_cells, schedule_of, write_tables
 
 TIMED = ("finished_at", "pack_id", "pack_members", "seconds")

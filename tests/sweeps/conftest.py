@@ -27,12 +27,12 @@ from ouvae.data import load as load_data
 from ouvae.declared import METRICS
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
-from sweeps import plan
 from sweeps.cluster.messages import PackReport
-from sweeps.plan import Pack, PlannedCell, Point
-from sweeps.run_directory import RunDirectory
+from sweeps.plan import cells
+from sweeps.plan.cells import Pack, PlannedCell, Point
+from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Listener, Schedule
-from sweeps.searches import searches_of
+from sweeps.search.of_space import searches_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
@@ -80,7 +80,7 @@ TIMED = ("seconds", "finished_at", "commit")
 def planned_cells(space: Space, data_digest: str = "d1g357", device: str = "cpu") -> list[PlannedCell]:
     """Plan a space's cells on made-up data of 8x8 pixels."""
     data = SimpleNamespace(digest=data_digest, train=range(90), validation=range(30), test=range(20))
-    return plan.plan_cells(space.swept(), lambda cell: data, device)
+    return cells.plan_cells(space.swept(), lambda cell: data, device)
 
 
 def schedule_of(

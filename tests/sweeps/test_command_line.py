@@ -116,7 +116,7 @@ def test_bad_input_is_one_clear_error(command, tmp_path, case):
 @pytest.mark.parametrize("case", EARLY)
 def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monkeypatch, case):
     arguments, expected = EARLY[case]
-    monkeypatch.setattr("sweeps.sweep.RayProcess", None)
+    monkeypatch.setattr("sweeps.driver.RayProcess", None)
     code, out, err = command(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
@@ -150,7 +150,7 @@ def test_a_home_that_nobody_has(command, tmp_path, capsys, option):
 
 
 def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
-    monkeypatch.setattr("sweeps.sweep.usable_cpus", lambda: 1)
+    monkeypatch.setattr("sweeps.driver.usable_cpus", lambda: 1)
     assert "on the 1 slot of this machine" in command("--dry-run")[1]
     assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]
 

@@ -10,11 +10,11 @@ import search_spaces
 from analysis.summary import rule_of
 from ouvae.data import load
 from ouvae.training.pack import PackTraining
-from sweeps.machine import machine
-from sweeps.plan import plan_cells
-from sweeps.run_directory import RunDirectory
+from sweeps.plan.cells import plan_cells
+from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
-from sweeps.searches import searches_of
+from sweeps.search.of_space import searches_of
+from sweeps.worker.hardware import machine
 
 
 def train_here(schedule, data):

@@ -40,7 +40,8 @@ from ouvae.declared import METRICS
 from search_spaces import Space
 from sweeps.cluster.messages import PackReport
 from sweeps.machine.interrupts import Interrupts
-from sweeps.plan.cells import Pack, Point, plan_cells
+from sweeps.plan.cells import Point, plan_cells
+from sweeps.plan.packs import Pack
 from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of

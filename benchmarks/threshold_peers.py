@@ -44,7 +44,9 @@ from scipy import stats
 from analysis.censored import Array
 from analysis.estimate import TRANSITION, SeedThreshold, curves_of, seed_threshold
 from benchmarks.threshold_realisations import COARSE_RHO, CONFIDENCE, PROBES, Found, Realisations, Way
-from sweeps.search.base import GridSearch, RefineSearch, Search
+from sweeps.search.base import Search
+from sweeps.search.grid import GridSearch
+from sweeps.search.refine import RefineSearch
 
 Interval: TypeAlias = tuple[float, float]
 

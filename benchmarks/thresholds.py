@@ -55,7 +55,7 @@ from benchmarks.threshold_replay import replays, trained_cells
 from benchmarks.threshold_tables import LOCATE, Run, Setting, print_located, print_peers
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.machine.cpus import usable_cpus
-from sweeps.terminal.progress import duration
+from sweeps.terminal.console import duration
 
 Made = TypeVar("Made", Run, Compared)
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pyarrow as pa
 from rich.console import Console
-from rich.table import Column, Table
 
 from analysis.estimate import CellThreshold
-from analysis.labels import data_used, plural
+from analysis.labels import plural
 from ouvae.data import Dataset
-from ouvae.declared import ORDER_PARAMETERS, labels
+from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import dashboard
 from sweeps.cluster.messages import NodeResources
 from sweeps.cluster.process import RayProcess
+from sweeps.errors import explained
 from sweeps.executors.training import Executor, Trainer, describe, device_of, resources_of
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.interrupts import Interrupted, Interrupts
@@ -29,19 +29,18 @@ from sweeps.plan.data_sets import DataKey, data_key, load_data_sets
 from sweeps.plan.users_code import UsersCode
 from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.provenance import commit
-from sweeps.record.rows import cell_columns
 from sweeps.record.run_directory import RunDirectory, is_of_disk
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import leave_lost_folder, scratch_folder
 from sweeps.search.base import Observations, threshold_of
 from sweeps.search.of_space import searches_of
-from sweeps.terminal.progress import Progress, duration
+from sweeps.terminal.console import duration
+from sweeps.terminal.progress import Progress
 from sweeps.tracking.recorder import DISK, FAILED, OK, Recorder
-from sweeps.tracking.runs import check as check_store
+from sweeps.tracking.store import check as check_store
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import chosen_uri, ui_command, unused_variables
-from sweeps.worker.failures import explained
 
 _NEEDED_LATER = ("ouvae.training.counts", "analysis.figures", "analysis.report")
 """Modules that planning and the end of a sweep import: by then the checkout may hold other code."""
@@ -51,9 +50,6 @@ SERIAL = "serial"
 
 NOT_LOGGED = 3
 """The exit code of a complete sweep of which MLflow lacks something; 128 and more are for signals."""
-
-CORE_SPEED = 1.5e10
-"""Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates alone."""
 
 
 @dataclass(frozen=True)
@@ -106,42 +102,6 @@ def run(space: Space, options: Options, console: Console) -> int:
     except Interrupted:
         console.print("The sweep is stopped before any training.")
         return sweep.interrupts.exit_code
-
-
-def plan(space: Space, options: Options, console: Console) -> None:
-    """Print cells, members, packs, data and the expected cost of the space; train and download nothing.
-
-    The cost is an estimate: the arithmetic of the training steps at `CORE_SPEED` per core.
-    """
-    slots = max(1, usable_cpus() // space.cpus_per_pack)
-    device = "cpu" if space.device == "auto" else space.device
-    data = load_data_sets(space.cells(), options.data_dir, download=False)
-    console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
-    table = Table(Column("cell", no_wrap=True), "members", "packs at first", "member-steps", "core time")
-    total, members_total = 0.0, 0
-    swept = space.swept()
-    searches = searches_of(space, swept)
-    for one, search, name in zip(swept, searches, labels(one.cell for one in swept), strict=True):
-        cell = one.cell
-        members, first = search.expected_points(), len(search.ask())
-        planned = PlannedCell(
-            cell=cell, label=name, rho=one.rho, data_digest="", split_images=(0, 0, 0), device=device
-        )
-        largest = space.pack_size or planned.largest_pack
-        packs = max(-(-first // largest), min(-(-2 * slots // len(swept)), first))
-        seconds = members * cell.steps * planned.multiply_adds() / CORE_SPEED
-        table.add_row(name, f"{members}", f"{packs}", f"{members * cell.steps:,}", duration(seconds))
-        total, members_total = total + seconds, members_total + members
-    console.print(table)
-    at_hand = [one for one in swept if data_key(one.cell) in data]
-    planned_cells = plan_cells(at_hand, lambda cell: data[data_key(cell)], device)
-    lines = [data_used(cell_columns(planned)) for planned in planned_cells]
-    lines += [f"{one.cell.dataset}, which the sweep will fetch" for one in swept if one not in at_hand]
-    console.print("\n".join(f"data: {line}" for line in dict.fromkeys(lines)))
-    console.print(
-        f"{members_total} members expected, about {duration(total)} of one core, "
-        f"{duration(total / slots)} on the {plural(slots, 'slot')} of this machine"
-    )
 
 
 def recorded(

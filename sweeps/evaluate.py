@@ -42,7 +42,7 @@ def _run(given: argparse.Namespace) -> int:
     from search_spaces import SpaceError
     from sweeps import SweepError
     from sweeps.remeasuring import Options, measure_anew
-    from sweeps.terminal.progress import Terminal
+    from sweeps.terminal.console import Terminal
 
     console = Terminal()
     try:

@@ -108,14 +108,14 @@ def _run(given: argparse.Namespace) -> int:
     # Imported only now: a typo should cost no seconds.
     from analysis import TableError
     from ouvae.data import DataError
-    from sweeps import driver
-    from sweeps.terminal.progress import Terminal
+    from sweeps import driver, preview
+    from sweeps.terminal.console import Terminal
 
     options = driver.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     console = Terminal()
     try:
         if given.dry_run:
-            driver.plan(space, options, console)
+            preview.plan(space, options, console)
             return 0
         return driver.run(space, options, console)
     except (SweepError, DataError, TableError) as error:

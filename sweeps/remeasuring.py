@@ -23,18 +23,19 @@ from ouvae.data import Dataset
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.driver import NOT_LOGGED, recorded
+from sweeps.errors import gist
 from sweeps.machine.interrupts import Interrupted, Interrupts
-from sweeps.plan.cells import Pack, PlannedCell, Point, cell_of_member, plan_cells
+from sweeps.plan.cells import PlannedCell, Point, cell_of_member, plan_cells
 from sweeps.plan.data_sets import DataKey, data_key, load_data_sets
+from sweeps.plan.packs import Pack
 from sweeps.plan.users_code import UsersCode
 from sweeps.record.rows import confirmed, measured_anew, with_last_evaluation
 from sweeps.record.run_directory import RunDirectory, weights_path
 from sweeps.scratch import leave_lost_folder
 from sweeps.terminal.progress import Countdown
 from sweeps.tracking.recorder import FAILED, OK
-from sweeps.tracking.runs import check as check_store
+from sweeps.tracking.store import check as check_store
 from sweeps.tracking.uri import chosen_uri
-from sweeps.worker.failures import gist
 from sweeps.worker.measuring import Numbers, covered, numbers_at
 from sweeps.worker.weights import WeightsError
 from sweeps.worker.work import keep_freed_memory

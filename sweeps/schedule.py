@@ -8,11 +8,13 @@ from analysis.schema import Row
 from ouvae.declared import curve_value
 from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
-from sweeps.plan.cells import Pack, PlannedCell, Point, pack_points
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack, largest_pack, pack_points, packs_wanted
 from sweeps.record.rows import failed_rows, rows
 from sweeps.record.run_directory import RunDirectory
+from sweeps.retries import MENDS, FirstPacks, Retries
 from sweeps.search.base import Search
-from sweeps.worker.failures import MENDS, Failure, FirstPacks, Retries
+from sweeps.worker.failures import Failure
 
 Listener = Callable[[Sequence[Row], Sequence[Row]], None]
 
@@ -245,9 +247,8 @@ class Schedule:
 
         An interrupted batch lacks whole packs, and these are then the same as before.
         """
-        largest = self._pack_size or cell.largest_pack
-        # About two packs a slot over all cells of a batch: enough to balance, few enough to be large.
-        count = max(1, -(-2 * self.slots // self._cell_count))
+        largest = self._pack_size or largest_pack(cell)
+        count = packs_wanted(self.slots, self._cell_count)
         wanted = set(missing)
         whole = pack_points(points, count, largest, cell)
         lacking = [pack for pack in whole if wanted & set(pack.points)]

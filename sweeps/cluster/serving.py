@@ -43,11 +43,11 @@ from sweeps.cluster.messages import (
     Wanted,
 )
 from sweeps.cluster.tuning import cluster_nodes, train
+from sweeps.errors import gist
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.processes import descendants, is_running, kill
 from sweeps.scratch import remove_after, scratch_folder
 from sweeps.worker import snapshot
-from sweeps.worker.failures import gist
 
 LOST = 70
 """Exit code of a Ray process that has lost Ray."""

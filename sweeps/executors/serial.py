@@ -13,8 +13,9 @@ from ouvae.declared import Cell
 from ouvae.training.costs import measure
 from sweeps.cluster import messages
 from sweeps.cluster.messages import NodeResources, Task
+from sweeps.errors import gist
 from sweeps.plan.users_code import UsersCode
-from sweeps.worker.failures import Failure, gist
+from sweeps.worker.failures import Failure
 from sweeps.worker.work import PackWork
 
 SLICE_SECONDS = 1.0

@@ -18,10 +18,10 @@ from sweeps.cluster import messages
 from sweeps.cluster.messages import NodeResources, Resources, Task
 from sweeps.cluster.process import RayLost
 from sweeps.machine.interrupts import Interrupts
-from sweeps.plan.cells import Pack
+from sweeps.plan.packs import Pack
 from sweeps.record.run_directory import RunDirectory, weights_path
 from sweeps.schedule import Schedule
-from sweeps.terminal.progress import duration
+from sweeps.terminal.console import duration
 
 if TYPE_CHECKING:
     from ouvae.training.costs import Cost

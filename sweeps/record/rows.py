@@ -9,7 +9,8 @@ from analysis.schema import SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
 from sweeps.cluster.messages import PackReport
-from sweeps.plan.cells import Pack, PlannedCell, Point
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack
 from sweeps.record.provenance import commit, project_version
 from sweeps.worker.hardware import Machine
 

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.pairs import comparable, neighbours
 from search_spaces import Space, SweptCell
-from sweeps.search.base import GridSearch, NoSearch, RefineSearch, Search
+from sweeps.search.base import Search
+from sweeps.search.grid import GridSearch, NoSearch
 from sweeps.search.locate import Decisions, Goal, LocateSearch
+from sweeps.search.refine import RefineSearch
 
 
 def searches_of(space: Space, swept: Sequence[SweptCell]) -> list[Search]:

@@ -1,10 +1,8 @@
 """Progress on the terminal: live where there is one, now and then in a plain log."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import IO, Any, cast
+from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +13,7 @@ from analysis.estimate import CellThreshold
 from analysis.labels import STATUS, ends_text, plural
 from sweeps.schedule import CellProgress, Schedule
 from sweeps.search.base import Observations
+from sweeps.terminal.console import duration
 
 LOG_SECONDS = 15.0
 """How often a plain log gets a line."""
@@ -33,37 +32,6 @@ MOST_ROWS = 16
 """Most cells that are shown one by one."""
 
 Estimate = Callable[[Observations], CellThreshold]
-
-
-class Terminal(Console):
-    """A console on standard output, which goes on where nothing can be printed."""
-
-    def __init__(self) -> None:
-        """Print words as they are: without markup, colours of numbers or breaks of lines."""
-        file = cast(IO[str], _Lossy(sys.stdout))
-        super().__init__(file=file, highlight=False, markup=False, soft_wrap=True)
-
-
-class _Lossy:
-    """A stream that drops what it cannot write: the disk is full, its reader or its terminal has left.
-
-    A signal's handler may print while the stream is in use, which is a RuntimeError.
-    """
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(OSError, ValueError, RuntimeError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError, RuntimeError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 class Progress:
@@ -261,16 +229,3 @@ class _Cells:
         self._spent += time.monotonic() - started
         self._found[cell_id] = len(observations), found
         return found
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 42 s, 3 min 05 s, 2 h 10 min or 3 d 4 h."""
-    whole = round(seconds)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour} h"
-    if hours:
-        return f"{hours} h {minute:02d} min"
-    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"

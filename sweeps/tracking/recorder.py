@@ -19,6 +19,7 @@ from analysis.thresholds import format_results
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.space import MOST_TRACKED
+from sweeps.errors import explained
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
 from sweeps.record.provenance import commit, project_version
@@ -29,7 +30,6 @@ from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import without_password
 from sweeps.tracking.values import CELL_PARAMS, Points
-from sweeps.worker.failures import explained
 
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""

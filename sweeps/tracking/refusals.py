@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from sweeps.errors import gist_of
 from sweeps.tracking.uri import sqlite_path, sqlite_uri, without_passwords
-from sweeps.worker.failures import gist_of
 
 _ELSEWHERE = "use sqlite:///PATH"
 _SQLITE_MENDS = {

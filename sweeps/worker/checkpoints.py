@@ -14,7 +14,7 @@ import torch
 
 from analysis.files import replaced
 from ouvae import NUMERICS_VERSION
-from sweeps.worker.failures import gist
+from sweeps.errors import gist
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 

@@ -10,7 +10,7 @@ from analysis.schema import Row
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.training.pack import Measured, PackTraining
-from sweeps.plan.cells import Pack
+from sweeps.plan.packs import Pack
 from sweeps.worker.weights import State, WeightsError, read_pack_weights
 
 

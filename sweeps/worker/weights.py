@@ -22,7 +22,7 @@ from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
 from ouvae.systems import System, build
 from ouvae.training.precision import weights_dtype
-from sweeps.worker.failures import gist
+from sweeps.errors import gist
 
 State: TypeAlias = Literal["last", "best"]
 """The moment of training that weights are of: the last step, or the best validation ELBO."""

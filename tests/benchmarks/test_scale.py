@@ -12,7 +12,8 @@ from analysis.summary import rule_of, thresholds_table
 from analysis.tables import table_of
 from benchmarks import scale
 from ouvae.declared import labels
-from sweeps.plan.cells import Pack, Point
+from sweeps.plan.cells import Point
+from sweeps.plan.packs import Pack
 from sweeps.record import run_directory
 from sweeps.record.rows import rows
 from sweeps.record.run_directory import RunDirectory

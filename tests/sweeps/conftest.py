@@ -29,7 +29,8 @@ from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
 from sweeps.cluster.messages import PackReport
 from sweeps.plan import cells
-from sweeps.plan.cells import Pack, PlannedCell, Point
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack
 from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Listener, Schedule
 from sweeps.search.of_space import searches_of

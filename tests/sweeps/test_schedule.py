@@ -14,11 +14,13 @@ import pytest
 
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.plan.cells import Pack, Point
+from sweeps.plan.cells import Point
+from sweeps.plan.packs import Pack
 from sweeps.record.run_directory import RunDirectory
+from sweeps.retries import ATTEMPTS
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
-from sweeps.worker.failures import ATTEMPTS, Failure
+from sweeps.worker.failures import Failure
 from tests.sweeps.conftest import schedule_of, write_tables
 
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}

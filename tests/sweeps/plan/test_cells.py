@@ -21,14 +21,14 @@ from ouvae.declared.cell import CHOICES
 from ouvae.training.counts import member_bytes
 from search_spaces import load
 from search_spaces.space import CellKeys
-from sweeps.plan.cells import (
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import (
     GPU_PACK_BYTES,
     LARGEST_GPU_PACK,
     LARGEST_PACK,
     LARGEST_SMALL_PACK,
     Pack,
-    PlannedCell,
-    Point,
+    largest_pack,
     pack_points,
 )
 
@@ -236,8 +236,8 @@ class TestPacking:
         ]
 
     def test_a_pack_on_a_gpu_is_as_large_as_its_memory_allows(self):
-        assert planned(device="cuda").largest_pack == LARGEST_GPU_PACK
-        sizes = [planned(device="cuda", hidden=[width]).largest_pack for width in (8000, 16_000, 20_000_000)]
+        assert largest_pack(planned(device="cuda")) == LARGEST_GPU_PACK
+        sizes = [largest_pack(planned(device="cuda", hidden=[width])) for width in (8000, 16_000, 20_000_000)]
         assert LARGEST_GPU_PACK > sizes[0] > sizes[1] > 1
         assert sizes[2] == 1
         for width, size in zip((8000, 16_000), sizes, strict=False):
@@ -249,7 +249,7 @@ class TestPacking:
         """Stacked convolutions take longer than one after another; narrow ones do not."""
 
         def largest(architecture, hidden, dataset="mnist"):
-            return planned(architecture=architecture, hidden=hidden, dataset=dataset).largest_pack
+            return largest_pack(planned(architecture=architecture, hidden=hidden, dataset=dataset))
 
         assert largest("mlp", [200, 200]) == largest("conv", [8, 8]) == LARGEST_PACK
         assert largest("conv", [8, 16]) == largest("conv", [100]) == 1

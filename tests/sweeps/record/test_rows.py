@@ -5,7 +5,8 @@ import pytest
 from analysis.schema import HISTORY, MEMBERS
 from analysis.tables import table_of
 from ouvae.declared import METRICS
-from sweeps.plan.cells import Pack, Point
+from sweeps.plan.cells import Point
+from sweeps.plan.packs import Pack
 from sweeps.record.rows import failed_rows, rows
 
 POINTS = (Point(0.5, 0), Point(1.0, 0), Point(0.5, 1))

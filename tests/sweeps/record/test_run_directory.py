@@ -22,7 +22,8 @@ from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
 from analysis.tables import read_history, read_members, read_table
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.plan.cells import Pack, PlannedCell, Point
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack
 from sweeps.record import run_directory
 from sweeps.record.rows import rows
 from sweeps.record.run_directory import DiskFullError, RunDirectory

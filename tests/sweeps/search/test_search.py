@@ -8,9 +8,11 @@ import pytest
 from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, seed_threshold
 from search_spaces import load
 from sweeps.plan.cells import Point
-from sweeps.search.base import GridSearch, NoSearch, RefineSearch, Search
+from sweeps.search.base import Search
+from sweeps.search.grid import GridSearch, NoSearch
 from sweeps.search.locate import LocateSearch
 from sweeps.search.of_space import searches_of
+from sweeps.search.refine import RefineSearch
 
 THRESHOLD_NATS = 0.1
 COARSE = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

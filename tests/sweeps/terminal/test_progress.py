@@ -11,7 +11,8 @@ from rich.live import Live
 from sweeps.record.run_directory import RunDirectory
 from sweeps.search.base import threshold_of
 from sweeps.terminal import progress
-from sweeps.terminal.progress import Countdown, Progress, Terminal, duration
+from sweeps.terminal.console import Terminal, duration
+from sweeps.terminal.progress import Countdown, Progress
 from tests.sweeps.conftest import schedule_of
 
 CELLS = {"latents": "[[4, 4], [6, 6], [30, 30, 30, 30, 30]]"}

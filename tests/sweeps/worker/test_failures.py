@@ -6,7 +6,9 @@ import pytest
 from pydantic import BaseModel
 
 from ouvae.declared import Cell
-from sweeps.worker.failures import LONGEST_GIST, Failure, FirstPacks, gist, gist_of
+from sweeps.errors import LONGEST_GIST, gist, gist_of
+from sweeps.retries import FirstPacks
+from sweeps.worker.failures import Failure
 
 
 def raised(how) -> Exception:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from analysis.estimate import CellThreshold
 from analysis.labels import plural
+from analysis.statistics.rule import Rule, rules_of
 from ouvae.data import Dataset
-from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import dashboard
@@ -33,7 +33,7 @@ from sweeps.record.run_directory import RunDirectory, is_of_disk
 from sweeps.schedule import Schedule
 from sweeps.schedule import describe as describe_pack
 from sweeps.scratch import leave_lost_folder, scratch_folder
-from sweeps.search.base import Observations, threshold_of
+from sweeps.search.base import Observations, curves_of_points
 from sweeps.search.of_space import searches_of
 from sweeps.terminal.console import duration
 from sweeps.terminal.progress import Progress
@@ -122,13 +122,18 @@ def recorded(
         slots: packs that are trained at once.
         interrupts: signals.
     """
-    searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
+    observed = [directory.observed(cell) for cell in cells]
+    searches = list(zip(cells, searches_of(space, space.swept(), observed, _target(space)), strict=True))
     expected = sum(search.expected_points() for _, search in searches)
     recorder = Recorder(space, cells, directory, uri, expected)
     interrupts.on_signal = recorder.interrupt
-    metric = ORDER_PARAMETERS[space.follow].metric
-    schedule = Schedule(space.name, searches, slots, directory, recorder.on_pack, space.pack_size, metric)
+    schedule = Schedule(space.name, searches, slots, directory, recorder.on_pack, space.pack_size)
     return recorder, schedule
+
+
+def _target(space: Space) -> Rule:
+    """Return the rule of the threshold that the space looks for."""
+    return rules_of(space.model_dump()).of(space.follow)
 
 
 class _Sweep:
@@ -233,9 +238,7 @@ class _Sweep:
 
     def _estimate(self, observations: Observations) -> CellThreshold:
         """Return what observations of a cell say of the threshold that is followed."""
-        followed = self._space.follow
-        least = ORDER_PARAMETERS[followed].active_from
-        return threshold_of(observations, self._space.active_from[followed], least, self._space.confidence)
+        return _target(self._space).threshold(curves_of_points(observations))
 
     def _finish(self, schedule: Schedule, recorder: Recorder, problem: str, seconds: float) -> int:
         """Write and log what came out, say it, and return the exit code."""

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from analysis.labels import data_used, plural
+from analysis.statistics.rule import rules_of
 from ouvae.declared import labels
 from search_spaces import Space
 from sweeps.driver import SERIAL, Options
@@ -12,6 +13,7 @@ from sweeps.plan.cells import PlannedCell, plan_cells
 from sweeps.plan.data_sets import data_key, load_data_sets
 from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
 from sweeps.record.rows import cell_columns
+from sweeps.search.base import Observations
 from sweeps.search.of_space import searches_of
 from sweeps.terminal.console import duration
 
@@ -37,7 +39,9 @@ def plan(space: Space, options: Options, console: Console) -> None:
     table = Table(*(Column(name, no_wrap=True) for name in COLUMNS))
     total_seconds, total_members = 0.0, 0
     swept_cells = space.swept()
-    searches = searches_of(space, swept_cells)
+    nothing: Observations = {}
+    rule = rules_of(space.model_dump()).of(space.follow)
+    searches = searches_of(space, swept_cells, [nothing] * len(swept_cells), rule)
     names = labels(swept.cell for swept in swept_cells)
     for swept, search, name in zip(swept_cells, searches, names, strict=True):
         planned = PlannedCell(

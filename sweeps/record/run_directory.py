@@ -18,6 +18,7 @@ Every file that a number is read from carries a digest, which is checked wheneve
 import errno
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -33,7 +34,8 @@ import yaml
 from analysis import TableError
 from analysis.schema import COSTS, HISTORY, MEMBERS, Row
 from analysis.seal import BLANK, sealed
-from analysis.summary import Rule, Summary
+from analysis.statistics.rule import Rules
+from analysis.summary import Summary
 from analysis.tables import (
     DamagedError,
     check_settings,
@@ -44,12 +46,13 @@ from analysis.tables import (
     write_table,
 )
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
-from ouvae.declared import METRICS, ORDER_PARAMETERS, TEST_METRICS, CellKeys, keys_of, labels
+from ouvae.declared import METRICS, ORDER_PARAMETERS, TEST_METRICS, CellKeys, curve_value, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
-from sweeps.plan.cells import PlannedCell
+from sweeps.plan.cells import PlannedCell, Point
 from sweeps.record.holding import HeldError, Holding
 from sweeps.record.identity import ORIGIN, SWEEP_ID, identify
+from sweeps.search.base import Observations
 
 LEAST_FREE_BYTES = 64_000_000
 """A sweep does not start with less room than this for its tables and checkpoints."""
@@ -122,6 +125,7 @@ class RunDirectory:
         self.failed: dict[str, Row] = {}
         self.notices: list[str] = []
         self.sweep_id = ""
+        self._observed: defaultdict[str, dict[Point, float | None]] = defaultdict(dict)  # by cell_id
         self._fragments = path / "fragments"
         self._tables: dict[str, tuple[pa.Table, pa.Table]] = {}  # members and history, by fragment
         self._loose: list[str] = []  # fragments of a single pack
@@ -177,7 +181,7 @@ class RunDirectory:
                 unreadable fragment, or two results of one member.
             TableError: its settings were changed.
         """
-        self._space = space
+        self._space, self._target = space, ORDER_PARAMETERS[space.follow].metric
         with self._locked():
             self._check_space()
             self._read_fragments()
@@ -260,6 +264,13 @@ class RunDirectory:
         """Where the members that are there were trained, by one of them."""
         return next((str(row["device"]) for row in self.members.values()), None)
 
+    def observed(self, cell: PlannedCell) -> Observations:
+        """Return the observations of a cell's members, which follow what is added.
+
+        A member that failed permanently is lost, until a run of the same sweep tries it again.
+        """
+        return self._observed[cell.cell_id]
+
     def rows(self) -> tuple[list[Row], list[Row]]:
         """Return all rows of finished members, and those of their histories."""
         return rows_of(self._all_members()), rows_of(self._all_history())
@@ -321,7 +332,9 @@ class RunDirectory:
     def add_failed(self, pack_id: str, members: Sequence[Row]) -> None:
         """Write the members of a pack that was given up. Raises as `add`."""
         full = self._write(pack_id, {"failed": table_of(members, MEMBERS)})
-        self.failed.update({row["member_id"]: row for row in members})
+        for row in members:
+            self.failed[row["member_id"]] = row
+            self._observed[row["cell_id"]][Point(row["rho"], row["seed"])] = None
         if full is not None:
             raise full
 
@@ -381,7 +394,9 @@ class RunDirectory:
             return error
         return None
 
-    def write_tables(self, cell_ids: Sequence[str], rule: Rule, compared: bool = True) -> dict[str, pa.Table]:
+    def write_tables(
+        self, cell_ids: Sequence[str], rules: Rules, compared: bool = True
+    ) -> dict[str, pa.Table]:
         """Write and return members, history, thresholds and comparisons by name, made of all fragments.
 
         Rows go by cell, seed, rho and step, however packs finished. Members and history are written before
@@ -389,7 +404,7 @@ class RunDirectory:
 
         Args:
             cell_ids: of the space's cells in their order; others come after them.
-            rule: of the thresholds.
+            rules: of the thresholds.
             compared: whether comparisons are among them: cells have as many pairs as their number squared.
                 Tables with comparisons are the last, and may take the room that is kept for a full disk.
         """
@@ -410,7 +425,7 @@ class RunDirectory:
 
         write("history", history)
         write("members", members)
-        summary = Summary(members, rule)
+        summary = Summary(members, rules)
         write("thresholds", summary.thresholds)
         if compared:
             write("comparisons", summary.comparisons)
@@ -434,6 +449,7 @@ class RunDirectory:
         self._tables[fragment] = (members, history)
         for row in members.select(_KNOWN).to_pylist():
             self.members[row["member_id"]] = row
+            self._observed[row["cell_id"]][Point(row["rho"], row["seed"])] = curve_value(row, self._target)
             self.failed.pop(row["member_id"], None)
 
     def _merge(self) -> None:

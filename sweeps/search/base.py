@@ -1,89 +1,55 @@
-"""Where to sample rho next: pure ask/tell rules that know nothing of how members are trained.
+"""Where to sample rho next: searches, which know nothing of how members are trained.
 
-What a rule asks for is a function of what it was told, never of when or by how many workers it was trained,
-so that asking again after an interruption gives the same points.
+What a search asks for is a function of what it has observed, never of when or by how many workers that was
+trained, so that asking again after an interruption gives the same points.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from analysis.estimate import (
-    CellThreshold,
-    cell_threshold,
-    curves_of,
-    level,
-)
+from analysis.estimate import Curves, curves_of
+from analysis.statistics.rule import Rule
 from sweeps.plan.cells import Point
 
-Observations = Mapping[Point, float | None]
-"""The order parameter at each observed point; None for a member that diverged."""
+Observations: TypeAlias = Mapping[Point, float | None]
+"""The targeted order parameter at each observed point; None for a member that diverged or failed."""
 
 
-def threshold_of(
-    observations: Observations, active_from: float | str, least: float, confidence: float
-) -> CellThreshold:
-    """Return what observations of a cell say of its threshold.
+@dataclass(frozen=True)
+class StoppingRule:
+    """When the search of a cell stops.
 
-    Args:
-        observations: the order parameter at each point.
-        active_from: collapsed is below, active is not below; or `half_plateau` of what is observed.
-        least: half of a plateau is at least this.
-        confidence: nominal coverage of the interval.
+    Attributes:
+        rule: of its threshold.
+        half_width: of the threshold's interval, at which the cell is located.
+        max_members: maximum number of members of the cell.
     """
-    curves = curves_of((point.seed, point.rho, value) for point, value in observations.items())
-    return cell_threshold(curves, level(curves, active_from, least), confidence)
+
+    rule: Rule
+    half_width: float
+    max_members: int
+
+
+def curves_of_points(observations: Observations) -> Curves:
+    """Return the curves of a cell's seeds."""
+    return curves_of((point.seed, point.rho, value) for point, value in observations.items())
 
 
 class Search(ABC):
-    """Ask for points, tell what was observed, in any order."""
+    """Asks for points in rounds, each a function of the observations of the rounds before it.
 
-    def __init__(self) -> None:
-        """Start with nothing observed."""
-        self._observed: dict[Point, float | None] = {}
-        self._there: list[Point] = []
+    Args:
+        observed: of the cell's members, kept up to date by its owner. Members that are there from the start
+            are reusable, whoever asked for them.
+    """
 
-    @abstractmethod
-    def ask(self) -> list[Point]:
-        """Return the points that are wanted now, some of them observed perhaps.
-
-        There are none when the search is done, and while it waits for another one's observations. Asking
-        again returns the same ones, until something is told.
-        """
-
-    @abstractmethod
-    def expected_points(self) -> int:
-        """Return how many points the whole search is expected to ask for."""
-
-    def reuse(self, points: Sequence[Point]) -> None:
-        """Take note, before anything is asked, of members that are trained, so that they are asked for."""
-        self._there += sorted(points)
-
-    def tell(self, point: Point, value: float | None) -> None:
-        """Record the order parameter observed at a point, None if the member diverged."""
-        self._observed[point] = value
-
-    @property
-    def observations(self) -> Observations:
-        """What was told."""
-        return self._observed
-
-    @property
-    @abstractmethod
-    def stage(self) -> str:
-        """Where the search is, in a word or two."""
-
-    @property
-    @abstractmethod
-    def done(self) -> bool:
-        """Whether the search has ended: it wants nothing more, whatever else is observed."""
-
-
-class RoundSearch(Search):
-    """A search in rounds, each a function of the rounds before it, which end when all of it is observed."""
-
-    def __init__(self) -> None:
+    def __init__(self, observed: Observations) -> None:
         """Start before the first round."""
-        super().__init__()
+        self.observed = observed
+        self._reusable = sorted(observed)
+        self._asked: set[Point] = set()
         self._known: dict[Point, float | None] = {}
         self._round: list[Point] = []
         self._ended = False
@@ -95,28 +61,51 @@ class RoundSearch(Search):
         None waits for another search, and is asked again; an empty round ends the search.
         """
 
+    @abstractmethod
+    def expected_points(self) -> int:
+        """Return how many points the whole search is expected to ask for."""
+
     def ask(self) -> list[Point]:
-        """Return the current round, its observed points too."""
-        while not self._ended:
-            if any(point not in self._observed for point in self._round):
-                return self._round
-            self._known.update((point, self._observed[point]) for point in self._round)
-            self._round = []
-            proposed = self.propose(self._known)
-            if proposed is None:
-                break
-            self._round, self._ended = proposed, not proposed
-        return []
+        """Return the points of the next round, observed or not, once.
+
+        There are none while the round before is not all observed, while the search waits for another one, and
+        when it is done.
+        """
+        if self._ended or any(point not in self.observed for point in self._round):
+            return []
+        self._known.update((point, self.observed[point]) for point in self._round)
+        self._round = []
+        proposed = self.propose(self._known)
+        if proposed is None:
+            return []
+        self._round, self._ended = proposed, not proposed
+        self._asked.update(proposed)
+        return proposed
+
+    @property
+    @abstractmethod
+    def stage(self) -> str:
+        """Where the search is, in a word or two."""
+
+    @property
+    def asked(self) -> Set[Point]:
+        """All points that it has asked for."""
+        return self._asked
+
+    @property
+    def answers(self) -> Observations:
+        """The observations of the points that it has asked for."""
+        current = {point: self.observed[point] for point in self._round if point in self.observed}
+        return self._known | current
+
+    @property
+    def answer_count(self) -> int:
+        """How many of the points that it has asked for are observed."""
+        return len(self._known) + sum(point in self.observed for point in self._round)
 
     @property
     def done(self) -> bool:
-        """Whether the last round is observed, and no other follows."""
-        self.ask()
-        return self._ended
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has ended, as far as it was asked."""
+        """Whether the last round is observed and the search, asked again, proposed no other."""
         return self._ended
 
     @property

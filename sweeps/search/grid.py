@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 
 from sweeps.plan.cells import Point
-from sweeps.search.base import Observations, RoundSearch
+from sweeps.search.base import Observations, Search
 
 
-class GridSearch(RoundSearch):
-    """Every rho with every seed, in one round."""
+class GridSearch(Search):
+    """Train every rho with every seed, in one round."""
 
-    def __init__(self, rho: Sequence[float], seeds: Sequence[int]) -> None:
+    def __init__(self, observed: Observations, rho: Sequence[float], seeds: Sequence[int]) -> None:
         """Search the product of `rho` and `seeds`."""
-        super().__init__()
+        super().__init__(observed)
         self._points = [Point(value, seed) for seed in seeds for value in rho]
 
     @property
     def stage(self) -> str:
-        """The grid, all the time."""
+        """`grid`, then `done`."""
         return "done" if self._ended else "grid"
 
     def propose(self, known: Observations) -> list[Point]:
@@ -28,8 +28,8 @@ class GridSearch(RoundSearch):
         return len(self._points)
 
 
-class NoSearch(RoundSearch):
-    """Nothing to train."""
+class NoSearch(Search):
+    """Train nothing."""
 
     stage = "done"
 

@@ -2,55 +2,60 @@
 
 from collections.abc import Sequence
 
-from ouvae.declared import ORDER_PARAMETERS
+from analysis.statistics.rule import Rule
 from ouvae.declared.pairs import comparable, neighbours
 from search_spaces import Space, SweptCell
-from sweeps.search.base import Search
+from sweeps.search.base import Observations, Search, StoppingRule
 from sweeps.search.grid import GridSearch, NoSearch
-from sweeps.search.locate import Decisions, Goal, LocateSearch
+from sweeps.search.locate import Decisions, LocateSearch
 from sweeps.search.refine import RefineSearch
 
 
-def searches_of(space: Space, swept: Sequence[SweptCell]) -> list[Search]:
-    """Return a new search of the space's kind for each of its cells."""
+def searches_of(
+    space: Space, swept: Sequence[SweptCell], observed: Sequence[Observations], rule: Rule
+) -> list[Search]:
+    """Return a new search of the space's kind for each of its cells.
+
+    Where nothing is smoothed rho has no effect and there is nothing to locate: such a cell has a grid.
+
+    Args:
+        space: says which search, and how.
+        swept: the cells.
+        observed: of the members of each cell, kept up to date.
+        rule: of the threshold that is looked for.
+    """
     if space.search != "locate":
-        return [_alone(space, one.rho) for one in swept]
-    located = iter(_locating(space, [one for one in swept if one.cell.smoothed_networks]))
-    # where nothing is smoothed rho has no effect, and there is nothing to locate
+        return [_independent(space, cell.rho, own, rule) for cell, own in zip(swept, observed, strict=True)]
+    smoothed = [index for index, cell in enumerate(swept) if cell.cell.smoothed_networks]
+    cells, of_cells = [swept[index] for index in smoothed], [observed[index] for index in smoothed]
+    located = _locating(space, cells, of_cells, rule)
+    by_index = dict(zip(smoothed, located, strict=True))
     return [
-        next(located) if one.cell.smoothed_networks else GridSearch(one.rho, space.seeds) for one in swept
+        by_index[index] if index in by_index else GridSearch(observed[index], cell.rho, space.seeds)
+        for index, cell in enumerate(swept)
     ]
 
 
-def _alone(space: Space, rho: Sequence[float]) -> Search:
+def _independent(space: Space, rho: Sequence[float], observed: Observations, rule: Rule) -> Search:
     if space.search == "none":
-        return NoSearch()
+        return NoSearch(observed)
     if space.search == "grid":
-        return GridSearch(rho, space.seeds)
-    return RefineSearch(
-        rho,
-        space.seeds,
-        space.active_from[space.follow],
-        ORDER_PARAMETERS[space.follow].active_from,
-        space.rho_tolerance,
-        space.refine_points,
-    )
+        return GridSearch(observed, rho, space.seeds)
+    return RefineSearch(observed, rho, space.seeds, rule, space.rho_tolerance, space.refine_points)
 
 
-def _locating(space: Space, swept: Sequence[SweptCell]) -> list[LocateSearch]:
-    """Return the searches of `locate`, which know of their neighbours and of what is to be decided."""
-    goal = Goal(
-        active_from=space.active_from[space.follow],
-        least=ORDER_PARAMETERS[space.follow].active_from,
-        half_width=space.rho_tolerance,
-        confidence=space.confidence,
-        max_members=space.max_members,
-        probes=space.probes,
-    )
-    cells = [one.cell for one in swept]
-    searches = [LocateSearch(one.rho, space.seeds, goal) for one in swept]
-    for search, places in zip(searches, neighbours(cells), strict=True):
-        search.neighbours = [searches[place] for place in places]
+def _locating(
+    space: Space, swept: Sequence[SweptCell], observed: Sequence[Observations], rule: Rule
+) -> list[LocateSearch]:
+    """Return the searches of `locate`, with their neighbours and the comparisons to decide."""
+    stopping = StoppingRule(rule, space.rho_tolerance, space.max_members)
+    cells = [cell.cell for cell in swept]
+    searches = [
+        LocateSearch(own, cell.rho, space.seeds, stopping, space.probes)
+        for own, cell in zip(observed, swept, strict=True)
+    ]
+    for search, indices in zip(searches, neighbours(cells), strict=True):
+        search.neighbours = [searches[index] for index in indices]
     if space.until == "decided":
         decisions = Decisions(searches, comparable(cells), space.confidence, space.margin)
         for search in searches:

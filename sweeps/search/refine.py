@@ -1,51 +1,51 @@
-"""The search `refine`: each seed's bracket around the threshold, until it is narrow enough."""
+"""The search `refine`: narrows the bracket of each seed's threshold."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, curves_of, level, seed_threshold
+from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, seed_threshold
+from analysis.statistics.rule import Rule
 from search_spaces.space import RHO_DIGITS
 from sweeps.plan.cells import Point
-from sweeps.search.base import Observations, RoundSearch
+from sweeps.search.base import Observations, Search, curves_of_points
 
 
-class RefineSearch(RoundSearch):
-    """A coarse grid, then each seed's own bracket around the threshold, until it is narrow enough.
+class RefineSearch(Search):
+    """Train a coarse grid, then narrow the bracket of each seed's threshold.
 
-    The bracket of a seed is the one that `analysis.estimate` takes the threshold from: the step from
-    collapsed to active next to the collapsed side. A round puts `points` evenly spaced values inside it
-    and one guard outside, halfway to the next collapsed value: an active member hidden there would be the
-    true bracket. Seeds without a transition keep their coarse curve, and a bracket stays as it is when all
-    members inside it diverged.
+    The bracket of a seed is the step from collapsed to active next to the collapsed side, from which
+    `analysis.estimate` takes the seed's threshold. A round puts `points` evenly spaced values inside it and
+    one guard outside, halfway to the next collapsed value: an active member hidden there would make the
+    true bracket. A seed without a transition keeps its coarse curve. A bracket stays when all members
+    inside it diverged.
 
     Args:
+        observed: of the cell's members.
         rho: the coarse values.
         seeds: the seeds.
-        active_from: collapsed is below, active is not below; or `half_plateau` of what is observed.
-        least: half of a plateau is at least this.
+        rule: of the threshold.
         tolerance: width of a bracket that needs no more points.
         points: values inside the bracket per round.
     """
 
     def __init__(
         self,
+        observed: Observations,
         rho: Sequence[float],
         seeds: Sequence[int],
-        active_from: float | str,
-        least: float,
+        rule: Rule,
         tolerance: float,
         points: int,
     ) -> None:
         """Start at the coarse grid."""
-        super().__init__()
+        super().__init__(observed)
         self._coarse, self._seeds = sorted(rho), list(seeds)
-        self._active_from, self._least = active_from, least
-        self._tolerance, self._inside = tolerance, points
+        self._rule, self._tolerance, self._points = rule, tolerance, points
 
     @property
     def stage(self) -> str:
-        """The coarse grid, or the rounds that refine it."""
+        """`coarse grid`, `refining` or `done`."""
         if self._ended:
             return "done"
         return "refining" if self._known else "coarse grid"
@@ -54,16 +54,16 @@ class RefineSearch(RoundSearch):
         """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""
         if not known:
             return [Point(rho, seed) for seed in self._seeds for rho in self._coarse]
-        curves = curves_of((point.seed, point.rho, value) for point, value in known.items())
+        curves = curves_of_points(known)
         usable = {seed: curves[seed] for seed in self._seeds if curves[seed][0].size}
         if not usable:
             return []
-        active_from = level(usable, self._active_from, self._least)
+        active_from = self._rule.level(usable)
         side = collapsed_side(usable, active_from)
         proposed: list[Point] = []
         for seed, (rhos, values) in usable.items():
-            found = seed_threshold(seed, rhos, values, active_from, side)
-            inside, guard = self._refine(found, rhos, side)
+            threshold = seed_threshold(seed, rhos, values, active_from, side)
+            inside, guard = self._refine(threshold, rhos, side)
             if any(Point(rho, seed) not in known for rho in inside):
                 proposed += [Point(rho, seed) for rho in sorted({*inside, *guard})]
         return [point for point in proposed if point not in known]
@@ -73,18 +73,20 @@ class RefineSearch(RoundSearch):
         width = max(np.diff(self._coarse), default=0.0)
         rounds = 0
         while round(width, RHO_DIGITS) > self._tolerance:
-            width, rounds = width / (self._inside + 1), rounds + 1
-        return len(self._seeds) * (len(self._coarse) + rounds * (self._inside + 1))
+            width, rounds = width / (self._points + 1), rounds + 1
+        return len(self._seeds) * (len(self._coarse) + rounds * (self._points + 1))
 
-    def _refine(self, found: SeedThreshold, rhos: np.ndarray, side: str) -> tuple[list[float], list[float]]:
-        """Return the values inside a seed's bracket and the guard, none where it is narrow enough."""
-        if found.status != TRANSITION or found.rho_low is None or found.rho_high is None:
+    def _refine(
+        self, threshold: SeedThreshold, rhos: np.ndarray, side: str
+    ) -> tuple[list[float], list[float]]:
+        """Return the values inside a seed's bracket and its guard; none where it is narrow enough."""
+        if threshold.status != TRANSITION or threshold.rho_low is None or threshold.rho_high is None:
             return [], []
-        low, high = found.rho_low, found.rho_high
+        low, high = threshold.rho_low, threshold.rho_high
         if round(high - low, RHO_DIGITS) <= self._tolerance:
             return [], []
-        spacing = (high - low) / (self._inside + 1)
-        inside = [round(low + spacing * i, RHO_DIGITS) for i in range(1, self._inside + 1)]
+        spacing = (high - low) / (self._points + 1)
+        inside = [round(low + spacing * i, RHO_DIGITS) for i in range(1, self._points + 1)]
         beyond = rhos[rhos > high] if side == "high" else rhos[rhos < low]
         guard: list[float] = []
         if len(beyond):

@@ -219,7 +219,7 @@ class _Cells:
         return state.planned.label, members, rho_c, interval, state.search.stage
 
     def _threshold(self, state: CellProgress, elapsed: float) -> CellThreshold | None:
-        cell_id, observations = state.planned.cell_id, state.search.observations
+        cell_id, observations = state.planned.cell_id, state.search.answers
         count, found = self._found.get(cell_id, (0, None))
         usable = any(value is not None for value in observations.values())
         if count == len(observations) or not usable or (found and self._spent > ESTIMATES_SHARE * elapsed):

@@ -13,7 +13,7 @@ from rich.console import Console
 from analysis.estimate import Curves, mean_curve
 from analysis.labels import threshold_sentence
 from analysis.schema import Row
-from analysis.summary import rule_of
+from analysis.statistics.rule import rules_of
 from analysis.tables import curves
 from analysis.thresholds import format_results
 from ouvae.declared import ORDER_PARAMETERS
@@ -72,7 +72,7 @@ class Recorder:
         """Tell the listeners what the directory holds."""
         self.problems: dict[str, str] = {}
         self._directory, self._uri = directory, uri
-        self._rule = rule_of(space.model_dump())
+        self._rule = rules_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
         self._drawing = Drawing(directory.path)
         self._due = time.monotonic() + TABLES_SECONDS

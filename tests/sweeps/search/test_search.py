@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, seed_threshold
+from analysis.statistics.rule import Rule, rules_of
+from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import load
 from sweeps.plan.cells import Point
 from sweeps.search.base import Search
@@ -31,7 +33,8 @@ def ramp(rho_c: dict[int, float], slope: float = 2.0) -> Curve:
 
 
 def refine(seeds=(0,), rho=COARSE, tolerance=0.02, points=3, threshold=THRESHOLD_NATS) -> RefineSearch:
-    return RefineSearch(rho, list(seeds), threshold, 0.1, tolerance, points)
+    rule = Rule(ORDER_PARAMETERS["kl_top"], threshold, 0.95)
+    return RefineSearch({}, rho, list(seeds), rule, tolerance, points)
 
 
 def run(search: Search, curve: Curve, most_rounds: int = 100) -> list[list[Point]]:
@@ -41,7 +44,7 @@ def run(search: Search, curve: Curve, most_rounds: int = 100) -> list[list[Point
         rounds.append(points)
         assert len(rounds) <= most_rounds, "the search does not end"
         for point in points:
-            search.tell(point, curve(point.rho, point.seed))
+            search.observed[point] = curve(point.rho, point.seed)
     return rounds
 
 
@@ -76,7 +79,7 @@ class TestRefine:
         def curve(rho: float, seed: int) -> float:
             return min(5.0, max(1.0, 3 + 20 * (middle[seed] - rho)))
 
-        search = RefineSearch(COARSE, list(middle), "half_plateau", 0.1, 0.02, 3)
+        search = refine(middle, threshold="half_plateau")
         rounds = run(search, curve)
         for seed, rho_c in middle.items():
             found = seed_threshold(seed, *observed(rounds, curve, seed), 2.5)
@@ -213,19 +216,22 @@ class TestRefine:
             assert all(0.5 <= point.rho <= 1.0 for point in asked)
 
 
-class TestAskAndTell:
-    def test_asking_again_changes_nothing(self):
+class TestRounds:
+    def test_a_round_is_asked_for_once_and_the_next_one_when_all_of_it_is_observed(self):
         search = refine(seeds=(0, 1))
         first = search.ask()
-        assert search.ask() == first
+        assert search.ask() == []
         for point in first[:-1]:
-            search.tell(point, 1.0 if point.rho < 0.73 else 0.0)
-        assert search.ask() == first, "a round ends when all of it is told"
+            search.observed[point] = 1.0 if point.rho < 0.73 else 0.0
+        assert search.ask() == []
+        assert (search.answer_count, search.asked) == (len(first) - 1, set(first))
         assert not search.done
-        search.tell(first[-1], 0.0)
-        assert search.ask() != first
+        search.observed[first[-1]] = 0.0
+        second = search.ask()
+        assert not set(second) & set(first)
+        assert (search.answer_count, search.asked) == (len(first), {*first, *second})
 
-    def test_the_order_of_tells_does_not_matter(self):
+    def test_the_order_of_observations_does_not_matter(self):
         rho_c = {0: 0.73, 1: 0.88, 2: 0.61}
         curve = ramp(rho_c)
         expected = run(refine(rho_c, tolerance=0.005), curve)
@@ -235,31 +241,26 @@ class TestAskAndTell:
             while points := search.ask():
                 rounds.append(points)
                 for point in random.Random(case).sample(points, len(points)):  # noqa: S311
-                    search.tell(point, curve(point.rho, point.seed))
+                    search.observed[point] = curve(point.rho, point.seed)
             assert rounds == expected
 
-    def test_a_new_search_told_everything_is_where_the_old_one_was(self):
-        """Whatever the rounds were: this is how an interrupted sweep catches up."""
+    def test_a_new_search_of_what_is_observed_asks_for_the_same_rounds(self):
+        """This is how an interrupted sweep catches up."""
         rho_c = {0: 0.73, 1: 0.88}
         curve = step(rho_c)
         rounds = run(refine(rho_c, tolerance=0.005), curve)
         for finished in range(len(rounds) + 1):
             search = refine(rho_c, tolerance=0.005)
             for point in reversed([point for points in rounds[:finished] for point in points]):
-                search.tell(point, curve(point.rho, point.seed))
-            assert search.ask() == (rounds[finished] if finished < len(rounds) else [])
-
-    def test_telling_twice_is_telling_once(self):
-        search = refine()
-        for point in search.ask() * 2:
-            search.tell(point, 1.0)
-        assert len(search.observations) == len(COARSE)
-        assert search.done
+                search.observed[point] = curve(point.rho, point.seed)
+            expected = rounds[: finished + 1]
+            assert [search.ask() for _ in expected] == expected
+            assert (search.ask(), search.done) == ([], finished == len(rounds))
 
 
 class TestGrid:
     def test_it_is_every_rho_with_every_seed_once(self):
-        search = GridSearch([0.5, 1.0, 0.7], [3, 1])
+        search = GridSearch({}, [0.5, 1.0, 0.7], [3, 1])
         assert search.expected_points() == 6
         rounds = run(search, lambda rho, seed: None if rho == 1.0 else 1.0)
         assert len(rounds) == 1
@@ -269,7 +270,8 @@ class TestGrid:
 
 def of_space(*overrides: str) -> list[Search]:
     space = load("digits", overrides)
-    return searches_of(space, space.swept())
+    rule = rules_of(space.model_dump()).of(space.follow)
+    return searches_of(space, space.swept(), [{} for _ in space.swept()], rule)
 
 
 class TestOfSpace:
@@ -290,6 +292,7 @@ class TestOfSpace:
         assert grid.ask() == [Point(0.4, 5), Point(0.8, 5)]
         (none,) = of_space(*overrides, "search=none", "costs={rounds: 1}")
         assert isinstance(none, NoSearch)
+        assert none.ask() == []
         assert none.done
 
     def test_located_cells_know_their_neighbours_and_what_is_to_be_decided(self):

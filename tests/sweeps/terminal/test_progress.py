@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from analysis.statistics.rule import Rule
+from ouvae.declared import ORDER_PARAMETERS
 from sweeps.record.run_directory import RunDirectory
-from sweeps.search.base import threshold_of
+from sweeps.search.base import curves_of_points
 from sweeps.terminal import progress
 from sweeps.terminal.console import Terminal, duration
 from sweeps.terminal.progress import Countdown, Progress
@@ -23,7 +25,8 @@ def kl(point):
 
 
 def estimate(observations):
-    return threshold_of(observations, 0.1, 0.1, 0.95)
+    rule = Rule(ORDER_PARAMETERS["kl_top"], 0.1, 0.95)
+    return rule.threshold(curves_of_points(observations))
 
 
 @pytest.fixture

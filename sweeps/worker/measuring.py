@@ -9,7 +9,8 @@ from typing import NamedTuple
 from analysis.schema import Row
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from ouvae.training.pack import Measured, PackTraining
+from ouvae.training.outcome import Measured
+from ouvae.training.pack import PackTraining
 from sweeps.plan.packs import Pack
 from sweeps.worker.weights import State, WeightsError, read_pack_weights
 

@@ -21,7 +21,7 @@ from analysis.files import replaced
 from analysis.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
 from ouvae.systems import System, build
-from ouvae.training.precision import weights_dtype
+from ouvae.training.step.precision import weights_dtype
 from sweeps.errors import gist
 
 State: TypeAlias = Literal["last", "best"]

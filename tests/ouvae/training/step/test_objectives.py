@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ouvae.systems import Terms
-from ouvae.training.objectives import elbo, free_bits, importance_weighted, loss
+from ouvae.training.step.objectives import elbo, free_bits, importance_weighted, loss
 
 
 @pytest.fixture

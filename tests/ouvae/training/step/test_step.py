@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ouvae.systems import Draws
-from ouvae.training import step
 from ouvae.training.noise import sample_draws
 from ouvae.training.pack import PackTraining
+from ouvae.training.step import step
 
 MEMBERS = [(0.4, 0), (0.8, 0), (1.0, 3)]
 

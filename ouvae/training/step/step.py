@@ -21,9 +21,9 @@ from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms
 from ouvae.training.counts import built
-from ouvae.training.objectives import loss
-from ouvae.training.precision import training_products
-from ouvae.training.program import shortened
+from ouvae.training.step.objectives import loss
+from ouvae.training.step.precision import training_products
+from ouvae.training.step.program import shortened
 
 WRITTEN_DOWN_FROM = 500
 """Steps of a member from which on it is worth the seconds that it takes to write the program down."""

@@ -7,8 +7,8 @@ import torch
 
 from ouvae.data import load as load_data
 from ouvae.data.dataset import Dataset
-from ouvae.training import information as module
-from ouvae.training.information import (
+from ouvae.training.evaluation import information as module
+from ouvae.training.evaluation.information import (
     INFORMATION_IMAGES,
     INFORMATION_PROPOSALS,
     INFORMATION_SAMPLES,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ouvae.training.gradients import gradient_variance
+from ouvae.training.evaluation.gradients import gradient_variance
 from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from ouvae.training.program import shortened
+from ouvae.training.step.program import shortened
 
 A, B = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 

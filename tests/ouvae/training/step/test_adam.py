@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from ouvae.training.adam import Adam
+from ouvae.training.step.adam import Adam
 
 SHAPES = [(3, 4, 2), (3, 5)]
 

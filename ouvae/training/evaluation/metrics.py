@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ouvae.declared import METRICS, TEST_METRICS, Metric
+from ouvae.training.outcome import Values
 
 ACTIVE_VARIANCE = 0.01
 """A unit is active if the variance over x of its posterior mean exceeds this (Burda et al. 2016)."""
@@ -31,9 +32,6 @@ ACTIVE_IMAGES = 20
 
 Below, two-valued signals exceed 1 %: 1.1 % with 10 images.
 """
-
-Values = dict[str, Any]
-"""One measurement of one member: metrics by name, as numbers or lists over layers, z_1 first."""
 
 _NULL_IF_NAN = {metric.name for metric in (*METRICS, *TEST_METRICS) if metric.undefined}
 

@@ -17,7 +17,7 @@ from torch.func import vmap
 from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
-from ouvae.training.information import (
+from ouvae.training.evaluation.information import (
     INFORMATION_IMAGES,
     INFORMATION_PROPOSALS,
     INFORMATION_SAMPLES,
@@ -25,9 +25,9 @@ from ouvae.training.information import (
     information,
     probe_count,
 )
-from ouvae.training.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
+from ouvae.training.evaluation.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
 from ouvae.training.noise import sample_draws, stream
-from ouvae.training.objectives import loss
+from ouvae.training.step.objectives import loss
 
 EVALUATION_DRAWS = 2
 """Independent draws per image."""

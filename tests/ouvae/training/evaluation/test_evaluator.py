@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 
 from ouvae.data import Dataset
 from ouvae.training.counts import importance_sample_bytes
-from ouvae.training.evaluation import BOUND_IMAGES, BOUND_SAMPLES
+from ouvae.training.evaluation.evaluator import BOUND_IMAGES, BOUND_SAMPLES
 from ouvae.training.pack import PackTraining
 
 MEMBERS = [(0.9, 1), (1.0, 1), (1.0, 4)]

@@ -7,8 +7,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ouvae.training import metrics
-from ouvae.training.metrics import (
+from ouvae.training.evaluation import metrics
+from ouvae.training.evaluation.metrics import (
     ACTIVE_IMAGES,
     ACTIVE_LEVEL,
     ACTIVE_VARIANCE,

@@ -58,10 +58,10 @@ from benchmarks.report import machine, write_rows
 from ouvae.data import DataError, Dataset
 from ouvae.data import load as load_data
 from ouvae.declared import Cell
-from ouvae.training.metrics import Values
+from ouvae.training.outcome import Values
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, SpaceError
-from sweeps.cpus import usable_cpus
+from sweeps.machine.cpus import usable_cpus
 
 ROOT = Path(__file__).parents[1]
 CPUS = usable_cpus()

@@ -6,17 +6,18 @@ from torch import Tensor
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.systems import System
-from ouvae.training.evaluation import (
+from ouvae.training.evaluation.evaluator import (
     EVALUATION_CHUNK,
     EVALUATION_DRAWS,
     UNIT_CHUNK,
     UNIT_DRAWS,
     UNIT_IMAGES,
 )
-from ouvae.training.metrics import UnitMoments, Values, active_units, unit_moments
+from ouvae.training.evaluation.metrics import UnitMoments, active_units, unit_moments
 from ouvae.training.noise import Minibatches, binarize, single_draws, stream
+from ouvae.training.outcome import Values
 from ouvae.training.pack import initial_model
-from ouvae.training.precision import weights_dtype
+from ouvae.training.step.precision import weights_dtype
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
-from sweeps.interrupts import left_on_signals
+from sweeps.machine.interrupts import left_on_signals
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,7 +82,7 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; see `sweep.run`, and 2 for input that cannot be used."""
+    """Run the command line and return its exit code: that of `driver.run`, or 2 for unusable input."""
     open_streams()
     try:
         return _run(parser().parse_args(arguments))
@@ -108,16 +108,16 @@ def _run(given: argparse.Namespace) -> int:
     # Imported only now: a typo should cost no seconds.
     from analysis import TableError
     from ouvae.data import DataError
-    from sweeps import sweep
-    from sweeps.progress import Terminal
+    from sweeps import driver, preview
+    from sweeps.terminal.console import Terminal
 
-    options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
+    options = driver.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     console = Terminal()
     try:
         if given.dry_run:
-            sweep.plan(space, options, console)
+            preview.plan(space, options, console)
             return 0
-        return sweep.run(space, options, console)
+        return driver.run(space, options, console)
     except (SweepError, DataError, TableError) as error:
         return _refuse(error)
 

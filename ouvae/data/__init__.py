@@ -5,6 +5,6 @@ data is a `DataError`.
 """
 
 from ouvae.data.dataset import DataError, Dataset, Images, MissingDataError
-from ouvae.data.registry import keys_for_data, load
+from ouvae.data.loading import keys_for_data, load
 
 __all__ = ["DataError", "Dataset", "Images", "MissingDataError", "keys_for_data", "load"]

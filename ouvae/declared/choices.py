@@ -98,7 +98,7 @@ OBJECTIVES = Registry(
         "free_bits": Traits(takes=("free_bits_nats",)),
     },
 )
-"""What is maximised, see `ouvae.training.objectives`."""
+"""What is maximised, see `ouvae.training.step.objectives`."""
 
 ARCHITECTURES = Registry(
     "architecture",

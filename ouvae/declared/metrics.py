@@ -1,6 +1,6 @@
 """What is measured of a member: a line each, from which the columns of tables and MLflow's metrics follow.
 
-A new metric is a line here and an entry of what `ouvae.training.evaluation` returns, under the same name.
+A new metric is a line here, and an entry of that name in what `ouvae.training.evaluation` returns.
 """
 
 from collections.abc import Iterable

@@ -104,8 +104,8 @@ class System(nn.Module):
     def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
         """Return the draw of the top layer, without smoothing, from its Gaussian given what is drawn before.
 
-        What the layer knows of the image follows from it: see `ouvae.training.information`. The last base
-        draw is the noise of this draw; mean and log scale do not depend on it.
+        The layer's information about the image follows from it: see `ouvae.training.evaluation.information`.
+        The last base draw is the noise of this draw; mean and log scale do not depend on it.
 
         Args:
             x: [B, D] images.

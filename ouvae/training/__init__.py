@@ -1,1 +1,1 @@
-"""Training many members as one, and measuring them: packs, noise, objectives, evaluation, costs."""
+"""Training many members as one: packs, their noise, steps, evaluations and costs."""

@@ -17,8 +17,8 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
 from ouvae.training.feed import BLOCK_STEPS
 from ouvae.training.noise import draw_count
-from ouvae.training.objectives import loss
-from ouvae.training.precision import weights_dtype
+from ouvae.training.step.objectives import loss
+from ouvae.training.step.precision import weights_dtype
 
 HUGE_PARAMETERS = 50_000_000
 """A model of so many is not made on the CPU to be counted."""

@@ -10,7 +10,6 @@ members that diverged stay in the pack there, and count as nothing.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -21,52 +20,21 @@ from ouvae.data import Dataset, Images
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
-from ouvae.training.adam import Adam
-from ouvae.training.captured import Captured, Function
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.device import usable_device
-from ouvae.training.evaluation import Evaluator, TopDraws
+from ouvae.training.evaluation.evaluator import Evaluator, TopDraws
+from ouvae.training.evaluation.gradients import gradient_variances
+from ouvae.training.evaluation.metrics import completed, unit_moments, values_of
 from ouvae.training.feed import BLOCK_STEPS, Feed
-from ouvae.training.gradients import gradient_variances
-from ouvae.training.metrics import Values, completed, unit_moments, values_of
 from ouvae.training.noise import binarize, cut_draws, stream
-from ouvae.training.precision import weights_dtype
+from ouvae.training.outcome import Measured, Outcome, Values
 from ouvae.training.selection import BestWeights
-from ouvae.training.step import WRITTEN_DOWN_FROM, Inputs, Losses, as_written, single_terms, written_down
+from ouvae.training.step.adam import Adam
+from ouvae.training.step.captured import Captured, Function
+from ouvae.training.step.precision import weights_dtype
+from ouvae.training.step.step import WRITTEN_DOWN_FROM, Inputs, Losses, as_written, single_terms, written_down
 
 GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a member.
-
-    Attributes:
-        rho: its rho.
-        seed: its seed.
-        history: its evaluations on the validation split: the training steps done, `step`, and the metrics.
-        diverged_at_step: the step at which a loss or evaluation was not finite, if one was.
-        test: what is measured of it at the end on the test split; None if nothing is, or it diverged.
-    """
-
-    rho: float
-    seed: int
-    history: list[Values]
-    diverged_at_step: int | None
-    test: Values | None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Metrics of a member at given weights.
-
-    Attributes:
-        validation: on the validation split, as in an evaluation at the end of training.
-        test: on the test split; None of a cell without `bound_samples`.
-    """
-
-    validation: Values
-    test: Values | None
 
 
 def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:

@@ -1,7 +1,7 @@
 """A pack on a worker, as a class of Ray Tune.
 
 Workers import nothing of the project but what is imported here, and users' own systems; all of it from the
-snapshot, see `sweeps.snapshot`.
+snapshot, see `sweeps.worker.snapshot`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ray import tune
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from sweeps import snapshot
 from sweeps.cluster.messages import Task
-from sweeps.failures import Failure
+from sweeps.worker import snapshot
+from sweeps.worker.failures import Failure
 
 if TYPE_CHECKING:
-    from sweeps.pack_work import PackWork
+    from sweeps.worker.work import PackWork
 
 REPORT_SECONDS = 2.0
 """How often a pack in training reports, and how long it takes at most to notice that it shall stop, but for
@@ -49,7 +49,7 @@ class PackTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
         """Take the data sets from the object store."""
-        from sweeps.pack_work import PackWork  # not above: the Ray process needs this module, and no torch
+        from sweeps.worker.work import PackWork  # not above: the Ray process needs this module, and no torch
 
         self._start, self._data, self._checked = PackWork, data or {}, False
         gc.freeze()  # of what is imported nothing goes: looking through it takes longer than all else here

@@ -11,8 +11,8 @@ from torch.func import functional_call
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.linear_gaussian import critical_rho
 from ouvae.systems import Draws, draw_shapes
-from ouvae.training.objectives import loss as objective
 from ouvae.training.pack import initial_model
+from ouvae.training.step.objectives import loss as objective
 
 
 def test_known_values():

@@ -7,7 +7,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from ouvae.parts.activations import ACTIVATIONS
 from ouvae.parts.affine import NARROW, Affine
-from tests.ouvae.models import are_alike
+from tests.ouvae.tensors import are_alike
 
 SIZES = [(3, 5), (NARROW - 1, 20), (NARROW, 2), (1, 1)]
 KINDS = [None, *ACTIVATIONS]

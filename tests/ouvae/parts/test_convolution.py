@@ -11,7 +11,7 @@ from ouvae.parts.convolution import strides
 from ouvae.systems import build
 from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model
-from tests.ouvae.models import are_alike
+from tests.ouvae.tensors import are_alike
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 HIDDEN = [(3,), (3, 4), (3, 4, 5), (3, 4, 5, 2), (4,) * 5]

@@ -11,7 +11,7 @@ from torch.func import vmap
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.parts.networks import Hidden
 from ouvae.parts.smoothing import shrunk_input, smooth, smoothed_inputs
-from tests.ouvae.models import are_alike
+from tests.ouvae.tensors import are_alike
 
 RHO = (0.0, 0.3, 0.8, 0.99, 1.0)
 MEAN, SCALE = 0.7, 1.9

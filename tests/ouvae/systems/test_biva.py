@@ -9,7 +9,7 @@ from torch import distributions
 from ouvae.systems import Draws, draw_shapes
 from ouvae.systems.biva import BIVA
 from ouvae.training.pack import initial_model
-from tests.ouvae.models import gaussian, images
+from tests.ouvae.tensors import gaussian, images
 
 PIXELS = 12
 SIZES = (4, 3, 2)

@@ -15,11 +15,11 @@ from ouvae.declared import SYSTEMS, Cell
 from ouvae.parts.activations import ACTIVATIONS
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import Draws, System, draw_shapes, leading_axes, system_of
-from ouvae.training import evaluation
+from ouvae.training.evaluation import evaluator
 from ouvae.training.noise import single_draws, stream
-from ouvae.training.objectives import loss
 from ouvae.training.pack import PackTraining, initial_model
-from tests.ouvae.models import are_alike, images
+from ouvae.training.step.objectives import loss
+from tests.ouvae.tensors import are_alike, images
 
 IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
 BATCH = 5
@@ -193,13 +193,13 @@ def test_packed_units_equal_those_of_the_model(make_cell, system, data_of):
     images = torch.from_numpy(data.validation).double()[:12]
     plain = case.model_copy(update={"smoothed_networks": ()})
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "UNIT_CHUNK", 7)
+        patch.setattr(evaluator, "UNIT_CHUNK", 7)
         found = pack._evaluator.units(images)
         for row, (_, seed) in enumerate(MEMBERS):
             model, noise = initial_model(case, image_of(case), seed), stream(images.device, "units", seed)
             chunks = []
             for chunk in torch.split(images, 7):
-                draws = single_draws(plain, (evaluation.UNIT_DRAWS, len(chunk)), noise, torch.float64)
+                draws = single_draws(plain, (evaluator.UNIT_DRAWS, len(chunk)), noise, torch.float64)
                 chunks.append(model(chunk, draws, None).means)
             for layer, means in zip(found, zip(*chunks, strict=True), strict=True):
                 of_images = torch.cat(means, 1)

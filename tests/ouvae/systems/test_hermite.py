@@ -16,9 +16,9 @@ from ouvae.parts.hermite_series import (
 )
 from ouvae.parts.smoothing import smooth
 from ouvae.systems.hermite import smoothed_units
-from ouvae.training.objectives import loss
 from ouvae.training.pack import initial_model
-from tests.ouvae.models import are_alike
+from ouvae.training.step.objectives import loss
+from tests.ouvae.tensors import are_alike
 
 RHO = (0.0, 0.3, 0.8, 0.99, 1.0)
 UNITS = [(0.7, 1.9), (-0.4, 0.5), (0.0, 1.0), (3.0, 0.8), (-2.5, 1.1)]

@@ -8,7 +8,7 @@ from ouvae.parts.distributions import LOG_SCALE_LIMIT
 from ouvae.systems import Draws
 from ouvae.systems.lvae import merge
 from ouvae.training.pack import initial_model
-from tests.ouvae.models import gaussian, images
+from tests.ouvae.tensors import gaussian, images
 
 PIXELS = 12
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}

@@ -10,7 +10,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae.systems import Draws, draw_shapes
 from ouvae.training.pack import initial_model
-from tests.ouvae.models import are_alike
+from tests.ouvae.tensors import are_alike
 
 NETWORKS = ("generative", "inference", "likelihood")
 SUBSETS = [chosen for size in range(4) for chosen in itertools.combinations(NETWORKS, size)]

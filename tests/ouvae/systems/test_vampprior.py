@@ -8,8 +8,8 @@ from torch import distributions
 
 from ouvae.systems import Draws, vampprior
 from ouvae.systems.vampprior import mixture_log_density
-from ouvae.training.objectives import loss
 from ouvae.training.pack import initial_model
+from ouvae.training.step.objectives import loss
 
 PIXELS = 12
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}

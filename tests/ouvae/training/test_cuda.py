@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ouvae.training.captured import Captured
 from ouvae.training.pack import PackTraining
+from ouvae.training.step.captured import Captured
 from tests.ouvae.packs import CASES, MEMBERS, assert_close, numbers, parameters, poison, through_a_file, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
-import ouvae.training.evaluation
+import ouvae.training.evaluation.evaluator
 from ouvae.data import Dataset, load
 from ouvae.declared.control_parameter import retained_variance
 from ouvae.parts.distributions import gaussian_kl_to_standard
@@ -258,7 +258,7 @@ def test_the_bound_is_the_sum_of_its_terms(case, data):
 def test_the_top_kl_is_the_mean_of_the_closed_form_over_the_validation_images(
     make_cell, data, monkeypatch, chunk, eval_images
 ):
-    monkeypatch.setattr(ouvae.training.evaluation, "EVALUATION_CHUNK", chunk)
+    monkeypatch.setattr(ouvae.training.evaluation.evaluator, "EVALUATION_CHUNK", chunk)
     case = make_cell(latents=(3,), smoothed_networks=("likelihood",), eval_images=eval_images)
     pack = PackTraining(case, [(0.3, 0), (1.0, 1)], replace(data, binarization="none"))
     pack.evaluate()

@@ -1,0 +1,294 @@
+"""Evaluation of packed members on fixed images: the ELBO and its parts, the objective, the bound L_k.
+
+A pack hands over a function that runs all its members; noise comes from streams of its own, so that an
+evaluation neither disturbs training nor depends on when it is done.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from ouvae.declared import Cell
+from ouvae.parts.networks import Shape
+from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
+from ouvae.training.evaluation.information import (
+    INFORMATION_IMAGES,
+    INFORMATION_PROPOSALS,
+    INFORMATION_SAMPLES,
+    Information,
+    information,
+    probe_count,
+)
+from ouvae.training.evaluation.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
+from ouvae.training.noise import sample_draws, stream
+from ouvae.training.step.objectives import loss
+
+EVALUATION_DRAWS = 2
+"""Independent draws per image."""
+
+EVALUATION_CHUNK = 500
+"""Images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+
+UNIT_DRAWS = 16
+"""Draws of the layers below, of each image, from which active units and the share of signal are estimated."""
+
+UNIT_IMAGES = 500
+"""Most images that active units and the share of signal are estimated from."""
+
+UNIT_CHUNK = 100
+"""Images whose units are drawn at once, to bound memory; part of how their noise is drawn."""
+
+INFORMATION_DRAWS = 16
+"""Draws of each image's top layer made at once for its information, to bound memory."""
+
+BOUND_IMAGES = 100
+"""Images of a group of L_k; part of how its noise is drawn."""
+
+BOUND_SAMPLES = 10
+"""Importance samples of a block of L_k; part of how its noise is drawn."""
+
+
+class Run(Protocol):
+    """Runs all members of a pack."""
+
+    def __call__(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
+        """Return the terms of P members, each field with a leading axis P.
+
+        Args:
+            x: [B, D] images, the same for all members.
+            draws: of each distinct seed, each tensor with a leading axis S.
+            smoothed: with each member's own rho, or without smoothing.
+            closed_form: see `System.forward`.
+        """
+
+
+TopDraws: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Means, log scales and draws of the top layer, [P, I, B, d_L] each."""
+
+RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
+"""Draws the top layer of all members, as `System.top_draw`, with draws [P, ...] of each member."""
+
+OfMembers: TypeAlias = Callable[[Tensor], Tensor]
+"""Values [P, ...] of the members from values [S, ...] of the seeds."""
+
+
+RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
+"""Mean and variance over I draws of the posterior means of all members, [P, B, units] each, by layer."""
+
+
+class _Averages(NamedTuple):
+    """Means over draws and images, and what is needed of single ones.
+
+    Attributes:
+        log_likelihood: [P] log p(x|z).
+        kl: [P, L] KLs.
+        means: [P, N, d] posterior means of each layer at the first draw.
+        kl_top: [P, N] the top layer's KL of each image, mean over draws.
+    """
+
+    log_likelihood: Tensor
+    kl: Tensor
+    means: list[Tensor]
+    kl_top: Tensor
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates the members behind `run`.
+
+    Attributes:
+        cell: the members'.
+        run: runs them.
+        run_top: draws their top layers.
+        run_units: draws the posterior means of their layers.
+        of_members: gives each member the values of its seed.
+        seeds: the distinct seeds, in the order of the draws.
+        device: of the members.
+        dtype: of the members.
+    """
+
+    cell: Cell
+    run: Run
+    run_top: RunTop
+    run_units: RunUnits
+    of_members: OfMembers
+    seeds: Sequence[int]
+    device: torch.device
+    dtype: torch.dtype
+
+    def measure(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the metrics of [N, D] images without smoothing, [P] or [P, L], by their declared names."""
+        log_likelihood, kl, means, kl_top = self._averages(images, smoothed=False)
+        units = self.units(images[:UNIT_IMAGES])
+        share = torch.stack([signal_share(layer) for layer in units], dim=1)
+        active = torch.stack([active_units(layer) for layer in units], dim=1)
+        one_draw = torch.stack([active_units_one_draw(layer) for layer in means], dim=1)
+        known = self.information(images[:INFORMATION_IMAGES])
+        return {
+            "kl_top_nats": kl[:, -1],
+            "kl_top_nats_sd": kl_top.std(1, correction=0),
+            "kl_top_pair_nats": kl[:, -2:].sum(1),
+            "kl_nats": kl,
+            "information_top_nats": known.estimate,
+            "information_top_lower_nats": known.lower,
+            "information_top_upper_nats": known.upper,
+            "signal_share_top": share[:, -1],
+            "signal_share": share,
+            "elbo_nats": log_likelihood - kl.sum(1),
+            "reconstruction_nats": log_likelihood,
+            "active_units_top": active[:, -1],
+            "active_units": active,
+            "active_units_one_draw_top": one_draw[:, -1],
+            "active_units_one_draw": one_draw,
+        }
+
+    def units(self, images: Tensor) -> list[UnitMoments]:
+        """Return the moments of each layer's posterior means on [N, D] images, without smoothing."""
+        generators = self._streams("units")
+        chunks: list[list[tuple[Tensor, Tensor]]] = []
+        for chunk in torch.split(images, UNIT_CHUNK):
+            draws = sample_draws(self._plain, (UNIT_DRAWS, len(chunk)), generators, self.dtype)
+            chunks.append(self.run_units(chunk, draws))
+        layers = [
+            [torch.cat(moment, 1) for moment in zip(*layer, strict=True)]
+            for layer in zip(*chunks, strict=True)
+        ]
+        return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
+
+    def information(self, images: Tensor) -> Information:
+        """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
+        generators = self._streams("information")
+        draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
+        probes, _ = self._noise((probe_count(self._size_below_top), 1), generators)
+        e, noise = self._noise((draws, count), generators)
+        prior = [
+            values.view(len(values), proposals, draws, count, values.shape[-1])
+            for values in self._noise((proposals * draws, count), generators)
+        ]
+        top = partial(self._top, images)
+        mean, log_scale = top(e)
+        z = mean + log_scale.exp() * noise
+        return information(top, probes.squeeze(2), e, z, *prior)
+
+    @property
+    def _base_sizes(self) -> list[int]:
+        return [shape[-1] for shape in draw_shapes(self._plain, (1,)).base]
+
+    @property
+    def _size_below_top(self) -> int:
+        return sum(self._base_sizes[:-1])
+
+    def _noise(self, leading: Shape, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+        """Return base noise of the members, [P, *leading, D] below the top and [P, *leading, d_L] of it."""
+        base = sample_draws(self._plain, leading, generators, self.dtype).base
+        *below, top = (self.of_members(piece) for piece in base)
+        return torch.cat([top[..., :0], *below], -1), top
+
+    def _top(self, images: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log scale [P, I, B, d_L] of the top layer at noise [P, I, B, D] below it."""
+        sizes = self._base_sizes
+        means, log_scales = [], []
+        for chunk in torch.split(e, INFORMATION_DRAWS, 1):
+            unused = chunk.new_zeros(*chunk.shape[:-1], sizes[-1])
+            *below, _ = torch.split(torch.cat([chunk, unused], -1), sizes, -1)
+            mean, log_scale, _ = self.run_top(images, Draws((*below, unused), (), (), ()))
+            means.append(mean)
+            log_scales.append(log_scale)
+        return torch.cat(means, 1), torch.cat(log_scales, 1)
+
+    def objective(self, images: Tensor) -> Tensor:
+        """Return the smoothed objective [P] on [N, D] images, in nats, as training has it after KL warm-up.
+
+        It has the weight `top_kl_weight` in it, as no other metric has. Free bits are counted over all the
+        images, where training counts them over a minibatch.
+        """
+        if self.cell.importance_samples == 1:
+            log_likelihood, kl, *_ = self._averages(images, smoothed=True)
+            return self._objective(Terms(log_likelihood[:, None], kl[..., None], ()))
+        total: Tensor | float = 0.0
+        for _, terms in self._terms(images, smoothed=True, samples=self.cell.importance_samples):
+            total = total + terms.kl.shape[-1] * self._objective(terms)
+        return torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
+
+    def _objective(self, terms: Terms) -> Tensor:
+        return -vmap(lambda one: loss(self.cell, one))(terms)
+
+    def _averages(self, images: Tensor, *, smoothed: bool) -> _Averages:
+        total: Tensor | float = 0.0
+        means: list[tuple[Tensor, ...]] = []
+        kl_top: list[list[Tensor]] = [[] for _ in range(EVALUATION_DRAWS)]
+        for draw, terms in self._terms(images, smoothed=smoothed):
+            total = total + torch.cat([terms.log_likelihood[:, None], terms.kl], dim=1).sum(-1)
+            kl_top[draw].append(terms.kl[:, -1])
+            if draw == 0:
+                means.append(terms.means)
+        average = torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
+        of_images = torch.stack([torch.cat(chunks, 1) for chunks in kl_top]).mean(0)
+        first = [torch.cat(chunks, 1) for chunks in zip(*means, strict=True)]
+        return _Averages(average[:, 0], average[:, 1:], first, of_images)
+
+    def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
+        """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.
+
+        Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a stream of its own:
+        how much is run at once changes the memory it takes, and rounding alone.
+
+        Args:
+            images: on the device.
+            samples: k.
+            rows: images times samples of a member to run at once; at least one block of one image is.
+        """
+        blocks = range(math.ceil(samples / BOUND_SAMPLES))
+        found = []
+        for group, chunk in enumerate(torch.split(images, BOUND_IMAGES)):
+            blocks_at_once = max(1, rows // (len(chunk) * BOUND_SAMPLES))
+            images_at_once = min(len(chunk), max(1, rows // BOUND_SAMPLES))
+            parts = []
+            for start in range(0, len(blocks), blocks_at_once):
+                base = self._joined(group, blocks[start : start + blocks_at_once], len(chunk))
+                some = (chunk, *base)
+                pieces = zip(*(torch.split(tensor, images_at_once, -2) for tensor in some), strict=True)
+                parts.append(torch.cat([self._log_weights(x, own) for x, *own in pieces], dim=2))
+            log_weights = torch.cat(parts, dim=1)[:, :samples]
+            found.append(log_weights.logsumexp(1) - math.log(samples))
+        return torch.cat(found, dim=1)
+
+    def _log_weights(self, images: Tensor, base: Sequence[Tensor]) -> Tensor:
+        """Return log p(x, z)/q(z|x) of [B, D] images and base noise [S, I, B, d]: [P, I, B]."""
+        draws = Draws(tuple(base), (), (), ())
+        terms = self.run(images, draws, smoothed=False, closed_form=False)
+        return terms.log_likelihood - terms.kl.sum(1)
+
+    def _joined(self, group: int, blocks: Sequence[int], count: int) -> list[Tensor]:
+        """Return the base noise of each layer in some blocks of samples, [S, I, count, d]."""
+        parts = [
+            sample_draws(
+                self._plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype
+            )
+            for block in blocks
+        ]
+        bases = zip(*(part.base for part in parts), strict=True)
+        return [torch.cat(base, dim=1) for base in bases]
+
+    def _terms(self, images: Tensor, *, smoothed: bool, samples: int = 1) -> Iterator[tuple[int, Terms]]:
+        """Yield the terms of chunks of images, each with the number of the draw."""
+        generators = self._streams("evaluation")
+        for chunk in torch.split(images, EVALUATION_CHUNK):
+            for draw in range(EVALUATION_DRAWS):
+                leading = leading_axes(len(chunk), samples)
+                draws = sample_draws(self.cell, leading, generators, self.dtype)
+                yield draw, self.run(chunk, draws, smoothed=smoothed, closed_form=samples == 1)
+
+    @property
+    def _plain(self) -> Cell:
+        """The cell without smoothing, whose noise is that of the layers alone."""
+        return self.cell.model_copy(update={"smoothed_networks": ()})
+
+    def _streams(self, *names: object) -> list[torch.Generator]:
+        return [stream(self.device, *names, seed) for seed in self.seeds]

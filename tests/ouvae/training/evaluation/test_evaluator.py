@@ -1,0 +1,118 @@
+"""The bound L_k: it rises with k to the log likelihood, and chunks change nothing but rounding."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from ouvae.data import Dataset
+from ouvae.training.counts import importance_sample_bytes
+from ouvae.training.evaluation.evaluator import BOUND_IMAGES, BOUND_SAMPLES
+from ouvae.training.pack import PackTraining
+
+MEMBERS = [(0.9, 1), (1.0, 1), (1.0, 4)]
+VARIANCE = 0.4
+
+
+@pytest.fixture(scope="module")
+def points():
+    """Return 600 / 30 / 130 points of a Gaussian in three dimensions."""
+    spread = np.array([1.5, 1.0, 0.6])
+    draws = (spread * np.random.default_rng(1).standard_normal((760, 3))).astype(np.float32)
+    return Dataset("points", draws[:600], draws[600:630], draws[630:], (3,), "none")
+
+
+@pytest.fixture
+def trained(linear, points):
+    """Return a function that trains linear Gaussian VAEs of two latents for some steps."""
+
+    def train(**changes):
+        case = linear(latents=(2,), observation_variance=VARIANCE, steps=40, batch_size=50, **changes)
+        pack = PackTraining(case, MEMBERS, points)
+        while not pack.done:
+            pack.train_step()
+        return pack
+
+    return train
+
+
+def bound(pack, points, samples, rows=10**6):
+    with torch.no_grad():
+        return pack._evaluator.bound(torch.from_numpy(points.test).double(), samples, rows)
+
+
+def exact(pack, points, row):
+    """Return log p(x) of the test points: z ~ N(0, I), x = W z + b + noise is Gaussian."""
+    weight = pack._parameters["likelihood.weight"][row].detach().numpy()
+    bias = pack._parameters["likelihood.bias"][row].detach().numpy()
+    covariance = weight @ weight.T + VARIANCE * np.eye(3)
+    return multivariate_normal(bias, covariance).logpdf(points.test.astype(np.float64))
+
+
+def test_the_bound_rises_with_k_to_the_exact_log_likelihood(trained, points):
+    """And its error falls with k. The mean error over the images is within four of its standard errors."""
+    pack = trained()
+    found = {k: bound(pack, points, k).numpy() for k in (1, 10, 100, 5000)}
+    for row in range(len(MEMBERS)):
+        truth = exact(pack, points, row)
+        means = [found[k][row].mean() for k in sorted(found)]
+        assert means == sorted(means)
+        assert means[0] < truth.mean() - 0.05, "a trained posterior that is exact would test nothing"
+        errors = found[5000][row] - truth
+        assert np.abs(errors).max() < 1
+        assert abs(errors.mean()) < 4 * errors.std(ddof=1) / math.sqrt(len(errors))
+        assert errors.std() < 0.3 * (found[100][row] - truth).std(), "the error falls with k"
+
+
+@pytest.mark.parametrize("samples", [1, 7, 10, 25])
+def test_chunks_change_nothing_but_rounding(trained, points, samples):
+    pack = trained()
+    whole = bound(pack, points, samples)
+    assert whole.shape == (len(MEMBERS), 130)
+    for rows in (1, BOUND_SAMPLES * 3, BOUND_SAMPLES * BOUND_IMAGES, 2 * BOUND_SAMPLES * BOUND_IMAGES):
+        torch.testing.assert_close(bound(pack, points, samples, rows), whole, rtol=0, atol=1e-10)
+    assert torch.equal(bound(pack, points, samples), whole), "the same again, to the bit"
+
+
+def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatch):
+    """Members times images times samples take the bytes given, or are a block of one image."""
+    case = make_cell(steps=1, bound_samples=35)
+    each = importance_sample_bytes(case, data.image_shape)
+    bounds = {}
+    for given in (1, 500 * each, 2**30):
+        pack = PackTraining(case, MEMBERS, data, evaluation_bytes=given)
+        run, sizes = pack._evaluator.run, []
+
+        def watched(x, draws, *, smoothed, closed_form, run=run, sizes=sizes):
+            if not closed_form:
+                sizes.append(len(MEMBERS) * draws.base[0].shape[1] * len(x))
+            return run(x, draws, smoothed=smoothed, closed_form=closed_form)
+
+        monkeypatch.setattr(pack, "_evaluator", dataclasses.replace(pack._evaluator, run=watched))
+        pack.train_step()
+        bounds[given] = [outcome.test["test_bound_nats"] for outcome in pack.outcomes()]
+        assert max(sizes) * each <= max(given, len(MEMBERS) * BOUND_SAMPLES * each)
+        assert bounds[given] == pytest.approx(bounds[1], abs=1e-10)
+
+
+def test_the_spread_of_the_top_kl_is_that_of_single_images(make_cell, data):
+    """Each image evaluated alone, by the mean of the same two draws."""
+    pack = PackTraining(make_cell(latents=(3,), smoothed_networks=("likelihood",)), MEMBERS, data)
+    for _ in range(15):
+        pack.train_step()
+    measured = pack._evaluator.measure(pack._validation)
+    single = [pack._evaluator.measure(image[None])["kl_top_nats"] for image in pack._validation]
+    expected = torch.stack(single, dim=1)
+    torch.testing.assert_close(measured["kl_top_nats"], expected.mean(1))
+    torch.testing.assert_close(measured["kl_top_nats_sd"], expected.std(1, correction=0))
+    assert (expected.std(1) > 1e-3).all()
+
+
+def test_a_sample_s_bytes_are_counted_with_gradients_on_or_off(make_cell):
+    case = make_cell(latents=(3, 2))
+    with torch.no_grad():
+        without = importance_sample_bytes(case, (12,))
+    assert without == importance_sample_bytes(case, (12,)) > 8 * 12

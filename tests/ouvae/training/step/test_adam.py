@@ -1,0 +1,83 @@
+"""The optimizer of packs is PyTorch's Adam."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ouvae.training.step.adam import Adam
+
+SHAPES = [(3, 4, 2), (3, 5)]
+
+
+def take_steps(take) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(7):
+        take([torch.randn(shape, generator=generator) for shape in SHAPES])
+
+
+def parameters() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=generator).requires_grad_() for shape in SHAPES]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_it_takes_the_steps_of_pytorchs_own_class_to_the_bit(weight_decay):
+    ours, theirs = parameters(), parameters()
+    own = Adam(ours, 0.01, weight_decay)
+    other = torch.optim.Adam(
+        theirs, lr=0.01, weight_decay=weight_decay, decoupled_weight_decay=True, fused=True
+    )
+
+    def take(gradients):
+        for value, gradient in zip(theirs, gradients, strict=True):
+            value.grad = gradient
+        other.step()
+
+    take_steps(own.step)
+    take_steps(take)
+    assert all(map(torch.equal, ours, theirs))
+
+
+def test_gradients_may_lie_in_memory_as_they_like():
+    """As those of convolutions do."""
+    ours, others = parameters(), parameters()
+    gradients = [torch.randn(shape[::-1]).permute(*reversed(range(len(shape)))) for shape in SHAPES]
+    Adam(ours, 0.01, 0.0).step(gradients)
+    Adam(others, 0.01, 0.0).step(
+        [gradient.clone(memory_format=torch.contiguous_format) for gradient in gradients]
+    )
+    assert not all(gradient.is_contiguous() for gradient in gradients)
+    assert all(map(torch.equal, ours, others))
+
+
+def test_it_goes_on_from_its_state_and_keeps_the_members_it_is_told():
+    straight, stopped = parameters(), parameters()
+    first, before = Adam(straight, 0.01, 0.0), Adam(stopped, 0.01, 0.0)
+    gradients = [torch.ones(shape) for shape in SHAPES]
+    for optimizer in (first, before, first):
+        optimizer.step(gradients)
+    after = Adam(stopped, 0.01, 0.0)
+    after.load_state_dict(before.state_dict())
+    rows = torch.tensor([0, 2])
+    after.keep(rows)
+    for value in stopped:
+        value.data = value.data[rows]
+    after.step([gradient[rows] for gradient in gradients])
+    for one, other in zip(straight, stopped, strict=True):
+        assert torch.equal(one[rows], other)
+
+
+def test_a_short_training_does_not_load_the_compiler():
+    """In a process of its own: here somebody may have loaded it."""
+    code = """
+import sys
+from ouvae.data import load
+from ouvae.declared import Cell
+from ouvae.training.pack import PackTraining
+cell = Cell(dataset="digits", latents=(4, 4), hidden=(8,), steps=300, eval_every=300)
+PackTraining(cell, [(0.5, 0), (0.9, 1)], load("digits")).train_step()
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0

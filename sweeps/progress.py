@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import IO, Any, cast
+from contextlib import contextmanager
+from typing import IO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from analysis.estimate import CellThreshold
 from analysis.labels import STATUS, ends_text, plural
+from analysis.streams import Lossy
 from sweeps.schedule import CellProgress, Schedule
 from sweeps.search import Observations
 
@@ -40,30 +41,10 @@ class Terminal(Console):
 
     def __init__(self) -> None:
         """Print words as they are: without markup, colours of numbers or breaks of lines."""
-        file = cast(IO[str], _Lossy(sys.stdout))
+        file = cast(IO[str], Lossy(sys.stdout))
         super().__init__(file=file, highlight=False, markup=False, soft_wrap=True)
-
-
-class _Lossy:
-    """A stream that drops what it cannot write: the disk is full, its reader or its terminal has left.
-
-    A signal's handler may print while the stream is in use, which is a RuntimeError.
-    """
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(OSError, ValueError, RuntimeError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError, RuntimeError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        if not self.width:  # COLUMNS=0 would leave nothing of tables
+            self.width = 80
 
 
 class Progress:

@@ -43,7 +43,8 @@ from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import chosen_uri, ui_command, unused_variables
 
 _NEEDED_LATER = ("ouvae.training.counts", "analysis.figures", "analysis.report")
-"""Modules that planning and the end of a sweep import: by then the checkout may hold other code."""
+"""Modules that planning and the end of a sweep import: by then the checkout may hold other code. One that
+cannot be imported is said to be so where it is used."""
 
 SERIAL = "serial"
 """The address of no Ray: one pack after another, in this process."""
@@ -159,7 +160,8 @@ class _Sweep:
             self.interrupts.check()
             data = load_data_sets(space.cells(), options.data_dir)
             for module in _NEEDED_LATER:  # imported while Ray starts
-                importlib.import_module(module)
+                with suppress(Exception):
+                    importlib.import_module(module)
             self.interrupts.check()
             check_store(self._uri)
             self.interrupts.check()

@@ -9,8 +9,11 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import sweeps
 from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
@@ -137,16 +140,33 @@ def leave(main: Callable[[], int]) -> None:
     Raises:
         SystemExit: with another code, within such a program.
     """
+    if other := _other_checkout(main):
+        sys.exit(_refuse(SweepError(other)))
     if _is_within_a_program():
         if code := main():
             raise SystemExit(code)
         return
+    if sys.warnoptions:  # with PYTHONWARNINGS=error libraries that warn of each other cannot be used
+        warnings.simplefilter("ignore")
     with left_on_signals():
         code = main()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(code)
+
+
+def _other_checkout(main: Callable[[], int]) -> str:
+    """Say that a script would run the code of another checkout, which Python finds first; empty if not."""
+    script = Path(main.__code__.co_filename).resolve()
+    found = Path(sweeps.__file__).resolve().parent
+    if script.parent.name != found.name or script.parent == found:
+        return ""
+    here, there = script.parent.parent, found.parent
+    return (
+        f"{script} would run the code in {there}, which Python finds first; set PYTHONPATH={here}, or run "
+        f"{found / script.name}"
+    )
 
 
 def _is_within_a_program() -> bool:

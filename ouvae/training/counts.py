@@ -20,8 +20,8 @@ from ouvae.training.noise import draw_count
 from ouvae.training.step.objectives import loss
 from ouvae.training.step.precision import weights_dtype
 
-HUGE_PARAMETERS = 50_000_000
-"""A model of so many is not made on the CPU to be counted."""
+HUGE_PARAMETERS, MANY_DRAWS = 50_000_000, 100_000
+"""A model of so many parameters, or of so many draws an image, is not computed to be counted."""
 
 
 def count_parameters(cell: Cell, image_shape: Shape) -> int:
@@ -44,8 +44,9 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         assert isinstance(weight, Tensor)
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
-    moderate = count_parameters(cell, image_shape) < HUGE_PARAMETERS
-    device = "cpu" if moderate and not cell.traits("architecture").images else "meta"
+    draws = draw_count(cell, leading_axes(1, cell.importance_samples))
+    is_moderate = draws < MANY_DRAWS and count_parameters(cell, image_shape) < HUGE_PARAMETERS
+    device = "cpu" if is_moderate and not cell.traits("architecture").images else "meta"
     model = built(cell, image_shape, device)
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class PackTrainable(tune.Trainable):
 
     _work: PackWork | None
     _begun: bool
-    _checked: bool
+    _before: Collection[str]
     _failed: bool
     _reported: bool
     _steps: int
@@ -51,7 +51,7 @@ class PackTrainable(tune.Trainable):
         """Take the data sets from the object store."""
         from sweeps.worker.work import PackWork  # not above: the Ray process needs this module, and no torch
 
-        self._start, self._data, self._checked = PackWork, data or {}, False
+        self._start, self._data, self._before = PackWork, data or {}, ()
         gc.freeze()  # of what is imported nothing goes: looking through it takes longer than all else here
         self._begin(config)
 
@@ -91,15 +91,14 @@ class PackTrainable(tune.Trainable):
     def _train(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if self._work is None:
-            if not self._checked:
-                snapshot.use()
-                self._checked = True
+            self._before = self._before or snapshot.use()
             fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
             task = Task(**fields | {"cell": Cell(**fields["cell"])})
             self._work = self._start(task, self._data[task.data])
             if self._work.blind:
                 result["blind"] = platform.node()
         report = self._work.advance(REPORT_SECONDS)
+        snapshot.require_sent(self._before)
         self._steps, self._reported = self._work.steps_done, report is not None
         result[METRIC] = self._steps
         if self._work.notices:

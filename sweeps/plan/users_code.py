@@ -10,16 +10,16 @@ import ast
 import hashlib
 import importlib.util
 import json
-import site
-import sysconfig
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 from ouvae.declared import DATASETS, SYSTEMS, Cell
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
-from sweeps.worker.snapshot import PACKAGES, module_name
+from sweeps.worker.snapshot import PACKAGES, is_installed, module_name
 
 MOST_FILES, MOST_BYTES = 10_000, 256 * 2**20
 """The largest code that a sweep takes along; Ray itself takes packages of up to 512 MiB."""
@@ -141,7 +141,7 @@ def _needed(module: str) -> list[Path]:
         if name in needed:
             continue
         places = _places(name)
-        if name != module and (name in PACKAGES or not places or any(map(_is_installed, places))):
+        if name != module and (name in PACKAGES or not places or any(map(is_installed, places))):
             continue
         if not all(place.exists() for place in places) or not places:
             where = f" ('{places[0]}')" if places else ""
@@ -150,7 +150,7 @@ def _needed(module: str) -> list[Path]:
                 "unpack it into a folder"
             )
         needed[name] = places
-        if not any(map(_is_installed, places)):
+        if not any(map(is_installed, places)):
             left += _imports(places)
     return [place for places in needed.values() for place in places]
 
@@ -166,17 +166,6 @@ def _places(module: str) -> list[Path]:
     if spec.submodule_search_locations is not None:
         return [Path(folder).absolute() for folder in spec.submodule_search_locations]
     return [Path(spec.origin).absolute()] if spec.has_location and spec.origin else []
-
-
-def _is_installed(place: Path) -> bool:
-    """Tell whether a module is part of Python or of an installed package."""
-    if {"site-packages", "dist-packages"} & set(place.parts):
-        return True
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [*site.getsitepackages(), site.getusersitepackages()]
-    if any(place.is_relative_to(folder) for folder in folders):
-        return True
-    return any(place.parent.glob("*.dist-info"))  # of `pip install --target`
 
 
 def _imports(places: Iterable[Path]) -> list[str]:
@@ -209,7 +198,7 @@ def _bases(places: Iterable[Path]) -> dict[Path, set[str] | None]:
     bases: dict[Path, set[str] | None] = {}
     for place in places:
         names = bases.setdefault(place.parent, set())
-        if not (place.is_dir() or _is_installed(place)):
+        if not (place.is_dir() or is_installed(place)):
             bases[place.parent] = None
         elif names is not None:
             names.add(place.name)
@@ -229,7 +218,12 @@ class _Listing:
             folder: the folder.
             names: what is taken of it; None takes all but modules that Python finds elsewhere.
         """
-        paths = self.walk(folder, lambda path: not _is_hidden(path) if names is None else path.name in names)
+        paths = list(
+            self.walk(folder, lambda path: not _is_hidden(path) if names is None else path.name in names)
+        )
+        for path in paths:
+            if path.suffix == ".py":
+                _require_same_bytecode(path)
         return {path.relative_to(folder).as_posix(): _read(path) for path in paths}
 
     def walk(
@@ -249,7 +243,7 @@ class _Listing:
         try:
             paths = [path for path in sorted(folder.iterdir()) if _travels(path) and takes(path)]
             folders = {path for path in paths if path.is_dir() and path.resolve() not in inside}
-            files = {path for path in paths if path.is_file() and not _is_space(path)}
+            files = {path for path in paths if path.is_file() and not (_is_space(path) or _is_output(path))}
             for path in folders | files:
                 self._count_in(path)
         except OSError as error:
@@ -296,6 +290,11 @@ def _is_hidden(path: Path) -> bool:
     return bool(places) and all(place.parent.resolve() != path.parent.resolve() for place in places)
 
 
+def _is_output(path: Path) -> bool:
+    """Tell whether this process prints into a file, as behind `>`: it grows, and is neither code nor data."""
+    return any(os.path.samestat(path.stat(), os.fstat(descriptor)) for descriptor in (1, 2))
+
+
 def _is_space(path: Path) -> bool:
     """Tell whether a file is a search space: to extend one changes no member."""
     if path.suffix not in (".yaml", ".yml"):
@@ -305,6 +304,33 @@ def _is_space(path: Path) -> bool:
     except SpaceError:
         return False
     return "dataset" in keys and keys <= {*Space.model_fields, "budgets"}
+
+
+class _Loader(SourceFileLoader):
+    """Python's own loader, which uses bytecode that is there and leaves none."""
+
+    def set_data(self, *arguments: object, **options: object) -> None:
+        """Write nothing."""
+
+
+def _require_same_bytecode(path: Path) -> None:
+    """Refuse bytecode of another text: Python uses it where time and size are those of the file.
+
+    They are after an edit of equal length where tools set all times alike, as Nix, Docker and `rsync -t` do.
+    """
+    cached = Path(importlib.util.cache_from_source(path))
+    if not cached.is_file():
+        return
+    loader = _Loader(path.stem, str(path))
+    try:
+        is_same = loader.get_code(path.stem) == loader.source_to_code(_content(path), str(path))
+    except (ImportError, SyntaxError, ValueError, EOFError, TypeError):  # no module that can be loaded
+        return
+    if not is_same:
+        raise SweepError(
+            f"'{path}' is not what Python runs: '{cached}' is the bytecode of another text, with the time "
+            "and size of the file; delete the bytecode, and run the same command again"
+        )
 
 
 def _read(path: Path) -> File:
@@ -334,7 +360,7 @@ def _content(path: Path) -> bytes:
 def _changed(path: Path) -> SweepError:
     return SweepError(
         f"'{path}' has changed since the start: members would be of two versions of the code; run the same "
-        "command again"
+        "command again, and keep logs and what else is written meanwhile in another folder"
     )
 
 

@@ -538,6 +538,8 @@ class RunDirectory:
                 tables.append(_read_fragment(file, schema))
             except DamagedError:
                 damaged.append(file)
+        if not damaged and not pc.all(_of_members(tables[1], tables[0]), min_count=0).as_py():
+            damaged = files[1:]  # the history of another fragment
         if damaged:
             self._set_aside(files, damaged, "members that no other fragment has are trained anew")
             return
@@ -617,7 +619,7 @@ class RunDirectory:
     def _write_space(self) -> None:
         text = yaml.safe_dump(self._space.model_dump(mode="json"), sort_keys=False)
         with replacing(self.path / "space.yaml") as file:
-            file.write(sealed(text.encode() + b"# " + BLANK + b"\n"))
+            file.write(sealed(b"# " + BLANK + b"\n" + text.encode()))  # first: a cut file has it still
 
     def _mend(self, error: BaseException) -> str:
         """Return what to do about a file that could not be written, and run the same command again."""

@@ -1,10 +1,11 @@
 """The terminal: a console that goes on where nothing can be printed, and spans of time in words."""
 
 import sys
-from contextlib import suppress
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from rich.console import Console
+
+from analysis.streams import Lossy
 
 
 class Terminal(Console):
@@ -12,30 +13,10 @@ class Terminal(Console):
 
     def __init__(self) -> None:
         """Print words as they are: without markup, colours of numbers or breaks of lines."""
-        file = cast(IO[str], _Lossy(sys.stdout))
+        file = cast(IO[str], Lossy(sys.stdout))
         super().__init__(file=file, highlight=False, markup=False, soft_wrap=True)
-
-
-class _Lossy:
-    """A stream that drops what it cannot write: the disk is full, its reader or its terminal has left.
-
-    A signal's handler may print while the stream is in use, which is a RuntimeError.
-    """
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(OSError, ValueError, RuntimeError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError, RuntimeError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        if not self.width:  # COLUMNS=0 would leave nothing of tables
+            self.width = 80
 
 
 def duration(seconds: float) -> str:

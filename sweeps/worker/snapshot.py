@@ -12,8 +12,10 @@ import json
 import os
 import platform
 import shutil
+import site
 import sys
-from collections.abc import Iterator
+import sysconfig
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +70,10 @@ def digests() -> dict[str, str]:
     return {name: _digest(folder) for name, folder in package_folders().items()}
 
 
-def use() -> None:
+def use() -> frozenset[str]:
     """Import users' modules from the snapshot, in a worker that runs the code that was sent to it.
+
+    Return the names of the modules that are loaded before any of users' code is.
 
     Raises:
         SweepError: this process imports a module from elsewhere.
@@ -85,6 +89,34 @@ def use() -> None:
             place = _place(name)
             if place is None or not place.is_relative_to(root):
                 raise _foreign(name, place)
+    return frozenset(sys.modules)
+
+
+def require_sent(before: Collection[str]) -> None:
+    """Refuse modules that users' code has found elsewhere, as it can by a change of `sys.path`.
+
+    Args:
+        before: names of the modules that were loaded before, as `use` returns them.
+
+    Raises:
+        SweepError: a module that was loaded since is neither installed nor a part of the snapshot.
+    """
+    sent = package_folders().values()
+    for name in [name for name in sys.modules if "." not in name and name not in before]:
+        place = Path(getattr(sys.modules[name], "__file__", None) or "")
+        if place.is_absolute() and not any(map(place.is_relative_to, sent)) and not is_installed(place):
+            raise _foreign(name, place)
+
+
+def is_installed(place: Path) -> bool:
+    """Tell whether a module is part of Python or of an installed package."""
+    if {"site-packages", "dist-packages"} & set(place.parts):
+        return True
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    if any(place.is_relative_to(folder) for folder in folders):
+        return True
+    return any(place.parent.glob("*.dist-info"))  # of `pip install --target`
 
 
 def _place(module: str) -> Path | None:
@@ -122,5 +154,6 @@ def _digest(folder: Path) -> str:
 def _foreign(name: str, place: Path | None) -> SweepError:
     return SweepError(
         f"node {platform.node()}: a worker imports '{name}' from '{place or 'memory'}', which is not what "
-        "the sweep sent to it; take that out of the node's PYTHONPATH, .pth files or sitecustomize"
+        "the sweep sent to it; take that out of the node's PYTHONPATH, .pth files or sitecustomize, and out "
+        "of what your own code adds to sys.path"
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -76,6 +76,7 @@ def write_weights(
         "image_shape": json.dumps(list(image_shape)),
         "members": json.dumps(list(members)),
         "state": state,
+        "pack": path.stem,
         "seal": BLANK.decode(),
     }
     with replaced(path) as file:
@@ -90,7 +91,7 @@ def read_weights(path: Path, rho: float, seed: int) -> System:
     """
     with _readable(path):
         with safe_open(path, "pt") as file:
-            about = file.metadata()
+            about = _about(path, file)
             cell, members = _cell_of(about), _members_of(about)
             if (rho, seed) not in members:
                 raise WeightsError(f"{path} has no member with rho {rho:g} and seed {seed}: it diverged")
@@ -109,11 +110,19 @@ def read_pack_weights(path: Path) -> PackWeights:
     """
     with _readable(path):
         with safe_open(path, "pt") as file:
-            about = file.metadata()
+            about = _about(path, file)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         cell = _cell_of(about)
         state = "last" if cell.select == "last" else about.get("state")
         return PackWeights(cell, _members_of(about), cast(State | None, state), weights)
+
+
+def _about(path: Path, file: Any) -> Mapping[str, str]:
+    """Return what an open file says of its weights. Raises ValueError where they are of another pack."""
+    about: Mapping[str, str] = file.metadata()
+    if (pack := about.get("pack", path.stem)) != path.stem:
+        raise ValueError(f"it holds the weights of pack {pack}; put back the file of this run")
+    return about
 
 
 def _cell_of(about: Mapping[str, str]) -> Cell:

@@ -294,7 +294,7 @@ def test_settings_that_were_changed_are_refused(tmp_path):
     path.write_bytes(sealed(b"confidence: 0.8\n# " + BLANK + b"\n"))
     assert read_settings(tmp_path) == {"confidence": 0.8}
     path.write_bytes(path.read_bytes().replace(b"0.8", b"0.9"))
-    with pytest.raises(TableError, match=r"space\.yaml cannot be used: .*changed.*delete its last line"):
+    with pytest.raises(TableError, match=r"space\.yaml cannot be used: .*changed.*delete the line with"):
         read_settings(tmp_path)
     path.write_bytes(path.read_bytes().partition(b"#")[0])
     assert read_settings(tmp_path) == {"confidence": 0.9}

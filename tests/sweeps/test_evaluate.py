@@ -233,7 +233,7 @@ def test_a_run_of_another_version_is_mended_and_extended(copy, capsys):
 def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained, tmp_path, capsys):
     run = Path(shutil.copytree(trained("save_weights=last").parent, tmp_path / "copy")) / "run"
     space = (run / "space.yaml").read_text()
-    (run / "space.yaml").write_text(space[: space.rindex("#")].replace("track: sweep", "track: members"))
+    (run / "space.yaml").write_text(space.partition("\n")[2].replace("track: sweep", "track: members"))
     store = f"sqlite:///{tmp_path}/other.db"
     assert evaluated(run, "--tracking-uri", store) == 0
     assert "4 members, 1 cell" in capsys.readouterr().out

@@ -67,12 +67,14 @@ def test_only_packs_on_gpus_ask_for_one():
 
 
 def test_a_local_ray_has_a_token_of_its_own_and_no_other_address(monkeypatch):
-    for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+    ours = {"RAY_AUTH_TOKEN", "RAY_AUTH_MODE"}
+    others = {"RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_CONFIG_JSON_ENV_VAR"}
+    for name in ours | others:
         monkeypatch.setenv(name, "the user's")
     local, other = environment(None, False, Path()), environment(None, False, Path())
     assert len({local["RAY_AUTH_TOKEN"], other["RAY_AUTH_TOKEN"], "the user's"}) == 3
     assert local["RAY_AUTH_MODE"] == "token"
-    assert {"RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(local)
+    assert others.isdisjoint(local)
 
 
 @pytest.mark.parametrize(("token", "mode"), [(True, "token"), (False, "disabled")])
@@ -203,6 +205,13 @@ def test_workers_are_started_by_no_launcher_and_no_hook(monkeypatch):
         values = environment(address, False, Path("code"))
         assert values["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
         assert "RAY_RUNTIME_ENV_HOOK" not in values
+
+
+def test_ray_runs_without_options_of_the_commands_python(monkeypatch):
+    """Ray reads docstrings, which PYTHONOPTIMIZE=2 takes away, and warnings end what PYTHONWARNINGS says."""
+    for name, value in {"PYTHONOPTIMIZE": "2", "PYTHONWARNINGS": "error"}.items():
+        monkeypatch.setenv(name, value)
+        assert name not in environment(None, False, Path("code"))
 
 
 @pytest.mark.parametrize("name", ["my venv", "it's", 'a "b"', "$HOME", "a;b", "é"])

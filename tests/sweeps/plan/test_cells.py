@@ -302,6 +302,14 @@ class TestCost:
         cell = planned(latents=[n], hidden=[10], batch_size=3, smoothed_networks=["likelihood"])
         assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 2 * n) + (5 * n * 10 + 10 * 64))
 
+    def test_a_step_with_many_draws_is_counted_too(self):
+        """64·10 + 10·4 for q(z_1|x), 2·10 of each of 10^9 draws and 10·64 of their mean for p(x|z_1)."""
+        draws = 10**9
+        cell = planned(
+            latents=[2], hidden=[10], batch_size=3, ou_samples=draws, smoothed_networks=["likelihood"]
+        )
+        assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 4) + (2 * draws * 10 + 10 * 64))
+
     def test_it_grows_with_everything_that_costs(self):
         base = planned().multiply_adds()
         bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]

@@ -1,6 +1,8 @@
 """Which files are the code of a user's own, and which changes of them make other members."""
 
 import importlib
+import os
+import py_compile
 import sys
 import zipfile
 from pathlib import Path
@@ -201,6 +203,27 @@ def test_a_folder_that_is_too_large_is_refused_with_the_limit(mine, size, monkey
         SweepError, match=r"more than 20 files and folders or 256 MiB, the limit.*a folder of its own"
     ):
         UsersCode(cells())
+
+
+def test_bytecode_of_another_text_is_refused(mine):
+    """Python runs it in place of a file of its time and size, whose digest members would have."""
+    helper = mine / "mine_helper.py"
+    py_compile.compile(str(helper))
+    before, time = digest(), helper.stat().st_mtime
+    helper.write_text("SCALE = 3.0")
+    os.utime(helper, (time, time))
+    with pytest.raises(SweepError, match=r"mine_helper.py' is not what Python runs.*delete the bytecode"):
+        UsersCode(cells())
+    os.utime(helper, (time, time + 1))
+    assert digest() != before
+
+
+def test_a_file_that_the_command_prints_into_is_no_code(mine, monkeypatch):
+    before = digest()
+    with (mine / "log.txt").open("w") as log:
+        status = os.fstat(log.fileno())
+        monkeypatch.setattr(os, "fstat", lambda descriptor: status)
+        assert digest() == before
 
 
 def test_what_cannot_be_read_is_refused_by_name(mine):

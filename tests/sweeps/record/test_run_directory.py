@@ -19,7 +19,7 @@ import pytest
 
 from analysis import TableError
 from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
-from analysis.tables import read_history, read_members, read_table
+from analysis.tables import read_history, read_members, read_settings, read_table
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.plan.cells import PlannedCell, Point
@@ -280,6 +280,20 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
             train(directory, points(0))
             assert write_tables(directory, make_space())[1].num_rows == 18
 
+    def test_a_history_of_another_fragment_is_set_aside(self, tmp_path, make_space, train):
+        """Under this name its own is lost, and its rows would count twice."""
+        run, space = tmp_path / "run", make_space()
+        with reopened(run, space) as directory:
+            one, other = train(directory, points(0)), train(directory, points(1))
+        path = run / "fragments" / f"{other.pack_id}.history.parquet"
+        shutil.copy(run / "fragments" / f"{one.pack_id}.history.parquet", path)
+        with reopened(run, space) as directory:
+            assert directory.notices == [
+                f"{path.name} cut, changed or missing, and set aside as .bad; members that no other fragment "
+                "has are trained anew"
+            ]
+            assert {row["seed"] for row in directory.members.values()} == {0}
+
     @pytest.mark.parametrize("name", ["costs.parquet", "fragments/0123.failed.parquet"])
     def test_what_is_derived_anew_is_set_aside_and_named(self, tmp_path, make_space, train, name):
         with reopened(tmp_path / "run", make_space()) as directory:
@@ -353,6 +367,16 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
                     assert directory.rows() == (rows if not directory.notices else ([], []))
                     assert all(file.name in notice for notice in directory.notices)
             file.write_bytes(whole)
+
+    def test_cut_settings_are_refused(self, tmp_path, make_space):
+        """Keys at the end of the file say how thresholds are found."""
+        path = tmp_path / "run" / "space.yaml"
+        with reopened(path.parent, make_space()):
+            whole = path.read_bytes()
+        for size in range(whole.index(b"search"), len(whole), 50):
+            path.write_bytes(whole[:size])
+            with pytest.raises(TableError, match=r"space\.yaml cannot be used"):
+                read_settings(path.parent)
 
     def test_a_refused_sweep_leaves_no_directory_behind(self, tmp_path, make_space, train):
         def refused(path):

@@ -1,5 +1,6 @@
 """Workers run the code that was there when the sweep started, and nothing that lies elsewhere."""
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -86,6 +87,18 @@ def test_a_users_module_that_a_worker_imported_from_elsewhere_is_refused(taken, 
     monkeypatch.setenv(snapshot.DIGESTS, json.dumps(snapshot.digests()))
     with pytest.raises(SweepError, match=rf"imports 'mine_(helper|main)' from '{mine}/mine_"):
         snapshot.use()
+
+
+def test_a_module_that_users_code_finds_elsewhere_is_refused(tmp_path, monkeypatch):
+    """As behind `sys.path.insert(0, "/home/me/lib")`: such a folder is not copied, and not in the digest."""
+    before = frozenset(sys.modules)
+    (tmp_path / "elsewhere.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("elsewhere")
+    with pytest.raises(SweepError, match=rf"imports 'elsewhere' from '{tmp_path}/els.*adds to sys.path"):
+        snapshot.require_sent(before)
+    del sys.modules["elsewhere"]
+    snapshot.require_sent(before - {"json", "pytest", "sweeps"})
 
 
 def test_a_snapshot_that_cannot_be_written_is_refused(tmp_path):

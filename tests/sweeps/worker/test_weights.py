@@ -2,9 +2,10 @@
 
 import contextlib
 
+import pytest
 import torch
 
-from sweeps.worker.weights import WeightsError, read_pack_weights, write_weights
+from sweeps.worker.weights import WeightsError, read_pack_weights, read_weights, write_weights
 
 
 def test_a_flipped_bit_never_gives_other_weights(tmp_path, make_space):
@@ -25,3 +26,14 @@ def test_a_flipped_bit_never_gives_other_weights(tmp_path, make_space):
             continue
         refused += 1
     assert refused > 8 * len(whole) // 31 * 0.9
+
+
+def test_weights_of_another_pack_are_refused(tmp_path, make_space):
+    """Packs of different cells have members of the same rho and seed."""
+    path = tmp_path / "0123.safetensors"
+    (cell,) = make_space().cells()
+    write_weights(path, cell, (8, 8, 1), [(0.5, 0)], {"weight": torch.zeros(1, 3)}, "last")
+    other = path.rename(tmp_path / "4567.safetensors")
+    for read in (lambda: read_weights(other, 0.5, 0), lambda: read_pack_weights(other)):
+        with pytest.raises(WeightsError, match=r"4567\.safetensors .*the weights of pack 0123; put back"):
+            read()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sweeps.test_users_code import cells, mine  # noqa: F401 - a fixture
+from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
 
 import sweeps
 from sweeps import SweepError

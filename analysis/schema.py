@@ -87,10 +87,10 @@ def _key_field(key: Key) -> pa.Field:
     nullable = NoneType in get_args(key.annotation)
     description = key.description
     if nullable and "null" not in description:
-        description += "; null where it plays no role"
+        description += "; null if it does not apply"
     elif key.of is not None and not nullable:
         neutral = key.neutral if isinstance(key.neutral, str) else f"{key.neutral:g}"
-        description += f"; {neutral} where it plays no role"
+        description += f"; {neutral} if it does not apply"
     return _field(key.name, _arrow_type(key.annotation, key.unit), key.unit, description, nullable)
 
 
@@ -119,9 +119,9 @@ _CELL = [
 """The keys of a cell, and what follows from them."""
 
 _MACHINE = {
-    "processor": "name of the CPU or GPU that trained the member; `; ` between those of a pack that moved on",
-    "cpu_features": "what the CPU of that machine can do, by which PyTorch, MKL and oneDNN choose their code",
-    "library_versions": "versions of the libraries that computed the member's numbers, besides PyTorch",
+    "processor": "name of the CPU or GPU that trained the member; several, if its pack moved, joined by `; `",
+    "cpu_features": "features of that machine's CPU, by which PyTorch, MKL and oneDNN choose their code",
+    "library_versions": "versions of the libraries, besides PyTorch, that computed the member's numbers",
 }
 
 MEMBERS = _schema(
@@ -131,30 +131,30 @@ MEMBERS = _schema(
         _label("space", "name of the search space that was swept"),
         _label(
             "cell_id",
-            "hash of the cell: everything that identifies the member except rho and seed",
+            "hash of the cell: everything that identifies a member except rho and seed",
         ),
         _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
-        _label("data_digest", "hash of the data set's arrays as they were used"),
+        _label("data_digest", "hash of the arrays of the data set"),
         *(
             _field(
                 name,
                 pa.int32(),
                 "1",
-                f"images in the {split} split of the data set as it was loaded, of which eval_images and "
-                "bound_images may use fewer; null where an older version of the project did not say",
+                f"images in the {split} split of the loaded data set, before eval_images or bound_images "
+                "limits them; null in rows of older versions of the project",
                 nullable=True,
             )
             for name, split in zip(SPLIT_IMAGES, ("training", "validation", "test"), strict=True)
         ),
         _label(
             "code_digest",
-            "hash of the modules of a user's own system and data set; null for the project's own",
+            "hash of the files of your own system and data set; null for those that ship with the project",
             nullable=True,
         ),
         *_CELL,
         _number(
             "rho",
-            "smoothing parameter between 0 and 1; 1 is the variational autoencoder unsmoothed",
+            "smoothing parameter between 0 and 1; 1 is no smoothing",
         ),
         _field(
             "seed",
@@ -165,21 +165,21 @@ MEMBERS = _schema(
         _label("device", "kind of device that trained the member: cpu or cuda"),
         _number(
             "rho_c_exact",
-            "critical rho of the cell where a closed form is known; null elsewhere",
+            "critical rho of the cell by its closed form; null if no closed form is known",
             nullable=True,
         ),
         _label(
             "status",
-            "`completed`, `diverged` when a loss was not finite, or `failed` when it could not be trained",
+            "`completed`; `diverged`: a loss was not finite; `failed`: the member could not be trained",
         ),
         _steps(
             "diverged_at_step",
-            "first step at which divergence was seen; null unless the status is `diverged`",
+            "first step at which the divergence was noticed; null unless the status is `diverged`",
             nullable=True,
         ),
         _label(
             "failure",
-            "why the member could not be trained, in one line; null unless the status is `failed`",
+            "reason of the failure, in one line; null unless the status is `failed`",
             nullable=True,
         ),
         *_metric_fields(METRICS, "for a member that diverged or failed"),
@@ -191,28 +191,29 @@ MEMBERS = _schema(
             "number of trained parameters of the member; null for a member that failed",
             nullable=True,
         ),
-        _count("pixels", "dimensions of an observation; bits per dimension are nats / (pixels ln 2)"),
+        _count(
+            "pixels", "number of dimensions of an observation; bits per dimension are nats / (pixels ln 2)"
+        ),
         _field(
             "seconds",
             pa.float64(),
             "s",
-            "wall time of the training of the member's pack, divided by the members of the pack; 0 for a "
-            "member that failed",
+            "training time of the member's pack divided by its number of members; 0 for a member that failed",
         ),
-        _label("pack_id", "the pack of members that was trained together"),
-        _count("pack_members", "number of members in the member's pack"),
+        _label("pack_id", "name of the pack in which the member was trained"),
+        _count("pack_members", "number of members in this pack"),
         _field(
             "finished_at",
             pa.timestamp("ms", tz="UTC"),
             "none",
-            "moment in UTC at which the member's pack was finished, was given up, or was measured anew",
+            "time at which the member's pack finished, failed permanently, or was measured again",
         ),
         _count(
             "numerics_version",
-            "raised by every change of the project that changes numbers; of a member of which only some "
-            "metrics were measured anew, the version of the others",
+            "version of the numerics, raised by every change of numbers; if only some metrics of a member "
+            "were measured again, the version of the others",
         ),
-        _label("project_version", "version of the project that trained the member, or measured it anew"),
+        _label("project_version", "version of the project that trained the member, or measured it again"),
         _label(
             "torch_version",
             "version of PyTorch that trained the member; null for a member that failed",
@@ -226,15 +227,15 @@ MEMBERS = _schema(
         *(
             _label(
                 name,
-                f"{words}; null of members of older versions, and null for a member that failed",
+                f"{words}; null in rows of older versions, and null for a member that failed",
                 nullable=True,
             )
             for name, words in _MACHINE.items()
         ),
         _label(
             "commit",
-            "commit of that version of the project, `-dirty` where files had changed; null outside of its "
-            "own repository (older versions of the project: `unknown`)",
+            "commit of the project, with `-dirty` if files had changed; null outside of the project's own "
+            "repository (`unknown` in rows of older versions)",
             nullable=True,
         ),
     ],
@@ -256,13 +257,13 @@ HISTORY = _schema(
 
 _SEED_THRESHOLD = pa.struct(
     [
-        _field("seed", pa.int64(), "none", "the realisation that this threshold belongs to"),
+        _field("seed", pa.int64(), "none", "the realisation with this threshold"),
         _label(
             "status",
-            "`transition`, `always_active` or `always_collapsed` at all that was trained, or `unresolved` "
-            "without a member that counts",
+            "`transition`; `always_active` or `always_collapsed` at all trained rho; `unresolved` without a "
+            "usable member",
         ),
-        _count("n_members", "number of members of the seed that count: 1 is a probe"),
+        _count("n_members", "number of usable members of the seed; 1 is a probe"),
         _number(
             "rho_c",
             "middle of the bracket of the seed's threshold; null unless its status is `transition`",
@@ -270,18 +271,18 @@ _SEED_THRESHOLD = pa.struct(
         ),
         _number(
             "rho_low",
-            "a rho above which the seed's threshold lies; null where nothing says so",
+            "lower bound of the seed's threshold; null if there is none",
             nullable=True,
         ),
         _number(
             "rho_high",
-            "a rho below which the seed's threshold lies; null where nothing says so",
+            "upper bound of the seed's threshold; null if there is none",
             nullable=True,
         ),
         _number(
             "jump",
-            "rise of the order parameter across the bracket, from its collapsed to its active end, in its "
-            "unit; null unless the status is `transition`",
+            "rise of the order parameter from the collapsed to the active end of the bracket, in its unit; "
+            "null unless the status is `transition`",
             nullable=True,
         ),
     ]
@@ -308,39 +309,40 @@ THRESHOLDS = _schema(
         *_CELL,
         _label(
             "order_parameter",
-            "what is watched over rho, e.g. `kl_top` or `information_top`: the metric that tells the phases "
-            "apart",
+            "metric that distinguishes the phases, e.g. `kl_top` or `information_top`",
         ),
-        _label("rule", "from where on a member is active: `absolute`, or `half_plateau` of the cell's curve"),
-        _number("active_from", "value of the order parameter, in its unit, from which a member is active"),
+        _label("rule", "kind of active_from: `absolute`, or `half_plateau`, half of the curve's plateau"),
+        _number("active_from", "minimum of the order parameter, in its unit, at which a member is active"),
         _label(
             "collapsed_side",
-            "side of the rho axis on which the order parameter is below that: `high` or `low`",
+            "side of the rho axis on which the order parameter is below active_from: `high` or `low`",
         ),
         _number(
             "rho_c",
-            "critical rho of the cell: the median over realisations, at which half of them are active; null "
-            "unless status is `transition`",
+            "critical rho of the cell: the median of the realisations' thresholds, at which half of them are "
+            "active; null unless status is `transition`",
             nullable=True,
         ),
         _number(
             "rho_c_low",
-            "lower end of the interval of rho_c, or its one-sided lower bound; null where it is open",
+            "lower end of the interval of rho_c, or one-sided lower bound; null if the interval is open "
+            "there",
             nullable=True,
         ),
         _number(
             "rho_c_high",
-            "upper end of the interval of rho_c, or its one-sided upper bound; null where it is open",
+            "upper end of the interval of rho_c, or one-sided upper bound; null if the interval is open "
+            "there",
             nullable=True,
         ),
         _number(
             "half_width",
-            "half the width of the interval of rho_c; null where it has not two ends",
+            "half the width of the interval of rho_c; null if the interval is open at an end",
             nullable=True,
         ),
         _number(
             "half_width_asked",
-            "half_width at which the search stops unless it has trained max_members; null where no search "
+            "half_width at which the search stops unless it reaches max_members first; null if no search "
             "locates this order parameter",
             nullable=True,
         ),
@@ -349,42 +351,42 @@ THRESHOLDS = _schema(
         *(
             _number(
                 name,
-                f"g = rho^2 + (1 - rho^2)/K at {of}, the share of the noise's variance that is left of a "
-                "linear network; null where rho_c is, and where smoothing has no such g",
+                f"g = rho^2 + (1 - rho^2)/K at {of}, the share of the noise's variance that remains in a "
+                f"linear network; null if {of} is null or the smoothing has no g",
                 nullable=True,
             )
             for name, of in (("g_c", "rho_c"), ("g_c_low", "rho_c_low"), ("g_c_high", "rho_c_high"))
         ),
-        _number("confidence", "nominal coverage of the intervals, and of a one-sided bound"),
+        _number("confidence", "nominal coverage of intervals and one-sided bounds"),
         _number(
             "jump",
-            "mean, over the seeds that have one, of the rise of the order parameter across the bracket, in "
-            "its unit; null where none has",
+            "rise of the order parameter across the bracket of a seed, in its unit, averaged over seeds with "
+            "a transition; null if no seed has a transition",
             nullable=True,
         ),
         _number(
             "rho_c_exact",
-            "critical rho where a closed form is known; null elsewhere",
+            "critical rho by its closed form; null if no closed form is known",
             nullable=True,
         ),
         _count("n_seeds", "number of seeds of the cell"),
-        _count("n_resolved", "number of seeds whose own threshold lies between two of their members"),
-        _count("n_members", "number of members of the cell, those that diverged or failed included"),
-        _count("n_diverged", "number of diverged members, left out of the estimate"),
-        _count("n_failed", "number of members that could not be trained, left out of the estimate"),
+        _count("n_resolved", "number of seeds whose threshold lies between two of their members"),
+        _count("n_members", "number of members of the cell, including diverged and failed ones"),
+        _count("n_diverged", "number of diverged members, which the estimate omits"),
+        _count("n_failed", "number of members that could not be trained, which the estimate omits"),
         _label(
             "status",
-            "`transition`; `always_active` or `always_collapsed` where rho_c lies beyond all that was "
-            "trained; `unresolved` where no member counts",
+            "`transition`; `always_active` or `always_collapsed` if rho_c lies beyond all trained rho; "
+            "`unresolved` without a usable member",
         ),
         _label(
             "remark",
-            "where the information of the top layer departs from its KL, in words; null where it does not, "
-            "and for other order parameters",
+            "how the information of the top layer departs from its KL, in words; null if it does not, and "
+            "for other order parameters",
             nullable=True,
         ),
-        _label("method", "how rho_c and its interval are estimated, in a phrase"),
-        _field("seeds", _list(_SEED_THRESHOLD), "none", "the threshold of each seed by itself"),
+        _label("method", "method by which rho_c and its interval are estimated"),
+        _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
     ],
 )
 """A row a cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
@@ -393,11 +395,11 @@ COMPARISONS = _schema(
     "comparisons",
     [
         _label("space", "name of the search space that was swept"),
-        _label("order_parameter", "what is watched over rho, as in the thresholds table"),
+        _label("order_parameter", "the order parameter, as in the thresholds table"),
         _label(
             "differs_in",
-            "what the two cells differ in alone: a key of a cell, `size` of the latents at one depth, or "
-            "`depth` at one size",
+            "the only difference between the two cells: a key of a cell, `size` of the latents at one depth, "
+            "or `depth` at one size",
         ),
         _label("first_cell_id", "the first cell, as in the members table"),
         _label("first_cell", "readable label of the first cell"),
@@ -405,38 +407,40 @@ COMPARISONS = _schema(
         _label("second_cell", "readable label of the second cell"),
         _number(
             "difference",
-            "rho_c of the first cell minus that of the second; null where either may lie anywhere",
+            "rho_c of the first cell minus rho_c of the second; null if either may lie anywhere",
             nullable=True,
         ),
         _number(
             "difference_low",
-            "lower end of its interval, of this pair alone; null where it is open",
+            "lower end of the interval of difference, for this pair only; null if it is open",
             nullable=True,
         ),
         _number(
             "difference_high",
-            "upper end of its interval, of this pair alone; null where it is open",
+            "upper end of the interval of difference, for this pair only; null if it is open",
             nullable=True,
         ),
-        _number("confidence", "nominal coverage of the interval, and one minus the level of the tests"),
+        _number("confidence", "nominal coverage of the interval; the level of the tests is one minus this"),
         _number(
             "p_different",
-            "p-value of no difference, corrected for all comparisons of the order parameter (Holm); null "
-            "where either cell has no member that counts",
+            "p-value of no difference, corrected for all comparisons of the order parameter (Holm); null if "
+            "either cell has no usable member",
             nullable=True,
         ),
         _number(
-            "margin", "thresholds are alike that differ by no more; null where none is asked", nullable=True
+            "margin",
+            "equivalence margin: thresholds closer than this are called alike; null without a test",
+            nullable=True,
         ),
         _number(
             "p_alike",
-            "p-value of a difference beyond the margin, two one-sided tests, corrected likewise; null "
-            "without a margin, and as above",
+            "p-value of a difference beyond the margin, from two one-sided tests, corrected like "
+            "p_different; null without a margin, and if either cell has no usable member",
             nullable=True,
         ),
         _label(
             "verdict",
-            "rho_c of the first cell is `lower` or `higher` than that of the second, `alike` within the "
+            "rho_c of the first cell is `lower` or `higher` than rho_c of the second, `alike` within the "
             "margin, or `undecided`",
         ),
     ],
@@ -449,18 +453,21 @@ COSTS = _schema(
         _label("cell_id", "the cell that was measured, as in the members table"),
         _label("cell", "readable label of the cell, e.g. `mnist mlp 40,40,40,40`"),
         *_CELL,
-        _number("rho", "smoothing parameter between 0 and 1; 1 is without smoothing"),
+        _number("rho", "smoothing parameter of the measured members, between 0 and 1; 1 is no smoothing"),
         _field("parameters", pa.int64(), "1", "number of trained parameters of one member"),
         _field(
             "seconds_per_epoch",
             _DOUBLES,
             "s",
-            "wall time of one pass over the training data, an entry a round; a round times every row in turn",
+            "wall time of one pass over the training data, one entry per round; a round times each row in "
+            "turn",
         ),
-        _field("memory_bytes", pa.int64(), "bytes", "most memory used by a training step, see memory_kind"),
+        _field(
+            "memory_bytes", pa.int64(), "bytes", "peak memory of a training step, of the kind memory_kind"
+        ),
         _label(
             "memory_kind",
-            "what memory_bytes counts: `cuda peak`, the allocator's peak, or `autograd saved bytes`, the "
+            "meaning of memory_bytes: `cuda peak`, the peak of the allocator, or `autograd saved bytes`, the "
             "tensors kept for the backward pass",
         ),
         _label("device", "kind of device that was measured: cpu or cuda"),

@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from dataclasses import field as dataclass_field
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.censored import Marginal
 from analysis.comparisons import compare
-from analysis.estimate import TRANSITION, CellThreshold, Curves, cell_threshold, level
+from analysis.estimate import TRANSITION, CellThreshold, Curves
 from analysis.remarks import remark
 from analysis.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
+from analysis.statistics.rule import Rules, rules_of
 from analysis.tables import curves, read_settings, rows_of, table_of
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
-from ouvae.declared.order_parameters import HALF_PLATEAU
 from ouvae.declared.pairs import Pair, comparable, corresponding
 
 METHOD = (
@@ -28,42 +27,11 @@ METHOD = (
 """The entry of the column `method`."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """How thresholds are decided.
-
-    Attributes:
-        active_from: the order parameters by name, each with the value from which a member is active, or
-            `half_plateau`.
-        confidence: nominal coverage of the intervals.
-        half_widths: of the intervals at which a search stops, by the order parameter that it locates.
-        margin: thresholds are alike that differ by no more; None compares without.
-    """
-
-    active_from: Mapping[str, float | str]
-    confidence: float
-    half_widths: Mapping[str, float] = dataclass_field(default_factory=dict)
-    margin: float | None = None
-
-
-def rule_of(settings: Mapping[str, Any]) -> Rule:
-    """Return the rule that the keys of a space say. Raises KeyError, TypeError, ValueError without one."""
-    # a run from before there was more than one order parameter says kl_threshold_nats
-    watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
-    located = settings.get("search") == "locate"
-    return Rule(
-        {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
-        float(settings["confidence"]),
-        {settings["follow"]: float(settings["rho_tolerance"])} if located else {},
-        settings.get("margin"),
-    )
-
-
-def read_rule(run: str | Path) -> Rule:
+def read_rule(run: str | Path) -> Rules:
     """Return the rule of a run, from its settings. Raises TableError as `read_settings`, and without one."""
     settings = read_settings(run)
     try:
-        return rule_of(settings)
+        return rules_of(settings)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise TableError(
             f"the space.yaml of {run} does not say active_from and confidence; give the folder that a sweep "
@@ -80,7 +48,7 @@ class Summary:
     range.
     """
 
-    def __init__(self, members: pa.Table, rule: Rule) -> None:
+    def __init__(self, members: pa.Table, rule: Rules) -> None:
         """Estimate the threshold of each cell and order parameter; its first member tells a cell's keys."""
         self._rule = rule
         self._statuses: dict[str, Counter[str]] = {}
@@ -99,8 +67,8 @@ class Summary:
                 self._found[cell_id, order.name] = self._estimate(own, order)
 
     def _estimate(self, own: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
-        active_from = level(own, self._rule.active_from[order.name], order.active_from)
-        return active_from, cell_threshold(own, active_from, self._rule.confidence)
+        rule = self._rule.of(order.name)
+        return rule.level(own), rule.threshold(own)
 
     def median(self, cell_id: str, order: str) -> Marginal | None:
         """Return the posterior of a cell's threshold; None where nothing is known of it."""
@@ -195,6 +163,6 @@ def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
     return float(retained_variance(rho, member["ou_samples"]))
 
 
-def thresholds_table(members: pa.Table, rule: Rule) -> pa.Table:
+def thresholds_table(members: pa.Table, rule: Rules) -> pa.Table:
     """Return the thresholds table of members by a rule: see `Summary`."""
     return Summary(members, rule).thresholds

@@ -13,11 +13,11 @@ from ouvae.declared.documents import write_between
 BEGIN, END = "<!-- columns, from their schemas -->\n", "<!-- end of columns -->\n"
 
 _OF_ROWS = {
-    "members": "A row a member: one trained model.",
-    "history": "A row a member and evaluation.",
-    "thresholds": "A row a cell and order parameter: one curve.",
-    "comparisons": "A row an order parameter and two cells that differ in one key, in size or in depth.",
-    "costs": "A row a cell and rho, of a run that measures time and memory.",
+    "members": "One row per member, that is, per trained model.",
+    "history": "One row per member and evaluation.",
+    "thresholds": "One row per cell and order parameter: one curve.",
+    "comparisons": "One row per order parameter and pair of cells that differ in one key, size or depth.",
+    "costs": "One row per cell and rho, in runs that measure time and memory.",
 }
 
 _TYPES = {
@@ -59,7 +59,7 @@ def _type(dtype: pa.DataType) -> str:
     if pa.types.is_struct(dtype):
         return f"({', '.join(field.name for field in dtype)})"
     if pa.types.is_timestamp(dtype):
-        return f"moment, {dtype.tz}"
+        return f"timestamp, {dtype.tz}"
     return _TYPES[dtype]
 
 

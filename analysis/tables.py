@@ -90,7 +90,7 @@ def check_settings(path: Path) -> None:
     if not is_intact(path.read_bytes()):
         raise TableError(
             f"{path} cannot be used: {CHANGED}; delete the file, and the sweep's command writes it anew, or "
-            "delete its last line, the digest, if the change is yours"
+            "delete the line with the digest in it, if the change is yours"
         )
 
 

@@ -34,8 +34,9 @@ from analysis.labels import (
     lost_of_cell,
 )
 from analysis.schema import Row
+from analysis.statistics.rule import Rules
 from analysis.streams import open_streams
-from analysis.summary import Rule, Summary, read_rule, thresholds_table
+from analysis.summary import Summary, read_rule, thresholds_table
 from analysis.tables import read_history, read_members, write_table
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
@@ -203,14 +204,14 @@ def _level(row: Row) -> str:
     return f"{row['active_from']:g}" + (f" {unit}" if unit != "1" else "")
 
 
-def format_sensitivity(members: pa.Table, rule: Rule) -> str:
+def format_sensitivity(members: pa.Table, rule: Rules) -> str:
     """Return rho_c by other rules as aligned text, a line a cell and order parameter in nats."""
     tables = {}
     for asked in (*SENSITIVITY_NATS, HALF_PLATEAU):
         watched = {name: asked for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
         if not watched:
             return ""
-        tables[asked] = thresholds_table(members, Rule(watched, rule.confidence)).to_pylist()
+        tables[asked] = thresholds_table(members, Rules(watched, rule.confidence)).to_pylist()
     columns = [f"{asked:g}" if isinstance(asked, float) else "half plateau" for asked in tables]
     rows = tables[HALF_PLATEAU]
     lines = [["cell", "rho_c by active from (nats)", *columns]]
@@ -264,7 +265,7 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
     return None
 
 
-def _rule(arguments: argparse.Namespace) -> Rule:
+def _rule(arguments: argparse.Namespace) -> Rules:
     """Return the rule of the run, or what is given in place of it."""
     asked = dict(arguments.active_from)
     try:
@@ -272,8 +273,8 @@ def _rule(arguments: argparse.Namespace) -> Rule:
     except TableError:
         if not asked or arguments.confidence is None:
             raise
-        return Rule(asked, arguments.confidence)
-    return Rule(
+        return Rules(asked, arguments.confidence)
+    return Rules(
         asked or own.active_from,
         arguments.confidence or own.confidence,
         {} if asked else own.half_widths,

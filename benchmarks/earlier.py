@@ -10,6 +10,7 @@ thread, so that both meet what else the machine does.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -28,6 +29,14 @@ TURN_SECONDS = 0.4
 WARM_STEPS = 3
 
 
+def _work() -> Any:
+    """Return the module of packs at work, which had another name before."""
+    try:
+        return importlib.import_module("sweeps.worker.work")
+    except ImportError:
+        return importlib.import_module("sweeps.pack_work")
+
+
 def serve(checkout: str, asked: str) -> int:
     """Build a pack with the code of a checkout, and take the turns that are asked for, one a line."""
     import_from(checkout)
@@ -38,9 +47,8 @@ def serve(checkout: str, asked: str) -> int:
 
     try:
         from ouvae.training.pack import PackTraining
-        from sweeps.pack_work import keep_freed_memory
 
-        keep_freed_memory()
+        _work().keep_freed_memory()
     except ImportError:  # as it was called before
         from ouvae.pack import Pack as PackTraining  # type: ignore[no-redef,import-not-found]
     torch.set_num_threads(1)

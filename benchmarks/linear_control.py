@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
-from sweeps.provenance import commit
+from sweeps.record.provenance import commit
 
 ROOT = Path(__file__).parents[1]
 SPACE = "linear_control"

@@ -61,7 +61,7 @@ from ouvae.declared import Cell
 from ouvae.training.outcome import Values
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, SpaceError
-from sweeps.cpus import usable_cpus
+from sweeps.machine.cpus import usable_cpus
 
 ROOT = Path(__file__).parents[1]
 CPUS = usable_cpus()

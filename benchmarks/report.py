@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from sweeps.cpus import usable_cpus
-from sweeps.provenance import commit
+from sweeps.machine.cpus import usable_cpus
+from sweeps.record.provenance import commit
 
 
 def machine(device: str = "cpu") -> dict[str, str]:

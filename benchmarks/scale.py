@@ -32,6 +32,8 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from analysis.statistics.rule import rules_of
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
@@ -39,12 +41,13 @@ from benchmarks.report import machine, write_rows
 from ouvae.declared import METRICS
 from search_spaces import Space
 from sweeps.cluster.messages import PackReport
-from sweeps.interrupts import Interrupts
-from sweeps.plan import Pack, Point, plan_cells
-from sweeps.recorder import Recorder
-from sweeps.run_directory import RunDirectory
+from sweeps.machine.interrupts import Interrupts
+from sweeps.plan.cells import Point, plan_cells
+from sweeps.plan.packs import Pack
+from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
-from sweeps.searches import searches_of
+from sweeps.search.of_space import searches_of
+from sweeps.tracking.recorder import Recorder
 
 TRACKS = ("auto", "members", "cells", "sweep")
 EVALUATIONS = (0, 500, 1000)
@@ -156,7 +159,9 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
     cells = plan_cells(space.swept(), lambda cell: Splits(), "cpu")  # type: ignore[arg-type,return-value]
     with directory.opened(space):
         opened = time.perf_counter() - started
-        searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
+        rule = rules_of(space.model_dump()).of(space.follow)
+        observed = [directory.observed(cell) for cell in cells]
+        searches = list(zip(cells, searches_of(space, space.swept(), observed, rule), strict=True))
         expected = sum(search.expected_points() for _, search in searches)
         with clock.on("listeners told of what is there"):
             recorder = Recorder(space, cells, directory, f"sqlite:///{folder / 'mlflow.db'}", expected)

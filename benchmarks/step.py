@@ -48,7 +48,7 @@ from ouvae.declared.traits import ActivationName
 from ouvae.training.counts import multiply_adds
 from ouvae.training.pack import PackTraining
 from ouvae.training.step.step import COMPILED_FROM
-from sweeps.pack_work import keep_freed_memory
+from sweeps.worker.work import keep_freed_memory
 
 _DIGITS, _MNIST = ("latents=[[10, 10]]",), ("latents=[[20, 20, 20]]", "hidden=[100, 100]")
 _RELU = "activation=relu"

@@ -13,7 +13,8 @@ from analysis.comparisons import ALIKE, HIGHER, LOWER, UNDECIDED, Comparison, co
 from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, search_for
 from benchmarks.threshold_tables import Setting
 from ouvae.declared.pairs import Pair
-from sweeps.locate import Decisions
+from sweeps.plan.cells import Point
+from sweeps.search.locate import Decisions
 
 PAIR = Pair(0, 1, "latents")
 VERDICTS = (LOWER, HIGHER, ALIKE, UNDECIDED)
@@ -48,15 +49,19 @@ def comparison(
     first = Drawn(FAMILIES[family], setting.scatter, [*key, 0])
     second = Drawn(FAMILIES[family], setting.scatter, [*key, 1], first.median - difference)
     cells = (first, second)
-    searches = [search_for(cell, setting.half_width, most) for cell in cells]
+    observed: list[dict[Point, float | None]] = [{} for _ in cells]
+    searches = [
+        search_for(members, cell, setting.half_width, most)
+        for members, cell in zip(observed, cells, strict=True)
+    ]
     searches[0].neighbours, searches[1].neighbours = searches[1:], searches[:1]
     decisions = Decisions(searches, [PAIR], CONFIDENCE, margin)
     for search in searches:
         search.decisions = decisions
     while not all([search.done for search in searches]):
-        for search, cell in zip(searches, cells, strict=True):
+        for search, members, cell in zip(searches, observed, cells, strict=True):
             for point in search.ask():
-                search.tell(point, cell.train(point))
+                members[point] = cell.train(point)
     known = [None if search.threshold is None else search.threshold.population for search in searches]
     medians = [None if one is None else one.median for one in known]
     (found,) = compare([PAIR], medians, CONFIDENCE, margin)

@@ -42,9 +42,14 @@ import optuna
 from scipy import stats
 
 from analysis.censored import Array
-from analysis.estimate import TRANSITION, SeedThreshold, curves_of, seed_threshold
+from analysis.estimate import TRANSITION, SeedThreshold, seed_threshold
+from analysis.statistics.rule import Rule
 from benchmarks.threshold_realisations import COARSE_RHO, CONFIDENCE, PROBES, Found, Realisations, Way
-from sweeps.search import GridSearch, RefineSearch, Search
+from ouvae.declared import ORDER_PARAMETERS
+from sweeps.plan.cells import Point
+from sweeps.search.base import Search, curves_of_points
+from sweeps.search.grid import GridSearch
+from sweeps.search.refine import RefineSearch
 
 Interval: TypeAlias = tuple[float, float]
 
@@ -87,19 +92,22 @@ def grid(realisations: Realisations, half_width: float) -> Steps:
     rho = np.linspace(LOWEST, HIGHEST, steps + 1).round(6).tolist()
     seeds: list[SeedThreshold] = []
     for seed in count():
-        seeds += searched(realisations, GridSearch(rho, [seed]))
+        observed: dict[Point, float | None] = {}
+        seeds += searched(realisations, GridSearch(observed, rho, [seed]), observed)
         if len(seeds) >= FEWEST_SEEDS:
             yield students_interval(seeds)
 
 
 def refine(realisations: Realisations, half_width: float) -> Steps:
     """Refine the brackets of three seeds after three."""
-    level, tolerance = realisations.active_from, min(REFINE_TOLERANCE, half_width)
+    rule = Rule(ORDER_PARAMETERS["kl_top"], realisations.active_from, CONFIDENCE)
+    tolerance = min(REFINE_TOLERANCE, half_width)
     seeds: list[SeedThreshold] = []
     for first in count(step=FEWEST_SEEDS):
         three = range(first, first + FEWEST_SEEDS)
-        search = RefineSearch(COARSE_RHO, three, level, level, tolerance, REFINE_POINTS)
-        seeds += searched(realisations, search)
+        observed: dict[Point, float | None] = {}
+        search = RefineSearch(observed, COARSE_RHO, three, rule, tolerance, REFINE_POINTS)
+        seeds += searched(realisations, search, observed)
         interval = students_interval(seeds)
         if interval is None:
             yield None
@@ -108,15 +116,14 @@ def refine(realisations: Realisations, half_width: float) -> Steps:
             yield interval[0] - margin, interval[1] + margin
 
 
-def searched(realisations: Realisations, search: Search) -> list[SeedThreshold]:
-    """Train what a search asks for and return what its seeds say of their thresholds."""
-    trained: list[tuple[int, float, float | None]] = []
+def searched(
+    realisations: Realisations, search: Search, observed: dict[Point, float | None]
+) -> list[SeedThreshold]:
+    """Train what a search of observations asks for, and return the thresholds of its seeds."""
     while not search.done:
         for point in search.ask():
-            value = realisations.train(point)
-            search.tell(point, value)
-            trained.append((point.seed, point.rho, value))
-    curves = curves_of(trained)
+            observed[point] = realisations.train(point)
+    curves = curves_of_points(observed)
     return [seed_threshold(seed, *curve, realisations.active_from) for seed, curve in curves.items()]
 
 

@@ -19,8 +19,11 @@ from scipy import stats
 from scipy.special import ndtr
 
 from analysis.censored import Array
-from sweeps.locate import Goal, LocateSearch
-from sweeps.plan import Point
+from analysis.statistics.rule import Rule
+from ouvae.declared import ORDER_PARAMETERS
+from sweeps.plan.cells import Point
+from sweeps.search.base import Observations, StoppingRule
+from sweeps.search.locate import LocateSearch
 
 COARSE_RHO = (0.4, 0.55, 0.7, 0.85, 1.0)
 """Where the picture of a search lies."""
@@ -186,21 +189,26 @@ Way: TypeAlias = Callable[[Realisations, float, int], Found]
 
 
 def search_for(
-    realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
+    observed: Observations,
+    realisations: Realisations,
+    half_width: float,
+    most: int,
+    coarse: Sequence[float] = COARSE_RHO,
 ) -> LocateSearch:
-    """Return the project's own search for the median, with the picture on the values `coarse`."""
-    level = realisations.active_from
-    return LocateSearch(coarse, PICTURE_SEEDS, Goal(level, level, half_width, CONFIDENCE, most, PROBES))
+    """Return the project's own search for the median, with the initial grid on the values `coarse`."""
+    rule = Rule(ORDER_PARAMETERS["kl_top"], realisations.active_from, CONFIDENCE)
+    return LocateSearch(observed, coarse, PICTURE_SEEDS, StoppingRule(rule, half_width, most), PROBES)
 
 
 def locate(
     realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
 ) -> Found:
     """Locate the median by the project's own search."""
-    search = search_for(realisations, half_width, most, coarse)
+    observed: dict[Point, float | None] = {}
+    search = search_for(observed, realisations, half_width, most, coarse)
     while not search.done:
         for point in search.ask():
-            search.tell(point, realisations.train(point))
+            observed[point] = realisations.train(point)
     found = search.threshold
     if found is None:
         raise RuntimeError("a search that is done has an estimate")

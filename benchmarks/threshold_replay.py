@@ -19,7 +19,7 @@ from analysis.summary import read_rule
 from analysis.tables import read_members, rows_of
 from benchmarks.threshold_realisations import COARSE_RHO, PICTURE_SEEDS, Found, Realisations, locate
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
-from sweeps.plan import Point
+from sweeps.plan.cells import Point
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, Found
 from benchmarks.threshold_replay import replays, trained_cells
 from benchmarks.threshold_tables import LOCATE, Run, Setting, print_located, print_peers
 from ouvae.declared import ORDER_PARAMETERS
-from sweeps.cpus import usable_cpus
-from sweeps.progress import duration
+from sweeps.machine.cpus import usable_cpus
+from sweeps.terminal.console import duration
 
 Made = TypeVar("Made", Run, Compared)
 

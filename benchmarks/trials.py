@@ -33,8 +33,8 @@ from benchmarks.report import machine, print_row, write_rows
 from ouvae.data import load as load_data
 from sweeps.cluster.messages import Ended, Failed, Finished, Next, Resources, Task, Train, Wanted
 from sweeps.cluster.process import RayProcess
-from sweeps.cpus import usable_cpus
-from sweeps.processes import descendants
+from sweeps.machine.cpus import usable_cpus
+from sweeps.machine.processes import descendants
 from sweeps.scratch import scratch_folder
 
 SETTINGS = ["latents=[[2, 2]]", "hidden=[8]", "steps=1", "eval_every=1", "eval_images=10"]

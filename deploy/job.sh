@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A sweep as a job of a Ray cluster that runs, which goes on when this terminal is closed. From the checkout:
+# Submits a sweep to a running Ray cluster. The job continues after this terminal is closed. From the checkout:
 #
 #   RAY_API_SERVER_ADDRESS=http://127.0.0.1:8265 deploy/job.sh --space mnist_mlp --out /shared/me/runs/mnist_mlp
 #
-# The address is that of the cluster's dashboard; to another machine `ssh -L 8265:127.0.0.1:8265 HEAD` leads. A
-# token that the cluster demands is sent with RAY_AUTH_MODE=token. The checkout travels; --out is on a file system
-# that all nodes see. `ray job stop ID` lets the packs in training save their states.
+# The address is that of the cluster's dashboard. `ssh -L 8265:127.0.0.1:8265 HEAD` forwards it from another machine.
+# RAY_AUTH_MODE=token sends the token that the cluster requires. The checkout is uploaded. --out must lie on a file
+# system that all nodes see. `ray job stop ID` lets the packs in training save their states.
 set -euo pipefail
 
 case " $* " in
@@ -16,7 +16,7 @@ case " $* " in
         ;;
 esac
 cd "$(dirname "$0")/.."
-# Ray stops a job by SIGTERM to all of its processes, Ray's own among them, and kills it after 3 s.
+# By default Ray stops a job with SIGTERM to all of its processes, including Ray's, and kills it after 3 s.
 exec ray job submit --working-dir . --runtime-env-json \
     '{"env_vars": {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "30"}}' \
     -- python sweeps/phase_transition.py --address auto "$@"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A space of the paper on one GPU, in stretches. From the checkout, with any options of the command:
+# Runs a space of the paper on one GPU, in stretches. From the checkout, with any options of the command:
 #
 #   deploy/one_gpu.sh table6 size --out /data/me/runs/table6-size
 #
-# A stretch is stopped after MINUTES (9 unless set) and saves its packs within grace_seconds. The same command goes on
-# from there in the next stretch, until the space is finished. Where a job may not last longer than one stretch,
-# STRETCHES=1 ends it after one with code 75: submit it again until it ends with 0.
+# The sweep is stopped after MINUTES (default 9) and saves its packs within grace_seconds. The next stretch resumes it,
+# until the space is finished. If a job may last only one stretch, set STRETCHES=1: the script ends after one stretch
+# with code 75 while the space is not finished. Submit it again until it ends with 0.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -16,12 +16,12 @@ name=$1 budget=$2
 shift 2
 cd "$(dirname "$0")/.."
 minutes=${MINUTES:-9}
-stretches=${STRETCHES:-0} # 0 is as many as it takes
+stretches=${STRETCHES:-0} # 0: until the space is finished
 export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES:-0}"
 
 sweep='' timer='' stopped=''
 trap 'stopped=yes; kill -TERM "$sweep" 2>/dev/null || true' TERM
-trap 'stopped=yes' INT # which a terminal sends to the sweep too
+trap 'stopped=yes' INT # a terminal sends it to the sweep too
 trap 'kill "$timer" 2>/dev/null || true' EXIT
 alive() { kill -0 "$1" 2>/dev/null; }
 
@@ -39,7 +39,7 @@ for ((count = 1; ; count++)); do
     while true; do
         code=0
         wait "$sweep" || code=$?
-        alive "$sweep" || break # else it was a signal that ended the wait
+        alive "$sweep" || break # otherwise a signal ended the wait
     done
     kill "$timer" 2>/dev/null || true
     if [ -n "$stopped" ] || [ -z "$over" ] || [ "$code" -ne 143 ]; then

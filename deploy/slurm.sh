@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A sweep on all nodes of a SLURM job. Submitted from the checkout, with any arguments of the command:
+# Runs a sweep on all nodes of a SLURM job. Submit it from the checkout, with any arguments of the command:
 #
 #   sbatch --nodes=4 --gpus-per-node=4 deploy/slurm.sh --space mnist_mlp --out /shared/me/runs/mnist_mlp
 #
-# All nodes see the checkout, its .venv (or the environment that is active now) and --out at the same paths. Two
-# minutes before the time is up the sweep saves its packs, and the job goes back into the queue, where the same
-# command goes on. So it does after a preemption, or when the first node is lost; of others a sweep goes on without.
+# All nodes must see the checkout, its .venv (or the active environment) and --out at the same paths. Two minutes before
+# the time limit the sweep saves its packs and the job returns to the queue, from where the same command resumes. The
+# job is also requeued after a preemption or the loss of its first node. A sweep continues without other lost nodes.
 #
 #SBATCH --job-name=ouvae
 #SBATCH --nodes=2
@@ -27,13 +27,13 @@ mkdir -p runs
 log="runs/ray-$SLURM_JOB_ID.log"
 nodes_wait_seconds=180
 
-# A cluster of this job alone, whatever else runs on its nodes: a folder, a token and ports of its own. Variables
-# reach the other nodes through srun; a command line, which all users of a node can read, has no token.
+# The cluster belongs to this job only: it has its own folder, token and ports. srun passes variables to the other nodes.
+# The token is on no command line, because all users of a node can read those.
 export RAY_TMPDIR="/tmp/ouvae-$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}"
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_TOKEN
-export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}" # which srun does not take over by itself
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}" # srun does not inherit it
 client_port=$(python -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
 # shellcheck disable=SC2016 # each node has its own number of CPUs
 start='umask 077 && mkdir -p "$RAY_TMPDIR" && exec ray start --block --num-cpus="$SLURM_CPUS_ON_NODE" \
@@ -50,7 +50,7 @@ trap close EXIT
 
 bash -c "$start" - --head --port=0 --ray-client-server-port="$client_port" --include-dashboard=false >"$log" 2>&1 &
 nodes+=($!)
-address_file="$RAY_TMPDIR/ray/ray_current_cluster" # where `--address auto` looks too
+address_file="$RAY_TMPDIR/ray/ray_current_cluster" # `--address auto` reads it too
 until [ -s "$address_file" ]; do
     kill -0 "${nodes[0]}" 2>/dev/null || { echo "error: Ray did not start on this node; see $log" >&2; exit 1; }
     sleep 0.5
@@ -74,7 +74,7 @@ trap 'signalled=yes; kill -TERM "$sweep" || true' TERM INT
 while true; do
     signalled='' code=0
     wait "$sweep" || code=$?
-    [ -n "$signalled" ] || break # else it was the signal that ended the wait
+    [ -n "$signalled" ] || break # otherwise the signal ended the wait
 done
 
 close

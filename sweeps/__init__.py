@@ -1,5 +1,20 @@
-"""Runs spaces: plans, trains, records."""
+"""Runs spaces: plans, trains, records.
 
+========= =============================================================================================
+plan      what is trained: cells, packs, data sets, users' code
+search    where rho is sampled
+worker    what happens to a pack where it trains
+executors where packs train: in this process, or on Ray
+cluster   Ray
+record    the run directory
+tracking  MLflow and Optuna, who are told of finished packs
+terminal  what a user reads while a command runs
+machine   signals, processes, CPUs, locks
+========= =============================================================================================
 
-class SweepError(Exception):
-    """A sweep cannot go on; the message says what was found, what is allowed and how to mend it."""
+The commands are `phase_transition`, `paper`, `evaluate`, `publish` and `moved`; `driver` is the sweep itself.
+"""
+
+from sweeps.errors import SweepError
+
+__all__ = ["SweepError"]

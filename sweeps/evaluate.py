@@ -41,8 +41,8 @@ def _run(given: argparse.Namespace) -> int:
     from ouvae.data import DataError
     from search_spaces import SpaceError
     from sweeps import SweepError
-    from sweeps.progress import Terminal
     from sweeps.remeasuring import Options, measure_anew
+    from sweeps.terminal.console import Terminal
 
     console = Terminal()
     try:

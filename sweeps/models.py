@@ -17,8 +17,8 @@ from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import System, leading_axes
 from ouvae.training.noise import single_draws
 from ouvae.training.step.precision import weights_dtype
-from sweeps.run_directory import weights_path
-from sweeps.weights import WeightsError, read_weights
+from sweeps.record.run_directory import weights_path
+from sweeps.worker.weights import WeightsError, read_weights
 
 
 @dataclass(frozen=True)

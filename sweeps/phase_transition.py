@@ -9,12 +9,15 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import sweeps
 from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
-from sweeps.interrupts import left_on_signals
+from sweeps.machine.interrupts import left_on_signals
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,7 +85,7 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; see `sweep.run`, and 2 for input that cannot be used."""
+    """Run the command line and return its exit code: that of `driver.run`, or 2 for unusable input."""
     open_streams()
     try:
         return _run(parser().parse_args(arguments))
@@ -108,16 +111,16 @@ def _run(given: argparse.Namespace) -> int:
     # Imported only now: a typo should cost no seconds.
     from analysis import TableError
     from ouvae.data import DataError
-    from sweeps import sweep
-    from sweeps.progress import Terminal
+    from sweeps import driver, preview
+    from sweeps.terminal.console import Terminal
 
-    options = sweep.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
+    options = driver.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     console = Terminal()
     try:
         if given.dry_run:
-            sweep.plan(space, options, console)
+            preview.plan(space, options, console)
             return 0
-        return sweep.run(space, options, console)
+        return driver.run(space, options, console)
     except (SweepError, DataError, TableError) as error:
         return _refuse(error)
 
@@ -137,16 +140,33 @@ def leave(main: Callable[[], int]) -> None:
     Raises:
         SystemExit: with another code, within such a program.
     """
+    if other := _other_checkout(main):
+        sys.exit(_refuse(SweepError(other)))
     if _is_within_a_program():
         if code := main():
             raise SystemExit(code)
         return
+    if sys.warnoptions:  # with PYTHONWARNINGS=error libraries that warn of each other cannot be used
+        warnings.simplefilter("ignore")
     with left_on_signals():
         code = main()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()
         os._exit(code)
+
+
+def _other_checkout(main: Callable[[], int]) -> str:
+    """Say that a script would run the code of another checkout, which Python finds first; empty if not."""
+    script = Path(main.__code__.co_filename).resolve()
+    found = Path(sweeps.__file__).resolve().parent
+    if script.parent.name != found.name or script.parent == found:
+        return ""
+    here, there = script.parent.parent, found.parent
+    return (
+        f"{script} would run the code in {there}, which Python finds first; set PYTHONPATH={here}, or run "
+        f"{found / script.name}"
+    )
 
 
 def _is_within_a_program() -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
-from sweeps.tracking import runs
+from sweeps.tracking import store
 from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.uri import URI_VARIABLE, chosen_uri, ui_command
 
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         said = _verdicts(page)
         uri = chosen_uri(given.tracking_uri, page.parent)
-        runs.check(uri)
+        store.check(uri)
         name = f"appendix, {said['budget']}"
-        address = runs.log_files(uri, EXPERIMENT, name, [page], said["verdicts"])
+        address = store.log_files(uri, EXPERIMENT, name, [page], said["verdicts"])
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -22,22 +22,23 @@ from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.data import Dataset
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.data_sets import DataKey, data_key, load_data_sets
-from sweeps.failures import gist
-from sweeps.interrupts import Interrupted, Interrupts
-from sweeps.measuring import Numbers, covered, numbers_at
-from sweeps.pack_work import keep_freed_memory
-from sweeps.plan import Pack, PlannedCell, Point, cell_of_member, plan_cells
-from sweeps.progress import Countdown
-from sweeps.recorder import FAILED, OK
-from sweeps.records import confirmed, measured_anew, with_last_evaluation
-from sweeps.run_directory import RunDirectory, weights_path
+from sweeps.driver import NOT_LOGGED, recorded
+from sweeps.errors import gist
+from sweeps.machine.interrupts import Interrupted, Interrupts
+from sweeps.plan.cells import PlannedCell, Point, cell_of_member, plan_cells
+from sweeps.plan.data_sets import DataKey, data_key, load_data_sets
+from sweeps.plan.packs import Pack
+from sweeps.plan.users_code import UsersCode
+from sweeps.record.rows import confirmed, measured_anew, with_last_evaluation
+from sweeps.record.run_directory import RunDirectory, weights_path
 from sweeps.scratch import leave_lost_folder
-from sweeps.sweep import NOT_LOGGED, recorded
-from sweeps.tracking.runs import check as check_store
+from sweeps.terminal.progress import Countdown
+from sweeps.tracking.recorder import FAILED, OK
+from sweeps.tracking.store import check as check_store
 from sweeps.tracking.uri import chosen_uri
-from sweeps.users_code import UsersCode
-from sweeps.weights import WeightsError
+from sweeps.worker.measuring import Numbers, covered, numbers_at
+from sweeps.worker.weights import WeightsError
+from sweeps.worker.work import keep_freed_memory
 
 MOST_NAMED = 3
 """Members that a line names, of those that were not measured for one reason."""

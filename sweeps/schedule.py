@@ -1,18 +1,18 @@
 """What to train next: the cells' searches, the packs of their batches, and what is finished already."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from analysis.schema import Row
-from ouvae.declared import curve_value
 from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
-from sweeps.failures import MENDS, Failure, FirstPacks, Retries
-from sweeps.plan import Pack, PlannedCell, Point, pack_points
-from sweeps.records import failed_rows, rows
-from sweeps.run_directory import RunDirectory
-from sweeps.search import Search
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack, largest_pack, pack_points, packs_wanted
+from sweeps.record.rows import failed_rows, rows
+from sweeps.record.run_directory import RunDirectory
+from sweeps.retries import MENDS, FirstPacks, Retries
+from sweeps.search.base import Search
+from sweeps.worker.failures import Failure
 
 Listener = Callable[[Sequence[Row], Sequence[Row]], None]
 
@@ -25,7 +25,6 @@ class CellProgress:
         planned: the cell.
         search: where it samples rho.
         multiply_adds: of a member's training step.
-        asked: the points that the search has asked for.
         batches: in how many batches it has.
         waiting: packs that are not in training yet.
         training: packs in training, by id.
@@ -35,7 +34,6 @@ class CellProgress:
     planned: PlannedCell
     search: Search
     multiply_adds: int
-    asked: set[Point] = field(default_factory=set)
     batches: int = 0
     waiting: list[Pack] = field(default_factory=list)
     training: dict[str, Pack] = field(default_factory=dict)
@@ -49,7 +47,7 @@ class CellProgress:
     @property
     def finished_members(self) -> int:
         """Members of the search that are finished."""
-        return len(self.search.observations)
+        return self.search.answer_count
 
     @property
     def open_members(self) -> int:
@@ -73,12 +71,11 @@ class Schedule:
 
     Args:
         space: name of the space.
-        cells: its cells, each with its search, of which nothing is told yet.
+        cells: its cells, each with its search, which was not asked yet.
         slots: packs that the cluster trains at once.
         directory: what is finished, and where new fragments go.
         on_pack: called with the rows of members and of history of every pack that is finished or given up.
         pack_size: most members in a pack; None follows the device.
-        metric: what the searches are told of a member.
     """
 
     def __init__(
@@ -89,22 +86,16 @@ class Schedule:
         directory: RunDirectory,
         on_pack: Listener,
         pack_size: int | None = None,
-        metric: str = "kl_top_nats",
     ) -> None:
         """Plan the first packs."""
         self.failures: list[tuple[Pack, str]] = []
         self.members_trained = 0
         self._space, self._directory, self._on_pack = space, directory, on_pack
-        self._pack_size, self._metric = pack_size, metric
+        self._pack_size = pack_size
         self._retries, self._first_packs = Retries(), FirstPacks(len(cells))
         self._steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
         self.cells = [CellProgress(planned, search, planned.multiply_adds()) for planned, search in cells]
-        there: defaultdict[str, list[Point]] = defaultdict(list)
-        for row in directory.members.values():
-            there[row["cell_id"]].append(Point(row["rho"], row["seed"]))
-        for state in self.cells:
-            state.search.reuse(there[state.planned.cell_id])
         self._advance_all()
         self.members_reused = sum(state.finished_members for state in self.cells)
 
@@ -116,7 +107,8 @@ class Schedule:
     def asks_for(self, row: Row) -> bool:
         """Tell whether a member is among those that a search has asked for."""
         point = Point(row["rho"], row["seed"])
-        return any(row["cell_id"] == state.planned.cell_id and point in state.asked for state in self.cells)
+        searches = (state.search for state in self.cells if state.planned.cell_id == row["cell_id"])
+        return any(point in search.asked for search in searches)
 
     def resize(self, slots: int) -> None:
         """Pack the batches to come for another number of slots."""
@@ -140,13 +132,13 @@ class Schedule:
 
     def finished(self, pack: Pack, report: PackReport) -> None:
         """Write a finished pack and move its cell on."""
-        state = self._no_longer_training(pack)
+        self._no_longer_training(pack)
         members, history = rows(self._space, pack, report)
         self._first_packs.trained()
         self._directory.add(pack.pack_id, members, history)
         self.members_trained += len(members)
         self._on_pack(members, history)
-        self._move_on(state, pack)
+        self._advance_all()
 
     def progressed(self, pack: Pack, steps_done: int) -> None:
         """Note how far a pack in training is."""
@@ -190,26 +182,18 @@ class Schedule:
                 return f"{found}; tried again"
             self._directory.drop_checkpoint(pack.pack_id)
             return f"{found}; tried again in halves"
-        state = self._no_longer_training(pack)
+        self._no_longer_training(pack)
         members = failed_rows(self._space, pack, failure.reason)
         self._directory.add_failed(pack.pack_id, members)
         self.failures.append((pack, failure.reason))
         self._on_pack(members, [])
-        for point in pack.points:
-            state.search.tell(point, None)
-        self._move_on(state, pack)
+        self._advance_all()
         return f"{found}; given up"
 
     def _no_longer_training(self, pack: Pack) -> CellProgress:
         state = next(state for state in self.cells if pack.pack_id in state.training)
         del state.training[pack.pack_id]
         return state
-
-    def _move_on(self, state: CellProgress, pack: Pack) -> None:
-        """Tell the search of what is finished of a pack; where nothing waits, plan what it asks for then."""
-        for point in pack.points:
-            self._tell(state, point)
-        self._advance_all()
 
     def _advance_all(self) -> None:
         """Move on every cell of which nothing waits, until none of them waits for what another one found."""
@@ -219,35 +203,26 @@ class Schedule:
             moved = any([self._advance(state) for state in idle])
 
     def _advance(self, state: CellProgress) -> bool:
-        """Tell the search what is finished of each batch that it asks for, and pack what is not.
+        """Pack what is missing of each batch that the search asks for.
 
-        Returns whether there was one, or the search has ended.
+        Returns whether there was a batch, or the search has ended.
         """
-        batches = state.batches
-        while batch := [point for point in state.search.ask() if point not in state.asked]:
-            state.asked.update(batch)
+        batches, observed = state.batches, self._directory.observed(state.planned)
+        while batch := state.search.ask():
             state.batches += 1
-            missing = [point for point in batch if not self._tell(state, point)]
+            missing = [point for point in batch if point not in observed]
             if missing:
                 state.waiting += self._packs(state.planned, batch, missing)
         state.done = state.search.done and not state.open_members
         return state.done or state.batches > batches
-
-    def _tell(self, state: CellProgress, point: Point) -> bool:
-        """Tell the search a point's observation; False if its member is not finished."""
-        row = self._directory.members.get(state.planned.member_id(point))
-        if row is not None:
-            state.search.tell(point, curve_value(row, self._metric))
-        return row is not None
 
     def _packs(self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]) -> list[Pack]:
         """Pack what is missing of a batch, as the whole batch would be packed where that is possible.
 
         An interrupted batch lacks whole packs, and these are then the same as before.
         """
-        largest = self._pack_size or cell.largest_pack
-        # About two packs a slot over all cells of a batch: enough to balance, few enough to be large.
-        count = max(1, -(-2 * self.slots // self._cell_count))
+        largest = self._pack_size or largest_pack(cell)
+        count = packs_wanted(self.slots, self._cell_count)
         wanted = set(missing)
         whole = pack_points(points, count, largest, cell)
         lacking = [pack for pack in whole if wanted & set(pack.points)]

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeps import SweepError
-from sweeps.locks import lock as lock_file
-from sweeps.processes import kill
+from sweeps.machine.locks import lock as lock_file
+from sweeps.machine.processes import kill
 
 PREFIX = "ouvae-"
 

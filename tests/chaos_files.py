@@ -21,7 +21,7 @@ from analysis import TableError
 from analysis.schema import MEMBERS, SCHEMAS
 from analysis.seal import is_intact
 from analysis.tables import read_table, write_table
-from sweeps.weights import WeightsError, read_pack_weights
+from sweeps.worker.weights import WeightsError, read_pack_weights
 from tests.chaos_deeds import PATIENCE
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -40,6 +41,21 @@ def call(monkeypatch):
         return ended.value
 
     return run
+
+
+def test_a_script_of_another_checkout_is_refused(tmp_path):
+    """A worktree's script would run the code that is installed, without a word."""
+    (tmp_path / "sweeps").mkdir()
+    script = Path(shutil.copy(SCRIPT, tmp_path / "sweeps"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, "--list-spaces"], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: {script} would run the code in {ROOT}, which Python finds first; set PYTHONPATH={tmp_path}, "
+        f"or run {SCRIPT}\n"
+    )
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -14,7 +14,8 @@ from ouvae.data import load as load_data
 from ouvae.declared import Cell, keys_of
 from search_spaces import load
 from sweeps import phase_transition
-from sweeps.plan import Pack, Point, plan_cells
+from sweeps.plan.cells import Point, plan_cells
+from sweeps.plan.packs import Pack
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))

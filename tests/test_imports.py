@@ -81,7 +81,7 @@ def test_planning_does_not_load_pytorchs_compiler():
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("module", ["sweeps.sweep", "sweeps.cluster.serving", "sweeps.cluster.trainable"])
+@pytest.mark.parametrize("module", ["sweeps.driver", "sweeps.cluster.serving", "sweeps.cluster.trainable"])
 def test_what_starts_ray_does_not_wait_for_seconds_of_imports(module):
     """The command loads them while Ray starts, the Ray process never does, a worker when it has a pack."""
     code = (

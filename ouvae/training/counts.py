@@ -6,6 +6,8 @@ of moderate size without convolutions are counted on the CPU instead.
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +21,8 @@ from ouvae.training.noise import draw_count
 from ouvae.training.step.objectives import loss
 from ouvae.training.step.precision import weights_dtype
 
-HUGE_PARAMETERS = 50_000_000
-"""Models with this many parameters are never built on the CPU for counting."""
+HUGE_PARAMETERS, MANY_DRAWS = 50_000_000, 100_000
+"""Parameters, and draws for an image, from which a model is not computed on the CPU for counting."""
 
 
 def count_parameters(cell: Cell, image_shape: Shape) -> int:
@@ -44,13 +46,15 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
     parameters = count_parameters(cell, image_shape)
-    on_cpu = parameters < HUGE_PARAMETERS and not cell.traits("architecture").images
+    draws = draw_count(cell, leading_axes(1, cell.importance_samples))
+    is_moderate = parameters < HUGE_PARAMETERS and draws < MANY_DRAWS
+    on_cpu = is_moderate and not cell.traits("architecture").images
     model = weightless_model(cell, image_shape, "cpu" if on_cpu else "meta")
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
     forward = []
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         for batch in (1, 2):
             total = 0
             _loss_of_zeros(model, cell.model_copy(update={"batch_size": batch}))
@@ -105,6 +109,17 @@ def weightless_model(cell: Cell, image_shape: Shape, device: str = "meta") -> Sy
     """Return a model with arbitrary weights, without using up random numbers."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(weights_dtype(cell))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: on a busy machine, threads wait for each other in every operation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:

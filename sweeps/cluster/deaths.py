@@ -10,7 +10,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Runtim
 
 from sweeps.cluster.internals import is_dead, session_logs
 from sweeps.cluster.logs import SAID, tail
-from sweeps.failures import Failure, gist, gist_of
+from sweeps.errors import gist, gist_of
+from sweeps.worker.failures import Failure
 
 DEATH_SECONDS = 3.0
 """How long Ray may take to note that an actor is dead after its error has arrived."""

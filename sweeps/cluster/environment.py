@@ -30,6 +30,12 @@ _PATHS = ("RAY_AUTH_TOKEN_PATH", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "R
 _HOOKS = ("RAY_RUNTIME_ENV_HOOK",)
 """Name functions by which launchers change the workers' environment; the sweep defines all of it."""
 
+_OF_OTHERS = ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_CONFIG_JSON_ENV_VAR")
+"""Name the cluster, the token and the runtime environment of a job, none of which a local Ray has."""
+
+_OF_PYTHON = ("PYTHONOPTIMIZE", "PYTHONWARNINGS")
+"""Options of the command's Python: Ray needs docstrings, and libraries warn of each other."""
+
 
 def plain_python(folder: Path) -> str:
     """Return this Python by a path that Ray can hand to a shell, which it does without quotes.
@@ -61,13 +67,13 @@ def environment(address: str | None, token: bool, code: Path) -> dict[str, str]:
         code: folder from which the project is imported, and in which the process runs.
     """
     values = {**_QUIET, **os.environ, **TUNE, **_NO_HOOKS}
-    for name in _HOOKS:
+    for name in (*_HOOKS, *_OF_PYTHON):
         values.pop(name, None)
     values |= {name: os.path.abspath(values[name]) for name in _PATHS if values.get(name)}
     others = (os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)
     values["PYTHONPATH"] = os.pathsep.join([str(code), *others])
     if address is None:
-        for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
+        for name in _OF_OTHERS:
             values.pop(name, None)
         # Without support for clusters, which a local Ray does not need, it binds 127.0.0.1 alone.
         values["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

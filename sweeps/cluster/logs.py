@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeps.failures import gist_of
+from sweeps.errors import gist_of
 
 TAIL_BYTES = 20_000
 """What is read of the end of a file."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from sweeps.failures import Failure
-from sweeps.machine import Machine
+from sweeps.worker.failures import Failure
+from sweeps.worker.hardware import Machine
 
 if TYPE_CHECKING:
     from ouvae.training.costs import Cost

@@ -13,15 +13,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sweeps import SweepError, snapshot
+from sweeps import SweepError
 from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment, plain_python
 from sweeps.cluster.logs import tail
 from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
-from sweeps.failures import gist_of
-from sweeps.processes import descendants, kill
-from sweeps.users_code import UsersCode
+from sweeps.errors import gist_of
+from sweeps.machine.processes import descendants, kill
+from sweeps.plan.users_code import UsersCode
+from sweeps.worker import snapshot
 
 ATTEMPTS_AT_A_LOCAL_RAY = 3
 """How often a local Ray is started: Ray gives a node 30 s, too few where many programs compete for a CPU."""

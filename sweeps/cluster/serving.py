@@ -26,7 +26,6 @@ import ray
 from ray.util.queue import Empty, Queue
 
 from analysis.streams import open_streams
-from sweeps import snapshot
 from sweeps.cluster import address as addresses
 from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster.environment import TUNE
@@ -44,10 +43,11 @@ from sweeps.cluster.messages import (
     Wanted,
 )
 from sweeps.cluster.tuning import cluster_nodes, train
-from sweeps.cpus import usable_cpus
-from sweeps.failures import gist
-from sweeps.processes import descendants, is_running, kill
+from sweeps.errors import gist
+from sweeps.machine.cpus import usable_cpus
+from sweeps.machine.processes import descendants, is_running, kill
 from sweeps.scratch import remove_after, scratch_folder
+from sweeps.worker import snapshot
 
 LOST = 70
 """Exit code of a Ray process that has lost Ray."""

@@ -1,14 +1,14 @@
 """A pack on a worker, as a class of Ray Tune.
 
 Workers import nothing of the project but what is imported here, and users' own systems; all of it from the
-snapshot, see `sweeps.snapshot`.
+snapshot, see `sweeps.worker.snapshot`.
 """
 
 from __future__ import annotations
 
 import gc
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from ray import tune
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from sweeps import snapshot
 from sweeps.cluster.messages import Task
-from sweeps.failures import Failure
+from sweeps.worker import snapshot
+from sweeps.worker.failures import Failure
 
 if TYPE_CHECKING:
-    from sweeps.pack_work import PackWork
+    from sweeps.worker.work import PackWork
 
 REPORT_SECONDS = 2.0
 """How often a pack in training reports, and how long it takes at most to notice that it shall stop, but for
@@ -42,16 +42,16 @@ class PackTrainable(tune.Trainable):
 
     _work: PackWork | None
     _begun: bool
-    _checked: bool
+    _before: Collection[str]
     _failed: bool
     _reported: bool
     _steps: int
 
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
         """Take the data sets from the object store."""
-        from sweeps.pack_work import PackWork  # not above: the Ray process needs this module, and no torch
+        from sweeps.worker.work import PackWork  # not above: the Ray process needs this module, and no torch
 
-        self._start, self._data, self._checked = PackWork, data or {}, False
+        self._start, self._data, self._before = PackWork, data or {}, ()
         gc.freeze()  # of what is imported nothing goes: looking through it takes longer than all else here
         self._begin(config)
 
@@ -91,15 +91,14 @@ class PackTrainable(tune.Trainable):
     def _train(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if self._work is None:
-            if not self._checked:
-                snapshot.use()
-                self._checked = True
+            self._before = self._before or snapshot.use()
             fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
             task = Task(**fields | {"cell": Cell(**fields["cell"])})
             self._work = self._start(task, self._data[task.data])
             if self._work.blind:
                 result["blind"] = platform.node()
         report = self._work.advance(REPORT_SECONDS)
+        snapshot.require_sent(self._before)
         self._steps, self._reported = self._work.steps_done, report is not None
         result[METRIC] = self._steps
         if self._work.notices:

@@ -32,7 +32,7 @@ from sweeps.cluster.messages import (
 )
 from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, PackTrainable
-from sweeps.failures import Failure
+from sweeps.worker.failures import Failure
 
 LOOK_SECONDS = 2.0
 """How often a change of the cluster's nodes, and workers that do not start, are looked for."""

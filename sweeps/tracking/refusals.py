@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sweeps.failures import gist_of
+from sweeps.errors import gist_of
 from sweeps.tracking.uri import sqlite_path, sqlite_uri, without_passwords
 
 _ELSEWHERE = "use sqlite:///PATH"

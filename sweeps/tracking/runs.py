@@ -1,4 +1,4 @@
-"""The runs of a sweep in MLflow: the only module that imports mlflow.
+"""The runs of a sweep in MLflow.
 
 An experiment holds a space, a run the sweep, a child run each cell, a grandchild run each member.
 
@@ -27,27 +27,17 @@ from __future__ import annotations
 
 import colorsys
 import contextlib
-import errno
-import fcntl
 import getpass
 import json
-import os
-import sqlite3
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from analysis.files import UNSUPPORTED
-from sweeps import SweepError
-from sweeps.locks import lock
-from sweeps.tracking.refusals import mend, reason
-from sweeps.tracking.relocation import artifacts_of, point_here
-from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password
+from sweeps.tracking.store import DESCRIPTION, connect, experiment_of, server_of
 from sweeps.tracking.values import (
     CELL_PARAMS,
     CELL_TAGS,
@@ -71,20 +61,9 @@ from sweeps.tracking.values import (
 from sweeps.tracking.view import view
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # The tracker retries by itself, after a look at what the store holds: a request that MLflow
-    # repeats because its answer was lost would create the same run twice.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-}
 _PAGE = 100
-_BUSY_SECONDS = 20.0  # to wait for who writes, as MLflow does
 _LONGEST_DIGEST = 36
 _MOST_VALUES = 1000  # of a request
 
@@ -96,37 +75,11 @@ _VIEW = "mlflow.sharedViewState."
 """Tags of an experiment that begin so hold views that are shared by an address."""
 
 _COMMAND = "sweeps/phase_transition.py"
-_DESCRIPTION = "mlflow.note.content"
-"""The tag whose Markdown the UI shows as a run's, or an experiment's, description."""
 
 _NOTE = (
     'Curves of KL against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
     f"view: `kl_top_nats`, at step = {STEPS_PER_RHO} rho."
 )
-
-
-def check(uri: str) -> None:
-    """Look at the store at `uri`, so that a sweep which cannot be tracked ends before it begins.
-
-    Nothing is written: folder and file of a new SQLite store are made with its first run.
-
-    Raises:
-        SweepError: as `check_uri` does; the SQLite file is no MLflow store; the server gives no good answer
-            within 5 seconds.
-    """
-    check_uri(uri)
-    if uri.startswith("sqlite:"):
-        _check_sqlite(sqlite_path(uri))
-        if not sqlite_path(uri).exists():
-            return
-    try:
-        connect(uri).search_experiments(max_results=1)
-    except SweepError:
-        raise
-    except Exception as error:
-        raise SweepError(
-            f"the tracking store {without_password(uri)} cannot be used: {reason(error)}. {mend(error, uri)}"
-        ) from error
 
 
 @dataclass
@@ -178,7 +131,7 @@ class SweepRuns:
     def _read(self) -> None:
         """Read what the store holds of this sweep; mend what a killed writer left."""
         self.client = connect(self.uri)
-        self.experiment = _experiment(self.client, self.uri, self.space, _NOTE)
+        self.experiment = experiment_of(self.client, self.uri, self.space, _NOTE)
         self.curves_url = self._curves_url()
         known = [_known(run) for run in self._search()]
         self.cells = self._unique("cell_id", known, "cell")
@@ -187,7 +140,7 @@ class SweepRuns:
             self._move(member, self.cells.get(member.tags["cell_id"]))
         sweeps = self._unique("sweep_id", known, "sweep")
         self.sweep = next(iter(sweeps.values()), None) or self._create(
-            self.name, {**self.common, "level": "sweep", _DESCRIPTION: _NOTE, **self._source()}, None
+            self.name, {**self.common, "level": "sweep", DESCRIPTION: _NOTE, **self._source()}, None
         )
         self._share_view()
         for cell in self.cells.values():
@@ -240,7 +193,7 @@ class SweepRuns:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
         values = curve_values(curves, run.start_ms) + threshold_values(thresholds, run.start_ms)
-        tags_after = [RunTag(*tag) for tag in (cell_tags(thresholds) | {_DESCRIPTION: note}).items()]
+        tags_after = [RunTag(*tag) for tag in (cell_tags(thresholds) | {DESCRIPTION: note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
         self._log_points(run, points)
         if data:
@@ -276,7 +229,7 @@ class SweepRuns:
 
     def describe(self, note: str) -> bool:
         """Say of the sweep in words what it found."""
-        self.client.set_tag(self.sweep.run_id, _DESCRIPTION, f"{note}\n\n{_NOTE}")
+        self.client.set_tag(self.sweep.run_id, DESCRIPTION, f"{note}\n\n{_NOTE}")
         return True
 
     def artifact(self, path: Path, folder: str | None) -> bool:
@@ -297,7 +250,9 @@ class SweepRuns:
             "viewStateShareKey": self.common["sweep_id"],
             "compareRunsMode": "CHART",
         }
-        return f"{_server(self.uri)}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
+        return (
+            f"{server_of(self.uri)}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
+        )
 
     def _share_view(self) -> None:
         """Keep the view that `curves_url` opens: the cells of the sweep, all drawn, with their thresholds."""
@@ -434,140 +389,6 @@ def _color(place: int) -> str:
         return _COLORS[place]
     hue, light = place * _GOLDEN % 1, (0.35, 0.5, 0.65)[place % 3]
     return "#" + "".join(f"{round(255 * part):02X}" for part in colorsys.hls_to_rgb(hue, light, 0.7))
-
-
-def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags: Mapping[str, str]) -> str:
-    """Log files to the run of that name, made where there is none, and set its tags; return its address.
-
-    A file logged again replaces the one before. The address is on the server, or as `ui_command` serves a
-    SQLite store.
-    """
-    client = connect(uri)
-    experiment_id = _experiment(client, uri, experiment, "Pages and other files that belong to no one sweep.")
-    quoted = name.replace("'", "\\'")
-    found = client.search_runs([experiment_id], f"attributes.run_name = '{quoted}'", max_results=1)
-    run = found[0] if found else client.create_run(experiment_id, run_name=name)
-    run_id = run.info.run_id
-    for key, text in tags.items():
-        client.set_tag(run_id, key, text)
-    for file in files:
-        client.log_artifact(run_id, str(file))
-    client.set_terminated(run_id)
-    return f"{_server(uri)}/#/experiments/{experiment_id}/runs/{run_id}/artifacts"
-
-
-def _server(uri: str) -> str:
-    """Give where the store's pages are, with a SQLite store behind `ui_command`."""
-    return "http://127.0.0.1:5000" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")
-
-
-def _experiment(client: MlflowClient, uri: str, name: str, note: str) -> str:
-    """Give the id of an experiment, which exists after it.
-
-    A SQLite store that was moved or copied with its mlartifacts/ has its files where they are now.
-    """
-    if uri.startswith("sqlite:"):
-        point_here(sqlite_path(uri))
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        local = uri.startswith("sqlite:")
-        location = artifacts_of(sqlite_path(uri), name) if local else None
-        return client.create_experiment(name, location, {_DESCRIPTION: note})
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
-
-
-def connect(uri: str) -> MlflowClient:
-    """Give a client of the store; a SQLite file exists after it, with a rollback journal.
-
-    Who reads waits for who writes, and the other way round: MLflow sets a busy timeout of 20 s by itself.
-
-    Raises:
-        SweepError: the file is in WAL mode, and another program has it open.
-    """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    if not uri.startswith("sqlite:"):
-        return MlflowClient(uri, uri)
-    path = sqlite_path(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent):
-        if path.exists():
-            _leave_wal(path)
-        client = MlflowClient(sqlite_uri(path), sqlite_uri(path))
-        client.search_experiments(max_results=1)
-    return client
-
-
-def _leave_wal(path: Path) -> None:
-    """Give a SQLite file a rollback journal, whose locks other machines see.
-
-    In WAL mode, in which earlier versions left it, a file that two machines open is damaged: they do not
-    share the memory by which its users take turns. That no other machine opens it cannot be known.
-    """
-    with contextlib.closing(sqlite3.connect(path, _BUSY_SECONDS)) as database:
-        if database.execute("pragma journal_mode").fetchone() != ("wal",):
-            return
-        try:
-            database.execute("pragma journal_mode=delete")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            raise SweepError(
-                f"the tracking store {path} is in WAL mode, which damages files on shared storage, and "
-                "stays so while another program has it open; close that program, such as `mlflow ui`, and "
-                "run the same command again"
-            ) from None
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out: of two that create the tables of one file, MLflow fails one.
-
-    Network file systems have no locks of folders. The sweep that MLflow fails there tries again.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            lock(descriptor)
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                raise
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _check_sqlite(path: Path) -> None:
-    try:
-        folder = next(folder for folder in path.parents if folder.exists())
-        with tempfile.TemporaryFile(dir=folder) as file:
-            _check_locks(file.fileno(), path)
-        if path.exists():
-            with path.open("r+b"):
-                pass
-    except OSError as error:
-        raise SweepError(
-            f"the tracking store {path} cannot be written: {error}. Make the folder and the file "
-            "writable, or name another with sqlite:///PATH."
-        ) from error
-
-
-def _check_locks(descriptor: int, path: Path) -> None:
-    """Refuse a file system without the locks by which SQLite's users take turns."""
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            raise
-        raise SweepError(
-            f"the tracking store {path} cannot be used: its file system has no locks ({error.strerror}), "
-            "which SQLite needs; name a store elsewhere with --tracking-uri sqlite:///PATH, or a server with "
-            "--tracking-uri http://HOST:PORT"
-        ) from None
 
 
 def _known(run: Run) -> _Known:

@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from analysis.schema import COSTS, HISTORY, MEMBERS
-from analysis.summary import Rule
+from analysis.statistics.rule import Rules
 from analysis.tables import table_of, write_table
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 
 RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())
-RULE = Rule({"kl_top": 0.1}, 0.95)
+RULE = Rules({"kl_top": 0.1}, 0.95)
 SPACE = "name: made\nactive_from: {kl_top: 0.1}\nconfidence: 0.95\n"
 FINISHED = datetime.datetime(2024, 5, 17, 12, 30, tzinfo=datetime.UTC)
 

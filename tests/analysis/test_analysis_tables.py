@@ -16,7 +16,8 @@ import pytest
 from analysis import TableError
 from analysis.schema import COSTS, HISTORY, MEMBERS, THRESHOLDS
 from analysis.seal import BLANK, sealed
-from analysis.summary import Rule, read_rule, thresholds_table
+from analysis.statistics.rule import Rules
+from analysis.summary import read_rule, thresholds_table
 from analysis.tables import (
     curves,
     read_costs,
@@ -79,14 +80,14 @@ def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
 
 
 def test_the_half_width_that_was_asked_for_is_that_of_what_was_located(make_members):
-    located = Rule({"kl_top": 0.1, "kl_top_pair": 0.1}, 0.95, {"kl_top": 0.05})
+    located = Rules({"kl_top": 0.1, "kl_top_pair": 0.1}, 0.95, {"kl_top": 0.05})
     rows = thresholds_table(make_members(CELLS), located).to_pylist()
     assert [row["half_width_asked"] for row in rows[:2]] == [0.05, None]
 
 
 def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
     members = make_members({(16, 16): [0.73]})
-    by_run, given = (thresholds_table(members, Rule({"kl_top": nats}, 0.95)) for nats in (0.2, 1.0))
+    by_run, given = (thresholds_table(members, Rules({"kl_top": nats}, 0.95)) for nats in (0.2, 1.0))
     assert by_run["active_from"].to_pylist() == [0.2]
     assert given["active_from"].to_pylist() == [1.0]
     # 10 (0.73 - rho) = 1 at 0.63, which lies between 0.60 and 0.65
@@ -148,7 +149,7 @@ def test_members_that_give_no_curve_are_all_named(make_members):
 def test_a_rule_is_the_runs_own_and_its_confidence_is_that_of_the_intervals(made_run):
     (made_run / "space.yaml").write_text("name: made\nactive_from: {kl_top: 0.2}\nconfidence: 0.8\n")
     rule = read_rule(made_run)
-    assert rule == read_rule(made_run / "members.parquet") == Rule({"kl_top": 0.2}, 0.8)
+    assert rule == read_rule(made_run / "members.parquet") == Rules({"kl_top": 0.2}, 0.8)
     table = thresholds_table(read_members(made_run), rule)
     assert set(table["active_from"].to_pylist()) == {0.2}
     assert set(table["confidence"].to_pylist()) == {0.8}
@@ -293,7 +294,7 @@ def test_settings_that_were_changed_are_refused(tmp_path):
     path.write_bytes(sealed(b"confidence: 0.8\n# " + BLANK + b"\n"))
     assert read_settings(tmp_path) == {"confidence": 0.8}
     path.write_bytes(path.read_bytes().replace(b"0.8", b"0.9"))
-    with pytest.raises(TableError, match=r"space\.yaml cannot be used: .*changed.*delete its last line"):
+    with pytest.raises(TableError, match=r"space\.yaml cannot be used: .*changed.*delete the line with"):
         read_settings(tmp_path)
     path.write_bytes(path.read_bytes().partition(b"#")[0])
     assert read_settings(tmp_path) == {"confidence": 0.9}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.comparisons import compare, holm, is_settled
-from analysis.summary import Rule, Summary
+from analysis.statistics.rule import Rules
+from analysis.summary import Summary
 from analysis.thresholds import format_comparisons
 from ouvae.declared.pairs import Pair
 from tests.analysis.conftest import RULE
@@ -95,7 +96,7 @@ def test_the_table_compares_cells_that_differ_in_one_key(make_members):
     text = format_comparisons(table)
     assert "corrected for all comparisons of an order parameter" in text
     assert "alike" not in text
-    with_margin = Summary(members, Rule({"kl_top": 0.1}, 0.95, margin=0.1)).comparisons
+    with_margin = Summary(members, Rules({"kl_top": 0.1}, 0.95, margin=0.1)).comparisons
     assert with_margin["verdict"].to_pylist() == ["higher", "alike"]
     assert "alike within ±0.1" in format_comparisons(with_margin)
 

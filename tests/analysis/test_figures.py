@@ -16,7 +16,8 @@ from matplotlib.patches import Rectangle
 from analysis import TableError, style
 from analysis.figures import main, plot_order_parameters, plot_training, write_figures
 from analysis.schema import HISTORY, MEMBERS
-from analysis.summary import Rule, thresholds_table
+from analysis.statistics.rule import Rules
+from analysis.summary import thresholds_table
 from analysis.tables import read_history, read_members, write_table
 from tests.analysis.conftest import RHO, RULE
 
@@ -85,7 +86,7 @@ def test_the_band_is_the_interval_and_the_line_is_rho_c(make_members):
 
 def test_seeds_mean_and_threshold_are_drawn(make_members):
     members = make_members({(8, 8): [0.88, 0.84]})
-    (ax,) = plot_order_parameters(members, thresholds_table(members, Rule({"kl_top": 0.25}, 0.95))).axes
+    (ax,) = plot_order_parameters(members, thresholds_table(members, Rules({"kl_top": 0.25}, 0.95))).axes
     (seeds,), (mean,) = lines(ax, "one seed"), lines(ax, "mean of seeds")
     (gap,) = np.flatnonzero(np.isnan(seeds.get_xdata()))
     own = [seeds.get_ydata()[:gap], seeds.get_ydata()[gap + 1 :]]
@@ -153,7 +154,7 @@ def test_a_cell_of_lost_members_alone_is_still_drawn(make_members, how):
 
 def test_an_order_parameter_that_no_member_has_is_an_empty_panel(make_members):
     members = make_members({(8, 8): [0.7]}, information_top_nats=None)
-    thresholds = thresholds_table(members, Rule({"kl_top": 0.1, "information_top": 0.1}, 0.95))
+    thresholds = thresholds_table(members, Rules({"kl_top": 0.1, "information_top": 0.1}, 0.95))
     _, panel = plot_order_parameters(members, thresholds).axes
     assert panel.get_xlim()[0] < min(members["rho"].to_pylist())
     assert [line for line in panel.lines if len(line.get_xdata()) > 2] == []

@@ -7,14 +7,15 @@ import pytest
 from analysis.estimate import level
 from analysis.figures import plot_order_parameters
 from analysis.schema import MEMBERS
-from analysis.summary import Rule, thresholds_table
+from analysis.statistics.rule import Rules
+from analysis.summary import thresholds_table
 from analysis.tables import curves
 from analysis.thresholds import format_sensitivity, format_thresholds
 from ouvae.declared import METRICS, ORDER_PARAMETERS, curve_value
 from ouvae.declared.order_parameters import WATCHED
 from tests.analysis.conftest import RULE, linear_onset
 
-BOTH = Rule(dict(WATCHED), 0.95)
+BOTH = Rules(dict(WATCHED), 0.95)
 
 
 def with_information(members: pa.Table, *rho_c: float | None) -> pa.Table:
@@ -52,11 +53,11 @@ def test_a_row_is_a_cell_and_an_order_parameter(make_members):
 def test_half_of_the_plateau_is_relative_to_the_curve(make_members):
     """KL = 10 (rho_c - rho): at rho 0.5 it is 3.7 and 3.4, so that members are active from 1.775 nats."""
     members = make_members({(8, 8): [0.87, 0.84]})
-    (row,) = thresholds_table(members, Rule({"kl_top": "half_plateau"}, 0.95)).to_pylist()
+    (row,) = thresholds_table(members, Rules({"kl_top": "half_plateau"}, 0.95)).to_pylist()
     assert (row["rule"], row["active_from"]) == ("half_plateau", pytest.approx(1.775))
     assert [seed["rho_c"] for seed in row["seeds"]] == pytest.approx([0.675, 0.675])
     ten_times = make_members({(8, 8): [0.87, 0.84]}, slope=100.0)
-    (other,) = thresholds_table(ten_times, Rule({"kl_top": "half_plateau"}, 0.95)).to_pylist()
+    (other,) = thresholds_table(ten_times, Rules({"kl_top": "half_plateau"}, 0.95)).to_pylist()
     assert other["rho_c"] == pytest.approx(row["rho_c"])
 
 
@@ -112,7 +113,7 @@ def test_an_undefined_share_is_a_collapsed_layer_and_no_lost_member(make_members
     for row in rows:
         row |= {"active_units_top": 0, "signal_share_top": 0.9 if row["rho"] < 0.72 else None}
     members = pa.Table.from_pylist(rows, schema=MEMBERS)
-    (row,) = thresholds_table(members, Rule({"signal_share_top": 0.5}, 0.95)).to_pylist()
+    (row,) = thresholds_table(members, Rules({"signal_share_top": 0.5}, 0.95)).to_pylist()
     assert (row["status"], row["n_resolved"]) == ("transition", 2)
     for seed in row["seeds"]:
         assert (seed["rho_low"], seed["rho_high"]) == pytest.approx((0.7, 0.75))
@@ -123,7 +124,7 @@ def test_an_undefined_share_is_a_collapsed_layer_and_no_lost_member(make_members
 def test_a_share_that_was_not_measured_is_no_collapsed_layer(make_members):
     members = make_members({(8, 8): [0.88]}, diverged=[((8, 8), 0, 0.5)])
     assert members["active_units_top"].null_count == members.num_rows
-    (row,) = thresholds_table(members, Rule({"signal_share_top": 0.5}, 0.95)).to_pylist()
+    (row,) = thresholds_table(members, Rules({"signal_share_top": 0.5}, 0.95)).to_pylist()
     assert row["status"] == "unresolved"
 
 
@@ -143,7 +144,7 @@ def test_the_sensitivity_to_the_rule_is_shown(make_members):
     # at 0.5 nats 10 (0.88 - rho) = 0.5 lies in the step from 0.85, with 0.3 nats, to 0.8, with 0.8
     assert kl.split()[-3] == "0.825"
     assert known.split()[3] == "information_top"
-    assert format_sensitivity(members, Rule({"signal_share_top": 0.5}, 0.95)) == ""
+    assert format_sensitivity(members, Rules({"signal_share_top": 0.5}, 0.95)) == ""
 
 
 def test_the_figure_shows_them_over_one_another(make_members):

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.schema import MEMBERS
-from analysis.summary import Rule, Summary, thresholds_table
+from analysis.statistics.rule import Rules
+from analysis.summary import Summary, thresholds_table
 from analysis.tables import read_members
 from analysis.thresholds import format_results, format_sensitivity, format_thresholds, main
 from tests.analysis.conftest import RULE
@@ -72,7 +73,7 @@ def test_the_confidence_is_the_runs_own(made_run, capsys):
     assert "68%" in capsys.readouterr().out
     table = pq.read_table(made_run / "thresholds.parquet")
     assert set(table["confidence"].to_pylist()) == {0.68}
-    assert table.equals(thresholds_table(read_members(made_run), Rule({"kl_top": 0.1}, 0.68)))
+    assert table.equals(thresholds_table(read_members(made_run), Rules({"kl_top": 0.1}, 0.68)))
 
 
 def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, capsys):
@@ -109,7 +110,7 @@ def test_the_margin_of_the_run_stays_whatever_else_is_asked(made_run, capsys):
 
 
 def test_advice_is_of_what_would_help(make_members):
-    rule = Rule({"kl_top": 0.1}, 0.95, {"kl_top": 0.001})
+    rule = Rules({"kl_top": 0.1}, 0.95, {"kl_top": 0.001})
     members = make_members({(16, 16): [0.73, 0.74], (4, 4): [1.2, 1.3], (8, 8): [0.97, 1.2, 0.92]})
     text = format_thresholds(thresholds_table(members, rule))
     (advice,) = re.findall("digits mlp 16,16: (.*)", text)
@@ -142,7 +143,7 @@ def test_tables_are_written_as_csv_by_the_rule_that_is_asked_for(made_run, tmp_p
         ("8,8", "8", "0.5"),
         ("16,16", "16", "0.5"),
     ]
-    table = thresholds_table(read_members(made_run), Rule({"kl_top": 0.5}, 0.95))
+    table = thresholds_table(read_members(made_run), Rules({"kl_top": 0.5}, 0.95))
     assert [float(row["rho_c"]) for row in rows] == table["rho_c"].to_pylist()
 
 

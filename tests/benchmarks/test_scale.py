@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from analysis.schema import HISTORY, MEMBERS
-from analysis.summary import rule_of, thresholds_table
+from analysis.statistics.rule import rules_of
+from analysis.summary import thresholds_table
 from analysis.tables import table_of
 from benchmarks import scale
 from ouvae.declared import labels
-from sweeps import run_directory
-from sweeps.plan import Pack, Point
-from sweeps.records import rows
-from sweeps.run_directory import RunDirectory
+from sweeps.plan.cells import Point
+from sweeps.plan.packs import Pack
+from sweeps.record import run_directory
+from sweeps.record.rows import rows
+from sweeps.record.run_directory import RunDirectory
 from tests.sweeps.conftest import planned_cells, schedule_of, write_tables
 
 TIMED = ("finished_at", "pack_id", "pack_members", "seconds")
@@ -60,7 +62,7 @@ def test_size_changes_no_table(tmp_path, monkeypatch, number, merged):
     assert len(list(tmp_path.glob("fragments/merged-*.members.parquet"))) > 1
     assert shuffled(tmp_path, space, merged) == found
     members, history = plain(space)
-    thresholds = thresholds_table(members, rule_of(space.model_dump()))
+    thresholds = thresholds_table(members, rules_of(space.model_dump()))
     for ours, table in zip(found, (members, history, thresholds), strict=True):
         expected = table.to_pylist()
         assert len(ours) == len(expected)

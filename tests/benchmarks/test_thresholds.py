@@ -17,7 +17,7 @@ from benchmarks.threshold_peers import PEERS, band_interval, crossing_interval, 
 from benchmarks.threshold_realisations import FAMILIES, Drawn, Found, locate
 from benchmarks.threshold_replay import Replayed, replays, trained_cells
 from benchmarks.threshold_tables import Setting, row_of
-from sweeps.plan import Point
+from sweeps.plan.cells import Point
 
 DRAWS = np.random.default_rng(5).random(40_000)
 FINE = tuple(np.linspace(0.5, 1.0, 26).round(2).tolist())

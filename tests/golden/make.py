@@ -16,8 +16,9 @@ from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps import phase_transition
 from sweeps.cluster.messages import Task
-from sweeps.pack_work import PackWork
-from sweeps.plan import Pack, Point, plan_cells
+from sweeps.plan.cells import Point, plan_cells
+from sweeps.plan.packs import Pack
+from sweeps.worker.work import PackWork
 
 SPACE = Path(__file__).parent / "space.yaml"
 TABLES = ("members", "history", "thresholds", "comparisons")

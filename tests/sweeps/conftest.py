@@ -22,17 +22,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from analysis.summary import rule_of
+from analysis.statistics.rule import rules_of
 from ouvae.data import load as load_data
 from ouvae.declared import METRICS
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
-from sweeps import plan
 from sweeps.cluster.messages import PackReport
-from sweeps.plan import Pack, PlannedCell, Point
-from sweeps.run_directory import RunDirectory
+from sweeps.plan import cells
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack
+from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Listener, Schedule
-from sweeps.searches import searches_of
+from sweeps.search.of_space import searches_of
 
 ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
@@ -80,21 +81,25 @@ TIMED = ("seconds", "finished_at", "commit")
 def planned_cells(space: Space, data_digest: str = "d1g357", device: str = "cpu") -> list[PlannedCell]:
     """Plan a space's cells on made-up data of 8x8 pixels."""
     data = SimpleNamespace(digest=data_digest, train=range(90), validation=range(30), test=range(20))
-    return plan.plan_cells(space.swept(), lambda cell: data, device)
+    return cells.plan_cells(space.swept(), lambda cell: data, device)
 
 
 def schedule_of(
     space: Space, slots: int, directory: RunDirectory, on_pack: Listener = lambda members, history: None
 ) -> Schedule:
     """Open the schedule of a space's cells on made-up data."""
-    cells = list(zip(planned_cells(space), searches_of(space, space.swept()), strict=True))
-    return Schedule(space.name, cells, slots, directory, on_pack, space.pack_size)
+    cells = planned_cells(space)
+    observed = [directory.observed(cell) for cell in cells]
+    rule = rules_of(space.model_dump()).of(space.follow)
+    searches = searches_of(space, space.swept(), observed, rule)
+    planned = list(zip(cells, searches, strict=True))
+    return Schedule(space.name, planned, slots, directory, on_pack, space.pack_size)
 
 
 def write_tables(directory: RunDirectory, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
     """Write a directory's tables as a sweep of the space does; return members, history and thresholds."""
     cell_ids = [cell.cell_id for cell in planned_cells(space)]
-    tables = directory.write_tables(cell_ids, rule_of(space.model_dump()))
+    tables = directory.write_tables(cell_ids, rules_of(space.model_dump()))
     return tables["members"], tables["history"], tables["thresholds"]
 
 

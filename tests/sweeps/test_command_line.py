@@ -116,7 +116,7 @@ def test_bad_input_is_one_clear_error(command, tmp_path, case):
 @pytest.mark.parametrize("case", EARLY)
 def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monkeypatch, case):
     arguments, expected = EARLY[case]
-    monkeypatch.setattr("sweeps.sweep.RayProcess", None)
+    monkeypatch.setattr("sweeps.driver.RayProcess", None)
     code, out, err = command(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
@@ -150,7 +150,8 @@ def test_a_home_that_nobody_has(command, tmp_path, capsys, option):
 
 
 def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
-    monkeypatch.setattr("sweeps.sweep.usable_cpus", lambda: 1)
+    for module in ("driver", "preview"):
+        monkeypatch.setattr(f"sweeps.{module}.usable_cpus", lambda: 1)
     assert "on the 1 slot of this machine" in command("--dry-run")[1]
     assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]
 
@@ -218,6 +219,24 @@ def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
             assert label in out
         assert "members expected, about" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_is_of_the_place_that_the_address_names(command, monkeypatch):
+    monkeypatch.setattr("sweeps.preview.usable_cpus", lambda: 4)
+    last = {
+        address: command("--dry-run", *(("--address", address) if address else ()))[1].splitlines()[-1]
+        for address in ("", "serial", "10.0.0.1:6379")
+    }
+    assert last[""].endswith("on the 4 slots of this machine")
+    assert last["serial"].endswith("on the 1 slot of this machine")
+    assert last["10.0.0.1:6379"].endswith("of one core"), "nothing is known of a cluster"
+
+
+def test_no_width_of_a_terminal_cuts_a_dry_run(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    _, out, _ = command("--dry-run", "--space", "paper/table6")
+    assert all(name in out for name in ("cell", "members", "packs at first", "member-steps", "core time"))
+    assert "…" not in out
 
 
 def test_the_spaces_are_listed(command):

@@ -28,10 +28,11 @@ from ouvae.data import load as load_data
 from ouvae.declared import METRICS, TEST_METRICS
 from ouvae.training.pack import PackTraining
 from search_spaces import load
-from sweeps import evaluate, phase_transition, run_directory
-from sweeps.measuring import covered
-from sweeps.recorder import Recorder
-from sweeps.run_directory import RunDirectory
+from sweeps import evaluate, phase_transition
+from sweeps.record import run_directory
+from sweeps.record.run_directory import RunDirectory
+from sweeps.tracking.recorder import Recorder
+from sweeps.worker.measuring import covered
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
@@ -232,7 +233,7 @@ def test_a_run_of_another_version_is_mended_and_extended(copy, capsys):
 def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained, tmp_path, capsys):
     run = Path(shutil.copytree(trained("save_weights=last").parent, tmp_path / "copy")) / "run"
     space = (run / "space.yaml").read_text()
-    (run / "space.yaml").write_text(space[: space.rindex("#")].replace("track: sweep", "track: members"))
+    (run / "space.yaml").write_text(space.partition("\n")[2].replace("track: sweep", "track: members"))
     store = f"sqlite:///{tmp_path}/other.db"
     assert evaluated(run, "--tracking-uri", store) == 0
     assert "4 members, 1 cell" in capsys.readouterr().out
@@ -442,7 +443,7 @@ def test_data_of_another_digest_are_refused(copy, monkeypatch, capsys):
         data = load_data(name)
         return replace(data, validation=data.validation[::-1].copy())
 
-    monkeypatch.setattr("sweeps.data_sets.load", other_data)
+    monkeypatch.setattr("sweeps.plan.data_sets.load", other_data)
     said = refusal(capsys, run)
     assert "no member can be measured" in said
     assert "the data set digits has the digest" in said
@@ -453,7 +454,7 @@ def test_data_of_another_digest_are_refused(copy, monkeypatch, capsys):
 def test_weights_that_this_version_would_not_train_are_refused(copy, monkeypatch, capsys):
     run = copy("save_weights=last")
     before = unchanged(run)
-    monkeypatch.setattr("sweeps.plan.TRAINING_VERSION", 1000)
+    monkeypatch.setattr("sweeps.plan.cells.TRAINING_VERSION", 1000)
     assert "trained by another version of the project" in refusal(capsys, run)
     assert unchanged(run) == before
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import search_spaces
-from analysis.summary import rule_of
+from analysis.statistics.rule import rules_of
 from ouvae.data import load
 from ouvae.training.pack import PackTraining
-from sweeps.machine import machine
-from sweeps.plan import plan_cells
-from sweeps.run_directory import RunDirectory
+from sweeps.plan.cells import plan_cells
+from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
-from sweeps.searches import searches_of
+from sweeps.search.of_space import searches_of
+from sweeps.worker.hardware import machine
 
 
 def train_here(schedule, data):
@@ -64,11 +64,15 @@ def test_the_exact_threshold_is_found(tmp_path):
     directory = RunDirectory(tmp_path)
     with directory.opened(space):
         cells = plan_cells(space.swept(), lambda cell: data, "cpu")
-        searches = list(zip(cells, searches_of(space, space.swept()), strict=True))
-        schedule = Schedule(space.name, searches, 1, directory, lambda members, history: None)
+        rules = rules_of(space.model_dump())
+        observed = [directory.observed(cell) for cell in cells]
+        searches = searches_of(space, space.swept(), observed, rules.of(space.follow))
+        schedule = Schedule(
+            space.name, list(zip(cells, searches, strict=True)), 1, directory, lambda members, history: None
+        )
         train_here(schedule, data)
         assert schedule.done
-        tables = directory.write_tables([cell.cell_id for cell in cells], rule_of(space.model_dump()))
+        tables = directory.write_tables([cell.cell_id for cell in cells], rules)
     (row,) = tables["thresholds"].to_pylist()
     assert row["status"] == "transition"
     assert row["rho_c_exact"] == pytest.approx(exact, abs=1e-12)

@@ -13,9 +13,10 @@ from ouvae.data import load as load_data
 from ouvae.training.noise import binarize, stream
 from ouvae.training.pack import PackTraining
 from search_spaces import SpaceError, load
-from sweeps import phase_transition, weights
+from sweeps import phase_transition
 from sweeps.models import load_model
-from sweeps.weights import WeightsError
+from sweeps.worker import weights
+from sweeps.worker.weights import WeightsError
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),

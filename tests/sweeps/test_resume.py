@@ -12,7 +12,7 @@ import pytest
 
 from analysis.tables import read_history, read_members
 from search_spaces import load
-from sweeps.checkpoints import read_checkpoint, write_checkpoint
+from sweeps.worker.checkpoints import read_checkpoint, write_checkpoint
 from tests.sweeps.conftest import SERIAL
 
 pytestmark = pytest.mark.process

@@ -14,11 +14,11 @@ import pytest
 
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.failures import ATTEMPTS, Failure
-from sweeps.plan import Pack, Point
-from sweeps.run_directory import RunDirectory
-from sweeps.schedule import Schedule
-from sweeps.searches import searches_of
+from sweeps.plan.cells import Point
+from sweeps.plan.packs import Pack
+from sweeps.record.run_directory import RunDirectory
+from sweeps.retries import ATTEMPTS
+from sweeps.worker.failures import Failure
 from tests.sweeps.conftest import schedule_of, write_tables
 
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
@@ -134,21 +134,18 @@ class TestToTheEnd:
                 assert seed["rho_high"] - seed["rho_low"] <= 0.02 + 1e-9
         assert cells[4, 4]["n_diverged"] == 1
 
-    def test_the_search_is_told_the_order_parameter_that_is_followed(
-        self, tmp_path, make_space, plan_cells, report_of
-    ):
-        space = make_space(rho=[0.5, 1.0], seeds=1)
-        (planned,) = plan_cells(space)
-        (search,), directory = searches_of(space, space.swept()), RunDirectory(tmp_path / "run")
+    def test_the_search_observes_the_order_parameter_that_is_targeted(self, tmp_path, make_space, report_of):
+        space, metric = make_space(rho=[0.5, 1.0], seeds=1, follow="information_top"), "information_top_nats"
+        directory = RunDirectory(tmp_path / "run")
         with directory.opened(space):
-            metric = "information_top_nats"
-            schedule = Schedule("made", [(planned, search)], 1, directory, lambda *rows: None, metric=metric)
+            schedule = schedule_of(space, 1, directory)
             while pack := schedule.next_pack():
                 report = report_of(pack, curve_of(pack))
                 for outcome in report["outcomes"]:
                     outcome["history"][-1][metric] = 7.0
                 schedule.finished(pack, report)
-        assert set(search._observed.values()) == {7.0}
+        (cell,) = schedule.cells
+        assert set(cell.search.answers.values()) == {7.0}
 
     def test_a_grid_is_trained_once_each(self, tmp_path, make_space, sweep):
         run = sweep(tmp_path, make_space(seeds=3, rho=[0.5, 0.6, 0.7, 1.0]))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import SweepError, scratch
-from sweeps.processes import is_running
+from sweeps.machine.processes import is_running
 from sweeps.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
 from tests.sweeps.conftest import ROOT, wait_until
 
@@ -91,7 +91,7 @@ def test_it_is_removed_with_processes_that_write_into_it(base):
     program = """
 import os, subprocess, sys, time
 from pathlib import Path
-from sweeps.processes import descendants
+from sweeps.machine.processes import descendants
 from sweeps.scratch import remove_after
 folder = Path(sys.argv[1])
 write = "mkdir -p $0/ray; while true; do touch $0/ray/$RANDOM; done"

@@ -24,7 +24,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
 from ouvae.declared import Cell
-from sweeps.tracking.runs import check
+from sweeps.tracking.store import check
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import default_uri, ui_command
 from sweeps.tracking.values import CELL_PARAMS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import moved
-from sweeps.tracking.runs import check
+from sweeps.tracking.store import check
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import default_uri
 

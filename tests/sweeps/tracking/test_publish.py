@@ -9,7 +9,7 @@ import pytest
 from analysis import paper
 from analysis.appendix.registry import NAMES
 from sweeps import publish
-from sweeps.tracking.runs import check
+from sweeps.tracking.store import check
 
 ROOT = Path(__file__).parents[3]
 

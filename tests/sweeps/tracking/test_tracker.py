@@ -23,7 +23,7 @@ import pytest
 
 from ouvae.declared import Cell
 from sweeps import SweepError
-from sweeps.tracking.runs import check, connect
+from sweeps.tracking.store import check, connect
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import default_uri, ui_command
 from sweeps.tracking.values import CELL_PARAMS, member_values
@@ -1053,7 +1053,7 @@ def test_check_refuses_what_cannot_hold_a_sweep(uri: str, message: str) -> None:
 def test_check_of_a_new_file_makes_nothing_and_loads_no_mlflow(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from sweeps.tracking.runs import check\n"
+        "from sweeps.tracking.store import check\n"
         f"check({default_uri(tmp_path / 'new')!r})\n"
         "assert 'mlflow' not in sys.modules\n"
     )
@@ -1073,9 +1073,9 @@ def test_a_new_store_is_created_in_silence_without_shared_memory(tmp_path: Path)
     script = f"""
 import sys, json
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from sweeps.tracking import runs as mlflow_runs
+from sweeps.tracking import store as mlflow_store
 assert "mlflow" not in sys.modules
-mlflow_runs.check({uri!r})
+mlflow_store.check({uri!r})
 import test_tracker
 test_tracker.sweep({uri!r})
 """
@@ -1139,8 +1139,8 @@ def test_sweeps_that_begin_together_share_a_new_store(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from sweeps.tracking import runs as mlflow_runs
-mlflow_runs.connect({default_uri(tmp_path)!r})
+from sweeps.tracking import store as mlflow_store
+mlflow_store.connect({default_uri(tmp_path)!r})
 """
     together = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait(120) for process in together] == [0, 0, 0]

@@ -1,0 +1,1 @@
+"""Statistics: from curves to thresholds and their comparisons."""

@@ -1,0 +1,67 @@
+"""When a member is active, and the threshold that follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.estimate import CellThreshold, Curves, cell_threshold, level
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.order_parameters import HALF_PLATEAU
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the thresholds of one order parameter are estimated.
+
+    Attributes:
+        order: the order parameter.
+        active_from: the value from which a member is active, or `half_plateau`.
+        confidence: nominal coverage of the intervals.
+    """
+
+    order: OrderParameter
+    active_from: float | str
+    confidence: float
+
+    def level(self, curves: Curves) -> float:
+        """Return the value from which a member of these curves is active."""
+        return level(curves, self.active_from, self.order.active_from)
+
+    def threshold(self, curves: Curves) -> CellThreshold:
+        """Return the threshold of a cell with these curves. Raises ValueError as `cell_threshold`."""
+        return cell_threshold(curves, self.level(curves), self.confidence)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the thresholds of a run are estimated and compared.
+
+    Attributes:
+        active_from: the order parameters by name, each with the value from which a member is active, or
+            `half_plateau`.
+        confidence: nominal coverage of the intervals.
+        half_widths: of the intervals at which a search stops, by the order parameter that it targets.
+        margin: equivalence margin of thresholds; None makes no equivalence test.
+    """
+
+    active_from: Mapping[str, float | str]
+    confidence: float
+    half_widths: Mapping[str, float] = field(default_factory=dict)
+    margin: float | None = None
+
+    def of(self, order: str) -> Rule:
+        """Return the rule of an order parameter, by its name."""
+        return Rule(ORDER_PARAMETERS[order], self.active_from[order], self.confidence)
+
+
+def rules_of(settings: Mapping[str, Any]) -> Rules:
+    """Return the rules of a space by its keys. Raises KeyError, TypeError or ValueError without any."""
+    # a run from before there was more than one order parameter says kl_threshold_nats
+    watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
+    located = settings.get("search") == "locate"
+    return Rules(
+        {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
+        float(settings["confidence"]),
+        {settings["follow"]: float(settings["rho_tolerance"])} if located else {},
+        settings.get("margin"),
+    )

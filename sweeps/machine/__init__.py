@@ -1,0 +1,1 @@
+"""This machine: its signals, processes, CPUs and locks. Nothing here knows of sweeps."""

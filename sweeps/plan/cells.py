@@ -1,0 +1,148 @@
+"""Members, their identities, and the packs that train them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from analysis.schema import SPLIT_IMAGES
+from ouvae import TRAINING_VERSION
+from ouvae.data import Dataset
+from ouvae.declared import Cell, keys_of, labels
+from ouvae.linear_gaussian import critical_rho
+from search_spaces import SweptCell
+from sweeps.plan.users_code import UsersCode
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """Where a search trains a member of a cell."""
+
+    rho: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCell:
+    """A cell with what else its members' numbers depend on, its name, and where its search begins.
+
+    Attributes:
+        cell: the cell.
+        label: its name, which no other cell of the space has.
+        rho: the values at which its search begins, in increasing order.
+        data_digest: of the data set's arrays.
+        split_images: how many images its training, validation and test split have.
+        code_digest: of the code of users' own systems and data sets; None without any.
+        device: `cpu` or `cuda`, whose random numbers differ.
+    """
+
+    cell: Cell
+    label: str
+    rho: tuple[float, ...]
+    data_digest: str
+    split_images: tuple[int, int, int]
+    device: str
+    code_digest: str | None = None
+
+    @cached_property
+    def cell_id(self) -> str:
+        """Hash of everything that the cell's members share and their numbers depend on."""
+        return digest(self._identity)
+
+    def member_id(self, point: Point) -> str:
+        """Hash of everything that determines the member's numbers."""
+        return digest(self._identity | {"rho": point.rho, "seed": point.seed})
+
+    def multiply_adds(self) -> int:
+        """Return the multiply-adds of a member's training step."""
+        from ouvae.training.counts import multiply_adds
+
+        return multiply_adds(self.cell, self.cell.image_shape)
+
+    def exact_rho(self) -> float | None:
+        """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed.
+
+        Of the ELBO, that is: with importance samples or free bits the collapsed point loses its stability
+        elsewhere.
+        """
+        cell = self.cell
+        linear = cell.depth == 1 and not cell.traits("architecture").layered
+        if not linear or cell.data_variance is None or cell.observation_variance is None:
+            return None
+        if cell.smoothed_networks != ("likelihood",) or cell.objective != "elbo":
+            return None
+        return critical_rho(
+            cell.data_variance,
+            cell.observation_variance,
+            cell.ou_samples,
+            cell.smoothing,
+            cell.top_kl_weight,
+        )
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        own_code = {"code_digest": self.code_digest} if self.code_digest else {}
+        shared = {
+            "data_digest": self.data_digest,
+            "device": self.device,
+            "numerics_version": TRAINING_VERSION,  # the key of when there was one version
+        }
+        return self.cell.identity() | shared | own_code
+
+
+def plan_cells(
+    swept: Sequence[SweptCell],
+    data_of: Callable[[Cell], Dataset],
+    device: str,
+    users_code: UsersCode | None = None,
+) -> list[PlannedCell]:
+    """Return the cells of a space with all that their members' numbers depend on.
+
+    Args:
+        swept: the cells.
+        data_of: gives a cell's data set.
+        device: where members train.
+        users_code: of the cells' own systems and data sets; None reads it now.
+    """
+    users_code = users_code or UsersCode(one.cell for one in swept)
+    names = labels(one.cell for one in swept)
+    found = [data_of(one.cell) for one in swept]
+    return [
+        PlannedCell(
+            cell=one.cell,
+            label=name,
+            rho=one.rho,
+            data_digest=data.digest,
+            split_images=(len(data.train), len(data.validation), len(data.test)),
+            device=device,
+            code_digest=users_code.digest(one.cell),
+        )
+        for one, name, data in zip(swept, names, found, strict=True)
+    ]
+
+
+def cell_of_member(row: Mapping[str, Any]) -> PlannedCell:
+    """Return the cell of a row of the members table, as this version of the project would train it.
+
+    Its `cell_id` is that of the row if and only if it would train the same members. It has no `rho`.
+
+    Raises:
+        ValueError: this version has no such cell.
+    """
+    train, validation, test = (row[name] or 0 for name in SPLIT_IMAGES)
+    return PlannedCell(
+        cell=Cell.model_validate({name: row[name] for name in keys_of(Cell)}),
+        label=row["cell"],
+        rho=(),
+        data_digest=row["data_digest"],
+        split_images=(train, validation, test),
+        device=row["device"],
+        code_digest=row["code_digest"],
+    )
+
+
+def digest(value: object) -> str:
+    """Return the identity of what a plain value says."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,127 @@
+"""From a trained pack to rows of the members and history tables."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from math import prod
+from typing import Any
+
+from analysis.schema import SPLIT_IMAGES, Row
+from ouvae import NUMERICS_VERSION
+from ouvae.declared import METRICS, TEST_METRICS
+from sweeps.cluster.messages import PackReport
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import Pack
+from sweeps.record.provenance import commit, project_version
+from sweeps.worker.hardware import Machine
+
+_METRICS = [metric.name for metric in METRICS]
+_TEST_METRICS = [metric.name for metric in TEST_METRICS]
+
+
+def rows(space: str, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
+    """Return the pack's rows of the members table and of the history table, for a space of that name."""
+    members: list[Row] = []
+    history: list[Row] = []
+    for point, outcome in zip(pack.points, report["outcomes"], strict=True):
+        evaluations, diverged = outcome["history"], outcome["diverged_at_step"]
+        history += [{**_identity(pack, point), **evaluation} for evaluation in evaluations]
+        last = dict.fromkeys(_METRICS) if diverged is not None else _metrics(evaluations[-1])
+        test = outcome["test"] or dict.fromkeys(_TEST_METRICS)
+        fate = {
+            "status": "completed" if diverged is None else "diverged",
+            "diverged_at_step": diverged,
+            "failure": None,
+        }
+        members.append(_member(space, pack, point, report) | last | test | fate)
+    return members, history
+
+
+def failed_rows(space: str, pack: Pack, reason: str) -> list[Row]:
+    """Return the members of a pack that could not be trained as rows without numbers, with the reason."""
+    nothing = dict.fromkeys([*_METRICS, *_TEST_METRICS, "diverged_at_step"])
+    text = reason.encode(errors="replace").decode()  # a path may have bytes that are no text
+    fate = {"status": "failed", "failure": text}
+    return [_member(space, pack, point, None) | nothing | fate for point in pack.points]
+
+
+def measured_anew(row: Row, validation: Row | None, test: Row | None) -> Row:
+    """Return the row of a completed member with metrics that were measured anew.
+
+    The versions of the row become those of this project only if none of its metrics are left from before.
+
+    Args:
+        row: of the members table.
+        validation: metrics on the validation split; None keeps those of the row.
+        test: metrics on the test split; None keeps those of the row.
+    """
+    complete = validation is not None and (test is not None or row["bound_samples"] is None)
+    anew = {**row, **(validation or {}), **(test or {}), "finished_at": datetime.now(UTC)}
+    return anew | (_versions() if complete else {})
+
+
+def confirmed(row: Row) -> Row:
+    """Return the row of a diverged member, which has no metrics, with the versions of this project."""
+    return {**row, **_versions(), "finished_at": datetime.now(UTC)}
+
+
+def with_last_evaluation(history: Iterable[Row], members: Iterable[Row]) -> list[Row]:
+    """Return a history in which the last evaluation of completed members has the metrics of their rows."""
+    rows = {row["member_id"]: row for row in members if row["status"] == "completed"}
+    entries = list(history)
+    last: dict[str, int] = {}
+    for entry in entries:
+        last[entry["member_id"]] = max(entry["step"], last.get(entry["member_id"], 0))
+    return [
+        {**entry, **{name: rows[entry["member_id"]][name] for name in _METRICS}}
+        if entry["member_id"] in rows and entry["step"] == last[entry["member_id"]]
+        else entry
+        for entry in entries
+    ]
+
+
+def _versions() -> dict[str, Any]:
+    return {"numerics_version": NUMERICS_VERSION, "project_version": project_version(), "commit": commit()}
+
+
+def _metrics(evaluation: Row) -> dict[str, Any]:
+    return {name: value for name, value in evaluation.items() if name != "step"}
+
+
+def _identity(pack: Pack, point: Point) -> dict[str, Any]:
+    return {
+        "member_id": pack.cell.member_id(point),
+        "rho": point.rho,
+        "seed": point.seed,
+        "cell_id": pack.cell.cell_id,
+    }
+
+
+def cell_columns(planned: PlannedCell) -> dict[str, Any]:
+    """Return the keys of a cell, and what its data set is."""
+    images = dict(zip(SPLIT_IMAGES, planned.split_images, strict=True))
+    return {**planned.cell.model_dump(mode="json"), "data_digest": planned.data_digest, **images}
+
+
+def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> dict[str, Any]:
+    """Return what a member's row says but for its metrics and its fate; None where it was not trained."""
+    planned = pack.cell
+    return {
+        **cell_columns(planned),
+        **_identity(pack, point),
+        "space": space,
+        "cell": planned.label,
+        "depth": planned.cell.depth,
+        "code_digest": planned.code_digest,
+        "device": planned.device,
+        "rho_c_exact": planned.exact_rho(),
+        "parameters": report["parameters"] if report else None,
+        "pixels": prod(planned.cell.image_shape),
+        "seconds": report["seconds"] / len(pack.points) if report else 0.0,
+        "pack_id": pack.pack_id,
+        "pack_members": len(pack.points),
+        "finished_at": datetime.now(UTC),
+        **_versions(),
+        "torch_version": report["torch_version"] if report else None,
+        "python_version": report["python_version"] if report else None,
+        **(report["machine"] if report else dict.fromkeys(Machine.__annotations__)),
+    }

@@ -1,0 +1,42 @@
+"""The searches `grid` and `none`: every rho with every seed, and nothing."""
+
+from collections.abc import Sequence
+
+from sweeps.plan.cells import Point
+from sweeps.search.base import Observations, Search
+
+
+class GridSearch(Search):
+    """Train every rho with every seed, in one round."""
+
+    def __init__(self, observed: Observations, rho: Sequence[float], seeds: Sequence[int]) -> None:
+        """Search the product of `rho` and `seeds`."""
+        super().__init__(observed)
+        self._points = [Point(value, seed) for seed in seeds for value in rho]
+
+    @property
+    def stage(self) -> str:
+        """`grid`, then `done`."""
+        return "done" if self._ended else "grid"
+
+    def propose(self, known: Observations) -> list[Point]:
+        """Return the whole grid, once."""
+        return [] if known else self._points
+
+    def expected_points(self) -> int:
+        """Return the size of the grid."""
+        return len(self._points)
+
+
+class NoSearch(Search):
+    """Train nothing."""
+
+    stage = "done"
+
+    def propose(self, known: Observations) -> list[Point]:
+        """Return nothing."""
+        return []
+
+    def expected_points(self) -> int:
+        """Return 0."""
+        return 0

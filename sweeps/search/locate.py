@@ -1,0 +1,221 @@
+"""The search `locate`: an initial grid, then fresh seeds where they tell most about rho_c.
+
+The initial grid is a few seeds on the coarse values of rho. A *probe* is a member of a fresh seed at one rho:
+it says on which side of that rho the seed's threshold lies. Two thirds of the probes of a batch lie at the
+current estimate of the median, where they say most of it, and a sixth on either side at `OFFSET` scales of
+the realisations, where they say most of the scales. A seed that has a member from an earlier sweep is probed
+there, so that the member is reused.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from analysis.censored import Population, population
+from analysis.comparisons import UNDECIDED, compare, is_settled
+from analysis.estimate import CellThreshold
+from ouvae.declared.pairs import Pair
+from sweeps.plan.cells import Point
+from sweeps.search.base import Observations, Search, StoppingRule, curves_of_points
+
+OFFSET = 0.8
+"""Distance of a sixth of the probes from the median, on either side, in scales of the realisations."""
+
+PROBE_DIGITS = 4
+"""Decimals of rho of a probe."""
+
+NEIGHBOUR_WEIGHT = 0.5
+"""Weight of a seed of a neighbour's initial grid where a cell's first probes are placed."""
+
+TYPICAL_SPREAD = 0.08
+"""Scale of the realisations before any is observed, for the expected number of members."""
+
+INTERIM_LEVEL = 0.001
+"""Level of the tests that stop a comparison before `max_members`. Every batch is another look at the data,
+and looks at the level of the verdict would find differences where there are none; looks at this level hardly
+add to the level of the last (Haybittle 1971, Peto et al. 1976)."""
+
+
+class LocateSearch(Search):
+    """Locates the threshold of a cell, and goes on after that where a comparison asks for it.
+
+    Args:
+        observed: of the cell's members.
+        rho: the coarse values.
+        seeds: of the initial grid; probes have the seeds after the largest of them.
+        stopping: when the search ends.
+        probes: members of a batch.
+    """
+
+    def __init__(
+        self,
+        observed: Observations,
+        rho: Sequence[float],
+        seeds: Sequence[int],
+        stopping: StoppingRule,
+        probes: int,
+    ) -> None:
+        """Start at the initial grid."""
+        super().__init__(observed)
+        self._stopping, self._batch_size = stopping, probes
+        self._initial_grid = [Point(value, seed) for seed in seeds for value in sorted(rho)]
+        self._lowest, self._highest = min(rho), max(rho)
+        self._first_seed = max(seeds) + 1
+        self.neighbours: Sequence[LocateSearch] = ()
+        self.decisions: Decisions | None = None
+        self.threshold: CellThreshold | None = None
+        self.rounds_on = 0
+        self.is_located = False
+        self._estimated_members = 0
+        self._initial_threshold: CellThreshold | None = None
+
+    @property
+    def stage(self) -> str:
+        """`picture`, `probes`, `comparing`, and `located` or `most members` at the end."""
+        if self._ended:
+            return "located" if self.is_located else "most members"
+        if self.is_located:
+            return "comparing"
+        return "probes" if self._known else "picture"
+
+    def propose(self, known: Observations) -> list[Point] | None:
+        """Return the initial grid, then batches of probes; None while another cell is waited for."""
+        if not known:
+            return self._initial_grid
+        threshold = self._current_threshold(known)
+        members_left = self._stopping.max_members - len(known)
+        if threshold.population is None or members_left <= 0:
+            return []
+        self.is_located = self.is_located or self._is_narrow(threshold)
+        if self.is_located:
+            goes_on = self.decisions is not None and self.decisions.goes_on(self)
+            if not goes_on:
+                return None if goes_on is None else []
+            self.rounds_on += 1
+        posterior = threshold.population
+        if len(known) == len(self._initial_grid):
+            thresholds = [neighbour.initial_threshold() for neighbour in self.neighbours]
+            if None in thresholds:
+                return None
+            observed = [neighbour for neighbour in thresholds if neighbour is not None]
+            posterior = self._with_neighbours(threshold, observed)
+        trained = len(known) - len(self._initial_grid)
+        return self._probes(posterior, trained, min(members_left, self._batch_size))
+
+    def expected_points(self) -> int:
+        """Return the members so far and those that the square root law of the interval asks for."""
+        threshold, half_width = self.threshold, self._stopping.half_width
+        if self._ended:
+            return len(self._known)
+        if threshold is None or threshold.half_width is None or len(self._known) == len(self._initial_grid):
+            # a bit at the median has 2/pi of the information of a whole threshold, and two thirds lie there
+            more = round(1.5 * (1.25 * 1.96 * TYPICAL_SPREAD / half_width) ** 2)
+            return min(self._stopping.max_members, len(self._initial_grid) + more)
+        share = min(1.0, (half_width / threshold.half_width) ** 2)
+        probes = max(len(self._known) - len(self._initial_grid), 1)
+        return min(self._stopping.max_members, len(self._initial_grid) + round(probes / share))
+
+    def initial_threshold(self) -> CellThreshold | None:
+        """Return the threshold by the initial grid only; None while it is not all observed."""
+        if self._initial_threshold is None and all(point in self.observed for point in self._initial_grid):
+            self._initial_threshold = self._estimate(
+                {point: self.observed[point] for point in self._initial_grid}
+            )
+        return self._initial_threshold
+
+    def _current_threshold(self, known: Observations) -> CellThreshold:
+        """Return the threshold, estimated anew where members came."""
+        if self.threshold is None or len(known) > self._estimated_members:
+            self.threshold, self._estimated_members = self._estimate(known), len(known)
+        return self.threshold
+
+    def _estimate(self, observations: Observations) -> CellThreshold:
+        return self._stopping.rule.threshold(curves_of_points(observations))
+
+    def _is_narrow(self, threshold: CellThreshold) -> bool:
+        """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.
+
+        The median may lie beyond them, where no probe can say more.
+        """
+        low, high = threshold.rho_c_low, threshold.rho_c_high
+        if low is None and high is None:
+            return False
+        low = self._lowest if low is None else low
+        high = self._highest if high is None else high
+        return high - low <= 2 * self._stopping.half_width
+
+    def _with_neighbours(self, threshold: CellThreshold, neighbours: Sequence[CellThreshold]) -> Population:
+        """Return the posterior with the neighbours' initial grids: it places first probes, nothing else."""
+        weights: defaultdict[tuple[float, float], float] = defaultdict(float)
+        for cell, weight in [(threshold, 1.0), *((cell, NEIGHBOUR_WEIGHT) for cell in neighbours)]:
+            for seed in cell.seeds:
+                if seed.n_members:
+                    weights[seed.interval] += weight
+        return population(weights)
+
+    def _probes(self, posterior: Population, trained: int, count: int) -> list[Point]:
+        """Return the first `count` of a batch of fresh seeds around the median."""
+        size, median = self._batch_size, posterior.median.median
+        # a sixth of all to either side, in turn where a batch is small
+        left = (trained + size) // 6 - trained // 6
+        right = (trained + size + 3) // 6 - (trained + 3) // 6
+        rhos = [median - OFFSET * posterior.left.median] * left
+        rhos += [median] * (size - left - right)
+        rhos += [median + OFFSET * posterior.right.median] * right
+        first = self._first_seed + trained
+        return [self._probe(first + index, rho) for index, rho in enumerate(rhos[:count])]
+
+    def _probe(self, seed: int, rho: float) -> Point:
+        """Return the reusable member of a seed that is nearest to a rho, or else a new one there."""
+        reusable = [point for point in self._reusable if point.seed == seed]
+        if reusable:
+            return min(reusable, key=lambda point: abs(point.rho - rho))
+        return Point(min(max(round(rho, PROBE_DIGITS), self._lowest), self._highest), seed)
+
+
+class Decisions:
+    """Sends the cells of undecided comparisons on, when all cells are located, batch by batch.
+
+    Each batch is decided for all cells at once, when all have finished the one before, so that what is asked
+    for does not depend on which of them was first.
+
+    Args:
+        searches: of the cells, in their order.
+        pairs: which are compared.
+        confidence: one minus the level of the verdicts; the tests here have the `INTERIM_LEVEL`, if lower.
+        margin: equivalence margin; None makes no equivalence test.
+    """
+
+    def __init__(
+        self, searches: Sequence[LocateSearch], pairs: Sequence[Pair], confidence: float, margin: float | None
+    ) -> None:
+        """Decide nothing yet."""
+        self._searches, self._pairs = list(searches), list(pairs)
+        self._confidence, self._margin = max(confidence, 1 - INTERIM_LEVEL), margin
+        self._going_on: list[set[int]] = []
+
+    def goes_on(self, search: LocateSearch) -> bool | None:
+        """Tell whether a located cell trains another batch; None while another cell is not as far."""
+        turn = search.rounds_on
+        if turn == len(self._going_on):
+            if not all(self._is_at(other, turn) for other in self._searches):
+                return None
+            self._going_on.append(self._undecided())
+        return self._searches.index(search) in self._going_on[turn]
+
+    def _is_at(self, search: LocateSearch, turn: int) -> bool:
+        return search.done or (search.is_located and search.is_waiting and search.rounds_on == turn)
+
+    def _undecided(self) -> set[int]:
+        """Return the indices of cells with an undecided comparison."""
+        thresholds = [search.threshold for search in self._searches]
+        posteriors = [None if threshold is None else threshold.population for threshold in thresholds]
+        medians = [None if posterior is None else posterior.median for posterior in posteriors]
+        comparisons = compare(self._pairs, medians, self._confidence, self._margin)
+        return {
+            index
+            for pair, comparison in zip(self._pairs, comparisons, strict=True)
+            if comparison.verdict == UNDECIDED and not is_settled(medians[pair.first], medians[pair.second])
+            for index in (pair.first, pair.second)
+        }

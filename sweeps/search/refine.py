@@ -1,0 +1,95 @@
+"""The search `refine`: narrows the bracket of each seed's threshold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, seed_threshold
+from analysis.statistics.rule import Rule
+from search_spaces.space import RHO_DIGITS
+from sweeps.plan.cells import Point
+from sweeps.search.base import Observations, Search, curves_of_points
+
+
+class RefineSearch(Search):
+    """Train a coarse grid, then narrow the bracket of each seed's threshold.
+
+    The bracket of a seed is the step from collapsed to active next to the collapsed side, from which
+    `analysis.estimate` takes the seed's threshold. A round puts `points` evenly spaced values inside it and
+    one guard outside, halfway to the next collapsed value: an active member hidden there would make the
+    true bracket. A seed without a transition keeps its coarse curve. A bracket stays when all members
+    inside it diverged.
+
+    Args:
+        observed: of the cell's members.
+        rho: the coarse values.
+        seeds: the seeds.
+        rule: of the threshold.
+        tolerance: width of a bracket that needs no more points.
+        points: values inside the bracket per round.
+    """
+
+    def __init__(
+        self,
+        observed: Observations,
+        rho: Sequence[float],
+        seeds: Sequence[int],
+        rule: Rule,
+        tolerance: float,
+        points: int,
+    ) -> None:
+        """Start at the coarse grid."""
+        super().__init__(observed)
+        self._coarse, self._seeds = sorted(rho), list(seeds)
+        self._rule, self._tolerance, self._points = rule, tolerance, points
+
+    @property
+    def stage(self) -> str:
+        """`coarse grid`, `refining` or `done`."""
+        if self._ended:
+            return "done"
+        return "refining" if self._known else "coarse grid"
+
+    def propose(self, known: Observations) -> list[Point]:
+        """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""
+        if not known:
+            return [Point(rho, seed) for seed in self._seeds for rho in self._coarse]
+        curves = curves_of_points(known)
+        usable = {seed: curves[seed] for seed in self._seeds if curves[seed][0].size}
+        if not usable:
+            return []
+        active_from = self._rule.level(usable)
+        side = collapsed_side(usable, active_from)
+        proposed: list[Point] = []
+        for seed, (rhos, values) in usable.items():
+            threshold = seed_threshold(seed, rhos, values, active_from, side)
+            inside, guard = self._refine(threshold, rhos, side)
+            if any(Point(rho, seed) not in known for rho in inside):
+                proposed += [Point(rho, seed) for rho in sorted({*inside, *guard})]
+        return [point for point in proposed if point not in known]
+
+    def expected_points(self) -> int:
+        """Return the coarse points and the rounds that narrow the widest coarse step enough."""
+        width = max(np.diff(self._coarse), default=0.0)
+        rounds = 0
+        while round(width, RHO_DIGITS) > self._tolerance:
+            width, rounds = width / (self._points + 1), rounds + 1
+        return len(self._seeds) * (len(self._coarse) + rounds * (self._points + 1))
+
+    def _refine(
+        self, threshold: SeedThreshold, rhos: np.ndarray, side: str
+    ) -> tuple[list[float], list[float]]:
+        """Return the values inside a seed's bracket and its guard; none where it is narrow enough."""
+        if threshold.status != TRANSITION or threshold.rho_low is None or threshold.rho_high is None:
+            return [], []
+        low, high = threshold.rho_low, threshold.rho_high
+        if round(high - low, RHO_DIGITS) <= self._tolerance:
+            return [], []
+        spacing = (high - low) / (self._points + 1)
+        inside = [round(low + spacing * i, RHO_DIGITS) for i in range(1, self._points + 1)]
+        beyond = rhos[rhos > high] if side == "high" else rhos[rhos < low]
+        guard: list[float] = []
+        if len(beyond):
+            edge, neighbour = (high, beyond.min()) if side == "high" else (low, beyond.max())
+            guard = [round((edge + float(neighbour)) / 2, RHO_DIGITS)]
+        return inside, guard

@@ -1,0 +1,1 @@
+"""What a user reads while a command runs."""

@@ -1,0 +1,231 @@
+"""Progress on the terminal: live where there is one, now and then in a plain log."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from analysis.estimate import CellThreshold
+from analysis.labels import STATUS, ends_text, plural
+from sweeps.schedule import CellProgress, Schedule
+from sweeps.search.base import Observations
+from sweeps.terminal.console import duration
+
+LOG_SECONDS = 15.0
+"""How often a plain log gets a line."""
+
+TABLE_SECONDS, LONGEST_SECONDS = 30.0, 600.0
+"""When a plain log gets the first table of the cells; each later one when the time so far has doubled, but
+after so long at most."""
+
+SPEED_SECONDS = 5.0
+"""How long packs must have trained before anything is said of the time that is left."""
+
+ESTIMATES_SHARE = 0.02
+"""In how much of the time thresholds are estimated for the terminal."""
+
+MOST_ROWS = 16
+"""Most cells that are shown one by one."""
+
+Estimate = Callable[[Observations], CellThreshold]
+
+
+class Progress:
+    """Follows a schedule: what is known of each cell, members done, speed, time left.
+
+    Time left is the work left (multiply-adds, with the rounds that the searches are expected to add) at
+    the speed since the first report of a pack in training.
+
+    Args:
+        console: where it is shown.
+        schedule: that is followed.
+        estimate: what observations of a cell say of its threshold.
+    """
+
+    def __init__(self, console: Console, schedule: Schedule, estimate: Estimate) -> None:
+        """Begin with nothing done."""
+        self._console, self._schedule = console, schedule
+        self._cells = _Cells(schedule, estimate)
+        self._live: Live | None = None
+        self._steps: dict[str, int] = {}
+        self._work_done = 0.0
+        self._first: tuple[float, float] | None = None  # time and work of the first report
+        self._started = self._printed = time.monotonic()
+        self._table_due = self._started + TABLE_SECONDS
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the progress within the block, which begins now."""
+        self._started = self._printed = time.monotonic()
+        self._table_due = self._started + TABLE_SECONDS
+        with _live(self._console) as self._live:
+            yield
+        self._live = None
+
+    def update(self, pack_id: str, steps_done: int) -> None:
+        """Take a report of a pack in training and show where the sweep stands."""
+        for state in self._schedule.cells:
+            if pack_id in state.training:
+                before = self._steps.get(pack_id, 0)
+                members = len(state.training[pack_id].points)
+                self._work_done += max(0, steps_done - before) * members * state.multiply_adds
+        self._steps[pack_id] = steps_done
+        now = time.monotonic()
+        self._first = self._first or (now, self._work_done)
+        if self._live is not None:
+            self._live.update(self.view(now))
+        elif now >= self._table_due and self._cells.has_members:
+            self._printed = now
+            self._table_due = now + min(now - self._started, LONGEST_SECONDS)
+            self._console.print(self.view(now))
+        elif now - self._printed >= LOG_SECONDS:
+            self._printed = now
+            self._console.print(self.line(now), soft_wrap=True)
+
+    def view(self, now: float) -> RenderableType:
+        """Return the table of the cells above the line."""
+        rows = min(MOST_ROWS, max(1, self._console.height - 4))
+        table = self._cells.view(rows, now - self._started) if self._cells.has_members else []
+        return Group(*table, Text(self.line(now), no_wrap=True, overflow="ellipsis"))
+
+    def line(self, now: float) -> str:
+        """Return the one line that says it all."""
+        cells = self._schedule.cells
+        left = sum(state.members_left for state in cells)
+        finished = sum(state.finished_members for state in cells)
+        parts = [f"{duration(now - self._started)}  members {finished}/{finished + left}"]
+        if self._first is not None and now - self._first[0] >= SPEED_SECONDS:
+            since, before = self._first
+            work_left = self._work_left()
+            per_second = (self._work_done - before) / (now - since)
+            parts.append(f"{100 * self._work_done / (self._work_done + work_left):.0f} %")
+            if per_second:
+                parts.append(f"about {duration(work_left / per_second)} left")
+            parts.append(f"{self._schedule.members_trained / (now - since) * 60:.1f}/min")
+        training = sum(pack in self._steps for state in cells for pack in state.training)
+        parts.append(f"{plural(training, 'pack')} training")
+        return " · ".join(parts)
+
+    def _work_left(self) -> float:
+        left = 0.0
+        for state in self._schedule.cells:
+            steps = state.planned.cell.steps
+            left += state.members_left * steps * state.multiply_adds
+            for pack_id, pack in state.training.items():
+                left -= self._steps.get(pack_id, 0) * len(pack.points) * state.multiply_adds
+        return max(left, 0.0)
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[Live | None]:
+    """Return the part of a terminal that is drawn again and again; None where the console is no terminal."""
+    if not console.is_terminal:
+        yield None
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        yield live
+
+
+class Countdown:
+    """Follows work whose amount is known: members done, share, time left.
+
+    Args:
+        console: where it is shown.
+        members: that there are.
+        work: of all of them, in any unit.
+    """
+
+    def __init__(self, console: Console, members: int, work: float) -> None:
+        """Begin with nothing done."""
+        self._console, self._members, self._work = console, members, work
+        self._members_done, self._work_done = 0, 0.0
+        self._live: Live | None = None
+        self._started = self._printed = time.monotonic()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the progress within the block, which begins now."""
+        self._started = self._printed = time.monotonic()
+        with _live(self._console) as self._live:
+            yield
+        self._live = None
+
+    def update(self, members: int, work: float) -> None:
+        """Take so many more members, and so much more work, as done."""
+        self._members_done += members
+        self._work_done += work
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(Text(self.line(now), no_wrap=True, overflow="ellipsis"))
+        elif now - self._printed >= LOG_SECONDS:
+            self._printed = now
+            self._console.print(self.line(now), soft_wrap=True)
+
+    def line(self, now: float) -> str:
+        """Return the line."""
+        elapsed, left = now - self._started, self._work - self._work_done
+        return (
+            f"{duration(elapsed)}  members {self._members_done}/{self._members} · "
+            f"{100 * self._work_done / self._work:.0f} % · "
+            f"about {duration(elapsed * left / self._work_done)} left"
+        )
+
+
+class _Cells:
+    """What is known of the cells by now, a row each.
+
+    A threshold is estimated anew where members came, as far as time allows: a row may say what was known some
+    members ago.
+    """
+
+    def __init__(self, schedule: Schedule, estimate: Estimate) -> None:
+        self._schedule, self._estimate = schedule, estimate
+        self._found: dict[str, tuple[int, CellThreshold]] = {}
+        self._spent = 0.0
+
+    @property
+    def has_members(self) -> bool:
+        """Whether anything is known of any cell."""
+        return any(state.finished_members for state in self._schedule.cells)
+
+    def view(self, rows: int, elapsed: float) -> list[RenderableType]:
+        """Return the table of so many cells, those in training first, and how many more there are."""
+        states = self._schedule.cells
+        by_need = sorted(states, key=lambda state: (not state.training, state.done))
+        shown = {id(state) for state in by_need[:rows]}
+        table = Table(box=None, pad_edge=False, expand=False)
+        table.add_column("cell", no_wrap=True, overflow="ellipsis")
+        for name in ("members", "rho_c", "interval", "search"):
+            table.add_column(name, no_wrap=True, min_width=len(name))
+        for state in states:
+            if id(state) in shown:
+                table.add_row(*self._texts(state, elapsed))
+        if len(states) == len(shown):
+            return [table]
+        done = sum(state.done for state in states if id(state) not in shown)
+        return [table, Text(f"and {len(states) - len(shown)} more cells, {done} of them done")]
+
+    def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
+        members = f"{state.finished_members}/{state.finished_members + state.members_left}"
+        found = self._threshold(state, elapsed)
+        if found is None:
+            return state.planned.label, members, "-", "", state.search.stage
+        rho_c = STATUS[found.status] if found.rho_c is None else f"{found.rho_c:.3f}"
+        interval = ends_text(found.rho_c_low, found.rho_c_high, ".3f")
+        return state.planned.label, members, rho_c, interval, state.search.stage
+
+    def _threshold(self, state: CellProgress, elapsed: float) -> CellThreshold | None:
+        cell_id, observations = state.planned.cell_id, state.search.answers
+        count, found = self._found.get(cell_id, (0, None))
+        usable = any(value is not None for value in observations.values())
+        if count == len(observations) or not usable or (found and self._spent > ESTIMATES_SHARE * elapsed):
+            return found
+        started = time.monotonic()
+        found = self._estimate(observations)
+        self._spent += time.monotonic() - started
+        self._found[cell_id] = len(observations), found
+        return found

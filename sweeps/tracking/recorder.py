@@ -1,0 +1,283 @@
+"""What becomes of finished packs: MLflow and Optuna are told, tables, figures and the report written.
+
+Tables come first. Whatever is made beside them or of them fails for itself, and is a line of `problems`.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+import pyarrow as pa
+from rich.console import Console
+
+from analysis.estimate import Curves, mean_curve
+from analysis.labels import threshold_sentence
+from analysis.schema import Row
+from analysis.statistics.rule import rules_of
+from analysis.tables import curves
+from analysis.thresholds import format_results
+from ouvae.declared import ORDER_PARAMETERS
+from search_spaces import Space
+from search_spaces.space import MOST_TRACKED
+from sweeps.errors import explained
+from sweeps.machine.interrupts import Interrupts
+from sweeps.plan.cells import PlannedCell
+from sweeps.record.provenance import commit, project_version
+from sweeps.record.run_directory import RunDirectory, is_of_disk
+from sweeps.schedule import Schedule
+from sweeps.tracking.drawing import Drawing
+from sweeps.tracking.studies import Studies
+from sweeps.tracking.tracker import Report, Tracker
+from sweeps.tracking.uri import without_password
+from sweeps.tracking.values import CELL_PARAMS, Points
+
+OK, FAILED = 0, 1
+"""Exit codes of a sweep that is complete, and of one in which something failed."""
+
+DISK = "disk"
+"""The name of the problem that a disk is full or read-only: all that fails for it is one problem."""
+
+TABLES_SECONDS, TABLES_SHARE = 60.0, 0.05
+"""While the sweep goes on the tables are rewritten this often, and in at most this share of the time."""
+
+SAY_SECONDS = 5.0
+"""How often the end of a sweep says how far its log to MLflow is."""
+
+LAST_SECONDS = 2.0
+"""What of the grace is left when the log to MLflow is closed."""
+
+
+class Recorder:
+    """Tells MLflow and Optuna of finished packs, and keeps the tables.
+
+    Attributes:
+        problems: why something is not written or told, a line each, by its name.
+
+    Args:
+        space: that is swept.
+        cells: of the space, in their order.
+        directory: what is finished; what the listeners lack of it they are told first.
+        uri: of the MLflow store.
+        expected: members that the sweep will have, as far as that is known.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        cells: Sequence[PlannedCell],
+        directory: RunDirectory,
+        uri: str,
+        expected: int,
+    ) -> None:
+        """Tell the listeners what the directory holds."""
+        self.problems: dict[str, str] = {}
+        self._directory, self._uri = directory, uri
+        self._rule = rules_of(space.model_dump())
+        self._cell_ids = [cell.cell_id for cell in cells]
+        self._drawing = Drawing(directory.path)
+        self._due = time.monotonic() + TABLES_SECONDS
+        held = [*directory.members.values(), *directory.failed.values()]
+        self._track = track = tracked(space, max(expected, len(held)))
+        self._studies: Studies | None = None
+        with self.beside("studies"):
+            probes = space.max_members if space.search == "locate" else 0
+            self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
+            directory.notices += self._studies.notices
+            self._studies.record(held)
+        params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
+        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
+        with self.beside("MLflow"):
+            members, history = list(directory.members.values()), list[Row]()
+            if track == "members":
+                members, history = directory.rows()
+            self._log(members, history)
+            self._log(list(directory.failed.values()), [])
+
+    @contextmanager
+    def beside(self, what: str) -> Iterator[None]:
+        """Make a problem of `what`, or of the disk, of an error of the block; the first is kept."""
+        try:
+            yield
+        except Exception as error:
+            name = DISK if is_of_disk(error) else what
+            if name not in self.problems:
+                why = explained(error, self._directory.note)
+                self.problems[name] = f"{what} not complete: {why}; the same command tries again"
+
+    def interrupt(self) -> None:
+        """Say in MLflow that the sweep is being stopped."""
+        self._tracker.interrupt()
+
+    def on_progress(self) -> None:
+        """Have the sweep in MLflow, now that a pack is in training."""
+        self._tracker.begin()
+
+    def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
+        """Take a finished pack."""
+        if self._studies is not None:
+            with self.beside("studies"):
+                self._studies.record(members)
+        with self.beside("MLflow"):
+            self._log(members, history)
+        if time.monotonic() > self._due:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Write the tables as they are now, but for the comparisons, and log them and the thresholds.
+
+        Figures of them are begun, and logged with the next ones.
+        """
+        started = time.monotonic()
+        with suppress(Exception):  # they are written again at the end
+            written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
+            rows = self._thresholds(written)
+            if self._track == "members":  # no cell has a run before it is complete otherwise
+                for cell_id, own in self._curves(written).items():
+                    self._tracker.log_known(cell_id, rows[cell_id], _points(own))
+            tables = [self._directory.path / f"{name}.parquet" for name in written]
+            self._tracker.log_interim(tables, "tables")
+            self._tracker.log_interim(self._drawing.drawn(), "figures")
+            self._drawing.begin()
+        taken = time.monotonic() - started
+        self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
+
+    def write(self, schedule: Schedule) -> Mapping[str, pa.Table]:
+        """Write tables, then figures and report, and hand them and the cells to the tracker.
+
+        Return the tables by name; none where there are no members, or a table could not be written.
+        """
+        written: Mapping[str, pa.Table] = {}
+        with self.beside("figures"):
+            self._drawing.stop()
+        if not (self._directory.members or self._directory.failed):
+            return written
+        with self.beside("report"):
+            from analysis.sweep_page import scripts
+
+            scripts.begin()  # in parallel to tables and figures
+        with self.beside("tables"):
+            written = self._directory.write_tables(self._cell_ids, self._rule)
+        if not written:
+            return written
+        with self.beside("MLflow"):
+            self._log_tables(schedule, written)
+        self._draw(written)
+        return written
+
+    def results(self, written: Mapping[str, pa.Table]) -> str:
+        """Return the thresholds and comparisons of these tables for the terminal; empty without tables."""
+        with self.beside("results"):
+            return format_results(written["thresholds"], written["comparisons"]) if written else ""
+        return ""
+
+    def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
+        """Log what is left and end the sweep's run; return what became of it."""
+        if self._directory.costs.exists():
+            self._tracker.log_artifacts([self._directory.costs], "tables")
+        status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
+        left = interrupts.seconds_left()
+        deadline = None if left is None else left - LAST_SECONDS
+        return self._tracker.close(status, deadline, _Draining(console, self._uri))
+
+    def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
+        by_member: dict[str, list[Row]] = {}
+        for entry in history:
+            by_member.setdefault(entry["member_id"], []).append(entry)
+        for row in members:
+            self._tracker.log_member(row, by_member.get(row["member_id"], []))
+
+    def _log_tables(self, schedule: Schedule, written: Mapping[str, pa.Table]) -> None:
+        """Hand the tables and the cells to the tracker."""
+        by_cell, rows = self._curves(written), self._thresholds(written)
+        for state in schedule.cells:
+            cell_id = state.planned.cell_id
+            if state.done and cell_id in rows:
+                self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
+        tables = [self._directory.path / f"{name}.parquet" for name in written]
+        self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
+
+    def _draw(self, written: Mapping[str, pa.Table]) -> None:
+        """Write figures and report of the tables and hand them to the tracker."""
+        with self.beside("figures"):
+            from analysis.figures import write_figures  # matplotlib
+
+            self._tracker.log_artifacts(write_figures(self._directory.path), "figures")
+        with self.beside("report"):
+            self._write_report(written)
+
+    def _write_report(self, written: Mapping[str, pa.Table]) -> None:
+        """Write the report of the tables and hand it to the tracker, with the answer in words."""
+        from analysis.report import write_report
+        from analysis.sweep_page.answers import in_words
+        from analysis.sweep_page.sources import source_of
+
+        source = source_of(self._directory.path, written)
+        self._tracker.log_artifacts([write_report([source])], "figures")
+        self._tracker.log_note(in_words(source))
+
+    def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
+        """Return the curves of each cell by the metric of each order parameter that is watched."""
+        found: dict[str, dict[str, Curves]] = {}
+        for name in self._rule.active_from:
+            metric = ORDER_PARAMETERS[name].metric
+            for cell_id, own in curves(written["members"], metric).items():
+                found.setdefault(cell_id, {})[metric] = own
+        return found
+
+    def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:
+        """Tell the studies of the thresholds, and return the rows of each cell."""
+        rows = written["thresholds"].to_pylist()
+        if self._studies is not None:
+            with self.beside("studies"):
+                self._studies.describe(rows)
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            found.setdefault(row["cell_id"], []).append(row)
+        return found
+
+    def _log_cell(
+        self, planned: PlannedCell, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]
+    ) -> None:
+        label = thresholds[0]["cell"]
+        params = {key: thresholds[0][key] for key in CELL_PARAMS}
+        means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
+        data = {planned.cell.dataset: planned.data_digest}
+        note = "\n".join(
+            f"- {ORDER_PARAMETERS[row['order_parameter']].words}: {threshold_sentence(row, label)}"
+            for row in thresholds
+        )
+        points = _points(by_metric)
+        self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note, points)
+
+
+def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
+    """Return seed, rho and value of each member of a cell, by metric."""
+    return {
+        metric: [
+            (seed, float(rho), float(value))
+            for seed, own in curves.items()
+            for rho, value in zip(*own, strict=True)
+        ]
+        for metric, curves in by_metric.items()
+    }
+
+
+def tracked(space: Space, members: int) -> str:
+    """Return what of a sweep of so many members is a run in MLflow: members, cells or the sweep."""
+    if space.track != "auto":
+        return space.track
+    return "members" if members <= MOST_TRACKED else "cells"
+
+
+class _Draining:
+    """Says now and then how far the log to MLflow is."""
+
+    def __init__(self, console: Console, uri: str) -> None:
+        self._console, self._uri = console, uri
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._said > SAY_SECONDS:
+            self._said = time.monotonic()
+            where = without_password(self._uri)
+            self._console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")

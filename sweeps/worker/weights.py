@@ -1,0 +1,146 @@
+"""Files of trained weights, one a pack: `weights/PACK.safetensors` in a run.
+
+Each parameter is stacked over the pack's members, and the metadata say what a model is built of. They also
+hold the file's seal, which is checked whenever the file is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from analysis.files import replaced
+from analysis.seal import BLANK, CHANGED, is_intact, sealed
+from ouvae.declared import Cell
+from ouvae.systems import System, build
+from ouvae.training.step.precision import weights_dtype
+from sweeps.errors import gist
+
+State: TypeAlias = Literal["last", "best"]
+"""The moment of training that weights are of: the last step, or the best validation ELBO."""
+
+
+class WeightsError(Exception):
+    """There are no weights of a member, or they cannot be used; the message says why and how to mend it."""
+
+
+@dataclass(frozen=True)
+class PackWeights:
+    """The weights in a file.
+
+    Attributes:
+        cell: of the members.
+        members: (rho, seed) of each.
+        state: which weights they are; None in a file of an older version with `select: best`, which does not
+            say so.
+        weights: of all members, [P, …] by name, on the CPU.
+    """
+
+    cell: Cell
+    members: list[tuple[float, int]]
+    state: State | None
+    weights: dict[str, Tensor]
+
+
+def write_weights(
+    path: Path,
+    cell: Cell,
+    image_shape: Sequence[int],
+    members: Sequence[tuple[float, int]],
+    weights: Mapping[str, Tensor],
+    state: State,
+) -> None:
+    """Write the weights of a pack, whole or not at all.
+
+    Args:
+        path: the file, in a folder that is there.
+        cell: of its members.
+        image_shape: of the data.
+        members: (rho, seed) of each.
+        weights: of all, [P, …] by name, on the CPU.
+        state: which weights they are.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    about = {
+        "cell": cell.model_dump_json(),
+        "image_shape": json.dumps(list(image_shape)),
+        "members": json.dumps(list(members)),
+        "state": state,
+        "pack": path.stem,
+        "seal": BLANK.decode(),
+    }
+    with replaced(path) as file:
+        file.write(sealed(save(dict(weights), about)))
+
+
+def read_weights(path: Path, rho: float, seed: int) -> System:
+    """Return the model of a member, of whose file its own weights alone are read.
+
+    Raises:
+        WeightsError: the file cannot be read, or the member is not in it.
+    """
+    with _readable(path):
+        with safe_open(path, "pt") as file:
+            about = _about(path, file)
+            cell, members = _cell_of(about), _members_of(about)
+            if (rho, seed) not in members:
+                raise WeightsError(f"{path} has no member with rho {rho:g} and seed {seed}: it diverged")
+            row = members.index((rho, seed))
+            weights = {name: file.get_slice(name)[row : row + 1][0] for name in file.keys()}  # noqa: SIM118
+        model = build(cell, tuple(json.loads(about["image_shape"])))
+        model.to(weights_dtype(cell)).load_state_dict(weights)
+    return model.eval().requires_grad_(False)
+
+
+def read_pack_weights(path: Path) -> PackWeights:
+    """Return the weights of all members in a file.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    with _readable(path):
+        with safe_open(path, "pt") as file:
+            about = _about(path, file)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        cell = _cell_of(about)
+        state = "last" if cell.select == "last" else about.get("state")
+        return PackWeights(cell, _members_of(about), cast(State | None, state), weights)
+
+
+def _about(path: Path, file: Any) -> Mapping[str, str]:
+    """Return what an open file says of its weights. Raises ValueError where they are of another pack."""
+    about: Mapping[str, str] = file.metadata()
+    if (pack := about.get("pack", path.stem)) != path.stem:
+        raise ValueError(f"it holds the weights of pack {pack}; put back the file of this run")
+    return about
+
+
+def _cell_of(about: Mapping[str, str]) -> Cell:
+    return Cell.model_validate_json(about["cell"])
+
+
+def _members_of(about: Mapping[str, str]) -> list[tuple[float, int]]:
+    return [(float(rho), int(seed)) for rho, seed in json.loads(about["members"])]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Check a file's seal; turn what goes wrong in reading the file into a WeightsError."""
+    try:
+        if not is_intact(path.read_bytes()):
+            raise ValueError(CHANGED)
+        yield
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path} is no file of weights that this version can read: {gist(error)}"
+        ) from error

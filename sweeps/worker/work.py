@@ -1,0 +1,146 @@
+"""A pack in training with its saved state: built, trained in slices, saved, reported. Knows no Ray."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from ouvae.data import Dataset
+from ouvae.training.pack import PackTraining
+from sweeps.cluster.messages import PackReport, Task
+from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
+from sweeps.worker.hardware import joined, machine
+from sweeps.worker.weights import State, write_weights
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST = 2**30
+
+
+class PackWork:
+    """What a worker does with a pack.
+
+    Attributes:
+        notices: lines for whoever watches, which the reader takes away.
+        blind: whether the state or the weights shall be saved and cannot, since their folder is not seen from
+            here.
+
+    Args:
+        task: the pack, and where its state is saved.
+        data: its data set.
+    """
+
+    def __init__(self, task: Task, data: Dataset) -> None:
+        """Build the pack at its last saved state, or at its start."""
+        torch.set_num_threads(task.threads)
+        keep_freed_memory()
+        self.notices: list[str] = []
+        self._task, self._data = task, data
+        self._checkpoint = Path(task.checkpoint)
+        wanted, seen = task.checkpoint_seconds > 0, self._checkpoint.parent.is_dir()
+        self._saves = wanted and seen
+        self.blind = (wanted or bool(task.weights)) and not seen
+        self._saved_at = time.monotonic()
+        self._seconds = 0.0
+        self._machines = [machine(task.device)]
+        self._training = self._restored() or self._new()
+
+    @property
+    def steps_done(self) -> int:
+        """The training steps that are done."""
+        return self._training.step
+
+    def advance(self, seconds: float) -> PackReport | None:
+        """Train for about so long, and save the state where that is due; return a finished pack's report."""
+        training, started = self._training, time.monotonic()
+        while not training.done and time.monotonic() - started < seconds:
+            training.train_step()
+        self._seconds += time.monotonic() - started
+        if training.done:
+            self._keep_weights()
+            return self._report()
+        if time.monotonic() - self._saved_at > self._task.checkpoint_seconds:
+            self.save()
+        return None
+
+    def save(self) -> None:
+        """Write the state, where states are saved; a failure costs this one, not the pack."""
+        if not self._saves:
+            return
+        machines = [dict(one) for one in self._machines]
+        state = {"pack": self._training.state_dict(), "seconds": self._seconds, "machines": machines}
+        try:
+            write_checkpoint(self._checkpoint, self._task.pack_id, state)
+        except CheckpointError as error:
+            self.notices.append(f"checkpoint not written: {error}")
+        self._saved_at = time.monotonic()
+
+    def _keep_weights(self) -> None:
+        """Write the trained weights, where they are kept; a failure costs these, not the pack."""
+        task, path = self._task, Path(self._task.weights)
+        if not (task.weights and path.parent.is_dir()):
+            return
+        kept, weights = self._training.weights(task.best_weights)
+        if not kept:
+            return
+        members = [task.members[place] for place in kept]
+        state: State = "best" if task.best_weights and task.cell.select == "best" else "last"
+        try:
+            write_weights(path, task.cell, self._data.image_shape, members, weights, state)
+        except OSError as error:
+            self.notices.append(f"weights not kept: {error}")
+
+    def _new(self) -> PackTraining:
+        task = self._task
+        return PackTraining(task.cell, task.members, self._data, task.device, task.evaluation_bytes)
+
+    def _restored(self) -> PackTraining | None:
+        """Return the pack at its saved state; None where there is none that can be used."""
+        if not (self._saves and self._checkpoint.exists()):
+            return None
+        try:
+            state = read_checkpoint(self._checkpoint, self._task.pack_id)
+            training = self._new()
+            training.load_state_dict(state["pack"])
+        except Exception as error:
+            # Whatever is wrong with it is not worth the pack, which may be half loaded now.
+            bad = set_aside(self._checkpoint)
+            why = error if isinstance(error, CheckpointError) else f"it does not fit: {error!r:.200}"
+            self.notices.append(f"checkpoint set aside as {bad.name}, its pack starts afresh: {why}")
+            return None
+        self._seconds = state["seconds"]
+        earlier = [one for one in state.get("machines", []) if one not in self._machines]
+        self._machines = [*earlier, *self._machines]
+        return training
+
+    def _report(self) -> PackReport:
+        return {
+            "outcomes": [
+                {
+                    "history": outcome.history,
+                    "diverged_at_step": outcome.diverged_at_step,
+                    "test": outcome.test,
+                }
+                for outcome in self._training.outcomes()
+            ],
+            "parameters": self._training.parameters_per_member,
+            "seconds": self._seconds,
+            "torch_version": str(torch.__version__),  # plain: as it is it brings torch along
+            "python_version": platform.python_version(),
+            "machine": joined(self._machines),
+        }
+
+
+def keep_freed_memory() -> None:
+    """Let the allocator of this process keep what is freed, where it is the GNU C library's.
+
+    A step frees blocks of megabytes and asks for them again; given back in between, each is mapped and
+    cleared anew.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            set_option(option, _LARGEST)

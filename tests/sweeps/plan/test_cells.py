@@ -1,0 +1,361 @@
+"""Identities of members, and how members are packed."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Literal, get_args, get_origin
+
+import pytest
+
+from ouvae import TRAINING_VERSION
+from ouvae.declared import Cell, keys_of
+from ouvae.declared.cell import CHOICES
+from ouvae.training.counts import member_bytes
+from search_spaces import load
+from search_spaces.space import CellKeys
+from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.packs import (
+    GPU_PACK_BYTES,
+    LARGEST_GPU_PACK,
+    LARGEST_PACK,
+    LARGEST_SMALL_PACK,
+    Pack,
+    largest_pack,
+    pack_points,
+)
+
+ROOT = Path(__file__).parents[3]
+
+CELL = {
+    "dataset": "digits",
+    "system": "vae",
+    "objective": "elbo",
+    "architecture": "mlp",
+    "hidden": [64, 64],
+    "likelihood": "bernoulli",
+    "smoothing": "posterior",
+    "smoothed_networks": ["generative"],
+    "ou_samples": 5,
+    "steps": 2000,
+    "batch_size": 100,
+    "learning_rate": 0.003,
+    "eval_every": 500,
+    "precision": "float32",
+    "latents": [10, 10],
+}
+"""A cell's keys that have no neutral value. Another one added here would rename every member there is: what
+is added has a neutral value."""
+
+
+def another(name: str) -> object:
+    """Return another value of a key than that of `CELL`, or than its neutral one."""
+    key = keys_of(Cell)[name]
+    held = CELL.get(name, key.neutral if key.has_neutral else None)
+    if name in CHOICES:
+        return next(choice for choice in CHOICES[name] if choice != held)
+    return next(value for value in candidates(key.annotation) if value != held)
+
+
+def candidates(annotation: object) -> list:
+    """Return values of a declared type, at least two where it has two."""
+    if get_origin(annotation) is Annotated:
+        return candidates(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return [[value] for value in candidates(get_args(annotation)[0])]
+    if annotation in (int, float):
+        return [annotation(7), annotation(9)] if annotation is int else [0.25, 0.5]
+    return candidates(next(part for part in get_args(annotation) if part is not NoneType))
+
+
+VARIABLE = sorted(set(keys_of(Cell)) - {"start"})
+"""The keys of a cell that have more than one value."""
+
+NUMBERLESS = {
+    "question": "why",
+    "name": "other",
+    "rho": [0.2, 0.3],
+    "seeds": [7],
+    "search": "grid",
+    "rho_tolerance": 0.5,
+    "max_members": 50,
+    "probes": 6,
+    "until": "decided",
+    "margin": 0.1,
+    "refine_points": 1,
+    "active_from": {"kl_top": 0.5, "signal_share_top": "half_plateau"},
+    "follow": "information_top",
+    "confidence": 0.5,
+    "device": "cuda",
+    "cpus_per_pack": 2,
+    "gpus_per_pack": 0.5,
+    "pack_size": 2,
+    "track": "sweep",
+    "checkpoint_minutes": 0,
+    "wait_minutes": 1,
+    "save_weights": "last",
+    "grace_seconds": 5,
+    "evaluation_gib": 0.5,
+    "costs": {"rounds": 1},
+    "variants": [{"latents": [[10, 10, 10], [10, 10, 10, 10, 10]]}],
+}
+"""Keys of a space that decide which members are trained and how, and no member's numbers."""
+
+
+def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
+    return PlannedCell(
+        cell=Cell.model_validate(CELL | keys),
+        label="made",
+        rho=(0.5, 1.0),
+        data_digest=digest,
+        split_images=(90, 30, 20),
+        device=device,
+    )
+
+
+def sha(value: dict) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class TestIdentity:
+    def test_it_is_the_hash_of_all_that_determines_the_numbers(self):
+        """Written out: whatever changes this changes the identity of every member trained so far."""
+        shared = CELL | {"data_digest": "d1g357", "device": "cpu", "numerics_version": TRAINING_VERSION}
+        assert planned().cell_id == sha(shared)
+        assert planned().member_id(Point(0.7, 3)) == sha(shared | {"rho": 0.7, "seed": 3})
+        extended = shared | {"kl_warmup": 9, "code_digest": "c0de"}
+        assert dataclasses.replace(planned(kl_warmup=9), code_digest="c0de").cell_id == sha(extended)
+
+    def test_a_key_at_its_neutral_value_is_as_if_there_were_none(self):
+        """So that a key which is added later renames nothing."""
+        neutral = {name: key.neutral for name, key in keys_of(Cell).items() if key.has_neutral}
+        assert set(keys_of(Cell)) == set(CELL) | set(neutral)
+        assert planned(**neutral).cell_id == planned().cell_id
+
+    @pytest.mark.process
+    def test_it_is_the_same_in_every_process(self):
+        code = (
+            "import json, sys; from ouvae.declared import Cell;"
+            "from sweeps.plan.cells import PlannedCell, Point;"
+            "cell = PlannedCell(cell=Cell.model_validate(json.load(sys.stdin)), label='made', rho=(0.5, 1.0),"
+            "                   data_digest='d1g357', split_images=(90, 30, 20), device='cpu');"
+            "print(cell.cell_id, cell.member_id(Point(0.7, 3)))"
+        )
+        expected = f"{planned().cell_id} {planned().member_id(Point(0.7, 3))}\n"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(CELL),
+            env=os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == expected
+
+    @pytest.mark.parametrize("key", VARIABLE)
+    def test_every_key_of_a_cell_changes_it(self, key):
+        changed = planned(**{key: another(key)})
+        assert changed.cell_id != planned().cell_id
+        assert changed.member_id(Point(0.7, 3)) != planned().member_id(Point(0.7, 3))
+
+    @pytest.mark.parametrize("changed", [planned(digest="other"), planned(device="cuda")])
+    def test_data_and_device_change_it(self, changed):
+        assert changed.cell_id != planned().cell_id
+        assert changed.member_id(Point(0.7, 3)) != planned().member_id(Point(0.7, 3))
+
+    def test_the_version_of_training_changes_it(self, monkeypatch):
+        before = planned().cell_id
+        monkeypatch.setattr("sweeps.plan.cells.TRAINING_VERSION", TRAINING_VERSION + 1)
+        assert planned().cell_id != before
+
+    def test_rho_and_seed_change_the_members_and_not_the_cells(self):
+        ids = {planned().member_id(Point(rho, seed)) for rho in (0.7, 0.700001, 1.0) for seed in (0, 1)}
+        assert len(ids) == 6
+
+    @pytest.mark.parametrize("key", sorted(NUMBERLESS))
+    def test_no_other_key_of_a_space_changes_it(self, key):
+        override = f"{key}={json.dumps(NUMBERLESS[key])}"
+        before, after = load("digits"), load("digits", (override,))
+        assert getattr(before, key) != getattr(after, key)
+        assert after.cells() == before.cells()
+
+    def test_every_key_of_a_space_is_one_or_the_other(self):
+        fields = set(type(load("digits")).model_fields)
+        assert fields == set(CellKeys.model_fields) | set(NUMBERLESS) | {"latents"}
+
+    def test_the_pack_does_not_matter(self):
+        points = [Point(0.5, 0), Point(0.6, 0), Point(0.7, 1)]
+        for largest in (1, 2, 3):
+            packs = pack_points(points, 1, largest, planned())
+            ids = {point: pack.cell.member_id(point) for pack in packs for point in pack.points}
+            assert ids == {point: planned().member_id(point) for point in points}
+
+    def test_a_pack_is_its_members_in_their_order(self):
+        def pack_id(*points):
+            return Pack(planned(), points).pack_id
+
+        a, b = Point(0.5, 0), Point(0.6, 0)
+        assert len({pack_id(a), pack_id(b), pack_id(a, b), pack_id(b, a)}) == 4
+        assert Pack(planned(steps=7), (a, b)).pack_id != pack_id(a, b)
+        assert pack_id(a, b) == pack_id(Point(0.5, 0), Point(0.6, 0))
+
+
+class TestPacking:
+    def test_packs_partition_the_points(self):
+        draw = random.Random(2)  # noqa: S311
+        for _ in range(500):
+            points = sorted(
+                {Point(round(draw.random(), 6), draw.randrange(5)) for _ in range(draw.randint(0, 60))}
+            )
+            slots, largest = draw.randint(1, 20), draw.randint(1, 15)
+            packs = pack_points(draw.sample(points, len(points)), slots, largest, planned())
+            case = f"{len(points)} points, {slots} slots, largest {largest}"
+            in_order = [point for pack in packs for point in pack.points]
+            assert in_order == sorted(points, key=lambda point: (point.seed, point.rho)), case
+            sizes = [len(pack.points) for pack in packs]
+            if points:
+                assert 1 <= min(sizes) <= max(sizes) <= largest, case
+                assert max(sizes) - min(sizes) <= 1, case
+                assert len(packs) == max(min(slots, len(points)), math.ceil(len(points) / largest)), case
+
+    def test_known_answer(self):
+        points = [Point(rho, seed) for rho in (0.9, 0.5) for seed in (1, 0)] + [Point(0.7, 1)]
+        packs = pack_points(points, 2, 12, planned())
+        assert [pack.points for pack in packs] == [
+            (Point(0.5, 0), Point(0.9, 0)),
+            (Point(0.5, 1), Point(0.7, 1), Point(0.9, 1)),
+        ]
+
+    def test_a_pack_on_a_gpu_is_as_large_as_its_memory_allows(self):
+        assert largest_pack(planned(device="cuda")) == LARGEST_GPU_PACK
+        sizes = [largest_pack(planned(device="cuda", hidden=[width])) for width in (8000, 16_000, 20_000_000)]
+        assert LARGEST_GPU_PACK > sizes[0] > sizes[1] > 1
+        assert sizes[2] == 1
+        for width, size in zip((8000, 16_000), sizes, strict=False):
+            cell = planned(device="cuda", hidden=[width]).cell
+            room = member_bytes(cell, cell.image_shape, "cuda")
+            assert size * room <= GPU_PACK_BYTES < (size + 1) * room
+
+    def test_on_a_cpu_wide_convolutions_are_not_packed_and_small_members_the_most(self):
+        """Stacked convolutions take longer than one after another; narrow ones do not."""
+
+        def largest(architecture, hidden, dataset="mnist"):
+            return largest_pack(planned(architecture=architecture, hidden=hidden, dataset=dataset))
+
+        assert largest("mlp", [200, 200]) == largest("conv", [8, 8]) == LARGEST_PACK
+        assert largest("conv", [8, 16]) == largest("conv", [100]) == 1
+        assert largest("mlp", [64, 64], "digits") == LARGEST_SMALL_PACK
+
+    def test_no_points_no_packs(self):
+        assert pack_points([], 4, 12, planned()) == []
+
+
+class TestCost:
+    def test_multiply_adds_of_a_small_cell(self):
+        """q(z_1|x): 6·5 + 5·4; p(x|z_1): 2·5 of each of 3 draws, 5·6 of their mean; one sample of q(z_2|z_1):
+        2·5 + 5·6; p(z_1|z_2): 3·5 of each of 3 draws, 5·4 of their mean. Backward costs twice the forward."""
+        cell = planned(
+            dataset="gaussian",
+            data_variance=[1.0] * 6,
+            likelihood="gaussian",
+            observation_variance=1.0,
+            latents=[2, 3],
+            hidden=[5],
+            batch_size=7,
+            ou_samples=3,
+            smoothed_networks=["generative", "likelihood"],
+        )
+        forward = (6 * 5 + 5 * 4) + (3 * 2 * 5 + 5 * 6) + (2 * 5 + 5 * 6) + (3 * 3 * 5 + 5 * 4)
+        assert cell.multiply_adds() == 3 * 7 * forward
+
+    def test_pseudo_inputs_are_evaluated_once_a_step_whatever_the_batch(self):
+        """q(z_2|x): 6·5 + 5·6 for 7 images and 11 pseudo-inputs. For images alone q(z_1|x, z_2): 6·5 + 3·5,
+        5·5 of both, and 5·4; p(z_1|z_2): 3·5 + 5·4; p(x|z_1, z_2): 2·5 + 3·5, 5·5 of both, and 5·6."""
+        cell = planned(
+            dataset="gaussian",
+            data_variance=[1.0] * 6,
+            likelihood="gaussian",
+            observation_variance=1.0,
+            system="vampprior",
+            smoothed_networks=[],
+            pseudo_inputs=11,
+            latents=[2, 3],
+            hidden=[5],
+            batch_size=7,
+        )
+        upper = (7 + 11) * (6 * 5 + 5 * 6)
+        others = 7 * ((6 * 5 + 3 * 5 + 5 * 5 + 5 * 4) + (3 * 5 + 5 * 4) + (2 * 5 + 3 * 5 + 5 * 5 + 5 * 6))
+        assert cell.multiply_adds() == 3 * (upper + others)
+
+    def test_a_huge_model_is_counted_too(self):
+        """Of 10^9 latents: 64·10 + 10·2n for q, n·10 of five draws and 10·64 of their mean for p(x|z_1)."""
+        n = 10**9
+        cell = planned(latents=[n], hidden=[10], batch_size=3, smoothed_networks=["likelihood"])
+        assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 2 * n) + (5 * n * 10 + 10 * 64))
+
+    def test_a_step_with_many_draws_is_counted_too(self):
+        """64·10 + 10·4 for q(z_1|x), 2·10 of each of 10^9 draws and 10·64 of their mean for p(x|z_1)."""
+        draws = 10**9
+        cell = planned(
+            latents=[2], hidden=[10], batch_size=3, ou_samples=draws, smoothed_networks=["likelihood"]
+        )
+        assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 4) + (2 * draws * 10 + 10 * 64))
+
+    def test_it_grows_with_everything_that_costs(self):
+        base = planned().multiply_adds()
+        bigger = [{"batch_size": 200}, {"hidden": [64, 65]}, {"latents": [10, 10, 10]}, {"ou_samples": 6}]
+        costs = [planned(**keys).multiply_adds() for keys in bigger]
+        assert all(cost > base for cost in costs)
+        assert planned(dataset="mnist").multiply_adds() > base
+
+
+class TestExactThreshold:
+    CONTROL = {  # noqa: RUF012
+        "dataset": "gaussian",
+        "data_variance": [0.8],
+        "architecture": "affine",
+        "hidden": [],
+        "latents": [1],
+        "likelihood": "gaussian",
+        "observation_variance": 1.0,
+        "smoothed_networks": ["likelihood"],
+    }
+
+    def test_of_the_linear_control(self):
+        """rho_c^2 + (1 - rho_c^2) / K = 0.8 with K = 5."""
+        rho = planned(**self.CONTROL).exact_rho()
+        assert rho == pytest.approx(math.sqrt((0.8 - 0.2) / (1 - 0.2)))
+        assert planned(**self.CONTROL, smoothing="shrink").exact_rho() == rho
+
+    def test_of_a_weighed_kl(self):
+        """rho_c^2 + (1 - rho_c^2) / K = 0.8 / 1.25 with K = 5."""
+        rho = planned(**self.CONTROL, top_kl_weight=1.25).exact_rho()
+        assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
+        assert planned(**self.CONTROL, top_kl_weight=0).exact_rho() is None
+
+    def test_it_falls_with_less_variance(self):
+        values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_rho() for v in (0.4, 0.6, 0.8)]
+        assert all(low < high for low, high in pairwise(values))
+
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            {"latents": [1, 1]},
+            {"architecture": "mlp", "hidden": [4]},
+            {"smoothed_networks": ["inference", "likelihood"]},
+            {"objective": "iwae", "importance_samples": 2},
+            {"objective": "free_bits", "free_bits_nats": 0.1},
+        ],
+    )
+    def test_none_where_no_closed_form_is_known(self, keys):
+        assert planned(**self.CONTROL | keys).exact_rho() is None
+        assert planned().exact_rho() is None

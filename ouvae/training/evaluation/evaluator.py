@@ -77,7 +77,6 @@ RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
 PerMember: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the values of the members, [P, ...], from the values of the seeds, [S, ...]."""
 
-
 RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
 """Gives mean and variance of all members' posterior means over I draws, [P, B, units] each, by layer."""
 
@@ -118,7 +117,6 @@ class Evaluator:
     run_top: RunTop
     run_units: RunUnits
     per_member: PerMember
-
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype

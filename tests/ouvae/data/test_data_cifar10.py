@@ -48,7 +48,7 @@ def write(tmp_path, batches):
 
 
 def archive(batches, folder=cifar10.FOLDER, mode="w:gz"):
-    """Return the bytes of an archive, the members in another order than they are read in."""
+    """Return the bytes of an archive with members in another order than the readers'."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as tar:
         for name in ("readme.html", *sorted(batches, reverse=True)):
@@ -116,7 +116,7 @@ def test_the_variable_names_the_folder(write, tmp_path, monkeypatch):
     assert load("cifar10").digest == load("cifar10", tmp_path).digest
 
 
-def test_fewer_batches_and_fewer_records_have_digests_of_their_own(write, batches):
+def test_fewer_batches_and_fewer_records_have_other_digests(write, batches):
     test = cifar10.TEST_BATCH
     digests = {}
     for number in (1, 2, 5):
@@ -227,7 +227,7 @@ def test_download(write, public, tmp_path, monkeypatch, serve):
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
-def test_members_of_an_archive_in_the_order_asked_for(contents_of, batches, mode):
+def test_members_of_an_archive_come_in_the_given_order(contents_of, batches, mode):
     names = [f"{cifar10.FOLDER}/{name}" for name in batches]
     actual = read_tar(contents_of(archive(batches, mode=mode)), names)
     assert [str(member.path) for member in actual] == [f"/somewhere/tiny.bin/{name}" for name in names]

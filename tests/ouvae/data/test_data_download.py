@@ -11,7 +11,7 @@ from ouvae.data import DataError, download, load, mnist
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    """Try each mirror once, so that failing ones cost no second of waiting."""
+    """Try each mirror once, without a second of waiting."""
     monkeypatch.setattr(download, "ATTEMPTS", 1)
 
 
@@ -22,9 +22,7 @@ def set_mirrors(monkeypatch, *mirrors):
         monkeypatch.setattr(mnist, name, replace(file, urls=urls))
 
 
-def test_missing_file_under_data_dir_says_all_and_downloads_nothing(
-    tiny_folder, tmp_path, monkeypatch, serve
-):
+def test_a_missing_file_in_data_dir_is_reported_and_not_downloaded(tiny_folder, tmp_path, monkeypatch, serve):
     address, requested = serve(tiny_folder / "mnist")
     set_mirrors(monkeypatch, address)
     empty = tmp_path / "empty"
@@ -152,7 +150,7 @@ def test_no_mirror_answers(tiny_mnist, monkeypatch):
     assert "save it as mnist/train-images-idx3-ubyte.gz" in message
 
 
-def test_status_of_a_mirror_is_told(tiny_mnist, tmp_path, monkeypatch, serve):
+def test_the_status_of_a_mirror_is_reported(tiny_mnist, tmp_path, monkeypatch, serve):
     address, _ = serve(tmp_path)
     set_mirrors(monkeypatch, address)
     with pytest.raises(DataError, match="HTTP status 404"):
@@ -181,9 +179,7 @@ def test_the_cache_is_the_users(monkeypatch):
     assert download.cache_folder().name == "ouvae"
 
 
-def test_a_mirror_that_sends_a_byte_now_and_then_is_left_for_the_next(
-    tiny_folder, monkeypatch, serve, dribbling
-):
+def test_a_slow_mirror_is_abandoned_for_the_next(tiny_folder, monkeypatch, serve, dribbling):
     good, _ = serve(tiny_folder / "mnist")
     set_mirrors(monkeypatch, dribbling, good)
     monkeypatch.setattr(download, "GRACE_SECONDS", 0.2)

@@ -1,4 +1,4 @@
-"""Damaged and foreign files: each gives one error that names file, finding, expectation, source."""
+"""Damaged and foreign files: one error with the file, its fault, the expectation and the source."""
 
 import gzip
 import io

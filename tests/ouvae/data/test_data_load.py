@@ -1,4 +1,4 @@
-"""Known answers and laws of the data sets as a whole: splits, digests, names, real files."""
+"""Data sets: splits, digests, names, real files."""
 
 import gzip
 import os
@@ -82,7 +82,7 @@ def small(binarization="dynamic", shape=(2, 2)) -> Dataset:
     return Dataset("small", ones, ones[:2], ones[:1], shape, binarization)
 
 
-def test_digest_tells_data_apart():
+def test_different_data_have_different_digests():
     data = small()
     changed = data.train.copy()
     changed[2, 3] = np.nextafter(np.float32(1), np.float32(0))

@@ -1,4 +1,4 @@
-"""The Hermite VAE: its series against integration, its operator against U_rho, rho = 1 against none."""
+"""The Hermite VAE: series against integration, operator against U_rho, rho = 1 against the plain VAE."""
 
 import math
 
@@ -303,8 +303,8 @@ def test_rho_one_is_plain_in_a_pack_of_mixed_rho(case, draw, precision):
 
 @pytest.mark.parametrize("rho", RHO)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_units_that_no_noise_reaches_are_plain_and_their_gradients_finite(precision, rho):
-    """Rows of zero weights, no scale at all, and scales whose squares or quotients leave the range."""
+def test_units_without_noise_are_plain_and_have_finite_gradients(precision, rho):
+    """Rows of zero weights, zero scales, and scales whose squares or quotients overflow or vanish."""
     dtype = getattr(torch, precision)
     affine = nn.Linear(3, 4, dtype=dtype)
     with torch.no_grad():
@@ -323,7 +323,7 @@ def test_units_that_no_noise_reaches_are_plain_and_their_gradients_finite(precis
             assert gradient.isfinite().all()
 
 
-def test_the_noise_is_that_of_the_latents_alone_and_ou_samples_play_no_role(case, draw):
+def test_the_only_noise_is_the_latents_and_ou_samples_have_no_effect(case, draw):
     few, many = (case(ou_samples=count) for count in (1, 9))
     noise = draw(few, 5)
     assert [tuple(eps.shape) for eps in noise.base] == [(5, 3)]
@@ -332,7 +332,7 @@ def test_the_noise_is_that_of_the_latents_alone_and_ou_samples_play_no_role(case
     assert torch.equal(values[0].log_likelihood, values[1].log_likelihood)
 
 
-def test_rho_zero_forgets_the_noise_in_the_likelihood_alone(case, draw):
+def test_rho_zero_forgets_the_noise_only_in_the_likelihood(case, draw):
     model, noise = initial_model(case(), (PIXELS,), seed=0), draw(case(), 7)
     other = noise._replace(base=(-2 * noise.base[0],))
     pairs = [[model(images(7), n, scalar(rho), False) for n in (noise, other)] for rho in (0.0, 0.5)]
@@ -344,7 +344,7 @@ def test_rho_zero_forgets_the_noise_in_the_likelihood_alone(case, draw):
 
 
 def test_with_one_hidden_layer_the_smoothed_network_is_u_rho_of_the_network(case, draw):
-    """The head is affine, so that U_rho of the units is U_rho of the network: many draws agree."""
+    """The head is affine, so U_rho of the units is U_rho of the network, as many draws confirm."""
     case = case(latents=(2,), hidden=(6,), hermite_degree=60)
     model, rho = initial_model(case, (PIXELS,), seed=0), 0.7
     noise, x, seen = draw(case, 4), images(4), []

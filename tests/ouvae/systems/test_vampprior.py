@@ -46,7 +46,7 @@ def spread(model, size=3.0):
     return model
 
 
-def test_the_pseudo_inputs_are_images_of_their_own_seed(case):
+def test_the_pseudo_inputs_are_images_and_differ_between_seeds(case):
     first, again, other = (initial_model(case(), (PIXELS,), seed).pseudo_inputs() for seed in (0, 0, 1))
     assert first.shape == (4, PIXELS)
     assert ((first > 0) & (first < 1)).all()
@@ -62,7 +62,7 @@ def test_with_one_pseudo_input_the_prior_is_its_posterior(case):
     torch.testing.assert_close(model.upper_log_prior(z), posterior.log_prob(z), **TIGHT)
 
 
-def test_with_one_pseudo_input_an_image_that_is_it_has_no_top_kl(case, draw):
+def test_with_one_pseudo_input_an_equal_image_has_no_top_kl(case, draw):
     case = case(pseudo_inputs=1)
     model = spread(initial_model(case, (PIXELS,), seed=0))
     learned = model.pseudo_inputs().detach().expand(5, -1)
@@ -72,7 +72,7 @@ def test_with_one_pseudo_input_an_image_that_is_it_has_no_top_kl(case, draw):
     assert (model(images(5), draw(case, 5)).kl[1].abs() > 1e-3).all()
 
 
-def test_without_pseudo_inputs_the_prior_is_standard_normal_and_all_else_the_same(case, draw):
+def test_without_pseudo_inputs_only_the_prior_changes_to_standard_normal(case, draw):
     plain, vamp = (initial_model(case(pseudo_inputs=count), (PIXELS,), seed=0) for count in (0, 4))
     z = noise(torch.Generator().manual_seed(1), 3, 6, 2)
     normal = distributions.Independent(distributions.Normal(torch.zeros_like(z), 1.0), 1)

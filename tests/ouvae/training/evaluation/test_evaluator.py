@@ -53,7 +53,7 @@ def exact(pack, points, row):
 
 
 def test_the_bound_rises_with_k_to_the_exact_log_likelihood(trained, points):
-    """And its error falls with k. The mean error over the images is within four of its standard errors."""
+    """Its error falls with k; the mean error over images is within four standard errors."""
     pack = trained()
     bounds = {k: bound(pack, points, k).numpy() for k in (1, 10, 100, 5000)}
     for row in range(len(MEMBERS)):
@@ -77,8 +77,8 @@ def test_chunks_change_nothing_but_rounding(trained, points, samples):
     assert torch.equal(bound(pack, points, samples), whole), "the same again, to the bit"
 
 
-def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatch):
-    """Members times images times samples take the bytes given, or are a block of one image."""
+def test_the_given_memory_bounds_a_chunk(make_cell, data, monkeypatch):
+    """A chunk of members, images and samples takes at most the given bytes, or is a block of one image."""
     case = make_cell(steps=1, bound_samples=35)
     sample_bytes = importance_sample_bytes(case, data.image_shape)
     bounds = {}
@@ -98,8 +98,8 @@ def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatc
         assert bounds[memory] == pytest.approx(bounds[1], abs=1e-10)
 
 
-def test_the_spread_of_the_top_kl_is_that_of_single_images(make_cell, data):
-    """Each image evaluated alone, by the mean of the same two draws."""
+def test_the_standard_deviation_of_the_top_kl_is_over_images(make_cell, data):
+    """Each image is evaluated alone with the same two draws."""
     pack = PackTraining(make_cell(latents=(3,), smoothed_networks=("likelihood",)), MEMBERS, data)
     for _ in range(15):
         pack.train_step()
@@ -111,7 +111,7 @@ def test_the_spread_of_the_top_kl_is_that_of_single_images(make_cell, data):
     assert (expected.std(1) > 1e-3).all()
 
 
-def test_a_sample_s_bytes_are_counted_with_gradients_on_or_off(make_cell):
+def test_bytes_of_a_sample_are_counted_with_gradients_on_or_off(make_cell):
     case = make_cell(latents=(3, 2))
     with torch.no_grad():
         without = importance_sample_bytes(case, (12,))

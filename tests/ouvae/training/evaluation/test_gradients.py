@@ -17,7 +17,7 @@ def weights(model):
     return dict(model.named_parameters())
 
 
-def test_of_a_linear_decoder_it_is_known(linear):
+def test_known_variance_of_a_linear_decoder(linear):
     """x ~ N(w z, 1): the loss's gradient in the mean m is w (w z - x) + m, whose variance is (w^2 s)^2."""
     case = linear()
     model = initial_model(case, (1,), 0)
@@ -30,7 +30,7 @@ def test_of_a_linear_decoder_it_is_known(linear):
     assert gradient_variance(model, weights(model), x, draws, None) == pytest.approx(exact, rel=0.03)
 
 
-def test_smoothing_a_linear_decoder_lowers_it_by_what_is_retained(linear):
+def test_smoothing_a_linear_decoder_lowers_it_to_the_retained_share(linear):
     """The smoothed z has noise of variance s^2 (rho^2 + (1 - rho^2)/K)."""
     case = linear(ou_samples=4)
     model = initial_model(case, (1,), 0)

@@ -1,4 +1,4 @@
-"""Active units and the share of signal: noise is not taken for signal, and signal is found."""
+"""Active units and the share of signal: error rates, power and known answers."""
 
 import math
 
@@ -38,7 +38,7 @@ def binary(*shape: int) -> Tensor:
 
 
 def heavy_tailed(*shape: int) -> Tensor:
-    """Return Student's t of 3 degrees of freedom, of variance 1."""
+    """Return Student's t with 3 degrees of freedom and variance 1."""
     normals = normal(4, *shape)
     return normals[0] / normals[1:].square().sum(0).sqrt()
 
@@ -71,12 +71,12 @@ def of_means(means: Tensor) -> UnitMoments:
 
 
 def allowed(units: int) -> int:
-    """Return more units than 1 % of error gives in all but one of 10,000 tests."""
+    """Return a number of units that an error of 1 % exceeds in one of 10,000 tests."""
     return int(stats.binom.ppf(0.9999, units, 0.01))
 
 
 def of_variance(*variances: float, images: int = 20_000) -> Tensor:
-    """Return means [N, d] whose empirical variances are exactly those."""
+    """Return means [N, d] with exactly these empirical variances."""
     values = normal(images, len(variances))
     values = (values - values.mean(0)) / values.std(0)
     return values * torch.tensor(variances, dtype=torch.float64).sqrt()
@@ -173,7 +173,7 @@ def test_the_share_of_a_signal_in_noise():
     assert signal_share(of_means(normal(DRAWS, 4000, 5))).item() == pytest.approx(0, abs=0.01)
 
 
-def test_the_share_is_undefined_where_no_unit_varies():
+def test_the_share_is_undefined_if_no_unit_varies():
     for small in (0.009 * normal(DRAWS, 400, 5), 0.09 * of_variance(1.0, 0.5), 3 * normal(1, 5)):
         assert signal_share(of_means(small)).isnan().all()
     mixed = torch.cat([0.01 * normal(DRAWS, 400, 5), 0.2 * normal(DRAWS, 400, 1)], -1)

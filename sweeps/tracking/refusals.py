@@ -21,6 +21,9 @@ _SQLITE_MENDS = {
     sqlite3.SQLITE_CANTOPEN: "Make the folder and the file writable, or name another with sqlite:///PATH.",
 }
 
+_HALF = "already exists"
+"""What SQLite says of a table, when MLflow starts again on a file with a part of its tables."""
+
 
 def reason(error: BaseException) -> str:
     """Return in one line what the store, or the system below it, said, without passwords."""
@@ -35,6 +38,8 @@ def mend(error: BaseException, uri: str) -> str:
 
 
 def _mend_of_file(error: BaseException, uri: str) -> str:
+    if any(isinstance(part, sqlite3.Error) and _HALF in str(part) for part in _chain(error)):
+        return "Move the file away, whose tables a killed program left half created, or name another with sqlite:///PATH."
     for part in _chain(error):
         if isinstance(part, sqlite3.Error) and hasattr(part, "sqlite_errorcode"):
             code = part.sqlite_errorcode & 0xFF  # without what extends it

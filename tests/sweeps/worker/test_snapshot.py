@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
 
 import sweeps
 from sweeps import SweepError
@@ -17,6 +16,7 @@ from sweeps.plan.users_code import UsersCode
 from sweeps.worker import snapshot
 from tests.recipe import write_recipe
 from tests.sweeps.conftest import sets
+from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
 
 ROOT = Path(sweeps.__file__).parents[1]
 

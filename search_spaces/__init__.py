@@ -1,4 +1,4 @@
-"""What to sweep: named spaces as YAML files, and their validation."""
+"""Search spaces: named YAML files, and their validation."""
 
 from search_spaces.reading import SpaceError, load, names, nearest, read_yaml_mapping
 from search_spaces.space import RhoRange, Space, SweptCell

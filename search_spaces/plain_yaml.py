@@ -1,8 +1,10 @@
-"""The YAML that spaces are written in: text, numbers, truth values, lists, and mappings with text as keys.
+"""The YAML of spaces: text, numbers, truth values, lists, and mappings with text as keys.
 
-No key of a space is a date, so that dates are text, and so are the numbers that YAML reads as no one writes
-them: 5:30 as 330, 010 as 8. What else YAML has is refused: other tags, keys that are lists, a key given
-twice, and more levels or values than a space has use for, also where aliases make them out of a short text.
+Dates are text, and so are numbers that YAML reads in an unexpected way: 5:30 as 330, 010 as 8. Everything
+else is
+refused: other tags, numbers with underscores, keys that are lists, repeated keys, and more levels or values
+    than a
+space needs, even if aliases make them from a short text.
 """
 
 import re
@@ -12,14 +14,14 @@ from typing import Any
 
 import yaml
 
-MOST_LEVELS = 20
-"""How deep lists and mappings may lie within one another."""
+MAX_LEVELS = 20
+"""Maximum depth of lists and mappings within one another."""
 
-MOST_VALUES = 50_000
-"""How many values a text may hold, with all that aliases stand for."""
+MAX_VALUES = 50_000
+"""Maximum number of values in a text, including those of aliases."""
 
-LONGEST_NUMBER = 100
-"""How many characters a number may have."""
+MAX_NUMBER_LENGTH = 100
+"""Maximum number of characters of a number."""
 
 _PREFIX = "tag:yaml.org,2002:"
 _MERGE, _TEXT = f"{_PREFIX}merge", f"{_PREFIX}str"
@@ -30,18 +32,18 @@ _CONVERTED = {
 }
 _PLAIN = {_MERGE, _TEXT, *_CONVERTED, *(_PREFIX + name for name in ("null", "seq", "map"))}
 _MISLEADING = re.compile(r"[-+]?0[\d_]|.*:")
-_TOO_DEEP = f"lists or mappings within one another on more than {MOST_LEVELS} levels; write fewer"
+_TOO_DEEP = f"lists or mappings within one another on more than {MAX_LEVELS} levels; write fewer"
 
 
 class TextError(ValueError):
-    """A text that is no such YAML: what was found, how to mend it, and where, in one line."""
+    """Text that is not the YAML of spaces; the message says what, where and what to write, in one line."""
 
 
 def parse(text: str) -> Any:
-    """Return what the text stands for.
+    """Return the values in a text.
 
     Raises:
-        TextError: it is not the YAML of spaces.
+        TextError: the text is not the YAML of spaces.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506
@@ -61,10 +63,10 @@ def printable(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-def shown(text: str, most: int = 80) -> str:
-    """Return the text fit for a line: printable, and cut off at `most` characters."""
+def shown(text: str, limit: int = 80) -> str:
+    """Return the text as a single line: printable, and cut after `limit` characters."""
     line = printable(text)
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _children(node: yaml.Node) -> Iterable[yaml.Node]:
@@ -74,7 +76,7 @@ def _children(node: yaml.Node) -> Iterable[yaml.Node]:
 
 
 def _key(node: yaml.Node) -> yaml.ScalarNode:
-    """Return a mapping's key as the text that is written there."""
+    """Return a mapping's key as text, as written."""
     if not isinstance(node, yaml.ScalarNode):
         raise _refused(node, "a key is text, found a list or a mapping; write KEY: VALUE")
     if node.tag == _MERGE:
@@ -83,19 +85,19 @@ def _key(node: yaml.Node) -> yaml.ScalarNode:
 
 
 def _converted(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-    """Construct a number or truth value; PyYAML lets out whatever its conversion raises."""
+    """Construct a number or truth value; PyYAML does not catch errors of its conversions."""
     try:
-        if len(node.value) <= LONGEST_NUMBER:
+        if len(node.value) <= MAX_NUMBER_LENGTH and "_" not in node.value:
             return yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
     except (ValueError, KeyError):
         pass
-    allowed = f"{_CONVERTED[node.tag]} of at most {LONGEST_NUMBER} characters"
+    allowed = f"{_CONVERTED[node.tag]} of at most {MAX_NUMBER_LENGTH} characters, without _"
     raise _refused(node, f"found '{shown(str(node.value), 40)}'; give {allowed}")
 
 
 def _undefined(_: yaml.SafeLoader, node: yaml.Node) -> Any:
     tag = node.tag.replace(_PREFIX, "!!", 1)
-    raise _refused(node, f"found the tag {shown(tag)}; a space has none, leave it out")
+    raise _refused(node, f"found the tag {shown(tag)}; leave it out, spaces have no tags")
 
 
 def _refused(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
@@ -114,25 +116,25 @@ class _Loader(yaml.SafeLoader):
     }
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """Return the tag of a value that is written without one."""
+        """Return the tag of a value without a written tag."""
         tag: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         return _TEXT if tag in _CONVERTED and _MISLEADING.match(value) else tag
 
     def get_single_node(self) -> yaml.Node | None:
-        """Compose the text, and walk down its levels before anything is made of them."""
+        """Compose the text, and check its levels before values are constructed."""
         root = super().get_single_node()
-        level, left = [root] if root else [], MOST_VALUES
-        for _ in range(MOST_LEVELS + 1):
+        level, left = [root] if root else [], MAX_VALUES
+        for _ in range(MAX_LEVELS + 1):
             level = list(islice(chain.from_iterable(map(_children, level)), left + 1))
             left -= len(level)
             if left < 0:
-                raise yaml.YAMLError(f"more than {MOST_VALUES} values, those of aliases included; give fewer")
+                raise yaml.YAMLError(f"more than {MAX_VALUES} values, those of aliases included; give fewer")
             if not level:
                 return root
         raise yaml.YAMLError(_TOO_DEEP)
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Compose a mapping, in which no key is given twice; plain YAML would keep the last."""
+        """Compose a mapping and refuse repeated keys, of which YAML would keep the last."""
         node = super().compose_mapping_node(anchor)
         node.value = [(_key(key), value) for key, value in node.value]
         seen = set()

@@ -1,11 +1,10 @@
 """Spaces: their keys, their validation and their cells.
 
-A space is a YAML mapping. A list under `latents` gives one cell per entry, so that depth and sizes vary
-together, and `{size: [8, 16], depth: [2, 3]}` one per size and depth; `variants` gives these once for each of
-its entries, which may set any key of a cell, `latents` and `rho`. `budgets` names sets of keys of which one
-is chosen when the space is read.
+A space is a YAML mapping. `latents` has a list of sizes for each cell, or `{size: [8, 16], depth: [2, 3]}`
+for a cell of each size and depth. `variants` repeats these cells for each of its entries, which may set any
+key of a cell, `latents` and `rho`. `budgets` has named sets of keys, of which the reader chooses one.
 
-The keys of a cell are declared in `ouvae.declared.cell`, those of how it is swept and run here.
+`ouvae.declared.cell` declares the keys of a cell; this module declares the keys of the sweep.
 """
 
 from collections.abc import Mapping
@@ -37,21 +36,22 @@ from ouvae.declared.keys import (
 )
 from ouvae.declared.order_parameters import WATCHED, ActiveFrom, OrderName
 from ouvae.declared.pairs import comparable
+from search_spaces.messages import advice
 
 RHO_DIGITS = 6
-"""rho is rounded to this many decimals, so that it reads, prints and hashes alike everywhere."""
+"""Decimals of rho, so that it reads, prints and hashes the same everywhere."""
 
-MOST_SEEDS = 10_000
-"""The largest number of seeds that can be given as a number."""
+MAX_SEEDS = 10_000
+"""Maximum number of seeds given as a number."""
 
 MAX_LAYERS, MAX_CELLS, MAX_MEMBERS = 100, 1_000, 1_000_000
-"""Layers of a cell, cells of a space, and members of its initial grid or of `max_members`, at most."""
+"""Maximum numbers of a cell's layers, a space's cells, and members in initial grids or by `max_members`."""
 
-LONGEST_QUESTION = 2_000
-"""Characters of a space's question."""
+MAX_QUESTION_LENGTH = 2_000
+"""Maximum number of characters of a question."""
 
 MOST_TRACKED = 5_000
-"""Members up to which each is a run in MLflow where `track` is `auto`."""
+"""Maximum number of members that `track: auto` makes runs in MLflow."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -85,7 +85,7 @@ RhoList = Annotated[tuple[Rho, ...], Field(min_length=1), AfterValidator(_rounde
 
 
 class LatentGrid(Strict):
-    """Every size with every depth: layers of one size each, `size` varying fastest."""
+    """Cells of each size and depth, with layers of equal size; `size` varies fastest."""
 
     size: Annotated[tuple[Positive, ...], Field(min_length=1), Distinct]
     depth: Annotated[tuple[Annotated[Positive, Field(le=MAX_LAYERS)], ...], Field(min_length=1), Distinct]
@@ -97,27 +97,31 @@ class LatentGrid(Strict):
         return self
 
     def latents(self) -> tuple[tuple[int, ...], ...]:
-        """Return the sizes of each of its cells."""
+        """Return the latents of each cell."""
         return tuple((size,) * depth for depth in self.depth for size in self.size)
 
 
 def _latent_lists(value: object) -> object:
-    """Write a grid out as lists; what is none is left to be validated."""
+    """Expand a grid into lists, and refuse a list that lacks the brackets of a single cell."""
+    if isinstance(value, list | tuple) and value and all(isinstance(size, int) for size in value):
+        raise ValueError(f"give a list for each cell, such as [{list(value)}]")
     if not isinstance(value, dict):
         return value
     try:
         return LatentGrid.model_validate(value).latents()
     except ValidationError as error:
-        wrong = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ValueError(f"a grid is {{size: [8, 16], depth: [2, 3]}}; {'; '.join(wrong)}") from None
+        problems = (
+            f"{'.'.join(map(str, item['loc']))}: {advice(dict(item), LatentGrid)}" for item in error.errors()
+        )
+        raise ValueError(f"a grid is {{size: [8, 16], depth: [2, 3]}}; {'; '.join(problems)}") from None
 
 
 class Costs(Strict):
-    """How the costs of the cells' members are measured, side by side: seconds an epoch, memory, parameters.
+    """Settings of measuring the costs of members: seconds an epoch, memory, parameters.
 
     Attributes:
-        rounds: of timing, in turns; 0 counts parameters and memory alone.
-        steps: training steps a round.
+        rounds: rounds of timing, in which members take turns; 0 counts parameters and memory only.
+        steps: training steps in a round.
     """
 
     rounds: Whole
@@ -126,141 +130,142 @@ class Costs(Strict):
 
 @dataclass(frozen=True)
 class SweptCell:
-    """A cell and the values of rho, in increasing order, at which its search begins."""
+    """A cell, and the values of rho in increasing order at which its search starts."""
 
     cell: Cell
     rho: tuple[float, ...]
 
 
 VARIANT_KEYS = frozenset(CellKeys.model_fields) | {"latents", "rho"}
-"""What a variant may set: the search, the seeds and where to train are the same for all."""
+"""The keys that a variant may set. The other keys of the sweep are the same for all variants."""
 
 
 def _seed_list(value: object) -> object:
     if isinstance(value, int):
-        if not 1 <= value <= MOST_SEEDS:
-            raise ValueError(f"a number of seeds must be 1 to {MOST_SEEDS}")
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"give a number of seeds from 1 to {MAX_SEEDS}, or a list")
         return tuple(range(value))
     return value
 
 
 class Space(CellKeys):
-    """A named search space: the keys of its cells, and how these are swept and run."""
+    """A named search space: the keys of its cells and of their sweep."""
 
     name: Annotated[
         str,
         Field(
             min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", coerce_numbers_to_str=True
         ),
-    ] = key("name of the space; the file's unless given", unit="none")
-    question: Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)] | None = key(
-        "what the sweep is to find out, in words: its report begins with it", default=None, unit="none"
+    ] = key("name of the space; by default the file's name", unit="none")
+    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_LENGTH)] | None = key(
+        "question that the sweep answers, in words; the report starts with it", default=None, unit="none"
     )
     latents: Annotated[
         tuple[Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MAX_LAYERS)], ...],
         BeforeValidator(_latent_lists),
         Field(min_length=1, max_length=MAX_CELLS),
         Distinct,
-    ] = key("one list of sizes a cell, z_1 first; or every size with every depth")
+    ] = key("a list of sizes for each cell, z_1 first; or all combinations of sizes and depths")
     rho: Annotated[
         Annotated[RhoList, Tag("list")] | Annotated[RhoRange, Tag("range")],
         Discriminator(lambda value: "range" if isinstance(value, dict | RhoRange) else "list"),
-    ] = key("values of smoothing: those of `grid`, or the coarse ones that `locate` and `refine` start from")
+    ] = key("values of smoothing: all values of `grid`, or the initial grid of `locate` and `refine`")
     seeds: Annotated[
         tuple[Whole, ...],
         BeforeValidator(_seed_list),
         Field(min_length=1),
         Distinct,
-    ] = key("the seeds, or how many (0, 1, …)", default=(0, 1, 2), unit="none")
+    ] = key("the seeds, or their number (0, 1, …)", default=(0, 1, 2), unit="none")
     search: Literal["locate", "refine", "grid", "none"] = key(
-        "`locate` trains the seeds on `rho`, then fresh seeds, one rho each, where they tell most about "
-        "rho_c; `refine` narrows each seed's own bracket; `grid` trains `rho` alone; `none` trains nothing, "
-        "for a space of `costs`",
+        "`locate` trains the seeds on `rho`, then probes: fresh seeds with one rho each, where they locate "
+        "rho_c best; `refine` narrows the bracket of each seed; `grid` trains `rho` only; `none` trains "
+        "nothing, for a space with `costs`",
         default="locate",
         unit="none",
     )
     rho_tolerance: Fraction = key(
-        "`locate` stops when half the width of the interval of rho_c is at most this, `refine` when a seed's "
-        "bracket is at most this wide",
+        "`locate` stops when half the width of the interval of rho_c is at most this; `refine` stops when a "
+        "seed's bracket is at most this wide",
         default=0.05,
     )
-    max_members: Positive = key("most members that `locate` trains of a cell", default=240)
-    probes: Positive = key("fresh seeds that `locate` trains at a time", default=12)
+    max_members: Positive = key("maximum number of members of a cell with `locate`", default=240)
+    probes: Positive = key("probes in a round of `locate`", default=12)
     until: Literal["located", "decided"] = key(
-        "`locate` stops when rho_c is `located` to rho_tolerance, or goes on with the cells of comparisons "
-        "that are not `decided` yet",
+        "`locate` stops when rho_c is `located` to rho_tolerance, or continues with the cells of comparisons "
+        "until they are `decided`",
         default="located",
         unit="none",
     )
     margin: Fraction | None = key(
-        "thresholds are alike that differ by no more; null compares without",
+        "equivalence margin: thresholds closer than this are called alike; null: no equivalence test",
         default=None,
     )
-    refine_points: Positive = key("values that `refine` places inside a bracket at a time", default=3)
+    refine_points: Positive = key("values that `refine` adds inside a bracket in a round", default=3)
     active_from: Annotated[dict[OrderName, ActiveFrom], Field(min_length=1)] = key(
-        "the order parameters that have thresholds, each with the value from which a member is active, or "
+        "the order parameters with thresholds, each with the level from which a member is active, or "
         "`half_plateau`, half of the curve's plateau",
         default=dict(WATCHED),
         unit="none",
     )
     follow: OrderName = key(
-        "the order parameter of `active_from` whose threshold is looked for",
+        "the target of the search, an order parameter of `active_from`",
         default="kl_top",
         unit="none",
     )
     confidence: Fraction = key("nominal coverage of the thresholds' intervals", default=0.95)
     device: Literal["auto", "cpu", "cuda"] = key(
-        "where members train; `auto` takes GPUs where the cluster has any. The kind of device is part of a "
-        "member's identity",
+        "training device; `auto` takes GPUs if the cluster has any. The kind of device is part of a member's "
+        "identity",
         default="auto",
         unit="none",
     )
-    cpus_per_pack: Positive = key("CPUs that a pack asks Ray for", default=1)
+    cpus_per_pack: Positive = key("CPUs that a pack requests from Ray", default=1)
     gpus_per_pack: Annotated[float, Field(gt=0, le=1)] = key(
-        "share of a GPU that a pack asks Ray for, on `cuda` alone", default=1.0
+        "share of a GPU that a pack requests from Ray, on `cuda` only", default=1.0
     )
-    pack_size: Positive | None = key("most members in a pack; null follows the device", default=None)
+    pack_size: Positive | None = key(
+        "maximum number of members in a pack; null chooses by the device", default=None
+    )
     checkpoint_minutes: NotNegative = key(
-        "how often a pack in training saves its state; 0 is never", default=5.0, unit="min"
+        "time between two saved states of a pack in training; 0 saves none", default=5.0, unit="min"
     )
     save_weights: Literal["none", "last", "best"] = key(
-        "which weights of members are kept, in a file a pack: `none`, the `last`, or the `best` by "
-        "validation ELBO, which asks for `select: best`",
+        "members' weights to keep, in a file for each pack: `none`, the `last`, or the `best` by validation "
+        "ELBO, which needs `select: best`",
         default="none",
         unit="none",
     )
     wait_minutes: NotNegative = key(
-        "how long a sweep waits for a node with room for a pack", default=10.0, unit="min"
+        "maximum wait for a node with free resources for a pack", default=10.0, unit="min"
     )
     grace_seconds: PositiveNumber = key(
-        "from SIGINT, SIGTERM or SIGHUP to the end; what is trained is saved in that time",
+        "time from SIGINT, SIGTERM or SIGHUP to the end, in which packs save their states",
         default=25.0,
         unit="s",
     )
     evaluation_gib: PositiveNumber = key(
-        "memory that a pack may take to evaluate L_k, which it fills in chunks", default=1.0, unit="GiB"
+        "memory for a pack's evaluation of L_k, which works in chunks", default=1.0, unit="GiB"
     )
     track: Literal["auto", "members", "cells", "sweep"] = key(
-        "what is a run in MLflow: `members` and their cells, `cells` alone, or the `sweep` alone; the tables "
-        f"are files of the sweep's run always. `auto` is members up to {MOST_TRACKED:,} of them, cells "
-        "beyond",
+        "runs in MLflow: `members` and their cells, `cells` only, or the `sweep` only; the tables are always "
+        f"files of the sweep's run. `auto` is members for up to {MOST_TRACKED:,} members, else cells",
         default="auto",
         unit="none",
     )
     costs: Costs | None = key(
-        "`rounds` and `steps` of measuring seconds an epoch, memory and parameters; null measures none",
+        "`rounds` and `steps` for measuring seconds an epoch, memory and parameters; null measures nothing",
         default=None,
         unit="none",
     )
     variants: tuple[dict[str, Any], ...] = key(
-        "a list: each entry gives the cells of `latents` once, with its own values of any key of a cell, or "
-        "of `rho`",
+        "a list; each entry repeats the cells of `latents` with other values of keys of a cell, `latents` or "
+        "`rho`",
         default=(),
         unit="none",
     )
 
     def parts(self) -> tuple["Space", ...]:
-        """Return a space without variants for each variant: this one, where there is none."""
+        """Return a space without variants for each variant, or this space if it has none."""
         if not self.variants:
             return (self,)
         shared = self.model_dump(exclude={"variants"})
@@ -268,34 +273,35 @@ class Space(CellKeys):
 
     def swept(self) -> tuple[SweptCell, ...]:
         """Return the cells with their values of rho, in the order of variants and `latents`."""
-        return tuple(one for part in self.parts() for one in part._own())
+        return tuple(swept for part in self.parts() for swept in part._swept_without_variants())
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the cells, in the same order."""
-        return tuple(one.cell for one in self.swept())
+        return tuple(swept.cell for swept in self.swept())
 
     def shared(self) -> Mapping[str, Any]:
-        """Return the keys that all cells share, in plain values."""
+        """Return the keys of a cell above the variants, in plain values."""
         return self.model_dump(mode="json", include=set(CellKeys.model_fields))
 
     def comparison_problems(self) -> list[str]:
-        """Return what is wrong where decided comparisons are asked for and no two cells can be compared.
+        """Return the problem of a space with `until: decided` and no comparable cells.
 
-        A margin without comparisons is no problem: fewer `latents` than a file's leave its margin unused.
+        A margin without comparisons is not a problem: an override of `latents` may leave a file's margin
+        unused.
         """
         if self.until != "decided" or comparable(self.cells()):
             return []
         return [
-            "until: decided, and no two cells differ in exactly one key, so that nothing is compared; add "
-            "such a cell, or leave it out"
+            "until: decided, and no two cells differ in exactly one key, so nothing is compared; add such a "
+            "cell, or leave it out"
         ]
 
-    def _too_large(self, picture: int) -> list[str]:
-        """Return what is wrong with a space of more cells or members than a sweep can hold."""
+    def _size_problems(self, initial_members: int) -> list[str]:
+        """Return the problem of a space with more cells or members than a sweep can hold."""
         cells = len(self.latents) * max(1, len(self.variants))
         if cells > MAX_CELLS:
             return [f"latents and variants: {cells:,} cells; a space has at most {MAX_CELLS:,}"]
-        members = cells * max(picture, self.max_members if self.search == "locate" else 0)
+        members = cells * max(initial_members, self.max_members if self.search == "locate" else 0)
         if members <= MAX_MEMBERS:
             return []
         return [
@@ -303,59 +309,60 @@ class Space(CellKeys):
             f"{MAX_MEMBERS:,}: give fewer of these, or divide it into several spaces"
         ]
 
-    def _own(self) -> tuple[SweptCell, ...]:
+    def _swept_without_variants(self) -> tuple[SweptCell, ...]:
         shared = self.model_dump(include=set(CellKeys.model_fields))
         return tuple(
             SweptCell(Cell(latents=latents, **shared), self.rho_values()) for latents in self.latents
         )
 
     def rho_values(self) -> tuple[float, ...]:
-        """Return the (coarse) values of rho in increasing order."""
+        """Return the values of rho in increasing order."""
         if isinstance(self.rho, RhoRange):
             return self.rho.values()
         return tuple(sorted(self.rho))
 
     def problems(self) -> list[str]:
-        """Return what is wrong between keys, each with its mend."""
-        found = super().problems()
+        """Return the contradictions between keys, each with what to do."""
+        problems = super().problems()
         rho = self.rho_values()
         smooths = bool(self.smoothed_networks and self.traits("system").smooths)
         if self.search in ("locate", "refine") and len(rho) < 2 and smooths:
-            found.append(
-                f"rho: {list(rho)} with search {self.search}, which starts from two values or more; add one "
-                "or use search: grid"
+            problems.append(
+                f"rho: {list(rho)} with search {self.search}, which starts from two values or more; add a "
+                "value, or use search: grid"
             )
-        picture = len(rho) * len(self.seeds)
-        found += self._too_large(picture)
-        if self.search == "locate" and self.max_members < picture:
-            found.append(
+        initial_members = len(rho) * len(self.seeds)
+        problems += self._size_problems(initial_members)
+        if self.search == "locate" and self.max_members < initial_members:
+            problems.append(
                 f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(rho)} values of rho, "
-                f"which are {picture} members; set max_members to at least that, or give fewer of these"
+                f"which are {initial_members} members; set max_members to at least that, or give fewer of "
+                "these"
             )
         if self.search == "locate" and max(self.seeds) + self.max_members >= INTEGER_LIMIT:
-            found.append(
-                f"seeds: {max(self.seeds)} with max_members {self.max_members}; the seeds that search locate "
-                f"goes on with must stay below {INTEGER_LIMIT}, so give lower ones"
+            problems.append(
+                f"seeds: {max(self.seeds)} with max_members {self.max_members}; the probes' seeds of search "
+                f"locate must stay below {INTEGER_LIMIT}, so give lower seeds"
             )
         if self.until == "decided" and self.search != "locate":
-            found.append(
+            problems.append(
                 f"until: decided with search {self.search}, which decides nothing; use search: locate"
             )
         if self.save_weights == "best" and self.select != "best":
-            found.append(
-                f"save_weights: best with select {self.select}, which knows no best weights; use select: "
+            problems.append(
+                f"save_weights: best with select {self.select}, which keeps no best weights; use select: "
                 "best, or save_weights: last"
             )
         if self.search == "none" and self.costs is None:
-            found.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")
+            problems.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")
         if not smooths and rho != (1.0,):
-            found.append(
+            problems.append(
                 f"rho: {list(rho)} with smoothed_networks [], where it has no effect; use rho: [1.0]"
             )
         if self.follow not in self.active_from:
-            found.append(
-                f"follow: {self.follow} without a rule of its own; add it to active_from, or follow "
+            problems.append(
+                f"follow: {self.follow} without a level; add it to active_from, or follow "
                 f"{' or '.join(self.active_from)}"
             )
-        found += self.depth_problems(self.latents, smooths=rho != (1.0,))
-        return found
+        problems += self.depth_problems(self.latents, smooths=rho != (1.0,))
+        return problems

@@ -1,4 +1,4 @@
-"""The documentation's tables of keys, which follow from their declarations.
+"""The tables of keys in the documentation, generated from the declarations.
 
 python -m search_spaces.table_of_keys docs/spaces.md
 """
@@ -11,37 +11,26 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic_core import PydanticUndefined
 
-from ouvae.declared import ORDER_PARAMETERS, CellKeys, Key, keys_of
+from ouvae.declared import CellKeys, Key, keys_of
 from ouvae.declared.cell import CHOICES
 from ouvae.declared.documents import write_between
 from ouvae.declared.keys import INTEGER_LIMIT
+from search_spaces.messages import FORMS
 from search_spaces.space import Space
 
 BEGIN, END = "<!-- keys, from their declarations -->\n", "<!-- end of keys -->\n"
 
-_WORDS: Mapping[str, str] = {
-    "question": "a text, or null",
-    "rho": "a list, or `{low: L, high: H, points: N}`",
-    "seeds": "a number, or a list of whole numbers",
-    "active_from": "a mapping of their names",
-    "follow": ", ".join(ORDER_PARAMETERS),
-    "costs": "`{rounds: N, steps: N}`",
-    "variants": "a list of mappings",
-    "latents": "a list of lists of whole numbers from 1, or `{size: [N, …], depth: [N, …]}`",
-}
-"""What is allowed, where the type would say it in too many words."""
-
 
 def tables() -> str:
-    """Return both tables in Markdown: of the keys of a cell, and of how it is swept and run."""
+    """Return both tables in Markdown: keys of a cell, and keys of its sweep."""
     keys, cell = keys_of(Space), set(CellKeys.model_fields) | {"latents"}
     of_cell = {name: key for name, key in keys.items() if name in cell}
     others = {name: key for name, key in keys.items() if name not in cell}
     return "\n".join(
         [
-            "What a cell is, and so part of every member's identity:\n",
+            "Keys of a cell, which are part of every member's identity:\n",
             *_table(of_cell),
-            "\nHow it is swept and run:\n",
+            "\nKeys of the sweep:\n",
             *_table(others),
             "",
         ]
@@ -65,16 +54,16 @@ def _value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{name}: {_value(one)}' for name, one in value.items())}}}"
+        return f"{{{', '.join(f'{name}: {_value(entry)}' for name, entry in value.items())}}}"
     return "null" if value is None else str(value)
 
 
 def _allowed(name: str, key: Key) -> str:
-    if name in _WORDS:
-        return _WORDS[name]
+    if name in FORMS:
+        return FORMS[name]
     if name in CHOICES:
-        own = ", `module:Class`" if CHOICES[name].takes_users_own else ""
-        return ", ".join(CHOICES[name]) + own
+        users_class = ", `module:Class`" if CHOICES[name].takes_users_own else ""
+        return ", ".join(CHOICES[name]) + users_class
     return _type(key.annotation, Space.model_fields[name].metadata)
 
 
@@ -82,7 +71,8 @@ def _type(annotation: Any, metadata: Any = ()) -> str:
     """Return a type and its bounds in words."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return _type(inner, [*metadata, *(m for one in more for m in getattr(one, "metadata", [one]))])
+        bounds = [bound for entry in more for bound in getattr(entry, "metadata", [entry])]
+        return _type(inner, [*metadata, *bounds])
     if get_origin(annotation) is tuple:
         return f"a list of: {_type(get_args(annotation)[0])}"
     if get_origin(annotation) is Literal:
@@ -111,12 +101,12 @@ def _number(kind: type, metadata: Any) -> str:
 
 def _says(key: Key) -> str:
     users = CHOICES[key.of].users(key.name) if key.of else []
-    only = f"; with {key.of} {' or '.join(users)} alone" if users else ""
-    return f"{key.description}{only}".replace("|", "\\|")
+    condition = f"; only with {key.of} {' or '.join(users)}" if users else ""
+    return f"{key.description}{condition}".replace("|", "\\|")
 
 
 def main() -> None:
-    """Write the tables into the file that is named, between its marks."""
+    """Write the tables into the given file, between its marks."""
     write_between(sys.argv[1], BEGIN, tables(), END)
 
 

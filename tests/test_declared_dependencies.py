@@ -20,11 +20,6 @@ DISTRIBUTIONS = {
 }
 """The distributions of modules that are named otherwise."""
 
-USED_OTHERWISE = {
-    "scikit-learn": "the digits are a file of it",
-}
-"""Dependencies that nothing here imports."""
-
 
 def names(requirements: Iterable[str]) -> set[str]:
     """Return the normalized names of requirements, as PyPI compares them."""
@@ -58,7 +53,7 @@ DASHBOARD = names(text for text in requires("ray") or () if re.search(r"extra ==
 
 
 def test_what_the_packages_import_is_declared_and_nothing_else():
-    assert imported(*PACKAGES) == (RUNTIME | OPTIONAL) - USED_OTHERWISE.keys()
+    assert imported(*PACKAGES) == RUNTIME | OPTIONAL
 
 
 def test_what_the_benchmarks_and_tests_import_is_declared():

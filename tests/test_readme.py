@@ -97,11 +97,15 @@ def refused(recipe, monkeypatch, capsys):
     [
         ("system", "nowhere:FlatVAE", "system: found 'nowhere:FlatVAE'; cannot be imported: No module named"),
         ("system", "flat:Round", "cannot be imported: flat has no Round; put its file beside the space's"),
-        ("system", "flat:nn", "has no attribute `traits` that is a SystemTraits"),
-        ("dataset", "stripes:np", "has no attribute `traits` that is a DatasetTraits"),
-        ("smoothed_networks", "[generative]", "flat:FlatVAE, which smooths likelihood alone; use"),
-        ("smoothing", "shrink", "flat:FlatVAE, which does not know it; use smoothing: posterior or ambient"),
-        ("architecture", "affine", "flat:FlatVAE, which is not built of it; use architecture mlp or conv"),
+        ("system", "flat:nn", "has no attribute `traits` of type SystemTraits"),
+        ("dataset", "stripes:np", "has no attribute `traits` of type DatasetTraits"),
+        ("smoothed_networks", "[generative]", "flat:FlatVAE, which smooths only likelihood; use"),
+        (
+            "smoothing",
+            "shrink",
+            "flat:FlatVAE, which does not support it; use smoothing: posterior or ambient",
+        ),
+        ("architecture", "affine", "flat:FlatVAE, which does not support it; use architecture mlp or conv"),
         ("likelihood", "gaussian", "observation_variance: missing with likelihood gaussian"),
     ],
 )
@@ -115,7 +119,7 @@ def test_what_does_not_fit_a_users_own_is_one_clear_error(recipe, refused, key, 
 def test_data_that_are_not_as_their_traits_say_are_refused(recipe, refused):
     path = recipe / "stripes.py"
     path.write_text(path.read_text().replace("image_shape=(4, 4)", "image_shape=(2, 8)"))
-    assert "has image_shape (4, 4) and its traits say (2, 8); correct the traits" in refused()
+    assert "has image_shape (4, 4), but its traits have (2, 8); correct the traits" in refused()
 
 
 def test_the_tables_of_keys_follow_from_the_declarations():

@@ -1,7 +1,7 @@
-"""Data sets as float32 arrays in three splits, each with a digest of its contents.
+"""Data sets as float32 arrays in three splits, with a digest of their contents.
 
-`load(name)` gives a `Dataset`, `ouvae.declared.DATASETS` lists the names; everything that can go wrong with
-data is a `DataError`.
+`load(name)` returns a `Dataset`; `ouvae.declared.DATASETS` lists the names. Every problem with data is a
+`DataError`.
 """
 
 from ouvae.data.dataset import DataError, Dataset, Images, MissingDataError

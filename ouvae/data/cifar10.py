@@ -1,7 +1,7 @@
 """CIFAR-10: 45,000 / 5,000 / 10,000 coloured images of 32x32, in the public binary version.
 
 Source: cifar-10-binary.tar.gz of A. Krizhevsky, "Learning multiple layers of features from tiny images"
-(2009). The checksum is the MD5 that its page publishes.
+(2009), with the MD5 checksum of its page.
 """
 
 from pathlib import Path
@@ -18,13 +18,13 @@ CHANNELS, SIDE = 3, 32
 BATCH_IMAGES = 10_000
 
 FOLDER = "cifar-10-batches-bin"
-"""What the archive unpacks to."""
+"""The folder in the archive."""
 
 TRAIN_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST_BATCH = "test_batch.bin"
 
 VALIDATION_SHARE = 10
-"""One in this many training images, the last ones, are the validation split: our choice."""
+"""The last of this many equal parts of the training images is the validation split: our choice."""
 
 ARCHIVE = PublicFile(
     name="cifar-10-binary.tar.gz",
@@ -43,20 +43,20 @@ ARCHIVE = PublicFile(
 
 
 def load(source: Source) -> Dataset:
-    """Return CIFAR-10 with pixels / 255, channels first; the labels are left out.
+    """Return CIFAR-10 with pixels / 255, channels first, without the labels.
 
-    The last tenth of the 50,000 training images is the validation split. A folder that holds the batches
-    unpacked may have fewer of them (the first ones, and the test batch), and fewer records in each: their
-    format is verified, and the digest tells them apart. The archive is verified by its checksum.
+    The last tenth of the 50,000 training images is the validation split. The archive is verified by its
+    checksum. A folder with unpacked batches may lack the last training batches and have fewer records in each
+    batch: only the format is verified, and the digest differs.
 
     Raises:
-        DataError: the files are not there, or are not of that format.
+        DataError: a file is missing, or has another format.
     """
     unpacked = source.unpacked(ARCHIVE, (*TRAIN_BATCHES, TEST_BATCH))
     *batches, test = _from_archive(source) if unpacked is None else _from_folder(unpacked)
     train = np.concatenate([read_cifar(batch) for batch in batches])
     if len(train) < 2:
-        raise batches[0].error("one record", "two or more, to hold one of them out for validation")
+        raise batches[0].error("one record", "two or more, of which one is for validation")
     held_out = max(1, len(train) // VALIDATION_SHARE)
     return Dataset(
         "cifar10",
@@ -75,10 +75,10 @@ def _from_archive(source: Source) -> list[Contents]:
 
 
 def _from_folder(folder: Path) -> list[Contents]:
-    """Return the training batches that are there, and the test batch; only the last ones may lack."""
-    there = [name for name in TRAIN_BATCHES if (folder / name).is_file()]
-    wanted = TRAIN_BATCHES[: TRAIN_BATCHES.index(there[-1]) + 1] if there else TRAIN_BATCHES[:1]
-    return [read(ARCHIVE, folder / name) for name in (*wanted, TEST_BATCH)]
+    """Return the training batches up to the last one in the folder, and the test batch."""
+    present = [name for name in TRAIN_BATCHES if (folder / name).is_file()]
+    needed = TRAIN_BATCHES[: TRAIN_BATCHES.index(present[-1]) + 1] if present else TRAIN_BATCHES[:1]
+    return [read(ARCHIVE, folder / name) for name in (*needed, TEST_BATCH)]
 
 
 def _scaled(pixels: NDArray[np.uint8]) -> Images:

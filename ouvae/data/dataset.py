@@ -1,4 +1,4 @@
-"""What a data set is: three splits of float32 vectors, and a digest that names them."""
+"""A data set: three splits of float32 vectors, and a digest that identifies them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from ouvae.declared.traits import Binarization
 
 Images = NDArray[np.float32]
-"""[N, D] float32, C-contiguous, one observation a row."""
+"""[N, D] float32, C-contiguous, with one observation in a row."""
 
 
 class DataError(Exception):
-    """Data cannot be had, or are not what they should be; the message says what mends it."""
+    """Data are missing or wrong; the message says what to do."""
 
 
 class MissingDataError(DataError):
-    """A data file is in none of the places where it was looked for."""
+    """A data file is in none of the expected places."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +27,18 @@ class Dataset:
     """Training, validation and test observations of one data set.
 
     Attributes:
-        name: the name it is loaded by.
+        name: the data set's name.
         train: [N, D] float32, C-contiguous; pixels lie in [0, 1] unless `binarization` is `none`.
-        validation: likewise.
-        test: likewise.
-        image_shape: (rows, columns) or (channels, rows, columns) of an image, in this order in a vector;
-            (D,) if it is no image.
+        validation: as `train`.
+        test: as `train`.
+        image_shape: (rows, columns) or (channels, rows, columns), in the order of a vector; (D,) for
+            observations that are not images.
         binarization: how a pixel becomes 0 or 1, see `Binarization`.
-        digest: SHA-256, hexadecimal, of binarization, shapes and the splits' little-endian bytes:
-            the same on every platform, another whenever a number differs.
+        digest: SHA-256, hexadecimal, of binarization, shapes and the splits' little-endian bytes, the same on
+            every platform.
 
     Raises:
-        DataError: an array is not of that type, layout, shape or range.
+        DataError: an array has another type, layout, shape or range.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Dataset:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Check the splits and compute the digest."""
+        """Check the splits, and compute the digest."""
         problems = [
             f"{split} {problem}"
             for split, images in self.splits().items()
@@ -73,12 +73,12 @@ class Dataset:
 
 
 def contiguous(images: NDArray[Any]) -> Images:
-    """Return the images as a C-contiguous float32 array, copied only where needed."""
+    """Return the images as a C-contiguous float32 array, copied only if necessary."""
     return np.ascontiguousarray(images, dtype=np.float32)
 
 
 def _problems(images: Images, dimensions: int, binarization: Binarization) -> list[str]:
-    """Return what is wrong with a split, one phrase each."""
+    """Return the problems of a split, a phrase for each."""
     if images.dtype != np.float32 or not images.flags.c_contiguous:
         return [f"is {images.dtype}, expected float32 in C order"]
     if images.ndim != 2 or len(images) == 0 or images.shape[1] != dimensions:

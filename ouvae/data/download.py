@@ -1,4 +1,4 @@
-"""Downloads of public files into the user's cache folder, by way of pooch."""
+"""Downloads of public files into the user's cache folder, with pooch."""
 
 import time
 from pathlib import Path
@@ -8,43 +8,43 @@ from ouvae.data.dataset import DataError
 from ouvae.data.public import MAX_BYTES, PublicFile, read
 
 ATTEMPTS = 2
-"""How often each mirror is tried; pooch waits a second in between."""
+"""Attempts for each mirror; pooch waits a second between them."""
 
 TIMEOUT_SECONDS = (5, 30)
-"""How long a mirror may take to accept a connection, and to send the next bytes."""
+"""Time limits of a mirror: to accept a connection, and to send the next bytes."""
 
 MIN_BYTES_PER_SECOND, GRACE_SECONDS = 10_000, 60.0
-"""A mirror that is slower on average is left for the next one; the first minute is not judged."""
+"""A mirror with a slower average is abandoned for the next one, after the first minute at the earliest."""
 
 _BLOCK_BYTES = 2**16
 
 
 def cache_folder() -> Path:
     """Return the folder of downloaded files, `ouvae` in the operating system's cache folder."""
-    # pooch is imported where it is used: most runs find their files without it.
+    # Imported here, because most runs download nothing.
     import pooch
 
     return Path(pooch.os_cache("ouvae"))
 
 
 def cached_path(file: PublicFile) -> Path:
-    """Return where the cache holds a file, whether it is there or not."""
+    """Return the path of a file in the cache, present or not."""
     return cache_folder() / file.folders[0] / file.name
 
 
 def download(file: PublicFile, progress: bool = True) -> Path:
-    """Fetch a file from the first mirror that serves it whole, and return its path in the cache.
+    """Fetch a file from the first mirror that serves it completely, and return its path in the cache.
 
-    A file reaches the cache only after its checksum was verified, and in one rename, so processes
-    that download the same file at once do not disturb each other.
+    A file enters the cache after its checksum was verified, by a rename: several processes can download the
+    same file at once.
 
     Args:
-        file: what to fetch.
+        file: the file to fetch.
         progress: show a progress bar on standard error.
 
     Raises:
-        DataError: no mirror serves the file (every mirror is named, with its reason), or the cache
-            folder cannot be written to.
+        DataError: no mirror serves the file (the message has the reason for each mirror), or the cache folder
+            cannot be written to.
     """
     import pooch
     import requests
@@ -55,7 +55,7 @@ def download(file: PublicFile, progress: bool = True) -> Path:
     def verified(url: str, partial: str, _: Any) -> None:
         _stream(url, Path(partial), progress)
         if not _is_genuine(file, Path(partial)):
-            raise ValueError(f"served something else: no {file.checksum}")
+            raise ValueError(f"served another file, without {file.checksum}")
 
     failures = []
     for url in file.urls:
@@ -78,9 +78,10 @@ def download(file: PublicFile, progress: bool = True) -> Path:
 
 
 def _stream(url: str, path: Path, progress: bool) -> None:
-    """Write what a mirror serves to a file.
+    """Write the response of a mirror to a file.
 
-    pooch's own downloader waits for full blocks: a mirror that sends a byte now and then holds it for ever.
+    pooch's downloader waits for full blocks, so a mirror that sends a byte from time to time would block it
+    for ever.
 
     Raises:
         requests.RequestException, urllib3.exceptions.HTTPError: the mirror does not answer, or is too slow.
@@ -117,7 +118,7 @@ def _is_genuine(file: PublicFile, path: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a few words why a mirror failed."""
+    """Return in a few words the reason why a mirror failed."""
     import requests
     import urllib3
 

@@ -1,4 +1,4 @@
-"""Where a data file is looked for: a folder that is given, `OUVAE_DATA`, the cache, the mirrors."""
+"""Sources of data files: the given folder, `OUVAE_DATA`, the cache, the mirrors."""
 
 import os
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ from ouvae.data.public import DATA_VARIABLE, Contents, PublicFile, read
 
 @dataclass(frozen=True)
 class Source:
-    """Where data files come from.
+    """The places where data files come from.
 
     Attributes:
-        data_dir: the folder that holds them; nothing else is looked at, and nothing is downloaded.
-            If None, they are looked for in the folder that `OUVAE_DATA` names, then in the cache.
-        download: fetch a file into the cache when it is nowhere.
+        data_dir: the only folder to search, without downloads. None searches the folder of `OUVAE_DATA`, then
+            the cache.
+        download: download a missing file into the cache.
         progress: show a progress bar while downloading.
     """
 
@@ -26,14 +26,14 @@ class Source:
     progress: bool = True
 
     def obtain(self, file: PublicFile) -> Contents:
-        """Return the contents of a file, from the first place that has it.
+        """Return the contents of a file from the first place that has it.
 
-        A file of the user's is not verified here, since some may differ from the public one; a file
-        of the cache is, and is downloaded again if it was damaged.
+        A file in the user's folder is not verified here, because it may differ from the public one. A file in
+        the cache is verified, and downloaded again if it is damaged.
 
         Raises:
-            DataError: the file is nowhere, no mirror serves it, a named folder does not exist, or
-                the file cannot be read.
+            DataError: the file is missing, no mirror serves it, a folder does not exist, or the file cannot
+                be read.
         """
         folder = self._folder()
         places = file.candidates(folder) if folder else []
@@ -49,12 +49,10 @@ class Source:
         raise _missing(file, [*places, cached])
 
     def unpacked(self, file: PublicFile, members: Iterable[str]) -> Path | None:
-        """Return the first place of the user's folder that holds a member of an archive, unpacked.
-
-        None if there is no such place, or no folder is named.
+        """Return the first subfolder of the user's folder with a member of an archive; None without one.
 
         Raises:
-            DataError: a named folder does not exist.
+            DataError: the user's folder does not exist.
         """
         folder = self._folder()
         names = list(members)
@@ -62,7 +60,7 @@ class Source:
         return next((place for place in places if _first_file(place / name for name in names)), None)
 
     def _folder(self) -> Path | None:
-        """Return the user's folder of data files, if one is named."""
+        """Return the user's folder of data files; None if none is named."""
         if self.data_dir is not None:
             return _existing_folder(Path(self.data_dir), "--data-dir")
         if named := os.environ.get(DATA_VARIABLE):
@@ -70,7 +68,7 @@ class Source:
         return None
 
     def _from_cache(self, file: PublicFile, cached: Path) -> Contents | None:
-        """Return the verified contents; None if they were damaged and can be downloaded."""
+        """Return the verified contents; None if they are damaged and can be downloaded."""
         try:
             contents = read(file, cached)
             contents.verify()
@@ -85,15 +83,15 @@ class Source:
 def _existing_folder(folder: Path, named_by: str) -> Path:
     folder = Path(os.path.expanduser(folder))
     if not os.path.isdir(folder):
-        raise DataError(f"{named_by} names {folder}, which is not a folder; name one that exists")
+        raise DataError(f"{named_by} is '{folder}', which is not a folder; give a folder that exists")
     return folder
 
 
 def _first_file(places: Iterable[Path]) -> Path | None:
-    # Unlike Path.is_file, os.path.isfile does not fail in a folder that must not be entered.
+    # Unlike Path.is_file, os.path.isfile does not fail in a folder without permission.
     return next((path for path in places if os.path.isfile(path)), None)
 
 
 def _missing(file: PublicFile, places: Iterable[Path]) -> MissingDataError:
-    looked_at = "\n".join(f"  {place}" for place in places)
-    return MissingDataError(f"{file.name} is not there. Looked at\n{looked_at}\n{file.describe()}")
+    searched = "\n".join(f"  {place}" for place in places)
+    return MissingDataError(f"{file.name} is missing. Searched:\n{searched}\n{file.describe()}")

@@ -1,4 +1,4 @@
-"""Readers of the public files' formats; each checks what it reads and names what is wrong."""
+"""Readers of the public files' formats, which check the contents and report every fault."""
 
 import io
 import math
@@ -15,37 +15,37 @@ from ouvae.data.dataset import DataError
 from ouvae.data.public import MAX_BYTES, Contents
 
 CIFAR_CLASSES, CIFAR_PIXELS = 10, 3072
-"""Values of the label byte of a CIFAR-10 record, and the bytes of the image after it."""
+"""Number of labels in CIFAR-10, and bytes of an image."""
 
 _IDX_HEADER = struct.Struct(">4I")
 _IDX_IMAGES = 0x00000803
 """Magic number of an IDX file of unsigned bytes in three dimensions."""
 
 MIN_COLUMNS = 100
-"""A chardata.mat with fewer images than this in one of its arrays is refused."""
+"""Minimum number of images in each array of a chardata.mat."""
 
 
 def read_idx_images(contents: Contents, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Return the images of an IDX file, [N, rows * columns] bytes.
 
-    The format: four big-endian 32-bit numbers (magic 0x00000803, N, rows, columns), then N * rows *
-    columns unsigned bytes, image by image, row by row.
+    The format: four big-endian 32-bit numbers (magic 0x00000803, N, rows, columns), then N * rows * columns
+    unsigned bytes, image by image, row by row.
 
     Args:
         contents: the file.
-        shape: the (N, rows, columns) that it must have.
+        shape: the required (N, rows, columns).
 
     Raises:
-        DataError: the magic number, the shape or the length is another.
+        DataError: the magic number, the shape or the length is wrong.
     """
     data = contents.data
     if len(data) < _IDX_HEADER.size:
         raise contents.error(f"{len(data)} bytes", f"an IDX header of {_IDX_HEADER.size} bytes")
-    magic, *found = _IDX_HEADER.unpack_from(data)
+    magic, *header_shape = _IDX_HEADER.unpack_from(data)
     if magic != _IDX_IMAGES:
         raise contents.error(f"magic number {magic:#010x}", f"{_IDX_IMAGES:#010x} (IDX images)")
-    if tuple(found) != shape:
-        raise contents.error("{:,} images of {}x{}".format(*found), "{:,} of {}x{}".format(*shape))
+    if tuple(header_shape) != shape:
+        raise contents.error("{:,} images of {}x{}".format(*header_shape), "{:,} of {}x{}".format(*shape))
     pixels = np.frombuffer(data, np.uint8, offset=_IDX_HEADER.size)
     count, rows, columns = shape
     if pixels.size != count * rows * columns:
@@ -56,24 +56,24 @@ def read_idx_images(contents: Contents, shape: tuple[int, int, int]) -> NDArray[
 def read_cifar(contents: Contents) -> NDArray[np.uint8]:
     """Return the images of a file in CIFAR-10's binary format, [N, 3072] bytes.
 
-    The format: records of a label byte (0 to 9) and 3,072 pixels, of which the first 1,024 are red, the next
-    green, the last blue, each row by row.
+    The format: records of a label byte (0 to 9) and 3,072 pixels: 1,024 red, 1,024 green and 1,024 blue, each
+    row by row.
 
     Raises:
-        DataError: there is no record, the last one is cut short, or a label is none of CIFAR-10's.
+        DataError: the file has no record, the last record is cut short, or a label is not from 0 to 9.
     """
     size = 1 + CIFAR_PIXELS
     expected = f"whole records of {size:,} bytes"
     count, rest = divmod(len(contents.data), size)
     if rest or not count:
-        found = f"{count:,} records and {rest:,} bytes of another" if rest else "an empty file"
-        raise contents.error(found, expected)
+        problem = f"{count:,} records and {rest:,} bytes of another" if rest else "an empty file"
+        raise contents.error(problem, expected)
     records = np.frombuffer(contents.data, np.uint8).reshape(count, size)
     bad = records[:, 0] >= CIFAR_CLASSES
     if bad.any():
         record = int(bad.argmax())
-        found = f"label {records[record, 0]} in record {record + 1:,}"
-        raise contents.error(found, f"{expected}, each with a label from 0 to {CIFAR_CLASSES - 1}")
+        problem = f"label {records[record, 0]} in record {record + 1:,}"
+        raise contents.error(problem, f"{expected}, each with a label from 0 to {CIFAR_CLASSES - 1}")
     return records[:, 1:]
 
 
@@ -81,11 +81,11 @@ def read_tar(contents: Contents, names: Sequence[str]) -> list[Contents]:
     """Return the named members of a tar archive, compressed or not, in the order of the names.
 
     Raises:
-        DataError: it is no such archive, is damaged, or lacks one of them.
+        DataError: the file is not a tar archive, is damaged, or lacks a member.
     """
     members: dict[str, bytes] = {}
     try:
-        # In the archive's own order: a compressed one cannot be read backwards.
+        # In the order of the archive: a compressed archive cannot be read backwards.
         with tarfile.open(fileobj=io.BytesIO(contents.data)) as archive:
             for member in archive:
                 if member.name in names and (file := archive.extractfile(member)):
@@ -98,11 +98,11 @@ def read_tar(contents: Contents, names: Sequence[str]) -> list[Contents]:
 
 
 def read_amat(contents: Contents, rows: int, columns: int) -> NDArray[np.uint8]:
-    """Return the zeros and ones of a text file, [rows, columns], one observation a line.
+    """Return the zeros and ones of a text file, [rows, columns], with one observation in a line.
 
     Raises:
-        DataError: a character other than 0, 1 and white space, or another number of lines or
-            values.
+        DataError: the file has another character than 0, 1 and white space, or another number of lines or
+        values.
     """
     text = np.frombuffer(contents.data, np.uint8)
     values = text[text > ord(" ")]
@@ -110,7 +110,7 @@ def read_amat(contents: Contents, rows: int, columns: int) -> NDArray[np.uint8]:
     if bad.any():
         character = chr(values[bad.argmax()])
         line = contents.data[: contents.data.index(character.encode("latin-1"))].count(b"\n") + 1
-        raise contents.error(f"{character!r} in line {line:,}", "nothing but 0, 1 and white space")
+        raise contents.error(f"{character!r} in line {line:,}", "only 0, 1 and white space")
     lines = len(contents.data.splitlines())
     if lines != rows:
         raise contents.error(f"{lines:,} lines", f"{rows:,}")
@@ -122,13 +122,13 @@ def read_amat(contents: Contents, rows: int, columns: int) -> NDArray[np.uint8]:
 def read_chardata(contents: Contents, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the training and test images of a chardata.mat, each [N, side * side], row by row.
 
-    The file is MATLAB's, version 5, with the arrays `data` and `testdata` of side * side rows; a
-    column is an image column by column, with values in [0, 1].
+    The format: MATLAB 5 with the arrays `data` and `testdata` of side * side rows. A column is an image,
+    column by column, with values in [0, 1].
 
     Raises:
-        DataError: it is no such file; every fault of its arrays is named.
+        DataError: the file has another format; the message lists every fault of the arrays.
     """
-    # scipy.io is slow to import, and only this format needs it.
+    # Imported here, because scipy.io is slow to import and only this format needs it.
     from scipy.io import loadmat, whosmat
 
     keys = ("data", "testdata")
@@ -140,7 +140,7 @@ def read_chardata(contents: Contents, side: int) -> tuple[NDArray[np.float32], N
         arrays = loadmat(io.BytesIO(contents.data), variable_names=keys, appendmat=False)
     except DataError:
         raise
-    # scipy documents no error for damaged files: the parser fails with whatever it stumbles on.
+    # scipy documents no error for damaged files; its parser raises many types.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise contents.error(f"no readable MATLAB file ({reason})", "one of version 5") from error
@@ -153,7 +153,7 @@ def read_chardata(contents: Contents, side: int) -> tuple[NDArray[np.float32], N
 
 
 def _fault(columns: Any, side: int) -> str | None:
-    """Return what is wrong with an array of a chardata.mat, if anything is."""
+    """Return what is wrong with an array of a chardata.mat; None for a good one."""
     if columns is None:
         return "missing"
     if not isinstance(columns, np.ndarray) or columns.dtype.kind not in "fiub":
@@ -161,11 +161,11 @@ def _fault(columns: Any, side: int) -> str | None:
     if columns.ndim != 2 or columns.shape[0] != side * side or columns.shape[1] < MIN_COLUMNS:
         return "of shape " + " x ".join(map(str, columns.shape))
     low, high = columns.min(), columns.max()
-    # Written so that NaN, which compares false, is refused.
+    # NaN compares false, and so is refused.
     return None if low >= 0 and high <= 1 else f"with values from {low:g} to {high:g}"
 
 
 def _row_by_row(columns: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Turn columns that are images column by column into rows that are images row by row."""
+    """Turn images in columns, column by column, into images in rows, row by row."""
     images = columns.T.reshape(-1, side, side).transpose(0, 2, 1)
     return np.ascontiguousarray(images.reshape(-1, side * side), dtype=np.float32)

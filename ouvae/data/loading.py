@@ -1,6 +1,6 @@
 """Loading a data set by its name.
 
-A new one is a module with a loader, and a line in `ouvae.declared.choices`.
+A new data set is a module with a loader, and a line in `ouvae.declared.choices`.
 """
 
 from dataclasses import replace
@@ -20,30 +20,29 @@ def load(
     progress: bool = True,
     **keys: Any,
 ) -> Dataset:
-    """Return a data set by its name, one of `DATASETS` or `module:Class` of a user's own.
+    """Return a data set by its name: one of `DATASETS`, or a user's `module:Class`.
 
-    Its files are taken from `data_dir` if that is given, and from nowhere else. Otherwise they are
-    taken from the folder that the environment variable `OUVAE_DATA` names, from the cache, or from
-    the mirrors into the cache. A folder holds them directly or in a subfolder of the data set's
-    name (`mnist/`, `omniglot/`, …).
+    With `data_dir`, files come from this folder only. Otherwise they come from the folder of the environment
+    variable `OUVAE_DATA`, from the cache, or from a mirror. A folder holds them directly or in a subfolder
+    with the data set's name (`mnist/`, `omniglot/`, …).
 
     Args:
-        name: which data set.
+        name: name of the data set.
         data_dir: the folder of the data files.
-        download: fetch a file that is nowhere.
+        download: download a missing file into the cache.
         progress: show a progress bar while downloading.
         keys: the keys of a cell that the data set depends on, such as `data_variance` of `gaussian`.
 
     Raises:
-        DataError: the name is unknown, a key is missing or out of place, a file cannot be had or is not
-            what it should be, or the data are not what their traits say.
+        DataError: the name is unknown, a key is missing or out of place, a file is missing or wrong, or the
+            data contradict their traits.
     """
     try:
         traits = DATASETS[DATASETS.checked(name)]
     except ValueError as error:
         raise DataError(f"data set {name!r}: {error}") from None
     if foreign := sorted(keys.keys() - traits.uses):
-        raise DataError(f"{', '.join(foreign)} with data set {name!r}, which has no use for it; leave it out")
+        raise DataError(f"{', '.join(foreign)} with data set {name!r}, which does not use it; leave it out")
     if missing := [key for key in traits.needs if keys.get(key) is None]:
         raise DataError(f"data set {name!r} needs {', '.join(missing)}")
     data: Dataset = DATASETS.load(name)(Source(data_dir, download, progress), **keys)
@@ -52,15 +51,15 @@ def load(
 
 
 def keys_for_data(cell: CellKeys) -> dict[str, Any]:
-    """Return the keys of a cell that its data set depends on, with their values."""
+    """Return the keys and values of a cell that its data set depends on."""
     return {key: getattr(cell, key) for key in sorted(cell.traits("dataset").uses)}
 
 
 def _require_as_declared(name: str, data: Dataset, traits: DatasetTraits) -> None:
-    found = {"image_shape": data.image_shape, "binarization": data.binarization}
-    for trait, value in found.items():
+    actual = {"image_shape": data.image_shape, "binarization": data.binarization}
+    for trait, value in actual.items():
         declared = getattr(traits, trait)
         if declared is not None and declared != value:
             raise DataError(
-                f"data set {name!r} has {trait} {value} and its traits say {declared}; correct the traits"
+                f"data set {name!r} has {trait} {value}, but its traits have {declared}; correct the traits"
             )

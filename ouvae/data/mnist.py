@@ -1,16 +1,16 @@
 """MNIST, dynamically and statically binarized: 50,000 / 10,000 / 10,000 images of 28x28.
 
-Sources. `mnist`: the two image files of Y. LeCun, C. Cortes and C. Burges. Mirrors: PyTorch's (the
-one of torchvision's `MNIST`), that of the Common Visual Data Foundation (the one of TensorFlow
-Datasets) and the repository fgnt/mnist. The bytes of the gzip files may differ between copies, so
-the checksums are those of the decompressed files.
+Sources. `mnist`: the two image files of Y. LeCun, C. Cortes and C. Burges. Mirrors: PyTorch's (used by
+torchvision's `MNIST`), the Common Visual Data Foundation's (used by TensorFlow Datasets) and the repository
+fgnt/mnist. Copies may differ in the bytes of their gzip files, so the checksums are of the decompressed
+files.
 
-`mnist_static`: the binarization of R. Salakhutdinov and I. Murray, "On the quantitative analysis of
-deep belief networks" (ICML 2008), as H. Larochelle distributes it. The checksums are those that
-TensorFlow Datasets publishes (`url_checksums/binarized_mnist.txt`).
+`mnist_static`: the binarization of R. Salakhutdinov and I. Murray, "On the quantitative analysis of deep
+belief networks" (ICML 2008), as distributed by H. Larochelle, with the checksums that TensorFlow Datasets
+publishes (`url_checksums/binarized_mnist.txt`).
 
-`mnist_fixed`: the images of `mnist`, binarized once with a generator of its own (our choice), for where
-the files of `mnist_static` are not at hand.
+`mnist_fixed`: the images of `mnist`, binarized once with a seeded generator (our choice), for machines
+without the files of `mnist_static`.
 """
 
 import numpy as np
@@ -81,7 +81,7 @@ def load_dynamic(source: Source) -> Dataset:
     The last 10,000 of the 60,000 training images are the validation split.
 
     Raises:
-        DataError: a file is not there, or is not the public one.
+        DataError: a file is missing, or is not the public file.
     """
 
     def images(file: PublicFile, count: int) -> Images:
@@ -99,7 +99,7 @@ def load_fixed(source: Source) -> Dataset:
     """Return MNIST, each pixel drawn once as Bernoulli(pixel / 255), the same on every machine.
 
     Raises:
-        DataError: a file is not there, or is not the public one.
+        DataError: a file is missing, or is not the public file.
     """
     dynamic = load_dynamic(source)
     generator = np.random.Generator(np.random.PCG64(FIXED_SEED))
@@ -112,10 +112,10 @@ def load_fixed(source: Source) -> Dataset:
 
 
 def load_static(source: Source) -> Dataset:
-    """Return Larochelle's binarized MNIST, with its own three splits.
+    """Return Larochelle's binarized MNIST in its three splits.
 
     Raises:
-        DataError: a file is not there, or is not the public one.
+        DataError: a file is missing, or is not the public file.
     """
 
     def images(file: PublicFile, count: int) -> Images:

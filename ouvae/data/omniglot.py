@@ -1,9 +1,9 @@
-"""OMNIGLOT at 28x28, in the file that the VAE literature uses.
+"""OMNIGLOT at 28x28, from the file that the VAE literature uses.
 
-Source: chardata.mat of Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders"
-(ICLR 2016), repository yburda/iwae; drawings by B. Lake, R. Salakhutdinov and J. Tenenbaum. No MD5
-or SHA-256 of it is published: its checksum is the name that git gives its contents in that
-repository, and in mingzhang-yin/ARM-gradient, which holds the same file as omniglot.mat.
+Source: chardata.mat of Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders" (ICLR
+2016), repository yburda/iwae; drawings by B. Lake, R. Salakhutdinov and J. Tenenbaum. No MD5 or SHA-256 is
+published: the checksum is git's name of the contents in that repository, and in mingzhang-yin/ARM-gradient,
+which holds the same file as omniglot.mat.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ PUBLIC_TRAIN_COLUMNS = 24_345
 PUBLIC_VALIDATION = 1_345
 
 SHUFFLE_SEED = 123
-"""Seed of the legacy MT19937 generator with which yburda/iwae shuffles the training columns."""
+"""Seed of the legacy MT19937 generator that shuffles the training columns in yburda/iwae."""
 
 CHARDATA = PublicFile(
     name="chardata.mat",
@@ -39,12 +39,12 @@ CHARDATA = PublicFile(
 def load(source: Source) -> Dataset:
     """Return OMNIGLOT with pixels as Bernoulli probabilities.
 
-    The public file gives 23,000 training, 1,345 validation and 8,070 test images: Burda's split,
-    with the permutation of his code. Any file of that layout is taken, with validation images in
-    the same proportion (5.5% of `data`, at least one); its structure is verified, not its checksum.
+    The public file gives 23,000 training, 1,345 validation and 8,070 test images: Burda's split, with the
+    permutation of his code. Any file in this layout is accepted, with the same share of validation images
+    (5.5% of `data`, at least one); its structure is verified, not its checksum.
 
     Raises:
-        DataError: the file is not there, or is not of that layout.
+        DataError: the file is missing, or has another layout.
     """
     data, test = read_chardata(source.obtain(CHARDATA), SIDE)
     order = np.random.RandomState(SHUFFLE_SEED).permutation(len(data))

@@ -1,4 +1,4 @@
-"""Files of public data sets: how each is named, recognised, described and read."""
+"""Files of public data sets: names, checksums, descriptions, and reading."""
 
 import gzip
 import hashlib
@@ -11,19 +11,19 @@ from typing import Literal
 from ouvae.data.dataset import DataError
 
 DATA_VARIABLE = "OUVAE_DATA"
-"""Environment variable that names the folder of the data files where no folder is given."""
+"""Environment variable with the folder of the data files, used if no folder is given."""
 
 MAX_BYTES = 512 * 2**20
-"""Larger files are refused before they are read: the largest public one, CIFAR-10's archive, has 163 MiB."""
+"""Size limit of a file, checked before it is read. The largest public file has 163 MiB (CIFAR-10)."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """A digest of a file's contents, after decompression where the file is gzip and no archive.
+    """A digest of a file's contents, decompressed if it is a gzip file and not an archive.
 
-    `git-blob` is the SHA-1 by which git names a file's contents (`git hash-object FILE` prints it).
+    `git-blob` is the SHA-1 that `git hash-object FILE` prints.
     """
 
     algorithm: Literal["md5", "sha256", "git-blob"]
@@ -47,12 +47,12 @@ class PublicFile:
     """One file of a public data set.
 
     Attributes:
-        name: its public file name; with or without the suffix .gz, it is taken for the same.
-        folders: subfolders of a data folder in which it is looked for, the usual one first.
-        urls: mirrors, tried in this order.
-        checksum: of the public file; a download that does not have it is refused.
-        contents: what it holds, for messages.
-        archive: whether it is a tar archive, whose checksum is that of its bytes as they lie.
+        name: its public file name; the suffix .gz is optional on disk.
+        folders: subfolders of a data folder that may hold it, the usual one first.
+        urls: mirrors, in the order of trial.
+        checksum: of the public file; other downloads are refused.
+        contents: description for messages.
+        archive: whether it is a tar archive; its checksum is that of the file without decompression.
     """
 
     name: str
@@ -63,11 +63,11 @@ class PublicFile:
     archive: bool = False
 
     def places(self, folder: Path) -> list[Path]:
-        """Return the folders of a data folder in which it is looked for, in the order of trial."""
+        """Return the folders that may hold the file, in the order of trial."""
         return [folder, *(folder / subfolder for subfolder in self.folders)]
 
     def candidates(self, folder: Path) -> list[Path]:
-        """Return the paths at which a data folder may hold the file, in the order of trial."""
+        """Return the paths that the file may have in a data folder, in the order of trial."""
         plain = self.name.removesuffix(".gz")
         names = [self.name, plain if plain != self.name else f"{self.name}.gz"]
         if self.archive:
@@ -75,52 +75,52 @@ class PublicFile:
         return [place / name for place in self.places(folder) for name in names]
 
     def describe(self) -> str:
-        """Return, for messages, what is expected and how to get it by hand."""
-        of_what = " (of the decompressed bytes)" if self.name.endswith(".gz") and not self.archive else ""
+        """Return what is expected and how to get it by hand, for messages."""
+        condition = " (of the decompressed bytes)" if self.name.endswith(".gz") and not self.archive else ""
         unpacked = " (or unpack it there)" if self.archive else ""
         return "\n".join(
             [
-                f"Expected: {self.contents}; {self.checksum}{of_what}.",
-                "Get it from one of",
+                f"Expected: {self.contents}; {self.checksum}{condition}.",
+                "Download it from one of",
                 *(f"  {url}" for url in self.urls),
-                f"save it as {self.folders[0]}/{self.name}{unpacked} in a folder of yours, and name that",
-                f"folder with --data-dir (data_dir in Python) or the variable {DATA_VARIABLE}.",
+                f"save it in a folder as {self.folders[0]}/{self.name}{unpacked}, and give the folder by",
+                f"--data-dir (data_dir in Python) or the variable {DATA_VARIABLE}.",
             ]
         )
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The bytes of a public file, decompressed but for an archive's, and the path they were read from."""
+    """The path and the bytes of a public file, decompressed unless it is an archive."""
 
     file: PublicFile
     path: Path
     data: bytes
 
     def error(self, found: str, expected: str) -> DataError:
-        """Return the error of a file that is not what it should be."""
+        """Return the error of a file with wrong contents."""
         return DataError(
             f"{self.path} is unusable: found {found}, expected {expected}.\n{self.file.describe()}"
         )
 
     def verify(self) -> None:
-        """Compare with the public file's checksum.
+        """Compare the checksum with the public file's.
 
         Raises:
             DataError: they differ.
         """
         expected = self.file.checksum
-        found = expected.of(self.data)
-        if found != expected.digest:
-            raise self.error(f"{expected.algorithm} {found}", expected.digest)
+        digest = expected.of(self.data)
+        if digest != expected.digest:
+            raise self.error(f"{expected.algorithm} {digest}", expected.digest)
 
 
 def read(file: PublicFile, path: Path) -> Contents:
-    """Return the contents of `file` as it lies at `path`, decompressed if it is gzip and no archive.
+    """Return the contents of a file, decompressed if it is a gzip file and not an archive.
 
     Raises:
-        DataError: it cannot be read, is larger than MAX_BYTES (decompressed too), or its gzip stream is cut
-            short or damaged.
+        DataError: the file cannot be read, has more than MAX_BYTES before or after decompression, or its gzip
+            stream is damaged or cut short.
     """
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
@@ -135,5 +135,5 @@ def read(file: PublicFile, path: Path) -> Contents:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.\n{file.describe()}") from error
     if len(data) > MAX_BYTES:
-        raise contents.error("more bytes once decompressed", f"at most {MAX_BYTES:,}")
+        raise contents.error("more bytes after decompression", f"at most {MAX_BYTES:,}")
     return Contents(file, path, data)

@@ -1,7 +1,7 @@
-"""What is declared once and used everywhere: the keys of a cell, the metrics, what systems and data sets can.
+"""Declarations: the keys of a cell, the metrics, and the traits of systems and data sets.
 
-All of it is plain data, read without torch: spaces are checked by it, models trained by it, tables made of
-it. It is the one part of `ouvae` that `search_spaces` and `analysis` import.
+Each fact is declared once, as plain data that needs no torch. Spaces are checked, models trained and tables
+made by these declarations. `search_spaces` and `analysis` import no other part of `ouvae`.
 """
 
 from ouvae.declared.cell import Cell, CellKeys

@@ -1,8 +1,9 @@
-"""A cell: one curve KL(rho), by the keys that determine its members' numbers.
+"""A cell: one curve KL(rho), given by the keys that determine its members' numbers.
 
-A new key is a line here, and is used where it acts. From the line follow the checks of a space, the identity
-of members, the columns of the tables, MLflow's params, labels and the table of keys in docs/spaces.md. Rules
-between keys ask what the chosen system, data set, likelihood, objective and architecture can.
+A new key is one declaration here, and code that uses it. The checks of a space, the identity of members, the
+columns of the tables, MLflow's params, labels and the table of keys in docs/spaces.md follow from the
+declaration. Rules between keys use the traits of the chosen system, data set, likelihood, objective and
+architecture.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,34 +37,32 @@ from ouvae.declared.traits import (
 CHOICES: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (DATASETS, SYSTEMS, OBJECTIVES, ARCHITECTURES, LIKELIHOODS)
 }
-"""The registries by the keys that choose from them."""
+"""The registries, by the keys that choose from them."""
 
 
 class CellKeys(Strict):
-    """The keys of a cell but for its latents, which a space lists."""
+    """The keys of a cell except its latents, which a space lists."""
 
-    dataset: Annotated[str, AfterValidator(DATASETS.checked)] = key(
-        "data set that members are trained on", unit="none"
-    )
+    dataset: Annotated[str, AfterValidator(DATASETS.checked)] = key("data set of the training", unit="none")
     data_variance: tuple[PositiveNumber, ...] | None = key(
         "eigenvalues of the covariance of synthetic Gaussian data, in squared data units",
         neutral=None,
         of="dataset",
     )
     system: Annotated[str, AfterValidator(SYSTEMS.checked)] = key(
-        "which model, e.g. `vae` (with smoothing the OU-VAE) or `lvae`",
+        "the model, such as `vae` (with smoothing, the OU-VAE) or `lvae`",
         default="vae",
         unit="none",
         method=True,
     )
     objective: Annotated[str, AfterValidator(OBJECTIVES.checked)] = key(
-        "which bound training maximises", default="elbo", unit="none", method=True
+        "the bound that training maximises", default="elbo", unit="none", method=True
     )
     importance_samples: Positive = key(
         "number k of importance samples in training", neutral=1, of="objective", method=True
     )
     free_bits_nats: NotNegative = key(
-        "nats of each layer that are free", neutral=0.0, unit="nats", of="objective", method=True
+        "nats of each layer's KL that cost nothing", neutral=0.0, unit="nats", of="objective", method=True
     )
     architecture: Annotated[str, AfterValidator(ARCHITECTURES.checked)] = key(
         "family of the networks", default="mlp", unit="none"
@@ -83,7 +82,7 @@ class CellKeys(Strict):
         word="{} weights",
     )
     normalisation: Normalisation = key(
-        "what is done to the outputs of a hidden layer before its activation: `layer` is layer normalisation",
+        "normalisation of a hidden layer's outputs before the activation: `layer` is layer normalisation",
         neutral="none",
         unit="none",
         of="architecture",
@@ -96,7 +95,7 @@ class CellKeys(Strict):
         method=True,
     )
     hermite_degree: Positive | None = key(
-        "highest Hermite degree that is kept", neutral=None, of="system", method=True
+        "highest Hermite degree of the series", neutral=None, of="system", method=True
     )
     likelihood: Annotated[str, AfterValidator(LIKELIHOODS.checked)] = key(
         "distribution of the observation given z_1", default="bernoulli", unit="none"
@@ -105,12 +104,12 @@ class CellKeys(Strict):
         "fixed variance of a Gaussian likelihood, in squared data units", neutral=None, of="likelihood"
     )
     mixture_components: Positive | None = key(
-        "logistics a pixel of a mixture likelihood", neutral=None, of="likelihood"
+        "logistics in each pixel of a mixture likelihood", neutral=None, of="likelihood"
     )
     smoothing: SmoothingForm = key(
-        "measure of the Ornstein-Uhlenbeck semigroup: `posterior` (that of q) or `ambient` (the standard "
-        "normal); `shrink` smooths nothing, and scales the noise by the √g, g = ρ² + (1−ρ²)/K, that "
-        "`posterior` leaves a linear network",
+        "measure of the Ornstein-Uhlenbeck semigroup: `posterior` (the layer's posterior) or `ambient` (the "
+        "standard normal); `shrink` does not smooth, but scales the noise by √g, g = ρ² + (1−ρ²)/K, as "
+        "`posterior` does for a linear network",
         default="posterior",
         unit="none",
         word="{} smoothing",
@@ -120,16 +119,19 @@ class CellKeys(Strict):
         Distinct,
         AfterValidator(lambda networks: tuple(sorted(networks))),
     ] = key(
-        "the networks that are smoothed: p(z_l|z_l+1), p(x|z_1), q(z_l+1|z_l)",
+        "the smoothed networks: `generative` is p(z_l|z_l+1), `likelihood` is p(x|z_1), `inference` is "
+        "q(z_l+1|z_l)",
         default=("generative",),
         unit="none",
         method=True,
     )
     ou_samples: Positive = key(
-        "number K of Ornstein-Uhlenbeck draws averaged; of `shrink`, the K in g", default=5, word="K = {}"
+        "number K of Ornstein-Uhlenbeck draws in the average; for `shrink`, the K in g",
+        default=5,
+        word="K = {}",
     )
     start: Literal["cold"] = key(
-        "where training starts: `cold` is fresh weights", neutral="cold", unit="none"
+        "start of training: `cold` is from fresh weights", neutral="cold", unit="none"
     )
     steps: Positive = key(
         "training budget: number of optimizer steps", default=3000, unit="steps", word="{} steps"
@@ -137,7 +139,7 @@ class CellKeys(Strict):
     batch_size: Positive = key("observations in a minibatch", default=100)
     learning_rate: PositiveNumber = key("step size of the optimizer (Adam)", default=3e-3)
     weight_decay: NotNegative = key(
-        "share of each weight that a step takes away, times the step size: Adam's decoupled decay",
+        "Adam's decoupled weight decay: a step removes this share of each weight, times the step size",
         neutral=0.0,
     )
     kl_warmup: Whole = key(
@@ -147,8 +149,8 @@ class CellKeys(Strict):
         method=True,
     )
     top_kl_weight: NotNegative = key(
-        "weight of the top layer's KL in training, times that of the warm-up; metrics have it in "
-        "`objective_nats` alone",
+        "weight of the top layer's KL in training, times the weight of the warm-up; of the metrics, only "
+        "`objective_nats` includes it",
         neutral=1.0,
         method=True,
     )
@@ -156,16 +158,16 @@ class CellKeys(Strict):
         "steps between two evaluations on the validation split", default=500, unit="steps"
     )
     eval_images: Several | None = key(
-        "number of validation images used in an evaluation, the first ones; null is all", neutral=None
+        "number of validation images in an evaluation, the first ones; null is all", neutral=None
     )
     gradient_samples: Several | None = key(
-        "noise samples of the gradient's variance at each evaluation",
+        "noise samples for the gradient's variance at each evaluation",
         neutral=None,
         of="system",
         requires="gradient_rho",
     )
     gradient_rho: Rho | None = key(
-        "the smoothing that the gradient's variance is measured with, beside none",
+        "the ρ at which the gradient's variance is measured, in addition to no smoothing",
         neutral=None,
         of="system",
         requires="gradient_samples",
@@ -177,10 +179,10 @@ class CellKeys(Strict):
         requires="bound_samples",
     )
     bound_samples: Positive | None = key(
-        "k of the bound L_k on the test split; null leaves that alone", neutral=None
+        "k of the bound L_k on the test split; null does not evaluate the test split", neutral=None
     )
     bound_images: Several | None = key(
-        "number of test images used, the first ones; null is all", neutral=None, requires="bound_samples"
+        "number of test images, the first ones; null is all", neutral=None, requires="bound_samples"
     )
     precision: Literal["bfloat16", "float32", "float64"] = key(
         "floating-point format of weights, data and noise; with `bfloat16` they are float32, and training "
@@ -190,7 +192,7 @@ class CellKeys(Strict):
     )
 
     def problems(self) -> list[str]:
-        """Return what is wrong between keys, each with its mend."""
+        """Return the contradictions between keys, each with what to do."""
         return [
             *self._choice_problems(),
             *self._missing_partners(),
@@ -199,11 +201,11 @@ class CellKeys(Strict):
         ]
 
     def traits(self, kind: str) -> Any:
-        """Return the traits of what the key `kind` chooses."""
+        """Return the traits of the choice of the key `kind`."""
         return CHOICES[kind][getattr(self, kind)]
 
     def _choice_problems(self) -> Iterator[str]:
-        """Say which keys do not fit the choices that they belong to."""
+        """Report keys that do not fit the choice that they belong to."""
         for name, declared in keys_of(CellKeys).items():
             if declared.of is None:
                 continue
@@ -217,25 +219,26 @@ class CellKeys(Strict):
             if name not in traits.uses and not declared.is_neutral(value):
                 users = " or ".join(CHOICES[declared.of].users(name))
                 yield (
-                    f"{name}: {_shown(value)} with {declared.of} {choice}, which has no use for it; leave it "
+                    f"{name}: {_shown(value)} with {declared.of} {choice}, which does not use it; leave it "
                     f"out, or use {declared.of} {users}"
                 )
 
     def _missing_partners(self) -> Iterator[str]:
-        """Say which keys lack another that they make sense with alone."""
+        """Report keys without the other key that they require."""
         declared = keys_of(CellKeys)
-        for name, own in declared.items():
+        for name, spec in declared.items():
             value = getattr(self, name)
-            if own.requires is None or own.is_neutral(value):
+            if spec.requires is None or spec.is_neutral(value):
                 continue
-            if declared[own.requires].is_neutral(getattr(self, own.requires)):
+            partner = declared[spec.requires]
+            if partner.is_neutral(getattr(self, partner.name)):
                 yield (
-                    f"{own.requires}: missing, with {name}: {_shown(value)}, which needs it; give the "
-                    f"{declared[own.requires].description}"
+                    f"{partner.name}: missing, with {name}: {_shown(value)}, which needs it; give the "
+                    f"{partner.description}"
                 )
 
     def _misfits(self) -> Iterator[str]:
-        """Say which choices do not go together."""
+        """Report choices that exclude each other."""
         dataset, system, architecture = (self.traits(kind) for kind in ("dataset", "system", "architecture"))
         if self.likelihood not in dataset.likelihoods:
             yield (
@@ -244,13 +247,13 @@ class CellKeys(Strict):
             )
         if self.architecture not in system.architectures:
             yield (
-                f"architecture: {self.architecture} with system {self.system}, which is not built of it; use "
-                f"architecture {' or '.join(system.architectures)}"
+                f"architecture: {self.architecture} with system {self.system}, which does not support "
+                f"it; use architecture {' or '.join(system.architectures)}"
             )
         if self.normalisation not in system.normalisations:
             yield (
-                f"normalisation: {self.normalisation} with system {self.system}, whose hidden layers cannot "
-                f"have it; use normalisation {' or '.join(system.normalisations)}"
+                f"normalisation: {self.normalisation} with system {self.system}, which does not support "
+                f"it; use normalisation {' or '.join(system.normalisations)}"
             )
         if architecture.images and len(self.image_shape) < 2:
             yield (
@@ -259,8 +262,8 @@ class CellKeys(Strict):
             )
         if self.precision == "bfloat16" and architecture.images:
             yield (
-                f"precision: bfloat16 with architecture {self.architecture}, whose convolutions are not "
-                "written for it; use precision float32"
+                f"precision: bfloat16 with architecture {self.architecture}, whose convolutions do not "
+                "support it; use precision float32"
             )
         if self.hidden and not architecture.layered:
             yield (
@@ -274,17 +277,17 @@ class CellKeys(Strict):
             )
 
     def _smoothing_problems(self) -> Iterator[str]:
-        """Say what the system cannot smooth."""
+        """Report smoothing that the system does not support."""
         system = self.traits("system")
         if not set(self.smoothed_networks) <= set(system.smooths):
-            can = f"smooths {', '.join(system.smooths)} alone" if system.smooths else "has no smoothing"
+            limit = f"smooths only {', '.join(system.smooths)}" if system.smooths else "has no smoothing"
             yield (
                 f"smoothed_networks: {_shown(self.smoothed_networks)} with system {self.system}, which "
-                f"{can}; use smoothed_networks: {_shown(system.smooths)}"
+                f"{limit}; use smoothed_networks: {_shown(system.smooths)}"
             )
         if system.smooths and self.smoothing not in system.smoothing:
             yield (
-                f"smoothing: {self.smoothing} with system {self.system}, which does not know it; use "
+                f"smoothing: {self.smoothing} with system {self.system}, which does not support it; use "
                 f"smoothing: {' or '.join(system.smoothing)}"
             )
 
@@ -295,18 +298,18 @@ class CellKeys(Strict):
         return (len(self.data_variance or ()),) if shape is None else shape
 
     def depth_problems(self, latents: Iterable[tuple[int, ...]], smooths: bool) -> Iterator[str]:
-        """Say which of the latent sizes do not fit the system, or what is smoothed where anything is."""
-        depth, sizes = self.traits("system").depth, [list(one) for one in latents]
-        if wrong := [one for one in sizes if depth is not None and len(one) != depth]:
+        """Report latent sizes that do not fit the system, or the smoothed networks if `smooths`."""
+        depth, sizes = self.traits("system").depth, [list(layers) for layers in latents]
+        if wrong := [layers for layers in sizes if depth is not None and len(layers) != depth]:
             yield (
-                f"latents: {wrong} with system {self.system}, whose number of latent layers is {depth}; give "
-                "as many sizes in each entry"
+                f"latents: {wrong} with system {self.system}, which has {depth} latent layers; give as many "
+                "sizes in each entry"
             )
-        shallow = [one for one in sizes if len(one) == 1]
+        shallow = [layers for layers in sizes if len(layers) == 1]
         if smooths and shallow and self.smoothed_networks and "likelihood" not in self.smoothed_networks:
             yield (
                 f"smoothed_networks: {_shown(self.smoothed_networks)} with latents {shallow}, which have no "
-                "network between latent layers; add a layer or smooth likelihood"
+                "network between latent layers; add a layer, or smooth likelihood"
             )
 
 
@@ -323,7 +326,7 @@ class Cell(CellKeys):
         return len(self.latents)
 
     def identity(self) -> dict[str, Any]:
-        """Return the keys that are not neutral, in plain values: what tells this cell from others."""
+        """Return the keys that are not neutral, in plain values. They identify the cell."""
         values = self.model_dump(mode="json")
         return {
             name: values[name]

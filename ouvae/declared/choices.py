@@ -1,6 +1,6 @@
-"""The choices that there are: a line each, with what it can.
+"""The choices of systems, data sets, likelihoods, objectives and architectures, with their traits.
 
-A new one is a module of its own and a line here.
+A new choice is a module, and an entry here.
 """
 
 from ouvae.declared.registry import Registry
@@ -39,7 +39,7 @@ SYSTEMS = Registry(
     },
     of_users=SystemTraits,
 )
-"""The models, see `ouvae.systems`."""
+"""The models; see `ouvae.systems`."""
 
 DATASETS = Registry(
     "dataset",
@@ -74,7 +74,7 @@ DATASETS = Registry(
     of_users=DatasetTraits,
     attribute="load",
 )
-"""The data sets, see `ouvae.data`."""
+"""The data sets; see `ouvae.data`."""
 
 LIKELIHOODS = Registry(
     "likelihood",
@@ -88,7 +88,7 @@ LIKELIHOODS = Registry(
         ),
     },
 )
-"""The distributions of an observation given z_1, see `ouvae.parts.likelihoods`."""
+"""The distributions of an observation given z_1; see `ouvae.parts.likelihoods`."""
 
 OBJECTIVES = Registry(
     "objective",
@@ -98,7 +98,7 @@ OBJECTIVES = Registry(
         "free_bits": Traits(takes=("free_bits_nats",)),
     },
 )
-"""What is maximised, see `ouvae.training.step.objectives`."""
+"""The bounds that training maximises; see `ouvae.training.step.objectives`."""
 
 ARCHITECTURES = Registry(
     "architecture",
@@ -108,4 +108,4 @@ ARCHITECTURES = Registry(
         "conv": ArchitectureTraits(images=True, takes=("activation",)),
     },
 )
-"""Families of networks, see `ouvae.parts.networks`."""
+"""Families of networks; see `ouvae.parts.networks`."""

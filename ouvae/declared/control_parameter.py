@@ -1,10 +1,10 @@
-"""The control parameter on its two scales: rho, and g, what it leaves of the noise of a linear network.
+"""The control parameter on two scales: rho, and g, the variance of a linear network's noise after smoothing.
 
-For z = mean + scale * eps and K draws, U_rho of a linear network has the input's noise at the variance
+For z = mean + scale * eps and K draws, U_rho of a linear network has the input's noise with the variance
 
     g(rho, K) = rho^2 + (1 - rho^2)/K
 
-times scale^2. Thresholds of different K compare in g, where those of linear networks agree.
+times scale^2. Thresholds of different K are compared in g, in which those of linear networks agree.
 """
 
 import math
@@ -27,7 +27,7 @@ N = TypeVar("N", bound=_Number)
 
 
 def retained_variance(rho: N, draws: int) -> N:
-    """Return g(rho, K), the share of a linear network's variance that is left: from 1/K at rho = 0 to 1."""
+    """Return g(rho, K), the remaining share of a linear network's variance: from 1/K at rho = 0 to 1."""
     return rho * rho + (1 - rho * rho) / draws
 
 
@@ -35,7 +35,7 @@ def rho_retaining(share: float, draws: int) -> float:
     """Return the rho at which g(rho, K) is `share`, the inverse of `retained_variance`.
 
     Raises:
-        ValueError: no rho has it, because it is not from 1/K to 1; or all have, because K = 1.
+        ValueError: the share is not from 1/K to 1, or K is 1, where every rho has the share 1.
     """
     if draws == 1 or not 1 / draws <= share <= 1:
         raise ValueError(f"g = {share} with K = {draws}: give a g from 1/K to 1 and a K above 1")

@@ -1,10 +1,10 @@
-"""Texts in documents that follow from declarations, and are written between two marks."""
+"""Generated texts in documents, between two marks."""
 
 from pathlib import Path
 
 
 def write_between(path: str | Path, begin: str, text: str, end: str) -> None:
-    """Write a text into a document in place of what stands between its marks, which are lines each."""
+    """Replace the text between two marks of a document; each mark is a line."""
     path = Path(path)
     before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)

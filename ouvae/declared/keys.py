@@ -1,4 +1,4 @@
-"""How a key is declared: its type and bounds by its annotation, all else by `key`."""
+"""Declaring a key: type and bounds by the annotation, everything else by `key`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic_core import PydanticUndefined
 
 INTEGER_LIMIT = 2**31
-"""Every integer is below this, so that tables and libraries can hold it."""
+"""All integers are below this limit, so that tables and libraries can hold them."""
 
 _T = TypeVar("_T")
 
@@ -31,7 +31,7 @@ Distinct = AfterValidator(_distinct)
 
 
 class Strict(BaseModel):
-    """A model that takes no key it does not know, no infinity, and no boolean for a number."""
+    """A model that refuses unknown keys, infinities, and booleans in place of numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -44,7 +44,7 @@ class Strict(BaseModel):
 
 
 def _has_boolean(value: object) -> bool:
-    """Tell whether a boolean, which Python takes for a number, is or lies within `value`."""
+    """Tell whether a value is or contains a boolean, which Python accepts as a number."""
     if isinstance(value, dict):
         return any(map(_has_boolean, value.values()))
     if isinstance(value, list | tuple):
@@ -54,20 +54,21 @@ def _has_boolean(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Key:
-    """What is declared of a key beside its type, its bounds and its default.
+    """The declaration of a key, without its bounds and its default.
 
     Attributes:
-        name: of the key.
+        name: name of the key.
         annotation: its type.
-        description: what it says, for the documentation and the tables.
-        unit: of its value: `nats`, `steps`, `1` for other numbers, `none` for words.
-        has_neutral: whether a cell may be without it.
-        neutral: the value that is as if there were no such key. A member's identity leaves it out, and a
-            table that lacks the key is read with it, so that a key may be added at any time.
-        of: the key whose choice says whether this one makes sense, such as `system`.
-        requires: the key without which this one makes no sense.
-        word: how a label says its value.
-        method: whether it says which method is used, not what methods that are compared must share.
+        description: its meaning, for the documentation and the tables.
+        unit: unit of its value: `nats`, `steps`, `1` for other numbers, `none` for words.
+        has_neutral: whether the key has a neutral value.
+        neutral: the value that has the effect of no such key. Identities of members leave it out, and tables
+            without the key are read with it, so a key can be added at any time.
+        of: the key whose choice decides whether this key is used, such as `system`.
+        requires: another key without which this key is not used.
+        word: format of the value in a label.
+        method: whether the key describes the method, which may differ between cells in a comparison of
+            methods.
     """
 
     name: str
@@ -82,7 +83,7 @@ class Key:
     method: bool
 
     def is_neutral(self, value: object) -> bool:
-        """Tell whether the value is the neutral one."""
+        """Tell whether this is the neutral value."""
         return self.has_neutral and value == self.neutral
 
 
@@ -97,10 +98,10 @@ def key(
     word: str | None = None,
     method: bool = False,
 ) -> Any:
-    """Return the default of a field that is a key; its attributes are those of `Key`.
+    """Return the default of a field that declares a key, with the attributes of `Key`.
 
-    A key without a `neutral` value is part of every identity, and its `default`, if it has one, may change:
-    what is neutral may not. A key with one has it for its default.
+    The neutral value is also the default, and must never change. A key without a neutral value is part of
+    every identity, and its default may change.
     """
     declared: dict[str, Any] = {"unit": unit, "of": of, "requires": requires, "word": word, "method": method}
     if neutral is not PydanticUndefined:
@@ -111,7 +112,7 @@ def key(
 
 @cache
 def keys_of(model: type[BaseModel]) -> Mapping[str, Key]:
-    """Return the declared keys of a model by name, in their order."""
+    """Return the declared keys of a model by name, in the order of declaration."""
     return MappingProxyType(
         {
             name: _declared(name, field.annotation, field.description or "", field.json_schema_extra)

@@ -1,4 +1,4 @@
-"""Names of cells for tables, figures and MLflow, and what tells cells apart."""
+"""Names of cells for tables, figures and MLflow, and the keys in which cells differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,39 +7,39 @@ from ouvae.declared.cell import Cell
 from ouvae.declared.keys import keys_of
 
 Values = Mapping[str, Any]
-"""The keys of a cell with their values, such as a row of a table."""
+"""The keys and values of a cell, such as a row of a table."""
 
 
 def labels(cells: Iterable[Cell | Values]) -> list[str]:
-    """Return a name for each cell, which no other cell has unless it is the same.
+    """Return a name for each cell; different cells have different names.
 
-    It says data set, architecture, latent sizes and what is not plain of the method; of cells that share
-    these, each key in which they differ.
+    A name has data set, architecture, latent sizes, and the method if it is not the plain one. Cells that
+    share all of this have the keys in which they differ as well.
     """
     rows = [dict(cell) for cell in cells]
     names = [_base(row) for row in rows]
-    twins: dict[str, list[Values]] = {}
+    namesakes: dict[str, list[Values]] = {}
     for name, row in zip(names, rows, strict=True):
-        twins.setdefault(name, []).append(row)
-    told = {name: differing_keys(own) for name, own in twins.items()}
+        namesakes.setdefault(name, []).append(row)
+    added_keys = {name: differing_keys(cells_of_name) for name, cells_of_name in namesakes.items()}
     return [
-        " ".join([name, ", ".join(word(row, key) for key in told[name])]).rstrip()
+        " ".join([name, ", ".join(word(row, key) for key in added_keys[name])]).rstrip()
         for name, row in zip(names, rows, strict=True)
     ]
 
 
 def differing_keys(cells: Sequence[Values]) -> list[str]:
-    """Return the keys of which some cells have different values."""
+    """Return the keys in which cells differ."""
     return [key for key in keys_of(Cell) if len({text(cell[key]) for cell in cells}) > 1]
 
 
 def word(cell: Values, key: str) -> str:
-    """Return how a label says a key's value, such as `2000 steps`."""
+    """Return a key's value as labels write it, such as `2000 steps`."""
     return keys_of(Cell)[key].word.format(text(cell[key]))
 
 
 def text(value: object) -> str:
-    """Return a value as labels write it: a list as `10,10`, an empty one as `none`."""
+    """Return a value as labels write it: a list as `10,10`, an empty list as `none`."""
     if isinstance(value, list | tuple):
         return ",".join(map(text, value)) or "none"
     return str(value)

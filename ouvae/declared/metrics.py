@@ -1,4 +1,4 @@
-"""What is measured of a member: a line each, from which the columns of tables and MLflow's metrics follow.
+"""The metrics of a member. Columns of tables and metrics in MLflow follow from their declarations.
 
 A new metric is a line here, and an entry of that name in what `ouvae.training.evaluation` returns.
 """
@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Metric:
-    """A number, or one a layer, of a member after some training steps.
+    """A number, or a number for each layer, of a member after some training steps.
 
     Attributes:
-        name: the column's, ending in `_nats` where that is its unit.
+        name: name of the column; it ends in `_nats` for this unit.
         unit: `nats`, `steps`, or `1` for other numbers and counts.
-        description: what it is; where it is measured is said by the table.
-        per_layer: whether it is a list, z_1 first.
+        description: its meaning.
+        per_layer: whether it is a list over layers, z_1 first.
         whole: whether it is a count.
-        condition: where it is null besides members that were lost.
-        undefined: where a completed member's value, or its entry for a layer, is null besides.
+        condition: when it is null, other than for lost members.
+        undefined: when a completed member's value, or its entry for a layer, is null.
     """
 
     name: str
@@ -38,13 +38,14 @@ _UNSMOOTHED = (
     Metric(
         "kl_top_pair_nats",
         "nats",
-        "terms of the bound of the two top layers together, mean over images; with one layer, its KL",
+        "sum of the bound's terms of the two top layers, mean over images; with one layer, its KL",
     ),
     Metric(
         "kl_nats",
         "nats",
-        "each layer's term of the bound, E_q[log q(z_l|.) - log p(z_l|z_l+1)], mean over images: of the top "
-        "a KL divergence; a term below it can be negative, where the layer above knows its noise",
+        "each layer's term of the bound, E_q[log q(z_l|.) - log p(z_l|z_l+1)], mean over images: a KL "
+        "divergence for the top layer; a lower layer's term can be negative if the layer above has "
+        "information about its noise",
         per_layer=True,
     ),
     Metric(
@@ -62,20 +63,20 @@ _UNSMOOTHED = (
         "signal_share_top",
         "1",
         "share of the variance of the posterior mean of z_L that the image explains; the rest is noise of "
-        f"the layers below; estimated {_OVER_DRAWS}, and a little below 0 where it is all noise",
+        f"the layers below; estimated {_OVER_DRAWS}, and slightly below 0 if all of it is noise",
         undefined="no unit of the layer has a variance above 0.01",
     ),
     Metric(
         "signal_share",
         "1",
-        "the same share of the posterior mean of each layer",
+        "the same share for the posterior mean of each layer",
         per_layer=True,
         undefined="no unit of the layer has a variance above 0.01",
     ),
     Metric(
         "elbo_nats",
         "nats",
-        "evidence lower bound per observation without smoothing, the larger the better",
+        "evidence lower bound per observation without smoothing; larger is better",
     ),
     Metric(
         "reconstruction_nats",
@@ -86,35 +87,34 @@ _UNSMOOTHED = (
     Metric(
         "active_units_top",
         "1",
-        "active latent units of z_L: those of which the variance over images of the posterior mean's "
-        f"expectation given the image exceeds 0.01, decided at 1 % of error {_OVER_DRAWS}; 0 of fewer than "
-        "20 images",
+        "active latent units of z_L: units whose posterior mean has an expectation given the image with a "
+        f"variance over images above 0.01, at an error of 1 % {_OVER_DRAWS}; 0 with fewer than 20 images",
         whole=True,
     ),
     Metric(
         "active_units",
         "1",
-        "the same count of active latent units of each layer (the paper lists the top first)",
+        "the same count of active latent units for each layer (the paper lists the top first)",
         per_layer=True,
         whole=True,
     ),
     Metric(
         "active_units_one_draw_top",
         "1",
-        "latent units of z_L of which the posterior mean at one draw of the layers below has a variance over "
-        "images above 0.01: the usual code's count, which includes units that follow only the noise of the "
-        "layers below",
+        "latent units of z_L whose posterior mean at one draw of the layers below has a variance over images "
+        "above 0.01: the count of common code, which includes units that follow only the noise of the layers "
+        "below",
         whole=True,
     ),
     Metric(
         "active_units_one_draw",
         "1",
-        "the same count from one draw of each layer",
+        "the same count from one draw for each layer",
         per_layer=True,
         whole=True,
     ),
 )
-"""Measured without smoothing: at each evaluation on the validation split, and once on the test split."""
+"""Measured without smoothing, at each evaluation on the validation split and once on the test split."""
 
 _GRADIENT = (
     "variance over noise draws of the gradient of the loss with respect to the mean output of the first "
@@ -137,9 +137,9 @@ METRICS = _measured_on(
         Metric(
             "objective_nats",
             "nats",
-            "smoothed objective per observation, what training maximises once KL warm-up is over, with "
-            "top_kl_weight in it; where that is 1 the ambient form bounds the smoothed model, the posterior "
-            "form at small rho bounds nothing",
+            "smoothed objective per observation, which training maximises after KL warm-up; it includes "
+            "top_kl_weight. With a weight of 1 the ambient form is a bound of the smoothed model; the "
+            "posterior form at small rho is no bound",
         ),
         *(
             Metric(name, "1", f"{_GRADIENT}, {how} smoothing", condition="gradient_samples is null")
@@ -156,9 +156,9 @@ TEST_METRICS = tuple(
         Metric(
             "test_bound_nats",
             "nats",
-            "importance weighted bound L_k on log p(x), k = bound_samples, mean over the test split",
+            "importance weighted bound L_k on log p(x) with k = bound_samples, mean over the test split",
         ),
         *_measured_on("test", "test_", _UNSMOOTHED),
     )
 )
-"""Measured once, at the end, of the weights that `select` names."""
+"""Measured once after training, at the weights that `select` names."""

@@ -1,37 +1,49 @@
-"""What is watched over rho: a line each, from which the rows of the thresholds table follow.
+"""The order parameters. The rows of the thresholds table follow from their declarations.
 
-An order parameter is a metric that is small in the collapsed phase and large in the active one. It has a rule
-of what counts as active: a value of its own, or half of its plateau at the active end of the curve.
+An order parameter is a metric that is small in the collapsed phase and large in the active phase. A level
+separates the phases: a fixed value, or half of the plateau at the active end of the curve.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
 from ouvae.declared.metrics import METRICS
 
 HALF_PLATEAU: Literal["half_plateau"] = "half_plateau"
 
-ActiveFrom: TypeAlias = Annotated[float, Field(gt=0)] | Literal["half_plateau"]
-"""From where on a member is active: a value of the order parameter, or `half_plateau`, half of the curve's
-plateau, which is the larger of the medians over seeds at the two ends of rho."""
+
+def _checked_level(level: Any) -> Any:
+    """Refuse what is neither; pydantic would report each of the two types separately."""
+    try:
+        is_level = level == HALF_PLATEAU or 0 < float(level) < math.inf
+    except (TypeError, ValueError):
+        is_level = False
+    if not is_level:
+        raise ValueError(f"give a finite number above 0, or {HALF_PLATEAU}")
+    return level
+
+
+ActiveFrom: TypeAlias = Annotated[float | Literal["half_plateau"], BeforeValidator(_checked_level)]
+"""The level from which a member is active: a value of the order parameter, or `half_plateau`, half of the
+larger of the medians over seeds at the two ends of rho."""
 
 
 @dataclass(frozen=True)
 class OrderParameter:
-    """A metric that tells the phases apart.
+    """A metric that separates the phases.
 
     Attributes:
-        name: what spaces and tables call it.
-        metric: the name of the metric.
-        words: how figures and tables call it.
-        active_from: the value from which a member is active unless a space says otherwise; a plateau of less
-            than twice that is none.
-        bounds: the metrics that bound it from below and above, where it is an estimate between two bounds.
-        undefined_as: value that is used where a completed member's metric is undefined; None if it never is.
+        name: its name in spaces and tables.
+        metric: name of the metric.
+        words: its name in figures and texts.
+        active_from: default level; a plateau below twice this level does not count.
+        bounds: the metrics that bound it from below and above, if it is an estimate between bounds.
+        undefined_as: value for a completed member whose metric is undefined; None if it is always defined.
     """
 
     name: str
@@ -67,26 +79,26 @@ ORDER_PARAMETERS = MappingProxyType(
         )
     }
 )
-"""The order parameters by name: the paper's first."""
+"""The order parameters by name, the paper's first."""
 
 WATCHED = MappingProxyType(
     {name: ORDER_PARAMETERS[name].active_from for name in ("kl_top", "information_top")}
 )
-"""Those of which a space has thresholds unless it says otherwise, with their rules."""
+"""The order parameters that spaces watch by default, with their levels."""
 
 
 _UNDEFINED_AS = {order.metric: order.undefined_as for order in ORDER_PARAMETERS.values()}
 
 
 def curve_value(member: Mapping[str, Any], metric: str) -> float | None:
-    """Return a member's value of a metric as curves and searches use it; None where it was not measured.
+    """Return a member's value of a metric for curves and searches; None if it was not measured.
 
-    An undefined order parameter counts as its `undefined_as`: a top layer without variance is collapsed.
+    An undefined order parameter is replaced by its `undefined_as`: a top layer without variance is collapsed.
 
     Args:
-        member: its row, with `status`, the metric, and `active_units_top`, which every version has measured
-            that measures a metric that may be undefined.
-        metric: its name.
+        member: its row, with `status`, the metric, and `active_units_top`. All versions that measure a metric
+            that can be undefined measure that too.
+        metric: name of the metric.
     """
     value: float | None = member[metric]
     substitute = _UNDEFINED_AS.get(metric)
@@ -98,7 +110,7 @@ def curve_value(member: Mapping[str, Any], metric: str) -> float | None:
 
 def _checked(name: str) -> str:
     if name not in ORDER_PARAMETERS:
-        raise ValueError(f"no order parameter; allowed are {', '.join(ORDER_PARAMETERS)}")
+        raise ValueError(f"not an order parameter; allowed are {', '.join(ORDER_PARAMETERS)}")
     return name
 
 

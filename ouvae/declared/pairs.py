@@ -1,4 +1,4 @@
-"""Pairs of cells that can be compared: cells that differ in exactly one thing."""
+"""Pairs of comparable cells: cells with exactly one difference."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
@@ -9,16 +9,17 @@ from ouvae.declared.keys import keys_of
 from ouvae.declared.labels import Values, differing_keys, text, word
 
 SIZE: Literal["size"] = "size"
-"""What two cells of one depth differ in whose latents do not agree."""
+"""The difference of two cells with the same depth and other latent sizes."""
 
 DEPTH: Literal["depth"] = "depth"
-"""What two cells differ in of which one has the latents of the other, and layers above them."""
+"""The difference of two cells if one has the latents of the other and layers above them."""
 
 
 class Pair(NamedTuple):
-    """Two cells, by their places, and what they differ in: a key of a cell, `size` or `depth`.
+    """The indices of two cells, and their difference: a key of a cell, `size` or `depth`.
 
-    Cells of two sweeps may differ in several keys, listed as `steps,ou_samples`, or in `none`.
+    Cells of two sweeps can differ in several keys, written as `steps,ou_samples`, or in none, written as
+    `none`.
     """
 
     first: int
@@ -27,110 +28,111 @@ class Pair(NamedTuple):
 
 
 MAX_PAIRS = 5_000
-"""Pairs of cells that are compared at most; 100 cells that differ in one key have 4,950."""
+"""Maximum number of pairs to compare; 100 cells that differ in one key have 4,950."""
 
 
 def comparable(cells: Sequence[Cell | Values]) -> list[Pair]:
     """Return the pairs of cells that differ in one key, in the order of the cells.
 
-    Latents that differ in size and depth at once are no pair. Cells without smoothing are in no pair, since
-    rho has no effect on them. Of more than MAX_PAIRS pairs, the closest in the order of cells are returned.
+    Cells whose latents differ in size and depth, and cells without smoothing, on which rho has no effect, are
+    in no pair. Of more than MAX_PAIRS pairs, the closest in the order of the cells are returned.
     """
     groups = _groups(cells)
-    found: set[Pair] = set()
+    pairs: set[Pair] = set()
     distance = 0
-    while groups and len(found) < MAX_PAIRS:
+    while groups and len(pairs) < MAX_PAIRS:
         distance += 1
-        groups = [(key, places) for key, places in groups if len(places) > distance]
-        pairs = (
+        groups = [(key, indices) for key, indices in groups if len(indices) > distance]
+        at_distance = (
             Pair(first, second, key)
-            for key, places in groups
-            for first, second in zip(places, places[distance:], strict=False)
+            for key, indices in groups
+            for first, second in zip(indices, indices[distance:], strict=False)
         )
-        found.update(islice(pairs, MAX_PAIRS - len(found)))
-    return sorted(found)
+        pairs.update(islice(at_distance, MAX_PAIRS - len(pairs)))
+    return sorted(pairs)
 
 
 def corresponding(first: Sequence[Cell | Values], second: Sequence[Cell | Values]) -> list[Pair]:
-    """Return the pairs of a cell of `first` and one of `second`, alike but for what tells these apart.
+    """Return the pairs of a cell in `first` and a cell in `second` that agree in all other keys.
 
-    A key tells them apart in which all cells of each agree, and those of one do not agree with those of the
-    other. Places are those in `first` and in `second`. Cells in which rho has no effect are in no pair.
+    The other keys are all except those that are constant in each sequence and differ between the two. Cells
+    without smoothing, on which rho has no effect, are in no pair.
     """
     rows, others = [dict(cell) for cell in first], [dict(cell) for cell in second]
     varied = {*differing_keys(rows), *differing_keys(others)}
-    told = {*differing_keys([*rows, *others])} - varied
-    shared = [key for key in keys_of(Cell) if key not in told]
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for place, row in enumerate(others):
-        alike.setdefault(tuple(word(row, key) for key in shared), []).append(place)
+    between = {*differing_keys([*rows, *others])} - varied
+    matched = [key for key in keys_of(Cell) if key not in between]
+    matches: dict[tuple[str, ...], list[int]] = {}
+    for j, row in enumerate(others):
+        matches.setdefault(tuple(word(row, key) for key in matched), []).append(j)
     return [
         Pair(i, j, _difference(row, others[j]) or text(differing_keys([row, others[j]])))
         for i, row in enumerate(rows)
-        for j in alike.get(tuple(word(row, key) for key in shared), ())
+        for j in matches.get(tuple(word(row, key) for key in matched), ())
         if row["smoothed_networks"] and others[j]["smoothed_networks"]
     ]
 
 
 def neighbours(cells: Sequence[Cell | Values]) -> list[list[int]]:
-    """Return the places of each cell's neighbours: next in size at its depth, next in depth at its size."""
+    """Return the indices of each cell's neighbours: next in size at its depth, next in depth at its size."""
     latents = [tuple(dict(cell)["latents"]) for cell in cells]
-    found: list[set[int]] = [set() for _ in cells]
-    for key, places in _groups(cells):
+    neighbours_of: list[set[int]] = [set() for _ in cells]
+    for key, indices in _groups(cells):
         if key in (SIZE, DEPTH):
-            ordered = sorted(places, key=lambda place: (sum(latents[place]), latents[place]))
+            ordered = sorted(indices, key=lambda index: (sum(latents[index]), latents[index]))
             for first, second in pairwise(ordered):
-                found[first].add(second)
-                found[second].add(first)
-    return [sorted(places) for places in found]
+                neighbours_of[first].add(second)
+                neighbours_of[second].add(first)
+    return [sorted(indices) for indices in neighbours_of]
 
 
 def _groups(cells: Sequence[Cell | Values]) -> list[tuple[str, list[int]]]:
-    """Return what cells can differ in, each with the places, ascending, of cells that differ in it only.
+    """Return the differences between cells, each with the ascending indices of cells that differ in it only.
 
-    A key has a group for each setting of the other keys. `size` has a group for each depth, `depth` a group
-    for each cell that no other cell extends: this cell and all cells that it extends.
+    A key has a group for each setting of the other keys. `size` has a group for each depth. `depth` has a
+    group for each cell that no other cell extends: this cell and all cells that it extends.
     """
-    rows = {place: dict(cell) for place, cell in enumerate(cells)}
-    rows = {place: row for place, row in rows.items() if row["smoothed_networks"]}
+    rows = {index: dict(cell) for index, cell in enumerate(cells)}
+    rows = {index: row for index, row in rows.items() if row["smoothed_networks"]}
     varied = differing_keys(list(rows.values()))
-    texts = {place: [text(row[key]) for key in varied] for place, row in rows.items()}
-    found: list[tuple[str, list[int]]] = []
-    for index, key in enumerate(varied):
-        alike: dict[tuple[str, ...], dict[str, int]] = {}
-        for place, own in texts.items():
-            alike.setdefault((*own[:index], *own[index + 1 :]), {}).setdefault(own[index], place)
-        for places in alike.values():
+    texts = {index: [text(row[key]) for key in varied] for index, row in rows.items()}
+    groups: list[tuple[str, list[int]]] = []
+    for position, key in enumerate(varied):
+        by_other_keys: dict[tuple[str, ...], dict[str, int]] = {}
+        for index, values in texts.items():
+            other_keys = (*values[:position], *values[position + 1 :])
+            by_other_keys.setdefault(other_keys, {}).setdefault(values[position], index)
+        for index_of_value in by_other_keys.values():
             if key != "latents":
-                found.append((key, list(places.values())))
+                groups.append((key, list(index_of_value.values())))
                 continue
-            latents = {tuple(rows[place]["latents"]): place for place in places.values()}
-            found += [(SIZE, own) for own in _by_depth(latents)]
-            found += [(DEPTH, own) for own in _chains(latents)]
-    return [(key, places) for key, places in found if len(places) > 1]
+            index_of = {tuple(rows[index]["latents"]): index for index in index_of_value.values()}
+            groups += [(SIZE, indices) for indices in _by_depth(index_of)]
+            groups += [(DEPTH, indices) for indices in _chains(index_of)]
+    return [(key, indices) for key, indices in groups if len(indices) > 1]
 
 
-def _by_depth(places: Mapping[tuple[int, ...], int]) -> list[list[int]]:
+def _by_depth(index_of: Mapping[tuple[int, ...], int]) -> list[list[int]]:
     by_depth: dict[int, list[int]] = {}
-    for latents, place in places.items():
-        by_depth.setdefault(len(latents), []).append(place)
+    for latents, index in index_of.items():
+        by_depth.setdefault(len(latents), []).append(index)
     return list(by_depth.values())
 
 
-def _chains(places: Mapping[tuple[int, ...], int]) -> Iterator[list[int]]:
-    """Yield, for latents that no others extend, their place and those of all that they extend."""
+def _chains(index_of: Mapping[tuple[int, ...], int]) -> Iterator[list[int]]:
+    """Yield, for latents that no others extend, the indices of these and of all that they extend."""
     chains = {
-        latents: [latents[:depth] for depth in range(1, len(latents)) if latents[:depth] in places]
-        for latents in places
+        latents: [latents[:depth] for depth in range(1, len(latents)) if latents[:depth] in index_of]
+        for latents in index_of
     }
     extended = {shorter for chain in chains.values() for shorter in chain}
     for latents, chain in chains.items():
         if latents not in extended:
-            yield sorted(places[own] for own in (*chain, latents))
+            yield sorted(index_of[member] for member in (*chain, latents))
 
 
 def _difference(first: Values, second: Values) -> str:
-    """Return the one thing in which two cells differ; empty where it is none, or more."""
+    """Return the only difference of two cells; an empty string for none or several."""
     keys = differing_keys([first, second])
     if len(keys) != 1:
         return ""

@@ -1,4 +1,4 @@
-"""Choices by name, and those of a user's own as `module:Class`."""
+"""Choices by name, and users' classes as `module:Class`."""
 
 import difflib
 import importlib
@@ -18,14 +18,14 @@ T = TypeVar("T", bound=Traits)
 class Registry(Mapping[str, T], Generic[T]):
     """The traits of choices by name.
 
-    Those of the project are listed. A name `module:Class` is a class of a user's own, in a file or package
-    that Python finds, whose attribute `traits` says what it can.
+    The project's choices are listed. A name `module:Class` is a user's class, in a file or package that
+    Python finds, with an attribute `traits`.
 
     Args:
         kind: the key that chooses, such as `system`.
-        entries: what is listed.
-        of_users: the type of a class's traits; None where users have none of their own.
-        attribute: what of a user's class is used, such as its function `load`; None is the class.
+        entries: the traits of the listed choices.
+        of_users: the type of the traits of users' classes; None if users cannot add a choice.
+        attribute: the attribute of a user's class to use, such as `load`; None is the class itself.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @property
     def takes_users_own(self) -> bool:
-        """Whether a choice may be a user's own."""
+        """Whether users can add a choice."""
         return self._of_users is not None
 
     def __getitem__(self, name: str) -> T:
-        """Return the traits of a choice. Raises KeyError, and ValueError as `checked` does."""
+        """Return the traits of a choice. Raises KeyError, or ValueError as `checked` does."""
         if name in self._entries:
             return self._entries[name]
         if self._of_users is not None and ":" in name:
@@ -51,18 +51,18 @@ class Registry(Mapping[str, T], Generic[T]):
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the names that are listed."""
+        """Iterate over the listed names."""
         return iter(self._entries)
 
     def __len__(self) -> int:
-        """Return how many are listed."""
+        """Return the number of listed choices."""
         return len(self._entries)
 
     def checked(self, name: str) -> str:
-        """Return the name of a choice that there is.
+        """Return the name if it is a choice.
 
         Raises:
-            ValueError: it is not listed, and no class of a user's own with traits.
+            ValueError: it is neither listed nor a user's class with traits.
         """
         try:
             self[name]
@@ -71,22 +71,22 @@ class Registry(Mapping[str, T], Generic[T]):
         return name
 
     def load(self, name: str) -> Any:
-        """Return what a choice is in code: a class or a function."""
+        """Return the class or function of a choice."""
         return _imported(self[name].path)
 
     def users_module(self, name: str) -> str | None:
-        """Return the top-level module or package of a user's own choice; None for a listed one."""
+        """Return the top-level module or package of a user's choice; None for a listed choice."""
         if name in self._entries or ":" not in name:
             return None
         return name.partition(":")[0].partition(".")[0]
 
     def users(self, key: str) -> list[str]:
-        """Return the listed names that a key makes sense with."""
+        """Return the listed choices that use a key."""
         return [name for name, traits in self._entries.items() if key in traits.uses]
 
     def _users_own(self, name: str, of_users: type[T]) -> T:
         try:
-            own = _imported(name)
+            users_class = _imported(name)
         except ImportError as error:
             raise ValueError(
                 f"cannot be imported: {error}; put its file beside the space's, in the current folder or on "
@@ -94,18 +94,16 @@ class Registry(Mapping[str, T], Generic[T]):
             ) from error
         except Exception as error:
             raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from error
-        traits = getattr(own, "traits", None)
+        traits = getattr(users_class, "traits", None)
         if not isinstance(traits, of_users):
-            raise ValueError(
-                f"has no attribute `traits` that is a {of_users.__name__}; say there what it can"
-            )
+            raise ValueError(f"has no attribute `traits` of type {of_users.__name__}; add one to the class")
         return replace(traits, path=f"{name}.{self._attribute}" if self._attribute else name)
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name.lower(), self._entries, n=1, cutoff=0.5)
-        suggestion = f", did you mean {near[0]}?" if near else ""
-        own = ", or module:Class of your own" if self._of_users is not None else ""
-        return f"unknown {self.kind}{suggestion}; known are {', '.join(self._entries)}{own}"
+        matches = difflib.get_close_matches(name.lower(), self._entries, n=1, cutoff=0.5)
+        suggestion = f", did you mean {matches[0]}?" if matches else ""
+        users_class = ", or your own module:Class" if self._of_users is not None else ""
+        return f"unknown {self.kind}{suggestion}; allowed are {', '.join(self._entries)}{users_class}"
 
 
 def _imported(path: str) -> Any:
@@ -117,10 +115,10 @@ def _imported(path: str) -> Any:
 
 
 def find_modules_in(folders: Iterable[Path]) -> None:
-    """Let Python find users' modules in these folders too, after all others.
+    """Append folders with users' modules to Python's path.
 
-    Python puts the folder of a script first; where that is a package, its modules would hide users' modules
-    of the same names, and the folder is taken out.
+    Python puts the folder of a script first. If that is a package, its modules would hide users' modules with
+    the same names, so the folder is removed.
     """
     script = os.path.dirname(os.path.realpath(sys.argv[0]))
     if sys.path[:1] == [script] and os.path.exists(os.path.join(script, "__init__.py")):

@@ -1,34 +1,34 @@
-"""What a system, a data set or another choice can: rules ask these, and never a name."""
+"""Traits of systems, data sets and other choices. Rules use traits, never names."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Network = Literal["generative", "likelihood", "inference"]
 SmoothingForm = Literal["posterior", "ambient", "shrink"]
-"""What is put in a smoothed network's place, see `ouvae.parts.smoothing`."""
+"""Forms of smoothing; see `ouvae.parts.smoothing`."""
 
 ActivationName = Literal["relu", "tanh", "elu", "softplus", "gelu", "leaky_relu"]
-"""Functions between the layers of a network, see `ouvae.parts.activations`."""
+"""Activations of hidden layers; see `ouvae.parts.activations`."""
 
 InitialisationName = Literal["torch", "xavier", "he", "orthogonal"]
-"""Initial weights of affine layers, see `ouvae.parts.affine`."""
+"""Initial weights of affine layers; see `ouvae.parts.affine`."""
 
 Normalisation = Literal["none", "layer"]
-"""What is done to the outputs of a hidden layer before its activation, see `ouvae.parts.networks`."""
+"""Normalisations of a hidden layer's outputs before its activation; see `ouvae.parts.networks`."""
 
 Binarization = Literal["dynamic", "static", "none"]
-"""`dynamic`: pixels are Bernoulli probabilities, drawn afresh at each use; `static`: pixels are 0 or 1
-already; `none`: real-valued."""
+"""`dynamic`: pixels are Bernoulli probabilities, drawn again at each use. `static`: pixels are 0 or 1.
+`none`: pixels are real numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What every choice says of itself.
+    """The traits of every choice.
 
     Attributes:
-        path: `module:name` of what it is in code; of a user's own it is what the space says.
-        needs: keys of a cell that it has no value for by itself, such as a variance.
-        takes: keys that it makes use of where they are given.
+        path: `module:name` of its class or function; for a user's class, the name in the space.
+        needs: keys of a cell that it requires, such as a variance.
+        takes: keys of a cell that it uses if they are given.
     """
 
     path: str = ""
@@ -37,21 +37,21 @@ class Traits:
 
     @property
     def uses(self) -> frozenset[str]:
-        """The keys that make sense with it."""
+        """The keys that it uses."""
         return frozenset({*self.needs, *self.takes})
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemTraits(Traits):
-    """What a system can.
+    """The traits of a system.
 
     Attributes:
-        smooths: the networks that it can smooth; none is a system without smoothing.
-        smoothing: the forms that it knows: unless it says otherwise, those of
+        smooths: the networks that it can smooth; empty for a system without smoothing.
+        smoothing: the forms of smoothing that it supports, by default those of
             `ouvae.parts.smoothing.smooth`.
-        architectures: those that it is built of.
-        normalisations: those that its hidden layers can have.
-        depth: its number of latent layers; None is any.
+        architectures: the architectures that it supports.
+        normalisations: the normalisations that it supports.
+        depth: its number of latent layers; None for any number.
     """
 
     smooths: tuple[Network, ...] = ()
@@ -63,13 +63,13 @@ class SystemTraits(Traits):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetTraits(Traits):
-    """What a data set is.
+    """The traits of a data set.
 
     Attributes:
-        image_shape: (rows, columns) or (channels, rows, columns); (D,) if it is no image; None where it is
-            as long as the key `data_variance`.
-        binarization: how a pixel becomes 0 or 1, see `Binarization`.
-        likelihoods: those that fit its pixels.
+        image_shape: (rows, columns) or (channels, rows, columns); (D,) for observations that are not images;
+            None if the key `data_variance` has an entry for each dimension.
+        binarization: how a pixel becomes 0 or 1; see `Binarization`.
+        likelihoods: the likelihoods that fit its pixels.
     """
 
     image_shape: tuple[int, ...] | None
@@ -79,10 +79,10 @@ class DatasetTraits(Traits):
 
 @dataclass(frozen=True, kw_only=True)
 class LikelihoodTraits(Traits):
-    """What a likelihood is.
+    """The traits of a likelihood.
 
     Attributes:
-        of_bytes: whether it gives the probability of bytes, which is told in bits per dimension too.
+        of_bytes: whether it gives probabilities of bytes, which are also reported in bits per dimension.
     """
 
     of_bytes: bool = False
@@ -90,11 +90,11 @@ class LikelihoodTraits(Traits):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureTraits(Traits):
-    """What an architecture is.
+    """The traits of an architecture.
 
     Attributes:
         layered: whether it has hidden layers.
-        images: whether it is for images alone.
+        images: whether it needs images.
     """
 
     layered: bool = True

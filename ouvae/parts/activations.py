@@ -1,7 +1,7 @@
-"""Activations of hidden layers: written over their argument, with derivatives of their result.
+"""Activations of hidden layers, in place, with derivatives from their results.
 
-An activation that increases is its own record: its derivative is a function of its value, so that a layer
-keeps one tensor for the way back. GELU has a minimum and no such derivative.
+The derivative of an increasing activation is a function of its value, so a layer keeps one tensor for the
+backward pass. GELU has a minimum, and no such derivative.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ouvae.declared.traits import ActivationName
-
-_ATEN = torch.ops.aten
+from ouvae.torch_internals import (
+    elu_backward,
+    leaky_relu_backward,
+    softplus,
+    tanh_backward,
+    threshold_backward,
+)
 
 LEAK = 0.01
 """Slope of a leaky ReLU below zero."""
@@ -24,10 +29,10 @@ class Activation:
     """An elementwise function f.
 
     Attributes:
-        layer: f as PyTorch's module, which autograd knows.
-        write: replaces factor * x by f(x) and returns it; None where f' is no function of f(x).
+        layer: f as a module of PyTorch.
+        write: replaces factor * x by f(x) and returns it; None if f' is not a function of f(x).
         backward: returns gradient * f'(x), given the gradient and f(x).
-        factor: a power of two with a sign, which the product before takes along at no cost.
+        factor: plus or minus a power of two, by which the preceding product multiplies at no cost.
     """
 
     layer: type[nn.Module]
@@ -39,8 +44,8 @@ class Activation:
 def _tanh(scaled: Tensor) -> Tensor:
     """Replace -2 x by tanh(x) = 1 - 2 sigmoid(-2 x).
 
-    On a CPU PyTorch's sigmoid takes a sixth of the time of its tanh. The results differ by rounding at 1,
-    which bfloat16 cannot afford.
+    On a CPU, PyTorch's sigmoid takes a sixth of the time of its tanh. The error is the rounding of a number
+    near 1, too large in bfloat16.
     """
     if scaled.dtype == torch.bfloat16:
         return scaled.mul_(-0.5).tanh_()
@@ -54,15 +59,15 @@ def _softplus_backward(gradient: Tensor, result: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[ActivationName, Activation] = {
-    "relu": Activation(nn.ReLU, torch.relu_, lambda g, y: _ATEN.threshold_backward(g, y, 0)),
-    "tanh": Activation(nn.Tanh, _tanh, _ATEN.tanh_backward.default, factor=-2),
-    "elu": Activation(nn.ELU, functional.elu_, lambda g, y: _ATEN.elu_backward(g, 1, 1, 1, True, y)),
-    "softplus": Activation(nn.Softplus, lambda x: _ATEN.softplus.out(x, out=x), _softplus_backward),
+    "relu": Activation(nn.ReLU, torch.relu_, lambda g, y: threshold_backward(g, y, 0)),
+    "tanh": Activation(nn.Tanh, _tanh, tanh_backward, factor=-2),
+    "elu": Activation(nn.ELU, functional.elu_, lambda g, y: elu_backward(g, 1, 1, 1, True, y)),
+    "softplus": Activation(nn.Softplus, lambda x: softplus(x, out=x), _softplus_backward),
     "gelu": Activation(nn.GELU),
     "leaky_relu": Activation(
         nn.LeakyReLU,
         functional.leaky_relu_,
-        lambda g, y: _ATEN.leaky_relu_backward(g, y, LEAK, True),
+        lambda g, y: leaky_relu_backward(g, y, LEAK, True),
     ),
 }
-"""By the values of the key `activation`."""
+"""The activations by the values of the key `activation`."""

@@ -1,14 +1,14 @@
-"""Affine layers and their activations, one operation each, of a model or of a pack of models.
+"""Affine layers with their activation as one operation, for a model or a pack of models.
 
-Under `torch.func.vmap`, PyTorch's own layers become a product, an addition and an activation, each with an
-output of its own, and as many again on the way back. Here they are one batched product that begins at the
-bias, with the activation in place, and the gradient is one of each.
+Under `torch.func.vmap`, PyTorch's layers become a product, an addition and an activation with an output each,
+and as many operations in the backward pass. Here they are one batched product that starts from the bias, with
+the activation in place, and its gradient.
 
-Gradients are narrow matrices where a latent layer is narrow, and are computed as their transposes: a matrix
-library works in blocks, and the few columns of a narrow result take it several times as long.
+Gradients of narrow layers are narrow matrices, and are computed as their transposes: matrix libraries work in
+blocks, and take several times as long for a result with few columns.
 
-Under autocasting, products are made in its format. Hidden layers hand it on; a layer without an activation
-is a head, whose result is float32.
+Under autocasting, layers multiply in its type. Hidden layers return that type; a layer without an activation
+is a head and returns float32.
 """
 
 from collections.abc import Callable
@@ -19,20 +19,21 @@ from torch import Tensor, nn
 
 from ouvae.declared.traits import ActivationName, InitialisationName
 from ouvae.parts.activations import ACTIVATIONS, Activation
+from ouvae.torch_internals import autocast_dtype
 
 NARROW = 24
-"""Columns of a product below which it is quicker to compute the transpose."""
+"""Columns below which the transpose of a product is faster to compute."""
 
 _INITIAL_WEIGHTS: dict[InitialisationName, Callable[[Tensor], Tensor]] = {
     "xavier": nn.init.xavier_uniform_,
     "he": nn.init.kaiming_normal_,
     "orthogonal": nn.init.orthogonal_,
 }
-"""Glorot and Bengio (AISTATS 2010), He et al. (ICCV 2015), Saxe et al. (ICLR 2014), as PyTorch has them."""
+"""PyTorch's versions of Glorot and Bengio (AISTATS 2010), He et al. (ICCV 2015), Saxe et al. (ICLR 2014)."""
 
 
 class _Affine(torch.autograd.Function):
-    """f(x Wᵀ + b) for x [..., in], W [out, in] and b [out], or all with an axis P before; f may be None."""
+    """f(x Wᵀ + b) for x [..., in], W [out, in] and b [out], or all with a leading axis P; f may be None."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation | None) -> Tensor:
@@ -41,8 +42,8 @@ class _Affine(torch.autograd.Function):
             result = nn.functional.linear(x, weight, bias)
             result = result if factor == 1 else result.mul_(factor)
         else:
-            given = bias.unsqueeze(1), _rows(x, weight), weight.mT
-            result = torch.baddbmm(*given, beta=factor, alpha=factor).view(*x.shape[:-1], weight.shape[1])
+            factors = bias.unsqueeze(1), _rows(x, weight), weight.mT
+            result = torch.baddbmm(*factors, beta=factor, alpha=factor).view(*x.shape[:-1], weight.shape[1])
         return activation.write(result) if activation and activation.write else result
 
     @staticmethod
@@ -70,19 +71,20 @@ class _Affine(torch.autograd.Function):
         bias: Tensor,
         activation: Activation | None,
     ) -> tuple[Tensor, int]:
-        if in_dims[1] is None and in_dims[2] is None:  # many inputs of one model are rows of it
+        if in_dims[1] is None and in_dims[2] is None:  # many inputs of one model: more rows
             rows = _with_axis(x, in_dims[0], info.batch_size)
             return _Affine.apply(rows, weight, bias, activation), 0  # type: ignore[no-untyped-call]
         if weight.dim() - (in_dims[1] is not None) != 2:
-            raise NotImplementedError("packs of packs")
+            raise NotImplementedError("packs of packs: vmap over the weights of an affine layer twice")
         packed = [
-            _with_axis(*each, info.batch_size) for each in zip((x, weight, bias), in_dims[:3], strict=True)
+            _with_axis(values, axis, info.batch_size)
+            for values, axis in zip((x, weight, bias), in_dims[:3], strict=True)
         ]
         return _Affine.apply(*packed, activation), 0  # type: ignore[no-untyped-call]
 
 
 def _with_axis(values: Tensor, axis: int | None, size: int) -> Tensor:
-    """Return values with the axis of the pack before all others."""
+    """Return values with the pack's axis in front."""
     if axis is None:
         return values.expand(size, *values.shape)
     return values if axis == 0 else values.movedim(axis, 0)
@@ -97,15 +99,15 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _rows(values: Tensor, weight: Tensor) -> Tensor:
-    """Return [(P,) ..., n] as [(P,) rows, n], with the axis P if the weights have it."""
+    """Return [(P,) ..., n] as [(P,) rows, n]; the axis P is there if the weights have it."""
     return values.reshape(*weight.shape[:-2], -1, values.shape[-1])
 
 
 class Affine(nn.Linear):
-    """An affine layer, [..., inputs] -> [..., outputs], and its activation.
+    """An affine layer and its activation, [..., inputs] -> [..., outputs].
 
     Attributes:
-        activation: its name; None where the layer is a head.
+        activation: its name; None for a head.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Affine(nn.Linear):
         activation: ActivationName | None = None,
         initialisation: InitialisationName = "torch",
     ) -> None:
-        """Build the layer: with PyTorch's own initial weights, or with others and biases of zero."""
+        """Build the layer with PyTorch's initial weights, or with others and biases of zero."""
         super().__init__(inputs, outputs)
         self.activation = activation
         if initialisation != "torch":
@@ -130,9 +132,9 @@ class Affine(nn.Linear):
         return self._affine(x, activation)
 
     def _affine(self, x: Tensor, activation: Activation | None) -> Tensor:
-        kind = x.device.type
-        if kind == "meta" or not torch.is_autocast_enabled(kind):
+        dtype = autocast_dtype(x.device.type)
+        if dtype is None:
             return _Affine.apply(x, self.weight, self.bias, activation)  # type: ignore[no-untyped-call,no-any-return]
-        low = [value.to(torch.get_autocast_dtype(kind)) for value in (x, self.weight, self.bias)]
-        result: Tensor = _Affine.apply(*low, activation)  # type: ignore[no-untyped-call]
+        converted = [value.to(dtype) for value in (x, self.weight, self.bias)]
+        result: Tensor = _Affine.apply(*converted, activation)  # type: ignore[no-untyped-call]
         return result if self.activation else result.float()

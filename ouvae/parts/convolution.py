@@ -1,16 +1,15 @@
-"""The pieces of `ouvae.parts.networks` with convolutions inside and flat features outside.
+"""Convolutional versions of the pieces in `ouvae.parts.networks`, with flat inputs and outputs.
 
-A deterministic layer is a 3x3 convolution and its activation, and `cell.hidden` has the channels of each.
-Where the paper says nothing (kernels, strides, how an image comes back from the grid) this is our choice.
-Features are maps on a grid of a quarter of the image's sides, flattened channels first, then rows, then
-columns: F = channels * rows/4 * columns/4. Images and outputs are flattened alike. Every piece folds the
-leading axes of its input to one, as convolutions want them, and puts them back.
+A hidden layer is a 3x3 convolution and its activation; `cell.hidden` lists the channels. Kernels, strides and
+the way back from the grid to an image are our choice, since the paper does not state them. Features are maps
+on a grid with a quarter of the image's sides, flattened channels first, then rows, then columns: F = channels
+* rows/4 * columns/4. Images and outputs are flattened in the same order.
 
-Layers before an activation start with the weights of He et al. (ICCV 2015), which keep the signal's size
-through ReLUs. PyTorch's default shrinks it to less than a half in each, so that the pixels of a deep network
-start all but deaf to the latent variables: small models that learn from He's weights stay collapsed from the
-default. Gaussians start at unit scale, whatever their input: with signals of full size the random scales of a
-stack multiply, and the KL of some seeds starts at 1e8 nats.
+Layers before an activation start with the weights of He et al. (ICCV 2015), which preserve the size of
+signals through ReLUs. PyTorch's default more than halves it in each layer, so that the pixels of a deep
+network hardly depend on the latent variables at first: small models that learn from He's weights stay
+collapsed from the default. Gaussians start at unit scale. With signals of full size their random scales would
+multiply through the stack, and the KL of some seeds would start at 1e8 nats.
 """
 
 from collections.abc import Sequence
@@ -23,11 +22,11 @@ from ouvae.declared import Cell
 from ouvae.parts.activations import ACTIVATIONS
 
 REDUCTION = 4
-"""By what an image's sides are divided on the grid of features: two strides of 2."""
+"""Ratio of an image's sides to those of the grid of features: two strides of 2."""
 
 
 class OnMaps(nn.Module):
-    """Layers on maps, for flat vectors: [..., channels * rows * columns] -> [..., outputs]."""
+    """Layers on maps, applied to flat vectors: [..., channels * rows * columns] -> [..., outputs]."""
 
     def __init__(self, maps: tuple[int, int, int], layers: Sequence[nn.Module]) -> None:
         """Take the shape of the maps, (channels, rows, columns), and the layers."""
@@ -44,12 +43,12 @@ class OnMaps(nn.Module):
 def image_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
     """Return the convolutions on an image, from full resolution down to the grid: [..., D] -> [..., F].
 
-    The first layer keeps the resolution and two of the others halve it, see `strides`.
+    The first layer keeps the resolution, and two of the others halve it; see `strides`.
     """
     maps = _maps(image_shape)
     steps = strides(len(cell.hidden))
     if len(steps) == 1:
-        # One layer must leave out no pixel: patches, side by side.
+        # A single layer must read every pixel: patches, side by side.
         patches = nn.Conv2d(maps[0], cell.hidden[0], REDUCTION, REDUCTION)
         return OnMaps(maps, _activated(cell, patches, maps[0] * REDUCTION**2))
     return OnMaps(maps, _convolutions(cell, maps[0], steps))
@@ -62,7 +61,7 @@ def latent_features(cell: Cell, inputs: int, image_shape: tuple[int, ...]) -> nn
     return nn.Sequential(*_activated(cell, nn.Linear(inputs, prod(maps)), inputs), convolutions)
 
 
-def feature_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
+def hidden_layers(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
     """Return the convolutions on features: [..., F] -> [..., F]."""
     maps = (cell.hidden[-1], *_grid(image_shape))
     return OnMaps(maps, _convolutions(cell, maps[0]))
@@ -71,7 +70,7 @@ def feature_features(cell: Cell, image_shape: tuple[int, ...]) -> nn.Module:
 def gaussian_head(cell: Cell, size: int, image_shape: tuple[int, ...]) -> nn.Module:
     """Return a dense layer to the parameters of a Gaussian: [..., F] -> [..., 2 size].
 
-    The half that gives the log scales starts at zero.
+    The half for the log scales starts at zero.
     """
     head = nn.Linear(cell.hidden[-1] * prod(_grid(image_shape)), 2 * size)
     nn.init.zeros_(head.weight[size:])
@@ -80,18 +79,18 @@ def gaussian_head(cell: Cell, size: int, image_shape: tuple[int, ...]) -> nn.Mod
 
 
 def pixel_head(cell: Cell, image_shape: tuple[int, ...], outputs: int) -> nn.Module:
-    """Return the way from the grid to a likelihood's outputs: [..., F] -> [..., outputs].
+    """Return the layers from the grid to a likelihood's outputs: [..., F] -> [..., outputs].
 
-    Two transposed 4x4 convolutions of stride 2, an activation after each, and a 3x3 convolution to
-    outputs / (rows * columns) maps. A transposed convolution takes 4 multiplications for each of its pixels
-    and pair of channels, where nearest upsampling before a 3x3 convolution takes 9: measured on one CPU core
-    it is twice as fast at 100 channels, alone and packed, and packed no slower at 16.
+    Two transposed 4x4 convolutions of stride 2, an activation after each, and a 3x3 convolution to outputs /
+    (rows * columns) maps. A transposed convolution takes 4 multiplications for each pixel and pair of
+    channels; nearest-neighbour upsampling and a 3x3 convolution take 9. On one CPU core it is twice as fast
+    at 100 channels, packed or not, and no slower at 16 channels packed.
     """
     channels = cell.hidden[-1]
     _, rows, columns = _maps(image_shape)
     upsampling: list[nn.Module] = []
     for _ in range(2):
-        # Of the 4x4 kernel every other row and column meets a pixel.
+        # Every other row and column of the 4x4 kernel meets a pixel.
         upsampling += _activated(cell, nn.ConvTranspose2d(channels, channels, 4, 2, padding=1), 4 * channels)
     last = nn.Conv2d(channels, outputs // (rows * columns), 3, padding=1)
     return OnMaps((channels, *_grid(image_shape)), [*upsampling, last])
@@ -100,8 +99,8 @@ def pixel_head(cell: Cell, image_shape: tuple[int, ...], outputs: int) -> nn.Mod
 def strides(layers: int) -> tuple[int, ...]:
     """Return the stride of each layer on an image.
 
-    Of three layers or more the second and the one after the middle have stride 2: of five, the second and
-    the fourth. Of two both have it; a single layer has stride 4.
+    With three layers or more, the second layer and the one after the middle have stride 2: the second and the
+    fourth of five. With two layers, both have stride 2. A single layer has stride 4.
     """
     if layers == 1:
         return (REDUCTION,)
@@ -118,9 +117,9 @@ def _convolutions(cell: Cell, inputs: int, steps: Sequence[int] | None = None) -
 
 
 def _activated(cell: Cell, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, fan_in: int) -> list[nn.Module]:
-    """Return the layer with He's weights, and its activation. An output is a sum of `fan_in` products."""
+    """Give the layer He's weights, and add its activation. An output is a sum of `fan_in` products."""
     nn.init.normal_(layer.weight, std=(2 / fan_in) ** 0.5)
-    assert layer.bias is not None, "every layer here has a bias"
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return [layer, ACTIVATIONS[cell.activation].layer()]
 
@@ -135,13 +134,13 @@ def _maps(image_shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return (channels, rows, columns) of an image.
 
     Raises:
-        ValueError: it is no image, or its sides cannot be halved twice.
+        ValueError: the shape is not an image's, or its sides cannot be halved twice.
     """
     if len(image_shape) not in (2, 3) or any(side % REDUCTION for side in image_shape[-2:]):
         raise ValueError(
             f"architecture conv with observations of shape {image_shape}; it takes images (rows, columns) "
-            f"or (channels, rows, columns) whose rows and columns are multiples of {REDUCTION}; for others "
-            "use architecture mlp"
+            f"or (channels, rows, columns) with rows and columns that are multiples of {REDUCTION}; use "
+            "architecture mlp for others"
         )
     channels, rows, columns = (1, *image_shape)[-3:]
     return channels, rows, columns

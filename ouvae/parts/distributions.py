@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LOG_SCALE_LIMIT = 7.0
-"""Latent log scales are clamped to plus and minus this, standard deviations to 0.0009 and 1,100: the limits
-are far out, but without them the scales of a deep stack multiply up to an overflow within tens of steps."""
+"""Limit of latent log scales on both sides, which keeps standard deviations between 0.0009 and 1,100.
+Without a limit the scales of a deep stack multiply to an overflow within tens of steps."""
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def gaussian_parameters(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the log scale that a network gives side by side: [..., 2 d] -> [..., d] twice."""
+    """Split a network's outputs into mean and log scale: [..., 2 d] -> two of [..., d]."""
     mean, log_scale = outputs.chunk(2, -1)
     return mean, log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
 
@@ -23,16 +23,16 @@ def gaussian_parameters(outputs: Tensor) -> tuple[Tensor, Tensor]:
 def bernoulli_log_density(x: Tensor, logits: Tensor) -> Tensor:
     """Return log Bernoulli(x; sigmoid(logits)): [..., D] -> [...].
 
-    The gradient is that of the logits alone.
+    The gradient is with respect to the logits only.
     """
-    each = logits.expand(torch.broadcast_shapes(x.shape, logits.shape))  # type: ignore[no-untyped-call]
-    return _Bernoulli.apply(x, each)  # type: ignore[no-untyped-call,no-any-return]
+    expanded = logits.expand(torch.broadcast_shapes(x.shape, logits.shape))  # type: ignore[no-untyped-call]
+    return _Bernoulli.apply(x, expanded)  # type: ignore[no-untyped-call,no-any-return]
 
 
 class _Bernoulli(torch.autograd.Function):
     """The log density and its gradient, x - sigmoid(logits), in few passes over memory.
 
-    The pixels of a pack are more than a cache holds: written out, its products and sums take longer than its
+    The pixels of a pack do not fit the cache, so that separate products and sums would take longer than the
     logarithms.
     """
 
@@ -76,7 +76,8 @@ def gaussian_kl_to_standard(mean: Tensor, log_scale: Tensor) -> Tensor:
 def gaussian_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_scale: Tensor) -> Tensor:
     """Return KL(N(mean, exp(log_scale)^2) || N(prior_mean, exp(prior_log_scale)^2)): [..., d] -> [...].
 
-    It is a layer's expected log ratio where the posterior is drawn given what the prior depends on.
+    It is a layer's expected log ratio if the posterior is drawn given the variables that the prior depends
+    on.
     """
     ratio = log_scale - prior_log_scale
     standardised = (mean - prior_mean) * (-prior_log_scale).exp()
@@ -86,10 +87,9 @@ def gaussian_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_s
 def gaussian_kl_sample(
     z: Tensor, eps: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_scale: Tensor
 ) -> Tensor:
-    """Return log q(z) - log p(z) at z = mean + exp(log_scale) * eps, one draw's estimate of the KL.
+    """Return log q(z) - log p(z) at z = mean + exp(log_scale) * eps, a KL estimate: [..., d] -> [...].
 
-    Where the layers above are inferred from z, the prior depends on z itself and the closed form does not
-    apply: [..., d] -> [...].
+    If the layers above are inferred from z, the prior depends on z, and the KL has no closed form.
     """
     standardised = (z - prior_mean) * (-prior_log_scale).exp()
     return (0.5 * (standardised * standardised - eps * eps) + prior_log_scale - log_scale).sum(-1)
@@ -99,8 +99,8 @@ class GaussianDraw(NamedTuple):
     """A draw of a diagonal Gaussian, z = mean + exp(log_scale) * eps.
 
     Attributes:
-        mean: [..., d], of fewer leading axes than z where the noise alone has them.
-        log_scale: logarithm of the standard deviation, of the mean's shape.
+        mean: [..., d]; it may lack leading axes of the noise.
+        log_scale: logarithm of the standard deviation, in the shape of the mean.
         scale: the standard deviation.
         eps: [..., d] the base noise.
         z: [..., d] the draw.
@@ -114,17 +114,17 @@ class GaussianDraw(NamedTuple):
 
     @classmethod
     def of(cls, mean: Tensor, log_scale: Tensor, eps: Tensor) -> Self:
-        """Return the draw that the noise makes."""
+        """Return the draw with this noise."""
         scale = log_scale.exp()
         return cls(mean, log_scale, scale, eps, mean + scale * eps)
 
     @classmethod
     def of_outputs(cls, outputs: Tensor, eps: Tensor) -> Self:
-        """Return the draw of the Gaussian that a network's outputs [..., 2 d] make."""
+        """Return the draw of the Gaussian with a network's outputs [..., 2 d] as parameters."""
         return cls.of(*gaussian_parameters(outputs), eps)
 
     def kl(self, prior_mean: Tensor, prior_log_scale: Tensor, closed_form: bool) -> Tensor:
-        """Return the KL to a Gaussian prior, in closed form or estimated by this draw: [..., d] -> [...]."""
+        """Return the KL to a Gaussian prior, exactly or estimated from this draw: [..., d] -> [...]."""
         if closed_form:
             exact = gaussian_kl(self.mean, self.log_scale, prior_mean, prior_log_scale)
             return exact.expand(self.z.shape[:-1])

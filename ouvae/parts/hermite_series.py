@@ -5,8 +5,8 @@ otherwise, with xi ~ N(0, 1). A unit with the pre-activation a = m + s xi and th
 
     f(m + s xi) = sum_n c_n(m, s) h_n(xi),   c_n(m, s) = E[ f(m + s xi) h_n(xi) ],
 
-and the Ornstein-Uhlenbeck semigroup of xi multiplies c_n by rho^n. A series is kept up to a degree N: the
-part that is left out has the variance sum_{n > N} rho^2n c_n^2.
+and the Ornstein-Uhlenbeck semigroup of xi multiplies c_n by rho^n. A series is truncated after degree N; the
+rest has the variance sum_{n > N} rho^2n c_n^2.
 
 Coefficients are lists of N+1 tensors that broadcast against xi, degree 0 first.
 """
@@ -22,25 +22,25 @@ from ouvae.declared.traits import ActivationName
 from ouvae.parts.activations import ACTIVATIONS, LEAK
 
 FARTHEST = 40.0
-"""|m / s| beyond which a ReLU's coefficients from degree 2 on are zero: exp(-FARTHEST^2 / 2) < 1e-347."""
+"""|m / s| above which a ReLU's coefficients of degree 2 and more are zero: exp(-FARTHEST^2 / 2) < 1e-347."""
 
 
 def hermite_polynomials(degree: int, x: Tensor) -> list[Tensor]:
-    """Return h_0(x) … h_degree(x), each of the shape of x."""
+    """Return h_0(x) … h_degree(x), each in the shape of x."""
     return _recurrence(degree, x, torch.ones_like(x))
 
 
 def coefficients_of(activation: ActivationName, degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
     """Return c_0 … c_degree of an activation.
 
-    Those of ReLU and leaky ReLU are exact. The others are by quadrature: for |m| <= 2 and s <= 3 their errors
-    are below 1e-3 of the unit's root mean square for tanh and ELU, 1e-5 for softplus and GELU.
+    ReLU and leaky ReLU are exact. The others are computed by quadrature: for |m| <= 2 and s <= 3 the errors
+    are below 1e-3 of the unit's root mean square for tanh and ELU, below 1e-5 for softplus and GELU.
 
     Args:
-        activation: by name.
+        activation: its name.
         degree: N, at least 1.
         mean: m.
-        scale: s > 0, of the shape of m.
+        scale: s > 0, in the shape of m.
     """
     if activation == "relu":
         return relu_coefficients(degree, mean, scale)
@@ -50,7 +50,7 @@ def coefficients_of(activation: ActivationName, degree: int, mean: Tensor, scale
 
 
 def leaky_relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
-    """Return c_0 … c_degree of a leaky ReLU: a share of the identity's, m and s, and the rest of a ReLU's."""
+    """Return c_0 … c_degree of a leaky ReLU, a weighted sum of the identity and a ReLU."""
     zero, first, *higher = ((1 - LEAK) * value for value in relu_coefficients(degree, mean, scale))
     return [zero + LEAK * mean, first + LEAK * scale, *higher]
 
@@ -67,7 +67,7 @@ def relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
     Args:
         degree: N, at least 1.
         mean: m.
-        scale: s > 0, of the shape of m.
+        scale: s > 0, in the shape of m.
     """
     ratio = (mean / scale).clamp(-FARTHEST, FARTHEST)
     below = torch.special.ndtr(ratio)
@@ -75,7 +75,7 @@ def relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
     first = [mean * below + scale * density, scale * below]
     if degree < 2:
         return first
-    # The recurrence carries h_k(-t) phi(t), which is small where h_k itself is large.
+    # The recurrence runs on h_k(-t) phi(t), which is small where h_k is large.
     weighted = _recurrence(degree - 2, -ratio, density)
     return first + [scale * value / math.sqrt(n * (n - 1)) for n, value in enumerate(weighted, start=2)]
 
@@ -91,7 +91,7 @@ def quadrature_coefficients(
         activation: f, elementwise.
         degree: N.
         mean: m.
-        scale: s, of the shape of m.
+        scale: s, in the shape of m.
         nodes: number of points.
     """
     points, weights = np.polynomial.hermite_e.hermegauss(nodes)
@@ -107,7 +107,7 @@ def damped_series(coefficients: Sequence[Tensor], xi: Tensor, rho: Tensor) -> Te
     Args:
         coefficients: c_0 … c_N, which broadcast against xi.
         xi: the standard normal variable.
-        rho: scalar tensor in [0, 1]; 0 leaves c_0.
+        rho: scalar tensor in [0, 1]; 0 gives c_0.
     """
     damping = torch.ones_like(rho)
     total = torch.zeros_like(xi)

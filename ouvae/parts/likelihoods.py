@@ -1,6 +1,6 @@
-"""p(x|z_1): how a network's outputs become a density of pixels.
+"""p(x|z_1): densities of pixels with a network's outputs as parameters.
 
-A new one is a class with a class method `of`, and a line in `ouvae.declared.choices`.
+A new likelihood is a class with a class method `of`, and a line in `ouvae.declared.choices`.
 """
 
 import math
@@ -17,13 +17,13 @@ class Likelihood(Protocol):
     """A density of pixels given a network's outputs."""
 
     def outputs(self, image_shape: Shape) -> int:
-        """Return how many outputs an image of that shape asks of the network."""
+        """Return the number of outputs that the network needs for images of this shape."""
 
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Return log p(x|outputs) in nats, summed over pixels: [B, D], [..., B, outputs] -> [..., B]."""
 
     def mean(self, outputs: Tensor, image_shape: Shape) -> Tensor:
-        """Return the mean of p(x|outputs), an image of that shape, flattened: [..., outputs] -> [..., D]."""
+        """Return the mean of p(x|outputs), flattened images of this shape: [..., outputs] -> [..., D]."""
 
 
 class Bernoulli:
@@ -31,11 +31,11 @@ class Bernoulli:
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
-        """Return the one there is."""
+        """Return the Bernoulli likelihood."""
         return cls()
 
     def outputs(self, image_shape: Shape) -> int:
-        """Return one a pixel."""
+        """Return the number of pixels."""
         return math.prod(image_shape)
 
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Bernoulli:
 
 
 class FixedVarianceGaussian:
-    """Real pixels with one known variance; the outputs are means."""
+    """Real pixels with one fixed variance; the outputs are means."""
 
     def __init__(self, variance: float) -> None:
         """Take the variance of every pixel."""
@@ -56,12 +56,12 @@ class FixedVarianceGaussian:
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
-        """Return the one with the cell's `observation_variance`."""
+        """Return the likelihood with the cell's `observation_variance`."""
         assert cell.observation_variance is not None, "a gaussian likelihood has an observation_variance"
         return cls(cell.observation_variance)
 
     def outputs(self, image_shape: Shape) -> int:
-        """Return one a pixel."""
+        """Return the number of pixels."""
         return math.prod(image_shape)
 
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
@@ -69,11 +69,11 @@ class FixedVarianceGaussian:
         return gaussian_log_density(x, outputs, self._log_scale)
 
     def mean(self, outputs: Tensor, image_shape: Shape) -> Tensor:
-        """Return the means, which the outputs are."""
+        """Return the outputs, which are the means."""
         return outputs
 
 
 def likelihood_of(cell: Cell) -> Likelihood:
-    """Return the likelihood that the cell names."""
-    density: Likelihood = LIKELIHOODS.load(cell.likelihood).of(cell)
-    return density
+    """Return the cell's likelihood."""
+    likelihood: Likelihood = LIKELIHOODS.load(cell.likelihood).of(cell)
+    return likelihood

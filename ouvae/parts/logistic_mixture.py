@@ -1,9 +1,9 @@
 """p(x|z_1) of grey or coloured bytes: a discretized mixture of logistics, as in PixelCNN++.
 
-Salimans, Karpathy, Chen and Kingma, "PixelCNN++" (ICLR 2017), section 2.1 and 2.2. A pixel has M components;
-a component has a weight, and for each channel a logistic distribution on [-1, 1], where the 256 values of a
-byte lie 2/255 apart and each takes the mass of its bin (the lowest and the highest value those of the tails).
-The mean of green moves with red, that of blue with red and green, by factors that tanh keeps in (-1, 1).
+Salimans, Karpathy, Chen and Kingma, "PixelCNN++" (ICLR 2017), sections 2.1 and 2.2. A pixel has M components.
+A component has a weight, and a logistic distribution for each channel on [-1, 1]. The 256 values of a byte
+lie 2/255 apart there; each has the mass of its bin, and the lowest and highest value also that of the tails.
+The mean of green depends on red, the mean of blue on red and green, by factors that tanh keeps in (-1, 1).
 """
 
 from math import prod
@@ -19,32 +19,32 @@ LEVELS = 256
 """Values of a pixel: x = k/255 for k = 0 … 255."""
 
 LOG_SCALE_LIMITS = (-7.0, 50.0)
-"""Where log scales are clamped: below as in the paper's code, which is an eighth of a bin; above only to
-keep the mass of a bin above the smallest float32."""
+"""Limits of log scales: below as in the paper's code, an eighth of a bin; above only to keep the mass of a
+bin above the smallest float32."""
 
 _BIN = 2 / (LEVELS - 1)
 
 
 class LogisticMixture:
-    """Mixtures of `components` logistics a pixel, for images of one channel or three.
+    """Mixtures of logistics, for images with one channel or three.
 
-    The outputs are maps, flattened: [parameter, component, row, column]. The parameters are the weight's
-    logit, the mean of each channel, the log scale of each channel, and for three channels the factors of
-    red in green, of red in blue and of green in blue: 3 M outputs a grey pixel, 10 M a coloured one.
+    The outputs are flattened maps: [parameter, component, row, column]. The parameters are the weight's
+    logit, the mean of each channel, the log scale of each channel, and for three channels the factors of red
+    in green, of red in blue and of green in blue: 3 M outputs for a grey pixel, 10 M for a coloured pixel.
     """
 
     def __init__(self, components: int) -> None:
-        """Take the number of logistics."""
+        """Take M, the number of logistics in a pixel."""
         self._components = components
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
-        """Return the one with the cell's `mixture_components`."""
+        """Return the likelihood with the cell's `mixture_components`."""
         assert cell.mixture_components is not None, "a logistic_mixture likelihood has mixture_components"
         return cls(cell.mixture_components)
 
     def outputs(self, image_shape: tuple[int, ...]) -> int:
-        """Return 3 M a pixel for (rows, columns) or (1, rows, columns), 10 M for (3, rows, columns).
+        """Return the number of outputs: 3 M for each pixel with one channel, 10 M with three.
 
         Raises:
             ValueError: another number of channels.
@@ -59,7 +59,7 @@ class LogisticMixture:
     def log_density(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Return log p(x|outputs) in nats, summed over pixels: [B, D], [..., B, outputs] -> [..., B].
 
-        x is k/255, channels first, then rows, then columns; how many channels is told by the sizes.
+        x is k/255, channels first, then rows, then columns. The sizes determine the number of channels.
         """
         channels = 1 if outputs.shape[-1] == self._components * _parameters(1) * x.shape[-1] else 3
         values = (2 * x - 1).reshape(*x.shape[:-1], channels, 1, -1)
@@ -74,9 +74,9 @@ class LogisticMixture:
         return log_pixels.sum(-1)
 
     def mean(self, outputs: Tensor, image_shape: tuple[int, ...]) -> Tensor:
-        """Return the mean of the mixture on [0, 1], [..., outputs] -> [..., D], as if it had no ends.
+        """Return the mean of the mixture, [..., outputs] -> [..., D], clamped to [0, 1].
 
-        What a logistic has beyond black and white counts where it is, and the result is clamped to [0, 1].
+        The logistics are not cut off at black and white.
         """
         channels = image_shape[0] if len(image_shape) == 3 else 1
         maps = outputs.reshape(*outputs.shape[:-1], _parameters(channels), self._components, -1)
@@ -94,9 +94,9 @@ class LogisticMixture:
 def bin_log_probability(value: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return the log of a logistic distribution's mass in the bins of values on [-1, 1], elementwise.
 
-    With the bin's ends a > b in units of the scale, sigmoid(a) - sigmoid(b) is written as
-    sigmoid(a) sigmoid(-b) (1 - exp(b - a)), whose logarithm is exact far out in both tails; b - a does not
-    depend on the value. The lowest bin is open to the left and has sigmoid(a), the highest sigmoid(-b).
+    With the bin's ends a > b in units of the scale, sigmoid(a) - sigmoid(b) equals sigmoid(a) sigmoid(-b) (1
+    - exp(b - a)), whose logarithm is exact far out in both tails; b - a does not depend on the value. The
+    lowest bin is open to the left and has the mass sigmoid(a); the highest has sigmoid(-b).
     """
     inverse_scale = (-log_scale.clamp(*LOG_SCALE_LIMITS)).exp()
     centred = value - mean
@@ -109,12 +109,12 @@ def bin_log_probability(value: Tensor, mean: Tensor, log_scale: Tensor) -> Tenso
 
 
 def _parameters(channels: int) -> int:
-    """Return the outputs of one component of one pixel."""
+    """Return the number of outputs of one component of a pixel."""
     return 1 + 2 * channels + channels * (channels - 1) // 2
 
 
 def _dependence(values: Tensor, factors: Tensor) -> Tensor:
-    """Return what the means of red, green and blue move by: [..., 3, 1, P], [..., 3, M, P] -> the latter."""
+    """Return the shifts of the channels' means: values [..., 3, 1, P], factors and shifts [..., 3, M, P]."""
     red, green, _ = values.unbind(-3)
     red_in_green, red_in_blue, green_in_blue = factors.unbind(-3)
     moved_green = red_in_green * red

@@ -1,9 +1,9 @@
-"""The pieces that systems are built of: features, and heads that make parameters of them.
+"""The pieces of systems: features, and heads that turn features into parameters.
 
-A piece maps vectors [..., inputs] to vectors [..., outputs], whatever the leading axes; a convolutional one
-folds them to feature maps by itself. Features are what the hidden layers of `cell.hidden` give. The
-parameters of a Gaussian are its mean and the logarithm of its standard deviation, side by side: 2 d of
-them. Smoothing averages these outputs (our choice: the paper says "mean and variance").
+A piece maps vectors [..., inputs] to vectors [..., outputs] for any leading axes; convolutional pieces fold
+vectors to maps internally. Features are the outputs of the hidden layers of `cell.hidden`. The parameters of
+a Gaussian are its mean and the logarithm of its standard deviation, side by side: 2 d numbers. Smoothing
+averages these outputs (our choice: the paper says "mean and variance").
 """
 
 from itertools import pairwise
@@ -22,13 +22,13 @@ Shape = tuple[int, ...]
 
 
 class Hidden(nn.Sequential):
-    """The hidden layers of `cell.hidden`, affine with an activation after each.
+    """The hidden layers of `cell.hidden`: affine layers, each with an activation.
 
     Layer normalisation (Ba et al., arXiv 1607.06450) comes before the activation.
     """
 
     def __init__(self, cell: Cell, inputs: int) -> None:
-        """Build the layers on vectors of that length."""
+        """Build the layers for vectors of this length."""
         super().__init__()
         for before, after in pairwise((inputs, *cell.hidden)):
             if cell.normalisation == "layer":
@@ -71,22 +71,22 @@ def latent_features(cell: Cell, inputs: int, image_shape: Shape) -> nn.Module:
     return Hidden(cell, inputs)
 
 
-def feature_features(cell: Cell, image_shape: Shape) -> nn.Module:
+def hidden_layers(cell: Cell, image_shape: Shape) -> nn.Module:
     """Return the hidden layers on features: [..., F] -> [..., F]."""
     if cell.architecture == "conv":
-        return convolution.feature_features(cell, image_shape)
+        return convolution.hidden_layers(cell, image_shape)
     return Hidden(cell, cell.hidden[-1])
 
 
 def gaussian_head(cell: Cell, size: int, image_shape: Shape) -> nn.Module:
-    """Return the parameters of a Gaussian of `size` dimensions from features: [..., F] -> [..., 2 size]."""
+    """Return the parameters of a Gaussian from features: [..., F] -> [..., 2 size]."""
     if cell.architecture == "conv":
         return convolution.gaussian_head(cell, size, image_shape)
     return _head(cell, cell.hidden[-1], 2 * size)
 
 
 def pixel_head(cell: Cell, image_shape: Shape, outputs: int) -> nn.Module:
-    """Return the outputs that a likelihood makes pixels of, from features: [..., F] -> [..., outputs]."""
+    """Return the parameters of the pixels' likelihood from features: [..., F] -> [..., outputs]."""
     if cell.architecture == "conv":
         return convolution.pixel_head(cell, image_shape, outputs)
     return _head(cell, cell.hidden[-1], outputs)

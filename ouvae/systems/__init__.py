@@ -1,4 +1,4 @@
-"""The systems. A new one is a module with a subclass of `System`, and a line in `ouvae.declared.choices`."""
+"""The systems. To add one, write a subclass of `System` and a line in `ouvae.declared.choices`."""
 
 from ouvae.declared import SYSTEMS, Cell
 from ouvae.parts.networks import Shape
@@ -7,8 +7,8 @@ from ouvae.systems.base import Draws, DrawShapes, System, Terms, leading_axes
 
 def system_of(cell: Cell) -> type[System]:
     """Return the class of the cell's system."""
-    found: type[System] = SYSTEMS.load(cell.system)
-    return found
+    system: type[System] = SYSTEMS.load(cell.system)
+    return system
 
 
 def build(cell: Cell, image_shape: Shape) -> System:
@@ -17,7 +17,7 @@ def build(cell: Cell, image_shape: Shape) -> System:
 
 
 def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
-    """Return the shapes of the noise of one forward pass, see `System.draw_shapes`."""
+    """Return the shapes of the noise in one forward pass; see `System.draw_shapes`."""
     return system_of(cell).draw_shapes(cell, leading)
 
 

@@ -1,31 +1,31 @@
 """BIVA, a VAE with inference in two directions.
 
 After Maaløe et al., "BIVA: A Very Deep Hierarchy of Latent Variables for Generative Modeling", NeurIPS 2019.
-Below the top a layer has two variables of size d_l each, z_l = (b_l, t_l), a bottom-up one (z^BU in the
-paper) and a top-down one (z^TD); z_L is single. Their section 3:
+Below the top a layer has two variables of size d_l each, z_l = (b_l, t_l): bottom-up (z^BU in the paper) and
+top-down (z^TD); z_L is a single variable. Section 3 of the paper:
 
     p(x, z) = p(x|z) p(z_L) prod_l<L p(b_l|z_>l) p(t_l|z_>l)
     q(z|x) = prod_l<L q(b_l|x, b_<l) q(z_L|x, b_<L) prod_l<L q(t_l|x, b_<l, z_>l)
 
-Inference climbs, drawing the b_l and z_L, then descends, drawing the t_l. Two deterministic paths carry the
-dependences, and the generative model shares the second with inference:
+Inference climbs and draws the b_l and z_L, then descends and draws the t_l. Two deterministic paths carry the
+dependences; the generative model shares the second with inference:
 
     up     u_1 = f(x)        u_l+1 = u_l + f(u_l + f(b_l)) / L        posteriors of b_l, z_L from u_l
     down   v_L-1 = f(z_L)    v_l-1 = v_l + f(v_l + f(b_l, t_l)) / L   priors of b_l, t_l from v_l
 
-with a network of its own for every f. The posterior of t_l comes from f(u_l + v_l), the pixels from v_0. So
-u_l holds x and b_<l, v_l all of z_>l, and the terms u_l and v_l outside of f are the skip connections.
+where every f is a different network. The posterior of t_l comes from f(u_l + v_l), the pixels from v_0. So
+u_l holds x and b_<l, v_l holds all of z_>l, and the terms u_l and v_l outside of f are the skip connections.
 
-A layer's KL is the sum of its two parts. That of t_l has a closed form given z_>l. That of b_l has none,
-since b_l is drawn before z_>l, on which its prior depends: it is one draw's estimate always. One layer is
-the plain VAE.
+A layer's KL is the sum of the KLs of t_l and b_l. The first has a closed form given z_>l. The second is
+always one draw's estimate: b_l is drawn before z_>l, on which its prior depends. With one layer this is the
+plain VAE.
 
-Simplified here: what the paper concatenates is added as features; a block is the hidden layers of
-`cell.hidden` beside an identity, where the paper has gated residual blocks with weight normalisation and
-dropout; one path upwards serves the posteriors of both parts; a skip connects successive layers, and by way
-of these all. Our choices: log standard deviations, as in all systems here; the weight 1/L of a block, and
-the start of the Gaussians below the top at a tenth of the usual weights, near N(0, I). Without these two the
-variables of a new model grow geometrically with its depth. Free bits are the objective `free_bits`.
+Simplifications: features are added instead of concatenated; a block is the hidden layers of `cell.hidden`
+beside an identity, instead of gated residual blocks with weight normalisation and dropout; one upward path
+serves the posteriors of both variables; skips connect successive layers only. Our choices: log standard
+deviations, as in all systems here; the weight 1/L of a block; Gaussians below the top start at a tenth of the
+usual weights, near N(0, I). Without the last two the variables of a new model grow geometrically with depth.
+Free bits are the objective `free_bits`.
 """
 
 from typing import cast
@@ -38,8 +38,8 @@ from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import (
     Shape,
-    feature_features,
     gaussian_head,
+    hidden_layers,
     image_features,
     latent_features,
     pixel_head,
@@ -51,24 +51,24 @@ class Level(nn.Module):
     """The networks of a layer below the top.
 
     Attributes:
-        bottom_up: u_l to q(b_l|x, b_<l).
-        up_latent, up: b_l to features, and those to u_l+1.
-        prior: v_l to p(b_l|z_>l) and p(t_l|z_>l), side by side.
-        merged, top_down: u_l + v_l to features, and those to q(t_l|x, b_<l, z_>l).
-        down_latent, down: (b_l, t_l) to features, and those to v_l-1.
+        bottom_up: from u_l to q(b_l|x, b_<l).
+        up_latent, up: from b_l to features, and on to u_l+1.
+        prior: from v_l to p(b_l|z_>l) and p(t_l|z_>l), side by side.
+        merged, top_down: from u_l + v_l to features, and on to q(t_l|x, b_<l, z_>l).
+        down_latent, down: from (b_l, t_l) to features, and on to v_l-1.
     """
 
     def __init__(self, cell: Cell, image_shape: Shape, size: int) -> None:
-        """Build for variables of `size` units each."""
+        """Build the networks for variables of `size` units each."""
         super().__init__()
         self.bottom_up = gaussian_head(cell, size, image_shape)
         self.up_latent = latent_features(cell, size, image_shape)
-        self.up = feature_features(cell, image_shape)
+        self.up = hidden_layers(cell, image_shape)
         self.prior = gaussian_head(cell, 2 * size, image_shape)
-        self.merged = feature_features(cell, image_shape)
+        self.merged = hidden_layers(cell, image_shape)
         self.top_down = gaussian_head(cell, size, image_shape)
         self.down_latent = latent_features(cell, 2 * size, image_shape)
-        self.down = feature_features(cell, image_shape)
+        self.down = hidden_layers(cell, image_shape)
         with torch.no_grad():
             for head in (self.bottom_up, self.prior, self.top_down):
                 for parameter in head.parameters():
@@ -91,7 +91,7 @@ class BIVA(System):
 
     @staticmethod
     def unit_counts(cell: Cell) -> Shape:
-        """Return 2 d_l below the top, those of b_l first, and d_L."""
+        """Return 2 d_l below the top, b_l before t_l, and d_L."""
         *lower, top = cell.latents
         return (*(2 * size for size in lower), top)
 
@@ -122,7 +122,7 @@ class BIVA(System):
     def _descend(
         self, x: Tensor, draws: Draws, closed_form: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return v_1 and, of each layer, z_1 first, the KL and the posterior means."""
+        """Return v_0, and the KL and the posterior means of each layer, z_1 first."""
         up, bottom_up, top = self._climb(x, draws)
         zero = torch.zeros((), dtype=x.dtype, device=x.device)
         kl = [top.kl(zero, zero, closed_form)]
@@ -156,7 +156,7 @@ class BIVA(System):
         return cast(list[Level], list(self.levels))
 
     def _climb(self, x: Tensor, draws: Draws) -> tuple[list[Tensor], list[GaussianDraw], GaussianDraw]:
-        """Return the u_l, of which u_1 is [B, F] whatever the noise's axes, the b_l, and z_L."""
+        """Return the u_l, the b_l and z_L. For any leading axes of the noise, u_1 is [B, F]."""
         up: list[Tensor] = []
         bottom_up: list[GaussianDraw] = []
         features = self.image(x)

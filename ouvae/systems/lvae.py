@@ -1,21 +1,21 @@
 """The ladder VAE (Sønderby et al., "Ladder Variational Autoencoders", NeurIPS 2016).
 
-The generative model is that of the hierarchical VAE, p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I). Inference
-runs downwards like it. Deterministic features climb from the image, d_l = f_l(d_l-1) with d_0 = x, and give
-each layer a Gaussian of its own, N(m_l, s_l^2) = head(d_l), an approximate likelihood of z_l. The posterior
-corrects the generative model by it,
+The generative model is the hierarchical VAE's, p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I), and inference
+runs downwards too. Deterministic features climb from the image, d_l = f_l(d_l-1) with d_0 = x, and give each
+layer a Gaussian N(m_l, s_l^2) = head(d_l), an approximate likelihood of z_l. The posterior corrects the
+generative model by this likelihood,
 
     q(z|x) = q(z_L|x) prod_l<L q(z_l|z_l+1, x),   q(z_L|x) = N(m_L, s_L^2),
     q(z_l|z_l+1, x) = N(m_l, s_l^2) p(z_l|z_l+1) / constant,
 
-which is the precision-weighted merge of their equations 17 to 19 (17 gives a variance, though in print the
-left side lacks its square). Since z_l is drawn given z_l+1 as in the prior, every layer's KL has a closed
-form given the layer above. One layer is the plain VAE.
+the precision-weighted merge of equations 17 to 19 (17 gives a variance, although the printed left side lacks
+the square). Since z_l is drawn given z_l+1 as in the prior, every layer's KL has a closed form given the
+layer above. With one layer this is the plain VAE.
 
-Our choices: no batch normalisation, which they find important, since a member's numbers must not depend on
-the rest of its minibatch; the cell's activation instead of leaky rectifiers; log standard deviations instead
-of a softplus of the variance, as in all systems here; warm-up of the KL is the setting `kl_warmup`, not a
-part of the system.
+Our choices: no batch normalisation, which the paper finds important, because an image's numbers must not
+depend on the rest of its minibatch; the cell's activation instead of leaky rectifiers; log standard
+deviations instead of a softplus of the variance, as in all systems here; KL warm-up is the key `kl_warmup`,
+not part of the system.
 """
 
 import torch
@@ -26,9 +26,9 @@ from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import (
     Shape,
-    feature_features,
     gaussian_head,
     gaussian_of_latent,
+    hidden_layers,
     image_features,
     pixels_of_latent,
 )
@@ -40,9 +40,8 @@ def merge(
 ) -> tuple[Tensor, Tensor]:
     """Return mean and log scale of the normalised product of two Gaussian densities, all [..., d].
 
-    Sønderby et al. 2016, equations 17 and 18: precisions add, and the mean is the precision-weighted one.
-    Written in logarithms of precisions, which overflow nowhere: a Gaussian much wider than the other leaves
-    the other as it is.
+    Sønderby et al. 2016, equations 17 and 18: precisions add, and means are weighted by precision. Logarithms
+    of precisions avoid overflow: a Gaussian much wider than the other leaves the other unchanged.
     """
     log_precision, other_log_precision = -2 * log_scale, -2 * other_log_scale
     weight = (log_precision - other_log_precision).sigmoid()
@@ -60,7 +59,7 @@ class LadderVAE(System):
         self.features = nn.ModuleList(
             [
                 image_features(cell, image_shape),
-                *(feature_features(cell, image_shape) for _ in latents[1:]),
+                *(hidden_layers(cell, image_shape) for _ in latents[1:]),
             ]
         )
         self.heads = nn.ModuleList(gaussian_head(cell, size, image_shape) for size in latents)
@@ -116,7 +115,7 @@ class LadderVAE(System):
         return layers[::-1], priors[::-1]
 
     def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return means and log scales of the features' Gaussians, [B, d_l] each, z_1 first."""
+        """Return mean and log scale of each layer's Gaussian from the features, [B, d_l] each, z_1 first."""
         gaussians = []
         features = x
         for network, head in zip(self.features, self.heads, strict=True):

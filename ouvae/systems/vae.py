@@ -1,7 +1,7 @@
 """The hierarchical VAE, and with smoothing the OU-VAE (Pervez and Gavves, ICML 2021).
 
-L stochastic layers with q(z_1|x), q(z_l+1|z_l), p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I), each network
-alone in its conditional. `smoothed_networks` names those that U_rho acts on.
+L stochastic layers with q(z_1|x), q(z_l+1|z_l), p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I); each conditional
+has its own network. U_rho acts on the networks in `smoothed_networks`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 
 class HierarchicalVAE(System):
-    """The model; its KLs are one draw's estimates but for the top layer's, which has a closed form."""
+    """The model. The top layer's KL has a closed form; the others are one draw's estimates."""
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         super().__init__(cell, image_shape)
@@ -45,12 +45,12 @@ class HierarchicalVAE(System):
 
     @staticmethod
     def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
-        """Return a base draw for each layer, and omegas for what is smoothed by draws."""
+        """Return a base draw for each layer, and omegas for the networks that are smoothed by draws."""
         latents = cell.latents
 
         def omegas(sizes: Sequence[int], network: Network) -> tuple[Shape, ...]:
-            drawn = network in cell.smoothed_networks and cell.smoothing != "shrink"
-            return tuple((cell.ou_samples, *leading, size) for size in sizes) if drawn else ()
+            has_draws = network in cell.smoothed_networks and cell.smoothing != "shrink"
+            return tuple((cell.ou_samples, *leading, size) for size in sizes) if has_draws else ()
 
         return DrawShapes(
             tuple((*leading, size) for size in latents),
@@ -121,7 +121,7 @@ class HierarchicalVAE(System):
         omega: Tensor | None,
         rho: Tensor | None,
     ) -> Tensor:
-        """Return the network at the layer's sample, smoothed where there are draws for it, or shrunk."""
+        """Return the network at the layer's sample: smoothed, shrunk, or plain."""
         cell, z = self.cell, layer.z
         if rho is not None and omega is not None:
             return smooth(network, cell.smoothing, z, layer.scale, layer.eps, omega, rho)

@@ -1,19 +1,18 @@
 """The two-layer VampPrior model (Tomczak and Welling, "VAE with a VampPrior", AISTATS 2018).
 
-The prior of the top layer is a mixture of its own posteriors at M learned images, the pseudo-inputs u_m
-(their section 3), in a hierarchy of two layers (their section 4):
+The prior of the top layer is a mixture of the layer's posteriors at M learned images, the pseudo-inputs u_m
+(section 3), in a hierarchy of two layers (section 4):
 
     q(z_2|x),   q(z_1|x, z_2),   p(x|z_1, z_2),   p(z_1|z_2),   p(z_2) = 1/M sum_m q(z_2|u_m).
 
-The KL of the top layer has no closed form: it is one draw's estimate, log q(z_2|x) - log p(z_2), always.
-Without pseudo-inputs, M = 0, p(z_2) = N(0, I) and all else is the same, the estimate too: the model that
-their tables compare the VampPrior with.
+The top layer's KL has no closed form: it is always one draw's estimate, log q(z_2|x) - log p(z_2). With M =
+0, p(z_2) = N(0, I) and everything else is the same, including the estimate: the paper's baseline.
 
-Our choices: the paper's gated linear units are the hidden layers of `ouvae.parts.networks`, as in the other
-systems. Two inputs are merged as in the paper, by hidden layers of each and hidden layers of both, but their
-features are added where the paper puts them side by side. A pseudo-input is the logistic sigmoid of its
-parameters, which are standard normal at first: it stays in [0, 1] like a pixel, and its gradient does not
-vanish, as that of a clamp (hard tanh) does at both ends.
+Our choices: hidden layers of `ouvae.parts.networks` replace the paper's gated linear units, as in the other
+systems. Two inputs are merged as in the paper, by hidden layers of each and of both, but features are added
+instead of concatenated. A pseudo-input is the logistic sigmoid of its parameters, which start standard
+normal: it stays in [0, 1] like a pixel, and its gradient does not vanish at both ends as that of a clamp
+(hard tanh).
 """
 
 import math
@@ -26,10 +25,10 @@ from ouvae.parts.distributions import GaussianDraw, gaussian_log_density, gaussi
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.networks import (
     Shape,
-    feature_features,
     gaussian_head,
     gaussian_of_image,
     gaussian_of_latent,
+    hidden_layers,
     image_features,
     latent_features,
     pixel_head,
@@ -37,14 +36,14 @@ from ouvae.parts.networks import (
 from ouvae.systems.base import Draws, System, Terms
 
 MIXTURE_NUMBERS = 2**22
-"""How many numbers of [..., M, d_2] are made at once where a mixture is evaluated, to bound memory."""
+"""Numbers in [..., M, d_2] at once when a mixture is evaluated, to bound memory."""
 
 
 class Merged(nn.Module):
-    """A network of two inputs: features of each, their sum, features of that, parameters."""
+    """A network of two inputs: features of each, hidden layers on their sum, and a head."""
 
     def __init__(self, first: nn.Module, second: nn.Module, joint: nn.Module, head: nn.Module) -> None:
-        """Take features of the first and of the second input, features of features, and a head."""
+        """Take the features of the first and the second input, hidden layers, and a head."""
         super().__init__()
         self.first, self.second, self.joint, self.head = first, second, joint, head
 
@@ -58,7 +57,7 @@ class VampPrior(System):
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         super().__init__(cell, image_shape)
-        assert cell.pseudo_inputs is not None, "a VampPrior has pseudo_inputs"
+        assert cell.pseudo_inputs is not None
         lower, upper = cell.latents
         self._density = likelihood_of(cell)
         outputs = self._density.outputs(image_shape)
@@ -66,21 +65,21 @@ class VampPrior(System):
         self.lower_posterior = Merged(
             image_features(cell, image_shape),
             latent_features(cell, upper, image_shape),
-            feature_features(cell, image_shape),
+            hidden_layers(cell, image_shape),
             gaussian_head(cell, lower, image_shape),
         )
         self.lower_prior = gaussian_of_latent(cell, upper, lower, image_shape)
         self.likelihood = Merged(
             latent_features(cell, lower, image_shape),
             latent_features(cell, upper, image_shape),
-            feature_features(cell, image_shape),
+            hidden_layers(cell, image_shape),
             pixel_head(cell, image_shape, outputs),
         )
         if cell.pseudo_inputs:
             self.pseudo_logits = nn.Parameter(torch.randn(cell.pseudo_inputs, math.prod(image_shape)))
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
-        """Return the bound's terms; see `System.forward`. `rho` and `closed_form` change nothing."""
+        """Return the bound's terms; see `System.forward`. `rho` and `closed_form` have no effect."""
         upper = self.top_draw(x, draws)
         lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), draws.base[0])
         prior_mean, prior_log_scale = gaussian_parameters(self.lower_prior(upper.z))
@@ -113,8 +112,8 @@ class VampPrior(System):
         if self.cell.pseudo_inputs:
             components = self.upper_posterior(self.pseudo_inputs())
             device = generator.device
-            chosen = torch.randint(len(components), (count,), generator=generator, device=device)
-            upper = self.drawn(components[chosen], generator)
+            indices = torch.randint(len(components), (count,), generator=generator, device=device)
+            upper = self.drawn(components[indices], generator)
         else:
             upper = self.standard(count, self.cell.latents[-1], generator)
         lower = self.drawn(self.lower_prior(upper), generator)
@@ -125,7 +124,7 @@ class VampPrior(System):
         return self.pseudo_logits.sigmoid()
 
     def upper_log_prior(self, upper: Tensor) -> Tensor:
-        """Return log p(z_2), [..., d_2] -> [...]: the posteriors q(z_2|u_m) are made once, for all of it."""
+        """Return log p(z_2), [..., d_2] -> [...], with one evaluation of the posteriors q(z_2|u_m)."""
         if not self.cell.pseudo_inputs:
             return gaussian_log_density(upper, torch.zeros_like(upper), 0.0)
         mean, log_scale = gaussian_parameters(self.upper_posterior(self.pseudo_inputs()))

@@ -1,9 +1,9 @@
-"""What training costs: parameters, memory and time (the paper's tables 9 and 10).
+"""The costs of training: parameters, memory and time (the paper's tables 9 and 10).
 
-Parameters and memory are counted without training, see `ouvae.training.counts`. Memory is the bytes that
-autograd keeps from the forward pass for the backward pass, which is what grows with samples and layers;
-weights, their gradients and the optimizer's moments (16 bytes a parameter in float32) come on top. On CUDA
-the allocator's own peak is measured instead, all included.
+`ouvae.training.counts` counts parameters and memory without training. Memory is the bytes that autograd keeps
+from the forward pass for the backward pass, which grow with samples and layers. Weights, gradients and the
+optimizer's moments (16 bytes a parameter in float32) come on top. On CUDA, memory is the allocator's peak,
+with everything included.
 """
 
 import time
@@ -25,10 +25,11 @@ class Cost:
     """The cost of one member.
 
     Attributes:
-        parameters: trained numbers.
-        memory_bytes: of a training step at the cell's batch size.
+        parameters: number of trained parameters.
+        memory_bytes: memory of a training step at the cell's batch size.
         memory_kind: `AUTOGRAD` or `CUDA`, see the module.
-        seconds_per_epoch: of each round of timing; a training epoch is all training images once.
+        seconds_per_epoch: of each round of timing; an epoch is as many steps as pass over all training
+            images.
     """
 
     parameters: int
@@ -42,15 +43,14 @@ def measure(
 ) -> list[Cost]:
     """Measure members (cell, rho) side by side.
 
-    Times are taken in turns, each round in another order, so that what else the machine does falls on all
-    alike.
+    Members take turns, in another order each round, so that other load on the machine affects all of them.
 
     Args:
-        members: what to measure.
-        data: whose training images are an epoch.
-        device: where training runs.
-        rounds: of timing; 0 measures no time.
-        steps: training steps a round.
+        members: the members to measure.
+        data: the data set; its training images make an epoch.
+        device: the training device.
+        rounds: rounds of timing; 0 measures no time.
+        steps: training steps in a round.
     """
     packs = [_pack(cell, rho, data, device) for cell, rho in members] if rounds else []
     times: list[list[float]] = [[] for _ in members]
@@ -62,16 +62,16 @@ def measure(
             pack = packs[index]
             epoch = len(data.train) / pack.cell.batch_size
             times[index].append(_seconds(pack, steps, device) / steps * epoch)
-    found = []
-    for (cell, rho), own in zip(members, times, strict=True):
+    costs = []
+    for (cell, rho), seconds in zip(members, times, strict=True):
         kind = CUDA if device == "cuda" else AUTOGRAD
         peak = _cuda_peak(cell, rho, data) if kind == CUDA else saved_bytes(cell, data.image_shape)
-        found.append(Cost(count_parameters(cell, data.image_shape), peak, kind, own))
-    return found
+        costs.append(Cost(count_parameters(cell, data.image_shape), peak, kind, seconds))
+    return costs
 
 
 def _pack(cell: Cell, rho: float, data: Dataset, device: str) -> PackTraining:
-    """Return a pack of one member that trains without ever evaluating."""
+    """Return a pack of one member that trains without evaluations."""
     endless = {"steps": 2**31, "eval_every": 2**31, "eval_images": 2, "select": "last"}
     unmeasured = {"gradient_samples": None, "gradient_rho": None, "bound_samples": None}
     timed = cell.model_copy(update=endless | unmeasured)

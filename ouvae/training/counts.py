@@ -1,8 +1,8 @@
-"""What a model holds and computes, counted before anything is trained.
+"""Parameters, memory and operations of a model, counted before training.
 
-Parameters and bytes are counted on the meta device, where nothing is computed and nothing is stored, so
-that models of any size are counted on any machine. Its operations load PyTorch's compiler, for seconds, which
-is why the multiply-adds of models of moderate size without convolutions are counted where they are computed.
+Models are counted on the meta device, which computes and stores nothing, so that any machine can count a
+model of any size. Operations on that device load PyTorch's compiler, for seconds: the multiply-adds of models
+of moderate size without convolutions are counted on the CPU instead.
 """
 
 import functools
@@ -15,26 +15,27 @@ from torch import Tensor, nn
 from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, build, draw_shapes, leading_axes
+from ouvae.torch_internals import storage_of
 from ouvae.training.feed import BLOCK_STEPS
 from ouvae.training.noise import draw_count
 from ouvae.training.step.objectives import loss
 from ouvae.training.step.precision import weights_dtype
 
 HUGE_PARAMETERS, MANY_DRAWS = 50_000_000, 100_000
-"""A model of so many parameters, or of so many draws an image, is not computed to be counted."""
+"""Parameters, and draws for an image, from which a model is not computed on the CPU for counting."""
 
 
 def count_parameters(cell: Cell, image_shape: Shape) -> int:
-    """Return how many numbers a member trains."""
-    return sum(parameter.numel() for parameter in built(cell, image_shape).parameters())
+    """Return the number of trained parameters of a member."""
+    return sum(parameter.numel() for parameter in weightless_model(cell, image_shape).parameters())
 
 
 @functools.cache
 def multiply_adds(cell: Cell, image_shape: Shape) -> int:
-    """Return the multiply-adds of one training step of one member: forward, and twice that backward.
+    """Return the multiply-adds of one training step of one member: forward, and twice as many backward.
 
-    Those of the affine and convolutional layers, which are nearly all. They are linear in the size of the
-    minibatch.
+    Affine and convolutional layers are counted, which do nearly all of them; they are linear in the size of
+    the minibatch. A system without such layers counts one multiply-add for each parameter and image.
     """
     total = 0
 
@@ -44,10 +45,11 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         assert isinstance(weight, Tensor)
         total += (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel() * weight[0].numel()
 
+    parameters = count_parameters(cell, image_shape)
     draws = draw_count(cell, leading_axes(1, cell.importance_samples))
-    is_moderate = draws < MANY_DRAWS and count_parameters(cell, image_shape) < HUGE_PARAMETERS
-    device = "cpu" if is_moderate and not cell.traits("architecture").images else "meta"
-    model = built(cell, image_shape, device)
+    is_moderate = parameters < HUGE_PARAMETERS and draws < MANY_DRAWS
+    on_cpu = is_moderate and not cell.traits("architecture").images
+    model = weightless_model(cell, image_shape, "cpu" if on_cpu else "meta")
     for layer in model.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
@@ -57,45 +59,45 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
             total = 0
             _loss_of_zeros(model, cell.model_copy(update={"batch_size": batch}))
             forward.append(total)
-    one, two = forward
-    return 3 * (one + (cell.batch_size - 1) * (two - one))
+    of_one, of_two = forward
+    if not of_two:
+        return 3 * cell.batch_size * parameters
+    return 3 * (of_one + (cell.batch_size - 1) * (of_two - of_one))
 
 
 def saved_bytes(cell: Cell, image_shape: Shape) -> int:
-    """Return the bytes that autograd keeps of one training step's forward pass, weights left out."""
-    model = built(cell, image_shape)
-    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given out twice
+    """Return the bytes, without the weights, that autograd keeps of one training step's forward pass."""
+    model = weightless_model(cell, image_shape)
+    weights = {storage_of(parameter) for parameter in model.parameters()}
+    saved: set[torch.UntypedStorage] = set()
 
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage
+    def save(tensor: Tensor) -> Tensor:
+        saved.add(storage_of(tensor))
         return tensor
 
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         value = _loss_of_zeros(model, cell)
     del value
-    return sum(storage.nbytes() for storage in kept.values())
+    return sum(storage.nbytes() for storage in saved - weights)
 
 
 def importance_sample_bytes(cell: Cell, image_shape: Shape) -> int:
-    """Return the bytes that one importance sample of one image takes in a forward pass, at most.
+    """Return an upper bound of the bytes that one importance sample of one image takes in a forward pass.
 
-    They are what autograd would keep of it; without gradients most is released on the way.
+    Autograd would keep as many; without gradients, most are released on the way.
     """
-    samples = 10  # what an image takes once, such as its encoding, is shared by them
+    samples = 10  # they share what an image needs once, such as its encoding
     changes = {"objective": "iwae", "importance_samples": samples, "smoothed_networks": (), "batch_size": 1}
-    many = cell.model_copy(update=changes)
-    return -(-saved_bytes(many, image_shape) // samples)
+    weighted = cell.model_copy(update=changes)
+    return -(-saved_bytes(weighted, image_shape) // samples)
 
 
 @functools.cache
 def member_bytes(cell: Cell, image_shape: Shape, device: str) -> int:
     """Return the bytes that a member of a pack in training takes on a kind of device.
 
-    They are its weights, gradients and two moments, what autograd keeps, and a block of images and draws of
-    a seed of its own.
+    They are weights, gradients, two moments, what autograd keeps, and a block of images and noise, as if the
+    member shared its seed with no other.
     """
     draws = draw_count(cell, leading_axes(cell.batch_size, cell.importance_samples))
     inputs = BLOCK_STEPS[device] * (draws + cell.batch_size * torch.Size(image_shape).numel())
@@ -103,15 +105,15 @@ def member_bytes(cell: Cell, image_shape: Shape, device: str) -> int:
     return numbers * weights_dtype(cell).itemsize + saved_bytes(cell, image_shape)
 
 
-def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
-    """Return a model with any weights; nobody else's random numbers are used up for them."""
+def weightless_model(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
+    """Return a model with arbitrary weights, without using up random numbers."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(weights_dtype(cell))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread: on a busy machine several wait for each other, milliseconds an operation."""
+    """Compute in one thread: on a busy machine, threads wait for each other in every operation."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -121,7 +123,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:
-    """Return the loss of a minibatch of zeros, with no noise."""
+    """Return the loss of a minibatch of zeros, without noise."""
     samples, batch = cell.importance_samples, cell.batch_size
     weight = next(model.parameters())
     dtype = weight.dtype

@@ -1,4 +1,4 @@
-"""The device that members train on: looked up, and tried out before anything is built on it."""
+"""The device that members train on, tried out before anything is built on it."""
 
 import platform
 
@@ -6,7 +6,7 @@ import torch
 
 
 class DeviceError(RuntimeError):
-    """PyTorch cannot use the device; the message says why and how to go on."""
+    """PyTorch cannot use the device; the message says why, and what to do."""
 
 
 def usable_device(name: torch.device | str) -> torch.device:
@@ -23,9 +23,9 @@ def usable_device(name: torch.device | str) -> torch.device:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DeviceError(
-            f"PyTorch {torch.__version__} cannot use the device {str(name)!r} of {platform.node()}: {why}; "
-            "set device=cpu, or install a PyTorch that fits this GPU and its driver"
+            f"PyTorch {torch.__version__} cannot use the device {str(name)!r} of {platform.node()}: "
+            f"{reason}; set device=cpu, or install a PyTorch that fits this GPU and its driver"
         ) from None
     return device

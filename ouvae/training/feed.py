@@ -1,7 +1,7 @@
-"""What the steps of a pack's seeds are fed with: minibatches and noise, drawn for a block of steps at a time.
+"""Minibatches and noise of a pack's seeds, drawn for a block of steps at a time.
 
-A draw is a launch of its own for every seed. On a GPU, where a launch takes as long as the arithmetic of many
-members, one draw serves all steps of a block; how long a block is belongs to how noise is drawn.
+Every seed draws separately. On a GPU, where a launch takes as long as the arithmetic of many members, one
+draw serves all steps of a block. The length of a block therefore determines the noise.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from ouvae.systems import leading_axes
 from ouvae.training.noise import Minibatches, draw_count, stream
 
 BLOCK_STEPS = {"cpu": 1, "cuda": 16}
-"""Steps of a block, by the kind of device."""
+"""Steps in a block, by the kind of device."""
 
 
 class Feed:
     """The minibatches and noise of S seeds.
 
     Args:
-        cell: what is trained.
+        cell: the members' cell.
         images: [N, D] training images, on the training device and of the training type.
         dynamic: whether pixels are drawn, see `Minibatches`.
         seeds: the distinct seeds.
-        block: steps of a block.
+        block: steps in a block.
     """
 
     def __init__(self, cell: Cell, images: Tensor, dynamic: bool, seeds: Sequence[int], block: int) -> None:
-        """Open the seeds' streams at the first step."""
+        """Start the seeds' streams at the first step."""
         batch = min(cell.batch_size, len(images))
         count = draw_count(cell, leading_axes(batch, cell.importance_samples))
         self._minibatches = [Minibatches(images, dynamic, batch, seed) for seed in seeds]
@@ -37,10 +37,10 @@ class Feed:
         self._block = self._place = block
         self._x = images.new_empty(len(seeds), block, batch, images.shape[1])
         self._noise = images.new_empty(len(seeds), block, count)
-        self._begun = self._streams()
+        self._block_start = self._streams()
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """Return the next step's minibatches [S, B, D] and flat draws [S, n], good until the next call."""
+        """Return the next step's minibatches [S, B, D] and flat draws [S, n], valid until the next call."""
         if self._place == self._block:
             self._draw()
         place = self._place
@@ -48,12 +48,14 @@ class Feed:
         return self._x[:, place], self._noise[:, place]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a later `load_state_dict` needs to go on exactly: the streams where a block began."""
-        used_up = self._place == self._block
-        return (self._streams() if used_up else self._begun) | {"place": 0 if used_up else self._place}
+        """Return the state of the streams at the start of a block, and the place in the block."""
+        block_is_done = self._place == self._block
+        return (self._streams() if block_is_done else self._block_start) | {
+            "place": 0 if block_is_done else self._place
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue exactly from a state."""
         for batches, saved in zip(self._minibatches, state["minibatches"], strict=True):
             batches.load_state_dict(saved)
         for generator, saved in zip(self._generators, state["noise"], strict=True):
@@ -65,7 +67,7 @@ class Feed:
 
     def _draw(self) -> None:
         if self._block > 1:
-            self._begun = self._streams()
+            self._block_start = self._streams()
         for row, (batches, generator) in enumerate(zip(self._minibatches, self._generators, strict=True)):
             batches.fill(self._x[row])
             self._noise[row].normal_(generator=generator)

@@ -1,48 +1,37 @@
-"""The randomness of one seed: named streams, so that a seed is one realisation whatever rho is.
+"""The random streams of a seed: one realisation, whatever rho is.
 
-Minibatches, binarization and every noise draw of a seed are functions of the seed and the step alone. The
-members of a pack that share a seed read the same draws, and a member trained alone reads them too.
+Minibatches, binarization and noise depend on the seed and the step only. Members of a pack with the same seed
+read the same draws, as a member does that trains alone.
 """
 
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, draw_shapes
+from ouvae.torch_internals import seeded_generator
 
 STREAM_BITS = 128
-"""Of the seed of a stream: thousands of seeds have tens of thousands of streams, of which 32 bits would make
-two alike. A CUDA generator takes 64 of them."""
-
-_CPU_WORDS = slice(3, 3 + 624)
-"""Where the state of a CPU generator, as 64-bit words, holds those of the Mersenne Twister."""
+"""Bits of a stream's seed. 32 would collide: a sweep has tens of thousands of streams. A CUDA generator uses
+64 of them."""
 
 
 def stream_seed(*names: object) -> int:
-    """Return the generator seed of the stream of that name: independent for different names."""
+    """Return the generator seed of a stream; streams of different names are independent."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[: STREAM_BITS // 8], "big")
 
 
 def stream(device: torch.device, *names: object) -> torch.Generator:
-    """Return a generator for the stream of that name. CPU and CUDA generators differ in their numbers.
-
-    A CPU generator's own `manual_seed` passes over all but 32 bits, so that its state is made by NumPy's
-    seeding of the same generator, MT19937.
-    """
+    """Return the generator of a stream. CPU and CUDA generators give different numbers."""
     seed = stream_seed(*names)
-    if device.type != "cpu":
-        return torch.Generator(device).manual_seed(seed % 2**64)
-    generator = torch.Generator(device).manual_seed(0)
-    state = generator.get_state()
-    words: np.ndarray = np.random.MT19937(seed).state["state"]["key"]
-    state.numpy().view(np.uint64)[_CPU_WORDS] = words
-    return generator.set_state(state)
+    if device.type == "cpu":
+        return seeded_generator(seed)
+    return torch.Generator(device).manual_seed(seed % 2**64)
 
 
 def sample_draws(
@@ -53,13 +42,13 @@ def sample_draws(
 ) -> Draws:
     """Return standard normal draws of S seeds, each tensor with a leading axis S.
 
-    One generator a seed, one flat draw each, cut into the pieces that `Draws` names.
+    Each generator makes one flat draw, which is cut into the pieces of `Draws`.
 
     Args:
-        cell: names the system and what is smoothed.
+        cell: names the system and the smoothed networks.
         leading: (B,) images, or (importance samples, B).
-        generators: one a seed.
-        dtype: of the draws.
+        generators: one for each seed.
+        dtype: type of the draws.
     """
     flat = torch.empty(len(generators), draw_count(cell, leading), device=generators[0].device, dtype=dtype)
     for row, generator in zip(flat, generators, strict=True):
@@ -68,12 +57,12 @@ def sample_draws(
 
 
 def draw_count(cell: Cell, leading: Shape) -> int:
-    """Return how many normal draws a forward pass of one member takes."""
+    """Return the number of normal draws in a forward pass of one member."""
     return sum(torch.Size(shape).numel() for group in draw_shapes(cell, leading) for shape in group)
 
 
 def cut_draws(cell: Cell, leading: Shape, flat: Tensor) -> Draws:
-    """Return the pieces of flat draws [S, n] that `Draws` names, each with a leading axis S."""
+    """Cut flat draws [S, n] into the pieces of `Draws`, each with a leading axis S."""
     groups = draw_shapes(cell, leading)
     shapes = [shape for group in groups for shape in group]
     sizes = [torch.Size(shape).numel() for shape in shapes]
@@ -85,23 +74,23 @@ def cut_draws(cell: Cell, leading: Shape, flat: Tensor) -> Draws:
 
 
 def single_draws(cell: Cell, leading: Shape, generator: torch.Generator, dtype: torch.dtype) -> Draws:
-    """Return the draws of one seed, without the axis S: the noise of one plain model."""
+    """Return the draws of one seed, without the axis S: the noise of a single model."""
     stacked = sample_draws(cell, leading, [generator], dtype)
     return Draws(*(tuple(piece[0] for piece in group) for group in stacked))
 
 
 class Minibatches:
-    """The minibatches of one seed: epochs of a fresh permutation, and a fresh binarization each.
+    """The minibatches of one seed. Each epoch has a fresh permutation and a fresh binarization.
 
     Args:
         images: [N, D] training images on the training device.
-        dynamic: draw each pixel as Bernoulli(pixel) afresh whenever an image is used.
-        batch: B; an epoch's rest of fewer than B images is passed over.
+        dynamic: draw each pixel as Bernoulli(pixel) whenever an image is used.
+        batch: B; an epoch skips its last images if they are fewer than B.
         seed: the member's seed.
     """
 
     def __init__(self, images: Tensor, dynamic: bool, batch: int, seed: int) -> None:
-        """Open the seed's streams at the first step."""
+        """Start the seed's streams at the first step."""
         self._images, self._dynamic, self._batch = images, dynamic, min(batch, len(images))
         self._uniform = images.new_empty(0)
         self._order_stream = stream(torch.device("cpu"), "minibatches", seed)
@@ -110,18 +99,18 @@ class Minibatches:
         self._used = 0
 
     def next(self, steps: int) -> Tensor:
-        """Return the minibatches of so many steps, [T, B, D]."""
+        """Return the minibatches of the next T steps, [T, B, D]."""
         batches = self._images.new_empty(steps, self._batch, self._images.shape[1])
         self.fill(batches)
         return batches
 
     def fill(self, batches: Tensor) -> None:
-        """Write the minibatches of T steps into [T, B, D], which is contiguous.
+        """Write the minibatches of the next T steps into contiguous memory, [T, B, D].
 
-        On a CPU fresh memory costs more than the numbers that are drawn into it.
+        On a CPU fresh memory costs more than drawing the numbers.
         """
-        chosen = torch.cat([self._next_indices() for _ in batches]).to(self._images.device)
-        torch.index_select(self._images, 0, chosen, out=batches.view(-1, batches.shape[-1]))
+        indices = torch.cat([self._next_indices() for _ in batches]).to(self._images.device)
+        torch.index_select(self._images, 0, indices, out=batches.view(-1, batches.shape[-1]))
         if self._dynamic:
             self._uniform.resize_(batches.shape)
             self._uniform.uniform_(generator=self._pixel_stream)
@@ -131,12 +120,12 @@ class Minibatches:
         if self._used + self._batch > len(self._order):
             self._order = torch.randperm(len(self._images), generator=self._order_stream)
             self._used = 0
-        chosen = self._order[self._used : self._used + self._batch]
+        indices = self._order[self._used : self._used + self._batch]
         self._used += self._batch
-        return chosen
+        return indices
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what a later `load_state_dict` needs to go on with the same minibatches."""
+        """Return the state, from which `load_state_dict` continues with the same minibatches."""
         return {
             "order": self._order,
             "used": torch.tensor(self._used),
@@ -145,7 +134,7 @@ class Minibatches:
         }
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on where `state` was taken."""
+        """Continue from a state."""
         self._order = state["order"]
         self._used = int(state["used"])
         self._order_stream.set_state(state["order_stream"])
@@ -153,6 +142,6 @@ class Minibatches:
 
 
 def binarize(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a draw of each pixel as Bernoulli(pixel), of the images' own shape and type."""
+    """Return a draw of each pixel as Bernoulli(pixel), in the shape and type of the images."""
     uniform = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     return (uniform < images).to(images.dtype)

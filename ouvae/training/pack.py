@@ -1,12 +1,11 @@
 """Packed training: the members of a pack train as one.
 
-The P models of a pack have one shape and differ in rho, seed and weights. Their parameters are stacked
-along a leading axis, and `torch.func.vmap` runs the plain single model over that axis, so that whatever is
-written as a single model trains packed. The members never mix: a member's numbers are those it would have
-alone, up to floating-point rounding.
+The P models of a pack have the same shape, and differ in rho, seed and weights. Their parameters are stacked
+along a leading axis, and `torch.func.vmap` runs a single model over that axis, so every single model trains
+packed. Members never mix: each has the numbers that it would have alone, up to rounding.
 
-On a GPU a step is one CUDA graph, and so is what an evaluation runs again and again. A graph has one shape:
-members that diverged stay in the pack there, and count as nothing.
+On a GPU a step is one CUDA graph, and so are the repeated parts of an evaluation. The shape of a graph is
+fixed, so members that diverged stay in the pack there and are ignored.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,16 +31,15 @@ from ouvae.training.selection import BestWeights
 from ouvae.training.step.adam import Adam
 from ouvae.training.step.captured import Captured, Function
 from ouvae.training.step.precision import weights_dtype
-from ouvae.training.step.step import WRITTEN_DOWN_FROM, Inputs, Losses, as_written, single_terms, written_down
+from ouvae.training.step.step import TRACED_FROM, Inputs, Losses, eager_step, member_terms, traced_step
 
 GIB = 2**30
 
 
 def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
-    """Return the seed's model with its initial weights, the same for every rho.
+    """Return a model with the initial weights of a seed, the same for every rho.
 
-    Modules initialise themselves from the default generator, which is set to the seed's stream here and
-    put back afterwards.
+    Modules draw their weights from the default generator: it is set to the seed's stream here, and restored.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(stream(torch.device("cpu"), "weights", seed).get_state())
@@ -50,7 +48,7 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
 
 
 class _Top(nn.Module):
-    """A system called for its top layer: `functional_call` calls what a module's `forward` is."""
+    """`System.top_draw` as a `forward`, which is all that `functional_call` can call."""
 
     def __init__(self, system: System) -> None:
         """Wrap a system."""
@@ -58,13 +56,13 @@ class _Top(nn.Module):
         self.system = system
 
     def forward(self, x: Tensor, draws: Draws) -> TopDraws:
-        """Return mean, log scale and z of `System.top_draw`, all of z's shape."""
+        """Return mean, log scale and z of the top layer, in the shape of z."""
         top = self.system.top_draw(x, draws)
         return top.mean.expand_as(top.z), top.log_scale.expand_as(top.z), top.z
 
 
 class _Units(nn.Module):
-    """A system called for the posterior means of its layers."""
+    """Moments of `System.posterior_means` as a `forward`."""
 
     def __init__(self, system: System) -> None:
         """Wrap a system."""
@@ -72,7 +70,7 @@ class _Units(nn.Module):
         self.system = system
 
     def forward(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
-        """Return mean and variance over draws of `System.posterior_means`, layer after layer."""
+        """Return mean and variance over draws of the posterior means, layer after layer."""
         means = self.system.posterior_means(x, draws)
         return tuple(moment for layer in means for moment in unit_moments(layer))
 
@@ -81,11 +79,11 @@ class PackTraining:
     """P members of one cell in training.
 
     Args:
-        cell: what its members share.
-        members: (rho, seed) of each.
-        data: the cell's data set; the test split is used if the cell has `bound_samples`.
-        device: where to train.
-        evaluation_bytes: memory that the evaluation of L_k may take, which it fills in chunks.
+        cell: the members' cell.
+        members: rho and seed of each member.
+        data: the cell's data set; the test split is used only if the cell has `bound_samples`.
+        device: the training device.
+        evaluation_bytes: memory for the evaluation of L_k, which works in chunks.
     """
 
     def __init__(
@@ -96,7 +94,7 @@ class PackTraining:
         device: torch.device | str = "cpu",
         evaluation_bytes: int = GIB,
     ) -> None:
-        """Build the members at their initial weights; no training yet."""
+        """Build the members at their initial weights."""
         self.cell = cell
         self.members = list(members)
         self.step = 0
@@ -120,7 +118,7 @@ class PackTraining:
             self._run,
             self._run_top,
             self._run_units,
-            self._of_members,
+            self._per_member,
             self._seeds,
             self._device,
             self._dtype,
@@ -135,16 +133,16 @@ class PackTraining:
         self._optimizer = Adam(list(self._parameters.values()), cell.learning_rate, cell.weight_decay)
         self._bad_step = torch.full((len(members),), -1, device=self._device)
         self._best = BestWeights(self._parameters, len(members)) if cell.select == "best" else None
-        self._place_members()
+        self._update_rows()
 
     @property
     def parameters_per_member(self) -> int:
-        """How many numbers are trained in a member."""
+        """Number of trained parameters of a member."""
         return sum(value.shape[1:].numel() for value in self._parameters.values())
 
     @property
     def done(self) -> bool:
-        """Whether every member has its steps or has diverged."""
+        """Whether every member has done its steps or diverged."""
         return self.step >= self.cell.steps or self._all_diverged
 
     @property
@@ -152,7 +150,7 @@ class PackTraining:
         return len(self._diverged) == len(self.members)
 
     def train_step(self) -> None:
-        """Take one optimizer step with every member that is alive; evaluate where one is due."""
+        """Take one optimizer step, and evaluate where an evaluation is due."""
         if self.step == 0 and not any(self._histories):
             self.evaluate()
         if self.done:
@@ -166,9 +164,9 @@ class PackTraining:
             self._test(self.cell.bound_samples)
 
     def evaluate(self) -> None:
-        """Append an evaluation of every member that is alive to its history, and freeze those that diverged.
+        """Append an evaluation to every member's history, and freeze the members that diverged.
 
-        A member whose evaluation is not finite has diverged, though its last loss was finite.
+        A member whose evaluation is not finite has diverged, even if its last loss was finite.
         """
         if self._all_diverged:
             return
@@ -178,23 +176,23 @@ class PackTraining:
         kept = self._freeze_diverged()
         if self._best is not None:
             self._best.note(self._parameters, elbo[kept], self.step)
-        for row, was in enumerate(kept):
+        for row, measured_row in enumerate(kept):
             if (member := self._rows[row]) not in self._diverged:
-                values = {"step": self.step, **values_of(measured, was), **self._gradient_variances(row)}
-                self._histories[member].append(values)
+                metrics = values_of(measured, measured_row) | self._gradient_variances(row)
+                self._histories[member].append({"step": self.step, **metrics})
 
     def outcomes(self) -> list[Outcome]:
-        """Return what became of each member, in the order of `members`."""
+        """Return the result of each member, in the order of `members`."""
         return [
             Outcome(rho, seed, self._histories[index], self._diverged.get(index), self._tests.get(index))
             for index, (rho, seed) in enumerate(self.members)
         ]
 
     def weights(self, best: bool = False) -> tuple[list[int], dict[str, Tensor]]:
-        """Return who of `members` has not diverged, by their places, and their weights by name, [P, …] each.
+        """Return the indices of members that have not diverged, and their weights by name, [P, …] each.
 
         Args:
-            best: those at the highest validation ELBO, of a cell with `select: best`, and not the last.
+            best: return the weights at the highest validation ELBO, if the cell has `select: best`.
         """
         source = self._best.parameters if best and self._best is not None else self._parameters
         rows = [row for row, member in enumerate(self._rows) if member not in self._diverged]
@@ -204,38 +202,38 @@ class PackTraining:
     def measured(
         self, places: Sequence[int], weights: Mapping[str, Tensor], diverged: Mapping[int, int]
     ) -> dict[int, Measured]:
-        """Return the metrics of members at given weights, by their places in `members`.
+        """Return the metrics of members at given weights, by index in `members`.
 
-        For a pack that was not trained. It takes the shape that it had after training: weights of the last
-        step give the numbers of the last evaluation to the bit, selected weights those of the test split.
+        The pack must not have been trained. It takes the shape that it had after training: the last weights
+        give the numbers of the last evaluation to the bit, the selected weights those of the test split.
 
         Args:
-            places: of the members, as `weights` returns them.
+            places: indices of the members, as `weights` returns them.
             weights: their weights by name, [P, …] each.
-            diverged: the step at which other members diverged, by their places.
+            diverged: the step at which the other members diverged, by index.
 
         Raises:
-            ValueError: names or shapes of the weights are not those of the members' parameters.
+            ValueError: the weights differ in names or shapes from the members' parameters.
         """
         shapes = {name: (len(places), *value.shape[1:]) for name, value in self._parameters.items()}
         if shapes != {name: tuple(value.shape) for name, value in weights.items()}:
-            raise ValueError("names or shapes of the weights are not those of the members")
+            raise ValueError("names or shapes of the weights differ from those of the members' parameters")
         before_last = (self.cell.steps - 1) // self.cell.eval_every * self.cell.eval_every
-        rows = self._without({place for place, step in diverged.items() if step <= before_last}, places)
+        rows = self._remove({place for place, step in diverged.items() if step <= before_last}, places)
         for name, value in self._parameters.items():
             value.data[rows] = weights[name].to(value)
-        of_rows = self._measure_validation()
-        validation = [values_of(of_rows, row) | self._gradient_variances(row) for row in rows]
+        metrics = self._measure_validation()
+        validation = [values_of(metrics, row) | self._gradient_variances(row) for row in rows]
         test: list[Values | None] = [None] * len(rows)
         if self.cell.bound_samples:
-            rows = self._without({*diverged}, places)
-            of_rows = self._measure_test(self.cell.bound_samples)
-            test = [values_of(of_rows, row) for row in rows]
+            rows = self._remove({*diverged}, places)
+            metrics = self._measure_test(self.cell.bound_samples)
+            test = [values_of(metrics, row) for row in rows]
         measured = map(Measured, validation, test)
         return dict(zip(places, measured, strict=True))
 
-    def _without(self, diverged: Collection[int], places: Sequence[int]) -> list[int]:
-        """Take diverged members out where the shape may change; return the rows of `places`."""
+    def _remove(self, diverged: Collection[int], places: Sequence[int]) -> list[int]:
+        """Remove diverged members where the shape may change; return the rows of the members at `places`."""
         if self._device.type != "cuda":
             self._keep([row for row, place in enumerate(self._rows) if place not in diverged])
         return [self._rows.index(place) for place in places]
@@ -243,13 +241,13 @@ class PackTraining:
     def losses_and_gradients(self) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Return the next minibatch's loss [P], gradients [P, …] and KLs [P, L], without a step.
 
-        It consumes the minibatch and its noise: made for checks of packing.
+        The minibatch and its noise are used up. This is for checks of packing.
         """
         losses, kl, gradients = self._losses(*self._next_inputs())
         return losses, dict(zip(self._parameters, gradients, strict=True)), kl
 
     def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values from which `load_state_dict` goes on exactly."""
+        """Return the state in tensors and plain values, from which `load_state_dict` continues exactly."""
         return {
             "step": self.step,
             "alive": self._rows,
@@ -264,9 +262,9 @@ class PackTraining:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, taken from a pack of the same cell, members and data.
+        """Continue from the state of a pack with the same cell, members and data.
 
-        What was measured before a metric was declared lacks it, and has None.
+        Metrics that were declared after the state was saved are None in its evaluations.
         """
         self.step = state["step"]
         self._keep([self._rows.index(member) for member in state["alive"]])
@@ -283,28 +281,28 @@ class PackTraining:
         self._feed.load_state_dict(state)
 
     def _next_inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the next minibatches [S, B, D] and draws [S, n] of the seeds, and the weight of the KLs."""
+        """Return the seeds' next minibatches [S, B, D] and draws [S, n], and the weight of the KLs."""
         warmup = self.cell.kl_warmup
         weight = min(1.0, self.step / warmup) if warmup else 1.0
         return *self._feed.next(), torch.full((), weight, dtype=self._dtype, device=self._device)
 
     def _losses(self, x: Tensor, flat: Tensor, kl_weight: Tensor) -> Losses:
         leading = leading_axes(x.shape[1], self.cell.importance_samples)
-        draws = self._own(cut_draws(self.cell, leading, flat))
-        return self._step(self._parameters, Inputs(self._of_members(x), draws, self._rho, kl_weight))
+        draws = self._member_draws(cut_draws(self.cell, leading, flat))
+        return self._step(self._parameters, Inputs(self._per_member(x), draws, self._rho, kl_weight))
 
     def _take_step(self, x: Tensor, flat: Tensor, kl_weight: Tensor, number: Tensor) -> tuple[()]:
-        """Take the step of that number; it works on tensors alone, which stay where they are."""
+        """Take one step, by operations on tensors that stay in place."""
         losses, _, gradients = self._losses(x, flat, kl_weight)
         self._optimizer.step(gradients)
         self._note_diverged(losses, number)
         return ()
 
     def _run(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
-        """Run every member on images [B, D] with its own seed's draws [S, …]."""
+        """Run every member on images [B, D] with the draws [S, …] of its seed."""
         pieces = [piece for group in draws for piece in group]
-        form = (smoothed, closed_form, *(piece.shape for piece in pieces))
-        if form not in self._runs:
+        key = (smoothed, closed_form, *(piece.shape for piece in pieces))
+        if key not in self._runs:
             counts = [len(group) for group in draws]
 
             def run(x: Tensor, *flat: Tensor) -> Sequence[Tensor]:
@@ -313,21 +311,21 @@ class PackTraining:
                 terms = self._run_packed(x, cut, smoothed, closed_form)
                 return terms.log_likelihood, terms.kl, *terms.means
 
-            self._runs[form] = self._captured(run)
-        log_likelihood, kl, *means = self._runs[form](x, *pieces)
+            self._runs[key] = self._captured(run)
+        log_likelihood, kl, *means = self._runs[key](x, *pieces)
         return Terms(log_likelihood, kl, tuple(means))
 
     def _captured(self, function: Function) -> Function:
         return Captured(function) if self._device.type == "cuda" else function
 
     def _run_packed(self, x: Tensor, draws: Draws, smoothed: bool, closed_form: bool) -> Terms:
-        """Do what `_run` says, as written."""
+        """Run every member, operation by operation; see `_run`."""
 
         def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
-            return single_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
+            return member_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
 
         run = cast(Callable[..., Terms], vmap(single, in_dims=(0, None, 0, 0)))
-        return run(self._parameters, x, self._own(draws), self._rho)
+        return run(self._parameters, x, self._member_draws(draws), self._rho)
 
     def _run_top(self, x: Tensor, draws: Draws) -> TopDraws:
         """Draw the top layer of every member on images [B, D] with draws [P, …] of each member."""
@@ -340,43 +338,43 @@ class PackTraining:
         return run(self._parameters, draws)
 
     def _run_units(self, x: Tensor, draws: Draws) -> list[tuple[Tensor, Tensor]]:
-        """Return moments over draws [S, I, …] of all posterior means on images [B, D], by layer."""
-        form = ("units", *(piece.shape for piece in draws.base))
-        if form not in self._runs:
+        """Return moments of all posterior means over draws [S, I, …] on images [B, D], by layer."""
+        key = ("units", *(piece.shape for piece in draws.base))
+        if key not in self._runs:
 
             def run(x: Tensor, *base: Tensor) -> Sequence[Tensor]:
                 return self._run_units_packed(x, Draws(base, (), (), ()))
 
-            self._runs[form] = self._captured(run)
-        moments = self._runs[form](x, *draws.base)
+            self._runs[key] = self._captured(run)
+        moments = self._runs[key](x, *draws.base)
         return list(zip(moments[::2], moments[1::2], strict=True))
 
     def _run_units_packed(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
-        """Return the moments layer after layer, mean and variance in turn."""
+        """Return mean and variance of each layer in turn."""
 
         def single(parameters: dict[str, Tensor], draws: Draws) -> tuple[Tensor, ...]:
             named = {f"system.{name}": value for name, value in parameters.items()}
             return cast(tuple[Tensor, ...], functional_call(_Units(self._model), named, (x, draws)))
 
         run = cast(Callable[..., tuple[Tensor, ...]], vmap(single))
-        return run(self._parameters, self._own(draws))
+        return run(self._parameters, self._member_draws(draws))
 
-    def _own(self, draws: Draws) -> Draws:
-        """Return each member's draws [P, …] of those of the seeds [S, …]."""
-        return Draws(*(tuple(self._of_members(piece) for piece in group) for group in draws))
+    def _member_draws(self, draws: Draws) -> Draws:
+        """Return the draws of each member, [P, …], from those of the seeds, [S, …]."""
+        return Draws(*(tuple(self._per_member(piece) for piece in group) for group in draws))
 
-    def _of_members(self, values: Tensor) -> Tensor:
-        """Return what each member has [P, …] of what the seeds have [S, …]."""
-        return values if self._one_seed_each else values[self._seed_rows]
+    def _per_member(self, values: Tensor) -> Tensor:
+        """Return a value for each member, [P, …], from the values of the seeds, [S, …]."""
+        return values if self._rows_are_seeds else values[self._seed_rows]
 
     def _gradient_variances(self, row: int) -> dict[str, float | None]:
-        own = {name: value[row] for name, value in self._parameters.items()}
-        seed = self.members[self._rows[row]][1]
-        return gradient_variances(self._model, own, self.cell, self._validation, seed)
+        parameters = {name: value[row] for name, value in self._parameters.items()}
+        _, seed = self.members[self._rows[row]]
+        return gradient_variances(self._model, parameters, self.cell, self._validation, seed)
 
     @torch.no_grad()
     def _measure_validation(self) -> dict[str, Tensor]:
-        """Return the metrics of all rows on the validation split but the gradient's variance."""
+        """Return the metrics of all rows on the validation split, without the gradient's variance."""
         measured = self._evaluator.measure(self._validation)
         return measured | {"objective_nats": self._evaluator.objective(self._validation)}
 
@@ -410,22 +408,22 @@ class PackTraining:
             value.data.copy_(parameters[name])
 
     def _fixed(self, split: str, images: Images) -> Tensor:
-        """Return a split's images, binarized once and for all members alike."""
+        """Return a split's images, binarized once for all members."""
         fixed = torch.from_numpy(images)
         if self._dynamic:
             fixed = binarize(fixed, stream(torch.device("cpu"), split))
         return fixed.to(self._device, self._dtype)
 
     def _note_diverged(self, values: Tensor, step: Tensor | int) -> None:
-        """Note the step for members [P] whose value is the first that is not finite, without a host sync."""
+        """Note the step at which a member's value [P] is first not finite, without a host sync."""
         newly_bad = ~values.isfinite() & (self._bad_step < 0)
         self._bad_step.copy_(torch.where(newly_bad, step, self._bad_step))
 
     def _freeze_diverged(self) -> list[int]:
-        """Note who diverged, and take them out of the pack where its shape may change.
+        """Note which members diverged, and remove them where the pack's shape may change.
 
         Returns:
-            The rows that are kept; the members in them keep their numbers.
+            The rows that stay.
         """
         bad = self._bad_step.tolist()
         self._diverged |= {self._rows[row]: step for row, step in enumerate(bad) if step >= 0}
@@ -437,7 +435,7 @@ class PackTraining:
         return kept
 
     def _keep(self, rows: list[int]) -> None:
-        """Shrink the stacked state to those rows."""
+        """Shrink the stacked state to these rows."""
         index = torch.tensor(rows, dtype=torch.int64, device=self._device)
         for value in self._parameters.values():
             value.data = value.data[index]
@@ -446,17 +444,17 @@ class PackTraining:
             self._best.keep(index)
         self._bad_step = self._bad_step[index]
         self._rows = [self._rows[row] for row in rows]
-        self._place_members()
+        self._update_rows()
 
-    def _place_members(self) -> None:
+    def _update_rows(self) -> None:
         members = [self.members[member] for member in self._rows]
         self._rho = torch.tensor([rho for rho, _ in members], dtype=self._dtype, device=self._device)
         rows = [self._seeds.index(seed) for _, seed in members]
         self._seed_rows = torch.tensor(rows, dtype=torch.int64, device=self._device)
-        self._one_seed_each = rows == list(range(len(self._seeds)))
-        if self.cell.steps < WRITTEN_DOWN_FROM:
-            self._step = as_written(self.cell, self._model)
+        self._rows_are_seeds = rows == list(range(len(self._seeds)))
+        if self.cell.steps < TRACED_FROM:
+            self._step = eager_step(self.cell, self._model)
         else:
-            self._step = written_down(self.cell, self._model.image_shape, len(members), self._device)
+            self._step = traced_step(self.cell, self._model.image_shape, len(members), self._device)
         self._update = self._captured(self._take_step)
         self._runs = {}

@@ -1,4 +1,4 @@
-"""Which weights of a member are measured on the test split."""
+"""The weights of each member at its best validation ELBO."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ class BestWeights:
     """The weights of each member at its highest validation ELBO so far."""
 
     def __init__(self, parameters: dict[str, Tensor], members: int) -> None:
-        """Start with the weights as they are: [P, …] each."""
+        """Start with the current weights, [P, …] each."""
         device = next(iter(parameters.values())).device
         self.parameters = {name: value.detach().clone() for name, value in parameters.items()}
         self.elbo = torch.full((members,), -torch.inf, dtype=torch.float64, device=device)
         self.steps = torch.zeros(members, dtype=torch.int64, device=device)
 
     def note(self, parameters: dict[str, Tensor], elbo: Tensor, step: int) -> None:
-        """Keep the weights of the members whose ELBO [P] is their highest."""
+        """Copy the weights of members whose ELBO [P] is their highest so far."""
         better = elbo > self.elbo
         self.elbo = torch.where(better, elbo.double(), self.elbo)
         self.steps = torch.where(better, step, self.steps)
@@ -25,16 +25,16 @@ class BestWeights:
             self.parameters[name][better] = value.detach()[better]
 
     def keep(self, rows: Tensor) -> None:
-        """Forget the members that are not among the rows."""
+        """Keep these members only."""
         self.elbo, self.steps = self.elbo[rows], self.steps[rows]
         self.parameters = {name: value[rows] for name, value in self.parameters.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return tensors for `load_state_dict`."""
+        """Return the state, from which `load_state_dict` continues."""
         return {"parameters": self.parameters, "elbo": self.elbo, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Continue from a state."""
         for name, value in self.parameters.items():
             value.copy_(state["parameters"][name])
         self.elbo, self.steps = state["elbo"].to(self.elbo.device), state["steps"].to(self.steps.device)

@@ -1,4 +1,4 @@
-"""Fixtures of the science's tests: cells of a small model, a small data set, exact quadrature."""
+"""Fixtures: cells of a small model, a small data set, exact quadrature."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ SMALL = Cell(
 
 @pytest.fixture
 def make_cell() -> Callable[..., Cell]:
-    """Return a factory of cells: those of a small float64 model, with changes."""
+    """Return a factory of cells of a small float64 model, with changes."""
     return lambda **changes: Cell(**{**dict(SMALL), **changes})
 
 

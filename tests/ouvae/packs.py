@@ -1,4 +1,4 @@
-"""Packs in tests: their cases, and how two of them are compared."""
+"""Packs in tests: cases, training, and comparisons."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Images and models that the tests of several systems share."""
+"""Images, Gaussians and comparisons of tensors for tests of several systems."""
 
 import torch
 from torch import Tensor, distributions
@@ -18,7 +18,7 @@ def gaussian(parameters: Tensor) -> distributions.Normal:
     return distributions.Normal(mean, log_scale.exp())
 
 
-def are_alike(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors differ by rounding alone, relative to the largest of their numbers."""
-    scale = max(1.0, float(one.detach().abs().max()))
-    return bool((one - other).abs().max() <= ROUNDING[one.dtype] * scale)
+def are_alike(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors differ only by rounding, relative to their largest number."""
+    scale = max(1.0, float(first.detach().abs().max()))
+    return bool((first - second).abs().max() <= ROUNDING[first.dtype] * scale)

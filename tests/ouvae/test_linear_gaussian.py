@@ -46,7 +46,7 @@ def test_no_threshold_outside_the_range(variance, draws, form):
 
 
 @pytest.mark.parametrize("form", ["posterior", "shrink"])
-def test_at_the_threshold_the_retained_variance_is_what_the_data_offer(form):
+def test_at_the_threshold_the_retained_variance_is_the_datas(form):
     for ratio in (0.25, 0.5, 0.95):
         rho = critical_rho([ratio * 3.0], 3.0, 6, form)
         assert retained_variance(rho, 6) == pytest.approx(ratio)
@@ -61,7 +61,7 @@ def test_the_largest_variance_decides():
 
 @pytest.fixture
 def curvature(linear):
-    """Return the gradient's size and the least eigenvalue of the Hessian at the collapsed point.
+    """Return the gradient's size and the smallest eigenvalue of the Hessian at the collapsed point.
 
     The objective of the model is quadratic in x, eps and omega, so that signs ±1 in every combination
     give its expectation exactly.
@@ -127,7 +127,7 @@ def test_ambient_form_is_collapsed_below_the_threshold(curvature, variances, dra
 
 @pytest.mark.parametrize("form", ["posterior", "shrink", "ambient"])
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
-def test_where_there_is_no_threshold_the_sign_is_the_same_everywhere(curvature, form, rho):
+def test_without_a_threshold_the_sign_is_constant(curvature, form, rho):
     if form != "ambient":
         assert curvature([1.2], 1.0, 5, form, rho)[1] < 0
         assert curvature([0.1], 1.0, 5, form, rho)[1] > 0
@@ -137,7 +137,7 @@ def test_where_there_is_no_threshold_the_sign_is_the_same_everywhere(curvature, 
 
 
 @pytest.mark.parametrize("weight", [0.5, 0.8, 1.0, 1.5])
-def test_the_plain_model_is_collapsed_where_the_data_offer_at_most_the_weight_of_the_kl(curvature, weight):
+def test_the_plain_model_is_collapsed_for_a_data_variance_up_to_the_kls_weight(curvature, weight):
     for ratio, collapsed in ((weight - 1e-3, True), (weight + 1e-3, False)):
         slope, least = curvature([2 * ratio], 2.0, 5, "posterior", 1.0, weight)
         assert slope < 1e-12
@@ -147,7 +147,7 @@ def test_the_plain_model_is_collapsed_where_the_data_offer_at_most_the_weight_of
 
 @pytest.mark.parametrize("form", ["posterior", "shrink", "ambient"])
 @pytest.mark.parametrize(("variance", "weight"), [(0.5, 0.7), (1.2, 1.5), (1.2, 0.9)])
-def test_the_threshold_of_a_weighed_kl(curvature, form, variance, weight):
+def test_the_threshold_of_a_weighted_kl(curvature, form, variance, weight):
     rho_c = critical_rho([variance], 1.0, 4, form, weight)
     assert (rho_c is not None) == ((variance > weight) == (form == "ambient"))
     if rho_c is not None:

@@ -1,4 +1,4 @@
-"""Reading a space's YAML: what is refused, each time with one short error, and what text means."""
+"""Reading a space's YAML: refusals in one short error, and values."""
 
 import os
 import re
@@ -21,10 +21,10 @@ MERGED = "[&a {x: 1}, " + ", ".join(
     for before, name in zip("abcdefg", "bcdefgh", strict=True)
 )
 OTHERS = ("table9", "table10", "choices")
-"""Spaces of the paper that train nothing, or whose variants name the activation."""
+"""Spaces of the paper without training, or with the activation in variants."""
 
 SHORT = 400
-"""Characters that no error of one problem exceeds, where it lists no keys."""
+"""Maximum length of an error with one problem and no list of keys."""
 
 UNREADABLE = {
     "brackets": (f"rho: {DEEP}", "more than 20 levels"),
@@ -37,6 +37,7 @@ UNREADABLE = {
     "many values": (f"seeds: [{'1,' * 50_001}]", "more than 50000 values"),
     "an integer of 5,000 digits": (f"steps: {'1' * 5000}", "give an integer of at most 100 characters"),
     "a hexadecimal of 5,000 digits": (f"steps: 0x{'f' * 5000}", "give an integer of at most 100 characters"),
+    "a number with underscores": ("seeds: 1_0", "found '1_0'; give an integer .*, without _"),
     "a prefix without digits": ("steps: 0x_", "found '0x_'; give an integer"),
     "a long fraction": (f"rho: 0.{'5' * 500}", "found '0.55.*; give a number of at most 100 characters"),
     "text as an integer": ("steps: !!int ten", "found 'ten'; give an integer"),
@@ -67,7 +68,7 @@ NO_MAPPING = {
     "a long text": ("x" * 5000, "found 'xxx"),
 }
 IN_VALUES = [case for case, (text, _) in UNREADABLE.items() if re.match(r"\w+: ", text) and "\n" not in text]
-"""The cases that can be the value of a key."""
+"""The cases that are the value of a key."""
 
 
 @pytest.fixture
@@ -90,14 +91,14 @@ def refusal(source: object, *overrides: str) -> str:
 
 def problem(message: str) -> str:
     """The one problem of a refusal."""
-    headline, found = message.splitlines()
+    headline, reported = message.splitlines()
     assert headline.endswith(": 1 problem in the space")
-    return found.strip()
+    return reported.strip()
 
 
 class TestFiles:
     @pytest.mark.parametrize("case", UNREADABLE | NO_MAPPING)
-    def test_what_is_no_space_is_one_short_line(self, write, case):
+    def test_a_file_without_a_space_gives_one_short_line(self, write, case):
         text, expected = (UNREADABLE | NO_MAPPING)[case]
         path = write(text)
         started = time.process_time()
@@ -107,17 +108,17 @@ class TestFiles:
         assert time.process_time() - started < 10
 
     @pytest.mark.parametrize("case", UNREADABLE | NO_MAPPING)
-    def test_a_file_of_a_run_is_refused_in_the_same_words(self, write, case):
+    def test_a_runs_file_is_refused_in_the_same_words(self, write, case):
         path = write((UNREADABLE | NO_MAPPING)[case][0])
         with pytest.raises(SpaceError) as caught:
             read_yaml_mapping(path)
         assert str(caught.value) == refusal(path)
 
     @pytest.mark.parametrize("case", NO_MAPPING)
-    def test_what_is_no_mapping_says_what_to_write(self, write, case):
+    def test_the_refusal_of_no_mapping_says_what_to_write(self, write, case):
         assert "write a line KEY: VALUE for each key" in refusal(write(NO_MAPPING[case][0]))
 
-    def test_where_the_mistake_is(self, write):
+    def test_the_place_of_the_mistake_is_reported(self, write):
         assert refusal(write(GOOD + "steps: 1\nsteps: 2\n")).endswith("(line 5, column 1)")
 
     @pytest.mark.parametrize("content", [b"\xff\xfe\x00dataset", b"name: caf\xe9\n", GOOD.encode("utf-16")])
@@ -130,8 +131,8 @@ class TestFiles:
         path = write(GOOD + "#" * 1_000_000)
         assert "more than 1000000 bytes" in refusal(path)
 
-    def test_what_is_no_file(self, tmp_path):
-        """None of them is opened: a pipe would wait for its writer, and a device may have no end."""
+    def test_folders_pipes_and_devices_are_refused(self, tmp_path):
+        """Opening a pipe would wait for a writer, and a device may have no end."""
         os.mkfifo(tmp_path / "pipe.yaml")
         (tmp_path / "folder.yaml").mkdir()
         for path in (tmp_path / "pipe.yaml", tmp_path / "folder.yaml", Path("/dev/zero")):
@@ -144,12 +145,12 @@ class TestFiles:
             read_yaml_mapping(tmp_path / "nowhere.yaml")
 
     @pytest.mark.parametrize("source", ["a" * 5000, f"folder/{'a' * 5000}", "a\0b.yaml"])
-    def test_a_name_that_no_file_can_have(self, source):
+    def test_an_impossible_file_name_is_refused(self, source):
         message = refusal(source)
         assert all(name in message for name in names())
         assert len(message) < SHORT
 
-    def test_what_a_file_holds(self, write):
+    def test_a_file_is_read_as_it_is(self, write):
         held = read_yaml_mapping(write(GOOD + "seeds: [1, 2]\nname: null\n"))
         expected = {
             "dataset": "digits",
@@ -181,13 +182,15 @@ class TestOverrides:
     def test_a_value_is_read_as_in_a_file(self, case):
         text, expected = UNREADABLE[case]
         key, _, value = text.partition(": ")
-        found = problem(refusal("digits", f"{key}={value}"))
-        assert re.fullmatch(rf"--set {key}=.*: the value is not readable YAML: .*{expected}.*", found), found
-        assert len(found) < SHORT
+        reported = problem(refusal("digits", f"{key}={value}"))
+        assert re.fullmatch(rf"--set {key}=.*: the value is not readable YAML: .*{expected}.*", reported), (
+            reported
+        )
+        assert len(reported) < SHORT
 
     def test_a_key_given_twice(self):
-        found = problem(refusal("digits", "rho={low: 0.5, low: 0.6, high: 1, points: 3}"))
-        assert "key 'low' is given twice; keep one" in found
+        reported = problem(refusal("digits", "rho={low: 0.5, low: 0.6, high: 1, points: 3}"))
+        assert "key 'low' is given twice; keep one" in reported
 
     @pytest.mark.parametrize("override", ["steps=[\n", "\udcff=3", "a\nb=2", "a\x1b[31mb=2", "x" * 5000])
     def test_every_problem_is_a_line_that_can_be_printed(self, override):
@@ -211,7 +214,7 @@ class TestValues:
     )
     def test_a_date_is_text(self, write, key, value, where, date):
         path = write(GOOD + "search: grid\n")
-        expected = f"{where}: found {date!r}; input should be a valid "
+        expected = f"{where}: found {date!r}; give a "
         assert problem(refusal(path, f"{key}={value.format(date)}")).startswith(expected)
         text = re.sub(rf"^{key}: .*\n", "", path.read_text(), flags=re.MULTILINE)
         assert problem(refusal(write(text + f"{key}: {value.format(date)}\n"))).startswith(expected)
@@ -241,7 +244,7 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("budgets", ["", "budgets: {quick: {steps: 5}}\n"])
-    def test_what_is_no_name(self, write, name, expected, budgets):
+    def test_a_name_that_is_no_text_is_refused(self, write, name, expected, budgets):
         path = write(GOOD + budgets + f"name: {name}\n")
         assert re.match(rf"name: {expected}", problem(refusal(path)))
 
@@ -251,7 +254,7 @@ class TestValues:
         assert load(str(write(GOOD + "name: 5\nbudgets: {1: {steps: 7}}\n")), budget="1").name == "5-1"
 
     @pytest.mark.parametrize(
-        ("key", "found"),
+        ("key", "reported"),
         [
             ("1", "1"),
             ("yes", "yes"),
@@ -260,7 +263,7 @@ class TestValues:
             (r'"\ud800"', r"\ud800"),
         ],
     )
-    def test_a_key_is_text_as_it_is_written(self, write, key, found):
+    def test_a_key_is_text_as_written(self, write, key, reported):
         for above in ("", "rho: ", "variants: ", "budgets: "):
             inner = {
                 "": f"{key}: 2",
@@ -271,7 +274,7 @@ class TestValues:
             value = inner.get(above, f"{{low: 0, high: 1, points: 3, {key}: 2}}")
             where = {"rho: ": "rho.", "variants: ": "variants.0."}.get(above, "")
             assert problem(refusal(write(f"{text}{above}{value}\n"))).startswith(
-                f"{where}{found}: unknown key"
+                f"{where}{reported}: unknown key"
             )
 
     @pytest.mark.parametrize(
@@ -287,14 +290,14 @@ class TestValues:
         ],
     )
     @pytest.mark.parametrize("digits", [11, 90])
-    def test_a_number_that_no_table_holds(self, write, key, where, digits):
+    def test_a_number_too_large_for_tables_is_refused(self, write, key, where, digits):
         override = key.format("1" * digits).replace(": ", "=", 1)
-        found = problem(refusal(write(GOOD), override))
-        assert re.match(rf"{where}: found 1+…?; input should be less than 2147483648", found), found
+        reported = problem(refusal(write(GOOD), override))
+        assert re.match(rf"{where}: found 1+…?; give less than 2147483648", reported), reported
 
-    def test_a_bad_value_that_every_variant_replaces(self, write):
+    def test_a_bad_value_is_refused_even_if_every_variant_replaces_it(self, write):
         path = write(GOOD + "steps: 0\nvariants: [{steps: 5}, {steps: 6}]\n")
-        assert problem(refusal(path)) == "steps: found 0; input should be greater than or equal to 1"
+        assert problem(refusal(path)) == "steps: found 0; give 1 or more"
 
     def test_anchors_and_merges(self, write):
         text = "variants: [&a {<<: {kl_warmup: 1, steps: 2}, steps: 3}, {<<: *a, kl_warmup: 4}, "

@@ -1,4 +1,4 @@
-"""Spaces: what is refused and how it is said, and what cells and values of rho a space stands for."""
+"""Spaces: refusals and their messages, cells, and values of rho."""
 
 import re
 import time
@@ -35,12 +35,20 @@ def refusal(source: str, *overrides: str) -> str:
     return str(caught.value)
 
 
+def refusal_or_nothing(source: str) -> str:
+    try:
+        load(source)
+    except SpaceError as error:
+        return str(error)
+    return ""
+
+
 def problems(message: str) -> list[str]:
-    """The problems of a refusal, without the headline; the headline's count is right."""
-    headline, *found = message.splitlines()
+    """Return the problems after the headline, and check the headline's count."""
+    headline, *reported = message.splitlines()
     count = int(re.search(r"(\d+) problems? in the space", headline).group(1))
-    assert count == len(found), message
-    return [problem.strip() for problem in found]
+    assert count == len(reported), message
+    return [problem.strip() for problem in reported]
 
 
 class TestRefusals:
@@ -55,27 +63,27 @@ class TestRefusals:
             seeds="[1, 1]",
             likelihood="gaussian",
         )
-        found = problems(refusal(path, "batch_size=0", "ou_samples"))
+        reported = problems(refusal(path, "batch_size=0", "ou_samples"))
         expected = {
             "stepz: unknown key, did you mean steps?",
-            "steps: found 0; input should be greater than or equal to 1",
-            "batch_size: found 0; input should be greater than or equal to 1",
-            "search: found 'gird'; input should be 'locate', 'refine', 'grid' or 'none'",
-            "learning_rate: found nan; input should be a finite number",
-            "latents.0.1: found 0; input should be greater than or equal to 1",
-            "latents.1: found []; tuple should have at least 1 item after validation, not 0",
-            "rho.1: found 1.2; input should be less than or equal to 1",
+            "steps: found 0; give 1 or more",
+            "batch_size: found 0; give 1 or more",
+            "search: found 'gird'; give 'locate', 'refine', 'grid' or 'none'",
+            "learning_rate: found nan; give a finite number",
+            "latents.0.1: found 0; give 1 or more",
+            "latents.1: found []; give 1 or more entries",
+            "rho.1: found 1.2; give 1 or less",
             "seeds: found [1, 1]; entries must be distinct",
             "--set ou_samples: write it as KEY=VALUE, for example --set steps=5000",
             "observation_variance: missing with likelihood gaussian, which needs it; give the fixed variance "
             "of a Gaussian likelihood, in squared data units",
         }
-        assert set(found) == expected
-        assert len(found) == len(expected)
+        assert set(reported) == expected
+        assert len(reported) == len(expected)
 
-    def test_of_a_system_without_smoothing_all_that_must_change_is_said_at_once(self, write):
-        found = problems(refusal(write(), "system=lvae"))
-        assert [problem.partition(":")[0] for problem in found] == ["smoothed_networks", "rho"]
+    def test_all_changes_for_a_system_without_smoothing_are_reported_at_once(self, write):
+        reported = problems(refusal(write(), "system=lvae"))
+        assert [problem.partition(":")[0] for problem in reported] == ["smoothed_networks", "rho"]
         load(write(), ["system=lvae", "smoothed_networks=[]", "rho=[1.0]"])
         (problem,) = problems(refusal(write(), "system=lvae", "rho=[1.0]"))
         assert problem.endswith("use smoothed_networks: []")
@@ -83,8 +91,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("keys", "expected"),
         [
-            ({"latents": "{size: [8], depth: [1000000]}"}, r"depth\.0: .*less than or equal to 100"),
-            ({"latents": f"[{[8] * 101}]"}, r"latents\.0: .*at most 100 items"),
+            ({"latents": "{size: [8], depth: [1000000]}"}, r"depth\.0: give 100 or less"),
+            ({"latents": f"[{[8] * 101}]"}, r"latents\.0: .*give 100 or fewer entries"),
             (
                 {"latents": f"{{size: {list(range(1, 102))}, depth: {list(range(2, 12))}}}"},
                 r"1,010 cells; a space has at most 1,000",
@@ -111,9 +119,9 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("keys", "expected"),
         [
-            ({"rho": "[0.5, 1.5]"}, r"rho\.1: found 1.5; .*less than or equal to 1"),
-            ({"rho": "[-0.1, 0.5]"}, r"rho\.0: found -0.1; .*greater than or equal to 0"),
-            ({"rho": "[0.5, .nan]"}, r"rho\.1: found nan; .*finite"),
+            ({"rho": "[0.5, 1.5]"}, r"rho\.1: found 1.5; give 1 or less"),
+            ({"rho": "[-0.1, 0.5]"}, r"rho\.0: found -0.1; give 0 or more"),
+            ({"rho": "[0.5, .nan]"}, r"rho\.1: found nan; give a finite number"),
             ({"rho": "[0.5, .inf]"}, r"rho\.1: found inf;"),
             *(
                 (
@@ -127,7 +135,7 @@ class TestRefusals:
             ({"rho": "0.5"}, r"rho: found 0.5;"),
             ({"rho": "null"}, r"rho: found None;"),
             ({"rho": "[true, 0.5]"}, r"rho: found .*true or false"),
-            ({"rho": "{low: 0.5, high: 1.0, points: 1}"}, r"rho\.points: found 1; .*equal to 2"),
+            ({"rho": "{low: 0.5, high: 1.0, points: 1}"}, r"rho\.points: found 1; give 2 or more"),
             ({"rho": "{low: 0.5, high: 1.01, points: 3}"}, r"rho\.high: found 1.01;"),
             (
                 {"rho": "{low: 0.9, high: 0.5, points: 3}"},
@@ -138,15 +146,19 @@ class TestRefusals:
             ({"rho": "{low: 0.5, high: 1.0}"}, r"rho\.points: missing, and it has no default"),
             ({"latents": "[[0, 4]]"}, r"latents\.0\.0: found 0;"),
             ({"latents": "[[4, -1]]"}, r"latents\.0\.1: found -1;"),
-            ({"latents": "[[4.5, 4]]"}, r"latents\.0\.0: found 4.5; .*integer"),
-            ({"latents": "[]"}, r"latents: found \[\]; .*at least 1 item"),
-            ({"latents": "[4, 4]"}, r"latents\.0: found 4;"),
+            ({"latents": "[[4.5, 4]]"}, r"latents\.0\.0: found 4.5; give a whole number"),
+            ({"latents": "[]"}, r"latents: found \[\]; give 1 or more entries"),
+            (
+                {"latents": "[4, 4]"},
+                r"latents: found \[4, 4\]; give a list for each cell, such as \[\[4, 4\]\]",
+            ),
+            ({"latents": "[4, [4]]"}, r"latents\.0: found 4; give a list of lists of whole numbers"),
             ({"latents": "[[4, 4], [4, 4]]"}, r"latents: found .*distinct"),
             (
                 {"latents": "{size: [4]}"},
-                r"latents: found \{'size': \[4\]\}; a grid is .*; depth: Field required",
+                r"latents: found \{'size': \[4\]\}; a grid is .*; depth: give a value",
             ),
-            ({"latents": "{size: [0], depth: [2]}"}, r"latents: .* size\.0: .* greater than or equal to 1"),
+            ({"latents": "{size: [0], depth: [2]}"}, r"latents: .* size\.0: give 1 or more"),
             ({"latents": "{size: [4, 4], depth: [2]}"}, r"latents: .* size: .*distinct"),
             ({"latents": "[[4]]"}, r"smoothed_networks: \[generative\] with latents \[\[4\]\]"),
             ({"seeds": "0"}, r"seeds: found 0; .*1 to 10000"),
@@ -155,14 +167,21 @@ class TestRefusals:
             ({"seeds": "[-1]"}, r"seeds\.0: found -1;"),
             ({"seeds": "yes"}, r"seeds: found True; .*true or false"),
             ({"steps": "yes"}, r"steps: found True; .*true or false"),
-            ({"steps": "ten"}, r"steps: found 'ten'; .*integer"),
-            ({"learning_rate": "0"}, r"learning_rate: found 0; .*greater than 0"),
-            ({"active_from": "{kl_top: .inf}"}, r"active_from.kl_top.*: found inf; .*finite"),
-            ({"active_from": "{kl: 1}"}, r"active_from.kl.*: found 'kl'; no order parameter; .*kl_top"),
+            ({"steps": "ten"}, r"steps: found 'ten'; give a whole number"),
+            ({"learning_rate": "0"}, r"learning_rate: found 0; give more than 0"),
+            (
+                {"active_from": "{kl_top: .inf}"},
+                r"active_from\.kl_top: found inf; give a finite number",
+            ),
+            (
+                {"active_from": "{kl_top: half}"},
+                r"active_from\.kl_top: found 'half'; .*half_plateau",
+            ),
+            ({"active_from": "{kl: 1}"}, r"active_from.kl.*: found 'kl'; not an order parameter; .*kl_top"),
             ({"active_from": "{kl_top: yes}"}, r"active_from: found .*; .*true or false"),
-            ({"active_from": "{}"}, r"active_from: found {}; .*at least 1"),
+            ({"active_from": "{}"}, r"active_from: found {}; give 1 or more entries"),
             ({"follow": "information_top", "active_from": "{kl_top: 1}"}, r"follow: information_top without"),
-            ({"confidence": "1"}, r"confidence: found 1; .*less than 1"),
+            ({"confidence": "1"}, r"confidence: found 1; give less than 1"),
             ({"smoothed_networks": "[generative, generative]"}, r"smoothed_networks: found .*distinct"),
             (
                 {"smoothed_networks": "[generativ]"},
@@ -185,28 +204,41 @@ class TestRefusals:
             ({"dataset": "cifar10"}, r"likelihood: bernoulli with dataset cifar10, .*logistic_mixture"),
             ({"dataset": "gaussian", "architecture": "conv"}, r"architecture: conv with dataset gaussian"),
             ({"architecture": "conv", "hidden": "[]"}, r"hidden: \[\] with architecture conv"),
-            ({"rho_tolerance": "0"}, r"rho_tolerance: found 0; .*greater than 0"),
+            ({"rho_tolerance": "0"}, r"rho_tolerance: found 0; give more than 0"),
             (
                 {"max_members": "8"},
                 r"max_members: 8 with 3 seeds on 3 values of rho, which are 9 members; set max_members to at",
             ),
             (
                 {"seeds": "[2147483500]"},
-                r"seeds: 2147483500 with max_members 240; the seeds .* must stay below 2147483648, so give",
+                r"seeds: 2147483500 with max_members 240; the probes' seeds .* below 2147483648, so",
             ),
             ({"until": "decided"}, r"until: decided, and no two cells differ in exactly one key"),
             (
                 {"until": "decided", "search": "grid", "latents": "[[4, 4], [8, 8]]"},
                 r"until: decided with search grid, which decides nothing; use search: locate",
             ),
-            ({"name": "../up"}, r"name: found '../up';"),
+            ({"hidden": "8"}, r"hidden: found 8; give a list, such as \[8\]"),
+            ({"rho": "0.4,0.5"}, r"rho: found '0.4,0.5'; give a list, or {low: L, high: H, points: N}"),
+            ({"steps": "1e3"}, r"steps: found '1e3'; give a whole number"),
+            ({"save_weights": "no"}, r"save_weights: found False; no key takes .*; give none, last, best"),
+            ({"costs": "3"}, r"costs: found 3; give {rounds: N, steps: N}"),
+            ({"costs": "{rounds: 1, stpes: 3}"}, r"costs\.stpes: unknown key, did you mean steps\?"),
+            ({"active_from": "0.1"}, r"active_from: found 0.1; give a mapping, such as {kl_top: 0.1}"),
+            ({"name": "../up"}, r"name: found '../up'; give letters, digits"),
             ({"name": ".."}, r"name: found '..';"),
         ],
     )
     def test_one_problem(self, write, keys, expected):
-        """Each names the key, what was found and what is allowed."""
+        """Each message has the key, the value and what to give."""
         message = refusal(write(**keys))
         assert any(re.fullmatch(expected + r".*", problem) for problem in problems(message)), message
+
+    @pytest.mark.parametrize("key", sorted(Space.model_fields))
+    def test_no_message_is_pydantics(self, write, key):
+        for value in ("{nested: [deep, 1.5]}", "[[-1e300]]", "''", "null"):
+            message = refusal_or_nothing(write(**{key: value}))
+            assert not re.search(r"(?i)\b(input|valid|validation|tuple|dictionary|string)\b", message)
 
     def test_a_margin_without_comparisons_is_no_problem(self, write):
         """The default space with a single cell, `--set latents=[[4, 4]]`, has one."""
@@ -226,7 +258,7 @@ class TestRefusals:
 
     def test_an_unknown_key_like_no_other_lists_the_keys(self, write):
         (problem,) = problems(refusal(write(zzz="3")))
-        assert problem.startswith("zzz: unknown key; known: ")
+        assert problem.startswith("zzz: unknown key; allowed are ")
         assert {"dataset", "latents", "rho", "steps"} <= set(re.findall(r"\w+", problem))
 
     @pytest.mark.parametrize(
@@ -244,13 +276,13 @@ class TestRefusals:
             ("# empty\n", "a space is a mapping of keys to values, found None"),
         ],
     )
-    def test_a_file_that_is_no_mapping_of_keys(self, write, text, expected):
+    def test_a_file_without_a_mapping_is_refused(self, write, text, expected):
         path = write(text)
         message = refusal(path)
         assert message.startswith(f"{path}: ")
         assert expected in message
 
-    def test_a_file_that_is_no_text(self, tmp_path: Path):
+    def test_a_file_without_text_is_refused(self, tmp_path: Path):
         path = tmp_path / "made.yaml"
         path.write_bytes(b"\xff\xfe\x00dataset")
         assert "not a readable YAML file" in refusal(str(path))
@@ -261,7 +293,7 @@ class TestRefusals:
             ("steps", "--set steps: write it as KEY=VALUE"),
             ("=5", "--set =5: write it as KEY=VALUE"),
             ("steps=[", r"--set steps=\[: the value is not readable YAML"),
-            ("steps=", "steps: found None; .*integer"),
+            ("steps=", "steps: found None; give a whole number"),
             ("step=5", r"step: unknown key, did you mean steps\?"),
             ("rho=[0.5, 2]", "rho.1: found 2;"),
         ],
@@ -270,9 +302,12 @@ class TestRefusals:
         (problem,) = problems(refusal("digits", override))
         assert re.match(expected, problem), problem
 
+    def test_the_headline_has_the_overrides(self):
+        assert "digits.yaml --set steps=0: 1 problem in the space" in refusal("digits", "steps=0")
+
     def test_an_unknown_space_suggests_the_nearest(self):
         message = refusal("digitz")
-        assert message.startswith("unknown space 'digitz', did you mean digits?; known: ")
+        assert message.startswith("unknown space 'digitz', did you mean digits?; give one of: ")
         assert all(name in message for name in names())
 
     def test_a_missing_file(self, tmp_path: Path):
@@ -351,7 +386,7 @@ class TestShippedSpaces:
         assert "digits" in names()
 
     @pytest.mark.parametrize("name", names())
-    def test_it_loads_and_says_what_it_is_for(self, name):
+    def test_it_loads_and_has_a_question_and_a_header(self, name):
         space = load(name)
         assert space.name == name
         assert space.cells()
@@ -366,7 +401,7 @@ class TestShippedSpaces:
 
 
 class TestVariants:
-    def test_each_gives_the_cells_of_latents_once_with_its_own_keys(self, write):
+    def test_each_repeats_the_cells_of_latents_with_its_keys(self, write):
         variants = "[{rho: [0.8, 1.0]}, {objective: iwae, importance_samples: 5, rho: [1.0], steps: 7}]"
         space = load(write(search="grid", latents="[[4, 4], [6, 6]]", variants=variants))
         cells = space.cells()
@@ -376,7 +411,7 @@ class TestVariants:
             ("iwae", (4, 4)),
             ("iwae", (6, 6)),
         ]
-        assert [one.rho for one in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
+        assert [swept.rho for swept in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
         assert {cell.steps for cell in cells if cell.objective == "iwae"} == {7}
         assert len(set(names_of(space))) == 4
 
@@ -392,12 +427,45 @@ class TestVariants:
             ("[{}, {seeds: 7}]", r"variants\.1\.seeds: the same for all variants"),
             ("[{steps: 7}, {steps: 0}]", r"variants\.1\.steps: found 0"),
             ("[{importance_samples: 5}]", r"variants\.0\.importance_samples: 5 with objective elbo"),
+            ("[{kl_warmup: 1}, {hidden: [0]}]", r"variants\.1\.hidden\.0: found 0"),
             ("[{rho: [0.5, 1.0]}, {rho: [0.7]}]", "variants: .* is there twice; join the values of rho"),
         ],
     )
-    def test_what_is_wrong_with_one_says_which(self, write, variants, expected):
+    def test_a_problem_of_one_names_it(self, write, variants, expected):
         message = refusal(write(search="grid", variants=variants))
         assert any(re.match(expected, problem) for problem in problems(message)), message
+
+    @pytest.mark.parametrize(
+        ("shared", "variants", "expected"),
+        [
+            ({"steps": "0"}, "[{}, {}, {steps: 3}]", ["steps: found 0; give 1 or more"]),
+            ({"stepz": "3"}, "[{}, {}]", ["stepz: unknown key, did you mean steps?"]),
+            ({"latents": None}, "[{}, {}]", ["latents: missing, and it has no default"]),
+            (
+                {"latents": None},
+                "[{latents: [[4, 4]]}, {}]",
+                ["variants.1.latents: missing, and it has no default"],
+            ),
+            (
+                {"steps": "0"},
+                "[{}, {hidden: [0]}]",
+                ["steps: found 0; give 1 or more", "variants.1.hidden.0: found 0; give 1 or more"],
+            ),
+        ],
+        ids=["a value", "an unknown key", "a missing key", "a key that one lacks", "a value and a variant's"],
+    )
+    def test_a_problem_above_the_variants_is_reported_once(self, write, shared, variants, expected):
+        assert problems(refusal(write(search="grid", variants=variants, **shared))) == expected
+
+    def test_a_contradiction_above_the_variants_is_reported_once(self, write):
+        space = write(search="grid", bound_images="5", variants="[{steps: 7}, {kl_warmup: 3}]")
+        (problem,) = problems(refusal(space))
+        assert problem.startswith("bound_samples: missing, with bound_images: 5")
+
+    def test_a_contradiction_with_a_variant_names_it(self, write):
+        space = write(search="grid", importance_samples="5", variants="[{objective: iwae}, {}]")
+        (problem,) = problems(refusal(space))
+        assert problem.startswith("variants.1.importance_samples: 5 with objective elbo")
 
 
 class TestBudgets:
@@ -410,13 +478,19 @@ class TestBudgets:
         assert (paper.name, paper.steps, paper.hidden) == ("mine-paper", 70, (5,))
         assert load(path, ["steps=8"]).steps == 8
 
-    def test_an_unknown_one_is_refused_with_those_there_are(self, write):
+    def test_an_unknown_one_is_refused_with_a_list(self, write):
         with pytest.raises(SpaceError, match="--budget qick: the space has the budgets: quick, paper"):
             load(write(budgets=self.BUDGETS), budget="qick")
         with pytest.raises(SpaceError, match="--budget quick: the space has the budgets: none"):
             load(write(), budget="quick")
         with pytest.raises(SpaceError, match="budgets: found"):
             load(write(budgets="[1]"))
+
+    def test_an_unknown_one_is_the_only_problem(self, write):
+        """Its keys are not missing."""
+        path = write(budgets="{quick: {latents: [[4, 4]]}}", latents=None)
+        with pytest.raises(SpaceError, match="1 problem in the space\n  --budget qick"):
+            load(path, budget="qick")
 
 
 class TestObjectives:
@@ -472,7 +546,7 @@ class TestSystems:
             ({"hermite_degree": "6"}, "hermite_degree: 6 with system vae, .* use system hermite"),
             (
                 HERMITE | {"latents": "[[4], [4, 3]]"},
-                r"latents: \[\[4, 3\]\] with system hermite, .* is 1;",
+                r"latents: \[\[4, 3\]\] with system hermite, which has 1 latent",
             ),
             (
                 HERMITE | {"smoothed_networks": "[generative, likelihood]"},
@@ -491,7 +565,7 @@ class TestSystems:
             ({"pseudo_inputs": "5"}, "pseudo_inputs: 5 with system vae, .* use system vampprior"),
             (
                 VAMPPRIOR | {"latents": "[[4], [4, 4, 4]]"},
-                r"latents: \[\[4\], \[4, 4, 4\]\] with system vampprior, .* is 2;",
+                r"latents: \[\[4\], \[4, 4, 4\]\] with system vampprior, which has 2 latent",
             ),
             (
                 VAMPPRIOR | {"smoothed_networks": "[generative]"},
@@ -515,4 +589,4 @@ class TestSystems:
         (problem,) = problems(refusal(write(**keys | {"smoothed_networks": "[generative]"})))
         assert problem.endswith(f"with system {system}, which has no smoothing; use smoothed_networks: []")
         (problem,) = problems(refusal(write(**keys, architecture="affine", hidden="[]")))
-        assert problem.startswith(f"architecture: affine with system {system}, which is not built of it")
+        assert problem.startswith(f"architecture: affine with system {system}, which does not support it")

@@ -1,7 +1,7 @@
 """Evaluation of packed members on fixed images: the ELBO and its parts, the objective, the bound L_k.
 
-A pack hands over a function that runs all its members; noise comes from streams of its own, so that an
-evaluation neither disturbs training nor depends on when it is done.
+The pack passes functions that run all its members. Evaluations have separate noise streams, so they neither
+disturb training nor depend on its progress.
 """
 
 import math
@@ -33,25 +33,25 @@ EVALUATION_DRAWS = 2
 """Independent draws per image."""
 
 EVALUATION_CHUNK = 500
-"""Images evaluated at once, to bound memory; part of how evaluation noise is drawn."""
+"""Images evaluated at once, to bound memory. It determines the evaluation noise."""
 
 UNIT_DRAWS = 16
-"""Draws of the layers below, of each image, from which active units and the share of signal are estimated."""
+"""Draws of the layers below for each image, to estimate active units and the share of signal."""
 
 UNIT_IMAGES = 500
-"""Most images that active units and the share of signal are estimated from."""
+"""Maximum number of images to estimate active units and the share of signal."""
 
 UNIT_CHUNK = 100
-"""Images whose units are drawn at once, to bound memory; part of how their noise is drawn."""
+"""Images whose units are drawn at once, to bound memory. It determines their noise."""
 
 INFORMATION_DRAWS = 16
-"""Draws of each image's top layer made at once for its information, to bound memory."""
+"""Draws of each image's top layer at once for the information, to bound memory."""
 
 BOUND_IMAGES = 100
-"""Images of a group of L_k; part of how its noise is drawn."""
+"""Images in a group of L_k. It determines the noise of L_k."""
 
 BOUND_SAMPLES = 10
-"""Importance samples of a block of L_k; part of how its noise is drawn."""
+"""Importance samples in a block of L_k. It determines the noise of L_k."""
 
 
 class Run(Protocol):
@@ -62,8 +62,8 @@ class Run(Protocol):
 
         Args:
             x: [B, D] images, the same for all members.
-            draws: of each distinct seed, each tensor with a leading axis S.
-            smoothed: with each member's own rho, or without smoothing.
+            draws: noise of the distinct seeds, each tensor with a leading axis S.
+            smoothed: smooth with each member's rho, or not at all.
             closed_form: see `System.forward`.
         """
 
@@ -72,22 +72,21 @@ TopDraws: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Means, log scales and draws of the top layer, [P, I, B, d_L] each."""
 
 RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
-"""Draws the top layer of all members, as `System.top_draw`, with draws [P, ...] of each member."""
+"""Draws the top layer of all members by `System.top_draw`, with noise [P, ...] of the members."""
 
-OfMembers: TypeAlias = Callable[[Tensor], Tensor]
-"""Values [P, ...] of the members from values [S, ...] of the seeds."""
-
+PerMember: TypeAlias = Callable[[Tensor], Tensor]
+"""Gives the values of the members, [P, ...], from the values of the seeds, [S, ...]."""
 
 RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
-"""Mean and variance over I draws of the posterior means of all members, [P, B, units] each, by layer."""
+"""Gives mean and variance of all members' posterior means over I draws, [P, B, units] each, by layer."""
 
 
 class _Averages(NamedTuple):
-    """Means over draws and images, and what is needed of single ones.
+    """Means over draws and images, with some values of single images.
 
     Attributes:
-        log_likelihood: [P] log p(x|z).
-        kl: [P, L] KLs.
+        log_likelihood: [P] log p(x|z), mean over draws and images.
+        kl: [P, L] KLs, mean over draws and images.
         means: [P, N, d] posterior means of each layer at the first draw.
         kl_top: [P, N] the top layer's KL of each image, mean over draws.
     """
@@ -103,21 +102,21 @@ class Evaluator:
     """Evaluates the members behind `run`.
 
     Attributes:
-        cell: the members'.
-        run: runs them.
+        cell: the members' cell.
+        run: runs the members.
         run_top: draws their top layers.
-        run_units: draws the posterior means of their layers.
-        of_members: gives each member the values of its seed.
+        run_units: computes moments of their posterior means.
+        per_member: gives each member the values of its seed.
         seeds: the distinct seeds, in the order of the draws.
-        device: of the members.
-        dtype: of the members.
+        device: the members' device.
+        dtype: the members' type.
     """
 
     cell: Cell
     run: Run
     run_top: RunTop
     run_units: RunUnits
-    of_members: OfMembers
+    per_member: PerMember
     seeds: Sequence[int]
     device: torch.device
     dtype: torch.dtype
@@ -129,15 +128,15 @@ class Evaluator:
         share = torch.stack([signal_share(layer) for layer in units], dim=1)
         active = torch.stack([active_units(layer) for layer in units], dim=1)
         one_draw = torch.stack([active_units_one_draw(layer) for layer in means], dim=1)
-        known = self.information(images[:INFORMATION_IMAGES])
+        nats = self.information(images[:INFORMATION_IMAGES])
         return {
             "kl_top_nats": kl[:, -1],
             "kl_top_nats_sd": kl_top.std(1, correction=0),
             "kl_top_pair_nats": kl[:, -2:].sum(1),
             "kl_nats": kl,
-            "information_top_nats": known.estimate,
-            "information_top_lower_nats": known.lower,
-            "information_top_upper_nats": known.upper,
+            "information_top_nats": nats.estimate,
+            "information_top_lower_nats": nats.lower,
+            "information_top_upper_nats": nats.upper,
             "signal_share_top": share[:, -1],
             "signal_share": share,
             "elbo_nats": log_likelihood - kl.sum(1),
@@ -149,7 +148,7 @@ class Evaluator:
         }
 
     def units(self, images: Tensor) -> list[UnitMoments]:
-        """Return the moments of each layer's posterior means on [N, D] images, without smoothing."""
+        """Return moments of each layer's posterior means on [N, D] images, without smoothing."""
         generators = self._streams("units")
         chunks: list[list[tuple[Tensor, Tensor]]] = []
         for chunk in torch.split(images, UNIT_CHUNK):
@@ -162,7 +161,7 @@ class Evaluator:
         return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
 
     def information(self, images: Tensor) -> Information:
-        """Return what the top layer knows of [N, D] images, in nats, [P] each: see `training.information`."""
+        """Return the top layer's information about [N, D] images, in nats, [P] each."""
         generators = self._streams("information")
         draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
         probes, _ = self._noise((probe_count(self._size_below_top), 1), generators)
@@ -185,9 +184,9 @@ class Evaluator:
         return sum(self._base_sizes[:-1])
 
     def _noise(self, leading: Shape, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
-        """Return base noise of the members, [P, *leading, D] below the top and [P, *leading, d_L] of it."""
+        """Return base noise of the members: [P, *leading, D] below the top, [P, *leading, d_L] of the top."""
         base = sample_draws(self._plain, leading, generators, self.dtype).base
-        *below, top = (self.of_members(piece) for piece in base)
+        *below, top = (self.per_member(piece) for piece in base)
         return torch.cat([top[..., :0], *below], -1), top
 
     def _top(self, images: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,10 +202,10 @@ class Evaluator:
         return torch.cat(means, 1), torch.cat(log_scales, 1)
 
     def objective(self, images: Tensor) -> Tensor:
-        """Return the smoothed objective [P] on [N, D] images, in nats, as training has it after KL warm-up.
+        """Return the smoothed objective [P] on [N, D] images, in nats, with the weights after KL warm-up.
 
-        It has the weight `top_kl_weight` in it, as no other metric has. Free bits are counted over all the
-        images, where training counts them over a minibatch.
+        Unlike any other metric it includes `top_kl_weight`. Free bits apply to the mean over all images, in
+        training to the mean over a minibatch.
         """
         if self.cell.importance_samples == 1:
             log_likelihood, kl, *_ = self._averages(images, smoothed=True)
@@ -217,7 +216,7 @@ class Evaluator:
         return torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
 
     def _objective(self, terms: Terms) -> Tensor:
-        return -vmap(lambda one: loss(self.cell, one))(terms)
+        return -vmap(lambda member_terms: loss(self.cell, member_terms))(terms)
 
     def _averages(self, images: Tensor, *, smoothed: bool) -> _Averages:
         total: Tensor | float = 0.0
@@ -229,35 +228,35 @@ class Evaluator:
             if draw == 0:
                 means.append(terms.means)
         average = torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
-        of_images = torch.stack([torch.cat(chunks, 1) for chunks in kl_top]).mean(0)
-        first = [torch.cat(chunks, 1) for chunks in zip(*means, strict=True)]
-        return _Averages(average[:, 0], average[:, 1:], first, of_images)
+        kl_top_of_images = torch.stack([torch.cat(chunks, 1) for chunks in kl_top]).mean(0)
+        first_means = [torch.cat(chunks, 1) for chunks in zip(*means, strict=True)]
+        return _Averages(average[:, 0], average[:, 1:], first_means, kl_top_of_images)
 
     def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
         """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.
 
-        Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a stream of its own:
-        how much is run at once changes the memory it takes, and rounding alone.
+        Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a separate stream, so
+        that `rows` changes memory and rounding only.
 
         Args:
-            images: on the device.
+            images: images on the device.
             samples: k.
-            rows: images times samples of a member to run at once; at least one block of one image is.
+            rows: images times samples of a member to run at once; never less than one block of one image.
         """
         blocks = range(math.ceil(samples / BOUND_SAMPLES))
-        found = []
+        bounds = []
         for group, chunk in enumerate(torch.split(images, BOUND_IMAGES)):
             blocks_at_once = max(1, rows // (len(chunk) * BOUND_SAMPLES))
             images_at_once = min(len(chunk), max(1, rows // BOUND_SAMPLES))
             parts = []
             for start in range(0, len(blocks), blocks_at_once):
                 base = self._joined(group, blocks[start : start + blocks_at_once], len(chunk))
-                some = (chunk, *base)
-                pieces = zip(*(torch.split(tensor, images_at_once, -2) for tensor in some), strict=True)
-                parts.append(torch.cat([self._log_weights(x, own) for x, *own in pieces], dim=2))
+                tensors = (chunk, *base)
+                pieces = zip(*(torch.split(tensor, images_at_once, -2) for tensor in tensors), strict=True)
+                parts.append(torch.cat([self._log_weights(x, noise) for x, *noise in pieces], dim=2))
             log_weights = torch.cat(parts, dim=1)[:, :samples]
-            found.append(log_weights.logsumexp(1) - math.log(samples))
-        return torch.cat(found, dim=1)
+            bounds.append(log_weights.logsumexp(1) - math.log(samples))
+        return torch.cat(bounds, dim=1)
 
     def _log_weights(self, images: Tensor, base: Sequence[Tensor]) -> Tensor:
         """Return log p(x, z)/q(z|x) of [B, D] images and base noise [S, I, B, d]: [P, I, B]."""
@@ -266,7 +265,7 @@ class Evaluator:
         return terms.log_likelihood - terms.kl.sum(1)
 
     def _joined(self, group: int, blocks: Sequence[int], count: int) -> list[Tensor]:
-        """Return the base noise of each layer in some blocks of samples, [S, I, count, d]."""
+        """Return the base noise of each layer in these blocks of samples, [S, I, count, d]."""
         parts = [
             sample_draws(
                 self._plain, (BOUND_SAMPLES, count), self._streams("bound", group, block), self.dtype
@@ -277,7 +276,7 @@ class Evaluator:
         return [torch.cat(base, dim=1) for base in bases]
 
     def _terms(self, images: Tensor, *, smoothed: bool, samples: int = 1) -> Iterator[tuple[int, Terms]]:
-        """Yield the terms of chunks of images, each with the number of the draw."""
+        """Yield the number of the draw and the terms, for chunks of images."""
         generators = self._streams("evaluation")
         for chunk in torch.split(images, EVALUATION_CHUNK):
             for draw in range(EVALUATION_DRAWS):
@@ -287,7 +286,7 @@ class Evaluator:
 
     @property
     def _plain(self) -> Cell:
-        """The cell without smoothing, whose noise is that of the layers alone."""
+        """The cell without smoothing, which draws noise for the layers only."""
         return self.cell.model_copy(update={"smoothed_networks": ()})
 
     def _streams(self, *names: object) -> list[torch.Generator]:

@@ -1,4 +1,4 @@
-"""The variance of the gradient that the encoder receives (the paper's figure 4)."""
+"""The variance of the encoder's gradient (the paper's figure 4)."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from ouvae.systems import Draws, System
 from ouvae.training.noise import single_draws, stream
 
 GRADIENT_IMAGES = 20
-"""Validation images over which the variance is averaged, the first ones."""
+"""Number of validation images, the first ones, over which the variance is averaged."""
 
 
 def gradient_variance(
@@ -20,15 +20,15 @@ def gradient_variance(
     """Return the variance, over the noise, of an image's loss gradient in the mean of q(z_1|x).
 
     Args:
-        model: the structure; its own weights are not used.
-        parameters: one member's weights by name.
+        model: the structure; its weights are not used.
+        parameters: the member's weights by name.
         x: [B, D] images.
-        draws: with the leading axes (samples, B): a gradient for each sample.
-        rho: the smoothing; None is none.
+        draws: noise with the leading axes (samples, B); each sample has a gradient.
+        rho: the smoothing; None for none.
 
     Returns:
-        Unbiased variance over the samples, mean over images and coordinates, in squared nats per unit of the
-        mean.
+        Unbiased variance over the samples, averaged over images and coordinates, in squared nats per unit of
+        the mean.
     """
     outputs: list[Tensor] = []
     hook = model.encoder.register_forward_hook(lambda module, inputs, output: outputs.append(output))
@@ -40,16 +40,16 @@ def gradient_variance(
             (gradient,) = torch.autograd.grad((terms.kl.sum(0) - terms.log_likelihood).sum(), outputs)
     finally:
         hook.remove()
-    of_mean, _ = gradient.chunk(2, -1)
-    return float(of_mean.var(0).mean())
+    mean_gradient, _ = gradient.chunk(2, -1)
+    return float(mean_gradient.var(0).mean())
 
 
 def gradient_variances(
     model: System, parameters: Mapping[str, Tensor], cell: Cell, images: Tensor, seed: int
 ) -> dict[str, float | None]:
-    """Return the variance of a member's gradient with and without the cell's `gradient_rho`.
+    """Return the variance of a member's gradient with the cell's `gradient_rho` and without smoothing.
 
-    Both at the same weights, images and base noise; None where the cell does not ask for it.
+    Both have the same weights, images and base noise. They are None if the cell does not ask for them.
     """
     if cell.gradient_samples is None or cell.gradient_rho is None:
         return {"gradient_variance": None, "gradient_variance_smoothed": None}

@@ -3,8 +3,8 @@
     I(x; z) = E log q(z|x) - E log q(z),   q(z|x) = E_e q(z|x, e),   q(z) = E_x q(z|x)
 
 e ~ N(0, I) is the noise of the layers below; q(z|x, e) is the top layer's diagonal Gaussian. The top layer's
-KL also counts what z says of e. That can be 20 nats, and a mean over draws of e estimates neither density
-then. Instead, each image gets a linear model of its top layer,
+KL also counts the information of z about e. That can be 20 nats, too much for a mean over draws of e to
+estimate either density. Instead, each image gets a linear model of its top layer,
 
     z = c + A e + noise,   noise ~ N(0, S),   so that z has the density g(z) = N(z; c, A A' + S).
 
@@ -21,18 +21,18 @@ Three inequalities hold in expectation, for any A, c and S that are independent 
 
 1. E log q(z|x) <= E log (mean weight of M proposals and of the e from which z was drawn). Sobolev and Vetrov,
    "Importance Weighted Hierarchical Variational Inference", NeurIPS 2019.
-2. E log q(z) >= E log m(z) for a density m made of the other images only. Here m mixes the mean of their g,
-   the Gaussians of that mean's moments (full and diagonal), and the prior N(0, I).
+2. E log q(z) >= E log m(z) for a density m of the other images only. Here m mixes the mean of their g, the
+   Gaussians with that mean's moments (full and diagonal), and the prior N(0, I).
 3. I(x; z) >= E log g_i(z_i) - E log (1/N) sum_j g_j(z_i) for images i, j of N. This is InfoNCE with critic g;
    it is at most log N. Poole et al., "On Variational Bounds of Mutual Information", ICML 2019.
 
-The upper bound is 1 minus 2, the lower bound is 3. The estimate is E log m'(z) - E log m(z), m' the same
-mixture made of the image itself. All images share their probes: where z does not depend on x, every g is the
-same, and estimate and lower bound are 0 up to rounding. A mixture's weights fit the z of the other half of
-the images.
+The upper bound is 1 minus 2, the lower bound is 3. The estimate is E log m'(z) - E log m(z), where m' is the
+same mixture of the image itself. All images share their probes: if z does not depend on x, every g is the
+same, and estimate and lower bound are 0 up to rounding. The weights of a mixture fit the z of the other half
+of the images.
 
 The difference of the bounds shows how far the linear models are off, and how near the lower bound is to its
-limit. Estimate and bounds use the same images and draws: their common sampling error is not part of it.
+limit. It does not show the sampling error, since estimate and bounds use the same images and draws.
 
 Shapes: P members, N images, Q draws of z per image, M proposals per z, d the size of the top layer, D the
 size of e.
@@ -63,7 +63,7 @@ _SPARE_PROBES = 32
 """Probes in addition to two per coefficient of a linear model."""
 
 _ROUNDING = 1e-12
-"""Variance added to the noise of a linear model, relative to the mean's: keeps the covariance positive."""
+"""Variance added to a linear model's noise, relative to the mean's, to keep the covariance positive."""
 
 _WEIGHT_ROUNDS = 20
 """Rounds of expectation maximisation for the weights of a mixture."""
@@ -103,7 +103,7 @@ class LinearModel(NamedTuple):
 
 
 def probe_count(size: int) -> int:
-    """Return the number of probes for noise of D numbers."""
+    """Return the number of probes for noise of D dimensions."""
     return 2 * (size + 1) + _SPARE_PROBES
 
 
@@ -117,8 +117,8 @@ def information(
         probes: standard normal noise [P, R, D], R > D + 1.
         e: standard normal noise [P, Q, N, D].
         z: draws of q(z|x, e), [P, Q, N, d].
-        prior_e: standard normal noise [P, M, Q, N, D], from which proposals are made.
-        prior_noise: standard normal noise [P, M, Q, N, d] for the same.
+        prior_e: standard normal noise [P, M, Q, N, D] for the proposals.
+        prior_noise: standard normal noise [P, M, Q, N, d] for the proposals.
     """
     members, _, images, _ = z.shape
     if images == 1:
@@ -127,9 +127,9 @@ def information(
     exact_z = z.double()
     log_g = torch.stack([_log_density_of_all(model, draw) for draw in exact_z.unbind(1)], 1)
     log_g_own = log_g.diagonal(dim1=-2, dim2=-1)
-    itself = torch.eye(images, dtype=torch.bool, device=z.device)
-    given_x = _log_mixture_of_images(model, itself, log_g, exact_z)
-    marginal = _log_mixture_of_images(model, ~itself, log_g, exact_z)
+    same_image = torch.eye(images, dtype=torch.bool, device=z.device)
+    given_x = _log_mixture_of_images(model, same_image, log_g, exact_z)
+    marginal = _log_mixture_of_images(model, ~same_image, log_g, exact_z)
     ratio = _log_mean_weight_ratio(top, model, e, exact_z, prior_e, prior_noise)
     nats = Information(
         estimate=given_x - marginal,
@@ -176,7 +176,7 @@ def _log_mean_weight_ratio(
     """Return the log mean of w(e)/g(z) over proposals and the e of z, [P, Q, N]."""
     intercept = model.intercept[:, None, None]
     noise_factor = _cholesky(model.noise)
-    # Matheron's rule: joint draws of e and z become posterior draws of e when z is moved to its value.
+    # Matheron's rule: moving z to its value turns a joint draw of e and z into a posterior draw of e.
     joint_e = prior_e.double()
     joint_z = intercept + _times(model.slope, joint_e) + _times(noise_factor, prior_noise.double())
     gain = torch.cholesky_solve(model.slope, _cholesky(model.total)).mT
@@ -196,13 +196,13 @@ def _log_density_of_all(model: LinearModel, z: Tensor) -> Tensor:
 
 
 def _log_mixture_of_images(model: LinearModel, among: Tensor, log_g: Tensor, z: Tensor) -> Tensor:
-    """Return a log density at z [P, Q, N, d] made of other images' or the image's linear models: [P, Q, N].
+    """Return the log density at z [P, Q, N, d] of a mixture of some images' linear models: [P, Q, N].
 
     Args:
-        model: of all images.
-        among: bool [N, N]; row i selects the images for the z of image i, as many in each row.
+        model: the linear models of all images.
+        among: bool [N, N]; row i selects the images of the mixture for image i, the same number in each row.
         log_g: log g_j(z_i), [P, Q, N, N], j last.
-        z: draws.
+        z: the draws.
     """
     shares = among.double() / among.sum(1, keepdim=True)
     mean_of_g = (log_g + shares.log()).logsumexp(-1)

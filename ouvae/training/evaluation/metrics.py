@@ -1,6 +1,7 @@
-"""Pieces of what is measured: active latent units, the share of signal, values of one member.
+"""Active latent units, the share of signal, and the values of a single member.
 
-The metrics by name are in `ouvae.declared.metrics`.
+`ouvae.declared.metrics` lists the metrics by name.
+
 
 Shapes: P members, N images, D draws of the layers below, d units of a layer.
 """
@@ -17,21 +18,18 @@ from ouvae.declared import METRICS, TEST_METRICS, Metric
 from ouvae.training.outcome import Values
 
 ACTIVE_VARIANCE = 0.01
-"""A unit is active if the variance over x of its posterior mean exceeds this (Burda et al. 2016)."""
+"""Variance over x of a unit's posterior mean above which it is active (Burda et al. 2016)."""
 
 ACTIVE_LEVEL = 0.0015
 """Nominal level of the tests that call a unit active.
 
-Their actual level is at most 1 %. It exceeds the nominal level for two-valued signals of variance
-`ACTIVE_VARIANCE` without noise: at 1 % nominal it is 2.9 % with 20 images, at 0.15 % at most 0.9 % with 20
-images or more.
+Their actual level is at most 1 %. It exceeds the nominal level for noiseless signals of two values with the
+variance `ACTIVE_VARIANCE`: at 1 % nominal it is 2.9 % with 20 images, at 0.15 % at most 0.9 % with 20 images
+or more.
 """
 
 ACTIVE_IMAGES = 20
-"""Fewest images from which units are called active.
-
-Below, two-valued signals exceed 1 %: 1.1 % with 10 images.
-"""
+"""Minimum number of images to call a unit active. With 10 images, signals of two values exceed 1 %: 1.1 %."""
 
 _NULL_IF_NAN = {metric.name for metric in (*METRICS, *TEST_METRICS) if metric.undefined}
 
@@ -40,8 +38,8 @@ class UnitMoments(NamedTuple):
     """Moments of the posterior means of a layer's units over the draws of the layers below.
 
     Attributes:
-        mean: [P, N, d] mean over D draws, of each image.
-        variance: [P, N, d] unbiased variance of a single draw, of each image; 0 where nothing below is drawn.
+        mean: [P, N, d] mean over D draws for each image.
+        variance: [P, N, d] unbiased variance of a single draw for each image; 0 if no layer below is drawn.
         draws: D.
     """
 
@@ -51,7 +49,7 @@ class UnitMoments(NamedTuple):
 
 
 def values_of(measured: dict[str, Tensor], row: int) -> Values:
-    """Return a member's values of metrics [P] or [P, L]; None for NaN where a metric may be undefined."""
+    """Return a member's values of metrics [P] or [P, L], with None for NaN if a metric can be undefined."""
     values: Values = {name: value[row].tolist() for name, value in measured.items()}
     for name in _NULL_IF_NAN & values.keys():
         values[name] = _nan_as_none(values[name])
@@ -65,12 +63,12 @@ def _nan_as_none(value: Any) -> Any:
 
 
 def completed(values: Values, metrics: Iterable[Metric]) -> Values:
-    """Return a measurement with None for the metrics that it lacks."""
+    """Return a measurement with None for missing metrics."""
     return values | {metric.name: None for metric in metrics if metric.name not in values}
 
 
 def unit_moments(means: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance over draws of posterior means: [D, N, d], or [N, d] without draws."""
+    """Return mean and variance of posterior means [D, N, d] over draws; [N, d] has variance 0."""
     if means.dim() == 2:
         return means, torch.zeros_like(means)
     return means.mean(0), means.var(0)
@@ -80,7 +78,7 @@ def explained_variance(units: UnitMoments) -> Tensor:
     """Return each image's contribution to the variance over x of E[posterior mean | x]: [P, N, d].
 
     Their mean over images is the unbiased one-way random-effects estimate: the variance over images of the
-    mean over draws, minus the noise that is left in it. It is NaN for a single image.
+    mean over draws, minus the noise in that mean. It is NaN for a single image.
     """
     mean, variance = units.mean.double(), units.variance.double()
     count = mean.shape[-2]
@@ -94,8 +92,8 @@ def active_units(units: UnitMoments) -> Tensor:
     A unit is active if two one-sided tests reject that the variance over x of E[posterior mean | x] is
     `ACTIVE_VARIANCE` or less (Burda's criterion), each at `ACTIVE_LEVEL`:
 
-    - Student's t of the images' contributions, which needs no law of signal or noise. It fails on signals of
-      two values, whose contributions are almost equal.
+    - Student's t of the images' contributions, which assumes no distribution. It fails on signals of two
+      values, whose contributions are almost equal.
     - chi-squared of the variance over images, which is exact for normal signal and noise, and strict on
       signals of two values. It fails on heavy tails, where Student's t is strict.
     """
@@ -113,7 +111,7 @@ def active_units(units: UnitMoments) -> Tensor:
 def active_units_one_draw(means: Tensor) -> Tensor:
     """Count the units whose posterior mean at one draw varies over images: [P, N, d] -> [P].
 
-    This is the usual code's count. It includes units that follow only the noise of the layers below.
+    Common code counts this way, and includes units that follow only the noise of the layers below.
     """
     deviation = means - means.mean(1, keepdim=True)
     variance = deviation.square().sum(1) / (means.shape[1] - 1)
@@ -123,7 +121,7 @@ def active_units_one_draw(means: Tensor) -> Tensor:
 def signal_share(units: UnitMoments) -> Tensor:
     """Return the share of the posterior mean's variance that x explains, summed over units: [P].
 
-    The rest is noise of the layers below. NaN where no unit has a total variance above `ACTIVE_VARIANCE`.
+    The rest is noise of the layers below. NaN if no unit has a total variance above `ACTIVE_VARIANCE`.
     """
     explained = explained_variance(units).mean(-2)
     total = explained + units.variance.double().mean(-2)

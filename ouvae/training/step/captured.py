@@ -1,4 +1,4 @@
-"""Functions of tensors as CUDA graphs: one launch in place of the hundreds that a step of small models is."""
+"""Functions of tensors as CUDA graphs: one launch instead of the hundreds in a step of small models."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,10 @@ Function: TypeAlias = Callable[..., Sequence[Tensor]]
 
 
 class Captured:
-    """A function that is run as written the first time, then captured, and from then on replayed.
+    """A function that runs plainly in its first call, is captured in the second, and replayed from then on.
 
-    Arguments are copied into buffers that never move, and results out of them. Whatever else the function
-    reads or writes has to stay where it is; it may ask neither the host nor a generator for anything.
+    Arguments are copied into buffers that never move, and results out of them. Everything else that the
+    function reads or writes must stay in place. The function may not wait for the host or use a generator.
 
     Args:
         function: of tensors whose shapes are the same in every call.
@@ -32,16 +32,16 @@ class Captured:
         """Return the function's results."""
         if not self._inputs:
             self._inputs = [value.clone() for value in inputs]
-            return self._beside()
-        for own, given in zip(self._inputs, inputs, strict=True):
-            own.copy_(given)
+            return self._warm_up()
+        for buffer, value in zip(self._inputs, inputs, strict=True):
+            buffer.copy_(value)
         if self._graph is None:
             self._graph = self._capture()
         self._graph.replay()
         return tuple(output.clone() for output in self._outputs)
 
-    def _beside(self) -> tuple[Tensor, ...]:
-        """Run on a stream of its own, where libraries get their workspaces before a capture."""
+    def _warm_up(self) -> tuple[Tensor, ...]:
+        """Run on a side stream, where libraries allocate their workspaces before the capture."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -53,19 +53,19 @@ class Captured:
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        with _without_collection(), torch.cuda.graph(graph):
+        with _no_garbage_collection(), torch.cuda.graph(graph):
             self._outputs = self._function(*self._inputs)
         return graph
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """Collect garbage now and none later: an older graph that is freed ends a capture with an error."""
-    was_on = gc.isenabled()
+def _no_garbage_collection() -> Iterator[None]:
+    """Collect garbage before, and none inside: freeing an older graph during a capture is an error."""
+    was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()

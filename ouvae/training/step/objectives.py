@@ -1,6 +1,6 @@
-"""Training objectives: what is made of a system's terms. All in nats, as a loss to be minimised.
+"""Training objectives: from a system's terms to a loss in nats.
 
-Each weighs the layers' KL by `kl_weight`, and that of the top layer by `top_weight` besides.
+Each objective multiplies the layers' KLs by `kl_weight`, and the top layer's KL by `top_weight` as well.
 """
 
 import math
@@ -12,16 +12,16 @@ from ouvae.declared import Cell
 from ouvae.systems.base import Terms
 
 Weight: TypeAlias = float | Tensor
-"""Of layers' KL; a tensor has no axes."""
+"""The weight of a KL: a number, or a scalar tensor."""
 
 
 def loss(cell: Cell, terms: Terms, kl_weight: Weight = 1.0) -> Tensor:
-    """Return the loss of a minibatch, a scalar: minus the objective of `cell`.
+    """Return the loss of a minibatch, a scalar: minus the cell's objective.
 
     Args:
         cell: names the objective.
         terms: of the minibatch; with `importance_samples` > 1 they have the axis I and no closed forms.
-        kl_weight: of all layers' KL, below 1 during KL warm-up.
+        kl_weight: weight of all layers' KLs, below 1 during KL warm-up.
     """
     weights = kl_weight, cell.top_kl_weight
     if cell.objective == "iwae":
@@ -39,8 +39,8 @@ def elbo(terms: Terms, kl_weight: Weight = 1.0, top_weight: float = 1.0) -> Tens
 def importance_weighted(terms: Terms, kl_weight: Weight = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the importance weighted bound over all layers, -log mean_I p(x, z)/q(z|x).
 
-    Burda et al. 2016, equation 8. The KLs are weighed in the logarithm of p(x, z)/q(z|x). With one sample
-    it is the ELBO.
+    Burda et al. 2016, equation 8, with the weights in the logarithm of p(x, z)/q(z|x). One sample gives the
+    ELBO.
     """
     if terms.log_likelihood.dim() == 1:
         return elbo(terms, kl_weight, top_weight)
@@ -51,8 +51,8 @@ def importance_weighted(terms: Terms, kl_weight: Weight = 1.0, top_weight: float
 def free_bits(terms: Terms, bits_nats: float, kl_weight: Weight = 1.0, top_weight: float = 1.0) -> Tensor:
     """Return minus the ELBO in which a layer's KL, averaged over the minibatch, costs at least `bits_nats`.
 
-    Kingma et al. 2016, equation 15, with a layer as the group. Zero nats are the ELBO, also where one
-    draw's estimate of a KL is negative. What a layer costs is weighed, not what is free of it.
+    Kingma et al. 2016, equation 15, with a layer as the group. Zero nats give the ELBO, even if one draw's
+    estimate of a KL is negative. The weights apply to a layer's cost, not to its free nats.
     """
     kl = terms.kl.mean(-1)
     if bits_nats > 0:
@@ -61,5 +61,5 @@ def free_bits(terms: Terms, bits_nats: float, kl_weight: Weight = 1.0, top_weigh
 
 
 def _summed(kl: Tensor, top_weight: float) -> Tensor:
-    """Return the sum over layers of their KL [L, …], the last weighed; 1 leaves it to the bit."""
+    """Return the sum of KLs [L, …] over layers, the last times `top_weight`; 1 is the sum to the bit."""
     return kl.sum(0) if top_weight == 1 else kl[:-1].sum(0) + top_weight * kl[-1]

@@ -1,4 +1,4 @@
-"""What the key `precision` says: the type of a member's numbers, and that of the products of its training."""
+"""The key `precision`: the type of a member's numbers, and of the products in its training."""
 
 import torch
 
@@ -11,5 +11,5 @@ def weights_dtype(cell: Cell) -> torch.dtype:
 
 
 def training_products(cell: Cell, device: torch.device) -> torch.autocast:
-    """Return the context of a member in training, in which affine layers multiply in bfloat16, or do not."""
+    """Return the context of a training step, in which layers of `bfloat16` cells multiply in bfloat16."""
     return torch.autocast(device.type, torch.bfloat16, enabled=cell.precision == "bfloat16")

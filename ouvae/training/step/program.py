@@ -1,111 +1,109 @@
-"""The program of a training step, shortened: fewer operations, fewer passes over memory, the same numbers.
+"""Shortening the traced program of a training step: fewer passes over memory, the same numbers.
 
-`make_fx` writes down every operation that autograd and `vmap` come down to. Many are other names and views of
-what is there already, and many results are read once, by the operation after them, which can as well write
-over them: on a CPU fresh memory costs more than the arithmetic of a sum.
+A trace holds every operation that autograd and `vmap` come down to. Many only rename a tensor. Many results
+are read once, by the next operation, which can write over them: on a CPU, fresh memory costs more than the
+arithmetic of a sum.
 """
 
-import torch
-from torch import Tensor
 from torch.fx import GraphModule, Node
 
-_ATEN = torch.ops.aten
+from ouvae.torch_internals import layout, operations, replacements
 
-_VIEWS = (_ATEN.view.default, _ATEN.expand.default, _ATEN.permute.default, _ATEN.transpose.int)
+_DETACH = operations("detach.default")
 
-_IN_PLACE = {
-    _ATEN.add.Tensor: _ATEN.add_.Tensor,
-    _ATEN.sub.Tensor: _ATEN.sub_.Tensor,
-    _ATEN.mul.Tensor: _ATEN.mul_.Tensor,
-    _ATEN.div.Tensor: _ATEN.div_.Tensor,
-    _ATEN.neg.default: _ATEN.neg_.default,
-    _ATEN.exp.default: _ATEN.exp_.default,
-    _ATEN.sigmoid.default: _ATEN.sigmoid_.default,
-}
-"""Operations that give each element of their first argument something in its place."""
+_VIEWS = operations("view.default", "expand.default", "permute.default", "transpose.int")
 
-_GRADIENTS = {
-    gradient.default: gradient.grad_input
-    for gradient in (
-        _ATEN.threshold_backward,
-        _ATEN.tanh_backward,
-        _ATEN.elu_backward,
-        _ATEN.leaky_relu_backward,
-        _ATEN.gelu_backward,
-    )
-}
-"""Gradients of activations, and the form that is given where to write."""
-
-_FRESH = (
-    *_IN_PLACE,
-    _ATEN.bmm.default,
-    _ATEN.mm.default,
-    _ATEN.softplus.default,
-    _ATEN.softplus_backward.default,
+_IN_PLACE = replacements(
+    {
+        "add.Tensor": "add_.Tensor",
+        "sub.Tensor": "sub_.Tensor",
+        "mul.Tensor": "mul_.Tensor",
+        "div.Tensor": "div_.Tensor",
+        "neg.default": "neg_.default",
+        "exp.default": "exp_.default",
+        "sigmoid.default": "sigmoid_.default",
+    }
 )
-"""Operations whose result is memory that nothing before them reads."""
+"""Elementwise operations, and their form that writes over the first argument."""
+
+_ACTIVATION_GRADIENTS = replacements(
+    {
+        f"{name}.default": f"{name}.grad_input"
+        for name in (
+            "threshold_backward",
+            "tanh_backward",
+            "elu_backward",
+            "leaky_relu_backward",
+            "gelu_backward",
+        )
+    }
+)
+"""Gradients of activations, and their form that takes the memory to write to."""
+
+_FRESH = _IN_PLACE.keys() | operations(
+    "bmm.default", "mm.default", "softplus.default", "softplus_backward.default"
+)
+"""Operations whose result is memory of its own, which no earlier operation reads."""
 
 
-def shortened(program: GraphModule, in_place: bool) -> GraphModule:
-    """Return a program without autograd's leftovers, which gives the same numbers to the bit.
+def shorten(program: GraphModule, in_place: bool) -> GraphModule:
+    """Remove autograd's leftovers from a program, which then gives the same numbers to the bit.
 
     Args:
-        program: as `make_fx` writes it; it is changed.
-        in_place: whether operations write over what nobody reads any more.
+        program: as traced; it is changed and returned.
+        in_place: let operations write over tensors that nothing reads afterwards.
     """
     for node in program.graph.nodes:
-        if node.target is _ATEN.detach.default or _is_other_name(node):
+        if node.target in _DETACH or _only_renames(node):
             node.replace_all_uses_with(node.args[0])
     program.graph.eliminate_dead_code()
     if in_place:
-        written_over: set[Node] = set()
+        overwriting: set[Node] = set()
         for node in program.graph.nodes:
-            if _put_in_place(node, written_over):
-                written_over.add(node)
+            if _make_in_place(node, overwriting):
+                overwriting.add(node)
     program.recompile()
     return program
 
 
-def _is_other_name(node: Node) -> bool:
-    """Tell whether a view has the shape and the strides of what it is a view of."""
-    return node.target in _VIEWS and _lies_as(node, node.args[0])
+def _only_renames(node: Node) -> bool:
+    """Tell whether a view has the shape and the strides of its argument."""
+    return node.target in _VIEWS and _same_layout(node, node.args[0])
 
 
-def _put_in_place(node: Node, written_over: set[Node]) -> bool:
-    """Let an operation write over its first argument where nothing else reads that; return whether it does.
+def _make_in_place(node: Node, overwriting: set[Node]) -> bool:
+    """Let an operation write over its first argument if nothing else reads that; return whether it does.
 
     Args:
         node: the operation.
-        written_over: operations before it that do.
+        overwriting: the earlier operations that write over their argument.
     """
-    if node.target not in _IN_PLACE and node.target not in _GRADIENTS:
+    if node.target not in _IN_PLACE and node.target not in _ACTIVATION_GRADIENTS:
         return False
-    first = node.args[0]
-    if not (isinstance(first, Node) and _lies_as(node, first) and _is_read_once(first, written_over)):
+    argument = node.args[0]
+    if not isinstance(argument, Node) or not _same_layout(node, argument):
+        return False
+    if not _is_read_once(argument, overwriting):
         return False
     if node.target in _IN_PLACE:
         node.target = _IN_PLACE[node.target]
     else:
-        node.target = _GRADIENTS[node.target]
-        node.kwargs = {**node.kwargs, "grad_input": first}
+        node.target = _ACTIVATION_GRADIENTS[node.target]
+        node.kwargs = {**node.kwargs, "grad_input": argument}
     return True
 
 
-def _is_read_once(node: Node, written_over: set[Node]) -> bool:
-    """Tell whether one operation alone reads a result, and the memory that it is a view of.
+def _is_read_once(node: Node, overwriting: set[Node]) -> bool:
+    """Tell whether only one operation reads a result, and the memory under it.
 
-    What the program itself writes in place, as it was written down, may have been read from elsewhere.
+    The memory must be fresh, or be written by one of `overwriting`: an operation that the trace itself has in
+    place may write to memory that others read.
     """
     while node.target in _VIEWS and len(node.users) == 1:
         node = node.args[0]  # type: ignore[assignment]
-    return (node.target in _FRESH or node in written_over) and len(node.users) == 1
+    return (node.target in _FRESH or node in overwriting) and len(node.users) == 1
 
 
-def _lies_as(node: Node, other: object) -> bool:
-    """Tell whether two results have one shape, one type and the same strides."""
-    if not isinstance(other, Node):
-        return False
-    own, others = node.meta.get("val"), other.meta.get("val")
-    if not (isinstance(own, Tensor) and isinstance(others, Tensor)):
-        return False
-    return (own.shape, own.stride(), own.dtype) == (others.shape, others.stride(), others.dtype)
+def _same_layout(node: Node, other: object) -> bool:
+    """Tell whether two results have the same shape, strides and type."""
+    return isinstance(other, Node) and layout(node) is not None and layout(node) == layout(other)

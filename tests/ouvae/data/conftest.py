@@ -1,4 +1,4 @@
-"""Fixtures of the data tests: no user's cache, no network, and the folder of real files if any."""
+"""Fixtures of the data tests: no cache, no network, and the folder of real files if there is one."""
 
 import contextlib
 import functools
@@ -49,7 +49,7 @@ def real_folder() -> Callable[[str], Path]:
 
 @pytest.fixture
 def contents_of() -> Callable[[bytes], Contents]:
-    """Return a maker of contents, as if read from a file that the tests know."""
+    """Return a function that makes contents of a file with this name."""
     file = PublicFile("tiny.bin", ("tiny",), ("http://mirror/tiny.bin",), Checksum("md5", "0"), "a tiny file")
     return lambda data: Contents(file, Path("/somewhere/tiny.bin"), data)
 

@@ -1,4 +1,4 @@
-"""CIFAR-10: its records, its splits, folders that hold less of it, and the archive."""
+"""CIFAR-10: records, splits, incomplete folders, and the archive."""
 
 import io
 import tarfile
@@ -17,9 +17,9 @@ RECORD = 3073
 def records(count, seed=0):
     """Return the bytes of random records."""
     random = np.random.Generator(np.random.PCG64(seed))
-    found = random.integers(0, 256, (count, RECORD), dtype=np.uint8)
-    found[:, 0] = random.integers(0, 10, count)
-    return found.tobytes()
+    actual = random.integers(0, 256, (count, RECORD), dtype=np.uint8)
+    actual[:, 0] = random.integers(0, 10, count)
+    return actual.tobytes()
 
 
 def images(data):
@@ -35,7 +35,7 @@ def batches():
 
 @pytest.fixture
 def write(tmp_path, batches):
-    """Return a writer of some of the batches into a folder: all, or those that are named."""
+    """Return a writer of the given batches into a folder, by default of all."""
 
     def folder(relative, *names):
         place = tmp_path / relative
@@ -48,7 +48,7 @@ def write(tmp_path, batches):
 
 
 def archive(batches, folder=cifar10.FOLDER, mode="w:gz"):
-    """Return the bytes of an archive, the members in another order than they are read in."""
+    """Return the bytes of an archive with members in another order than the readers'."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as tar:
         for name in ("readme.html", *sorted(batches, reverse=True)):
@@ -61,7 +61,7 @@ def archive(batches, folder=cifar10.FOLDER, mode="w:gz"):
 
 @pytest.fixture
 def public(monkeypatch, batches):
-    """Let the archive of the small batches be the public one; return its bytes."""
+    """Make the archive of the small batches the public file; return its bytes."""
     data = archive(batches)
     checksum = Checksum("md5", Checksum("md5", "").of(data))
     monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, checksum=checksum))
@@ -76,18 +76,18 @@ def test_splits_and_pixels(write, batches, tmp_path):
     assert data.image_shape == (3, 32, 32)
     assert data.binarization == "none"
     train = np.concatenate([images(batches[name]) for name in cifar10.TRAIN_BATCHES])
-    for found, expected in [
+    for actual, expected in [
         (data.train, train[:90]),
         (data.validation, train[90:]),
         (data.test, images(batches[cifar10.TEST_BATCH])),
     ]:
-        np.testing.assert_array_equal(found, expected.astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(actual, expected.astype(np.float32) / np.float32(255))
     assert data.train.min() == 0
     assert data.train.max() == 1
 
 
 def test_the_layout_is_channels_rows_columns(tmp_path):
-    """A record whose pixel bytes tell channel, row and column."""
+    """Records whose pixels encode channel, row and column."""
     pixels = np.zeros((3, 32, 32), np.uint8)
     pixels[0] = 200
     pixels[1, 5] = 100
@@ -105,9 +105,9 @@ def test_the_layout_is_channels_rows_columns(tmp_path):
 def test_where_a_folder_may_hold_the_batches(write, tmp_path, batches, relative):
     folder = tmp_path / "data"
     place = write(f"data/{relative}")
-    found = load("cifar10", folder)
-    assert len(found.train) == 90
-    assert load("cifar10", place).digest == found.digest
+    actual = load("cifar10", folder)
+    assert len(actual.train) == 90
+    assert load("cifar10", place).digest == actual.digest
 
 
 def test_the_variable_names_the_folder(write, tmp_path, monkeypatch):
@@ -116,7 +116,7 @@ def test_the_variable_names_the_folder(write, tmp_path, monkeypatch):
     assert load("cifar10").digest == load("cifar10", tmp_path).digest
 
 
-def test_fewer_batches_and_fewer_records_have_digests_of_their_own(write, batches):
+def test_fewer_batches_and_fewer_records_have_other_digests(write, batches):
     test = cifar10.TEST_BATCH
     digests = {}
     for number in (1, 2, 5):
@@ -149,7 +149,7 @@ def test_a_missing_batch_is_named(write, names, missing):
 
 
 def test_a_folder_without_any_batch_says_what_is_expected(tmp_path):
-    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz is not there") as error:
+    with pytest.raises(DataError, match=r"cifar-10-binary.tar.gz is missing") as error:
         load("cifar10", tmp_path)
     message = str(error.value)
     assert "md5 c32a1d4ab5d03f1284b67883e8d87530.\n" in message
@@ -168,10 +168,10 @@ def test_a_folder_without_any_batch_says_what_is_expected(tmp_path):
         (records(1) + bytes([10]) + records(1)[1:], "label 10 in record 2"),
     ],
 )
-def test_damaged_records(contents_of, data, found):
+def test_damaged_records(contents_of, data, actual):
     with pytest.raises(DataError) as error:
         read_cifar(contents_of(data))
-    assert f"/somewhere/tiny.bin is unusable: found {found}, expected whole records of 3,073 bytes" in str(
+    assert f"/somewhere/tiny.bin is unusable: found {actual}, expected whole records of 3,073 bytes" in str(
         error.value
     )
 
@@ -215,7 +215,7 @@ def test_download(write, public, tmp_path, monkeypatch, serve):
     urls = tuple(f"{address}{place}{cifar10.ARCHIVE.name}" for place in ("absent/", ""))
     monkeypatch.setattr(cifar10, "ARCHIVE", replace(cifar10.ARCHIVE, urls=urls))
     (folder / cifar10.ARCHIVE.name).write_bytes(public[:-9])
-    with pytest.raises(DataError, match="served something else"):
+    with pytest.raises(DataError, match="served another file"):
         load("cifar10", progress=False)
     (folder / cifar10.ARCHIVE.name).write_bytes(public)
     data = load("cifar10", progress=False)
@@ -227,11 +227,11 @@ def test_download(write, public, tmp_path, monkeypatch, serve):
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
-def test_members_of_an_archive_in_the_order_asked_for(contents_of, batches, mode):
+def test_members_of_an_archive_come_in_the_given_order(contents_of, batches, mode):
     names = [f"{cifar10.FOLDER}/{name}" for name in batches]
-    found = read_tar(contents_of(archive(batches, mode=mode)), names)
-    assert [str(member.path) for member in found] == [f"/somewhere/tiny.bin/{name}" for name in names]
-    assert [member.data for member in found] == list(batches.values())
+    actual = read_tar(contents_of(archive(batches, mode=mode)), names)
+    assert [str(member.path) for member in actual] == [f"/somewhere/tiny.bin/{name}" for name in names]
+    assert [member.data for member in actual] == list(batches.values())
 
 
 def test_damaged_archives(contents_of, batches):

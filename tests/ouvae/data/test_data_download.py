@@ -1,4 +1,4 @@
-"""Where files are looked for, and downloads from a server on loopback."""
+"""Places of data files, and downloads from a server on loopback."""
 
 import gzip
 import time
@@ -11,7 +11,7 @@ from ouvae.data import DataError, download, load, mnist
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    """Try each mirror once, so that failing ones cost no second of waiting."""
+    """Try each mirror once, without a second of waiting."""
     monkeypatch.setattr(download, "ATTEMPTS", 1)
 
 
@@ -22,9 +22,7 @@ def set_mirrors(monkeypatch, *mirrors):
         monkeypatch.setattr(mnist, name, replace(file, urls=urls))
 
 
-def test_missing_file_under_data_dir_says_all_and_downloads_nothing(
-    tiny_folder, tmp_path, monkeypatch, serve
-):
+def test_a_missing_file_in_data_dir_is_reported_and_not_downloaded(tiny_folder, tmp_path, monkeypatch, serve):
     address, requested = serve(tiny_folder / "mnist")
     set_mirrors(monkeypatch, address)
     empty = tmp_path / "empty"
@@ -42,7 +40,7 @@ def test_missing_file_under_data_dir_says_all_and_downloads_nothing(
 
 
 def test_data_dir_that_does_not_exist(tmp_path, tiny_mnist):
-    with pytest.raises(DataError, match=r"--data-dir names .*nowhere, which is not a folder"):
+    with pytest.raises(DataError, match=r"--data-dir is '.*nowhere', which is not a folder"):
         load("mnist", tmp_path / "nowhere")
 
 
@@ -64,19 +62,19 @@ def test_variable_names_the_folder(tiny_folder, monkeypatch):
 
 def test_variable_that_names_no_folder(tiny_mnist, monkeypatch):
     monkeypatch.setenv("OUVAE_DATA", "/nowhere/at/all")
-    with pytest.raises(DataError, match="OUVAE_DATA names /nowhere/at/all, which is not a folder"):
+    with pytest.raises(DataError, match="OUVAE_DATA is '/nowhere/at/all', which is not a folder"):
         load("mnist")
 
 
 def test_data_dir_comes_before_the_variable(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("OUVAE_DATA", str(tiny_folder))
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="is missing"):
         load("mnist", tmp_path)
 
 
 def test_download_may_be_forbidden(tiny_mnist, tmp_path, monkeypatch):
     monkeypatch.setenv("OUVAE_DATA", str(tmp_path))
-    with pytest.raises(DataError, match="is not there") as error:
+    with pytest.raises(DataError, match="is missing") as error:
         load("mnist", download=False)
     cached = tmp_path / "cache" / "mnist" / mnist.TRAIN_IMAGES.name
     assert str(cached) in str(error.value)
@@ -108,7 +106,7 @@ def test_wrong_checksum_is_refused_and_the_next_mirror_tried(tiny_folder, tmp_pa
     bad, _ = serve(fake)
     good, _ = serve(tiny_folder / "mnist")
     set_mirrors(monkeypatch, bad)
-    with pytest.raises(DataError, match="served something else") as error:
+    with pytest.raises(DataError, match="served another file") as error:
         load("mnist", progress=False)
     assert mnist.TRAIN_IMAGES.checksum.digest in str(error.value)
     assert bad in str(error.value)
@@ -152,7 +150,7 @@ def test_no_mirror_answers(tiny_mnist, monkeypatch):
     assert "save it as mnist/train-images-idx3-ubyte.gz" in message
 
 
-def test_status_of_a_mirror_is_told(tiny_mnist, tmp_path, monkeypatch, serve):
+def test_the_status_of_a_mirror_is_reported(tiny_mnist, tmp_path, monkeypatch, serve):
     address, _ = serve(tmp_path)
     set_mirrors(monkeypatch, address)
     with pytest.raises(DataError, match="HTTP status 404"):
@@ -181,9 +179,7 @@ def test_the_cache_is_the_users(monkeypatch):
     assert download.cache_folder().name == "ouvae"
 
 
-def test_a_mirror_that_sends_a_byte_now_and_then_is_left_for_the_next(
-    tiny_folder, monkeypatch, serve, dribbling
-):
+def test_a_slow_mirror_is_abandoned_for_the_next(tiny_folder, monkeypatch, serve, dribbling):
     good, _ = serve(tiny_folder / "mnist")
     set_mirrors(monkeypatch, dribbling, good)
     monkeypatch.setattr(download, "GRACE_SECONDS", 0.2)

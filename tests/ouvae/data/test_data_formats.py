@@ -1,4 +1,4 @@
-"""Damaged and foreign files: each gives one error that names file, finding, expectation, source."""
+"""Damaged and foreign files: one error with the file, its fault, the expectation and the source."""
 
 import gzip
 import io
@@ -14,10 +14,10 @@ from ouvae.data.formats import read_amat, read_chardata, read_idx_images
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
 
-def assert_names_everything(error, found, expected, path="/somewhere/tiny.bin"):
+def assert_names_everything(error, actual, expected, path="/somewhere/tiny.bin"):
     message = str(error.value)
     assert path in message
-    assert f"found {found}, expected {expected}" in message
+    assert f"found {actual}, expected {expected}" in message
     assert "http://" in message
     assert "--data-dir" in message
     assert "OUVAE_DATA" in message
@@ -44,10 +44,10 @@ def damaged_idx(write_idx):
 
 @pytest.mark.parametrize("case", range(8))
 def test_damaged_idx(contents_of, write_idx, case):
-    data, found, expected = damaged_idx(write_idx)[case]
+    data, actual, expected = damaged_idx(write_idx)[case]
     with pytest.raises(DataError) as error:
         read_idx_images(contents_of(data), (2, 3, 4))
-    assert_names_everything(error, found, expected)
+    assert_names_everything(error, actual, expected)
 
 
 @pytest.mark.parametrize("text", [b"0 1 1\n1 0 0\n", b"0 1 1\r\n1 0 0\r\n", b"0 1 1 \n1 0 0"])
@@ -56,21 +56,21 @@ def test_amat(contents_of, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "expected"),
+    ("text", "actual", "expected"),
     [
-        (b"0 1 1\n1 2 0\n", "'2' in line 2", "nothing but 0, 1 and white space"),
-        (b"0 0.5 1\n1 1 0\n", "'.' in line 1", "nothing but 0, 1 and white space"),
-        (b"<html>\n", "'<' in line 1", "nothing but 0, 1 and white space"),
+        (b"0 1 1\n1 2 0\n", "'2' in line 2", "only 0, 1 and white space"),
+        (b"0 0.5 1\n1 1 0\n", "'.' in line 1", "only 0, 1 and white space"),
+        (b"<html>\n", "'<' in line 1", "only 0, 1 and white space"),
         (b"0 1 1\n", "1 lines", "2"),
         (b"0 1 1\n1 0 0\n0 0 0\n", "3 lines", "2"),
         (b"0 1 1\n1 0\n", "5 values", "2 lines of 3"),
         (b"", "0 lines", "2"),
     ],
 )
-def test_damaged_amat(contents_of, text, found, expected):
+def test_damaged_amat(contents_of, text, actual, expected):
     with pytest.raises(DataError) as error:
         read_amat(contents_of(text), 2, 3)
-    assert_names_everything(error, found, expected)
+    assert_names_everything(error, actual, expected)
 
 
 def matlab(**arrays):
@@ -91,7 +91,7 @@ def test_chardata_columns_become_upright_images(contents_of):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "found"),
+    ("arrays", "actual"),
     [
         ({"data": GOOD}, "testdata missing"),
         ({"other": GOOD}, "data missing; testdata missing"),
@@ -111,10 +111,10 @@ def test_chardata_columns_become_upright_images(contents_of):
         ({"data": scipy.sparse.csc_array(GOOD), "testdata": GOOD}, "data without plain numbers"),
     ],
 )
-def test_chardata_of_another_layout(contents_of, arrays, found):
+def test_chardata_of_another_layout(contents_of, arrays, actual):
     with pytest.raises(DataError) as error:
         read_chardata(contents_of(matlab(**arrays)), 3)
-    assert f"found {found}" in str(error.value)
+    assert f"found {actual}" in str(error.value)
     assert "expected data and testdata, each 9 x N" in str(error.value)
 
 
@@ -202,8 +202,8 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tiny_folder, monk
     monkeypatch.setattr(public, "MAX_BYTES", 1000)
     path = tiny_folder / "mnist" / mnist.TRAIN_IMAGES.name
     path.write_bytes(gzip.compress(bytes(100_000)) if compress else bytes(1001))
-    found = "more bytes once decompressed" if compress else "1,001 bytes"
-    with pytest.raises(DataError, match=f"found {found}, expected at most 1,000"):
+    actual = "more bytes after decompression" if compress else "1,001 bytes"
+    with pytest.raises(DataError, match=f"found {actual}, expected at most 1,000"):
         load("mnist", tiny_folder)
 
 

@@ -60,7 +60,7 @@ def test_data_variance_is_required():
     [
         ([], "has 0 values; allowed are 1 to 128"),
         ([1.0] * 129, "has 129 values"),
-        ([1.0, -2.0, 0.0], "holds -2, 0; every variance is positive and finite"),
+        ([1.0, -2.0, 0.0], "holds -2, 0; give variances that are positive and finite"),
         ([math.nan, math.inf], "holds nan, inf"),
         ([1e300], r"holds 1e\+300"),
     ],

@@ -1,4 +1,4 @@
-"""Known answers and laws of the data sets as a whole: splits, digests, names, real files."""
+"""Data sets: splits, digests, names, real files."""
 
 import gzip
 import os
@@ -82,7 +82,7 @@ def small(binarization="dynamic", shape=(2, 2)) -> Dataset:
     return Dataset("small", ones, ones[:2], ones[:1], shape, binarization)
 
 
-def test_digest_tells_data_apart():
+def test_different_data_have_different_digests():
     data = small()
     changed = data.train.copy()
     changed[2, 3] = np.nextafter(np.float32(1), np.float32(0))
@@ -144,14 +144,14 @@ def test_unknown_name_suggests_the_nearest(wrong, near):
 
 
 def test_unknown_name_far_from_all_lists_the_names():
-    with pytest.raises(DataError, match="data set 'xyz': unknown dataset; known are digits, gaussian"):
+    with pytest.raises(DataError, match="data set 'xyz': unknown dataset; allowed are digits, gaussian"):
         load("xyz")
 
 
 @pytest.mark.parametrize("name", [name for name in DATASETS if name != "gaussian"])
 def test_data_variance_is_refused_for_others(name):
     with pytest.raises(
-        DataError, match=f"data_variance with data set '{name}', which has no use for it; leave it out"
+        DataError, match=f"data_variance with data set '{name}', which does not use it; leave it out"
     ):
         load(name, data_variance=[1.0])
 
@@ -226,7 +226,7 @@ def test_omniglot(real_folder):
 
 
 def omniglot_file(path: Path, columns: int, side: int = 28) -> None:
-    """Write a chardata.mat in which value and position of every image are told by its number."""
+    """Write a chardata.mat in which an image's number determines its values and position."""
     numbers = np.arange(columns)
     data = np.zeros((side * side, columns))
     data[0] = numbers / columns

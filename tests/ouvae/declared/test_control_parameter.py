@@ -1,4 +1,4 @@
-"""rho and g: known values, and that one is the inverse of the other."""
+"""rho and g: known values, and inverses."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_known_values():
 
 @pytest.mark.parametrize("draws", [2, 5, 1000])
 @pytest.mark.parametrize("rho", [0.0, 0.1, 0.5, 0.866, 1.0])
-def test_one_is_the_inverse_of_the_other(rho, draws):
+def test_the_functions_are_inverses(rho, draws):
     share = retained_variance(rho, draws)
     assert 1 / draws <= share <= 1
     assert rho_retaining(share, draws) == pytest.approx(rho, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Names of cells: what they say, and that they tell cells apart."""
+"""Names of cells: their contents, and that different cells have different names."""
 
 import itertools
 
@@ -32,11 +32,11 @@ def named(*changes: dict) -> list[str]:
         ({"kl_warmup": 100, "top_kl_weight": 0}, "digits mlp 8,8 +kl top-kl-0"),
     ],
 )
-def test_a_name_says_what_is_not_plain_of_the_method(change, name):
+def test_a_name_has_the_method_if_it_is_not_plain(change, name):
     assert named(change) == [name]
 
 
-def test_cells_of_one_base_are_told_apart_by_the_keys_in_which_they_differ():
+def test_cells_with_one_base_name_add_the_keys_in_which_they_differ():
     assert named({"steps": 1000}, {"steps": 9000}, {"latents": (4, 4)}) == [
         "digits mlp 8,8 1000 steps",
         "digits mlp 8,8 9000 steps",
@@ -52,7 +52,7 @@ def test_cells_of_one_base_are_told_apart_by_the_keys_in_which_they_differ():
     ]
 
 
-def test_the_forms_of_smoothing_are_told_apart():
+def test_the_forms_of_smoothing_have_different_names():
     assert named(*({"smoothing": form} for form in ("posterior", "shrink", "ambient"))) == [
         "digits mlp 8,8 posterior smoothing",
         "digits mlp 8,8 shrunk-generative",
@@ -62,13 +62,13 @@ def test_the_forms_of_smoothing_are_told_apart():
     assert none != shrunk
 
 
-def test_numbers_that_are_close_are_told_apart():
+def test_close_numbers_have_different_names():
     first, second = named({"learning_rate": 0.0012345678}, {"learning_rate": 0.0012345679})
     assert first != second
 
 
-def test_whatever_two_cells_differ_in_they_have_two_names():
-    """Rows of a table, too, where tuples are lists."""
+def test_a_difference_in_any_key_gives_different_names():
+    """Also for rows of a table, in which tuples are lists."""
     others = {
         "dataset": "mnist", "data_variance": (1.0,), "system": "lvae", "objective": "iwae",
         "importance_samples": 3, "free_bits_nats": 1.0, "architecture": "conv", "hidden": (9,),

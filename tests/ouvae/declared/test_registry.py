@@ -1,4 +1,4 @@
-"""Choices by name, and those of a user's own."""
+"""Choices by name, and users' classes."""
 
 import importlib
 import sys
@@ -21,7 +21,7 @@ class Bare:
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Write a module of a user's own and let Python find it; return its file."""
+    """Write a user's module where Python finds it; return its file."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     find_modules_in([tmp_path])
     path = tmp_path / "users_module.py"
@@ -39,7 +39,7 @@ def test_a_listed_choice_has_its_traits_and_its_class():
     assert SYSTEMS.users("gradient_rho") == ["vae"]
 
 
-def test_a_users_own_says_what_it_can(own):
+def test_a_users_class_has_its_traits(own):
     name = "users_module:Own"
     assert SYSTEMS.checked(name) == name
     assert SYSTEMS[name] == SystemTraits(path=name, smooths=("inference",), depth=3)
@@ -53,14 +53,14 @@ def test_a_users_own_says_what_it_can(own):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("users_module:Bare", "no attribute `traits` that is a SystemTraits"),
+        ("users_module:Bare", "no attribute `traits` of type SystemTraits"),
         ("users_module:Nothing", "users_module has no Nothing"),
         ("nowhere_at_all:Own", "No module named 'nowhere_at_all'"),
         ("users_module:", "users_module has no"),
         (":Own", "cannot be imported"),
     ],
 )
-def test_what_is_none_of_a_users_own_is_refused(own, name, said):
+def test_other_names_are_refused(own, name, said):
     with pytest.raises(ValueError, match=said):
         SYSTEMS.checked(name)
 

@@ -1,4 +1,4 @@
-"""Activations in place are PyTorch's, and hidden layers begin and are normalised as their keys say."""
+"""Activations in place agree with PyTorch's; initial weights and normalisation follow their keys."""
 
 import math
 
@@ -15,7 +15,7 @@ from ouvae.systems import build
 
 WRITTEN = [name for name, activation in ACTIVATIONS.items() if activation.write]
 TOLERANCE = {torch.float32: 3e-7, torch.float64: 1e-15}
-"""Of numbers near 1, in the precision of the type."""
+"""Rounding errors of numbers near 1, by type."""
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -34,8 +34,8 @@ def test_derivatives_follow_from_results(name):
     x = torch.linspace(-8, 8, 1001, dtype=torch.float64, requires_grad=True)
     result = ACTIVATIONS[name].layer()(x)
     (expected,) = torch.autograd.grad(result.sum(), x)
-    found = ACTIVATIONS[name].backward(torch.full_like(x, 3.0), result.detach())
-    torch.testing.assert_close(found, 3 * expected.detach(), rtol=1e-12, atol=1e-12)
+    actual = ACTIVATIONS[name].backward(torch.full_like(x, 3.0), result.detach())
+    torch.testing.assert_close(actual, 3 * expected.detach(), rtol=1e-12, atol=1e-12)
 
 
 def layer(initialisation: str) -> Affine:
@@ -59,7 +59,7 @@ def test_orthogonal_weights_are_orthogonal():
 
 @pytest.mark.parametrize("initialisation", ["xavier", "he", "orthogonal"])
 @pytest.mark.parametrize("architecture", ["mlp", "affine"])
-def test_every_affine_layer_begins_so(make_cell, initialisation, architecture):
+def test_every_affine_layer_has_these_initial_weights(make_cell, initialisation, architecture):
     hidden = () if architecture == "affine" else (8, 8)
     cell = make_cell(initialisation=initialisation, architecture=architecture, hidden=hidden)
     layers = [module for module in build(cell, (3, 4)).modules() if isinstance(module, nn.Linear)]
@@ -67,16 +67,16 @@ def test_every_affine_layer_begins_so(make_cell, initialisation, architecture):
     assert all(not module.bias.any() and module.weight.any() for module in layers)
 
 
-def test_pytorchs_own_weights_are_those_without_the_key(make_cell):
+def test_pytorchs_weights_are_the_default(make_cell):
     """The members of today keep their weights."""
     torch.manual_seed(3)
     network = gaussian_of_latent(make_cell(hidden=(8, 6)), 3, 2, (3, 4))
     torch.manual_seed(3)
     for (_, value), sizes in zip(network.named_children(), [None, (6, 4)], strict=True):
         plain = [nn.Linear(*size) for size in ([(3, 8), (8, 6)] if sizes is None else [sizes])]
-        for own, other in zip(value if sizes is None else [value], plain, strict=True):
-            assert torch.equal(own.weight, other.weight)
-            assert torch.equal(own.bias, other.bias)
+        for layer, other in zip(value if sizes is None else [value], plain, strict=True):
+            assert torch.equal(layer.weight, other.weight)
+            assert torch.equal(layer.bias, other.bias)
 
 
 def test_outputs_are_normalised_before_the_activation(make_cell):
@@ -101,12 +101,12 @@ def test_hermite_coefficients_are_expectations(name, mean, scale):
     weight = weight / weight.sum()
     values = ACTIVATIONS[name].layer()(mean + scale * xi)
     expected = (torch.stack(hermite_polynomials(degree, xi)) * weight * values).sum(-1)
-    one = torch.ones((), dtype=torch.float64)
-    found = torch.stack(coefficients_of(name, degree, mean * one, scale * one))
+    unit = torch.ones((), dtype=torch.float64)
+    actual = torch.stack(coefficients_of(name, degree, mean * unit, scale * unit))
     size = float((weight * values * values).sum().sqrt())
     # Kinks: of ReLUs in closed form, of ELU's second derivative not.
     tolerance = 1e-3 if name in ("tanh", "elu") else 1e-5
-    assert float((found - expected).abs().max()) <= tolerance * size
+    assert float((actual - expected).abs().max()) <= tolerance * size
 
 
 def test_neutral_values_are_left_out_of_identities(make_cell):
@@ -120,17 +120,17 @@ def test_neutral_values_are_left_out_of_identities(make_cell):
     [
         (
             {"architecture": "affine", "hidden": (), "activation": "tanh"},
-            "activation: tanh with architecture affine, which has no use for it; leave it out, or use "
+            "activation: tanh with architecture affine, which does not use it; leave it out, or use "
             "architecture mlp or conv",
         ),
         (
             {"dataset": "mnist", "architecture": "conv", "hidden": (4, 4), "initialisation": "he"},
-            "initialisation: he with architecture conv, which has no use for it; leave it out, or use "
+            "initialisation: he with architecture conv, which does not use it; leave it out, or use "
             "architecture mlp or affine",
         ),
         (
             {"dataset": "mnist", "architecture": "conv", "hidden": (4, 4), "normalisation": "layer"},
-            "normalisation: layer with architecture conv, which has no use for it; leave it out, or use "
+            "normalisation: layer with architecture conv, which does not use it; leave it out, or use "
             "architecture mlp",
         ),
         (
@@ -141,8 +141,7 @@ def test_neutral_values_are_left_out_of_identities(make_cell):
                 "smoothed_networks": ("likelihood",),
                 "normalisation": "layer",
             },
-            "normalisation: layer with system hermite, whose hidden layers cannot have it; use normalisation "
-            "none",
+            "normalisation: layer with system hermite, which does not support it; use normalisation none",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Affine layers with a gradient of their own are PyTorch's, alone and in packs."""
+"""Affine layers agree with PyTorch's layers, alone and in packs."""
 
 import pytest
 import torch
@@ -26,11 +26,11 @@ def plain(affine: Affine) -> nn.Module:
 def test_value_and_gradient_of_one_model(sizes, activation, leading):
     affine = Affine(*sizes, activation).double()
     x = torch.randn(*leading, sizes[0], dtype=torch.float64, requires_grad=True)
-    found = []
+    actual = []
     for layer in (affine, plain(affine)):
         y = layer(x)
-        found.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
-    assert all(map(are_alike, *found))
+        actual.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+    assert all(map(are_alike, *actual))
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -38,7 +38,7 @@ def test_value_and_gradient_of_one_model(sizes, activation, leading):
 @pytest.mark.parametrize("x_axis", [0, 1, 2, None])
 @pytest.mark.parametrize("by", ["autograd", "func.grad"])
 def test_value_and_gradient_in_a_pack(sizes, activation, x_axis, by):
-    """Each member has what its layer has alone, wherever the axis of the pack lies in the images."""
+    """Each member has the values of its layer alone, for any position of the pack's axis in the images."""
     layers = [Affine(*sizes, activation).double() for _ in range(3)]
     stacked, _ = stack_module_state(layers)
     x = torch.randn(4, 7, sizes[0], dtype=torch.float64)
@@ -55,9 +55,9 @@ def test_value_and_gradient_in_a_pack(sizes, activation, x_axis, by):
     else:
         gradients = vmap(grad(energy), in_dims=(0, x_axis))(stacked, packed)
     for member, layer in enumerate(layers):
-        own = plain(layer)
-        own(x if x_axis is None else packed.select(x_axis, member)).square().sum().backward()
-        for name, parameter in zip(stacked, own.parameters(), strict=True):
+        reference = plain(layer)
+        reference(x if x_axis is None else packed.select(x_axis, member)).square().sum().backward()
+        for name, parameter in zip(stacked, reference.parameters(), strict=True):
             assert are_alike(gradients[name][member], parameter.grad)
 
 
@@ -66,8 +66,8 @@ def test_inputs_of_many_at_one_model_and_weights_alone():
     x = torch.randn(6, 7, 3, dtype=torch.float64)
     assert are_alike(vmap(affine, in_dims=1, out_dims=1)(x), plain(affine)(x))
     weights = torch.randn(5, 4, 3, dtype=torch.float64)
-    found = vmap(lambda weight: functional_call(affine, {"weight": weight}, x))(weights)
-    assert are_alike(found, (x @ weights[:, None].mT + affine.bias).relu())
+    actual = vmap(lambda weight: functional_call(affine, {"weight": weight}, x))(weights)
+    assert are_alike(actual, (x @ weights[:, None].mT + affine.bias).relu())
 
 
 @pytest.mark.parametrize("activation", KINDS)

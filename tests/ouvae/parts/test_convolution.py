@@ -1,4 +1,4 @@
-"""Convolutional pieces: shapes, layout, what each output sees, and packs of them."""
+"""Convolutional pieces: shapes, layout, receptive fields, and packs."""
 
 import math
 
@@ -35,7 +35,7 @@ def pieces(case, image_shape):
     return {
         "image": (networks.image_features(case, image_shape), pixels, features),
         "latent": (networks.latent_features(case, 7, image_shape), 7, features),
-        "feature": (networks.feature_features(case, image_shape), features, features),
+        "feature": (networks.hidden_layers(case, image_shape), features, features),
         "gaussian": (networks.gaussian_head(case, 6, image_shape), features, 12),
         "pixel": (networks.pixel_head(case, image_shape, 2 * pixels), features, 2 * pixels),
         "gaussian of image": (networks.gaussian_of_image(case, image_shape, 6), pixels, 12),
@@ -46,15 +46,15 @@ def pieces(case, image_shape):
 
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("image_shape", [(28, 28), (32, 32), (3, 32, 32), (8, 8), (4, 12), (2, 4, 4)])
-def test_every_piece_maps_flat_vectors_whatever_their_leading_axes(conv, hidden, image_shape):
+def test_every_piece_maps_flat_vectors_with_any_leading_axes(conv, hidden, image_shape):
     for name, (piece, inputs, outputs) in pieces(conv(hidden=hidden), image_shape).items():
         piece.double()
         x = torch.randn(2, 1, 3, inputs, dtype=torch.float64)
         with torch.no_grad():
-            found = piece(x)
-            assert found.shape == (2, 1, 3, outputs), name
-            torch.testing.assert_close(found[1], piece(x[1]), **TIGHT)
-            torch.testing.assert_close(found[1, 0, 2], piece(x[1, 0, 2]), **TIGHT)
+            actual = piece(x)
+            assert actual.shape == (2, 1, 3, outputs), name
+            torch.testing.assert_close(actual[1], piece(x[1]), **TIGHT)
+            torch.testing.assert_close(actual[1, 0, 2], piece(x[1, 0, 2]), **TIGHT)
 
 
 def test_every_piece_runs_without_numbers(conv):
@@ -72,9 +72,11 @@ def test_pieces_run_packed(conv):
         models = [copy[name][0].double() for copy in copies]
         x = torch.randn(3, 4, inputs, dtype=torch.float64)
         stacked, _ = stack_module_state(models)
-        alone = torch.stack([model(one) for model, one in zip(models, x, strict=True)]).detach()
+        alone = torch.stack([model(inputs) for model, inputs in zip(models, x, strict=True)]).detach()
         base = models[0].to("meta")
-        packed = vmap(lambda weights, one, base=base: functional_call(base, weights, (one,)))(stacked, x)
+        packed = vmap(lambda weights, inputs, base=base: functional_call(base, weights, (inputs,)))(
+            stacked, x
+        )
         torch.testing.assert_close(packed.detach(), alone, **TIGHT)
 
 
@@ -119,7 +121,7 @@ def test_features_see_the_pixels_around_them_and_no_others(conv, hidden):
     shape, grid = (2, 20, 28), (5, 7)
     case = conv(hidden=hidden)
     piece = seeded(lambda: networks.image_features(case, shape))
-    found = sensitivity(piece, math.prod(shape), 12 * math.prod(grid)).reshape(12, *grid, *shape).sum(0)
+    actual = sensitivity(piece, math.prod(shape), 12 * math.prod(grid)).reshape(12, *grid, *shape).sum(0)
     reach, resolution = 0, 1
     for stride in strides(len(hidden)):
         reach, resolution = reach + resolution, resolution * stride
@@ -127,12 +129,12 @@ def test_features_see_the_pixels_around_them_and_no_others(conv, hidden):
         reach = 3
     for row in range(grid[0]):
         for column in range(grid[1]):
-            seen = found[row, column].sum(0).nonzero()
+            seen = actual[row, column].sum(0).nonzero()
             assert len(seen) > 0
             distance = (seen - 4 * torch.tensor([row, column])).abs()
             assert distance.max() <= reach
-    assert (found.sum((0, 1)) > 0).all(), "a pixel is left out"
-    assert (found.sum((0, 1, 3, 4)) > 0).all(), "a channel is left out"
+    assert (actual.sum((0, 1)) > 0).all(), "a pixel is left out"
+    assert (actual.sum((0, 1, 3, 4)) > 0).all(), "a channel is left out"
 
 
 def test_outputs_see_the_features_around_them_and_no_others(conv):
@@ -141,11 +143,11 @@ def test_outputs_see_the_features_around_them_and_no_others(conv):
     case = conv(hidden=(8, channels))
     features, outputs = channels * 3 * 4, maps * 12 * 16
     piece = seeded(lambda: networks.pixel_head(case, shape, outputs))
-    found = sensitivity(piece, features, outputs).reshape(maps, 12, 16, channels, 3, 4)
-    assert (found.sum((3, 4, 5)) > 0).all()
+    actual = sensitivity(piece, features, outputs).reshape(maps, 12, 16, channels, 3, 4)
+    assert (actual.sum((3, 4, 5)) > 0).all()
     for row, column in [(0, 0), (5, 13), (11, 3), (7, 15)]:
-        for one in range(maps):
-            seen = found[one, row, column].sum(0).nonzero()
+        for output_map in range(maps):
+            seen = actual[output_map, row, column].sum(0).nonzero()
             centre = torch.tensor([row, column])
             assert ((4 * seen + 1.5 - centre).abs() <= 6.5).all()
             assert (seen == centre // 4).all(1).any()
@@ -169,7 +171,7 @@ def test_rho_one_is_the_plain_vae_in_a_pack_of_mixed_rho(conv, draw, precision):
         return [*values, *torch.autograd.grad(values[-1].sum(), list(stacked.values()))]
 
     plain, mixed = run(None), run(torch.tensor([1.0, 0.6, 1.0, 0.0], dtype=dtype))
-    assert all(are_alike(one[[0, 2]], other[[0, 2]]) for one, other in zip(plain, mixed, strict=True))
+    assert all(are_alike(value[[0, 2]], other[[0, 2]]) for value, other in zip(plain, mixed, strict=True))
     assert not are_alike(plain[2][1], mixed[2][1]), "smoothing changes the others"
 
 
@@ -223,17 +225,17 @@ def test_gaussians_start_at_unit_scale(conv):
 @pytest.mark.parametrize(
     ("latents", "published_millions"), [((160, *[32] * 3), 12.4), ((160, *[32] * 5), 16.8)]
 )
-def test_the_size_of_the_paper_s_models(conv, latents, published_millions):
+def test_the_size_of_the_papers_models(conv, latents, published_millions):
     """Table 10 of Pervez and Gavves: CIFAR-10, 5 deterministic layers of 100; the latent sizes are ours."""
     case = conv(hidden=(100,) * 5, latents=latents, likelihood="logistic_mixture", mixture_components=10)
     with torch.device("meta"):
         model = build(case, (3, 32, 32))
-    parameters = sum(one.numel() for one in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     assert parameters / 1e6 == pytest.approx(published_millions, rel=0.1)
 
 
-def test_a_colour_model_runs_whole(conv):
-    """Its density is that of bytes: negative, and another for each image."""
+def test_a_model_of_coloured_images_runs(conv):
+    """The log density of bytes is negative, and differs between images."""
     case = conv(likelihood="logistic_mixture", mixture_components=3)
     model = initial_model(case, (3, 8, 8), 0)
     draws = single_draws(case, (4,), torch.Generator().manual_seed(3), torch.float64)

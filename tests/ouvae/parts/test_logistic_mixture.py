@@ -38,13 +38,15 @@ def test_the_probabilities_of_a_grey_pixel_sum_to_one(components, scale):
 
 
 def colours(red, green, blue):
-    return torch.cartesian_prod(*(torch.as_tensor(one).double().reshape(-1) for one in (red, green, blue)))
+    return torch.cartesian_prod(
+        *(torch.as_tensor(values).double().reshape(-1) for values in (red, green, blue))
+    )
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 5.0])
 @pytest.mark.parametrize("components", [1, 3])
 def test_the_conditional_of_each_channel_sums_to_one(components, scale):
-    """Chained, they are all there is to a coloured pixel: 256^3 probabilities that sum to one.
+    """The 256^3 probabilities of a coloured pixel, in a chain over channels, sum to one.
 
     p(blue|red, green) does if the sum over blue is the same whatever the parameters of blue; p(green|red)
     if the sum over both is a mixture's probability of red alone; and the last sums to one by itself.
@@ -56,7 +58,7 @@ def test_the_conditional_of_each_channel_sums_to_one(components, scale):
             deaf[of_blue] = other[of_blue]
         for red, green in [(0, 0), (0.2, 1), (128 / 255, 77 / 255), (1, 0)]:
             pixels = colours(red, green, VALUES)
-            first, second = (log_density(one, pixels).logsumexp(0) for one in (maps, deaf))
+            first, second = (log_density(outputs, pixels).logsumexp(0) for outputs in (maps, deaf))
             assert first.item() == pytest.approx(second.item(), abs=1e-9)
             assert not torch.equal(log_density(maps, pixels), log_density(deaf, pixels))
         red_alone = maps[[0, 1, 4]]
@@ -74,7 +76,7 @@ def test_it_is_the_mixture_written_out():
     mean, scale = maps[MEAN, :, 0].numpy(), maps[LOG_SCALE, :, 0].exp().numpy()
     red_in_green, red_in_blue, green_in_blue = np.tanh(maps[7:, :, 0].numpy())
     for bytes_of_pixel in [(0, 0, 0), (255, 255, 255), (12, 200, 99), (255, 0, 128), (127, 128, 1)]:
-        red, green, _ = values = [2 * one / 255 - 1 for one in bytes_of_pixel]
+        red, green, _ = values = [2 * level / 255 - 1 for level in bytes_of_pixel]
         centres = [
             mean[0],
             mean[1] + red_in_green * red,
@@ -86,8 +88,8 @@ def test_it_is_the_mixture_written_out():
             above = 1.0 if byte == 255 else logistic.cdf(value + 1 / 255)
             below = 0.0 if byte == 0 else logistic.cdf(value - 1 / 255)
             probability *= above - below
-        found = log_density(maps, torch.tensor(bytes_of_pixel, dtype=torch.float64) / 255)
-        assert found.item() == pytest.approx(math.log(probability.sum()), abs=1e-7)
+        actual = log_density(maps, torch.tensor(bytes_of_pixel, dtype=torch.float64) / 255)
+        assert actual.item() == pytest.approx(math.log(probability.sum()), abs=1e-7)
 
 
 @pytest.mark.parametrize(("image_shape", "channels"), [((2, 3), 1), ((1, 2, 3), 1), ((3, 2, 3), 3)])
@@ -99,14 +101,14 @@ def test_an_image_is_its_pixels_in_the_layout_of_maps(make_cell, image_shape, ch
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(256, (5, channels, 2, 3), generator=generator).double() / 255
     outputs = torch.randn(4, 5, per_pixel, 2, 3, generator=generator, dtype=torch.float64)
-    found = likelihood.log_density(x.flatten(1), outputs.flatten(2))
-    assert found.shape == (4, 5)
+    actual = likelihood.log_density(x.flatten(1), outputs.flatten(2))
+    assert actual.shape == (4, 5)
     pixels = sum(
         likelihood.log_density(x[..., row, column], outputs[..., row, column])
         for row in range(2)
         for column in range(3)
     )
-    torch.testing.assert_close(found, pixels, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(actual, pixels, rtol=1e-11, atol=1e-11)
 
 
 def test_other_channels_are_refused():
@@ -136,32 +138,34 @@ def test_the_tails_do_not_underflow():
     """Far from the mean the logarithm falls linearly, where the difference of two sigmoids is zero."""
     value, log_scale = torch.tensor(0.5), torch.tensor(-6.0)
     means = torch.tensor([-3.0, -2.0, -1.0, 2.0, 3.0, 4.0])
-    found = bin_log_probability(value, means, log_scale)
+    actual = bin_log_probability(value, means, log_scale)
     slope = math.exp(6)
-    steps = found.diff()[[0, 1, 3, 4]]
+    steps = actual.diff()[[0, 1, 3, 4]]
     torch.testing.assert_close(steps, slope * torch.tensor([1.0, 1.0, -1.0, -1.0]), rtol=1e-3, atol=0)
 
 
 def test_the_log_scale_is_clamped_as_in_the_paper():
     value, mean = torch.zeros(()), torch.full((), 0.01)
-    at_limit, below = (bin_log_probability(value, mean, torch.tensor(one)) for one in (-7.0, -20.0))
+    at_limit, below = (
+        bin_log_probability(value, mean, torch.tensor(log_scale)) for log_scale in (-7.0, -20.0)
+    )
     assert torch.equal(at_limit, below)
 
 
 def test_the_gradient_is_that_of_the_density():
     maps = parameters(5, 3, 3).requires_grad_()
     x = torch.tensor([[0, 17, 255], [90, 200, 31]], dtype=torch.float64) / 255
-    assert torch.autograd.gradcheck(lambda one: log_density(one, x), maps)
+    assert torch.autograd.gradcheck(lambda outputs: log_density(outputs, x), maps)
 
 
 def test_the_mean_of_a_grey_pixel_is_that_of_its_probabilities():
-    """For logistics well within the ends, beyond which the mean of the probabilities has nothing."""
+    """For logistics with negligible mass beyond black and white."""
     maps = parameters(3, 1, 4)
     maps[1] *= 0.2
     maps[2] -= 2
     expected = (log_density(maps, VALUES[:, None]).exp() * VALUES).sum()
-    found = LogisticMixture(4).mean(maps.flatten(), (1, 1))
-    assert found.item() == pytest.approx(expected.item(), abs=1e-3)
+    actual = LogisticMixture(4).mean(maps.flatten(), (1, 1))
+    assert actual.item() == pytest.approx(expected.item(), abs=1e-3)
 
 
 def test_the_mean_of_a_coloured_pixel_is_where_narrow_logistics_are():

@@ -1,4 +1,4 @@
-"""The Ornstein-Uhlenbeck operator: its spectrum, its semigroup and its estimate by K draws; its control."""
+"""The Ornstein-Uhlenbeck operator: spectrum, semigroup, estimate by K draws, and control."""
 
 import itertools
 import math
@@ -212,18 +212,18 @@ def posteriors():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("rho", "draws"), [(1.0, 1), (1.0, 2), (1.0, 5), (0.0, 1), (0.3, 1), (0.77, 1)])
-def test_where_nothing_is_discounted_the_shrunk_input_is_z_to_the_bit(posteriors, dtype, rho, draws):
+def test_at_g_one_the_shrunk_input_is_z_to_the_bit(posteriors, dtype, rho, draws):
     mean, scale, eps, _ = (tensor.requires_grad_() for tensor in posteriors(dtype))
     z = mean + scale * eps
     weights = torch.linspace(-3, 3, z.numel(), dtype=dtype).view_as(z)
     shrunk = shrunk_input(z, scale, eps, draws, torch.tensor(rho, dtype=dtype))
     assert torch.equal(shrunk, z)
-    for found, plain in zip(
+    for actual, plain in zip(
         torch.autograd.grad((weights * shrunk).sum(), (mean, scale), retain_graph=True),
         torch.autograd.grad((weights * z).sum(), (mean, scale)),
         strict=True,
     ):
-        assert torch.equal(found, plain)
+        assert torch.equal(actual, plain)
 
 
 @pytest.mark.parametrize("draws", [1, 2, 5])
@@ -261,21 +261,21 @@ def test_both_leave_a_linear_network_the_share_g_of_its_variance(draws, rho):
         assert share == pytest.approx(retained_variance(rho, draws)), form
 
 
-def test_a_form_without_draws_is_not_taken_for_one_with_draws(posteriors):
+def test_a_form_without_draws_is_refused(posteriors):
     _, scale, eps, z = posteriors(torch.float64)
-    with pytest.raises(ValueError, match="shrink has no draws"):
+    with pytest.raises(ValueError, match="'shrink' has no draws"):
         smoothed_inputs("shrink", z, scale, eps, z[None], scalar(0.5))
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6])
 def test_the_draws_are_averaged_before_an_affine_head(rho, make_cell):
-    """Which is the mean over draws of the network's outputs, for a fifth of the head's products."""
+    """The result is the mean of the outputs, with a fifth of the head's products."""
     network = nn.Sequential(Hidden(make_cell(hidden=(8, 6)), 3), nn.Linear(6, 4)).double()
     mean, scale, eps = torch.rand(3, 7, 3, dtype=torch.float64)
     omega = torch.randn(5, 7, 3, dtype=torch.float64)
     inputs = smoothed_inputs("posterior", mean + scale * eps, scale, eps, omega, scalar(rho))
     rows = []
     network[-1].register_forward_hook(lambda module, given, output: rows.append(given[0].shape))
-    found = smooth(network, "posterior", mean + scale * eps, scale, eps, omega, scalar(rho))
+    actual = smooth(network, "posterior", mean + scale * eps, scale, eps, omega, scalar(rho))
     assert rows == [(7, 6)]
-    assert are_alike(found, network(inputs).mean(0))
+    assert are_alike(actual, network(inputs).mean(0))

@@ -1,4 +1,4 @@
-"""BIVA: its terms against exact evidence, and which variable depends on which."""
+"""BIVA: its terms against exact evidence, and the dependences between its variables."""
 
 import math
 
@@ -74,7 +74,7 @@ def test_the_terms_are_those_of_the_factorisation(biva, draw):
 
 
 def test_importance_weights_average_to_the_exact_evidence(biva):
-    """E_q[p(x, z)/q(z|x)] is p(x), the likelihood averaged over the generative model's own draws."""
+    """E_q[p(x, z)/q(z|x)] is p(x), the likelihood averaged over draws of the generative model."""
     model = biva((1, 1), activation="tanh")[0]
     nodes = torch.linspace(-9, 9, 61, dtype=torch.float64)
     weights = distributions.Normal(0.0, 1.0).log_prob(nodes)
@@ -102,7 +102,7 @@ def test_importance_weights_average_to_the_exact_evidence(biva):
 
 
 def shifted(noise, level, part, sizes=SIZES):
-    """Return the noise with that of one variable moved: `part` 0 is the bottom-up one, 1 the top-down one."""
+    """Return the noise with one variable's noise moved: `part` 0 is bottom-up, 1 is top-down."""
     base = list(noise.base)
     move = torch.zeros_like(base[level])
     move[..., part * sizes[level] : (part + 1) * sizes[level]] = 1
@@ -137,8 +137,8 @@ def test_noise_of_a_bottom_up_variable_reaches_every_layer_above_and_the_pixels(
         assert same == (index <= level)
 
 
-def test_a_prior_depends_on_the_layers_above_alone(biva, draw):
-    """What the prior's head of a layer sees, as the noise of each top-down variable moves."""
+def test_a_prior_depends_only_on_the_layers_above(biva, draw):
+    """The input of a layer's prior head, as the noise of each top-down variable moves."""
     model, case = biva((4, 3, 3, 2))
     noise, x = draw(case, 7), images(7)
     seen = {}
@@ -162,7 +162,7 @@ def test_a_prior_depends_on_the_layers_above_alone(biva, draw):
 
 
 def test_closed_forms_average_to_the_estimates_though_bottom_up_parts_have_none(biva):
-    """By the total over many draws; a closed form of the bottom-up parts would be biased and fail."""
+    """In the total over many draws. A closed form for the bottom-up parts would be biased."""
     model, case = biva((2, 2))
     with torch.no_grad():
         for head in (model.levels[0].prior, model.levels[0].bottom_up, model.top):
@@ -188,7 +188,7 @@ def test_closed_forms_average_to_the_estimates_though_bottom_up_parts_have_none(
 @pytest.mark.parametrize("architecture", ["mlp", "conv"])
 @pytest.mark.parametrize("hidden", [(8,), (16, 16)])
 def test_variables_of_a_new_deep_model_keep_their_size(biva, draw, architecture, hidden):
-    """Of 20 layers, whose top still reads the image."""
+    """With 20 layers, whose top still depends on the image."""
     model, case = biva((2,) * 20, architecture=architecture, hidden=hidden, image_shape=(8, 8))
     noise, x = draw(case, 30), images(30, 64)
     terms = model(x, noise)

@@ -69,7 +69,7 @@ CASES = {
     "biva": {"system": "biva", "smoothed_networks": ()},
     "biva of three layers": {"system": "biva", "latents": (4, 3, 2), "smoothed_networks": ()},
 }
-"""Cell of at least one model of every system, on top of the small model's."""
+"""Keys of at least one cell for every system, in addition to the small model's."""
 
 NETWORKS = {
     **{
@@ -88,7 +88,7 @@ NETWORKS = {
     "lvae, gelu": CASES["lvae"] | {"activation": "gelu"},
     "biva, elu": CASES["biva"] | {"activation": "elu"},
 }
-"""Cells with other networks; they keep the laws under one objective, which does not see the networks."""
+"""Cells with other networks, tested under one objective, since objectives do not depend on networks."""
 
 OBJECTIVES = {
     "elbo": {"objective": "elbo"},
@@ -102,10 +102,10 @@ OBJECTIVES = {
 PAIRS = [(name, objective) for name in CASES for objective in OBJECTIVES] + [
     (name, "elbo") for name in NETWORKS
 ]
-"""Cells and objectives under which the laws are kept."""
+"""Cells and objectives that the laws are tested with."""
 
 GOES_ON = dict.fromkeys([*((name, "warm-up") for name in CASES), *(("vae", name) for name in OBJECTIVES)])
-"""Every system under the objective that depends on the step, and one under all."""
+"""Every system with the objective that depends on the step, and one system with all objectives."""
 
 
 @pytest.fixture(params=CASES)
@@ -154,7 +154,7 @@ def test_every_system_has_a_case():
 
 
 def test_the_top_layer_is_drawn_as_in_the_bound(make_cell, system):
-    """Its mean is that of the terms, and its log ratio to a standard normal prior the top term."""
+    """Its mean is in the terms, and its log ratio to a standard normal prior is the top term."""
     case = make_cell(**system, importance_samples=3, objective="iwae")
     plain = case.model_copy(update={"smoothed_networks": ()})
     model, draws = initial_model(case, image_of(case), 0), noise_of(plain)
@@ -173,20 +173,20 @@ def test_the_top_layer_is_drawn_as_in_the_bound(make_cell, system):
 
 
 def test_posterior_means_are_those_of_the_terms(make_cell, system):
-    """Those of z_1 lack the samples only where they do not depend on them."""
+    """The means of z_1 lack the samples' axis only if they do not depend on samples."""
     case = make_cell(**system, importance_samples=3, objective="iwae")
     plain = case.model_copy(update={"smoothed_networks": ()})
     model, draws = initial_model(case, image_of(case), 0), noise_of(plain)
-    found = model.posterior_means(images_of(case), draws)
+    actual = model.posterior_means(images_of(case), draws)
     expected = model(images_of(case), draws, None).means
-    for mean, of_terms in zip(found, expected, strict=True):
+    for mean, of_terms in zip(actual, expected, strict=True):
         assert torch.equal(mean.expand_as(of_terms), of_terms)
     for mean, of_terms in zip(System.posterior_means(model, images_of(case), draws), expected, strict=True):
         assert torch.equal(mean, of_terms)
 
 
 def test_packed_units_equal_those_of_the_model(make_cell, system, data_of):
-    """Moments over the draws of the seed's own stream, on two chunks of images."""
+    """Moments over the draws of the seed's stream, on two chunks of images."""
     case = make_cell(**system)
     data = replace(data_of(image_of(case)), binarization="none")
     pack = PackTraining(case, MEMBERS, data)
@@ -194,27 +194,27 @@ def test_packed_units_equal_those_of_the_model(make_cell, system, data_of):
     plain = case.model_copy(update={"smoothed_networks": ()})
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluator, "UNIT_CHUNK", 7)
-        found = pack._evaluator.units(images)
+        actual = pack._evaluator.units(images)
         for row, (_, seed) in enumerate(MEMBERS):
             model, noise = initial_model(case, image_of(case), seed), stream(images.device, "units", seed)
             chunks = []
             for chunk in torch.split(images, 7):
                 draws = single_draws(plain, (evaluator.UNIT_DRAWS, len(chunk)), noise, torch.float64)
                 chunks.append(model(chunk, draws, None).means)
-            for layer, means in zip(found, zip(*chunks, strict=True), strict=True):
+            for layer, means in zip(actual, zip(*chunks, strict=True), strict=True):
                 of_images = torch.cat(means, 1)
                 torch.testing.assert_close(layer.mean[row], of_images.mean(0), rtol=1e-9, atol=1e-9)
                 torch.testing.assert_close(layer.variance[row], of_images.var(0), rtol=1e-9, atol=1e-9)
 
 
-def test_a_reconstruction_is_the_one_of_the_bound(make_cell, system):
+def test_a_reconstruction_gives_the_likelihood_of_the_bound(make_cell, system):
     case = make_cell(**system, importance_samples=3, objective="iwae").model_copy(
         update={"smoothed_networks": ()}
     )
     model, x, draws = initial_model(case, image_of(case), 0), images_of(case), noise_of(case)
     outputs = model.reconstruct(x, draws)
-    found = likelihood_of(case).log_density(x, outputs)
-    torch.testing.assert_close(found, model(x, draws, None, closed_form=False).log_likelihood)
+    actual = likelihood_of(case).log_density(x, outputs)
+    torch.testing.assert_close(actual, model(x, draws, None, closed_form=False).log_likelihood)
 
 
 POSTERIOR = {
@@ -224,13 +224,13 @@ POSTERIOR = {
     "lvae": {"heads": 0.0},
     "biva": {"bottom_up": 0.0, "top_down": 0.0, "top.": 0.0},
 }
-"""By what weights are multiplied, by a part of their names: mostly those of the posterior's Gaussians."""
+"""Factors of weights by a part of their names, mostly of the posterior's Gaussians."""
 
 
 @pytest.mark.parametrize(
     "system", [name for name in CASES if "colour" not in name and "four" not in name], indirect=True
 )
-def test_what_is_generated_has_the_density_that_the_bound_bounds(make_cell, system):
+def test_generated_images_have_the_density_that_the_bound_bounds(make_cell, system):
     """log p(x) of ancestral draws and of importance weights: two means of one expectation.
 
     An image's density depends on the draw, since the weights are larger than initial ones, and the posterior
@@ -247,11 +247,11 @@ def test_what_is_generated_has_the_density_that_the_bound_bounds(make_cell, syst
         noise = single_draws(case, (20_000, len(x)), torch.Generator().manual_seed(2), torch.float64)
         terms = model(x, noise, None, closed_form=False)
     weights = (terms.log_likelihood - terms.kl.sum(0)).T
-    (found, error), (expected, other) = log_mean(ancestral), log_mean(weights)
+    (actual, error), (expected, other) = log_mean(ancestral), log_mean(weights)
     apart = (error**2 + other**2) ** 0.5
     assert bool((ancestral.std(-1) > 0.1).all())
     assert bool((apart < 0.1).all())
-    assert bool(((found - expected).abs() < 4.5 * apart).all())
+    assert bool(((actual - expected).abs() < 4.5 * apart).all())
 
 
 def log_mean(logarithms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -277,18 +277,18 @@ def test_terms_have_their_shapes_and_are_finite(case, rho):
 
 def test_rho_one_is_the_system_without_smoothing(case):
     model = initial_model(case, image_of(case), 0)
-    found = []
+    actual = []
     for rho in (None, 1.0):
         model.zero_grad()
         terms = terms_of(model, case, rho)
         loss(case, terms).backward()
-        found.append([*terms[:2], *terms.means, *(p.grad.clone() for p in model.parameters())])
-    for without, at_one in zip(*found, strict=True):
+        actual.append([*terms[:2], *terms.means, *(p.grad.clone() for p in model.parameters())])
+    for without, at_one in zip(*actual, strict=True):
         assert are_alike(without, at_one)
 
 
 def test_the_gradient_reaches_every_parameter(case):
-    """Summed over a few initial weights, since a ReLU may sleep in one of them."""
+    """Summed over several initial weights, because a ReLU may be inactive for some of them."""
     reached: dict[str, bool] = {}
     for seed in range(3):
         model = initial_model(case.model_copy(update={"free_bits_nats": 0.0}), image_of(case), seed)
@@ -310,7 +310,7 @@ def test_the_closed_forms_are_the_means_of_the_estimates(make_cell, system):
     x = images_of(case)[:1]
     with torch.no_grad():
         terms = [model(x, Draws(bases, (), (), ()), None, closed) for closed in (True, False)]
-    closed, estimates = (one.kl.sum(0).flatten() for one in terms)
+    closed, estimates = (estimate.kl.sum(0).flatten() for estimate in terms)
     error = (closed - estimates).std() / count**0.5
     assert (closed - estimates).mean().abs() <= 4 * error + 1e-12
 
@@ -327,7 +327,7 @@ def test_packed_equals_alone(case, data):
 
 
 def test_packed_equals_the_plain_model(case, data):
-    """The same loss by the model itself, out of any pack, on the pack's own minibatch and noise."""
+    """The same loss as the model without a pack, on the pack's minibatch and noise."""
     pack = PackTraining(case, MEMBERS[:1], data)
     x = pack._feed._minibatches[0].next(1)[0]
     generator = torch.Generator()
@@ -343,7 +343,7 @@ def test_packed_equals_the_plain_model(case, data):
 
 
 def test_training_is_that_of_the_plain_model(case, data):
-    """Some steps of a plain loop with PyTorch's own optimizer, on the pack's own minibatches and noise."""
+    """Steps of a plain loop with PyTorch's optimizer, on the pack's minibatches and noise."""
     case = case.model_copy(update={"learning_rate": 0.01, "steps": 4, "eval_every": 4})
     pack = PackTraining(case, MEMBERS[:1], data)
     for _ in range(3):
@@ -367,7 +367,7 @@ def test_training_is_that_of_the_plain_model(case, data):
 
 
 @pytest.mark.parametrize("case", GOES_ON, indirect=True, ids=" under ".join)
-def test_a_checkpoint_goes_on_exactly(case, data, tmp_path):
+def test_a_checkpoint_continues_exactly(case, data, tmp_path):
     test = {"select": "best", "bound_samples": 4, "bound_images": 6}
     case = case.model_copy(update={"steps": 4, "eval_every": 2} | test)
     straight = PackTraining(case, MEMBERS, data)
@@ -395,9 +395,9 @@ def test_one_layer_is_the_vae(system, make_cell, draw, closed_form):
     """The same seed gives both the same initial weights."""
     case = make_cell(latents=(4,), smoothed_networks=())
     cases = [case.model_copy(update={"system": name}) for name in (system, "vae")]
-    model, vae = (initial_model(one, (12,), seed=0) for one in cases)
-    for own, other in zip(model.parameters(), vae.parameters(), strict=True):
-        assert torch.equal(own, other)
+    model, vae = (initial_model(cell, (12,), seed=0) for cell in cases)
+    for ours, other in zip(model.parameters(), vae.parameters(), strict=True):
+        assert torch.equal(ours, other)
     noise, x = draw(case, 7), images(7)
-    found, expected = (one(x, noise, None, closed_form) for one in (model, vae))
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    actual, expected = (system(x, noise, None, closed_form) for system in (model, vae))
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)

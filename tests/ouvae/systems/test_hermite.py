@@ -1,4 +1,4 @@
-"""The Hermite VAE: its series against integration, its operator against U_rho, rho = 1 against none."""
+"""The Hermite VAE: series against integration, operator against U_rho, rho = 1 against the plain VAE."""
 
 import math
 
@@ -118,9 +118,9 @@ def test_a_lower_degree_keeps_the_first_coefficients(degree):
 
 def test_quadrature_gives_the_known_coefficients_of_a_sine():
     mean, scale = torch.tensor(UNITS, dtype=torch.float64).T
-    for degree, found in enumerate(quadrature_coefficients(torch.sin, 10, mean, scale)):
+    for degree, actual in enumerate(quadrature_coefficients(torch.sin, 10, mean, scale)):
         size = scale**degree * torch.exp(-0.5 * scale**2) / math.sqrt(math.factorial(degree))
-        torch.testing.assert_close(found, size * torch.sin(mean + degree * math.pi / 2), **EXACT)
+        torch.testing.assert_close(actual, size * torch.sin(mean + degree * math.pi / 2), **EXACT)
 
 
 @pytest.mark.parametrize("rho", RHO)
@@ -269,14 +269,14 @@ def test_rho_one_is_the_plain_vae_of_one_layer(case, draw, precision, degree):
     hermite = case(precision=precision, hermite_degree=degree, hidden=(8, 6))
     plain = hermite.model_copy(update={"system": "vae", "smoothed_networks": (), "hermite_degree": None})
     x, noise = images(7, dtype), draw(hermite, 7)
-    found = []
+    actual = []
     for which, rho in ((plain, None), (hermite, None), (hermite, scalar(1.0, dtype))):
         model = initial_model(which, (PIXELS,), seed=0)
         terms = model(x, noise, rho)
         gradients = torch.autograd.grad(loss(which, terms), list(model.parameters()))
-        found.append([*model.parameters(), *terms[:2], *terms.means, *gradients])
-    for other in found[1:]:
-        assert all(map(are_alike, found[0], other))
+        actual.append([*model.parameters(), *terms[:2], *terms.means, *gradients])
+    for other in actual[1:]:
+        assert all(map(are_alike, actual[0], other))
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -303,8 +303,8 @@ def test_rho_one_is_plain_in_a_pack_of_mixed_rho(case, draw, precision):
 
 @pytest.mark.parametrize("rho", RHO)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_units_that_no_noise_reaches_are_plain_and_their_gradients_finite(precision, rho):
-    """Rows of zero weights, no scale at all, and scales whose squares or quotients leave the range."""
+def test_units_without_noise_are_plain_and_have_finite_gradients(precision, rho):
+    """Rows of zero weights, zero scales, and scales whose squares or quotients overflow or vanish."""
     dtype = getattr(torch, precision)
     affine = nn.Linear(3, 4, dtype=dtype)
     with torch.no_grad():
@@ -323,7 +323,7 @@ def test_units_that_no_noise_reaches_are_plain_and_their_gradients_finite(precis
             assert gradient.isfinite().all()
 
 
-def test_the_noise_is_that_of_the_latents_alone_and_ou_samples_play_no_role(case, draw):
+def test_the_only_noise_is_the_latents_and_ou_samples_have_no_effect(case, draw):
     few, many = (case(ou_samples=count) for count in (1, 9))
     noise = draw(few, 5)
     assert [tuple(eps.shape) for eps in noise.base] == [(5, 3)]
@@ -332,7 +332,7 @@ def test_the_noise_is_that_of_the_latents_alone_and_ou_samples_play_no_role(case
     assert torch.equal(values[0].log_likelihood, values[1].log_likelihood)
 
 
-def test_rho_zero_forgets_the_noise_in_the_likelihood_alone(case, draw):
+def test_rho_zero_forgets_the_noise_only_in_the_likelihood(case, draw):
     model, noise = initial_model(case(), (PIXELS,), seed=0), draw(case(), 7)
     other = noise._replace(base=(-2 * noise.base[0],))
     pairs = [[model(images(7), n, scalar(rho), False) for n in (noise, other)] for rho in (0.0, 0.5)]
@@ -344,7 +344,7 @@ def test_rho_zero_forgets_the_noise_in_the_likelihood_alone(case, draw):
 
 
 def test_with_one_hidden_layer_the_smoothed_network_is_u_rho_of_the_network(case, draw):
-    """The head is affine, so that U_rho of the units is U_rho of the network: many draws agree."""
+    """The head is affine, so U_rho of the units is U_rho of the network, as many draws confirm."""
     case = case(latents=(2,), hidden=(6,), hermite_degree=60)
     model, rho = initial_model(case, (PIXELS,), seed=0), 0.7
     noise, x, seen = draw(case, 4), images(4), []

@@ -1,4 +1,4 @@
-"""The ladder VAE: its merge, its terms against exact evidence, and what its layers depend on."""
+"""The ladder VAE: its merge, its terms against exact evidence, and the dependences between layers."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_the_merge_is_the_normalised_product_of_the_densities(first, second):
 
 
 @pytest.mark.parametrize("log_scale", [60.0, 1e4, float("inf")])
-def test_a_gaussian_without_precision_leaves_the_other_as_it_is(log_scale):
+def test_a_gaussian_without_precision_leaves_the_other_unchanged(log_scale):
     wide = torch.tensor(7.0), torch.tensor(log_scale)
     other = torch.tensor(-0.3), torch.tensor(0.4)
     assert torch.equal(torch.stack(merge(*wide, *other)), torch.stack(other))
@@ -77,22 +77,22 @@ def test_the_generative_model_is_the_vaes(ladder, make_cell):
     assert shapes(model.likelihood) == shapes(vae.likelihood)
 
 
-def test_the_kl_vanishes_where_the_features_know_nothing(ladder, draw):
-    """Where the bottom-up precision of z_1 goes to zero its posterior is its prior; z_2 is not touched."""
+def test_the_kl_vanishes_without_information_in_the_features(ladder, draw):
+    """As the bottom-up precision of z_1 goes to zero, its posterior becomes its prior; z_2 is unchanged."""
     model, case = ladder((3, 2))
     noise, x = draw(case, 7), images(7)
     before = model(x, noise).kl
-    found = []
+    actual = []
     for log_scale in (0.0, 2.0, 4.0, LOG_SCALE_LIMIT):
         with torch.no_grad():
             model.heads[0].bias[3:] = log_scale
         terms = model(x, noise)
         assert torch.equal(terms.kl[1], before[1])
-        found.append(terms.kl[0].mean().item())
+        actual.append(terms.kl[0].mean().item())
         sampled = model(x, noise, None, False)
-    assert found == sorted(found, reverse=True)
-    assert found[0] > 0.1
-    assert abs(found[-1]) < 1e-10
+    assert actual == sorted(actual, reverse=True)
+    assert actual[0] > 0.1
+    assert abs(actual[-1]) < 1e-10
     assert sampled.kl[0].abs().max() < 1e-5
 
 
@@ -124,7 +124,7 @@ def test_the_terms_are_those_of_the_factorisation(ladder, draw):
 
 
 def test_importance_weights_average_to_the_exact_evidence(ladder):
-    """E_q[p(x, z)/q(z|x)] is p(x), the likelihood averaged over the generative model's own draws."""
+    """E_q[p(x, z)/q(z|x)] is p(x), the likelihood averaged over draws of the generative model."""
     model = ladder((1, 1), activation="tanh")[0]
     nodes = torch.linspace(-12, 12, 121, dtype=torch.float64)
     weights = distributions.Normal(0.0, 1.0).log_prob(nodes)
@@ -148,8 +148,8 @@ def test_importance_weights_average_to_the_exact_evidence(ladder):
     assert (elbo < evidence - 1e-2).all()
 
 
-def test_noise_flows_downwards_alone(ladder, draw):
-    """A layer's noise changes the layers below it, which are drawn given it, and none above."""
+def test_noise_flows_only_downwards(ladder, draw):
+    """A layer's noise changes the layers below, which are drawn given this layer, and none above."""
     model, case = ladder((4, 3, 3, 2))
     noise, x = draw(case, 7), images(7)
     before = model(x, noise)

@@ -124,7 +124,7 @@ def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
         assert gradient.abs().max() > 0
 
 
-def test_smoothing_acts_on_the_chosen_networks_alone(make_cell, draw):
+def test_smoothing_acts_only_on_the_chosen_networks(make_cell, draw):
     plain_case = make_cell(latents=SIZES[:3], smoothed_networks=NETWORKS)
     model = initial_model(plain_case, (PIXELS,), seed=0)
     noise, x, rho = draw(plain_case, 7), images(7), torch.tensor(0.5, dtype=torch.float64)
@@ -148,15 +148,15 @@ def test_smoothing_acts_on_the_chosen_networks_alone(make_cell, draw):
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.7])
-def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, rho):
-    """Each smoothed network is fed its layer's posterior with the noise rho eps + sqrt(1 - rho^2) omega."""
+def test_the_networks_read_noise_with_correlation_rho_to_the_layers_noise(make_cell, draw, rho):
+    """Each smoothed network reads its layer's posterior with the noise rho eps + sqrt(1 - rho^2) omega."""
     case = make_cell(latents=SIZES[:3], smoothed_networks=NETWORKS)
     model, noise = initial_model(case, (PIXELS,), seed=0), draw(case, 7)
-    seen, given = {}, {}
+    seen, parameters_of = {}, {}
 
     def record(name, network):
         network[0].register_forward_hook(lambda module, inputs, output: seen.update({name: inputs[0]}))
-        network[-1].register_forward_hook(lambda module, inputs, output: given.update({name: output}))
+        network[-1].register_forward_hook(lambda module, inputs, output: parameters_of.update({name: output}))
 
     for index, module in enumerate(model.inference):
         record(f"inference {index}", module)
@@ -167,7 +167,7 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, r
 
     layers = []
     for index in range(3):
-        mean, log_scale = given[f"inference {index}"].chunk(2, -1)
+        mean, log_scale = parameters_of[f"inference {index}"].chunk(2, -1)
         layers.append((mean, log_scale.exp()))
     fed = {
         "likelihood": (0, noise.likelihood[0]),
@@ -185,7 +185,7 @@ def test_the_networks_see_the_layers_own_noise_correlated_rho(make_cell, draw, r
 
 @pytest.mark.parametrize("rho", [0.0, 0.7])
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_shrink_discounts_the_noise_that_the_chosen_networks_see_and_no_other(make_cell, draw, subset, rho):
+def test_shrink_scales_the_noise_of_the_chosen_networks_only(make_cell, draw, subset, rho):
     """Each network is evaluated once, at its layer's mean + sqrt(share) * scale * eps; nothing is drawn."""
     case = make_cell(latents=SIZES[:3], smoothed_networks=subset, smoothing="shrink", ou_samples=4)
     shapes = draw_shapes(case, (7,))
@@ -197,8 +197,8 @@ def test_shrink_discounts_the_noise_that_the_chosen_networks_see_and_no_other(ma
     model(images(7), noise, torch.tensor(rho, dtype=torch.float64))
     seen = {module: inputs for module, inputs, _ in calls}
     assert len(seen) == len(calls) == 6
-    given = {module: output.chunk(2, -1) for module, _, output in calls}
-    layers = [(mean, log_scale.exp()) for mean, log_scale in map(given.get, model.inference)]
+    parameters_of = {module: output.chunk(2, -1) for module, _, output in calls}
+    layers = [(mean, log_scale.exp()) for mean, log_scale in map(parameters_of.get, model.inference)]
     above = {
         "likelihood": [(model.likelihood, 0)],
         "inference": [(model.inference[1], 0), (model.inference[2], 1)],
@@ -241,7 +241,7 @@ def test_the_terms_are_those_of_the_factorisation(make_cell, draw):
 
 
 def elbo(model, x, base, weights):
-    """Return E_q of the bound for each of x [N, D] by quadrature over base noise, [Q, d_l] per layer."""
+    """Return E_q of the bound for x [N, D] by quadrature over base noise, [Q, d_l] per layer."""
     points = len(weights)
     repeated = x.repeat_interleave(points, 0)
     terms = model(repeated, Draws(tuple(eps.repeat(len(x), 1) for eps in base), (), (), ()))

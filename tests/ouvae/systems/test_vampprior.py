@@ -46,7 +46,7 @@ def spread(model, size=3.0):
     return model
 
 
-def test_the_pseudo_inputs_are_images_of_their_own_seed(case):
+def test_the_pseudo_inputs_are_images_and_differ_between_seeds(case):
     first, again, other = (initial_model(case(), (PIXELS,), seed).pseudo_inputs() for seed in (0, 0, 1))
     assert first.shape == (4, PIXELS)
     assert ((first > 0) & (first < 1)).all()
@@ -62,17 +62,17 @@ def test_with_one_pseudo_input_the_prior_is_its_posterior(case):
     torch.testing.assert_close(model.upper_log_prior(z), posterior.log_prob(z), **TIGHT)
 
 
-def test_with_one_pseudo_input_an_image_that_is_it_has_no_top_kl(case, draw):
+def test_with_one_pseudo_input_an_equal_image_has_no_top_kl(case, draw):
     case = case(pseudo_inputs=1)
     model = spread(initial_model(case, (PIXELS,), seed=0))
-    own = model.pseudo_inputs().detach().expand(5, -1)
-    terms = model(own, draw(case, 5))
+    learned = model.pseudo_inputs().detach().expand(5, -1)
+    terms = model(learned, draw(case, 5))
     torch.testing.assert_close(terms.kl[1], torch.zeros(5, dtype=torch.float64), **TIGHT)
     assert (terms.kl[0].abs() > 1e-3).all()
     assert (model(images(5), draw(case, 5)).kl[1].abs() > 1e-3).all()
 
 
-def test_without_pseudo_inputs_the_prior_is_standard_normal_and_all_else_the_same(case, draw):
+def test_without_pseudo_inputs_only_the_prior_changes_to_standard_normal(case, draw):
     plain, vamp = (initial_model(case(pseudo_inputs=count), (PIXELS,), seed=0) for count in (0, 4))
     z = noise(torch.Generator().manual_seed(1), 3, 6, 2)
     normal = distributions.Independent(distributions.Normal(torch.zeros_like(z), 1.0), 1)
@@ -109,9 +109,9 @@ def test_the_prior_is_the_mixture_of_the_posteriors_in_any_blocks(case, monkeypa
 
 def test_the_density_far_from_every_component_is_finite():
     mean = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-    found = mixture_log_density(torch.tensor([[500.0]], dtype=torch.float64), mean, 0 * mean)
+    actual = mixture_log_density(torch.tensor([[500.0]], dtype=torch.float64), mean, 0 * mean)
     nearest = distributions.Normal(1.0, 1.0).log_prob(torch.tensor(500.0, dtype=torch.float64))
-    assert found.item() == pytest.approx(nearest.item() - math.log(2), abs=1e-9)
+    assert actual.item() == pytest.approx(nearest.item() - math.log(2), abs=1e-9)
 
 
 def test_permuting_the_pseudo_inputs_changes_nothing(case, draw):
@@ -202,7 +202,7 @@ def test_the_importance_weights_average_to_the_evidence(case, gauss_hermite):
         outputs = model.likelihood(lower, upper)
         pixels = distributions.Independent(distributions.Bernoulli(logits=outputs), 1)
         products = (weights.repeat(3)[:, None] * weights / 3).flatten()
-        evidence = [(products @ pixels.log_prob(one).exp().flatten()).log() for one in x]
+        evidence = [(products @ pixels.log_prob(image).exp().flatten()).log() for image in x]
         count, generator = 200_000, torch.Generator().manual_seed(1)
         bases = tuple(noise(generator, count, 3, 1) for _ in range(2))
         terms = model(x, Draws(bases, (), (), ()), None, False)

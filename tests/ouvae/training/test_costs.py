@@ -1,9 +1,9 @@
-"""Parameters, saved bytes and times: counted by hand, and in the order that theory gives."""
+"""Parameters, operations, memory and times: counted by hand, and in the order that theory gives."""
 
 import pytest
 
 from ouvae.training.costs import AUTOGRAD, measure
-from ouvae.training.counts import count_parameters, member_bytes, saved_bytes
+from ouvae.training.counts import count_parameters, member_bytes, multiply_adds, saved_bytes
 
 IMAGE = (3, 4)
 
@@ -15,7 +15,40 @@ def test_parameters_are_counted(make_cell):
     assert count_parameters(make_cell(), IMAGE) == expected
 
 
-def test_saved_bytes_grow_with_the_batch_alone_and_not_with_the_weights(make_cell):
+def test_multiply_adds_are_those_of_the_affine_layers(make_cell):
+    """Per image. The hidden layer of p(z_1|z_2) sees 3 draws of z_2; its head sees their mean."""
+    inference = 12 * 8 + 8 * 6 + 3 * 8 + 8 * 4
+    generative = 3 * 2 * 8 + 8 * 6 + 3 * 8 + 8 * 12
+    assert multiply_adds(make_cell(batch_size=10), IMAGE) == 3 * 10 * (inference + generative)
+
+
+WITHOUT_LAYERS = """
+import torch
+from torch import nn
+from ouvae.declared import SystemTraits
+from ouvae.systems import System, Terms
+
+class WithoutLayers(System):
+    traits = SystemTraits()
+
+    def __init__(self, cell, image_shape):
+        super().__init__(cell, image_shape)
+        self.logits = nn.Parameter(torch.zeros(12))
+
+    def forward(self, x, draws, rho=None, closed_form=True):
+        return Terms((x * self.logits).sum(-1), torch.zeros(2, len(x)), ())
+"""
+
+
+def test_a_system_without_layers_has_multiply_adds_too(make_cell, tmp_path, monkeypatch):
+    """Progress divides by them."""
+    (tmp_path / "without_layers.py").write_text(WITHOUT_LAYERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    cell = make_cell(system="without_layers:WithoutLayers", smoothed_networks=(), batch_size=10)
+    assert multiply_adds(cell, IMAGE) == 3 * 10 * 12
+
+
+def test_saved_bytes_grow_with_the_batch_and_not_with_the_weights(make_cell):
     sizes = [saved_bytes(make_cell(batch_size=batch), IMAGE) for batch in (10, 20, 40)]
     assert sizes[1] - sizes[0] == pytest.approx((sizes[2] - sizes[1]) / 2, rel=0.02)
     halved = saved_bytes(make_cell(batch_size=20, precision="float32"), IMAGE)
@@ -43,7 +76,7 @@ def test_costs_are_measured_side_by_side(make_cell, data):
 
 
 def test_a_member_on_a_gpu_holds_a_block_of_inputs_besides(make_cell):
-    """Of float64, 60 pixels, and 4 + 3 base draws and 2 times 3 of the operator for each of 10 images."""
+    """In float64, for each of 10 images: 60 pixels, 4 + 3 base draws, 2 times 3 draws of the operator."""
     cell = make_cell(latents=(4, 3), batch_size=10, ou_samples=2)
     on_cpu, on_gpu = (member_bytes(cell, (6, 10), device) for device in ("cpu", "cuda"))
     assert on_gpu - on_cpu == 15 * 8 * 10 * (60 + 7 + 2 * 3)

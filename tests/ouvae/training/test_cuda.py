@@ -1,4 +1,4 @@
-"""On a GPU: a step as one graph gives what its operations give one after another."""
+"""On a GPU: a step as one graph gives the numbers of its separate operations."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_a_captured_function_is_the_function_and_keeps_its_state():
         assert result.tolist() == [2.0 * sum(range(call + 1))] * 3
     kept = result.clone()
     captured(x, y)
-    assert result.tolist() == kept.tolist()  # results are the caller's own
+    assert result.tolist() == kept.tolist()  # results are copies
 
 
 def test_a_pack_of_graphs_trains_to_the_numbers_of_its_operations(case, data, monkeypatch):
@@ -48,7 +48,7 @@ def test_a_pack_of_graphs_trains_to_the_numbers_of_its_operations(case, data, mo
         assert_close(ours, theirs)
 
 
-def test_members_are_those_they_would_be_alone(case, data):
+def test_members_are_what_they_would_be_alone(case, data):
     together = train(pack_of(case, data)).outcomes()
     for member, ours in zip(MEMBERS, together, strict=True):
         (alone,) = train(pack_of(case, data, [member])).outcomes()
@@ -76,7 +76,7 @@ def test_a_pack_is_interrupted_within_a_block_and_goes_on_exactly(make_cell, dat
         assert torch.equal(parameters(resumed)[name], value)
 
 
-def test_a_member_that_diverges_stays_in_the_graph_and_counts_as_nothing(make_cell, data):
+def test_a_member_that_diverges_stays_in_the_graph_and_is_ignored(make_cell, data):
     case = make_cell(select="best", bound_samples=3)
     pack = train(pack_of(case, data), until=3)
     poison(pack, 1)

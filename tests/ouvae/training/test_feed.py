@@ -22,8 +22,8 @@ def steps(source, count):
 
 
 def assert_equal(ours, theirs):
-    for one, other in zip(ours, theirs, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    for mine, yours in zip(ours, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, yours, strict=True))
 
 
 def test_a_step_has_a_minibatch_and_draws_of_each_seed(make_cell):
@@ -47,8 +47,8 @@ def test_seeds_read_what_each_would_read_alone(make_cell, block):
 def test_minibatches_do_not_depend_on_the_block(make_cell):
     """Of images that are given, that is: pixels are drawn for a block at once."""
     cell = make_cell(batch_size=5)
-    one, three = (steps(feed(cell, block, dynamic=False), 11) for block in (1, 3))
-    assert_equal([x for x, _ in one], [x for x, _ in three])
+    single, triple = (steps(feed(cell, block, dynamic=False), 11) for block in (1, 3))
+    assert_equal([x for x, _ in single], [x for x, _ in triple])
 
 
 @pytest.mark.parametrize("at", range(8))

@@ -1,4 +1,4 @@
-"""Named streams: what is shared, what is independent, and what an epoch is."""
+"""Named streams, minibatches and binarization: what is shared and what is independent."""
 
 import itertools
 import math
@@ -47,8 +47,8 @@ def test_stream_seeds_are_the_same_in_every_version_and_on_every_platform():
     assert stream_seed("weights", 0) == 0xB9F52686A65FED8C9294375B4CA89764
 
 
-def test_all_bits_of_a_seed_count(monkeypatch):
-    """PyTorch's own `manual_seed` takes the last 32 bits alone, and streams of two seeds would be one."""
+def test_all_bits_of_a_seed_are_used(monkeypatch):
+    """PyTorch's `manual_seed` uses only the last 32 bits, so different seeds would share a stream."""
     monkeypatch.setattr("ouvae.training.noise.stream_seed", lambda *names: 7 + names[0] * 2**100)
     drawn = [torch.rand(4, generator=stream(CPU, number)).tolist() for number in range(3)]
     assert len(set(map(tuple, drawn))) == 3
@@ -72,8 +72,8 @@ def test_draws_have_the_shapes_that_the_smoothed_networks_need(make_cell, subset
         "inference": [(2, 5, 7, 4), (2, 5, 7, 3)],
     }
     for name, shapes in expected.items():
-        found = [piece.shape for piece in getattr(draws, name)]
-        assert found == (shapes if name in subset else [])
+        actual = [piece.shape for piece in getattr(draws, name)]
+        assert actual == (shapes if name in subset else [])
     assert all(piece.dtype == torch.float32 for piece in pieces(draws))
     assert draw_shapes(case, (7,))[0] == ((7, 4), (7, 3), (7, 2))
 
@@ -99,8 +99,8 @@ def test_a_seeds_draws_do_not_depend_on_its_neighbours_and_are_fresh_each_time(m
         return [sample_draws(case, (7,), generators, torch.float64) for _ in range(2)]
 
     together, alone = two_steps(3, 1, 2), two_steps(1)
-    for many, one in zip(together, alone, strict=True):
-        assert all(torch.equal(a[1], b[0]) for a, b in zip(pieces(many), pieces(one), strict=True))
+    for of_many, of_one in zip(together, alone, strict=True):
+        assert all(torch.equal(a[1], b[0]) for a, b in zip(pieces(of_many), pieces(of_one), strict=True))
     assert not torch.equal(together[0].base[0][0], together[0].base[0][1])
     assert not torch.equal(alone[0].base[0], alone[1].base[0])
 
@@ -146,7 +146,7 @@ def test_dynamic_binarization_is_zero_or_one_with_the_pixels_mean_and_fresh_at_e
     assert (correlation - torch.eye(18, dtype=torch.float64)).abs().max() < 5 / math.sqrt(2000)
 
 
-def test_without_dynamic_binarization_images_come_as_they_are():
+def test_without_dynamic_binarization_images_are_unchanged():
     images = torch.rand(30, 4, generator=stream(CPU, "images"))
     batch = Minibatches(images, dynamic=False, batch=30, seed=0).next(1)[0]
     assert torch.equal(batch.sort(0).values, images.sort(0).values)
@@ -158,7 +158,7 @@ def test_binarization_never_flips_a_certain_pixel():
 
 
 @pytest.mark.parametrize("used", [0, 3, 4, 6])
-def test_a_state_goes_on_with_the_same_minibatches(used):
+def test_a_state_continues_with_the_same_minibatches(used):
     images = torch.rand(22, 40, generator=stream(CPU, "images"))
     original = Minibatches(images, dynamic=True, batch=5, seed=0)
     take(original, used)

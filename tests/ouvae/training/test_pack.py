@@ -130,10 +130,10 @@ def test_seeds_differ_in_their_noise_and_in_their_minibatches(make_cell, data, i
 
 def test_members_of_a_seed_start_from_the_same_weights(make_cell, data):
     stacked = parameters(PackTraining(make_cell(), [(1.0, 4), (0.2, 4), (1.0, 5)], data))
-    own = dict(initial_model(make_cell(), (3, 4), 4).named_parameters())
+    initial = dict(initial_model(make_cell(), (3, 4), 4).named_parameters())
     for name, value in stacked.items():
         assert torch.equal(value[0], value[1])
-        assert torch.equal(value[0], own[name])
+        assert torch.equal(value[0], initial[name])
         assert not torch.equal(value[0], value[2])
 
 
@@ -270,7 +270,7 @@ def test_the_top_kl_is_the_mean_of_the_closed_form_over_the_validation_images(
 
 
 def test_validation_pixels_are_drawn_once_for_all_members(make_cell, data):
-    """Without noise in it, the top KL of one layer tells whether two evaluations saw the same pixels."""
+    """The top KL of one layer has no noise, and shows whether two evaluations saw the same pixels."""
     case = make_cell(latents=(3,), smoothed_networks=("likelihood",))
     pack = PackTraining(case, MEMBERS, data)
     pack.evaluate()
@@ -344,7 +344,7 @@ def test_the_kls_weight_rises_linearly_over_the_warm_up(make_cell, data, warmup)
 
 
 @pytest.mark.parametrize("top", [0.0, 0.4, 2.0])
-def test_the_top_kls_weight_comes_times_that_of_the_warm_up(make_cell, data, top):
+def test_the_top_kls_weight_multiplies_the_weight_of_the_warm_up(make_cell, data, top):
     warm = PackTraining(make_cell(kl_warmup=3, top_kl_weight=top), MEMBERS, data)
     for step in range(5):
         state = through_a_file(warm.state_dict())
@@ -379,7 +379,7 @@ def test_without_its_kl_a_vae_of_one_layer_is_an_autoencoder(make_cell, data):
         torch.testing.assert_close(none[1][name][0], parameter.grad, rtol=1e-9, atol=1e-9)
 
 
-def test_of_the_metrics_the_objective_alone_has_the_top_kls_weight(make_cell, data):
+def test_only_the_objective_includes_the_top_kls_weight(make_cell, data):
     packs = [PackTraining(make_cell(top_kl_weight=top), [(1.0, 0), (0.5, 1)], data) for top in (1.0, 0.4)]
     for pack in packs:
         pack.evaluate()
@@ -391,7 +391,7 @@ def test_of_the_metrics_the_objective_alone_has_the_top_kls_weight(make_cell, da
 
 
 def test_weight_decay_is_decoupled_from_the_gradient(make_cell, data):
-    """A step takes learning_rate times weight_decay of each weight away, whatever its gradient is."""
+    """A step removes learning_rate times weight_decay of each weight, for any gradient."""
     rate, decay = 0.02, 0.5
     plain, decayed = (
         PackTraining(make_cell(learning_rate=rate, weight_decay=value), MEMBERS, data) for value in (0, decay)
@@ -436,11 +436,11 @@ def test_the_linear_control_trains_to_its_exact_optimum_on_either_side_of_the_th
     case = linear(ou_samples=draws, smoothing=form, **budget)
     rhos = [0.0, 0.5, 0.95, 1.0]
     pack = train(PackTraining(case, [(rho, 0) for rho in rhos], load("gaussian", data_variance=[variance])))
-    found = [outcome.history[-1]["kl_top_nats"] for outcome in pack.outcomes()]
+    actual = [outcome.history[-1]["kl_top_nats"] for outcome in pack.outcomes()]
     exact = [optimum(variance, draws, rho) for rho in rhos]
     assert exact[1] > 0.1
     assert exact[2] == pytest.approx(0, abs=1e-6)
-    assert found == pytest.approx(exact, rel=0.1, abs=5e-3)
+    assert actual == pytest.approx(exact, rel=0.1, abs=5e-3)
 
 
 def test_the_plain_linear_vae_trains_to_the_log_evidence(linear):
@@ -480,12 +480,12 @@ def test_a_member_that_diverges_is_frozen_and_leaves_its_neighbours_alone(make_c
 
 
 def test_the_test_split_is_measured_with_the_weights_of_the_best_evaluation(make_cell, data):
-    """They are those of a pack that ends at that step; the learning rate makes the bound fall in between."""
+    """They equal a pack that ends at that step. The learning rate makes the bound fall later."""
     keys = {"learning_rate": 0.1, "eval_every": 2, "bound_samples": 5, "smoothed_networks": ()}
     members = MEMBERS[1:4]
-    found = train(PackTraining(make_cell(steps=40, select="best", **keys), members, data)).outcomes()
+    actual = train(PackTraining(make_cell(steps=40, select="best", **keys), members, data)).outcomes()
     best = []
-    for index, outcome in enumerate(found):
+    for index, outcome in enumerate(actual):
         highest = max(outcome.history, key=lambda metrics: metrics["elbo_nats"])
         assert outcome.test["selected_step"] == highest["step"]
         best.append(highest["step"])
@@ -515,8 +515,8 @@ def test_each_member_has_its_own_step_of_divergence(make_cell, data):
     poison(pack, row=0)
     train(pack, until=12)
     poison(pack, row=0)  # the first of those that are left, member 1
-    found = [outcome.diverged_at_step for outcome in train(pack).outcomes()]
-    assert found == [8, 13, None, None, 3]
+    actual = [outcome.diverged_at_step for outcome in train(pack).outcomes()]
+    assert actual == [8, 13, None, None, 3]
 
 
 def test_a_pack_whose_members_all_diverged_is_done(make_cell, data):
@@ -552,7 +552,7 @@ def assert_same_ends(ours, theirs):
     torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=0, equal_nan=True)
 
 
-def test_a_loaded_pack_goes_on_exactly(case, data):
+def test_a_loaded_pack_continues_exactly(case, data):
     uninterrupted = PackTraining(case, MEMBERS, data)
     state = through_a_file(train(uninterrupted, until=13).state_dict())
     resumed = PackTraining(case, MEMBERS, data)
@@ -575,8 +575,8 @@ def test_a_pack_can_be_interrupted_anywhere(make_cell, data):
 
 
 @pytest.mark.parametrize("interrupted_at", [6, 10, 15])
-def test_a_loaded_pack_goes_on_exactly_after_a_member_diverged(make_cell, data, interrupted_at):
-    """At step 6 the divergence is noted but not yet acted upon; from step 10 on the row is gone."""
+def test_a_loaded_pack_continues_exactly_after_a_member_diverged(make_cell, data, interrupted_at):
+    """At step 6 the divergence is only noted; from step 10 the row is gone."""
     case = make_cell(smoothed_networks=NETWORKS)
 
     def poisoned():
@@ -626,19 +626,19 @@ def test_the_weights_of_a_trained_pack_give_its_numbers_to_the_bit(make_cell, da
         measured = PackTraining(cell, MEMBERS, data).measured(places, weights, diverged)
         assert list(measured) == places
         assert shapes[-2:] == at_the_end
-        for place, own in measured.items():
+        for place, metrics in measured.items():
             history, test = outcomes[place].history[-1], dict(outcomes[place].test)
             step = test.pop("selected_step")
             if not best:
-                assert {"step": 20} | own.validation == history
+                assert {"step": 20} | metrics.validation == history
             if best == (select == "best") or step == 20:
-                assert own.test == test
+                assert metrics.test == test
 
 
 def test_weights_of_other_members_are_refused(make_cell, data):
     places, weights = PackTraining(make_cell(), MEMBERS, data).weights()
     other = PackTraining(make_cell(hidden=(9,)), MEMBERS, data)
-    with pytest.raises(ValueError, match="names or shapes of the weights are not those of the members"):
+    with pytest.raises(ValueError, match="names or shapes of the weights differ from those of the members"):
         other.measured(places, weights, {})
     with pytest.raises(ValueError, match="names or shapes"):
         PackTraining(make_cell(), MEMBERS, data).measured(places[:2], weights, {})

@@ -53,18 +53,18 @@ def exact(pack, points, row):
 
 
 def test_the_bound_rises_with_k_to_the_exact_log_likelihood(trained, points):
-    """And its error falls with k. The mean error over the images is within four of its standard errors."""
+    """Its error falls with k; the mean error over images is within four standard errors."""
     pack = trained()
-    found = {k: bound(pack, points, k).numpy() for k in (1, 10, 100, 5000)}
+    bounds = {k: bound(pack, points, k).numpy() for k in (1, 10, 100, 5000)}
     for row in range(len(MEMBERS)):
         truth = exact(pack, points, row)
-        means = [found[k][row].mean() for k in sorted(found)]
+        means = [bounds[k][row].mean() for k in sorted(bounds)]
         assert means == sorted(means)
         assert means[0] < truth.mean() - 0.05, "a trained posterior that is exact would test nothing"
-        errors = found[5000][row] - truth
+        errors = bounds[5000][row] - truth
         assert np.abs(errors).max() < 1
         assert abs(errors.mean()) < 4 * errors.std(ddof=1) / math.sqrt(len(errors))
-        assert errors.std() < 0.3 * (found[100][row] - truth).std(), "the error falls with k"
+        assert errors.std() < 0.3 * (bounds[100][row] - truth).std(), "the error falls with k"
 
 
 @pytest.mark.parametrize("samples", [1, 7, 10, 25])
@@ -77,13 +77,13 @@ def test_chunks_change_nothing_but_rounding(trained, points, samples):
     assert torch.equal(bound(pack, points, samples), whole), "the same again, to the bit"
 
 
-def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatch):
-    """Members times images times samples take the bytes given, or are a block of one image."""
+def test_the_given_memory_bounds_a_chunk(make_cell, data, monkeypatch):
+    """A chunk of members, images and samples takes at most the given bytes, or is a block of one image."""
     case = make_cell(steps=1, bound_samples=35)
-    each = importance_sample_bytes(case, data.image_shape)
+    sample_bytes = importance_sample_bytes(case, data.image_shape)
     bounds = {}
-    for given in (1, 500 * each, 2**30):
-        pack = PackTraining(case, MEMBERS, data, evaluation_bytes=given)
+    for memory in (1, 500 * sample_bytes, 2**30):
+        pack = PackTraining(case, MEMBERS, data, evaluation_bytes=memory)
         run, sizes = pack._evaluator.run, []
 
         def watched(x, draws, *, smoothed, closed_form, run=run, sizes=sizes):
@@ -93,13 +93,13 @@ def test_the_memory_given_bounds_what_is_run_at_once(make_cell, data, monkeypatc
 
         monkeypatch.setattr(pack, "_evaluator", dataclasses.replace(pack._evaluator, run=watched))
         pack.train_step()
-        bounds[given] = [outcome.test["test_bound_nats"] for outcome in pack.outcomes()]
-        assert max(sizes) * each <= max(given, len(MEMBERS) * BOUND_SAMPLES * each)
-        assert bounds[given] == pytest.approx(bounds[1], abs=1e-10)
+        bounds[memory] = [outcome.test["test_bound_nats"] for outcome in pack.outcomes()]
+        assert max(sizes) * sample_bytes <= max(memory, len(MEMBERS) * BOUND_SAMPLES * sample_bytes)
+        assert bounds[memory] == pytest.approx(bounds[1], abs=1e-10)
 
 
-def test_the_spread_of_the_top_kl_is_that_of_single_images(make_cell, data):
-    """Each image evaluated alone, by the mean of the same two draws."""
+def test_the_standard_deviation_of_the_top_kl_is_over_images(make_cell, data):
+    """Each image is evaluated alone with the same two draws."""
     pack = PackTraining(make_cell(latents=(3,), smoothed_networks=("likelihood",)), MEMBERS, data)
     for _ in range(15):
         pack.train_step()
@@ -111,7 +111,7 @@ def test_the_spread_of_the_top_kl_is_that_of_single_images(make_cell, data):
     assert (expected.std(1) > 1e-3).all()
 
 
-def test_a_sample_s_bytes_are_counted_with_gradients_on_or_off(make_cell):
+def test_bytes_of_a_sample_are_counted_with_gradients_on_or_off(make_cell):
     case = make_cell(latents=(3, 2))
     with torch.no_grad():
         without = importance_sample_bytes(case, (12,))

@@ -17,7 +17,7 @@ def weights(model):
     return dict(model.named_parameters())
 
 
-def test_of_a_linear_decoder_it_is_known(linear):
+def test_known_variance_of_a_linear_decoder(linear):
     """x ~ N(w z, 1): the loss's gradient in the mean m is w (w z - x) + m, whose variance is (w^2 s)^2."""
     case = linear()
     model = initial_model(case, (1,), 0)
@@ -30,7 +30,7 @@ def test_of_a_linear_decoder_it_is_known(linear):
     assert gradient_variance(model, weights(model), x, draws, None) == pytest.approx(exact, rel=0.03)
 
 
-def test_smoothing_a_linear_decoder_lowers_it_by_what_is_retained(linear):
+def test_smoothing_a_linear_decoder_lowers_it_to_the_retained_share(linear):
     """The smoothed z has noise of variance s^2 (rho^2 + (1 - rho^2)/K)."""
     case = linear(ou_samples=4)
     model = initial_model(case, (1,), 0)
@@ -47,12 +47,12 @@ def test_rho_one_is_no_smoothing(make_cell):
     model = initial_model(case, (3, 4), 0)
     x = torch.rand(5, 12, dtype=torch.float64).round()
     draws = noise(case, 7, 5)
-    found = [
+    actual = [
         gradient_variance(model, weights(model), x, draws, rho)
         for rho in (None, torch.ones((), dtype=torch.float64))
     ]
-    assert found[0] == pytest.approx(found[1], rel=1e-12)
-    assert found[0] > 0
+    assert actual[0] == pytest.approx(actual[1], rel=1e-12)
+    assert actual[0] > 0
 
 
 def test_a_pack_measures_it_at_every_evaluation_and_trains_as_without(make_cell, data):

@@ -1,4 +1,4 @@
-"""The information of the top layer, against linear Gaussian models where it is known exactly."""
+"""The information of the top layer, against exact values of linear Gaussian models."""
 
 import math
 
@@ -48,15 +48,15 @@ class Chain:
         return mean, torch.full_like(mean, math.log(self.scales[-1]))
 
     def exact(self) -> tuple[float, float]:
-        """Return I(x; z_L) and I(e; z_L | x), what the top says of the noise below it."""
+        """Return I(x; z_L) and I(e; z_L | x), the top layer's information about the noise below."""
         size = self.weights[0].shape[1]
         of_x, of_noise = torch.eye(size), torch.zeros(size, size)
         for weight, scale in zip(self.weights, self.scales, strict=True):
             of_x = weight @ of_x @ weight.T
             of_noise = weight @ of_noise @ weight.T + scale**2 * torch.eye(len(weight))
         given_x = float(torch.logdet(of_noise.double()))
-        own = 2 * len(of_noise) * math.log(self.scales[-1])
-        return float(torch.logdet((of_x + of_noise).double()) - given_x) / 2, (given_x - own) / 2
+        log_determinant = 2 * len(of_noise) * math.log(self.scales[-1])
+        return float(torch.logdet((of_x + of_noise).double()) - given_x) / 2, (given_x - log_determinant) / 2
 
     def information(self) -> Information:
         images, below, size = self.x.shape[2], sum(self.sizes[:-1]), self.sizes[-1]
@@ -147,7 +147,7 @@ class Bent(Chain):
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
-def test_the_bounds_hold_where_the_top_is_not_linear(weight):
+def test_the_bounds_hold_for_a_nonlinear_top(weight):
     """The gap is the error of the linear models: a fifth to two fifths of a nat here."""
     check(Bent(weight), gap=0.5, bias=0.1)
 
@@ -213,8 +213,8 @@ def gaussian() -> Dataset:
     return load_data("gaussian", data_variance=(0.5,))
 
 
-def test_the_information_of_a_pack_s_members_is_that_of_their_weights(make_cell):
-    """A VAE of three linear layers of 40 units. Members differ in weights and seeds, and are as alone."""
+def test_a_packs_members_have_the_information_of_their_weights(make_cell):
+    """A VAE of three linear layers of 40 units. Members differ in weights and seeds."""
     cell = make_cell(
         dataset="gaussian",
         data_variance=(1.0,) * 6,

@@ -1,4 +1,4 @@
-"""Active units and the share of signal: noise is not taken for signal, and signal is found."""
+"""Active units and the share of signal: error rates, power and known answers."""
 
 import math
 
@@ -38,7 +38,7 @@ def binary(*shape: int) -> Tensor:
 
 
 def heavy_tailed(*shape: int) -> Tensor:
-    """Return Student's t of 3 degrees of freedom, of variance 1."""
+    """Return Student's t with 3 degrees of freedom and variance 1."""
     normals = normal(4, *shape)
     return normals[0] / normals[1:].square().sum(0).sqrt()
 
@@ -71,12 +71,12 @@ def of_means(means: Tensor) -> UnitMoments:
 
 
 def allowed(units: int) -> int:
-    """Return more units than 1 % of error gives in all but one of 10,000 tests."""
+    """Return a number of units that an error of 1 % exceeds in one of 10,000 tests."""
     return int(stats.binom.ppf(0.9999, units, 0.01))
 
 
 def of_variance(*variances: float, images: int = 20_000) -> Tensor:
-    """Return means [N, d] whose empirical variances are exactly those."""
+    """Return means [N, d] with exactly these empirical variances."""
     values = normal(images, len(variances))
     values = (values - values.mean(0)) / values.std(0)
     return values * torch.tensor(variances, dtype=torch.float64).sqrt()
@@ -109,8 +109,8 @@ def test_no_signal_of_two_values_at_the_limit_is_active_with_more_than_one_perce
     for share in torch.logspace(-3, math.log10(0.5), 60).tolist():
         means = values * math.sqrt(ACTIVE_VARIANCE / (share * (1 - share)))
         mean, variance = unit_moments(means)
-        each = UnitMoments(mean.T[..., None], variance.T[..., None], DRAWS)  # a member a unit
-        active = active_units(each).bool().numpy()
+        moments = UnitMoments(mean.T[..., None], variance.T[..., None], DRAWS)  # a member a unit
+        active = active_units(moments).bool().numpy()
         assert stats.binom.pmf(counts.numpy(), images, share)[active].sum() <= 0.01
 
 
@@ -130,8 +130,8 @@ def test_units_are_counted_for_each_member():
     means = torch.stack([first, second]) + 7
     units = UnitMoments(means, torch.zeros_like(means), DRAWS)
     assert active_units(units).tolist() == [2, 0]
-    single = UnitMoments(means.float(), units.variance.float(), DRAWS)
-    assert active_units(single).tolist() == [2, 0]
+    moments = UnitMoments(means.float(), units.variance.float(), DRAWS)
+    assert active_units(moments).tolist() == [2, 0]
 
 
 def test_few_images_make_no_unit_active():
@@ -154,8 +154,8 @@ def test_the_estimate_of_the_explained_variance_is_unbiased(images):
 
 def test_without_noise_the_explained_variance_is_the_variance_over_images():
     means = normal(30, 5)
-    found = explained_variance(of_means(means)).mean(-2)[0]
-    torch.testing.assert_close(found, means.var(0), rtol=1e-12, atol=0)
+    explained = explained_variance(of_means(means)).mean(-2)[0]
+    torch.testing.assert_close(explained, means.var(0), rtol=1e-12, atol=0)
 
 
 def test_one_draw_counts_by_the_plain_variance():
@@ -173,11 +173,11 @@ def test_the_share_of_a_signal_in_noise():
     assert signal_share(of_means(normal(DRAWS, 4000, 5))).item() == pytest.approx(0, abs=0.01)
 
 
-def test_the_share_is_undefined_where_no_unit_varies():
+def test_the_share_is_undefined_if_no_unit_varies():
     for small in (0.009 * normal(DRAWS, 400, 5), 0.09 * of_variance(1.0, 0.5), 3 * normal(1, 5)):
         assert signal_share(of_means(small)).isnan().all()
-    one = torch.cat([0.01 * normal(DRAWS, 400, 5), 0.2 * normal(DRAWS, 400, 1)], -1)
-    assert signal_share(of_means(one)).isfinite().all()
+    mixed = torch.cat([0.01 * normal(DRAWS, 400, 5), 0.2 * normal(DRAWS, 400, 1)], -1)
+    assert signal_share(of_means(mixed)).isfinite().all()
 
 
 def test_undefined_values_become_none_and_others_do_not():

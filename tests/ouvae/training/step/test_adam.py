@@ -23,9 +23,9 @@ def parameters() -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_it_takes_the_steps_of_pytorchs_own_class_to_the_bit(weight_decay):
+def test_its_steps_are_those_of_pytorchs_class_to_the_bit(weight_decay):
     ours, theirs = parameters(), parameters()
-    own = Adam(ours, 0.01, weight_decay)
+    optimizer = Adam(ours, 0.01, weight_decay)
     other = torch.optim.Adam(
         theirs, lr=0.01, weight_decay=weight_decay, decoupled_weight_decay=True, fused=True
     )
@@ -35,24 +35,24 @@ def test_it_takes_the_steps_of_pytorchs_own_class_to_the_bit(weight_decay):
             value.grad = gradient
         other.step()
 
-    take_steps(own.step)
+    take_steps(optimizer.step)
     take_steps(take)
     assert all(map(torch.equal, ours, theirs))
 
 
-def test_gradients_may_lie_in_memory_as_they_like():
-    """As those of convolutions do."""
-    ours, others = parameters(), parameters()
+def test_gradients_may_have_any_strides():
+    """Gradients of convolutions are not contiguous."""
+    ours, copies = parameters(), parameters()
     gradients = [torch.randn(shape[::-1]).permute(*reversed(range(len(shape)))) for shape in SHAPES]
     Adam(ours, 0.01, 0.0).step(gradients)
-    Adam(others, 0.01, 0.0).step(
+    Adam(copies, 0.01, 0.0).step(
         [gradient.clone(memory_format=torch.contiguous_format) for gradient in gradients]
     )
     assert not all(gradient.is_contiguous() for gradient in gradients)
-    assert all(map(torch.equal, ours, others))
+    assert all(map(torch.equal, ours, copies))
 
 
-def test_it_goes_on_from_its_state_and_keeps_the_members_it_is_told():
+def test_it_continues_from_its_state_and_keeps_selected_members():
     straight, stopped = parameters(), parameters()
     first, before = Adam(straight, 0.01, 0.0), Adam(stopped, 0.01, 0.0)
     gradients = [torch.ones(shape) for shape in SHAPES]
@@ -65,12 +65,12 @@ def test_it_goes_on_from_its_state_and_keeps_the_members_it_is_told():
     for value in stopped:
         value.data = value.data[rows]
     after.step([gradient[rows] for gradient in gradients])
-    for one, other in zip(straight, stopped, strict=True):
-        assert torch.equal(one[rows], other)
+    for whole, other in zip(straight, stopped, strict=True):
+        assert torch.equal(whole[rows], other)
 
 
 def test_a_short_training_does_not_load_the_compiler():
-    """In a process of its own: here somebody may have loaded it."""
+    """In a fresh process: another test may have loaded it here."""
     code = """
 import sys
 from ouvae.data import load

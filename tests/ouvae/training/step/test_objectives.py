@@ -1,4 +1,4 @@
-"""What the objectives are: their laws, and known values."""
+"""Laws and known values of the objectives."""
 
 import math
 
@@ -11,7 +11,7 @@ from ouvae.training.step.objectives import elbo, free_bits, importance_weighted,
 
 @pytest.fixture
 def terms():
-    """Return terms of some importance samples (none: without that axis) of 4 images and 3 layers."""
+    """Return terms of importance samples (None: without the axis) of 4 images and 3 layers."""
 
     def make(*samples: int) -> Terms:
         generator = torch.Generator().manual_seed(4)
@@ -35,8 +35,8 @@ def test_known_formulas_to_the_bit(terms):
 
 
 @pytest.mark.parametrize("top", [0.0, 0.4, 2.0])
-def test_the_top_layers_kl_is_weighed_by_itself_and_with_the_others(terms, top):
-    """As the KLs [3, …] of another model, whose last one is that much larger."""
+def test_the_top_layers_kl_has_both_weights(terms, top):
+    """As the KLs [3, …] of another model whose last KL is larger by the weight."""
     flat, many = terms(), terms(6)
     weights = torch.tensor([1.0, 1.0, top], dtype=torch.float64)
     weighed = [some._replace(kl=torch.einsum("l,l...->l...", weights, some.kl)) for some in (flat, many)]
@@ -51,11 +51,11 @@ def test_the_top_layers_kl_is_weighed_by_itself_and_with_the_others(terms, top):
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_with_one_sample_the_importance_weighted_bound_is_the_elbo(terms, weight):
-    one = terms(1)
-    flat = Terms(one.log_likelihood[0], one.kl[:, 0], ())
+    single = terms(1)
+    flat = Terms(single.log_likelihood[0], single.kl[:, 0], ())
     assert torch.equal(importance_weighted(flat, weight, 0.4), elbo(flat, weight, 0.4))
     expected = elbo(flat, weight, 0.4)
-    torch.testing.assert_close(importance_weighted(one, weight, 0.4), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(importance_weighted(single, weight, 0.4), expected, rtol=0, atol=1e-14)
 
 
 def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight(terms):
@@ -67,11 +67,11 @@ def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight(terms):
 def test_the_bound_is_above_the_mean_of_its_samples_elbos(terms):
     many = terms(6)
     singles = [Terms(many.log_likelihood[i], many.kl[:, i], ()) for i in range(6)]
-    assert -importance_weighted(many) > -torch.stack([elbo(one) for one in singles]).mean()
+    assert -importance_weighted(many) > -torch.stack([elbo(single) for single in singles]).mean()
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0])
-def test_no_free_bits_are_the_elbo_even_where_an_estimate_is_negative(terms, weight):
+def test_zero_free_bits_give_the_elbo_even_for_negative_estimates(terms, weight):
     some = terms()
     assert (some.kl.mean(-1) < 0).any()
     torch.testing.assert_close(free_bits(some, 0.0, weight), elbo(some, weight), rtol=0, atol=1e-14)
@@ -105,7 +105,7 @@ def test_the_cell_names_the_weight_of_the_top_layer(make_cell, terms):
     assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7, 0.3))
 
 
-def test_a_bound_of_equal_weights_is_each_of_them():
+def test_the_bound_of_equal_weights_is_the_weight():
     terms = Terms(torch.full((7, 2), -3.0), torch.full((2, 7, 2), 0.5), ())
     assert importance_weighted(terms).item() == pytest.approx(4.0)
     assert math.isfinite(importance_weighted(Terms(torch.full((3, 2), -4e4), terms.kl[:, :3], ())))

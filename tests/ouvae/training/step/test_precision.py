@@ -36,7 +36,7 @@ def test_weights_and_gradients_are_float32_and_near_those_of_float32(make_cell, 
         assert error < 0.05, name
 
 
-def test_measuring_is_that_of_float32(make_cell, data):
+def test_measurements_use_float32(make_cell, data):
     cells = [make_cell(precision=name, steps=2, eval_every=2) for name in ("float32", "bfloat16")]
     full, low = (train(PackTraining(cell, MEMBERS, data)).outcomes() for cell in cells)
     for ours, theirs in zip(low, full, strict=True):
@@ -52,10 +52,10 @@ def test_convolutions_are_refused(make_cell):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_program_written_down_is_the_step_to_the_bit(make_cell, data, precision):
+def test_a_traced_step_is_the_eager_step_to_the_bit(make_cell, data, precision):
     cell = make_cell(precision=precision, latents=(4, 3))
-    written = PackTraining(cell.model_copy(update={"steps": 500}), MEMBERS, data).losses_and_gradients()
-    plain = PackTraining(cell, MEMBERS, data).losses_and_gradients()
-    assert torch.equal(written[0], plain[0])
-    for name, value in plain[1].items():
-        assert torch.equal(written[1][name], value)
+    traced = PackTraining(cell.model_copy(update={"steps": 500}), MEMBERS, data).losses_and_gradients()
+    eager = PackTraining(cell, MEMBERS, data).losses_and_gradients()
+    assert torch.equal(traced[0], eager[0])
+    for name, value in eager[1].items():
+        assert torch.equal(traced[1][name], value)

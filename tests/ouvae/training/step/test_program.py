@@ -1,10 +1,10 @@
-"""Shortened programs: the same numbers, and nothing that is read later is written over."""
+"""Shortened programs: the same numbers, and no writing over what is read later."""
 
 import pytest
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from ouvae.training.step.program import shortened
+from ouvae.torch_internals import trace
+from ouvae.training.step.program import shorten
 
 A, B = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -42,7 +42,7 @@ def masked(a, b):
     return torch.ops.aten.threshold_backward(torch.bmm(a, b), b, 0)
 
 
-def lies_otherwise(a, b):
+def other_layout(a, b):
     return torch.ops.aten.threshold_backward(torch.bmm(a, b).mT, b, 0).view(3, 16)
 
 
@@ -54,7 +54,7 @@ CASES = (
     broadcast,
     written_in_place,
     masked,
-    lies_otherwise,
+    other_layout,
 )
 
 
@@ -63,30 +63,30 @@ CASES = (
 def test_the_numbers_are_the_same_and_arguments_stay(function, in_place):
     a, b = A.clone(), B.clone()
     expected = function(a, b)
-    program = shortened(make_fx(function)(a, b), in_place)
-    for one, other in zip(program(a, b), expected, strict=True):
-        assert torch.equal(one, other)
+    program = shorten(trace(function, a, b), in_place)
+    for actual, reference in zip(program(a, b), expected, strict=True):
+        assert torch.equal(actual, reference)
     assert torch.equal(a, A)
     assert torch.equal(b, B)
 
 
 def operations(function, in_place=True):
-    program = shortened(make_fx(function)(A.clone(), B.clone()), in_place)
+    program = shorten(trace(function, A.clone(), B.clone()), in_place)
     return [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
 
 
-def test_what_is_read_once_is_written_over():
+def test_a_result_that_is_read_once_is_written_over():
     assert operations(read_once)[-2:] == ["aten.mul_.Tensor", "aten.neg_.default"]
     assert operations(masked)[-1] == "aten.threshold_backward.grad_input"
     assert not any("_." in name for name in operations(read_once, in_place=False))
 
 
-def test_what_is_read_again_or_lies_otherwise_is_not():
+def test_a_result_that_is_read_again_or_has_another_layout_is_not():
     assert operations(read_twice)[1:] == ["aten.mul.Tensor", "aten.exp_.default"]
     for function in (read_through_a_view, arguments, broadcast):
         assert not any(name.removesuffix(".Tensor").endswith("_") for name in operations(function)), function
-    assert "aten.threshold_backward.default" in operations(lies_otherwise)
+    assert "aten.threshold_backward.default" in operations(other_layout)
 
 
-def test_other_names_are_left_out():
+def test_renaming_operations_are_removed():
     assert operations(arguments) == ["aten.mul.Tensor", "aten.neg.default"]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from analysis import TableError
 from sweeps import SweepError
+from sweeps.snapshot import is_installed
 
 if TYPE_CHECKING:
     from sweeps.plan import Pack
@@ -193,6 +194,13 @@ def _shortened(line: str) -> str:
     if len(line) <= LONGEST_GIST:
         return line
     return f"{line[: LONGEST_GIST // 2]} … {line[3 - LONGEST_GIST // 2 :]}"
+
+
+def located(error: BaseException) -> str:
+    """Return type, cause and place of an error in code that is not installed, which its user can mend."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not is_installed(Path(frame.filename))] or frames
+    return f"{type(error).__name__}: {gist(error)} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
 
 
 def explained(error: Exception, note: Callable[[str], None]) -> str:

@@ -14,6 +14,8 @@ from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels
 from ouvae.linear_gaussian import critical_rho
 from search_spaces import SweptCell
+from sweeps import SweepError
+from sweeps.failures import located
 from sweeps.users_code import UsersCode
 
 LARGEST_PACK, LARGEST_SMALL_PACK = 12, 24
@@ -79,17 +81,31 @@ class PlannedCell:
         if self.device == "cuda":
             from ouvae.training.counts import member_bytes  # torch: not before Ray is being started
 
-            size = GPU_PACK_BYTES // member_bytes(self.cell, self.cell.image_shape, self.device)
+            size = GPU_PACK_BYTES // self._counted(member_bytes, self.device)
             return min(max(size, 1), LARGEST_GPU_PACK)
         if self.cell.traits("architecture").images and max(self.cell.hidden) > NARROW_CHANNELS:
             return 1
         return LARGEST_SMALL_PACK if self.multiply_adds() <= SMALL_STEP else LARGEST_PACK
 
     def multiply_adds(self) -> int:
-        """Return the multiply-adds of a member's training step."""
+        """Return the multiply-adds of a member's training step.
+
+        Raises:
+            SweepError: the model cannot be built or computed.
+        """
         from ouvae.training.counts import multiply_adds
 
-        return multiply_adds(self.cell, self.cell.image_shape)
+        return self._counted(multiply_adds)
+
+    def _counted(self, count: Callable[..., int], *arguments: object) -> int:
+        """Return a count of the model, by code that may be a user's own. Raises as `multiply_adds`."""
+        try:
+            return count(self.cell, self.cell.image_shape, *arguments)
+        except Exception as error:
+            raise SweepError(
+                f"a training step of {self.label} cannot be computed: {located(error)}; mend the system "
+                f"{self.cell.system}"
+            ) from error
 
     def exact_rho(self) -> float | None:
         """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed.

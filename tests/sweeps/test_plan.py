@@ -313,7 +313,7 @@ class TestCost:
         cell = planned(device="cuda" if count == "member_bytes" else "cpu")
         with pytest.raises(
             SweepError,
-            match=r"step of made cannot be computed: KeyError: 'boom' \(test_plan.py, line \d+\); mend",
+            match=r"made cannot be computed: KeyError: 'boom' \(test_plan.py, line \d+\); mend",
         ):
             cell.largest_pack  # noqa: B018 - a property
 

@@ -117,7 +117,7 @@ def check(uri: str) -> None:
     check_uri(uri)
     if uri.startswith("sqlite:"):
         _check_sqlite(sqlite_path(uri))
-        if not sqlite_path(uri).exists():
+        if _is_empty(sqlite_path(uri)):
             return
     try:
         connect(uri).search_experiments(max_results=1)
@@ -554,6 +554,29 @@ def _check_sqlite(path: Path) -> None:
             f"the tracking store {path} cannot be written: {error}. Make the folder and the file "
             "writable, or name another with sqlite:///PATH."
         ) from error
+
+
+def _is_empty(path: Path) -> bool:
+    """Tell whether a SQLite file is missing or without tables, which MLflow makes with the first run.
+
+    Raises:
+        SweepError: its tables are another program's, to which MLflow would add its own.
+    """
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=0, uri=True)
+        ) as file:
+            tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error:
+        return False  # MLflow waits for locks, and says what else it is
+    if tables and not any("experiments" in name or "alembic" in name for name in tables):
+        raise SweepError(
+            f"the tracking store {path} cannot be used: it is the database of another program. Name another "
+            "with sqlite:///PATH."
+        )
+    return not tables
 
 
 def _check_locks(descriptor: int, path: Path) -> None:

@@ -1070,7 +1070,7 @@ def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
 def test_check_refuses_the_database_of_another_program_and_leaves_it_as_it_is(tmp_path: Path) -> None:
     """MLflow would add its tables to it."""
     path = tmp_path / "notes.db"
-    with contextlib.closing(sqlite3.connect(path)) as file:
+    with closing(sqlite3.connect(path)) as file:
         file.execute("create table notes (text)")
     content = path.read_bytes()
     with pytest.raises(SweepError, match=r"notes\.db cannot be used: it is the database of another program"):

@@ -15,8 +15,10 @@ import shutil
 import site
 import sys
 import sysconfig
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sweeps import SweepError
@@ -85,6 +87,7 @@ def use() -> frozenset[str]:
     for root in sorted((package_folders()["sweeps"] / USERS).glob("*")):
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
+            sys.meta_path.insert(sys.meta_path.index(PathFinder), _Sent(root))
         for name in filter(None, map(module_name, root.iterdir())):
             place = _place(name)
             if place is None or not place.is_relative_to(root):
@@ -92,8 +95,22 @@ def use() -> frozenset[str]:
     return frozenset(sys.modules)
 
 
+class _Sent:
+    """Finds modules in a folder of users' code, whatever that code puts before it in `sys.path`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return where a module of the folder is; None for parts of packages and for folders without code."""
+        spec = PathFinder.find_spec(name, [str(self._root)], target) if path is None else None
+        return spec if spec is not None and spec.has_location else None
+
+
 def require_sent(before: Collection[str]) -> None:
-    """Refuse modules that users' code has found elsewhere, as it can by a change of `sys.path`.
+    """Refuse modules that users' code has found elsewhere: neither their names nor their text are known.
 
     Args:
         before: names of the modules that were loaded before, as `use` returns them.

@@ -46,7 +46,10 @@ def _mend_of_file(error: BaseException, uri: str) -> str:
             return _SQLITE_MENDS.get(code, "Name another with sqlite:///PATH.")
     if "mlflow db upgrade" in str(error):
         store = shlex.quote(sqlite_uri(sqlite_path(uri)))
-        return f"Run mlflow db upgrade {store} (keep a copy), or name another with sqlite:///PATH."
+        return (
+            f"Run mlflow db upgrade {store} (keep a copy), use the newer MLflow if one wrote it, or name "
+            "another with sqlite:///PATH."
+        )
     if any(type(part).__module__.startswith("alembic.") for part in _chain(error)):
         return "Use the version of MLflow that wrote it, or name another with sqlite:///PATH."
     return "Name another with sqlite:///PATH."

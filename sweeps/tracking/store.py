@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from analysis.files import UNSUPPORTED
 from sweeps import SweepError
@@ -57,7 +58,7 @@ def check(uri: str) -> None:
     check_uri(uri)
     if uri.startswith("sqlite:"):
         _check_sqlite(sqlite_path(uri))
-        if not sqlite_path(uri).exists():
+        if _is_empty(sqlite_path(uri)):
             return
     try:
         connect(uri).search_experiments(max_results=1)
@@ -130,7 +131,7 @@ def connect(uri: str) -> MlflowClient:
     path = sqlite_path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.parent) as locked:
-        if _is_new(path):
+        if _is_empty(path):
             _create(path, locked)
         _leave_wal(path)
         client = MlflowClient(sqlite_uri(path), sqlite_uri(path))
@@ -152,14 +153,33 @@ def _create(path: Path, locked: bool) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         MlflowClient(sqlite_uri(aside), sqlite_uri(aside)).search_experiments(max_results=1)
-        if _is_new(path):
+        if _is_empty(path):
             aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def _is_new(path: Path) -> bool:
-    return not path.exists() or path.stat().st_size == 0
+def _is_empty(path: Path) -> bool:
+    """Tell whether a SQLite file is missing or has no tables.
+
+    Raises:
+        SweepError: its tables are another program's, to which MLflow would add its own.
+    """
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=0, uri=True)
+        ) as file:
+            tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error:
+        return False  # MLflow waits for locks, and says what else it is
+    if tables and not any("experiments" in name or "alembic" in name for name in tables):
+        raise SweepError(
+            f"the tracking store {path} cannot be used: it is the database of another program. Name another "
+            "with sqlite:///PATH."
+        )
+    return not tables
 
 
 def _leave_wal(path: Path) -> None:

@@ -176,6 +176,8 @@ class _Sweep:
                     f"this machine has {describe(nodes, resources)}, and a pack asks for {resources}; lower "
                     "gpus_per_pack, set device=cpu, or give the --address of a cluster"
                 )
+            for cell in cells:
+                cell.multiply_adds()  # refuses a system that does not compute
             self.interrupts.begin_saving()
             directory.begin()
             cell_ids = {cell.cell_id for cell in cells}

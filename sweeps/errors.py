@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from analysis import TableError
+from sweeps.machine.installed import is_installed
 
 
 class SweepError(Exception):
@@ -70,6 +71,13 @@ def _shortened(line: str) -> str:
     if len(line) <= LONGEST_GIST:
         return line
     return f"{line[: LONGEST_GIST // 2]} … {line[3 - LONGEST_GIST // 2 :]}"
+
+
+def located(error: BaseException) -> str:
+    """Return type, cause and place of an error in code that is not installed, which its user can mend."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not is_installed(Path(frame.filename))] or frames
+    return f"{type(error).__name__}: {gist(error)} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
 
 
 def explained(error: Exception, note: Callable[[str], None]) -> str:

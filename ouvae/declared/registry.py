@@ -92,6 +92,11 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"cannot be imported: {error}; put its file beside the space's, in the current folder or on "
                 "PYTHONPATH"
             ) from error
+        except SystemExit as error:
+            raise ValueError(
+                f"cannot be imported: its file ends the program (SystemExit: {error}); put what it does as a "
+                "script below `if __name__ == '__main__':`"
+            ) from error
         except Exception as error:
             raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from error
         traits = getattr(users_class, "traits", None)

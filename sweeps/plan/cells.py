@@ -13,6 +13,7 @@ from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels
 from ouvae.linear_gaussian import critical_rho
 from search_spaces import SweptCell
+from sweeps.errors import SweepError, located
 from sweeps.plan.users_code import UsersCode
 
 
@@ -56,10 +57,24 @@ class PlannedCell:
         return digest(self._identity | {"rho": point.rho, "seed": point.seed})
 
     def multiply_adds(self) -> int:
-        """Return the multiply-adds of a member's training step."""
+        """Return the multiply-adds of a member's training step.
+
+        Raises:
+            SweepError: the model cannot be built or computed.
+        """
         from ouvae.training.counts import multiply_adds
 
-        return multiply_adds(self.cell, self.cell.image_shape)
+        return self.count(multiply_adds)
+
+    def count(self, count: Callable[..., int], *arguments: object) -> int:
+        """Return a count of the model, which may be a user's own code. Raises as `multiply_adds`."""
+        try:
+            return count(self.cell, self.cell.image_shape, *arguments)
+        except Exception as error:
+            raise SweepError(
+                f"a training step of {self.label} cannot be computed: {located(error)}; mend the system "
+                f"{self.cell.system}"
+            ) from error
 
     def exact_rho(self) -> float | None:
         """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed.

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ouvae.data import Dataset, MissingDataError, keys_for_data, load
+from ouvae.data import DataError, Dataset, MissingDataError, keys_for_data, load
 from ouvae.declared import Cell
 from sweeps import SweepError
+from sweeps.errors import located
 
 DataKey: TypeAlias = tuple[str, tuple[tuple[str, Any], ...]]
 """What a data set is loaded by: its name, and the keys that it depends on."""
@@ -37,6 +38,12 @@ def load_data_sets(
         except MissingDataError:
             if download:
                 raise
+        except DataError:
+            raise
+        except Exception as error:  # of a user's own
+            raise SweepError(
+                f"the data set {cell.dataset} cannot be loaded: {located(error)}; mend its `load`"
+            ) from error
     present = (cell for cell in cells if data_key(cell) in data)
     problems = [problem for cell in present for problem in _too_few(cell, data[data_key(cell)])]
     if problems:

@@ -65,7 +65,7 @@ def largest_pack(cell: PlannedCell) -> int:
     if cell.device == "cuda":
         from ouvae.training.counts import member_bytes  # torch: not before Ray is being started
 
-        size = GPU_PACK_BYTES // member_bytes(cell.cell, cell.cell.image_shape, cell.device)
+        size = GPU_PACK_BYTES // cell.count(member_bytes, cell.device)
         return min(max(size, 1), LARGEST_GPU_PACK)
     if cell.cell.traits("architecture").images and max(cell.cell.hidden) > NARROW_CHANNELS:
         return 1

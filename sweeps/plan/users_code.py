@@ -19,7 +19,8 @@ from pathlib import Path
 from ouvae.declared import DATASETS, SYSTEMS, Cell
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
-from sweeps.worker.snapshot import PACKAGES, is_installed, module_name
+from sweeps.machine.installed import is_installed
+from sweeps.worker.snapshot import PACKAGES, module_name
 
 MOST_FILES, MOST_BYTES = 10_000, 256 * 2**20
 """The largest code that a sweep takes along; Ray itself takes packages of up to 512 MiB."""

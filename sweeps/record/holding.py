@@ -87,6 +87,8 @@ class Holding:
         try:
             lock = path.open("xb")
         except FileExistsError:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise OSError(f"{path} is no file") from None
             return path.open("ab")
         self._made.append(path)
         return lock

@@ -18,6 +18,7 @@ Every file that a number is read from carries a digest, which is checked wheneve
 import errno
 import hashlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -80,7 +81,7 @@ _RESULTS = (
 """Columns in which two rows of the same member agree, whenever and in whichever pack it was trained."""
 
 _WRITTEN = {
-    "": r"(space\.yaml|\.sweep_id|\.origin|report\.html|[a-z_]+\.parquet)",
+    "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|[a-z_]+\.parquet)",
     "fragments": r"[^.]+\.(members|history|failed)\.parquet",
     "checkpoints": r"[^.]+\.pt",
     "weights": r"[^.]+\.safetensors",
@@ -505,10 +506,23 @@ class RunDirectory:
             holding.release()
 
     def _check_writable(self) -> None:
+        self._check_kinds()
         try:
             self._holding.check_writable(LEAST_FREE_BYTES)
         except OSError as error:
             raise self._unwritable(error) from None
+
+    def _check_kinds(self) -> None:
+        """Refuse a folder in place of a file, and the reverse; a pipe would be waited for."""
+        for name, pattern in _WRITTEN.items():
+            folder = self.path / name
+            files = [path for path in folder.glob("*") if re.fullmatch(pattern, path.name) and path.exists()]
+            wrong = [path for path in files if not path.is_file()]
+            if wrong or (folder.exists() and not folder.is_dir()):
+                kind, path = ("file", wrong[0]) if wrong else ("folder", folder)
+                raise SweepError(
+                    f"{path} is no {kind}, and a run has one there; move it away, or give another --out"
+                )
 
     def _has_trained(self) -> bool:
         return bool(self.members or self.failed or any(self.checkpoints.glob("*.pt")))

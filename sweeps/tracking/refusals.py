@@ -21,6 +21,9 @@ _SQLITE_MENDS = {
     sqlite3.SQLITE_CANTOPEN: "Make the folder and the file writable, or name another with sqlite:///PATH.",
 }
 
+_HALF = "already exists"
+"""What SQLite says of a table, when MLflow starts again on a file with a part of its tables."""
+
 
 def reason(error: BaseException) -> str:
     """Return in one line what the store, or the system below it, said, without passwords."""
@@ -35,13 +38,18 @@ def mend(error: BaseException, uri: str) -> str:
 
 
 def _mend_of_file(error: BaseException, uri: str) -> str:
+    if any(isinstance(part, sqlite3.Error) and _HALF in str(part) for part in _chain(error)):
+        return "Move the file away, whose tables a killed program left half created, or name another with sqlite:///PATH."
     for part in _chain(error):
         if isinstance(part, sqlite3.Error) and hasattr(part, "sqlite_errorcode"):
             code = part.sqlite_errorcode & 0xFF  # without what extends it
             return _SQLITE_MENDS.get(code, "Name another with sqlite:///PATH.")
     if "mlflow db upgrade" in str(error):
         store = shlex.quote(sqlite_uri(sqlite_path(uri)))
-        return f"Run mlflow db upgrade {store} (keep a copy), or name another with sqlite:///PATH."
+        return (
+            f"Run mlflow db upgrade {store} (keep a copy), use the newer MLflow if one wrote it, or name "
+            "another with sqlite:///PATH."
+        )
     if any(type(part).__module__.startswith("alembic.") for part in _chain(error)):
         return "Use the version of MLflow that wrote it, or name another with sqlite:///PATH."
     return "Name another with sqlite:///PATH."

@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import os
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from analysis.files import UNSUPPORTED
 from sweeps import SweepError
@@ -55,7 +58,7 @@ def check(uri: str) -> None:
     check_uri(uri)
     if uri.startswith("sqlite:"):
         _check_sqlite(sqlite_path(uri))
-        if not sqlite_path(uri).exists():
+        if _is_empty(sqlite_path(uri)):
             return
     try:
         connect(uri).search_experiments(max_results=1)
@@ -127,12 +130,56 @@ def connect(uri: str) -> MlflowClient:
         return MlflowClient(uri, uri)
     path = sqlite_path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent):
-        if path.exists():
-            _leave_wal(path)
+    with _locked(path.parent) as locked:
+        if _is_empty(path):
+            _create(path, locked)
+        _leave_wal(path)
         client = MlflowClient(sqlite_uri(path), sqlite_uri(path))
         client.search_experiments(max_results=1)
     return client
+
+
+def _create(path: Path, locked: bool) -> None:
+    """Create a SQLite store aside, and put it in its place whole.
+
+    MLflow creates some fifty tables one by one, and refuses a file in which a killed command left a part of
+    them. With the folder locked, other files aside are of killed commands, and are removed.
+    """
+    from mlflow import MlflowClient
+
+    if locked:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp*"):
+            left.unlink(missing_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        MlflowClient(sqlite_uri(aside), sqlite_uri(aside)).search_experiments(max_results=1)
+        if _is_empty(path):
+            aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _is_empty(path: Path) -> bool:
+    """Tell whether a SQLite file is missing or has no tables.
+
+    Raises:
+        SweepError: its tables are another program's, to which MLflow would add its own.
+    """
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", timeout=0, uri=True)
+        ) as file:
+            tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error:
+        return False  # MLflow waits for locks, and says what else it is
+    if tables and not any("experiments" in name or "alembic" in name for name in tables):
+        raise SweepError(
+            f"the tracking store {path} cannot be used: it is the database of another program. Name another "
+            "with sqlite:///PATH."
+        )
+    return not tables
 
 
 def _leave_wal(path: Path) -> None:
@@ -157,19 +204,21 @@ def _leave_wal(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out: of two that create the tables of one file, MLflow fails one.
+def _locked(folder: Path) -> Iterator[bool]:
+    """Keep other sweeps out, which create or change the same file; yield whether the file system can do so.
 
     Network file systems have no locks of folders. The sweep that MLflow fails there tries again.
     """
     descriptor = os.open(folder, os.O_RDONLY)
+    locked = True
     try:
         try:
-            lock(descriptor)
+            locked = lock(descriptor)
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-        yield
+            locked = False
+        yield locked
     finally:
         os.close(descriptor)
 

@@ -12,14 +12,15 @@ import json
 import os
 import platform
 import shutil
-import site
 import sys
-import sysconfig
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sweeps import SweepError
+from sweeps.machine.installed import is_installed
 
 if TYPE_CHECKING:
     from sweeps.plan.users_code import UsersCode
@@ -85,6 +86,7 @@ def use() -> frozenset[str]:
     for root in sorted((package_folders()["sweeps"] / USERS).glob("*")):
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
+            sys.meta_path.insert(sys.meta_path.index(PathFinder), _Sent(root))
         for name in filter(None, map(module_name, root.iterdir())):
             place = _place(name)
             if place is None or not place.is_relative_to(root):
@@ -92,8 +94,22 @@ def use() -> frozenset[str]:
     return frozenset(sys.modules)
 
 
+class _Sent:
+    """Finds modules in a folder of users' code, whatever that code puts before it in `sys.path`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return where a module of the folder is; None for parts of packages and for folders without code."""
+        spec = PathFinder.find_spec(name, [str(self._root)], target) if path is None else None
+        return spec if spec is not None and spec.has_location else None
+
+
 def require_sent(before: Collection[str]) -> None:
-    """Refuse modules that users' code has found elsewhere, as it can by a change of `sys.path`.
+    """Refuse modules that users' code has found elsewhere: neither their names nor their text are known.
 
     Args:
         before: names of the modules that were loaded before, as `use` returns them.
@@ -106,17 +122,6 @@ def require_sent(before: Collection[str]) -> None:
         place = Path(getattr(sys.modules[name], "__file__", None) or "")
         if place.is_absolute() and not any(map(place.is_relative_to, sent)) and not is_installed(place):
             raise _foreign(name, place)
-
-
-def is_installed(place: Path) -> bool:
-    """Tell whether a module is part of Python or of an installed package."""
-    if {"site-packages", "dist-packages"} & set(place.parts):
-        return True
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [*site.getsitepackages(), site.getusersitepackages()]
-    if any(place.is_relative_to(folder) for folder in folders):
-        return True
-    return any(place.parent.glob("*.dist-info"))  # of `pip install --target`
 
 
 def _place(module: str) -> Path | None:

@@ -240,6 +240,8 @@ def test_what_the_environment_says_to_libraries_costs_no_tables(small_space, tmp
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    assert "error: figures not complete: Key backend: 'Qt4Agg' is not a valid value" in done.stdout
+    assert (
+        "error: figures not complete: ValueError: Key backend: 'Qt4Agg' is not a valid value" in done.stdout
+    )
     assert "MLflow: 0" not in done.stdout
     assert len(read_members(tmp_path / "run")) == 4

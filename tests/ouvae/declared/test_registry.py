@@ -65,6 +65,12 @@ def test_other_names_are_refused(own, name, said):
         SYSTEMS.checked(name)
 
 
+def test_a_script_that_ends_the_program_is_refused(own):
+    own.write_text("import sys\nsys.exit('no arguments')\n")
+    with pytest.raises(ValueError, match=r"ends the program \(SystemExit: no arguments\); put what it does"):
+        SYSTEMS.checked("users_module:Own")
+
+
 def test_a_module_that_fails_is_refused_with_its_error(own):
     own.write_text("1 / 0\n")
     with pytest.raises(ValueError, match="cannot be imported: ZeroDivisionError: division by zero"):

@@ -21,6 +21,7 @@ from ouvae.declared.cell import CHOICES
 from ouvae.training.counts import member_bytes
 from search_spaces import load
 from search_spaces.space import CellKeys
+from sweeps import SweepError
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import (
     GPU_PACK_BYTES,
@@ -301,6 +302,21 @@ class TestCost:
         n = 10**9
         cell = planned(latents=[n], hidden=[10], batch_size=3, smoothed_networks=["likelihood"])
         assert cell.multiply_adds() == 3 * 3 * ((64 * 10 + 10 * 2 * n) + (5 * n * 10 + 10 * 64))
+
+    @pytest.mark.parametrize("count", ["multiply_adds", "member_bytes"])
+    def test_a_model_that_does_not_compute_is_refused(self, monkeypatch, count):
+        """Its code may be a user's own."""
+
+        def broken(*arguments):
+            raise KeyError("boom")
+
+        monkeypatch.setattr(f"ouvae.training.counts.{count}", broken)
+        cell = planned(device="cuda" if count == "member_bytes" else "cpu")
+        with pytest.raises(
+            SweepError,
+            match=r"made cannot be computed: KeyError: 'boom' \(test_plan.py, line \d+\); mend",
+        ):
+            cell.largest_pack  # noqa: B018 - a property
 
     def test_a_step_with_many_draws_is_counted_too(self):
         """64·10 + 10·4 for q(z_1|x), 2·10 of each of 10^9 draws and 10·64 of their mean for p(x|z_1)."""

@@ -68,7 +68,8 @@ def mine(tmp_path, monkeypatch):
     """Write a folder with a system and its neighbours, where Python finds it; return the folder."""
     folder = tmp_path / "mine"
     write(folder, FILES)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("path", "meta_path"):
+        monkeypatch.setattr(sys, name, [*getattr(sys, name)])
     find_modules_in([folder])
     yield folder
     for name in [name for name in sys.modules if name.startswith("mine_")]:

@@ -761,7 +761,7 @@ class TestFileSystems:
 
 
 class TestWriting:
-    @pytest.mark.parametrize("name", ["fragments", "checkpoints", "sweep.log", "studies.log", "space.yaml"])
+    @pytest.mark.parametrize("name", ["fragments", "figures", "sweep.log", "studies.log", "members.parquet"])
     def test_a_file_for_a_folder_or_a_folder_for_a_file(self, tmp_path, make_space, name):
         (tmp_path / "run").mkdir()
         path = tmp_path / "run" / name
@@ -769,6 +769,16 @@ class TestWriting:
         with pytest.raises(SweepError, match=name), reopened(tmp_path / "run", make_space()):
             pass
         assert list((tmp_path / "run").iterdir()) == [path]
+
+    @pytest.mark.parametrize(
+        "name", [".lock", ".sweep_id", ".reserve", "space.yaml", "fragments/a.failed.parquet", "sweep.log"]
+    )
+    def test_a_pipe_for_a_file_is_refused_and_not_waited_for(self, tmp_path, make_space, name):
+        path = tmp_path / "run" / name
+        path.parent.mkdir(parents=True)
+        os.mkfifo(path)
+        with pytest.raises(SweepError, match=f"{name} is no file"), reopened(tmp_path / "run", make_space()):
+            pass
 
     @pytest.mark.parametrize("inside", ["file/run", "file"])
     def test_a_path_where_no_directory_can_be(self, tmp_path, make_space, inside):

@@ -73,6 +73,7 @@ OLD = "Detected out-of-date database schema (found version a, but expected b). R
             "file is not a database",
             "Move the file",
         ),
+        (of_sqlite(sqlite3.SQLITE_ERROR, "table a already exists"), "already exists", "Move the file"),
         (of_sqlite(sqlite3.SQLITE_BUSY, "database is locked"), "database is locked", "End the program that"),
         (of_sqlite(sqlite3.SQLITE_IOERR_WRITE, "disk I/O error"), "disk I/O error", "Name another with"),
         (

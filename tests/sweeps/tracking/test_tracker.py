@@ -1067,6 +1067,23 @@ def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
         check(f"sqlite:///{tmp_path / 'notes.txt'}")
 
 
+def test_check_refuses_the_database_of_another_program_and_leaves_it_as_it_is(tmp_path: Path) -> None:
+    """MLflow would add its tables to it."""
+    path = tmp_path / "notes.db"
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("create table notes (text)")
+    content = path.read_bytes()
+    with pytest.raises(SweepError, match=r"notes\.db cannot be used: it is the database of another program"):
+        check(f"sqlite:///{path}")
+    assert path.read_bytes() == content
+
+
+def test_check_leaves_an_empty_file_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "new.db").touch()
+    check(f"sqlite:///{tmp_path / 'new.db'}")
+    assert (tmp_path / "new.db").read_bytes() == b""
+
+
 @pytest.mark.process
 def test_a_new_store_is_created_in_silence_without_shared_memory(tmp_path: Path) -> None:
     uri = default_uri(tmp_path / "runs")

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
 
 import sweeps
 from sweeps import SweepError
@@ -17,6 +16,7 @@ from sweeps.plan.users_code import UsersCode
 from sweeps.worker import snapshot
 from tests.recipe import write_recipe
 from tests.sweeps.conftest import sets
+from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
 
 ROOT = Path(sweeps.__file__).parents[1]
 
@@ -39,15 +39,17 @@ def taken(mine, tmp_path) -> Path:  # noqa: F811
 
 
 def test_a_process_in_the_snapshot_imports_it_alone(taken, mine, tmp_path, monkeypatch):  # noqa: F811
-    """Whatever lies in the folder of the command, is on its PYTHONPATH or was edited since."""
+    """Whatever lies in the folder of the command, is on its PYTHONPATH, was edited since, or comes first by
+    what users' code does to `sys.path`."""
     (mine / "mine_helper.py").write_text("SCALE = 2.0")
+    worker = WORKER.replace("import mine_helper", f"sys.path.insert(0, '{mine}')\nimport mine_helper")
     for name in ("timeit.py", "sweeps.py"):
         (tmp_path / name).write_text("raise ImportError")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f":{ROOT}:mine")
     values = environment(None, False, taken)
     assert values["PYTHONPATH"] == f"{taken}:{ROOT}:{mine}"
-    command = [sys.executable, "-P", "-c", WORKER]
+    command = [sys.executable, "-P", "-c", worker]
     done = subprocess.run(command, cwd=taken, env=values, check=True, capture_output=True, text=True)
     *files, scale = json.loads(done.stdout)
     assert [Path(file).is_relative_to(taken) for file in files] == [True, True, True, False]
@@ -90,7 +92,7 @@ def test_a_users_module_that_a_worker_imported_from_elsewhere_is_refused(taken, 
 
 
 def test_a_module_that_users_code_finds_elsewhere_is_refused(tmp_path, monkeypatch):
-    """As behind `sys.path.insert(0, "/home/me/lib")`: such a folder is not copied, and not in the digest."""
+    """As by its name as text, `import_module(name)`: it is not copied, and not in the digest."""
     before = frozenset(sys.modules)
     (tmp_path / "elsewhere.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))

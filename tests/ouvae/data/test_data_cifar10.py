@@ -159,7 +159,7 @@ def test_a_folder_without_any_batch_says_what_is_expected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "found"),
+    ("data", "actual"),
     [
         (b"", "an empty file"),
         (b"\1" * 100, "0 records and 100 bytes of another"),

@@ -1,7 +1,7 @@
 """Data sets of cells: what a user's own loader raises is a refusal."""
 
 import pytest
-from sweeps.data_sets import load_data_sets
+from sweeps.plan.data_sets import load_data_sets
 
 from sweeps import SweepError
 
@@ -10,7 +10,7 @@ def test_an_error_of_a_users_loader_is_refused_with_its_place(make_space, monkey
     def broken(*arguments, **options):
         raise KeyError("boom")
 
-    monkeypatch.setattr("sweeps.data_sets.load", broken)
+    monkeypatch.setattr("sweeps.plan.data_sets.load", broken)
     with pytest.raises(
         SweepError,
         match=r"set digits cannot be loaded: KeyError: 'boom' \(test_data_sets.py, line \d+\)",

@@ -1,9 +1,9 @@
 """Data sets of cells: what a user's own loader raises is a refusal."""
 
 import pytest
-from sweeps.plan.data_sets import load_data_sets
 
 from sweeps import SweepError
+from sweeps.plan.data_sets import load_data_sets
 
 
 def test_an_error_of_a_users_loader_is_refused_with_its_place(make_space, monkeypatch):

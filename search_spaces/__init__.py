@@ -1,6 +1,7 @@
 """Search spaces: named YAML files, and their validation."""
 
+from search_spaces.named_cells import RhoRange
 from search_spaces.reading import SpaceError, load, names, nearest, read_yaml_mapping
-from search_spaces.space import RhoRange, Space, SweptCell
+from search_spaces.space import Space, SweptCell
 
 __all__ = ["RhoRange", "Space", "SpaceError", "SweptCell", "load", "names", "nearest", "read_yaml_mapping"]

@@ -15,8 +15,10 @@ from pydantic import ValidationError
 from ouvae.declared import labels
 from ouvae.declared.registry import find_modules_in
 from search_spaces.messages import advice
+from search_spaces.named_cells import RhoRange
 from search_spaces.plain_yaml import TextError, parse, printable, shown
-from search_spaces.space import VARIANT_KEYS, Costs, RhoRange, Space
+from search_spaces.running import Costs
+from search_spaces.space import VARIANT_KEYS, Space
 
 SPACES = Path(__file__).parent
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, seed_threshold
 from analysis.statistics.rule import Rule
-from search_spaces.space import RHO_DIGITS
+from search_spaces.named_cells import RHO_DIGITS
 from sweeps.plan.cells import Point
 from sweeps.search.base import Observations, Search, curves_of_points
 

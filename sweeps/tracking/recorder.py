@@ -18,7 +18,7 @@ from analysis.tables import curves
 from analysis.thresholds import format_results
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
-from search_spaces.space import MOST_TRACKED
+from search_spaces.running import MOST_TRACKED
 from sweeps.errors import explained
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell

@@ -186,11 +186,17 @@ def test_a_tensor_and_its_views_have_one_storage_also_on_the_meta_device():
 def test_torch_is_bounded_by_the_version_that_these_tests_have_seen():
     """Bound and pin rise together, after this file has passed with the new version."""
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    (bound,) = (re.search(r"<([\d.]+)", text)[1] for text in dependencies if text.startswith("torch>="))
-    pinned = re.search(r"^torch==(\d+)\.(\d+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    major, minor = map(int, pinned.groups())
-    assert bound == f"{major}.{minor + 1}"
-    assert torch.__version__.startswith(f"{major}.{minor}.")
+    (torch_bounds,) = (text for text in dependencies if text.startswith("torch>="))
+    lowest, bound = map(release, re.fullmatch(r"torch>=([\d.]+),<([\d.]+)", torch_bounds).groups())
+    constraints = (ROOT / "constraints.txt").read_text()
+    major, minor = release(re.search(r"^torch==([\d.]+)", constraints, re.MULTILINE)[1])
+    assert bound == (major, minor + 1)
+    assert lowest <= release(torch.__version__) < bound
+
+
+def release(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
 
 
 PRIVATE = re.compile(r"torch\._[A-Za-z]|torch\.ops\b|torch\.fx\.experimental|torch\.optim\.\w+\.|\._cdata\b")

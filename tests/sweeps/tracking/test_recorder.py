@@ -11,7 +11,7 @@ from rich.console import Console
 
 from analysis import TableError
 from ouvae.declared import ORDER_PARAMETERS
-from search_spaces.space import MOST_TRACKED
+from search_spaces.running import MOST_TRACKED
 from sweeps.driver import Options, _Sweep
 from sweeps.record.run_directory import RunDirectory
 from sweeps.tracking import recorder

@@ -5,7 +5,9 @@ that models of any size are counted on any machine. Its operations load PyTorch'
 is why the multiply-adds of models of moderate size without convolutions are counted where they are computed.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +52,7 @@ def multiply_adds(cell: Cell, image_shape: Shape) -> int:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(count)
     forward = []
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         for batch in (1, 2):
             total = 0
             _loss_of_zeros(model, cell.model_copy(update={"batch_size": batch}))
@@ -105,6 +107,17 @@ def built(cell: Cell, image_shape: Shape, device: str = "meta") -> System:
     """Return a model with any weights; nobody else's random numbers are used up for them."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build(cell, image_shape).to(weights_dtype(cell))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: threads that share operations this small take several times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _loss_of_zeros(model: System, cell: Cell) -> Tensor:

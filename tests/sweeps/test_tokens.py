@@ -1,5 +1,6 @@
 """What a cluster is asked before Ray connects to it, behind a proxy and without one."""
 
+import errno
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +34,18 @@ def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_machine_that_does_not_reach_itself_is_refused_at_once(monkeypatch):
+    """As in a sandbox whose loopback interface is down, where Ray tries for minutes."""
+    addresses.resolve(None)
+
+    def unreachable(*arguments, **options):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr("socket.create_connection", unreachable)
+    with pytest.raises(SweepError, match=r"127\.0\.0\.1 \(.*unreachable\); bring its loopback .* serial"):
+        addresses.resolve(None)
+
+
 def test_a_proxy_is_passed_over_as_ray_does(cluster, scheme):
     assert not is_demanded(f"{scheme}{cluster}")
 

@@ -33,7 +33,6 @@ def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_a_machine_that_does_not_reach_itself_is_refused_at_once(monkeypatch):
     """As in a sandbox whose loopback interface is down, where Ray tries for minutes."""
     addresses.resolve(None)
@@ -46,6 +45,7 @@ def test_a_machine_that_does_not_reach_itself_is_refused_at_once(monkeypatch):
         addresses.resolve(None)
 
 
+@pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_a_proxy_is_passed_over_as_ray_does(cluster, scheme):
     assert not is_demanded(f"{scheme}{cluster}")
 

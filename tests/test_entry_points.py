@@ -43,6 +43,7 @@ def call(monkeypatch):
     return run
 
 
+@pytest.mark.process
 def test_a_script_of_another_checkout_is_refused(tmp_path):
     """A worktree's script would run the code that is installed, without a word."""
     (tmp_path / "sweeps").mkdir()

@@ -23,9 +23,11 @@ def resolve(address: str | None) -> str | None:
     """Return the address of a cluster that listens: HOST:PORT or ray://HOST:PORT; None for a local Ray.
 
     Raises:
-        SweepError: it is no address, `auto` finds no cluster, or nothing listens there.
+        SweepError: it is no address, `auto` finds no cluster, or nothing listens there; a local Ray has no
+            loopback interface.
     """
     if address is None:
+        _check_loopback()
         return None
     if address == "auto":
         return _checked(_started_cluster(), "auto")
@@ -35,6 +37,18 @@ def resolve(address: str | None) -> str | None:
 def uses_proxy(environment: Mapping[str, str]) -> bool:
     """Tell whether Ray takes the proxy of the environment, which it does not unless told so."""
     return environment.get("RAY_grpc_enable_http_proxy", "0").lower() in ("1", "true")
+
+
+def _check_loopback() -> None:
+    """Refuse a machine that cannot reach itself, as in a sandbox, where Ray would try for minutes."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:
+        raise SweepError(
+            f"a local Ray cannot be started: this machine does not reach itself at 127.0.0.1 ({error}); "
+            "bring its loopback interface up (ip link set lo up), or train without Ray: --address serial"
+        ) from None
 
 
 def _started_cluster() -> str:

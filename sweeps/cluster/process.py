@@ -117,10 +117,10 @@ class RayProcess:
         if self._killed:
             return
         self._killed = True
-        with suppress(OSError):
-            self._connection.close()
         kill(descendants(self._process.pid), self._process.pid)
         self._process.wait()
+        with suppress(OSError):
+            self._connection.close()  # last: without it the process removes the scratch folder and ends
 
     def _answer(self) -> Connected | Refused:
         """Return what it says first; where it ends without a word, what it wrote last."""

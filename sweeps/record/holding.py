@@ -81,7 +81,18 @@ class Holding:
             )
         files = [self._folder / name for name in self._names]
         self._later = [file for file in files if not file.exists()]
+        self._lock = lock
         return lock
+
+    def follow(self) -> Path | None:
+        """Return where the folder is now, if it was moved since it was locked or last followed."""
+        with suppress(OSError):
+            if not _is_at(self._lock, self._folder / LOCK):
+                place = Path(os.readlink(f"/proc/self/fd/{self._lock.fileno()}"))
+                if _is_at(self._lock, place):  # else it was removed
+                    self._folder = place.parent
+                    return self._folder
+        return None
 
     def _opened(self, path: Path) -> IO[bytes]:
         try:

@@ -364,6 +364,7 @@ class RunDirectory:
     def _write(self, pack_id: str, tables: Mapping[str, pa.Table]) -> SweepError | None:
         """Write fragments of a pack; return the error of a full disk if the reserve was needed for it."""
         full: SweepError | None = None
+        self._follow()
         for name, table in tables.items():
             path = self._fragment(pack_id, name)
             try:
@@ -378,6 +379,12 @@ class RunDirectory:
                     f"{self._mend(error)}: it goes on from the packs that are written"
                 ) from error
         return full
+
+    def _follow(self) -> None:
+        """Go on in the directory where it was moved to: a second one would have half of the results."""
+        if moved := self._holding.follow():
+            self.path, self._fragments = moved, moved / "fragments"
+            self.note(f"the run directory was moved to {moved}")
 
     def _write_in_reserve(self, table: pa.Table, path: Path) -> TableError | None:
         """Write a table; on a full disk, in the room that was kept for it, and return the disk's error.
@@ -410,7 +417,7 @@ class RunDirectory:
                 Tables with comparisons are the last, and may take the room that is kept for a full disk.
         """
         order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
-
+        self._follow()
         failed = table_of(list(self.failed.values()), MEMBERS)
         members = _named(pa.concat_tables([self._all_members(), failed]))
         places = pa.array([order.get(cell_id, len(order)) for cell_id in members["cell_id"].to_pylist()])

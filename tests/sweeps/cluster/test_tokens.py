@@ -1,5 +1,6 @@
 """What a cluster is asked before Ray connects to it, behind a proxy and without one."""
 
+import errno
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,6 +31,18 @@ def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy", "RAY_grpc_enable_http_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+def test_a_machine_that_does_not_reach_itself_is_refused_at_once(monkeypatch):
+    """As in a sandbox whose loopback interface is down, where Ray tries for minutes."""
+    addresses.resolve(None)
+
+    def unreachable(*arguments, **options):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr("socket.create_connection", unreachable)
+    with pytest.raises(SweepError, match=r"127\.0\.0\.1 \(.*unreachable\); bring its loopback .* serial"):
+        addresses.resolve(None)
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])

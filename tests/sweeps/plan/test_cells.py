@@ -314,9 +314,9 @@ class TestCost:
         cell = planned(device="cuda" if count == "member_bytes" else "cpu")
         with pytest.raises(
             SweepError,
-            match=r"made cannot be computed: KeyError: 'boom' \(test_plan.py, line \d+\); mend",
+            match=r"made cannot be computed: KeyError: 'boom' \(test_cells.py, line \d+\); mend",
         ):
-            cell.largest_pack  # noqa: B018 - a property
+            largest_pack(cell)
 
     def test_a_step_with_many_draws_is_counted_too(self):
         """64·10 + 10·4 for q(z_1|x), 2·10 of each of 10^9 draws and 10·64 of their mean for p(x|z_1)."""

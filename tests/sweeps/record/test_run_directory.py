@@ -280,6 +280,17 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
             train(directory, points(0))
             assert write_tables(directory, make_space())[1].num_rows == 18
 
+    def test_a_directory_that_is_moved_meanwhile_keeps_all_results(self, tmp_path, make_space, train):
+        with reopened(tmp_path / "run", make_space()) as directory:
+            train(directory, points(0))
+            (tmp_path / "run").rename(tmp_path / "moved")
+            train(directory, points(1))
+            write_tables(directory, make_space())
+        assert [path.name for path in tmp_path.iterdir()] == ["moved"]
+        assert read_members(tmp_path / "moved").num_rows == 6
+        with reopened(tmp_path / "moved", make_space()) as directory:
+            assert len(directory.members) == 6
+
     def test_a_history_of_another_fragment_is_set_aside(self, tmp_path, make_space, train):
         """Under this name its own is lost, and its rows would count twice."""
         run, space = tmp_path / "run", make_space()

@@ -183,6 +183,11 @@ class Gone:
         return True
 
 
+def test_a_terminal_without_columns_shows_tables(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert Terminal().width == 80
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -193,11 +198,6 @@ class Gone:
         RuntimeError("reentrant call: a signal came while it was printed to"),
     ],
 )
-def test_a_terminal_without_columns_shows_tables(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "0")
-    assert Terminal().width == 80
-
-
 def test_a_terminal_may_go_at_any_moment(monkeypatch, error):
     monkeypatch.setattr("sys.stdout", Gone(error))
     terminal = Terminal()

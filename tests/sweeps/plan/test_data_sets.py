@@ -1,16 +1,16 @@
 """Data sets of cells: what a user's own loader raises is a refusal."""
 
 import pytest
-from sweeps.data_sets import load_data_sets
 
 from sweeps import SweepError
+from sweeps.plan.data_sets import load_data_sets
 
 
 def test_an_error_of_a_users_loader_is_refused_with_its_place(make_space, monkeypatch):
     def broken(*arguments, **options):
         raise KeyError("boom")
 
-    monkeypatch.setattr("sweeps.data_sets.load", broken)
+    monkeypatch.setattr("sweeps.plan.data_sets.load", broken)
     with pytest.raises(
         SweepError,
         match=r"set digits cannot be loaded: KeyError: 'boom' \(test_data_sets.py, line \d+\)",

@@ -1,5 +1,6 @@
 """What to train next: the cells' searches, the packs of their batches, and what is finished already."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ from analysis.schema import Row
 from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
 from sweeps.plan.cells import PlannedCell, Point
-from sweeps.plan.packs import Pack, largest_pack, pack_points, packs_wanted
+from sweeps.plan.packs import Pack, largest_pack, pack_missing, packs_wanted
 from sweeps.record.rows import failed_rows, rows
 from sweeps.record.run_directory import RunDirectory
 from sweeps.retries import MENDS, FirstPacks, Retries
@@ -217,18 +218,15 @@ class Schedule:
         return state.done or state.batches > batches
 
     def _packs(self, cell: PlannedCell, points: Sequence[Point], missing: Sequence[Point]) -> list[Pack]:
-        """Pack what is missing of a batch, as the whole batch would be packed where that is possible.
-
-        An interrupted batch lacks whole packs, and these are then the same as before.
-        """
+        """Pack what is missing of a batch."""
+        finished: defaultdict[str, set[Point]] = defaultdict(set)
+        if len(missing) < len(points):
+            for row in self._directory.members.values():
+                if row["cell_id"] == cell.cell_id:
+                    finished[row["pack_id"]].add(Point(row["rho"], row["seed"]))
+        packs = frozenset(map(frozenset, finished.values()))
         largest = self._pack_size or largest_pack(cell)
-        count = packs_wanted(self.slots, self._cell_count)
-        wanted = set(missing)
-        whole = pack_points(points, count, largest, cell)
-        lacking = [pack for pack in whole if wanted & set(pack.points)]
-        if all(wanted.issuperset(pack.points) for pack in lacking):
-            return lacking
-        return pack_points(missing, count, largest, cell)
+        return pack_missing(points, missing, packs, packs_wanted(self.slots, self._cell_count), largest, cell)
 
 
 def describe(pack: Pack) -> str:

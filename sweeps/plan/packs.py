@@ -1,9 +1,10 @@
 """Packs: members of one cell that train together, and how many."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from sweeps.plan.cells import PlannedCell, Point, digest
 
@@ -42,22 +43,64 @@ class Pack:
 
 
 def pack_points(points: Iterable[Point], slots: int, largest: int, cell: PlannedCell) -> list[Pack]:
-    """Split a round of a cell into packs: enough of them for every slot, none above `largest`.
+    """Split a batch of a cell into packs: enough of them for every slot, none above `largest`.
 
     Points are sorted by seed, so that the members of a seed share its images and noise, and split as
-    evenly as they go. The result is a function of the points alone, so that an interrupted round is
-    packed again in the same way.
+    evenly as possible. The result is a function of the points only.
     """
-    ordered = sorted(points, key=lambda point: (point.seed, point.rho))
-    if not ordered:
-        return []
-    count = max(math.ceil(len(ordered) / largest), min(slots, len(ordered)))
-    return [Pack(cell, tuple(part)) for part in _even_parts(ordered, count)]
+    ordered = sorted(points, key=_by_seed)
+    return [Pack(cell, part) for part in _even_parts(ordered, _count(len(ordered), slots, largest))]
 
 
-def _even_parts(points: Sequence[Point], count: int) -> list[Sequence[Point]]:
-    ends = [round(i * len(points) / count) for i in range(count + 1)]
-    return [points[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+def pack_missing(
+    points: Collection[Point],
+    missing: Collection[Point],
+    finished: Collection[frozenset[Point]],
+    slots: int,
+    largest: int,
+    cell: PlannedCell,
+) -> list[Pack]:
+    """Split what is missing of a batch as the whole batch was split before it was interrupted.
+
+    The last digits of a member depend on the members that train with it. So the packs that a batch lacks stay
+    the same, even if the number of slots has changed, as far as its finished packs show how it was split.
+
+    Args:
+        points: of the batch.
+        missing: those that are not trained.
+        finished: the points of each finished pack of the cell.
+        slots: as in `pack_points`.
+        largest: as in `pack_points`.
+        cell: of the points.
+    """
+    ordered, lacking = sorted(points, key=_by_seed), set(missing)
+    now = _count(len(ordered), slots, largest)
+    sizes = {len(pack) for pack in finished if pack.issubset(ordered)}
+    counts = range(_count(len(ordered), 1, largest), len(ordered) + 1) if sizes else ()
+    for count in (now, *counts):
+        if not sizes <= {len(ordered) // count, -(-len(ordered) // count)}:
+            continue
+        parts = _even_parts(ordered, count)
+        if all(lacking.issuperset(part) or frozenset(part) in finished for part in parts):
+            return [Pack(cell, part) for part in parts if lacking.issuperset(part)]
+    parts = [part for part in _even_parts(ordered, now) if not lacking.isdisjoint(part)]
+    if all(lacking.issuperset(part) for part in parts):
+        return [Pack(cell, part) for part in parts]
+    return pack_points(missing, slots, largest, cell)
+
+
+def _by_seed(point: Point) -> tuple[int, float]:
+    return point.seed, point.rho
+
+
+def _count(points: int, slots: int, largest: int) -> int:
+    """Return the number of packs of so many points."""
+    return max(math.ceil(points / largest), min(slots, points))
+
+
+def _even_parts(points: Sequence[Point], count: int) -> list[tuple[Point, ...]]:
+    ends = [round(i * len(points) / count) for i in range(count + 1)] if count else []
+    return [tuple(points[start:end]) for start, end in pairwise(ends)]
 
 
 def largest_pack(cell: PlannedCell) -> int:

@@ -217,6 +217,19 @@ class TestResume:
         assert again.reused == len(first.members)
         assert again.comparable() == first.comparable()
 
+    def test_an_interrupted_batch_keeps_its_packs_on_a_cluster_of_another_size(
+        self, tmp_path, make_space, sweep
+    ):
+        """Numbers of a member depend on its pack, in their last digits."""
+        space = make_space(rho=[0.1, 0.3, 0.5, 0.7, 0.9], seeds=4)
+        for slots in (2, 3):
+            expected = sweep(tmp_path / f"{slots}", space, slots=slots)
+            for finished in range(1, len(expected.packs)):
+                path = tmp_path / f"{slots}-{finished}"
+                first = sweep(path, space, slots=slots, stop_after=finished, order=finished)
+                second = sweep(path, space, slots=slots + 2)
+                assert sorted(first.packs + second.packs) == sorted(expected.packs)
+
     def test_on_a_cluster_of_another_size(self, tmp_path, make_space, sweep):
         """Packs are cut otherwise, members are the same."""
         space = make_space(**REFINED)

@@ -18,6 +18,7 @@ from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
 from sweeps.machine.interrupts import left_on_signals
+from sweeps.worker.snapshot import PACKAGES
 
 
 def parser() -> argparse.ArgumentParser:
@@ -157,16 +158,24 @@ def leave(main: Callable[[], int]) -> None:
 
 
 def _other_checkout(main: Callable[[], int]) -> str:
-    """Say that a script would run the code of another checkout, which Python finds first; empty if not."""
+    """Say that a script would run other code than its checkout's, which Python finds first; empty if not."""
     script = Path(main.__code__.co_filename).resolve()
     found = Path(sweeps.__file__).resolve().parent
     if script.parent.name != found.name or script.parent == found:
         return ""
     here, there = script.parent.parent, found.parent
+    if _code(here) == _code(there):  # installed from here
+        return ""
     return (
         f"{script} would run the code in {there}, which Python finds first; set PYTHONPATH={here}, or run "
         f"{found / script.name}"
     )
+
+
+def _code(root: Path) -> dict[Path, bytes]:
+    """Return the project's modules in a folder, by their relative paths."""
+    files = (path for name in PACKAGES for path in (root / name).rglob("*.py"))
+    return {path.relative_to(root): path.read_bytes() for path in files}
 
 
 def _is_within_a_program() -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import phase_transition
+from sweeps.snapshot import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
@@ -45,13 +46,14 @@ def call(monkeypatch):
 
 @pytest.mark.process
 def test_a_script_of_another_checkout_is_refused(tmp_path):
-    """A worktree's script would run the code that is installed, without a word."""
-    (tmp_path / "sweeps").mkdir()
-    script = Path(shutil.copy(SCRIPT, tmp_path / "sweeps"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, script, "--list-spaces"], env=environment, capture_output=True, text=True
-    )
+    """A worktree's script would run the code that is installed, without a word; the same code may be."""
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name)
+    script = tmp_path / "sweeps" / SCRIPT.name
+    command, environment = [sys.executable, script, "--list-spaces"], {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, env=environment, check=True)
+    (tmp_path / "ouvae" / "data" / "digits.py").write_text("SPLIT_SEED = 2")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"error: {script} would run the code in {ROOT}, which Python finds first; set PYTHONPATH={tmp_path}, "

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import phase_transition
-from sweeps.snapshot import PACKAGES
+from sweeps.worker.snapshot import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]

@@ -18,10 +18,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.sweeps.test_cluster import Nodes
 
 from search_spaces import load
 from sweeps.phase_transition import parser
+from tests.sweeps.cluster.test_cluster import Nodes
 from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets, tables_of, wait_until
 
 pytestmark = pytest.mark.process

@@ -65,7 +65,7 @@ BAD = {
         ["--set", "stepps=5", "--set", "seeds=0"],
         ["stepps: unknown key, did you mean steps?", "seeds: found 0"],
     ),
-    "rho above 1": (["--set", "rho=[0.5, 1.5]"], ["rho.1: found 1.5", "less than or equal to 1"]),
+    "rho above 1": (["--set", "rho=[0.5, 1.5]"], ["rho.1: found 1.5", "give 1 or less"]),
     "a latent layer of nothing": (["--set", "latents=[[4, 0]]"], ["latents.0.1: found 0"]),
     "no KEY=VALUE": (["--set", "steps"], ["write it as KEY=VALUE"]),
     "a pack of nothing": (["--pack-size", "0"], ["pack_size: found 0"]),

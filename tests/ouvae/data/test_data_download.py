@@ -147,7 +147,7 @@ def test_no_mirror_answers(tiny_mnist, monkeypatch):
         assert f"{url}: no connection" in message
     assert "--data-dir" in message
     assert "OUVAE_DATA" in message
-    assert "save it as mnist/train-images-idx3-ubyte.gz" in message
+    assert "save it in a folder as mnist/train-images-idx3-ubyte.gz" in message
 
 
 def test_the_status_of_a_mirror_is_reported(tiny_mnist, tmp_path, monkeypatch, serve):

@@ -169,9 +169,9 @@ def test_the_first_probes_begin_where_the_neighbours_pictures_are_too():
     assert not beside.done
     for point in neighbour.ask():
         neighbour.observed[point] = 1.0 if point.rho < 0.95 else 0.0
-    second = np.mean([point.rho for point in beside.ask()])
-    assert second > first + 0.01
-    for point in beside.ask():
+    probes = beside.ask()
+    assert np.mean([point.rho for point in probes]) > first + 0.01
+    for point in probes:
         beside.observed[point] = 1.0 if point.rho < 0.8 else 0.0
     beside.ask()
     own = {seed.seed for seed in beside.threshold.seeds}

@@ -1,5 +1,6 @@
 """What the terminal shows of a sweep that goes on."""
 
+import contextlib
 import errno
 import io
 import re
@@ -41,16 +42,17 @@ def clock(monkeypatch):
 def follow(make_space, tmp_path, clock):
     """Return a maker of a schedule and of what a console of some width and kind shows of it."""
 
-    def make(width=80, terminal=False, **keys):
-        space = make_space(**CELLS | keys)
-        directory = RunDirectory(tmp_path / "run")
-        opened = directory.opened(space)
-        opened.__enter__()
-        schedule = schedule_of(space, 2, directory)
-        console = Console(file=io.StringIO(), width=width, force_terminal=terminal, height=40)
-        return schedule, Progress(console, schedule, estimate), console.file.getvalue
+    with contextlib.ExitStack() as held:
 
-    return make
+        def make(width=80, terminal=False, **keys):
+            space = make_space(**CELLS | keys)
+            directory = RunDirectory(tmp_path / "run")
+            held.enter_context(directory.opened(space))
+            schedule = schedule_of(space, 2, directory)
+            console = Console(file=io.StringIO(), width=width, force_terminal=terminal, height=40)
+            return schedule, Progress(console, schedule, estimate), console.file.getvalue
+
+        yield make
 
 
 def train(schedule, report_of, clock, shown, packs, seconds=10.0):

@@ -14,7 +14,7 @@ from analysis.estimate import Curves, mean_curve
 from analysis.labels import threshold_sentence
 from analysis.schema import Row
 from analysis.statistics.rule import rules_of
-from analysis.tables import curves
+from analysis.tables import curves, rows_of
 from analysis.thresholds import format_results
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
@@ -22,6 +22,7 @@ from search_spaces.running import MOST_TRACKED
 from sweeps.errors import explained
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
+from sweeps.record.fragments import Fragment
 from sweeps.record.provenance import commit, project_version
 from sweeps.record.run_directory import RunDirectory, is_of_disk
 from sweeps.schedule import Schedule
@@ -112,8 +113,9 @@ class Recorder:
         """Have the sweep in MLflow, now that a pack is in training."""
         self._tracker.begin()
 
-    def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
-        """Take a finished pack."""
+    def tell(self, fragment: Fragment) -> None:
+        """Tell Optuna and MLflow of a pack that is finished or failed permanently."""
+        members, history = rows_of(fragment.members), rows_of(fragment.history)
         if self._studies is not None:
             with self.beside("studies"):
                 self._studies.record(members)

@@ -44,9 +44,11 @@ from search_spaces import Space
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.packs import Pack
-from sweeps.record.run_directory import RunDirectory
+from sweeps.record.directory import RunDirectory
+from sweeps.record.ledger import Ledger
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
+from sweeps.tracking import recorder as recording
 from sweeps.tracking.recorder import Recorder
 from sweeps.worker.hardware import Machine
 from sweeps.worker.task import PackResult
@@ -149,21 +151,20 @@ def result(pack: Pack) -> PackResult:
 def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[str, Any]:
     """Take a sweep from where it is to its report, and return what that cost."""
     clock, started = Clock(), time.perf_counter()
-    directory = RunDirectory(folder / space.name)
-    clock.count(directory, "add", "fragments")
-    clock.count(directory, "write_tables", "tables")
+    run = RunDirectory(folder / space.name)
     cells = plan_cells(space.swept(), lambda cell: Splits(), "cpu")  # type: ignore[arg-type,return-value]
-    with directory.opened(space):
+    rule = rules_of(space.model_dump()).of(space.follow)
+    with run.held():
+        ledger = Ledger(run, space.name, rule.order)
+        run.begin(space.model_dump(mode="json"))
         opened = time.perf_counter() - started
-        rule = rules_of(space.model_dump()).of(space.follow)
-        observed = [directory.observed(cell) for cell in cells]
-        searches = list(zip(cells, searches_of(space, space.swept(), observed, rule), strict=True))
-        expected = sum(search.expected_points() for _, search in searches)
+        clock.count(recording, "write_tables", "tables")
+        searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+        expected = sum(search.expected_points() for search in searches)
         with clock.on("listeners told of what is there"):
-            recorder = Recorder(space, cells, directory, f"sqlite:///{folder / 'mlflow.db'}", expected)
-        clock.count(recorder, "tell", "listeners")
+            recorder = Recorder(space, cells, ledger, f"sqlite:///{folder / 'mlflow.db'}", expected)
         with clock.on("schedule"):
-            schedule = Schedule(space.name, searches, 64, directory, recorder.tell, pack_size)
+            schedule = Schedule(list(zip(cells, searches, strict=True)), ledger, 64, pack_size)
         packs, made_up = 0, 0.0
         every = max(1, math.ceil(expected / pack_size / refreshes))
         while True:
@@ -172,10 +173,14 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
             if pack is None:
                 break
             begun = time.perf_counter()
-            said = result(pack)
+            made = result(pack)
             made_up += time.perf_counter() - begun
+            with clock.on("fragments"):
+                fragment = ledger.add(pack, made)
+            with clock.on("listeners"):
+                recorder.tell(fragment)
             with clock.on("schedule"):
-                schedule.finished(pack, said)
+                schedule.finished(pack.pack_id)
             packs += 1
             if packs % every == 0:
                 with clock.on("refresh"):
@@ -183,13 +188,12 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
         with clock.on("end: tables, figures"):
             recorder.write(schedule)
         with clock.on("end: MLflow"):
-            closed = recorder.close(0, Interrupts(10.0, print, lambda: None), Console(file=io.StringIO()))
+            closed = recorder.close(0, Interrupts(10.0, print), Console(file=io.StringIO()))
     if not (schedule.done and closed.complete):
         raise RuntimeError(f"the sweep did not end well: {closed}")
     own = clock.seconds
-    own["schedule"] -= own["fragments"] + own["listeners"]
     return {
-        "members": len(directory.members),
+        "members": len(ledger.members),
         "packs": packs,
         "seconds": time.perf_counter() - started - made_up,
         "opened": opened,

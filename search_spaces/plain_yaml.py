@@ -1,14 +1,12 @@
 """The YAML of spaces: text, numbers, truth values, lists, and mappings with text as keys.
 
 Dates are text, and so are numbers that YAML reads in an unexpected way: 5:30 as 330, 010 as 8. Everything
-else is
-refused: other tags, numbers with underscores, keys that are lists, repeated keys, and more levels or values
-    than a
-space needs, even if aliases make them from a short text.
+else is refused: other tags, numbers with underscores, keys that are lists, repeated keys, and more levels or
+values than a space needs, even if aliases make them from a short text.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Any
 
@@ -56,6 +54,11 @@ def parse(text: str) -> Any:
         raise TextError(shown(" ".join(str(error).split()), 200)) from None
     except RecursionError:
         raise TextError(_TOO_DEEP) from None
+
+
+def text_of(values: Mapping[str, Any]) -> str:
+    """Return a mapping of plain values as text, which `parse` reads back."""
+    return str(yaml.safe_dump(dict(values), sort_keys=False))
 
 
 def printable(text: str) -> str:

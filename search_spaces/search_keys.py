@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from ouvae.declared.keys import Distinct, Positive, Strict, Whole, key
 from ouvae.declared.order_parameters import WATCHED, ActiveFrom, OrderName
+from ouvae.declared.searches import SEARCHES, SearchName, SearchTraits
 
 MAX_SEEDS = 10_000
 """Maximum number of seeds given as a number."""
@@ -30,7 +31,7 @@ class SearchKeys(Strict):
         Field(min_length=1),
         Distinct,
     ] = key("the seeds, or their number (0, 1, …)", default=(0, 1, 2), unit="none")
-    search: Literal["locate", "refine", "grid", "none"] = key(
+    search: SearchName = key(
         "`locate` trains the seeds on `rho`, then probes: fresh seeds with one rho each, where they locate "
         "rho_c best; `refine` narrows the bracket of each seed; `grid` trains `rho` only; `none` trains "
         "nothing, for a space with `costs`",
@@ -67,3 +68,8 @@ class SearchKeys(Strict):
         unit="none",
     )
     confidence: Fraction = key("nominal coverage of the thresholds' intervals", default=0.95)
+
+    @property
+    def search_traits(self) -> SearchTraits:
+        """The traits of the search."""
+        return SEARCHES[self.search]

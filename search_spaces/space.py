@@ -82,7 +82,8 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         cells = len(self.latents) * max(1, len(self.variants))
         if cells > MAX_CELLS:
             return [f"latents and variants: {cells:,} cells; a space has at most {MAX_CELLS:,}"]
-        members = cells * max(initial_members, self.max_members if self.search == "locate" else 0)
+        limit = self.max_members if self.search_traits.aims_at_half_width else 0
+        members = cells * max(initial_members, limit)
         if members <= MAX_MEMBERS:
             return []
         return [
@@ -107,25 +108,25 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         problems = super().problems()
         rho = self.rho_values()
         smooths = bool(self.smoothed_networks and self.traits("system").smooths)
-        if self.search in ("locate", "refine") and len(rho) < 2 and smooths:
+        if len(rho) < self.search_traits.minimum_values and smooths:
             problems.append(
                 f"rho: {list(rho)} with search {self.search}, which starts from two values or more; add a "
                 "value, or use search: grid"
             )
         initial_members = len(rho) * len(self.seeds)
         problems += self._size_problems(initial_members)
-        if self.search == "locate" and self.max_members < initial_members:
+        if self.search_traits.aims_at_half_width and self.max_members < initial_members:
             problems.append(
                 f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(rho)} values of rho, "
                 f"which are {initial_members} members; set max_members to at least that, or give fewer of "
                 "these"
             )
-        if self.search == "locate" and max(self.seeds) + self.max_members >= INTEGER_LIMIT:
+        if self.search_traits.adds_seeds and max(self.seeds) + self.max_members >= INTEGER_LIMIT:
             problems.append(
                 f"seeds: {max(self.seeds)} with max_members {self.max_members}; the probes' seeds of search "
                 f"locate must stay below {INTEGER_LIMIT}, so give lower seeds"
             )
-        if self.until == "decided" and self.search != "locate":
+        if self.until == "decided" and not self.search_traits.aims_at_half_width:
             problems.append(
                 f"until: decided with search {self.search}, which decides nothing; use search: locate"
             )
@@ -134,7 +135,7 @@ class Space(RunningKeys, SearchKeys, NamedCells):
                 f"save_weights: best with select {self.select}, which keeps no best weights; use select: "
                 "best, or save_weights: last"
             )
-        if self.search == "none" and self.costs is None:
+        if not self.search_traits.trains and self.costs is None:
             problems.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")
         if not smooths and rho != (1.0,):
             problems.append(

@@ -17,7 +17,7 @@ from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import System, leading_axes
 from ouvae.training.noise import single_draws
 from ouvae.training.step.precision import weights_dtype
-from sweeps.record.run_directory import weights_path
+from sweeps.record.paths import Paths
 from sweeps.worker.weights import WeightsError, read_weights
 
 
@@ -67,7 +67,7 @@ def load_model(run: str | Path, member_id: str) -> TrainedMember:
     if not found:
         raise WeightsError(f"{run} has no member {member_id}; the column member_id of its members says which")
     member, folder = found[0], Path(run) if Path(run).is_dir() else Path(run).parent
-    path = weights_path(folder, member["pack_id"])
+    path = Paths(folder).weights_of(member["pack_id"])
     if member["status"] != "completed":
         raise WeightsError(f"member {member_id} of {run} has no weights: it {member['status']}")
     if not path.is_file():

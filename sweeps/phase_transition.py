@@ -17,7 +17,7 @@ import sweeps
 from analysis.files import user_path
 from analysis.streams import open_streams
 from sweeps import SweepError
-from sweeps.machine.interrupts import left_on_signals
+from sweeps.machine.interrupts import Interrupted, left_on_signals
 from sweeps.worker.snapshot import PACKAGES
 
 
@@ -86,7 +86,7 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: that of `driver.run`, or 2 for unusable input."""
+    """Run the command line and return its exit code: that of `driver.sweep`, or 2 for unusable input."""
     open_streams()
     try:
         return _run(parser().parse_args(arguments))
@@ -121,7 +121,10 @@ def _run(given: argparse.Namespace) -> int:
         if given.dry_run:
             preview.plan(space, options, console)
             return 0
-        return driver.run(space, options, console)
+        return driver.sweep(space, options, console)
+    except Interrupted as stopped:
+        console.print("The sweep is stopped before any training.")
+        return stopped.exit_code
     except (SweepError, DataError, TableError) as error:
         return _refuse(error)
 

@@ -7,10 +7,11 @@ from analysis.labels import data_used, plural
 from analysis.statistics.rule import rules_of
 from ouvae.declared import labels
 from search_spaces import Space
-from sweeps.driver import SERIAL, Options
+from sweeps.driver import Options
+from sweeps.executors.executor import SERIAL
 from sweeps.machine.cpus import usable_cpus
 from sweeps.plan.cells import PlannedCell, plan_cells
-from sweeps.plan.data_sets import data_key, load_data_sets
+from sweeps.plan.data_sets import DataSets
 from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
 from sweeps.record.rows import cell_columns
 from sweeps.search.base import Observations
@@ -72,9 +73,9 @@ def _slots(space: Space, options: Options) -> int | None:
 
 def _data_lines(space: Space, options: Options, device: str) -> list[str]:
     """Return a line for each data set: what it is, or that the sweep will download it."""
-    data = load_data_sets(space.cells(), options.data_dir, download=False)
-    local = [swept for swept in space.swept() if data_key(swept.cell) in data]
-    planned_cells = plan_cells(local, lambda cell: data[data_key(cell)], device)
+    data = DataSets(space.cells(), options.data_dir, download=False)
+    local = [swept for swept in space.swept() if swept.cell in data]
+    planned_cells = plan_cells(local, data.of, device)
     lines = [data_used(cell_columns(planned)) for planned in planned_cells]
-    missing = [cell for cell in space.cells() if data_key(cell) not in data]
+    missing = [cell for cell in space.cells() if cell not in data]
     return list(dict.fromkeys([*lines, *(f"{cell.dataset}, which the sweep will fetch" for cell in missing)]))

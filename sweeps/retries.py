@@ -1,9 +1,10 @@
-"""What is trained in the place of a pack that failed."""
+"""What is trained after a failed attempt."""
 
 import math
 import re
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sweeps.plan.packs import Pack
 from sweeps.worker.failures import Failure, Kind
@@ -28,15 +29,49 @@ MENDS: dict[Kind, str] = {
 _NUMBER = re.compile(r"\d+")
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A failed attempt to train a pack, and what follows.
+
+    Attributes:
+        pack: the pack.
+        failure: why it failed.
+        again: packs to train in its place: itself, its halves, or none if it failed permanently.
+        repeated: whether another first pack failed in the same way before.
+    """
+
+    pack: Pack
+    failure: Failure
+    again: Sequence[Pack]
+    repeated: bool
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the pack failed permanently."""
+        return not self.again
+
+    @property
+    def is_split(self) -> bool:
+        """Whether halves of the pack follow."""
+        return len(self.again) > 1
+
+    def __str__(self) -> str:
+        """Return the line about it; empty for a retry after a cause that was said before."""
+        if self.again and self.repeated:
+            return ""
+        then = "given up" if self.is_last else f"tried again{' in halves' * self.is_split}"
+        return f"pack {self.pack.pack_id} ({self.pack}): {self.failure.reason}; {then}"
+
+
 class Retries:
-    """Decides what is trained in the place of a pack that failed."""
+    """Decides what is trained after a failed attempt."""
 
     def __init__(self) -> None:
         """Start with no failures."""
         self._failures: Counter[tuple[str, Kind]] = Counter()
 
     def after(self, pack: Pack, failure: Failure) -> list[Pack]:
-        """Return the packs to train in its place: itself, its halves, or none when it is given up."""
+        """Return the packs to train in its place: itself, its halves, or none if it failed permanently."""
         if failure.kind == "memory" and len(pack.points) > 1:
             middle = math.ceil(len(pack.points) / 2)
             return [replace(pack, points=pack.points[:middle]), replace(pack, points=pack.points[middle:])]

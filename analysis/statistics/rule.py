@@ -7,6 +7,7 @@ from typing import Any
 from analysis.estimate import CellThreshold, Curves, cell_threshold, level
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.order_parameters import HALF_PLATEAU
+from ouvae.declared.searches import SEARCHES
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ def rules_of(settings: Mapping[str, Any]) -> Rules:
     """Return the rules of a space by its keys. Raises KeyError, TypeError or ValueError without any."""
     # a run from before there was more than one order parameter says kl_threshold_nats
     watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
-    located = settings.get("search") == "locate"
+    search = SEARCHES.get(settings.get("search", ""))
+    aims = search is not None and search.aims_at_half_width
     return Rules(
         {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
         float(settings["confidence"]),
-        {settings["follow"]: float(settings["rho_tolerance"])} if located else {},
+        {settings["follow"]: float(settings["rho_tolerance"])} if aims else {},
         settings.get("margin"),
     )

@@ -2,6 +2,7 @@
 
 ========== ==========================================================================================
 address    which cluster, and with which token; knows no Ray
+executor   packs on Ray, which is started again when it is lost; imports no Ray
 messages   what the sweep and the Ray process say to each other
 dashboard  of a local Ray, whether it can be had; imports no Ray
 process    the Ray process as the sweep sees it; imports no Ray

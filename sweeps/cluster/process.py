@@ -18,8 +18,9 @@ from sweeps.cluster import address as addresses
 from sweeps.cluster import tokens
 from sweeps.cluster.environment import environment, plain_python
 from sweeps.cluster.logs import tail
-from sweeps.cluster.messages import Close, Connected, NodeResources, Refused
+from sweeps.cluster.messages import Close, Connected, Refused
 from sweeps.errors import gist_of
+from sweeps.executors.events import NodeResources
 from sweeps.machine.processes import descendants, kill
 from sweeps.plan.users_code import UsersCode
 from sweeps.worker import snapshot

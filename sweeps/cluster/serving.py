@@ -35,8 +35,6 @@ from sweeps.cluster.messages import (
     Ended,
     Measure,
     Measured,
-    Next,
-    Notice,
     Refused,
     Stop,
     Train,
@@ -44,9 +42,10 @@ from sweeps.cluster.messages import (
 )
 from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.errors import gist
+from sweeps.executors.events import Next, Notice
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.processes import descendants, is_running, kill
-from sweeps.scratch import remove_after, scratch_folder
+from sweeps.machine.scratch import remove_after, scratch_folder
 from sweeps.worker import snapshot
 
 LOST = 70

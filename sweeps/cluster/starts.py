@@ -6,7 +6,7 @@ import time
 
 from sweeps.cluster.internals import actor_states, session_logs
 from sweeps.cluster.logs import last_error
-from sweeps.cluster.messages import Starting
+from sweeps.executors.events import Starting
 
 _PENDING = ("DEPENDENCIES_UNREADY", "PENDING_CREATION")
 _QUEUES = "_QueueActor"

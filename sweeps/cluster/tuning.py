@@ -18,20 +18,20 @@ from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from sweeps.cluster.deaths import failure_of, have_died
-from sweeps.cluster.messages import (
+from sweeps.cluster.messages import Wanted
+from sweeps.cluster.starts import StartWatch
+from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
+from sweeps.executors.events import (
     Failed,
     Finished,
     Next,
     Nodes,
     Notice,
-    Progress,
-    Resources,
+    Progressed,
     Returned,
     Unseen,
-    Wanted,
 )
-from sweeps.cluster.starts import StartWatch
-from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
+from sweeps.executors.places import Resources
 
 LOOK_SECONDS = 2.0
 """How often a change of the cluster's nodes, and workers that do not start, are looked for."""
@@ -145,7 +145,7 @@ class PackSearcher(Searcher):
             self._channel.send(Notice(f"pack {pack_id}: {text}"))
         if "blind" in result:
             self._channel.send(Unseen(result["blind"]))
-        self._channel.send(Progress(pack_id, result[METRIC]))
+        self._channel.send(Progressed(pack_id, result[METRIC]))
         if "failure" in result:
             self._channel.send(Failed(self._packs.pop(trial_id), result["failure"]))
         if "result" in result:

@@ -12,7 +12,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal came while there was nothing to save yet; like KeyboardInterrupt no error to be handled."""
+    """A signal came while there was nothing to save yet; like KeyboardInterrupt no error to be handled.
+
+    Attributes:
+        exit_code: 128 and the signal's number.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        """Take the exit code."""
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 @contextmanager
@@ -47,11 +56,11 @@ class Interrupts:
     Attributes:
         signal: the first that came; None without one.
         on_signal: called with the first, in its handler.
+        on_leave: kills what would outlive this process; called before it leaves at once.
 
     Args:
         grace_seconds: from the first signal to the end.
         say: prints a line.
-        abandon: kills what would outlive this process; called before it leaves at once.
         done: `trained` or `measured`: the word for what is saved.
     """
 
@@ -59,13 +68,13 @@ class Interrupts:
         self,
         grace_seconds: float,
         say: Callable[[str], None],
-        abandon: Callable[[], None],
         done: str = "trained",
     ) -> None:
         """Listen to nothing yet."""
         self.signal: signal.Signals | None = None
         self.on_signal: Callable[[], None] = lambda: None
-        self._grace, self._say, self._abandon, self._done = grace_seconds, say, abandon, done
+        self.on_leave: Callable[[], object] = lambda: None
+        self._grace, self._say, self._done = grace_seconds, say, done
         self._deadline = 0.0
         self._saving = False
         self._timer: threading.Timer | None = None
@@ -83,7 +92,7 @@ class Interrupts:
     def check(self) -> None:
         """Raise Interrupted if a signal came while it could not."""
         if self.signal is not None:
-            raise Interrupted
+            raise Interrupted(self.exit_code)
 
     def begin_saving(self) -> None:
         """From now on a signal raises nothing: whoever looks at `signal` stops and saves.
@@ -120,10 +129,10 @@ class Interrupts:
             self._timer.start()
         self.on_signal()
         if not (self._saving or _is_importing(frame)):
-            raise Interrupted
+            raise Interrupted(self.exit_code)
 
     def _leave(self) -> None:
-        self._abandon()
+        self.on_leave()
         os._exit(self.exit_code)
 
 

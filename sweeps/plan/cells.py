@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -136,6 +136,12 @@ def plan_cells(
         )
         for one, name, data in zip(swept, names, found, strict=True)
     ]
+
+
+def require_computable(cells: Iterable[PlannedCell]) -> None:
+    """Refuse systems that do not compute. Raises SweepError."""
+    for cell in cells:
+        cell.multiply_adds()
 
 
 def cell_of_member(row: Mapping[str, Any]) -> PlannedCell:

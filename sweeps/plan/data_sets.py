@@ -9,46 +9,64 @@ from ouvae.declared import Cell
 from sweeps import SweepError
 from sweeps.errors import located
 
-DataKey: TypeAlias = tuple[str, tuple[tuple[str, Any], ...]]
-"""What a data set is loaded by: its name, and the keys that it depends on."""
 
+class DataSets:
+    """The data sets of cells.
 
-def data_key(cell: Cell) -> DataKey:
-    """Return what the data set of a cell is loaded by."""
-    return cell.dataset, tuple(keys_for_data(cell).items())
-
-
-def load_data_sets(
-    cells: Iterable[Cell], data_dir: Path | None, download: bool = True
-) -> dict[DataKey, Dataset]:
-    """Return the data sets of cells; without `download` only those that are at hand.
+    Args:
+        cells: the cells.
+        data_dir: folder with the data files; None downloads them.
+        download: whether to fetch missing files; without it, cells of missing data sets are left out.
 
     Raises:
         DataError: a data set cannot be loaded.
         SweepError: cells ask for more images than there are.
     """
-    cells = list(cells)
-    data: dict[DataKey, Dataset] = {}
-    for cell in cells:
-        key = data_key(cell)
-        if key in data:
-            continue
-        try:
-            data[key] = load(cell.dataset, data_dir, download=download, **keys_for_data(cell))
-        except MissingDataError:
-            if download:
+
+    def __init__(self, cells: Iterable[Cell], data_dir: Path | None, download: bool = True) -> None:
+        """Load them."""
+        self._data: dict[DataKey, Dataset] = {}
+        cells = list(cells)
+        for cell in cells:
+            if _key(cell) in self._data:
+                continue
+            try:
+                self._data[_key(cell)] = load(
+                    cell.dataset, data_dir, download=download, **keys_for_data(cell)
+                )
+            except MissingDataError:
+                if download:
+                    raise
+            except DataError:
                 raise
-        except DataError:
-            raise
-        except Exception as error:  # of a user's own
-            raise SweepError(
-                f"the data set {cell.dataset} cannot be loaded: {located(error)}; mend its `load`"
-            ) from error
-    present = (cell for cell in cells if data_key(cell) in data)
-    problems = [problem for cell in present for problem in _too_few(cell, data[data_key(cell)])]
-    if problems:
-        raise SweepError("\n".join(dict.fromkeys(problems)))
-    return data
+            except Exception as error:  # of a user's own
+                raise SweepError(
+                    f"the data set {cell.dataset} cannot be loaded: {located(error)}; mend its `load`"
+                ) from error
+        present = (cell for cell in cells if cell in self)
+        if problems := [problem for cell in present for problem in _too_few(cell, self.of(cell))]:
+            raise SweepError("\n".join(dict.fromkeys(problems)))
+
+    def __contains__(self, cell: Cell) -> bool:
+        """Tell whether a cell's data set is loaded."""
+        return _key(cell) in self._data
+
+    def of(self, cell: Cell) -> Dataset:
+        """Return the data set of a cell."""
+        return self._data[_key(cell)]
+
+    @property
+    def by_digest(self) -> dict[str, Dataset]:
+        """The data sets by their digests."""
+        return {data.digest: data for data in self._data.values()}
+
+
+DataKey: TypeAlias = tuple[str, tuple[tuple[str, Any], ...]]
+"""Name of a data set, and the keys of a cell that it depends on."""
+
+
+def _key(cell: Cell) -> DataKey:
+    return cell.dataset, tuple(keys_for_data(cell).items())
 
 
 def _too_few(cell: Cell, data: Dataset) -> Iterator[str]:
@@ -57,6 +75,8 @@ def _too_few(cell: Cell, data: Dataset) -> Iterator[str]:
         ("eval_images", "validation", data.validation),
         ("bound_images", "test", data.test),
     ):
-        wanted, found = getattr(cell, key), len(images)
-        if wanted is not None and wanted > found:
-            yield f"{key}: {wanted} with {found} {split} images in {cell.dataset}; use at most {found}"
+        wanted, available = getattr(cell, key), len(images)
+        if wanted is not None and wanted > available:
+            yield (
+                f"{key}: {wanted} with {available} {split} images in {cell.dataset}; use at most {available}"
+            )

@@ -41,6 +41,12 @@ class Pack:
         """Hash of the members' identities, in their order."""
         return digest([self.cell.member_id(point) for point in self.points])
 
+    def __str__(self) -> str:
+        """Return the cell and the first members."""
+        points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in self.points[:3])
+        more = f" and {len(self.points) - 3} more" if len(self.points) > 3 else ""
+        return f"{self.cell.label}; {points}{more}"
+
 
 def pack_points(points: Iterable[Point], slots: int, largest: int, cell: PlannedCell) -> list[Pack]:
     """Split a batch of a cell into packs: enough of them for every slot, none above `largest`.

@@ -1,64 +1,66 @@
 """The costs of a space's cells as a table of the run: measured once, side by side, on one worker."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from analysis import TableError
 from analysis.schema import COSTS, Row
 from analysis.tables import read_costs, table_of, write_table
 from ouvae.data import Dataset
-from search_spaces import Space
-from sweeps.executors.training import Trainer
+from ouvae.declared import Cell
+from search_spaces.running import Costs
 from sweeps.plan.cells import PlannedCell
-from sweeps.record.run_directory import RunDirectory
+from sweeps.record.paths import Paths
+
+if TYPE_CHECKING:
+    from ouvae.training.costs import Cost
 
 
 def measure_missing(
-    space: Space,
+    how: Costs | None,
     cells: Sequence[PlannedCell],
     data: Mapping[str, Dataset],
-    directory: RunDirectory,
-    trainer: Trainer,
+    run: Paths,
+    measure: Callable[[Sequence[tuple[Cell, float]], Dataset, int, int], list[Cost] | None],
 ) -> None:
-    """Write costs.parquet, a row a cell and rho, unless the run has it for these cells already.
+    """Write costs.parquet, a row for each cell and rho, unless the run has it for these cells already.
 
     All members of a data set are measured in one task, in turns. A table that lacks one of them or cannot be
     read is measured anew, since costs compare only side by side.
 
     Args:
-        space: says how, in `costs`; without that nothing is measured.
+        how: rounds and steps; None measures nothing.
         cells: of the space.
         data: the data sets by digest.
-        directory: of the run.
-        trainer: measures them; where a signal stops it, nothing is written.
+        run: where the table is.
+        measure: returns the costs of members (cell, rho) on a data set; None if it was stopped.
     """
-    if space.costs is None or are_measured(space, cells, directory):
+    if how is None or are_measured(how, cells, run):
         return
-    wanted = _wanted(cells)
     rows: list[Row] = []
-    for digest in dict.fromkeys(cell.data_digest for cell, _ in wanted):
-        own = [(cell, rho) for cell, rho in wanted if cell.data_digest == digest]
-        members = [(cell.cell, rho) for cell, rho in own]
-        device = own[0][0].device
-        costs = trainer.measure(members, data[digest], device, space.costs.rounds, space.costs.steps)
+    for digest in dict.fromkeys(cell.data_digest for cell in cells):
+        members = _members([cell for cell in cells if cell.data_digest == digest])
+        costs = measure([(cell.cell, rho) for cell, rho in members], data[digest], how.rounds, how.steps)
         if costs is None:
             return
-        rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(own, costs, strict=True)]
-    write_table(table_of(rows, COSTS), directory.costs)
+        rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(members, costs, strict=True)]
+    write_table(table_of(rows, COSTS), run.costs)
 
 
-def are_measured(space: Space, cells: Sequence[PlannedCell], directory: RunDirectory) -> bool:
-    """Return whether the run has the costs of these cells, or the space asks for none."""
-    if space.costs is None:
+def are_measured(how: Costs | None, cells: Sequence[PlannedCell], run: Paths) -> bool:
+    """Return whether the run has the costs of these cells, or needs none."""
+    if how is None:
         return True
     try:
-        held = {(row["cell_id"], row["rho"]) for row in read_costs(directory.path).to_pylist()}
+        held = {(row["cell_id"], row["rho"]) for row in read_costs(run.path).to_pylist()}
     except TableError:  # none yet, or one that is damaged
         return False
-    return held == {(cell.cell_id, rho) for cell, rho in _wanted(cells)}
+    return held == {(cell.cell_id, rho) for cell, rho in _members(cells)}
 
 
-def _wanted(cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
+def _members(cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
     return [(cell, rho) for cell in cells for rho in cell.rho]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from analysis.estimate import Curves, curves_of
+from analysis.estimate import CellThreshold, Curves, curves_of
 from analysis.statistics.rule import Rule
 from sweeps.plan.cells import Point
 
@@ -30,6 +30,11 @@ class StoppingRule:
     rule: Rule
     half_width: float
     max_members: int
+
+
+def threshold_at(rule: Rule, observations: Observations) -> CellThreshold:
+    """Return the threshold of a cell with these observations."""
+    return rule.threshold(curves_of_points(observations))
 
 
 def curves_of_points(observations: Observations) -> Curves:

@@ -17,7 +17,7 @@ from analysis.comparisons import UNDECIDED, compare, is_settled
 from analysis.estimate import CellThreshold
 from ouvae.declared.pairs import Pair
 from sweeps.plan.cells import Point
-from sweeps.search.base import Observations, Search, StoppingRule, curves_of_points
+from sweeps.search.base import Observations, Search, StoppingRule, threshold_at
 
 OFFSET = 0.8
 """Distance of a sixth of the probes from the median, on either side, in scales of the realisations."""
@@ -131,7 +131,7 @@ class LocateSearch(Search):
         return self.threshold
 
     def _estimate(self, observations: Observations) -> CellThreshold:
-        return self._stopping.rule.threshold(curves_of_points(observations))
+        return threshold_at(self._stopping.rule, observations)
 
     def _is_narrow(self, threshold: CellThreshold) -> bool:
         """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.

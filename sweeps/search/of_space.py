@@ -24,7 +24,7 @@ def searches_of(
         observed: of the members of each cell, kept up to date.
         rule: of the threshold that is looked for.
     """
-    if space.search != "locate":
+    if not space.search_traits.aims_at_half_width:
         return [_independent(space, cell.rho, own, rule) for cell, own in zip(swept, observed, strict=True)]
     smoothed = [index for index, cell in enumerate(swept) if cell.cell.smoothed_networks]
     cells, of_cells = [swept[index] for index in smoothed], [observed[index] for index in smoothed]

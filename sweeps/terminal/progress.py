@@ -1,8 +1,9 @@
 """Progress on the terminal: live where there is one, now and then in a plain log."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -31,18 +32,19 @@ ESTIMATES_SHARE = 0.02
 MOST_ROWS = 16
 """Most cells that are shown one by one."""
 
+Item = TypeVar("Item")
 Estimate = Callable[[Observations], CellThreshold]
 
 
 class Progress:
-    """Follows a schedule: what is known of each cell, members done, speed, time left.
+    """Shows a schedule: what is known of each cell, members done, speed, time left.
 
     Time left is the work left (multiply-adds, with the rounds that the searches are expected to add) at
     the speed since the first report of a pack in training.
 
     Args:
         console: where it is shown.
-        schedule: that is followed.
+        schedule: the schedule.
         estimate: what observations of a cell say of its threshold.
     """
 
@@ -51,31 +53,24 @@ class Progress:
         self._console, self._schedule = console, schedule
         self._cells = _Cells(schedule, estimate)
         self._live: Live | None = None
-        self._steps: dict[str, int] = {}
-        self._work_done = 0.0
         self._first: tuple[float, float] | None = None  # time and work of the first report
         self._started = self._printed = time.monotonic()
         self._table_due = self._started + TABLE_SECONDS
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show the progress within the block, which begins now."""
+    def shown(self, events: Iterable[Item]) -> Iterator[Item]:
+        """Yield the events of a training that begins now, and show the progress meanwhile."""
+        if self._schedule.done:
+            return
         self._started = self._printed = time.monotonic()
         self._table_due = self._started + TABLE_SECONDS
         with _live(self._console) as self._live:
-            yield
+            yield from events
         self._live = None
 
-    def update(self, pack_id: str, steps_done: int) -> None:
-        """Take a report of a pack in training and show where the sweep stands."""
-        for state in self._schedule.cells:
-            if pack_id in state.training:
-                before = self._steps.get(pack_id, 0)
-                members = len(state.training[pack_id].points)
-                self._work_done += max(0, steps_done - before) * members * state.multiply_adds
-        self._steps[pack_id] = steps_done
+    def update(self) -> None:
+        """Show where the sweep stands, now that a pack has progressed."""
         now = time.monotonic()
-        self._first = self._first or (now, self._work_done)
+        self._first = self._first or (now, self._schedule.work_done)
         if self._live is not None:
             self._live.update(self.view(now))
         elif now >= self._table_due and self._cells.has_members:
@@ -100,24 +95,15 @@ class Progress:
         parts = [f"{duration(now - self._started)}  members {finished}/{finished + left}"]
         if self._first is not None and now - self._first[0] >= SPEED_SECONDS:
             since, before = self._first
-            work_left = self._work_left()
-            per_second = (self._work_done - before) / (now - since)
-            parts.append(f"{100 * self._work_done / (self._work_done + work_left):.0f} %")
+            work_left = max(sum(state.work_left for state in cells), 0)
+            per_second = (self._schedule.work_done - before) / (now - since)
+            parts.append(f"{100 * self._schedule.work_done / (self._schedule.work_done + work_left):.0f} %")
             if per_second:
                 parts.append(f"about {duration(work_left / per_second)} left")
             parts.append(f"{self._schedule.members_trained / (now - since) * 60:.1f}/min")
-        training = sum(pack in self._steps for state in cells for pack in state.training)
+        training = sum(running.steps is not None for running in self._schedule.in_training.values())
         parts.append(f"{plural(training, 'pack')} training")
         return " · ".join(parts)
-
-    def _work_left(self) -> float:
-        left = 0.0
-        for state in self._schedule.cells:
-            steps = state.planned.cell.steps
-            left += state.members_left * steps * state.multiply_adds
-            for pack_id, pack in state.training.items():
-                left -= self._steps.get(pack_id, 0) * len(pack.points) * state.multiply_adds
-        return max(left, 0.0)
 
 
 @contextmanager

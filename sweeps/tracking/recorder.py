@@ -1,6 +1,6 @@
-"""What becomes of finished packs: MLflow and Optuna are told, tables, figures and the report written.
+"""Records finished packs: tells MLflow and Optuna, writes tables, figures and the report.
 
-Tables come first. Whatever is made beside them or of them fails for itself, and is a line of `problems`.
+Tables come first. Any other part may fail without the rest, and is then a line of `problems`.
 """
 
 import time
@@ -22,10 +22,13 @@ from search_spaces.running import MOST_TRACKED
 from sweeps.errors import explained
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
+from sweeps.record.directory import is_of_disk
 from sweeps.record.fragments import Fragment
+from sweeps.record.ledger import Ledger
 from sweeps.record.provenance import commit, project_version
-from sweeps.record.run_directory import RunDirectory, is_of_disk
+from sweeps.record.tables import write_tables
 from sweeps.schedule import Schedule
+from sweeps.terminal.progress import Progress
 from sweeps.tracking.drawing import Drawing
 from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
@@ -53,11 +56,13 @@ class Recorder:
 
     Attributes:
         problems: why something is not written or told, a line each, by its name.
+        uri: of the MLflow store.
+        stopped: why the sweep ended early; empty if it did not.
 
     Args:
         space: that is swept.
         cells: of the space, in their order.
-        directory: what is finished; what the listeners lack of it they are told first.
+        ledger: the finished members; MLflow and Optuna get the ones that they lack at once.
         uri: of the MLflow store.
         expected: members that the sweep will have, as far as that is known.
     """
@@ -66,33 +71,35 @@ class Recorder:
         self,
         space: Space,
         cells: Sequence[PlannedCell],
-        directory: RunDirectory,
+        ledger: Ledger,
         uri: str,
         expected: int,
     ) -> None:
-        """Tell the listeners what the directory holds."""
+        """Tell MLflow and Optuna what the ledger holds."""
         self.problems: dict[str, str] = {}
-        self._directory, self._uri = directory, uri
-        self._rule = rules_of(space.model_dump())
+        self.stopped = ""
+        self._ledger, self._run, self.uri = ledger, ledger.run, uri
+        self._rules = rules_of(space.model_dump())
         self._cell_ids = [cell.cell_id for cell in cells]
-        self._drawing = Drawing(directory.path)
+        self._drawing = Drawing(ledger.run.path)
         self._due = time.monotonic() + TABLES_SECONDS
-        held = [*directory.members.values(), *directory.failed.values()]
+        held = [*ledger.members.values(), *ledger.failed.values()]
         self._track = track = tracked(space, max(expected, len(held)))
         self._studies: Studies | None = None
         with self.beside("studies"):
-            probes = space.max_members if space.search == "locate" else 0
-            self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
-            directory.notices += self._studies.notices
+            probes = space.max_members if space.search_traits.adds_seeds else 0
+            self._studies = Studies(self._run.studies, space.name, max(space.seeds) + probes)
+            self._run.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
+        self._tracker = Tracker(uri, space.name, self._run.sweep_id, self._run.path.name, params, track)
         with self.beside("MLflow"):
-            members, history = list(directory.members.values()), list[Row]()
+            members, history = list(ledger.members.values()), list[Row]()
             if track == "members":
-                members, history = directory.rows()
+                results = ledger.results()
+                members, history = rows_of(results.members), rows_of(results.history)
             self._log(members, history)
-            self._log(list(directory.failed.values()), [])
+            self._log(list(ledger.failed.values()), [])
 
     @contextmanager
     def beside(self, what: str) -> Iterator[None]:
@@ -102,16 +109,24 @@ class Recorder:
         except Exception as error:
             name = DISK if is_of_disk(error) else what
             if name not in self.problems:
-                why = explained(error, self._directory.note)
+                why = explained(error, self._run.note)
                 self.problems[name] = f"{what} not complete: {why}; the same command tries again"
+
+    def stop(self, error: Exception) -> None:
+        """Take the error that ended the sweep early."""
+        self.stopped = explained(error, self._run.note)
+        if is_of_disk(error):
+            self.problems[DISK] = self.stopped
 
     def interrupt(self) -> None:
         """Say in MLflow that the sweep is being stopped."""
         self._tracker.interrupt()
 
-    def on_progress(self) -> None:
-        """Have the sweep in MLflow, now that a pack is in training."""
-        self._tracker.begin()
+    def begin(self, screen: Progress) -> None:
+        """Make the sweep's run in MLflow, and show where the sweep stands, now that a pack is in training."""
+        with self.beside("progress"):
+            self._tracker.begin()
+            screen.update()
 
     def tell(self, fragment: Fragment) -> None:
         """Tell Optuna and MLflow of a pack that is finished or failed permanently."""
@@ -131,12 +146,12 @@ class Recorder:
         """
         started = time.monotonic()
         with suppress(Exception):  # they are written again at the end
-            written = self._directory.write_tables(self._cell_ids, self._rule, compared=False)
+            written = write_tables(self._ledger, self._cell_ids, self._rules, compared=False)
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
                 for cell_id, own in self._curves(written).items():
                     self._tracker.log_known(cell_id, rows[cell_id], _points(own))
-            tables = [self._directory.path / f"{name}.parquet" for name in written]
+            tables = [self._run.table(name) for name in written]
             self._tracker.log_interim(tables, "tables")
             self._tracker.log_interim(self._drawing.drawn(), "figures")
             self._drawing.begin()
@@ -151,14 +166,14 @@ class Recorder:
         written: Mapping[str, pa.Table] = {}
         with self.beside("figures"):
             self._drawing.stop()
-        if not (self._directory.members or self._directory.failed):
+        if not (self._ledger.members or self._ledger.failed):
             return written
         with self.beside("report"):
             from analysis.sweep_page import scripts
 
             scripts.begin()  # in parallel to tables and figures
         with self.beside("tables"):
-            written = self._directory.write_tables(self._cell_ids, self._rule)
+            written = write_tables(self._ledger, self._cell_ids, self._rules)
         if not written:
             return written
         with self.beside("MLflow"):
@@ -174,12 +189,12 @@ class Recorder:
 
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
-        if self._directory.costs.exists():
-            self._tracker.log_artifacts([self._directory.costs], "tables")
+        if self._run.costs.exists():
+            self._tracker.log_artifacts([self._run.costs], "tables")
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
         left = interrupts.seconds_left()
         deadline = None if left is None else left - LAST_SECONDS
-        return self._tracker.close(status, deadline, _Draining(console, self._uri))
+        return self._tracker.close(status, deadline, _Draining(console, self.uri))
 
     def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         by_member: dict[str, list[Row]] = {}
@@ -195,15 +210,15 @@ class Recorder:
             cell_id = state.planned.cell_id
             if state.done and cell_id in rows:
                 self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
-        tables = [self._directory.path / f"{name}.parquet" for name in written]
-        self._tracker.log_artifacts([*tables, self._directory.path / "space.yaml"], "tables")
+        tables = [self._run.table(name) for name in written]
+        self._tracker.log_artifacts([*tables, self._run.settings], "tables")
 
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
         """Write figures and report of the tables and hand them to the tracker."""
         with self.beside("figures"):
             from analysis.figures import write_figures  # matplotlib
 
-            self._tracker.log_artifacts(write_figures(self._directory.path), "figures")
+            self._tracker.log_artifacts(write_figures(self._run.path), "figures")
         with self.beside("report"):
             self._write_report(written)
 
@@ -213,14 +228,14 @@ class Recorder:
         from analysis.sweep_page.answers import in_words
         from analysis.sweep_page.sources import source_of
 
-        source = source_of(self._directory.path, written)
+        source = source_of(self._run.path, written)
         self._tracker.log_artifacts([write_report([source])], "figures")
         self._tracker.log_note(in_words(source))
 
     def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
         """Return the curves of each cell by the metric of each order parameter that is watched."""
         found: dict[str, dict[str, Curves]] = {}
-        for name in self._rule.active_from:
+        for name in self._rules.active_from:
             metric = ORDER_PARAMETERS[name].metric
             for cell_id, own in curves(written["members"], metric).items():
                 found.setdefault(cell_id, {})[metric] = own

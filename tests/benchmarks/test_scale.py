@@ -15,10 +15,9 @@ from benchmarks import scale
 from ouvae.declared import labels
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
-from sweeps.record import run_directory
+from sweeps.record import fragments
 from sweeps.record.rows import trained
-from sweeps.record.run_directory import RunDirectory
-from tests.sweeps.conftest import planned_cells, schedule_of, write_tables
+from tests.sweeps.conftest import finish, opened, planned_cells, schedule_of, write_tables
 
 TIMED = ("finished_at", "pack_id", "pack_members", "seconds")
 
@@ -40,23 +39,22 @@ def plain(space):
 def shuffled(folder, space, every):
     """Take a sweep to its end, packs in any order, tables refreshed after so many; return the tables."""
     dice = random.Random(0)  # noqa: S311 - no secret
-    directory = RunDirectory(folder)
-    with directory.opened(space):
-        schedule = schedule_of(space, 8, directory)
+    with opened(folder, space) as ledger:
+        schedule = schedule_of(space, 8, ledger)
         for count in itertools.count():
             for state in schedule.cells:
                 dice.shuffle(state.waiting)
             if (pack := schedule.next_pack()) is None:
-                return [table.to_pylist() for table in write_tables(directory, space)]
-            schedule.finished(pack, scale.result(pack))
+                return [table.to_pylist() for table in write_tables(ledger, space)]
+            finish(schedule, ledger, pack, scale.result(pack))
             if count % every == 0:
-                write_tables(directory, space)
+                write_tables(ledger, space)
 
 
 @pytest.mark.parametrize(("number", "merged"), [(360, 5), pytest.param(10_000, 64, marks=pytest.mark.proof)])
 def test_size_changes_no_table(tmp_path, monkeypatch, number, merged):
     """They are those of single members in a row, whatever finishes first, is merged, or is read again."""
-    monkeypatch.setattr(run_directory, "MERGED_PACKS", merged)
+    monkeypatch.setattr(fragments, "MERGED_PACKS", merged)
     space = scale.space_of(4, number, "sweep")
     found = shuffled(tmp_path, space, merged)
     assert len(list(tmp_path.glob("fragments/merged-*.members.parquet"))) > 1

@@ -31,9 +31,14 @@ from search_spaces import Space, load
 from sweeps.plan import cells
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
-from sweeps.record.run_directory import RunDirectory
-from sweeps.schedule import Listener, Schedule
+from sweeps.record import tables
+from sweeps.record.agreement import require_same_space
+from sweeps.record.directory import RunDirectory
+from sweeps.record.fragments import Fragment
+from sweeps.record.ledger import Ledger
+from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
+from sweeps.worker.failures import Failure
 from sweeps.worker.task import PackResult
 
 ROOT = Path(__file__).parents[2]
@@ -85,23 +90,54 @@ def planned_cells(space: Space, data_digest: str = "d1g357", device: str = "cpu"
     return cells.plan_cells(space.swept(), lambda cell: data, device)
 
 
-def schedule_of(
-    space: Space, slots: int, directory: RunDirectory, on_pack: Listener = lambda fragment: None
-) -> Schedule:
+@contextlib.contextmanager
+def held(path: Path, space: Space) -> Iterator[Ledger]:
+    """Hold a run directory for a space as a sweep does before it begins, and give its ledger."""
+    run = RunDirectory(path)
+    with run.held():
+        require_same_space(run, space)
+        yield Ledger(run, space.name, rules_of(space.model_dump()).of(space.follow).order)
+
+
+@contextlib.contextmanager
+def opened(path: Path, space: Space) -> Iterator[Ledger]:
+    """Hold a run directory for a space and begin; give its ledger."""
+    with held(path, space) as ledger:
+        ledger.run.begin(space.model_dump(mode="json"))
+        yield ledger
+
+
+def schedule_of(space: Space, slots: int, ledger: Ledger) -> Schedule:
     """Open the schedule of a space's cells on made-up data."""
     cells = planned_cells(space)
-    observed = [directory.observed(cell) for cell in cells]
     rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, space.swept(), observed, rule)
-    planned = list(zip(cells, searches, strict=True))
-    return Schedule(space.name, planned, slots, directory, on_pack, space.pack_size)
+    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+    return Schedule(list(zip(cells, searches, strict=True)), ledger, slots, space.pack_size)
 
 
-def write_tables(directory: RunDirectory, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Write a directory's tables as a sweep of the space does; return members, history and thresholds."""
+def finish(schedule: Schedule, ledger: Ledger, pack: Pack, result: PackResult) -> Fragment:
+    """Record a trained pack as the loop of a sweep does."""
+    fragment = ledger.add(schedule.pack(pack.pack_id), result)
+    schedule.finished(pack.pack_id)
+    return fragment
+
+
+def fail(schedule: Schedule, ledger: Ledger, pack: Pack, failure: Failure) -> str:
+    """Record a failed attempt as the loop of a sweep does; return the line about it."""
+    attempt = schedule.failed(pack.pack_id, failure)
+    if attempt.is_last:
+        ledger.fail(pack, failure.reason)
+    elif attempt.is_split:
+        ledger.run.drop_checkpoint(pack.pack_id)
+    schedule.advance()
+    return str(attempt)
+
+
+def write_tables(ledger: Ledger, space: Space) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Write a run's tables as a sweep of the space does; return members, history and thresholds."""
     cell_ids = [cell.cell_id for cell in planned_cells(space)]
-    tables = directory.write_tables(cell_ids, rules_of(space.model_dump()))
-    return tables["members"], tables["history"], tables["thresholds"]
+    written = tables.write_tables(ledger, cell_ids, rules_of(space.model_dump()))
+    return written["members"], written["history"], written["thresholds"]
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ from ouvae.declared import METRICS, TEST_METRICS
 from ouvae.training.pack import PackTraining
 from search_spaces import load
 from sweeps import evaluate, phase_transition
-from sweeps.record import run_directory
-from sweeps.record.run_directory import RunDirectory
+from sweeps.record import directory, fragments
 from sweeps.tracking.recorder import Recorder
 from sweeps.worker.measuring import covered
+from tests.sweeps.conftest import opened
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
@@ -260,12 +260,12 @@ def test_metrics_that_the_history_lacks_are_null_in_its_earlier_rows_only(copy):
         assert (entry["kl_top_nats_sd"] is None) == (entry["step"] < 40)
 
 
-def test_merged_fragments_stay_merged(copy):
+def test_merged_fragments_stay_merged(copy, monkeypatch):
     run = copy("save_weights=last")
     members, history = rows_of(run, without=VERSIONS), rows_of(run, "history")
-    directory = RunDirectory(run)
-    with directory.opened(search_spaces.load(str(run / "space.yaml"))):
-        directory._merge()
+    with monkeypatch.context() as patch, opened(run, search_spaces.load(str(run / "space.yaml"))) as ledger:
+        patch.setattr(fragments, "MERGED_PACKS", 2)
+        ledger._fragments.merge()
     (fragment,) = (run / "fragments").glob("*.members.parquet")
     spoil(run, VALIDATION_METRICS)
     assert evaluated(run) == 0
@@ -314,13 +314,14 @@ def test_a_kill_at_any_file_leaves_a_run_that_the_same_command_finishes(copy, mo
     spoil(run, VALIDATION_METRICS)
     written = itertools.count()
 
-    def write(table, path, real=run_directory.write_table):
+    def write(table, path, real=directory.write_table):
         if next(written) == files:
             raise KeyboardInterrupt
         real(table, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_directory, "write_table", write)
+        for module in (directory, fragments):
+            patch.setattr(module, "write_table", write)
         assert evaluated(run) == 130
     assert next(written) == files + 1
     assert evaluated(run) == 0
@@ -333,9 +334,10 @@ def test_a_full_disk_is_one_error(copy, monkeypatch, capsys):
 
     def write(table, path):
         error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise run_directory.TableError(f"cannot write {path}: {error.strerror}") from error
+        raise directory.TableError(f"cannot write {path}: {error.strerror}") from error
 
-    monkeypatch.setattr(run_directory, "write_table", write)
+    for module in (directory, fragments):
+        monkeypatch.setattr(module, "write_table", write)
     assert evaluated(run) == 1
     assert "error: the measured pack" in (said := capsys.readouterr().out)
     assert "No space left on device; make room" in said

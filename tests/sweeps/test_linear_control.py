@@ -11,14 +11,15 @@ from analysis.statistics.rule import rules_of
 from ouvae.data import load
 from ouvae.training.pack import PackTraining
 from sweeps.plan.cells import plan_cells
-from sweeps.record.run_directory import RunDirectory
+from sweeps.record.tables import write_tables
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
 from sweeps.worker.hardware import machine
 from sweeps.worker.task import PackResult
+from tests.sweeps.conftest import finish, opened
 
 
-def train_here(schedule, data):
+def train_here(schedule, ledger, data):
     """Train the schedule's packs one after the other in this process."""
     while (planned := schedule.next_pack()) is not None:
         pack = PackTraining(planned.cell.cell, [(p.rho, p.seed) for p in planned.points], data)
@@ -26,7 +27,7 @@ def train_here(schedule, data):
             pack.train_step()
         versions = (torch.__version__, platform.python_version(), machine("cpu"))
         result = PackResult(tuple(pack.outcomes()), pack.parameters_per_member, 1.0, *versions)
-        schedule.finished(planned, result)
+        finish(schedule, ledger, planned, result)
 
 
 def test_the_exact_threshold_is_found(tmp_path):
@@ -48,18 +49,15 @@ def test_the_exact_threshold_is_found(tmp_path):
         ],
     )
     data = load("gaussian", data_variance=space.data_variance)
-    directory = RunDirectory(tmp_path)
-    with directory.opened(space):
+    with opened(tmp_path, space) as ledger:
         cells = plan_cells(space.swept(), lambda cell: data, "cpu")
         rules = rules_of(space.model_dump())
-        observed = [directory.observed(cell) for cell in cells]
+        observed = [ledger.observed(cell) for cell in cells]
         searches = searches_of(space, space.swept(), observed, rules.of(space.follow))
-        schedule = Schedule(
-            space.name, list(zip(cells, searches, strict=True)), 1, directory, lambda fragment: None
-        )
-        train_here(schedule, data)
+        schedule = Schedule(list(zip(cells, searches, strict=True)), ledger, 1)
+        train_here(schedule, ledger, data)
         assert schedule.done
-        tables = directory.write_tables([cell.cell_id for cell in cells], rules)
+        tables = write_tables(ledger, [cell.cell_id for cell in cells], rules)
     (row,) = tables["thresholds"].to_pylist()
     assert row["status"] == "transition"
     assert row["rho_c_exact"] == pytest.approx(exact, abs=1e-12)

@@ -16,10 +16,9 @@ from search_spaces import Space
 from sweeps import SweepError
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
-from sweeps.record.run_directory import RunDirectory
 from sweeps.retries import ATTEMPTS
 from sweeps.worker.failures import Failure
-from tests.sweeps.conftest import schedule_of, write_tables
+from tests.sweeps.conftest import fail, finish, opened, schedule_of, write_tables
 
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
 REFINED = {"search": "refine", "rho": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "latents": [[4, 4], [8, 8]]}
@@ -79,17 +78,16 @@ def sweep(plan_cells, result_of):
         failing: Collection[Point] = (),
     ) -> Run:
         draw, did, training = random.Random(order), Run(), []  # noqa: S311
-        directory = RunDirectory(path)
-        with directory.opened(space):
+        with opened(path, space) as ledger:
 
-            def on_pack(fragment):
+            def note(fragment):
                 members, history = fragment.members.to_pylist(), fragment.history.to_pylist()
                 trained = [row["member_id"] for row in members if row["status"] != "failed"]
                 assert {row["member_id"] for row in history} == set(trained)
                 did.packs += [members[0]["pack_id"]] if trained else []
                 did.members += trained
 
-            schedule = schedule_of(space, slots, directory, on_pack)
+            schedule = schedule_of(space, slots, ledger)
             did.reused = schedule.members_reused
             while not schedule.done and len(did.packs) != stop_after:
                 while len(training) < slots and (pack := schedule.next_pack()) is not None:
@@ -97,17 +95,17 @@ def sweep(plan_cells, result_of):
                 assert training, "there is neither a pack to train nor an end"
                 pack = training.pop(draw.randrange(len(training)))
                 if set(failing) & set(pack.points):
-                    schedule.failed(pack, Failure("error", "no reason"))
+                    fail(schedule, ledger, pack, Failure("error", "no reason"))
                 else:
-                    schedule.finished(pack, result_of(pack, curve_of(pack)))
+                    note(finish(schedule, ledger, pack, result_of(pack, curve_of(pack))))
             did.done, did.failures = schedule.done, len(schedule.failures)
             assert schedule.members_trained == len(did.members)
             if schedule.done:
                 assert schedule.next_pack() is None
                 assert not training
                 assert all(state.members_left == 0 for state in schedule.cells)
-            if directory.members:
-                did.tables = write_tables(directory, space)
+            if ledger.members:
+                did.tables = write_tables(ledger, space)
         return did
 
     return run
@@ -137,14 +135,13 @@ class TestToTheEnd:
 
     def test_the_search_observes_the_order_parameter_that_is_targeted(self, tmp_path, make_space, result_of):
         space, metric = make_space(rho=[0.5, 1.0], seeds=1, follow="information_top"), "information_top_nats"
-        directory = RunDirectory(tmp_path / "run")
-        with directory.opened(space):
-            schedule = schedule_of(space, 1, directory)
+        with opened(tmp_path / "run", space) as ledger:
+            schedule = schedule_of(space, 1, ledger)
             while pack := schedule.next_pack():
                 result = result_of(pack, curve_of(pack))
                 for outcome in result.outcomes:
                     outcome.history[-1][metric] = 7.0
-                schedule.finished(pack, result)
+                finish(schedule, ledger, pack, result)
         (cell,) = schedule.cells
         assert set(cell.search.answers.values()) == {7.0}
 
@@ -172,14 +169,13 @@ class TestToTheEnd:
         self, tmp_path, make_space, result_of, slots, costly_first
     ):
         space = make_space(**REFINED)
-        directory = RunDirectory(tmp_path)
-        with directory.opened(space):
-            schedule = schedule_of(space, slots, directory)
+        with opened(tmp_path, space) as ledger:
+            schedule = schedule_of(space, slots, ledger)
             seen = []
             while (pack := schedule.next_pack()) is not None:
                 state = next(state for state in schedule.cells if pack.pack_id in state.training)
                 seen.append((state.batches, pack.cell.cell.latents))
-                schedule.finished(pack, result_of(pack, curve_of(pack)))
+                finish(schedule, ledger, pack, result_of(pack, curve_of(pack)))
         assert [number for number, _ in seen] == sorted(number for number, _ in seen)
         first_round = [latents for number, latents in seen if number == 1]
         assert first_round == sorted(first_round, reverse=costly_first), "4,4 stands first in the space"
@@ -249,12 +245,11 @@ class TestResume:
 def scheduled(tmp_path, make_space, plan_cells, result_of):
     """Open a schedule in which one pack of four members is left."""
     space = make_space(seeds=2, rho=[0.5, 0.6, 0.7, 0.8])
-    directory = RunDirectory(tmp_path / "scheduled")
-    with directory.opened(space):
-        schedule = schedule_of(space, 1, directory)
+    with opened(tmp_path / "scheduled", space) as ledger:
+        schedule = schedule_of(space, 1, ledger)
         pack = schedule.next_pack()
-        schedule.finished(pack, result_of(pack, lambda point: 0.5))
-        yield schedule, directory
+        finish(schedule, ledger, pack, result_of(pack, lambda point: 0.5))
+        yield schedule, ledger
 
 
 class TestFailure:
@@ -279,28 +274,26 @@ class TestFailure:
         assert set(expected.tables[0]["member_id"].to_pylist()) <= set(
             mended.tables[0]["member_id"].to_pylist()
         )
-        directory = RunDirectory(tmp_path / "parts")
-        with directory.opened(space):
-            assert directory.failed == {}
+        with opened(tmp_path / "parts", space) as ledger:
+            assert ledger.failed == {}
         assert list(tmp_path.rglob("*.failed.parquet")) == []
 
     def test_failed_members_that_nothing_tries_again_are_forgotten(self, tmp_path, make_space):
         """Of a cell with another code, of a cell that is gone, and of points that are not asked for."""
-        directory, space = RunDirectory(tmp_path), make_space(seeds=1, pack_size=2)
-        with directory.opened(space):
-            schedule = schedule_of(space, 1, directory)
+        space = make_space(seeds=1, pack_size=2)
+        with opened(tmp_path, space) as ledger:
+            schedule = schedule_of(space, 1, ledger)
             for pack in iter(schedule.next_pack, None):
-                while pack.pack_id in schedule.cells[0].training:
-                    schedule.progressed(pack, 1)
-                    schedule.failed(schedule.next_pack() or pack, Failure("error", "odd"))
-            assert sorted(row["rho"] for row in directory.failed.values()) == [0.5, 0.75, 1.0]
+                while pack.pack_id in schedule.in_training:
+                    schedule.progressed(pack.pack_id, 1)
+                    fail(schedule, ledger, schedule.next_pack() or pack, Failure("error", "odd"))
+            assert sorted(row["rho"] for row in ledger.failed.values()) == [0.5, 0.75, 1.0]
         fewer = make_space(seeds=1, pack_size=2, rho=[0.75, 0.9])
-        with directory.opened(fewer):
-            assert len(directory.failed) == 3
-            directory.keep_failed(schedule_of(fewer, 1, directory).asks_for)
-            assert [row["rho"] for row in directory.failed.values()] == [0.75]
-        again = RunDirectory(tmp_path)
-        with again.opened(fewer):
+        with opened(tmp_path, fewer) as ledger:
+            assert len(ledger.failed) == 3
+            ledger.keep_failed(schedule_of(fewer, 1, ledger).asks_for)
+            assert [row["rho"] for row in ledger.failed.values()] == [0.75]
+        with opened(tmp_path, fewer) as again:
             assert [row["rho"] for row in again.failed.values()] == [0.75]
             again.keep_failed(lambda row: row["cell_id"] == "another")
             assert again.failed == {}
@@ -313,40 +306,40 @@ class TestFailure:
         assert run.done
 
     def test_an_error_is_tried_once_more(self, scheduled):
-        schedule, directory = scheduled
+        schedule, ledger = scheduled
         for _ in range(ATTEMPTS["error"] - 1):
             pack = schedule.next_pack()
-            assert "tried again" in schedule.failed(pack, Failure("error", "odd"))
+            assert "tried again" in fail(schedule, ledger, pack, Failure("error", "odd"))
             assert not schedule.done
-        assert "given up" in schedule.failed(schedule.next_pack(), Failure("error", "odd"))
+        assert "given up" in fail(schedule, ledger, schedule.next_pack(), Failure("error", "odd"))
         assert schedule.done
         assert schedule.next_pack() is None
-        assert {row["failure"] for row in directory.failed.values()} == {"odd"}
+        assert {row["failure"] for row in ledger.failed.values()} == {"odd"}
 
     def test_out_of_memory_is_tried_in_halves_down_to_one_member(self, scheduled):
-        schedule, directory = scheduled
+        schedule, ledger = scheduled
         sizes = []
         while (pack := schedule.next_pack()) is not None:
             sizes.append(len(pack.points))
-            (directory.checkpoints / f"{pack.pack_id}.pt").touch()
-            schedule.failed(pack, Failure("memory", "too large"))
-            held = directory.checkpoints / f"{pack.pack_id}.pt"
+            ledger.run.checkpoint(pack.pack_id).touch()
+            fail(schedule, ledger, pack, Failure("memory", "too large"))
+            held = ledger.run.checkpoint(pack.pack_id)
             assert len(pack.points) == 1 or not held.exists(), "a state that no pack will go on from"
         assert sizes[:3] == [4, 2, 1]
         assert Counter(sizes) == {4: 1, 2: 2, 1: 4 * ATTEMPTS["memory"]}
-        assert len(schedule.failures) == len(directory.failed) == 4
+        assert len(schedule.failures) == len(ledger.failed) == 4
         assert schedule.done
 
     def test_a_pack_that_gets_further_outlives_any_number_of_workers(self, scheduled, result_of):
-        schedule, _ = scheduled
+        schedule, ledger = scheduled
         for steps in range(1, 3 * ATTEMPTS["lost"]):
             pack = schedule.next_pack()
-            schedule.progressed(pack, steps)
-            assert "tried again" in schedule.failed(pack, Failure("lost", "died"))
+            schedule.progressed(pack.pack_id, steps)
+            assert "tried again" in fail(schedule, ledger, pack, Failure("lost", "died"))
         for _ in range(ATTEMPTS["lost"] - 1):
             pack = schedule.next_pack()
-            schedule.progressed(pack, 1)
-            schedule.failed(pack, Failure("lost", "died"))
+            schedule.progressed(pack.pack_id, 1)
+            fail(schedule, ledger, pack, Failure("lost", "died"))
         assert schedule.done, "without progress there is an end"
         assert len(schedule.failures) == 1
 
@@ -354,17 +347,16 @@ class TestFailure:
         self, tmp_path, make_space, plan_cells
     ):
         space = make_space(seeds=4, pack_size=1, latents=[[4, 4], [8, 8]])
-        directory = RunDirectory(tmp_path)
-        with directory.opened(space):
-            schedule = schedule_of(space, 2, directory)
+        with opened(tmp_path, space) as ledger:
+            schedule = schedule_of(space, 2, ledger)
             first, second = schedule.next_pack(), schedule.next_pack()
-            assert "no GPU; tried again" in schedule.failed(first, Failure("error", "no GPU"))
+            assert "no GPU; tried again" in fail(schedule, ledger, first, Failure("error", "no GPU"))
             other = schedule.next_pack()
             assert other.cell != first.cell, "a cell that fails goes last"
-            assert schedule.failed(second, Failure("error", "no GPU")) == ""
+            assert fail(schedule, ledger, second, Failure("error", "no GPU")) == ""
             with pytest.raises(SweepError, match=r"all fail in the same way: no GPU; mend that and run the"):
-                schedule.failed(other, Failure("error", "no GPU"))
-            assert directory.failed == {}
+                fail(schedule, ledger, other, Failure("error", "no GPU"))
+            assert ledger.failed == {}
             assert schedule.failures == []
 
     def test_a_point_that_fails_does_not_keep_its_cell_from_training(self, tmp_path, make_space, sweep):
@@ -374,13 +366,29 @@ class TestFailure:
         assert run.failures == 1
 
     def test_a_pack_that_is_handed_back_is_not_charged(self, scheduled, result_of):
-        schedule, _ = scheduled
+        schedule, ledger = scheduled
         for _ in range(20):
-            schedule.returned(schedule.next_pack())
+            schedule.returned(schedule.next_pack().pack_id)
         pack = schedule.next_pack()
-        schedule.finished(pack, result_of(pack, lambda point: 0.5))
+        finish(schedule, ledger, pack, result_of(pack, lambda point: 0.5))
         assert schedule.done
         assert not schedule.failures
+
+
+def test_steps_of_a_resumed_pack_count_once(scheduled):
+    """A worker that takes a pack over repeats what came after the saved state."""
+    schedule, _ = scheduled
+    pack, before = schedule.next_pack(), schedule.work_done
+    a_step = len(pack.points) * pack.cell.multiply_adds()
+    schedule.progressed(pack.pack_id, 10)
+    schedule.return_all()
+    assert not schedule.in_training
+    assert schedule.next_pack() == pack
+    assert schedule.in_training[pack.pack_id].steps is None
+    for steps, counted in ((0, 10), (6, 10), (12, 12)):
+        schedule.progressed(pack.pack_id, steps)
+        assert schedule.work_done - before == counted * a_step
+        assert schedule.cells[0].work_left == (pack.cell.cell.steps - steps) * a_step
 
 
 class TestExtension:

@@ -1,14 +1,19 @@
 """The Ray process as the sweep sees it, without a Ray."""
 
+import os
 import socket
 import subprocess
 import sys
 import time
 from multiprocessing.connection import Connection
 
+import pytest
+
+from sweeps import SweepError
 from sweeps.cluster import process
 from sweeps.cluster.process import RayProcess
 from sweeps.machine.processes import kill
+from tests.sweeps.conftest import opened
 
 AWAITS_THE_END = """
 import socket, sys
@@ -37,3 +42,22 @@ def test_a_ray_that_is_killed_does_not_see_its_sweep_leave(tmp_path, monkeypatch
     ray.kill()
     assert started.returncode < 0
     assert not (tmp_path / "left").exists()
+
+
+SAYS_WHY = """
+import os, sys
+if "sweeps.cluster.serving" in sys.orig_argv:
+    print("what went wrong", file=sys.stderr, flush=True)
+    os.abort()
+"""
+
+
+def test_a_ray_process_that_ends_at_its_start_is_quoted_and_its_log_stays(tmp_path, make_space, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(SAYS_WHY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    log = tmp_path / "run" / "sweep.log"
+    with pytest.raises(SweepError) as refused, opened(tmp_path / "run", make_space()):
+        RayProcess(None, log, tmp_path).connect()
+    assert f"the Ray process ended with SIGABRT: what went wrong; see {log}" in str(refused.value)
+    assert "what went wrong" in log.read_text()
+    assert list((tmp_path / "run").iterdir()) == [log]

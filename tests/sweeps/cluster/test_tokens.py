@@ -9,6 +9,7 @@ import pytest
 
 from sweeps import SweepError
 from sweeps.cluster import address as addresses
+from sweeps.cluster import tokens
 from sweeps.cluster.tokens import is_demanded
 
 PROXIES = ("grpc_proxy", "http_proxy", "https_proxy")
@@ -64,3 +65,15 @@ def test_what_the_proxy_alone_reaches_is_not_tried_without_it(monkeypatch):
     monkeypatch.delenv("RAY_grpc_enable_http_proxy")
     with pytest.raises(SweepError, match=r"no Ray at nowhere\.invalid:6379"):
         addresses.resolve("nowhere.invalid:6379")
+
+
+def test_a_token_is_looked_for_where_ray_does(tmp_path):
+    home, named = tmp_path / "home", tmp_path / "named"
+    values = {"HOME": str(home)}
+    assert tokens.find(values)[0] == ""
+    (home / ".ray").mkdir(parents=True)
+    (home / ".ray" / "auth_token").write_text("of the home\n")
+    assert tokens.find(values) == ("of the home", str(home / ".ray" / "auth_token"))
+    named.write_text("named")
+    assert tokens.find(values | {"RAY_AUTH_TOKEN_PATH": str(named)}) == ("named", str(named))
+    assert tokens.find(values | {"RAY_AUTH_TOKEN": "given"}) == ("given", "RAY_AUTH_TOKEN")

@@ -24,7 +24,8 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[3] == "nohup" else signa
 def say(text):
     print(text, flush=True)
 
-interrupts = Interrupts(float(sys.argv[1]), say, lambda: say("abandoned"))
+interrupts = Interrupts(float(sys.argv[1]), say)
+interrupts.on_leave = lambda: say("abandoned")
 with interrupts.caught():
     try:
         if sys.argv[2] == "saving":
@@ -117,7 +118,7 @@ def test_a_hangup_that_nohup_ignores_stays_ignored(start):
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
     """Listen for signals in this process."""
-    listening = Interrupts(20, lambda text: None, lambda: None)
+    listening = Interrupts(20, lambda text: None)
     with listening.caught():
         yield listening
 

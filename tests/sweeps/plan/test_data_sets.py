@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps import SweepError
-from sweeps.plan.data_sets import load_data_sets
+from sweeps.plan.data_sets import DataSets
 
 
 def test_an_error_of_a_users_loader_is_refused_with_its_place(make_space, monkeypatch):
@@ -15,4 +15,4 @@ def test_an_error_of_a_users_loader_is_refused_with_its_place(make_space, monkey
         SweepError,
         match=r"set digits cannot be loaded: KeyError: 'boom' \(test_data_sets.py, line \d+\)",
     ):
-        load_data_sets(make_space().cells(), None)
+        DataSets(make_space().cells(), None)

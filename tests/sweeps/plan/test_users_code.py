@@ -6,6 +6,7 @@ import py_compile
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,8 +14,9 @@ from ouvae.declared import Cell
 from ouvae.declared.registry import find_modules_in
 from search_spaces import load
 from sweeps import SweepError
-from sweeps.cluster.messages import Finished
+from sweeps.executors.events import Finished, Next
 from sweeps.executors.serial import Serial
+from sweeps.machine.interrupts import Interrupts
 from sweeps.plan import users_code
 from sweeps.plan.users_code import UsersCode
 
@@ -247,18 +249,20 @@ def test_a_module_in_an_archive_is_refused(tmp_path, monkeypatch):
 
 def test_a_file_that_changes_while_it_is_used_ends_the_sweep(mine, tmp_path, monkeypatch):
     own = UsersCode(cells())
-    serial = Serial(1, own)
     work = type("Work", (), {"advance": lambda self, seconds: {}, "notices": [], "steps_done": 1})()
-    serial._work, serial._task = work, type("Task", (), {"pack_id": "a"})()
+    monkeypatch.setattr("sweeps.executors.serial.PackWork", lambda task, data: work)
+    task, idle = SimpleNamespace(pack_id="a", data="d1g357"), Interrupts(25, print)
+
+    def trained():
+        tasks = iter([Next(task), Next(None, finished=True)])
+        return list(Serial(1, own).train({"d1g357": None}, lambda: next(tasks), None, idle))
+
     (mine / "scales/a.csv").touch()
-    assert serial.receive(0)
-    assert isinstance(serial.receive(0), Finished), "the same text again"
+    assert isinstance(trained()[-1], Finished), "the same text again"
     (mine / "scales/a.csv").write_text("2")
-    serial._work, serial._task = work, type("Task", (), {"pack_id": "b"})()
-    serial._said.clear()
     with pytest.raises(
         SweepError, match=r"scales/a.csv' has changed since the start.*the same command again"
     ):
-        serial.receive(0)
+        trained()
     with pytest.raises(SweepError, match="has changed since the start"):
         own.copy_to(tmp_path / "copy")

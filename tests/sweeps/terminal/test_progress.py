@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import itertools
 import re
 
 import pytest
@@ -11,12 +12,11 @@ from rich.live import Live
 
 from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
-from sweeps.record.run_directory import RunDirectory
-from sweeps.search.base import curves_of_points
+from sweeps.search.base import threshold_at
 from sweeps.terminal import progress
 from sweeps.terminal.console import Terminal, duration
 from sweeps.terminal.progress import Countdown, Progress
-from tests.sweeps.conftest import schedule_of
+from tests.sweeps.conftest import finish, opened, schedule_of
 
 CELLS = {"latents": "[[4, 4], [6, 6], [30, 30, 30, 30, 30]]"}
 
@@ -27,7 +27,7 @@ def kl(point):
 
 def estimate(observations):
     rule = Rule(ORDER_PARAMETERS["kl_top"], 0.1, 0.95)
-    return rule.threshold(curves_of_points(observations))
+    return threshold_at(rule, observations)
 
 
 @pytest.fixture
@@ -46,28 +46,44 @@ def follow(make_space, tmp_path, clock):
 
         def make(width=80, terminal=False, **keys):
             space = make_space(**CELLS | keys)
-            directory = RunDirectory(tmp_path / "run")
-            held.enter_context(directory.opened(space))
-            schedule = schedule_of(space, 2, directory)
+            schedule = schedule_of(space, 2, held.enter_context(opened(tmp_path / "run", space)))
             console = Console(file=io.StringIO(), width=width, force_terminal=terminal, height=40)
             return schedule, Progress(console, schedule, estimate), console.file.getvalue
 
         yield make
 
 
+def progress_of(schedule, shown, pack, steps):
+    """Report the steps of a pack."""
+    if pack.pack_id in schedule.in_training:
+        schedule.progressed(pack.pack_id, steps)
+    shown.update()
+
+
+@contextlib.contextmanager
+def showing(shown):
+    """Show the progress within the block."""
+    events = shown.shown(itertools.repeat(None))
+    next(events)
+    try:
+        yield
+    finally:
+        events.close()
+
+
 def train(schedule, result_of, clock, shown, packs, seconds=10.0):
     """Train packs, of each of which half is reported, and then all."""
     for _ in range(packs):
         pack = schedule.next_pack()
-        shown.update(pack.pack_id, 10)
+        progress_of(schedule, shown, pack, 10)
         clock[0] += seconds
-        shown.update(pack.pack_id, 20)
-        schedule.finished(pack, result_of(pack, kl))
+        progress_of(schedule, shown, pack, 20)
+        finish(schedule, schedule._ledger, pack, result_of(pack, kl))
 
 
 def test_a_plain_log_gets_the_cells_with_their_thresholds_now_and_then(follow, result_of, clock):
     schedule, shown, said = follow(seeds="4")
-    with shown.shown():
+    with showing(shown):
         train(schedule, result_of, clock, shown, packs=5)
         train(schedule, result_of, clock, shown, packs=1, seconds=40.0)
     lines = said().splitlines()
@@ -83,19 +99,19 @@ def test_a_plain_log_gets_the_cells_with_their_thresholds_now_and_then(follow, r
 
 def test_a_cell_of_which_nothing_is_known_says_so(follow, result_of, clock):
     schedule, shown, said = follow()
-    with shown.shown():
+    with showing(shown):
         train(schedule, result_of, clock, shown, packs=1, seconds=31.0)
-        shown.update(schedule.next_pack().pack_id, 10)
+        progress_of(schedule, shown, schedule.next_pack(), 10)
     assert re.search(r"^digits mlp 6,6 +0/6 +- +grid", said(), re.M)
 
 
 def test_before_the_first_member_there_is_a_line_alone(follow, clock):
     schedule, shown, said = follow()
-    with shown.shown():
+    with showing(shown):
         pack = schedule.next_pack()
         for steps in (2, 4, 6):
             clock[0] += 16
-            shown.update(pack.pack_id, steps)
+            progress_of(schedule, shown, pack, steps)
     lines = said().splitlines()
     assert lines
     assert all(line.startswith(("16 s", "32 s", "48 s")) for line in lines)
@@ -104,13 +120,13 @@ def test_before_the_first_member_there_is_a_line_alone(follow, clock):
 def test_the_time_left_follows_the_speed_since_the_first_report(follow, result_of, clock):
     """Ray may take its time to start, which says nothing of the training."""
     schedule, shown, _ = follow(latents="[[4, 4]]", seeds="1", rho="[0.6, 0.8]")
-    with shown.shown():
+    with showing(shown):
         clock[0] += 100
         pack = schedule.next_pack()
-        shown.update(pack.pack_id, 0)
+        progress_of(schedule, shown, pack, 0)
         assert "left" not in shown.line(clock[0])
         clock[0] += 10
-        shown.update(pack.pack_id, 5)
+        progress_of(schedule, shown, pack, 5)
         work = sum(len(one.points) for one in [pack, *schedule.cells[0].waiting])
         left = 10 * (20 * work - 5 * len(pack.points)) / (5 * len(pack.points))
         assert f"about {duration(left)} left" in shown.line(clock[0])
@@ -119,9 +135,9 @@ def test_the_time_left_follows_the_speed_since_the_first_report(follow, result_o
 def test_many_cells_are_counted(follow, result_of, clock):
     sizes = ", ".join(f"[{size}, {size}]" for size in range(2, 42))
     schedule, shown, said = follow(latents=f"[{sizes}]")
-    with shown.shown():
+    with showing(shown):
         train(schedule, result_of, clock, shown, packs=1, seconds=31.0)
-        shown.update(schedule.next_pack().pack_id, 10)
+        progress_of(schedule, shown, schedule.next_pack(), 10)
     assert f"and {40 - progress.MOST_ROWS} more cells, 1 of them done" in said()
 
 
@@ -136,14 +152,14 @@ def test_estimates_take_a_small_share_of_the_time(follow, result_of, clock, monk
 
     shown = Progress(Console(file=io.StringIO(), force_terminal=True, height=40), schedule, slow)
     started = clock[0]
-    with shown.shown():
+    with showing(shown):
         train(schedule, result_of, clock, shown, packs=6)
     assert 1 <= len(made) <= 1 + progress.ESTIMATES_SHARE * (clock[0] - started)
 
 
 def test_a_terminal_gets_the_same_above_the_line(follow, result_of, clock):
     schedule, shown, said = follow(terminal=True)
-    with shown.shown():
+    with showing(shown):
         train(schedule, result_of, clock, shown, packs=2)
     assert "rho_c" in said()
     assert " training" in said()

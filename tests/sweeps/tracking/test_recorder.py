@@ -2,32 +2,30 @@
 
 import errno
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from analysis import TableError
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces.running import MOST_TRACKED
-from sweeps.driver import Options, _Sweep
-from sweeps.record.run_directory import RunDirectory
+from sweeps.driver import stopped_by_errors
 from sweeps.tracking import recorder
 from sweeps.tracking.recorder import TABLES_SECONDS, Recorder, tracked
-from tests.sweeps.conftest import planned_cells, schedule_of
+from tests.sweeps.conftest import finish, opened, planned_cells, schedule_of
 
 
 @contextmanager
 def recorded(run, make_space, result_of):
     """Give the recorder of a sweep whose packs are all finished, and its schedule."""
-    space, directory = make_space(active_from="{kl_top: 0.1}"), RunDirectory(run)
-    with directory.opened(space):
-        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
-        schedule = schedule_of(space, 1, directory, own.tell)
+    space = make_space(active_from="{kl_top: 0.1}")
+    with opened(run, space) as ledger:
+        own = Recorder(space, planned_cells(space), ledger, "sqlite:///unused.db", 6)
+        schedule = schedule_of(space, 1, ledger)
         while pack := schedule.next_pack():
-            schedule.finished(pack, result_of(pack, lambda point: 1.0 - point.rho))
+            own.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0 - point.rho)))
         yield own, schedule
 
 
@@ -54,24 +52,24 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
     begun = []
     idle = SimpleNamespace(drawn=lambda: [], begin=lambda: begun.append(now), stop=lambda: None)
     monkeypatch.setattr(recorder, "Drawing", lambda run: idle)
-    space, directory, written = make_space(pack_size=1), RunDirectory(tmp_path), []
+    space, written = make_space(pack_size=1), []
 
-    def write(*given, compared, real=directory.write_tables):
+    def write(*given, compared, real=recorder.write_tables):
         nonlocal now
         now += taken
         written.append(now)
         return real(*given, compared=compared)
 
-    monkeypatch.setattr(directory, "write_tables", write)
-    with directory.opened(space):
-        own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
-        schedule = schedule_of(space, 1, directory, own.tell)
+    monkeypatch.setattr(recorder, "write_tables", write)
+    with opened(tmp_path, space) as ledger:
+        own = Recorder(space, planned_cells(space), ledger, "sqlite:///unused.db", 6)
+        schedule = schedule_of(space, 1, ledger)
         moments = (TABLES_SECONDS - 1, TABLES_SECONDS + 1)
         moments += tuple(TABLES_SECONDS + 1 + taken + pause + late for late in (-1, 1))
         for moment in moments:
             now = moment
             pack = schedule.next_pack()
-            schedule.finished(pack, result_of(pack, lambda point: 1.0))
+            own.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0)))
     assert written == [moments[1] + taken, moments[3] + taken]
     assert [(cell, [row["n_members"] for row in rows]) for cell, rows, _ in logged] == [
         (pack.cell.cell_id, [members] * len(rows))
@@ -166,11 +164,10 @@ def test_nothing_that_fails_beside_the_tables_prevents_them(
 def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
     tmp_path, make_space, result_of, monkeypatch, logged
 ):
-    monkeypatch.setattr("sweeps.driver.measure_missing", refuse)
-    sweep = _Sweep(make_space(), Options(out=tmp_path), "", Console(quiet=True), ExitStack())
-    with recorded(tmp_path, make_space, result_of) as (own, schedule):
-        problem, _ = sweep._train(schedule, SimpleNamespace(kill=refuse), own, {}, "cpu", [])
-    assert problem == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
+    executor = SimpleNamespace(kill=refuse, end=lambda: None)
+    with recorded(tmp_path, make_space, result_of) as (own, _), stopped_by_errors(own, executor):
+        refuse()
+    assert own.stopped == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
     assert list(own.problems) == ["clean-up"]
 
 
@@ -182,26 +179,23 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, result_of,
         except OSError as error:
             raise TableError("cannot write a file") from error
 
-    for part in (
-        "sweeps.driver.measure_missing",
-        "analysis.figures.write_figures",
-        "analysis.report.write_report",
-    ):
+    for part in ("analysis.figures.write_figures", "analysis.report.write_report"):
         monkeypatch.setattr(part, fail)
-    sweep = _Sweep(make_space(), Options(out=tmp_path), "", Console(quiet=True), ExitStack())
+    executor = SimpleNamespace(kill=lambda: None, end=lambda: None)
     with recorded(tmp_path, make_space, result_of) as (own, schedule):
         own.write(schedule)
         assert list(own.problems.values()) == [
             "figures not complete: cannot write a file; the same command tries again"
         ]
-        problem, _ = sweep._train(schedule, SimpleNamespace(kill=lambda: None), own, {}, "cpu", [])
-    assert list(own.problems.values()) == [problem]
+        with stopped_by_errors(own, executor):
+            fail()
+    assert list(own.problems.values()) == [own.stopped]
 
 
 def test_members_and_history_are_written_before_anything_is_estimated(
     tmp_path, make_space, result_of, monkeypatch, logged
 ):
-    monkeypatch.setattr("sweeps.record.run_directory.Summary", refuse)
+    monkeypatch.setattr("sweeps.record.tables.Summary", refuse)
     with recorded(tmp_path, make_space, result_of) as (own, schedule):
         assert own.write(schedule) == {}
     assert {path.stem for path in tmp_path.glob("*.parquet")} == {"members", "history"}

@@ -132,19 +132,20 @@ def test_workers_train_with_the_users_code_of_the_start(start_sweep, tmp_path):
 SWEEP = """
 import sys
 from sweeps import driver, phase_transition
+from sweeps.terminal.said import Said
 
 def own():
     packages = ("ouvae", "search_spaces", "sweeps", "analysis")
     return {name for name in sys.modules if name.split(".")[0] in packages}
 
-train = driver._Sweep._train
+take_time = Said.timed
 
-def watched(*arguments):
+def watched(said):
     global before
     before = own()
-    return train(*arguments)
+    return take_time(said)
 
-driver._Sweep._train = watched
+Said.timed = watched
 code = phase_transition.main(sys.argv[1:])
 assert code == 0, code
 assert own() == before, own() - before

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps.worker import work as work_module
@@ -61,3 +63,28 @@ def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out():
     last = run.stderr.splitlines()[-1]
     assert last.startswith("ouvae.training.device.DeviceError: "), run.stderr
     assert "set device=cpu" in last
+
+
+@pytest.mark.parametrize(
+    ("folder", "minutes", "blind"), [("checkpoints", 5, False), ("unseen", 5, True), ("unseen", 0, False)]
+)
+def test_a_pack_knows_that_its_state_cannot_be_saved(tmp_path, make_space, folder, minutes, blind):
+    (tmp_path / "checkpoints").mkdir()
+    data = load_data("digits")
+    work = PackWork(
+        Task(
+            pack_id="p",
+            cell=make_space(hidden=[4]).cells()[0],
+            members=[(1.0, 0)],
+            data=data.digest,
+            device="cpu",
+            threads=1,
+            evaluation_bytes=2**30,
+            checkpoint=str(tmp_path / folder / "p.pt"),
+            checkpoint_seconds=60 * minutes,
+        ),
+        data,
+    )
+    work.save()
+    assert work.blind == blind
+    assert (tmp_path / "checkpoints/p.pt").exists() == (folder == "checkpoints")

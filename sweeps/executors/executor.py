@@ -1,0 +1,111 @@
+"""What all executors have in common, and the task of a pack."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from ouvae.data import Dataset
+from ouvae.declared import Cell
+from search_spaces.running import RunningKeys
+from sweeps.executors.events import Event, Next, NodeResources
+from sweeps.executors.places import Places
+from sweeps.machine.interrupts import Interrupts
+from sweeps.plan.packs import Pack
+from sweeps.record.paths import Paths
+from sweeps.worker.task import Task
+
+if TYPE_CHECKING:
+    from ouvae.training.costs import Cost
+
+SERIAL = "serial"
+"""The address that stands for no Ray: one pack after another, in the sweep's process."""
+
+NextTask: TypeAlias = Callable[[], Next]
+
+
+class Executor(ABC):
+    """Trains packs. It starts when it is made, and is killed at the end of a `with` block."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Kill it."""
+        self.kill()
+
+    @abstractmethod
+    def connect(self) -> Sequence[NodeResources]:
+        """Wait until packs can be trained, and return the nodes.
+
+        Raises:
+            SweepError: Ray cannot be reached or started.
+        """
+
+    @abstractmethod
+    def train(
+        self, data: Mapping[str, Dataset], next_task: NextTask, places: Places, interrupts: Interrupts
+    ) -> Iterator[Event]:
+        """Train tasks and yield what happens, until there are no more tasks or a signal comes.
+
+        Packs save their states on a signal.
+
+        Args:
+            data: the data sets by digest.
+            next_task: asked whenever there is room for a pack.
+            places: resources and slots of packs.
+            interrupts: signals.
+
+        Raises:
+            SweepError: Ray was lost or started no workers, twice; or users' code has changed.
+        """
+
+    @abstractmethod
+    def measure(
+        self,
+        places: Places,
+        interrupts: Interrupts,
+        members: Sequence[tuple[Cell, float]],
+        data: Dataset,
+        rounds: int,
+        steps: int,
+    ) -> list[Cost] | None:
+        """Return the costs of members (cell, rho), measured side by side; None if a signal came.
+
+        Raises:
+            SweepError: they could not be measured.
+        """
+
+    def end(self) -> None:
+        """End in good order."""
+        self.kill()
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End at once."""
+
+
+def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
+    """Return the task of a pack.
+
+    Args:
+        pack: the pack.
+        how: keys of running packs.
+        run: where checkpoints and weights are.
+    """
+    files = Paths(run.path.resolve())
+    return Task(
+        pack_id=pack.pack_id,
+        cell=pack.cell.cell,
+        members=[(point.rho, point.seed) for point in pack.points],
+        data=pack.cell.data_digest,
+        device=pack.cell.device,
+        threads=how.cpus_per_pack,
+        evaluation_bytes=round(how.evaluation_gib * 2**30),
+        checkpoint=str(files.checkpoints.resolve() / files.checkpoint(pack.pack_id).name),
+        checkpoint_seconds=60 * how.checkpoint_minutes,
+        weights="" if how.save_weights == "none" else str(files.weights_of(pack.pack_id)),
+        best_weights=how.save_weights == "best",
+    )

@@ -1,0 +1,85 @@
+"""Where the files of a run are.
+
+space.yaml              the space as it was last run
+fragments/ID.members.parquet, ID.history.parquet    the results of a finished pack, written once, atomically
+fragments/merged-ID.…    the results of many packs in one fragment
+fragments/ID.failed.parquet    members of a pack that failed permanently; the next sweep tries them again
+checkpoints/ID.pt       the state of a pack in training
+weights/ID.safetensors  the trained weights of a pack, where they are kept
+sweep.log               messages of Ray and tracebacks
+.reserve, .reserve.N    bytes and files reserved for the last fragments and tables on a full disk
+studies.log             the searches, as Optuna studies
+{members,history,thresholds,comparisons,costs}.parquet, figures/, report.html    made of the fragments
+.sweep_id, .origin, .lock    identity of the sweep, where its directory was made, and that it is in use
+
+Every file that a number is read from carries a digest, which is checked on every reading.
+"""
+
+from pathlib import Path
+
+
+class Paths:
+    """Paths of a run's files.
+
+    Attributes:
+        path: the folder of the run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder."""
+        self.path = path
+
+    @property
+    def settings(self) -> Path:
+        """The space as it was last run."""
+        return self.path / "space.yaml"
+
+    @property
+    def fragments(self) -> Path:
+        """The folder of the packs' results."""
+        return self.path / "fragments"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the packs' states."""
+        return self.path / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the packs' trained weights."""
+        return self.path / "weights"
+
+    @property
+    def log(self) -> Path:
+        """The file for messages that are too long for the terminal."""
+        return self.path / "sweep.log"
+
+    @property
+    def costs(self) -> Path:
+        """The table of costs."""
+        return self.table("costs")
+
+    @property
+    def studies(self) -> Path:
+        """The journal of the Optuna studies."""
+        return self.path / "studies.log"
+
+    def table(self, name: str) -> Path:
+        """Return the file of a table."""
+        return self.path / f"{name}.parquet"
+
+    def fragment(self, name: str, kind: str) -> Path:
+        """Return a file of a fragment; its kind is `members`, `history` or `failed`."""
+        return self.fragments / f"{name}.{kind}.parquet"
+
+    def fragment_files(self, kind: str) -> list[Path]:
+        """Return the files of a kind; names with more dots are not of this project."""
+        return sorted(path for path in self.fragments.glob(f"*.{kind}.parquet") if path.name.count(".") == 2)
+
+    def checkpoint(self, pack_id: str) -> Path:
+        """Return the file of a pack's state."""
+        return self.checkpoints / f"{pack_id}.pt"
+
+    def weights_of(self, pack_id: str) -> Path:
+        """Return the file of a pack's trained weights."""
+        return self.weights / f"{pack_id}.safetensors"

@@ -1,0 +1,124 @@
+"""The members of a pack: their rows by the kept weights, and why some have none."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from analysis.labels import plural
+from analysis.schema import HISTORY, MEMBERS, Row
+from analysis.tables import rows_of, table_of
+from sweeps.errors import gist
+from sweeps.plan.cells import Point
+from sweeps.plan.packs import Pack
+from sweeps.record.fragments import Fragment
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import confirmed, measured_anew, with_last_evaluation
+from sweeps.remeasuring.cells import MeasuredCells
+from sweeps.worker.measuring import Numbers, covered, numbers_at
+from sweeps.worker.weights import WeightsError
+
+MOST_NAMED = 3
+"""Members that a line names, of those that were not measured for one reason."""
+
+_NOT_LAST = (
+    "its metrics on the validation split, which are of the last step: the kept weights are those of the best "
+    "validation ELBO (save_weights: best)"
+)
+
+_NOT_BEST = (
+    "its metrics on the test split, which are of the best validation ELBO (select: best): the kept weights "
+    "are those of the last step (save_weights: last)"
+)
+
+
+class PackMeasuring:
+    """Measures packs, and notes which members are left.
+
+    Args:
+        ledger: the members.
+        cells: their cells.
+        evaluation_bytes: memory that the evaluation of L_k may take.
+
+    Attributes:
+        measured: number of members that were measured.
+    """
+
+    def __init__(self, ledger: Ledger, cells: MeasuredCells, evaluation_bytes: int) -> None:
+        """Measure nothing yet."""
+        self.measured = 0
+        self._ledger, self._cells, self._evaluation_bytes = ledger, cells, evaluation_bytes
+        self._left: defaultdict[str, list[str]] = defaultdict(list)  # ids of members by reason
+
+    def measure(self, pack_id: str) -> None:
+        """Measure the members of a pack and write their rows, or note why not."""
+        fragment = self._ledger.pack(pack_id)
+        members, history = rows_of(fragment.members), rows_of(fragment.history)
+        cell_id = members[0]["cell_id"]
+        if reason := self._cells.unusable(cell_id):
+            self._leave(members, reason)
+            return
+        points = tuple(Point(row["rho"], row["seed"]) for row in members)
+        pack = Pack(self._cells[cell_id], points)
+        if pack.pack_id != pack_id:
+            self._leave(members, f"the rows of pack {pack_id} are not those of its members")
+            return
+        numbers = self._numbers(pack, members)
+        anew = [
+            confirmed(row) if row["status"] != "completed" else self._row(row, pack, numbers.get(place))
+            for place, row in enumerate(members)
+        ]
+        if anew != members:
+            entries = with_last_evaluation(history, anew)
+            self._ledger.replace(pack_id, Fragment(table_of(anew, MEMBERS), table_of(entries, HISTORY)))
+
+    def lines_of_left(self) -> list[str]:
+        """Return a line for each reason for which members were not measured."""
+        lines = []
+        for reason, ids in self._left.items():
+            more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+            named = ", ".join(ids[:MOST_NAMED])
+            lines.append(f"{plural(len(ids), 'member')} not measured ({named}{more}): {reason}")
+        return lines
+
+    def _numbers(self, pack: Pack, members: Sequence[Row]) -> dict[int, Numbers]:
+        """Return the numbers of a pack's members by their places; note who has none, and why."""
+        completed = {place: row for place, row in enumerate(members) if row["status"] == "completed"}
+        numbers: dict[int, Numbers] = {}
+        reason, path = "no weights of it are kept", self._ledger.run.weights_of(pack.pack_id)
+        try:
+            if completed and path.is_file():
+                data = self._cells.data_of(pack.cell.cell_id)
+                numbers = numbers_at(path, pack, members, data, self._evaluation_bytes)
+                reason = "it is not in the file of its pack's weights"
+        except WeightsError as error:
+            reason = str(error)
+        except Exception as error:  # a pack that cannot be measured stops no other
+            reason = f"pack {pack.pack_id}: {type(error).__name__}: {gist(error)}"
+        if missing := [row for place, row in completed.items() if place not in numbers]:
+            self._leave(missing, reason)
+        return numbers
+
+    def _row(self, row: Row, pack: Pack, numbers: Numbers | None) -> Row:
+        """Return a completed member's row with the numbers that its weights give; note what is missing."""
+        if numbers is None:
+            return row
+        new, cell = numbers.measured, pack.cell.cell
+        bounds = (new.validation["elbo_nats"], new.validation["objective_nats"])
+        if not all(map(math.isfinite, bounds)):
+            self._leave([row], "its ELBO or objective is not finite at the kept weights")
+            return row
+        validation, test = covered(cell, numbers.state, row["selected_step"])
+        if not (validation or test):
+            self._leave([row], "its file does not say whether the weights are the last or the best")
+            return row
+        if not validation:
+            self._leave([row], _NOT_LAST)
+        if cell.bound_samples and not test:
+            self._leave([row], _NOT_BEST)
+        self.measured += 1
+        return measured_anew(row, new.validation if validation else None, new.test if test else None)
+
+    def _leave(self, rows: Iterable[Row], reason: str) -> None:
+        self._left[reason] += [row["member_id"] for row in rows]

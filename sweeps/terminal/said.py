@@ -1,0 +1,171 @@
+"""The lines of a sweep: its start, its plan, what happens meanwhile, and its end."""
+
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+from rich.console import Console
+
+from analysis.labels import plural
+from search_spaces import Space
+from sweeps.executors.events import Event, Failed, Lost, Notice, Unseen
+from sweeps.executors.executor import SERIAL
+from sweeps.executors.places import Places
+from sweeps.record.directory import RunDirectory
+from sweeps.record.ledger import Ledger
+from sweeps.retries import Attempt
+from sweeps.schedule import Schedule
+from sweeps.terminal.console import duration
+from sweeps.tracking.tracker import Report
+from sweeps.tracking.uri import ui_command, unused_variables
+
+
+class Said:
+    """Says what a sweep does; what is too long for a line goes to its log.
+
+    Args:
+        space: the space.
+        run: its directory.
+        console: takes the lines.
+    """
+
+    def __init__(self, space: Space, run: RunDirectory, console: Console) -> None:
+        """Say nothing yet."""
+        self.console = console
+        self._space, self._run = space, run
+        self._started, self._seconds = time.monotonic(), 0.0
+        self._nodes = ""
+        self._unseen: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the time of the block as that of the training."""
+        started = time.monotonic()
+        yield
+        self._seconds = time.monotonic() - started
+
+    def start(self, address: str | None) -> None:
+        """Say what is swept, and what is waited for first."""
+        space = self._space
+        cells, seeds = plural(len(space.cells()), "cell"), plural(len(space.seeds), "seed")
+        probes = " and probes" * space.search_traits.adds_seeds
+        self.line(f"space {space.name}: {cells}, {seeds}{probes}, search {space.search}")
+        for line in unused_variables(space.name):
+            self.line(line)
+        if address is None:
+            self.line("starting Ray")
+        elif address != SERIAL:
+            self.line(f"connecting to the Ray at {address}")
+
+    def plan(self, address: str | None, places: Places, schedule: Schedule, ledger: Ledger) -> None:
+        """Say where packs train, and how many members are there."""
+        for notice in self._run.notices:
+            self.line(notice)
+        self._nodes = str(places)
+        device = places.device
+        chosen = ", as there is no GPU; device=cuda waits for one" if address else ""
+        kind = device if device == "cuda" or self._space.device != "auto" else f"{device}{chosen}"
+        self.line(f"{'no Ray' if address == SERIAL else 'Ray'}: {places} ({kind})")
+        there = f"{schedule.members_reused} members are there already"
+        expected = sum(state.expected_members for state in schedule.cells)
+        if expected:
+            steps = sorted({state.planned.cell.steps for state in schedule.cells})
+            there += f" of about {expected} ({' or '.join(map(str, steps))} steps each)"
+        if ledger.failed:
+            there += f", {len(ledger.failed)} failed and are tried again"
+        self.line(f"into {self._run.path}: {there}")
+
+    def event(self, event: Event) -> None:
+        """Say or log an event of training."""
+        match event:
+            case Notice(text):
+                self.line(text)
+            case Failed(pack_id, failure):
+                self._run.note(f"pack {pack_id}: {failure.reason}\n{failure.details}")
+            case Lost(reason):
+                self._run.note(reason)
+            case Unseen(node):
+                self._note_unseen(node)
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Say what follows a failed attempt."""
+        if text := str(attempt):
+            self.line(text)
+
+    def nodes(self, places: Places) -> None:
+        """Say which nodes there are, if that has changed."""
+        if self._nodes != str(places):
+            self._nodes = str(places)
+            self.line(f"Ray: {places}")
+
+    def end(
+        self,
+        problems: Sequence[str],
+        results: str,
+        schedule: Schedule,
+        tables: Mapping[str, pa.Table],
+        report: Report,
+        uri: str,
+        is_complete: bool,
+    ) -> None:
+        """Say what came out, where it is, and what to do next."""
+        for problem in problems:
+            self.line(f"error: {problem}")
+        if results:
+            self.line(f"\n{results}\n")
+        for pack, reason in schedule.failures:
+            self.line(f"FAILED {pack}: {reason}")
+        if schedule.failures:
+            self.line(f"what led to it is in {self._run.log}")
+        if not is_complete:
+            self.line("The sweep is not complete; the same command trains what is missing.")
+        self._files(tables)
+        self.line(f"{report}")
+        self._next_commands(tables, report, uri)
+        total, trained = time.monotonic() - self._started, plural(schedule.members_trained, "member")
+        self.line(f"{duration(total)} in all, {duration(self._seconds)} of it training {trained}")
+
+    def _files(self, tables: Mapping[str, pa.Table]) -> None:
+        path = self._run.path
+        if tables:
+            names = ", ".join(f"{name}.parquet" for name in tables)
+            self.line(f"tables   {path}/: {names}")
+            for word, made in (("figures", "figures/"), ("report ", "report.html")):
+                if (path / made).exists():
+                    self.line(f"{word}  {path}/{made}")
+        if self._run.costs.exists():
+            self.line(f"costs    {self._run.costs}")
+
+    def _next_commands(self, tables: Mapping[str, pa.Table], report: Report, uri: str) -> None:
+        self.line("next")
+        self.line(f"  {ui_command(uri)}")
+        if tables and report.curves_url is not None:
+            self.line(f"  then {report.curves_url}")
+        if tables:
+            for command in ("thresholds", "figures", "report"):
+                self.line(f"  python analysis/{command}.py {shlex.quote(str(self._run.path))}")
+            self.line(f"  optuna-dashboard {shlex.quote(str(self._run.studies))}")
+
+    def _note_unseen(self, node: str) -> None:
+        """Say of the first node that does not see the run directory what follows; log the others."""
+        if node in self._unseen:
+            return
+        folder, first = self._run.path.resolve(), not self._unseen
+        self._unseen.add(node)
+        self._run.note(f"node {node} does not see {folder}")
+        if first:
+            space = self._space
+            missed = {"checkpoint_minutes=0": "checkpoints are off"} if space.checkpoint_minutes else {}
+            missed |= {"save_weights=none": "weights are not kept"} if space.save_weights != "none" else {}
+            afresh = ", so that a pack whose worker is lost or stopped starts afresh"
+            self.line(
+                f"{' and '.join(missed.values())}: node {node} does not see {folder}"
+                f"{afresh if space.checkpoint_minutes else ''}; give an --out that all nodes see at the "
+                f"same path, or set {' and '.join(missed)} to go without (further nodes: sweep.log)"
+            )

@@ -1,0 +1,52 @@
+"""The lines of a sweep."""
+
+import pytest
+from rich.console import Console
+
+from search_spaces import load
+from sweeps.executors.events import Failed, Lost, Notice, Unseen
+from sweeps.executors.places import Places
+from sweeps.record.directory import RunDirectory
+from sweeps.terminal.said import Said
+from sweeps.worker.failures import Failure
+
+
+def saying(tmp_path, *settings):
+    """Return the lines of a sweep, and its console."""
+    console = Console(record=True, quiet=False, width=1000, file=(tmp_path / "out").open("w"))
+    return Said(load("digits", list(settings)), RunDirectory(tmp_path), console), console
+
+
+@pytest.mark.parametrize("settings", [[], ["save_weights=last"]])
+def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, settings):
+    said, console = saying(tmp_path, *settings)
+    for node in ("a", "b", "a"):
+        said.event(Unseen(node))
+    (line,) = console.export_text().splitlines()
+    lost, mend = " and weights are not kept" * bool(settings), " and save_weights=none" * bool(settings)
+    assert f"checkpoints are off{lost}: node a does not see {tmp_path}, so that a pack whose worker" in line
+    assert f"give an --out that all nodes see at the same path, or set checkpoint_minutes=0{mend} to" in line
+    logged = (tmp_path / "sweep.log").read_text().splitlines()
+    assert logged == [f"node {node} does not see {tmp_path}" for node in ("a", "b")]
+
+
+def test_what_is_too_long_for_a_line_is_logged(tmp_path):
+    said, console = saying(tmp_path)
+    said.event(Failed("p", Failure("error", "odd", "a traceback")))
+    said.event(Lost("gone"))
+    said.event(Notice("all is well"))
+    assert console.export_text() == "all is well\n"
+    assert (tmp_path / "sweep.log").read_text() == "pack p: odd\na traceback\ngone\n"
+
+
+def test_nodes_are_said_when_they_change(tmp_path):
+    said, console = saying(tmp_path)
+    places = Places(load("digits"), [{"CPU": 2.0}], None, local=False)
+    said.nodes(places)
+    said.nodes(places)
+    places.resize([{"CPU": 2.0}, {"CPU": 1.0}])
+    said.nodes(places)
+    assert console.export_text().splitlines() == [
+        "Ray: 1 node, 2 CPUs: 2 packs at once",
+        "Ray: 2 nodes, 3 CPUs: 3 packs at once",
+    ]

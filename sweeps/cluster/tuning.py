@@ -14,7 +14,6 @@ from typing import Any, Protocol, Self
 
 import ray
 from ray import tune
-from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from sweeps.cluster.deaths import failure_of, have_died
@@ -30,6 +29,7 @@ from sweeps.cluster.messages import (
     Unseen,
     Wanted,
 )
+from sweeps.cluster.ray_internals import tune_logger
 from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, PackTrainable
 from sweeps.worker.failures import Failure
@@ -209,11 +209,11 @@ class _Watching(tune.Callback):
         return {}
 
     def __enter__(self) -> Self:
-        tune_controller.logger.addHandler(self._log)
+        tune_logger().addHandler(self._log)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        tune_controller.logger.removeHandler(self._log)
+        tune_logger().removeHandler(self._log)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._packs.look()

@@ -78,14 +78,19 @@ class Recorder:
         self._due = time.monotonic() + TABLES_SECONDS
         held = [*directory.members.values(), *directory.failed.values()]
         self._track = track = tracked(space, max(expected, len(held)))
+        watched = sorted(space.active_from, key=lambda name: name != space.follow)
         self._studies: Studies | None = None
         with self.beside("studies"):
             probes = space.max_members if space.search == "locate" else 0
-            self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
+            self._studies = Studies(
+                directory.studies, space.name, ORDER_PARAMETERS[watched[0]], max(space.seeds) + probes
+            )
             directory.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
+        self._tracker = Tracker(
+            uri, space.name, directory.sweep_id, directory.path.name, params, track, watched
+        )
         with self.beside("MLflow"):
             members, history = list(directory.members.values()), list[Row]()
             if track == "members":

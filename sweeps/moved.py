@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.files import user_path
-from analysis.labels import plural
 from analysis.streams import open_streams
+from analysis.tables.replacing import user_path
+from analysis.text.words import plural
 from sweeps.tracking.relocation import ARTIFACTS, point_here
 from sweeps.tracking.uri import default_uri, sqlite_path, sqlite_uri, ui_command
 

@@ -25,7 +25,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.schema import LOST, Row
+from analysis.tables.schema import LOST, Row
 from sweeps import SweepError
 from sweeps.plan.cells import Point
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
-from analysis.estimate import CellThreshold
-from analysis.labels import plural
+from analysis.statistics.estimate import CellThreshold
 from analysis.statistics.rule import Rule, rules_of
+from analysis.text.words import plural
 from ouvae.data import Dataset
 from search_spaces import Space
 from sweeps import SweepError

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.files import user_path
-from analysis.labels import plural
 from analysis.streams import open_streams
+from analysis.tables.replacing import user_path
+from analysis.text.words import plural
 from sweeps.tracking.mlflow_internals import move_artifacts
 from sweeps.tracking.uri import artifacts_of, default_uri, sqlite_path, sqlite_uri, ui_command
 

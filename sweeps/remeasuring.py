@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 
 import search_spaces
-from analysis.labels import plural
-from analysis.schema import Row
+from analysis.tables.schema import Row
+from analysis.text.words import plural
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.data import Dataset
 from search_spaces import Space

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from analysis.schema import Row
+from analysis.tables.schema import Row
 from sweeps import SweepError
 from sweeps.cluster.messages import PackReport
 from sweeps.plan.cells import PlannedCell, Point

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis import TableError
-from analysis.schema import COSTS, Row
-from analysis.tables import read_costs, table_of, write_table
+from analysis.tables.files import read_costs, table_of, write_table
+from analysis.tables.schema import COSTS, Row
 from ouvae.data import Dataset
 from search_spaces import Space
 from sweeps.executors.training import Trainer

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from math import prod
 from typing import Any
 
-from analysis.schema import SPLIT_IMAGES, Row
+from analysis.tables.schema import SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
 from sweeps.cluster.messages import PackReport

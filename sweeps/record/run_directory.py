@@ -33,19 +33,12 @@ import pyarrow.parquet as pq
 import yaml
 
 from analysis import TableError
-from analysis.schema import COSTS, HISTORY, MEMBERS, Row
-from analysis.seal import BLANK, sealed
 from analysis.statistics.rule import Rules
-from analysis.summary import Summary
-from analysis.tables import (
-    DamagedError,
-    check_settings,
-    read_table,
-    replacing,
-    rows_of,
-    table_of,
-    write_table,
-)
+from analysis.statistics.summary import Summary
+from analysis.tables.files import DamagedError, check_settings, read_table, rows_of, table_of, write_table
+from analysis.tables.replacing import replacing
+from analysis.tables.schema import COSTS, HISTORY, MEMBERS, Row
+from analysis.tables.seal import BLANK, sealed
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import METRICS, ORDER_PARAMETERS, TEST_METRICS, CellKeys, curve_value, keys_of, labels
 from search_spaces import Space, SpaceError, read_yaml_mapping

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from analysis.estimate import Curves, curves_of
+from analysis.statistics.curves import Curves, curves_of
 from analysis.statistics.rule import Rule
 from sweeps.plan.cells import Point
 

@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 import pyarrow as pa
 from rich.console import Console
 
-from analysis.estimate import Curves, mean_curve
-from analysis.labels import threshold_sentence
-from analysis.schema import Row
+from analysis.statistics.curves import Curves, curves, mean_curve
 from analysis.statistics.rule import rules_of
-from analysis.tables import curves
-from analysis.thresholds import format_results
+from analysis.tables.schema import Row
+from analysis.text.lines import format_results
+from analysis.text.words import threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.running import MOST_TRACKED

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from analysis.files import UNSUPPORTED
+from analysis.tables.replacing import UNSUPPORTED
 from sweeps import SweepError
 from sweeps.machine.locks import lock
 from sweeps.tracking.mlflow_internals import is_store, move_artifacts

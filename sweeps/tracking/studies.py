@@ -18,7 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.schema import LOST, Row
+from analysis.tables.schema import LOST, Row
 from ouvae.declared import OrderParameter, curve_value
 from sweeps import SweepError
 from sweeps.plan.cells import Point

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from analysis.files import expanded
+from analysis.tables.replacing import expanded
 from sweeps import SweepError
 
 CONNECT_SECONDS = 5.0

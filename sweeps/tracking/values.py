@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
-from analysis.schema import Row
+from analysis.tables.schema import Row
 from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
 from ouvae.declared.order_parameters import PAPERS
 

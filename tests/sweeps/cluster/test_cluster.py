@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables import read_members
+from analysis.tables.files import read_members
 from tests.recipe import write_recipe
 from tests.sweeps.conftest import clean_environment, sets, wait_until
 

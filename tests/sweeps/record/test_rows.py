@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis.schema import HISTORY, MEMBERS
-from analysis.tables import table_of
+from analysis.tables.files import table_of
+from analysis.tables.schema import HISTORY, MEMBERS
 from ouvae.declared import METRICS
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack

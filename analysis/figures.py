@@ -29,14 +29,15 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from analysis import TableError, style
-from analysis.estimate import Array, Curves, mean_curve, trained_range
-from analysis.files import user_path
-from analysis.labels import cell_names, common_words, ends_within, estimate, heading, interval_kind
 from analysis.phase_diagram import located_of, plot_phase_diagram
-from analysis.schema import LOST, Row
+from analysis.statistics.censored import Array
+from analysis.statistics.curves import Curves, curves, mean_curve, trained_range
+from analysis.statistics.summary import read_rule, thresholds_table
 from analysis.streams import open_streams
-from analysis.summary import read_rule, thresholds_table
-from analysis.tables import curves, read_members_and_history, table_path
+from analysis.tables.files import read_members_and_history, table_path
+from analysis.tables.replacing import user_path
+from analysis.tables.schema import LOST, Row
+from analysis.text.words import cell_names, common_words, ends_within, estimate, heading, interval_kind
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 LostMembers: TypeAlias = dict[str, dict[str, list[float]]]

@@ -17,16 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import TableError, style
+from analysis.appendix.exhibits import NAMES, exhibit_of, exhibits_at
 from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.page import render
-from analysis.appendix.registry import NAMES, exhibit_of, exhibits_at
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
 from analysis.appendix.tuning import tuning
-from analysis.files import user_path
-from analysis.labels import aligned
 from analysis.streams import open_streams
-from analysis.tables import replacing
+from analysis.tables.replacing import replacing, user_path
+from analysis.text.words import aligned
 
 
 def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:

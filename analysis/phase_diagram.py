@@ -25,15 +25,15 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from analysis import TableError, style
-from analysis.censored import Array
-from analysis.estimate import Curves, mean_curve, trained_range
-from analysis.files import user_path
-from analysis.labels import common_words, ends_within, interval_kind
-from analysis.schema import Row
+from analysis.statistics.censored import Array
+from analysis.statistics.curves import Curves, curves, mean_curve, trained_range
+from analysis.statistics.summary import read_rule, thresholds_table
 from analysis.streams import open_streams
 from analysis.style import STYLES
-from analysis.summary import read_rule, thresholds_table
-from analysis.tables import curves, read_members, table_path
+from analysis.tables.files import read_members, table_path
+from analysis.tables.replacing import user_path
+from analysis.tables.schema import Row
+from analysis.text.words import common_words, ends_within, interval_kind
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, labels
 
 _PANEL_INCHES = 2.6

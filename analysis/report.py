@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import style
-from analysis.files import user_path
 from analysis.streams import open_streams
 from analysis.sweep_page.page import render
 from analysis.sweep_page.sources import Source, read_sources
-from analysis.tables import replacing
+from analysis.tables.replacing import replacing, user_path
 
 NAME = "report.html"
 

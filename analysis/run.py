@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import TableError
-from analysis.flat import flat, pandas_frame, seed_thresholds
-from analysis.summary import Summary, read_rule
-from analysis.tables import curves, read_history, read_members, table_path
+from analysis.statistics.curves import curves
+from analysis.statistics.summary import Summary, read_rule
+from analysis.tables.files import read_history, read_members, table_path
+from analysis.tables.flat import flat, pandas_frame, seed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Tables(Generic[Frame]):
     """The tables of a run, or of several under one another, as frames of one kind.
 
     All have a first column `run`, the name of the run's folder; the others are described in
-    `analysis.schema`. Thresholds and comparisons are computed from the members by the rule of their run. What
-    was asked for once is kept: load the run again to see what a sweep has written since.
+    `analysis.tables.schema`. Thresholds and comparisons are computed from the members by the rule of their
+    run. What was asked for once is kept: load the run again to see what a sweep has written since.
 
     Asking raises TableError as `read_members`, `read_history` and `read_rule` do.
     """
@@ -111,7 +112,8 @@ class Run(Tables[pd.DataFrame]):
     """A run, or several together: its tables as pandas frames.
 
     Frames have no lists: `latents` is text, beside the columns `latent_1`, …, `latent_top`, and what is
-    measured of each layer has a column a layer (`analysis.flat`). `arrow` and `polars` hold the same tables.
+    measured of each layer has a column a layer (`analysis.tables.flat`). `arrow` and `polars` hold the same
+    tables.
 
     Examples:
         >>> from analysis import load
@@ -171,7 +173,7 @@ class Run(Tables[pd.DataFrame]):
 
         Raises:
             TableError: for an order parameter or a cell that is not there, and a label that several cells
-                have; as `analysis.tables.curves` does.
+                have; as `analysis.statistics.curves.curves` does.
 
         Examples:
             >>> from analysis import load

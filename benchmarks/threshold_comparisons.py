@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.comparisons import ALIKE, HIGHER, LOWER, UNDECIDED, Comparison, compare
+from analysis.statistics.comparisons import ALIKE, HIGHER, LOWER, UNDECIDED, Comparison, compare
 from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, search_for
 from benchmarks.threshold_tables import Setting
 from ouvae.declared.pairs import Pair

@@ -41,8 +41,8 @@ import numpy as np
 import optuna
 from scipy import stats
 
-from analysis.censored import Array
-from analysis.estimate import TRANSITION, SeedThreshold, seed_threshold
+from analysis.statistics.censored import Array
+from analysis.statistics.estimate import TRANSITION, SeedThreshold, seed_threshold
 from analysis.statistics.rule import Rule
 from benchmarks.threshold_realisations import COARSE_RHO, CONFIDENCE, PROBES, Found, Realisations, Way
 from ouvae.declared import ORDER_PARAMETERS

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr
 
-from analysis.censored import Array
+from analysis.statistics.censored import Array
 from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.plan.cells import Point

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from analysis import TableError
-from analysis.estimate import collapsed_side, curves_of, seed_threshold
-from analysis.labels import cell_names
-from analysis.schema import Row
-from analysis.summary import read_rule
-from analysis.tables import read_members, rows_of
+from analysis.statistics.curves import curves_of
+from analysis.statistics.estimate import collapsed_side, seed_threshold
+from analysis.statistics.summary import read_rule
+from analysis.tables.files import read_members, rows_of
+from analysis.tables.schema import Row
+from analysis.text.words import cell_names
 from benchmarks.threshold_realisations import COARSE_RHO, PICTURE_SEEDS, Found, Realisations, locate
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 from sweeps.plan.cells import Point

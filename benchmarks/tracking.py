@@ -64,7 +64,7 @@ def serve(checkout: str, uri: str, count: str) -> int:
     """Log so many members with the code of a checkout, and print what that cost."""
     import_from(checkout)
     import search_spaces
-    from analysis.schema import HISTORY, MEMBERS
+    from analysis.tables.schema import HISTORY, MEMBERS
 
     try:
         from sweeps.tracking.tracker import Tracker

@@ -7,8 +7,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from analysis.files import user_path
 from analysis.streams import open_streams
+from analysis.tables.replacing import user_path
 from sweeps.phase_transition import add_store_and_data, leave
 
 

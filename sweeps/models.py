@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from analysis.tables import read_members
+from analysis.tables.files import read_members
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import System, leading_axes
 from ouvae.training.noise import single_draws

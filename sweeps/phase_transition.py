@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import sweeps
-from analysis.files import user_path
 from analysis.streams import open_streams
+from analysis.tables.replacing import user_path
 from sweeps import SweepError
 from sweeps.machine.interrupts import Interrupted, left_on_signals
 from sweeps.worker.snapshot import PACKAGES

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Column, Table
 
-from analysis.labels import data_used, plural
 from analysis.statistics.rule import rules_of
+from analysis.text.words import data_used, plural
 from ouvae.declared import labels
 from search_spaces import Space
 from sweeps.driver import Options

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.files import user_path
 from analysis.streams import open_streams
+from analysis.tables.replacing import user_path
 from sweeps import SweepError
 from sweeps.tracking import store
 from sweeps.tracking.refusals import mend, reason

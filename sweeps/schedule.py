@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analysis.schema import Row
+from analysis.tables.schema import Row
 from sweeps import SweepError
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack, largest_pack, pack_missing, packs_wanted

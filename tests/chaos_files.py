@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import TableError
-from analysis.schema import MEMBERS, SCHEMAS
-from analysis.seal import is_intact
-from analysis.tables import read_table, write_table
+from analysis.tables.files import read_table, write_table
+from analysis.tables.schema import MEMBERS, SCHEMAS
+from analysis.tables.seal import is_intact
 from sweeps.worker.weights import WeightsError, read_pack_weights
 from tests.chaos_deeds import PATIENCE
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.schema import SCHEMAS
-from analysis.table_of_columns import BEGIN, END, tables
+from analysis.tables.document import BEGIN, END, tables
+from analysis.tables.schema import SCHEMAS
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +34,7 @@ def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path):
 def test_the_tables_of_columns_follow_from_the_schemas():
     text = (ROOT / "docs/tables.md").read_text(encoding="utf-8")
     assert text.partition(BEGIN)[2].partition(END)[0] == "\n" + tables(), (
-        "write them anew: python -m analysis.table_of_columns docs/tables.md"
+        "write them anew: python -m analysis.tables.document docs/tables.md"
     )
     rows = re.findall(r"^\| `(\w+)` \|", tables(), re.MULTILINE)
     assert rows == [name for schema in SCHEMAS.values() for name in schema.names]

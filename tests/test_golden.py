@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import figures, thresholds
-from analysis.summary import read_rule, thresholds_table
-from analysis.tables import read_history, read_members
+from analysis.statistics.summary import read_rule, thresholds_table
+from analysis.tables.files import read_history, read_members
 from ouvae.data import load as load_data
 from ouvae.declared import Cell, keys_of
 from search_spaces import load

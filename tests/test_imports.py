@@ -32,7 +32,7 @@ EXPECTED = {
     "ouvae": {"ouvae.training.pack", "ouvae.linear_gaussian", "ouvae.data.mnist"},
     "ouvae.declared": {"ouvae.declared.cell", "ouvae.declared.metrics"},
     "search_spaces": {"search_spaces.space", "search_spaces.reading"},
-    "analysis": {"analysis.tables", "analysis.figures", "analysis.thresholds"},
+    "analysis": {"analysis.tables.files", "analysis.figures", "analysis.thresholds"},
 }
 
 

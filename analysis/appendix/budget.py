@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from analysis.schema import Row
+from analysis.tables.schema import Row
 from ouvae.declared import Cell, keys_of
 
 BUDGET = ("data_digest", *(name for name, key in keys_of(Cell).items() if not key.method))

@@ -13,7 +13,7 @@ from math import inf
 from typing import TypeAlias
 
 from analysis.appendix.runs import PaperRun
-from analysis.intervals import Interval
+from analysis.statistics.intervals import Interval
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not enough data"
 

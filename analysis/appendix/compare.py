@@ -14,10 +14,9 @@ from analysis import TableError
 from analysis.appendix.matching import Where, matches, settled
 from analysis.appendix.published import Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.words import join
-from analysis.intervals import Interval, ratio, student
-from analysis.labels import lost, plural
-from analysis.schema import Row
+from analysis.statistics.intervals import Interval, ratio, student
+from analysis.tables.schema import Row
+from analysis.text.words import join, lost, plural
 
 Replicates: TypeAlias = dict[int, tuple[float, ...]]
 

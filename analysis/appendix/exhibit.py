@@ -21,7 +21,7 @@ def _nothing(run: PaperRun) -> tuple[()]:
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """A table, a figure or a claim. Each is a module, which `analysis.appendix.registry` lists.
+    """A table, a figure or a claim. Each is a module, which `analysis.appendix.exhibits` lists.
 
     Attributes:
         name: the name of its space, `table6`.

@@ -11,9 +11,9 @@ from analysis.appendix.exhibit import Lines
 from analysis.appendix.published import PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import published_text, values_text
-from analysis.intervals import Interval, student
-from analysis.labels import NOTHING
-from analysis.schema import Row
+from analysis.statistics.intervals import Interval, student
+from analysis.tables.schema import Row
+from analysis.text.words import NOTHING
 
 MARKS = (12_000, 100_000)
 """Steps at which rows are compared, beside the last evaluation: 1.2 % and 10 % of the published steps."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.tables import read_costs, read_history, read_members, read_settings, rows_of
+from analysis.tables.files import read_costs, read_history, read_members, read_settings, rows_of
 
 DEFAULT_BUDGET = "quick"
 """The budget of a run that nothing names one for."""

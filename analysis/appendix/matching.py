@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from analysis.schema import Row
+from analysis.tables.schema import Row
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from analysis.appendix.compare import published_value
 from analysis.appendix.runs import settings, short_budget
 from analysis.appendix.sections import Section
 from analysis.appendix.tuning import tuning
-from analysis.markup import environment
+from analysis.text.markup import environment
 
 _SIGNS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNDECIDED: ("open", "?")}
 """The class of the style sheet and the sign of each verdict."""

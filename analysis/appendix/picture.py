@@ -11,9 +11,9 @@ from functools import cached_property
 
 from analysis.appendix.claims import FAILS, OURS, Claim, Evidence, Region
 from analysis.appendix.runs import PaperRun
-from analysis.intervals import difference, student
-from analysis.labels import lost
-from analysis.schema import Row
+from analysis.statistics.intervals import difference, student
+from analysis.tables.schema import Row
+from analysis.text.words import lost
 
 ALIVE_NATS = 2.0
 """The published picture: at least this top KL at the smallest rho. Declared before any run."""

@@ -8,10 +8,9 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from analysis.appendix.words import join
-from analysis.labels import data_used, plural
-from analysis.schema import Row
-from analysis.summary import Summary, read_rule
+from analysis.statistics.summary import Summary, read_rule
+from analysis.tables.schema import Row
+from analysis.text.words import data_used, join, plural
 
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""

@@ -17,8 +17,8 @@ from analysis.appendix.compare import published_value, replicates, shown_rows
 from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.published import PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
-from analysis.intervals import Interval, student
-from analysis.schema import Row
+from analysis.statistics.intervals import Interval, student
+from analysis.tables.schema import Row
 
 
 @dataclass(frozen=True)

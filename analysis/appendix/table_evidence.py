@@ -8,8 +8,8 @@ from analysis.appendix.claims import Evidence, Region
 from analysis.appendix.compare import WITHOUT_REPLICATES, Replicates, replicates, selected
 from analysis.appendix.published import PublishedTable
 from analysis.appendix.runs import PaperRun
-from analysis.intervals import Interval, difference, exact, ratio
-from analysis.schema import Row
+from analysis.statistics.intervals import Interval, difference, exact, ratio
+from analysis.tables.schema import Row
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from analysis.appendix.claims import HOLDS, Claim, Evidence
 from analysis.appendix.compare import QUANTITIES, WITHOUT_REPLICATES, ComparedRow, Measured, published_value
 from analysis.appendix.published import Column, PublishedTable, Value
 from analysis.appendix.runs import PaperRun, settings
-from analysis.intervals import interval_text
-from analysis.labels import NOTHING, aligned
+from analysis.statistics.intervals import interval_text
+from analysis.text.words import NOTHING, aligned
 
 
 def published_text(value: Value | None) -> str:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from analysis.appendix.drawing import panels
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
-from analysis.estimate import Array, mean_curve, trained_range
-from analysis.labels import STATUS, ends_within
-from analysis.schema import Row
+from analysis.statistics.censored import Array
+from analysis.statistics.curves import curves, mean_curve, trained_range
 from analysis.style import STYLES
-from analysis.tables import curves
+from analysis.tables.schema import Row
+from analysis.text.words import STATUS, ends_within
 
 CAPTION = "Ours: thin lines are seeds, bold lines their means; marks above are ρ_c with its interval."
 

@@ -8,12 +8,12 @@ from analysis.appendix.budget import unequal
 from analysis.appendix.exhibit import Lines
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import significant
-from analysis.censored import difference
-from analysis.estimate import TRANSITION, Array
-from analysis.intervals import CONFIDENCE, Interval
-from analysis.labels import NOTHING, STATUS, cell_names, interval, lost_of_cell, plural
-from analysis.schema import Row
-from analysis.tables import CellCurves, curves
+from analysis.statistics.censored import Array, difference
+from analysis.statistics.curves import CellCurves, curves
+from analysis.statistics.estimate import TRANSITION
+from analysis.statistics.intervals import CONFIDENCE, Interval
+from analysis.tables.schema import Row
+from analysis.text.words import NOTHING, STATUS, cell_names, interval, lost_of_cell, plural
 
 STEEPNESS_WINDOW = 0.1
 """Over how much of rho a transition's steepness is taken: our choice, no less than the brackets at `quick`.
@@ -66,9 +66,9 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool
 
     It is the mean slope over `STEEPNESS_WINDOW` of rho, from where the layer becomes active into the active
     side, of the curve with straight lines between the values that were trained. `seeds` are the curves of the
-    cell of `row` as in `analysis.tables.curves`. Seeds without a transition, or with no values that far, are
-    left out. What is `relative` is divided by the seed's plateau, its largest top-layer KL, and is per unit
-    of rho.
+    cell of `row` as in `analysis.statistics.curves.curves`. Seeds without a transition, or with no values
+    that far, are left out. What is `relative` is divided by the seed's plateau, its largest top-layer KL,
+    and is per unit of rho.
     """
     inwards = -STEEPNESS_WINDOW if row["collapsed_side"] == "high" else STEEPNESS_WINDOW
     found = []

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.estimate import CellThreshold, Curves, cell_threshold, level
+from analysis.statistics.curves import Curves, end_medians
+from analysis.statistics.estimate import CellThreshold, cell_threshold
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.order_parameters import HALF_PLATEAU
 from ouvae.declared.searches import SEARCHES
@@ -67,3 +68,16 @@ def rules_of(settings: Mapping[str, Any]) -> Rules:
         {settings["follow"]: float(settings["rho_tolerance"])} if aims else {},
         settings.get("margin"),
     )
+
+
+def level(curves: Curves, active_from: float | str, least: float) -> float:
+    """Return the value from which a member counts as active: `active_from`, or half of the plateau.
+
+    The plateau is the larger of the medians over seeds at the lowest and the highest rho, each seed with its
+    own outermost members; half of it is taken as at least `least`, so that a curve that is nowhere active
+    stays so.
+    """
+    if not isinstance(active_from, str):
+        return active_from
+    ends = end_medians(curves)
+    return least if ends is None else max(least, float(ends.max()) / 2)

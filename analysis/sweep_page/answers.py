@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.comparisons import UNDECIDED
-from analysis.labels import comparison_sentence, threshold_sentence
-from analysis.schema import Row
+from analysis.statistics.comparisons import UNDECIDED
 from analysis.sweep_page.sources import PageCell, Source, page_cells
+from analysis.tables.schema import Row
+from analysis.text.words import comparison_sentence, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 MOST_SENTENCES = 12

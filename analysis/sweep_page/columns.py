@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.estimate import Curves, curves_of, mean_curve
-from analysis.labels import ends_within, threshold_sentence
-from analysis.schema import Row
+from analysis.statistics.curves import Curves, curves_of, mean_curve
 from analysis.sweep_page.sources import PageCell
+from analysis.tables.schema import Row
+from analysis.text.words import ends_within, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 
 Columns: TypeAlias = dict[str, list[Any]]

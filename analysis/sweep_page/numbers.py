@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
-from analysis.intervals import interval_text, student
-from analysis.labels import NOTHING
-from analysis.schema import Row
+from analysis.statistics.intervals import interval_text, student
 from analysis.sweep_page.sources import PageCell, Source
+from analysis.tables.schema import Row
+from analysis.text.words import NOTHING
 
 MIN_SEEDS = 2
 """A rho with fewer completed members has no line: a single member has no interval over seeds."""

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from analysis.labels import data_used, lost
-from analysis.schema import LOST, Row
 from analysis.sweep_page.sources import PageCell, Source
-from analysis.tables import rows_of
+from analysis.tables.files import rows_of
+from analysis.tables.schema import LOST, Row
+from analysis.text.words import data_used, lost
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.labels import differing_keys
 

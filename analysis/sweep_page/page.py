@@ -11,8 +11,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from analysis.labels import common_words
-from analysis.markup import environment
 from analysis.sweep_page.answers import MOST_ROWS, answers, compared
 from analysis.sweep_page.charts import Chart, Painter, dash_pixels
 from analysis.sweep_page.columns import Columns, Drawn, Quantity, drawn_tables, quantities
@@ -21,7 +19,9 @@ from analysis.sweep_page.origin import origin_of, settings_of
 from analysis.sweep_page.phases import map_chart, phases, size_chart
 from analysis.sweep_page.scripts import vega
 from analysis.sweep_page.sources import Look, PageCell, Source, page_cells
-from analysis.thresholds import comparison_lines, comparison_note, threshold_lines, threshold_notes
+from analysis.text.lines import comparison_lines, comparison_note, threshold_lines, threshold_notes
+from analysis.text.markup import environment
+from analysis.text.words import common_words
 from ouvae.declared import ORDER_PARAMETERS
 
 _SYMBOLS = {

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import style
-from analysis.estimate import Array, curves_of, mean_curve
 from analysis.phase_diagram import Located, edges, models
-from analysis.schema import Row
+from analysis.statistics.censored import Array
+from analysis.statistics.curves import curves_of, mean_curve
 from analysis.sweep_page.charts import HEIGHT, NAME_TOLD, RHO_TOLD, Chart, Painter, Spec, dash_pixels
 from analysis.sweep_page.columns import Columns, columns_of, rows_of
 from analysis.sweep_page.sources import PageCell
+from analysis.tables.schema import Row
 from ouvae.declared import OrderParameter
 
 _BAND_HEIGHT = 30  # pixels of a size in a map

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from analysis import TableError, style
-from analysis.labels import cell_names
-from analysis.schema import Row
-from analysis.summary import Summary, read_rule
-from analysis.tables import read_members_and_history, read_settings, table_path
+from analysis.statistics.summary import Summary, read_rule
+from analysis.tables.files import read_members_and_history, read_settings, table_path
+from analysis.tables.schema import Row
+from analysis.text.words import cell_names
 
 
 @dataclass(frozen=True)

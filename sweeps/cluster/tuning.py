@@ -14,11 +14,11 @@ from typing import Any, Protocol, Self
 
 import ray
 from ray import tune
-from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from sweeps.cluster.deaths import failure_of, have_died
 from sweeps.cluster.messages import Wanted
+from sweeps.cluster.ray_internals import tune_logger
 from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
 from sweeps.executors.events import (
@@ -208,11 +208,11 @@ class _Watching(tune.Callback):
         return {}
 
     def __enter__(self) -> Self:
-        tune_controller.logger.addHandler(self._log)
+        tune_logger().addHandler(self._log)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        tune_controller.logger.removeHandler(self._log)
+        tune_logger().removeHandler(self._log)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._packs.look()

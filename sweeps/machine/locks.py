@@ -3,7 +3,7 @@
 import fcntl
 from typing import IO
 
-from analysis.files import UNSUPPORTED
+from analysis.tables.replacing import UNSUPPORTED
 
 
 def lock(file: IO[bytes] | IO[str] | int, wait: bool = True) -> bool:

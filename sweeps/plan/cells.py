@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from analysis.schema import SPLIT_IMAGES
+from analysis.tables.schema import SPLIT_IMAGES
 from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels

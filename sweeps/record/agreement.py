@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.schema import Row
-from analysis.tables import check_settings
+from analysis.tables.files import check_settings
+from analysis.tables.schema import Row
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import CellKeys, keys_of
 from search_spaces import Space, SpaceError, read_yaml_mapping

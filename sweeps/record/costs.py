@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis import TableError
-from analysis.schema import COSTS, Row
-from analysis.tables import read_costs, table_of, write_table
+from analysis.tables.files import read_costs, table_of, write_table
+from analysis.tables.schema import COSTS, Row
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from search_spaces.running import Costs

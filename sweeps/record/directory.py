@@ -12,8 +12,9 @@ from typing import Any, Self
 import pyarrow as pa
 
 from analysis import TableError
-from analysis.seal import BLANK, sealed
-from analysis.tables import replacing, write_table
+from analysis.tables.files import write_table
+from analysis.tables.replacing import replacing
+from analysis.tables.seal import BLANK, sealed
 from search_spaces.plain_yaml import text_of
 from sweeps.errors import SweepError
 from sweeps.record.holding import HeldError, Holding

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis import TableError
-from analysis.schema import HISTORY, MEMBERS, Row
-from analysis.tables import DamagedError, read_table, rows_of, table_of, write_table
+from analysis.tables.files import DamagedError, read_table, rows_of, table_of, write_table
+from analysis.tables.schema import HISTORY, MEMBERS, Row
 from ouvae.declared import METRICS, TEST_METRICS
 from sweeps.errors import SweepError
 from sweeps.record.directory import RunDirectory

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from analysis.files import UNSUPPORTED, sync, sync_folder
+from analysis.tables.replacing import UNSUPPORTED, sync, sync_folder
 from sweeps.machine.locks import lock as lock_file
 from sweeps.machine.processes import is_running
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from analysis.seal import BLANK, is_intact, sealed
-from analysis.tables import replacing
+from analysis.tables.replacing import replacing
+from analysis.tables.seal import BLANK, is_intact, sealed
 
 SWEEP_ID, ORIGIN = ".sweep_id", ".origin"
 

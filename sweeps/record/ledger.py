@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from analysis import TableError
-from analysis.schema import COSTS, MEMBERS, Row
-from analysis.tables import read_table, rows_of, table_of
+from analysis.tables.files import read_table, rows_of, table_of
+from analysis.tables.schema import COSTS, MEMBERS, Row
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack

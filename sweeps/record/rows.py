@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from math import prod
 from typing import Any
 
-from analysis.schema import HISTORY, MEMBERS, SPLIT_IMAGES, Row
-from analysis.tables import table_of
+from analysis.tables.files import table_of
+from analysis.tables.schema import HISTORY, MEMBERS, SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
 from sweeps.plan.cells import PlannedCell, Point

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.schema import Row
 from analysis.statistics.rule import Rules
-from analysis.summary import Summary
-from analysis.tables import rows_of, write_table
+from analysis.statistics.summary import Summary
+from analysis.tables.files import rows_of, write_table
+from analysis.tables.schema import Row
 from ouvae.declared import labels
 from sweeps.record.ledger import Ledger
 

@@ -14,9 +14,9 @@ import torch
 from rich.console import Console
 
 import search_spaces
-from analysis.labels import plural
-from analysis.schema import Row
 from analysis.statistics.rule import rules_of
+from analysis.tables.schema import Row
+from analysis.text.words import plural
 from ouvae import NUMERICS_VERSION
 from search_spaces import Space
 from sweeps import SweepError

@@ -6,9 +6,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from analysis.labels import plural
-from analysis.schema import HISTORY, MEMBERS, Row
-from analysis.tables import rows_of, table_of
+from analysis.tables.files import rows_of, table_of
+from analysis.tables.schema import HISTORY, MEMBERS, Row
+from analysis.text.words import plural
 from sweeps.errors import gist
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack

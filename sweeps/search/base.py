@@ -9,7 +9,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from analysis.estimate import CellThreshold, Curves, curves_of
+from analysis.statistics.curves import Curves, curves_of
+from analysis.statistics.estimate import CellThreshold
 from analysis.statistics.rule import Rule
 from sweeps.plan.cells import Point
 

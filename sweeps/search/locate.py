@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from analysis.censored import Population, population
-from analysis.comparisons import UNDECIDED, compare, is_settled
-from analysis.estimate import CellThreshold
+from analysis.statistics.censored import Population, population
+from analysis.statistics.comparisons import UNDECIDED, compare, is_settled
+from analysis.statistics.estimate import CellThreshold
 from ouvae.declared.pairs import Pair
 from sweeps.plan.cells import Point
 from sweeps.search.base import Observations, Search, StoppingRule, threshold_at

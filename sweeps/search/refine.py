@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.estimate import TRANSITION, SeedThreshold, collapsed_side, seed_threshold
+from analysis.statistics.estimate import TRANSITION, SeedThreshold, collapsed_side, seed_threshold
 from analysis.statistics.rule import Rule
 from search_spaces.named_cells import RHO_DIGITS
 from sweeps.plan.cells import Point
@@ -15,10 +15,10 @@ class RefineSearch(Search):
     """Train a coarse grid, then narrow the bracket of each seed's threshold.
 
     The bracket of a seed is the step from collapsed to active next to the collapsed side, from which
-    `analysis.estimate` takes the seed's threshold. A round puts `points` evenly spaced values inside it and
-    one guard outside, halfway to the next collapsed value: an active member hidden there would make the
-    true bracket. A seed without a transition keeps its coarse curve. A bracket stays when all members
-    inside it diverged.
+    `analysis.statistics.estimate` takes the seed's threshold. A round puts `points` evenly spaced values
+    inside it and one guard outside, halfway to the next collapsed value: an active member hidden there would
+    make the true bracket. A seed without a transition keeps its coarse curve. A bracket stays when all
+    members inside it diverged.
 
     Args:
         observed: of the cell's members.

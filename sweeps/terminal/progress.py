@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from analysis.estimate import CellThreshold
-from analysis.labels import STATUS, ends_text, plural
+from analysis.statistics.estimate import CellThreshold
+from analysis.text.words import STATUS, ends_text, plural
 from sweeps.schedule import CellProgress, Schedule
 from sweeps.search.base import Observations
 from sweeps.terminal.console import duration

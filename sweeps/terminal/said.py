@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 from rich.console import Console
 
-from analysis.labels import plural
+from analysis.text.words import plural
 from search_spaces import Space
 from sweeps.executors.events import Event, Failed, Lost, Notice, Unseen
 from sweeps.executors.executor import SERIAL

@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 import pyarrow as pa
 from rich.console import Console
 
-from analysis.estimate import Curves, mean_curve
-from analysis.labels import threshold_sentence
-from analysis.schema import Row
+from analysis.statistics.curves import Curves, curves, mean_curve
 from analysis.statistics.rule import rules_of
-from analysis.tables import curves, rows_of
-from analysis.thresholds import format_results
+from analysis.tables.files import rows_of
+from analysis.tables.schema import Row
+from analysis.text.lines import format_results
+from analysis.text.words import threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.running import MOST_TRACKED
@@ -85,14 +85,19 @@ class Recorder:
         self._due = time.monotonic() + TABLES_SECONDS
         held = [*ledger.members.values(), *ledger.failed.values()]
         self._track = track = tracked(space, max(expected, len(held)))
+        watched = sorted(space.active_from, key=lambda name: name != space.follow)
         self._studies: Studies | None = None
         with self.beside("studies"):
             probes = space.max_members if space.search_traits.adds_seeds else 0
-            self._studies = Studies(self._run.studies, space.name, max(space.seeds) + probes)
+            self._studies = Studies(
+                self._run.studies, space.name, ORDER_PARAMETERS[watched[0]], max(space.seeds) + probes
+            )
             self._run.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(uri, space.name, self._run.sweep_id, self._run.path.name, params, track)
+        self._tracker = Tracker(
+            uri, space.name, self._run.sweep_id, self._run.path.name, params, track, watched
+        )
         with self.beside("MLflow"):
             members, history = list(ledger.members.values()), list[Row]()
             if track == "members":

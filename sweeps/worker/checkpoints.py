@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 import torch
 
-from analysis.files import replaced
+from analysis.tables.replacing import replaced
 from ouvae import NUMERICS_VERSION
 from sweeps.errors import gist
 

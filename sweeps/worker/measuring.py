@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.schema import Row
+from analysis.tables.schema import Row
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.training.outcome import Measured

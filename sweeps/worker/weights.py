@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from analysis.files import replaced
-from analysis.seal import BLANK, CHANGED, is_intact, sealed
+from analysis.tables.replacing import replaced
+from analysis.tables.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
 from ouvae.systems import System, build
 from ouvae.training.step.precision import weights_dtype

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analysis.schema import COSTS, HISTORY, MEMBERS
 from analysis.statistics.rule import Rules
-from analysis.tables import table_of, write_table
+from analysis.tables.files import table_of, write_table
+from analysis.tables.schema import COSTS, HISTORY, MEMBERS
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 
 RHO = tuple(np.linspace(0.5, 1.0, 11).tolist())

@@ -15,10 +15,10 @@ from matplotlib.patches import Rectangle
 
 from analysis import TableError, style
 from analysis.figures import main, plot_order_parameters, plot_training, write_figures
-from analysis.schema import HISTORY, MEMBERS
 from analysis.statistics.rule import Rules
-from analysis.summary import thresholds_table
-from analysis.tables import read_history, read_members, write_table
+from analysis.statistics.summary import thresholds_table
+from analysis.tables.files import read_history, read_members, write_table
+from analysis.tables.schema import HISTORY, MEMBERS
 from tests.analysis.conftest import RHO, RULE
 
 ROOT = Path(__file__).parents[2]

@@ -4,13 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.estimate import level
 from analysis.figures import plot_order_parameters
-from analysis.schema import MEMBERS
-from analysis.statistics.rule import Rules
-from analysis.summary import thresholds_table
-from analysis.tables import curves
-from analysis.thresholds import format_sensitivity, format_thresholds
+from analysis.statistics.curves import curves
+from analysis.statistics.rule import Rules, level
+from analysis.statistics.summary import thresholds_table
+from analysis.tables.schema import MEMBERS
+from analysis.text.lines import format_sensitivity, format_thresholds
 from ouvae.declared import METRICS, ORDER_PARAMETERS, curve_value
 from ouvae.declared.order_parameters import WATCHED
 from tests.analysis.conftest import RULE, linear_onset

@@ -7,7 +7,7 @@ from matplotlib.collections import QuadMesh
 
 from analysis import TableError, style
 from analysis.phase_diagram import located_cells, main, models, plot_phase_diagram, write_phase_diagram
-from analysis.tables import write_table
+from analysis.tables.files import write_table
 from ouvae.declared import ORDER_PARAMETERS
 from tests.analysis.conftest import SPACE
 

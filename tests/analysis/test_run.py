@@ -12,9 +12,9 @@ import pytest
 
 import analysis
 from analysis import Run, TableError, compare, figures, load, style
-from analysis.schema import HISTORY
-from analysis.summary import Summary
-from analysis.tables import read_history, read_members, write_table
+from analysis.statistics.summary import Summary
+from analysis.tables.files import read_history, read_members, write_table
+from analysis.tables.schema import HISTORY
 from tests.analysis.conftest import RHO, RULE, SPACE, linear_onset
 
 PACKAGE = Path(analysis.__file__).parent

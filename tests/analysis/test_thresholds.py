@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.schema import MEMBERS
 from analysis.statistics.rule import Rules
-from analysis.summary import Summary, thresholds_table
-from analysis.tables import read_members
-from analysis.thresholds import format_results, format_sensitivity, format_thresholds, main
+from analysis.statistics.summary import Summary, thresholds_table
+from analysis.tables.files import read_members
+from analysis.tables.schema import MEMBERS
+from analysis.text.lines import format_results, format_sensitivity, format_thresholds
+from analysis.thresholds import main
 from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.schema import HISTORY, MEMBERS
 from analysis.statistics.rule import rules_of
-from analysis.summary import thresholds_table
-from analysis.tables import table_of
+from analysis.statistics.summary import thresholds_table
+from analysis.tables.files import table_of
+from analysis.tables.schema import HISTORY, MEMBERS
 from benchmarks import scale
 from ouvae.declared import labels
 from sweeps.plan.cells import Point

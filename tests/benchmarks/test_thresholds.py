@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from analysis.comparisons import Comparison
-from analysis.estimate import seed_threshold
-from analysis.schema import MEMBERS
+from analysis.statistics.comparisons import Comparison
+from analysis.statistics.estimate import seed_threshold
+from analysis.tables.schema import MEMBERS
 from benchmarks import thresholds
 from benchmarks.threshold_comparisons import Compared, comparison
 from benchmarks.threshold_peers import PEERS, band_interval, crossing_interval, students_interval

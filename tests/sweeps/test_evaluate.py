@@ -21,8 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import search_spaces
-from analysis.schema import HISTORY, MEMBERS
-from analysis.tables import read_table, table_of, write_table
+from analysis.tables.files import read_table, table_of, write_table
+from analysis.tables.schema import HISTORY, MEMBERS
 from ouvae import NUMERICS_VERSION
 from ouvae.data import load as load_data
 from ouvae.declared import METRICS, TEST_METRICS

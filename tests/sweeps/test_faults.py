@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables import read_members
+from analysis.tables.files import read_members
 from sweeps import phase_transition
 from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets
 

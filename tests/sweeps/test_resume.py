@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables import read_history, read_members
+from analysis.tables.files import read_history, read_members
 from search_spaces import load
 from sweeps.worker.checkpoints import read_checkpoint, write_checkpoint
 from tests.sweeps.conftest import SERIAL

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.appendix.budget import BUDGET, unequal
-from analysis.schema import MEMBERS
+from analysis.tables.schema import MEMBERS
 
 
 def test_the_budget_is_made_of_columns_of_the_members():

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED, Claim, Evidence, Region
-from analysis.appendix.figure4 import gradient_variances
+from analysis.appendix.exhibits import NAMES, exhibit_of
+from analysis.appendix.exhibits.figure4 import gradient_variances
 from analysis.appendix.loading import load
-from analysis.appendix.registry import NAMES, exhibit_of
 from analysis.appendix.text import evidence_text
 from analysis.appendix.transitions import steepness, threshold_difference
-from analysis.estimate import seed_threshold
-from analysis.intervals import Interval, exact
-from analysis.tables import read_history
+from analysis.statistics.estimate import seed_threshold
+from analysis.statistics.intervals import Interval, exact
+from analysis.tables.files import read_history
 
 T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
 METHODS = {

@@ -5,13 +5,13 @@ import statistics
 
 import pytest
 
-from analysis.appendix import table5, table6, table8, table9, table10
 from analysis.appendix.compare import Measured, compare
+from analysis.appendix.exhibits import table5, table6, table8, table9, table10
 from analysis.appendix.loading import load
 from analysis.appendix.runs import settings
 from analysis.appendix.text import measured_text, published_text
-from analysis.intervals import Interval
-from analysis.tables import read_members
+from analysis.statistics.intervals import Interval
+from analysis.tables.files import read_members
 
 T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
 SIZES = (40,) * 4

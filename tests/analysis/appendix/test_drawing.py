@@ -7,7 +7,7 @@ import pytest
 from matplotlib import image
 
 from analysis import style
-from analysis.appendix import datasets, figure4, figure5, figure6, table6
+from analysis.appendix.exhibits import datasets, figure4, figure5, figure6, table6
 from analysis.appendix.loading import load
 
 SIZES = (40,) * 4

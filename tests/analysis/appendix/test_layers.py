@@ -5,7 +5,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from analysis.appendix import table6
+from analysis.appendix.exhibits import table6
 from analysis.appendix.layers import HEAD, ONE_DRAW, histories, share_about_x, snapshots
 from analysis.appendix.loading import load
 

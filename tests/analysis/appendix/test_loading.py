@@ -3,7 +3,7 @@
 import pytest
 
 from analysis import TableError
-from analysis.appendix import figure5, table6, table9
+from analysis.appendix.exhibits import figure5, table6, table9
 from analysis.appendix.loading import load
 from analysis.appendix.runs import settings
 from analysis.appendix.sections import build

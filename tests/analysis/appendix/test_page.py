@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.appendix.claims import HOLDS
-from analysis.appendix.registry import EXHIBITS, NAMES
+from analysis.appendix.exhibits import EXHIBITS, NAMES
 from analysis.appendix.text import published_text
-from analysis.markup import signed
 from analysis.paper import main, write_page
+from analysis.text.markup import signed
 
 SIZES = (40,) * 4
 

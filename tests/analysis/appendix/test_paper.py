@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from analysis.appendix.registry import EXHIBITS
+from analysis.appendix.exhibits import EXHIBITS
 from analysis.paper import main
 
 ROOT = Path(__file__).parents[3]

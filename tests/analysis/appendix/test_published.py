@@ -8,10 +8,9 @@ from importlib.resources import files
 import pytest
 
 import search_spaces
-from analysis.appendix import table6, table9, table10
 from analysis.appendix.compare import QUANTITIES, published_value, selected
+from analysis.appendix.exhibits import EXHIBITS, NAMES, exhibit_of, table6, table9, table10
 from analysis.appendix.matching import Above, Below, Beside, OneOf, Unless, matches, settled
-from analysis.appendix.registry import EXHIBITS, NAMES, exhibit_of
 
 APPENDIX = {
     "table5": """
@@ -92,12 +91,10 @@ def test_tables_are_consistent(table):
 
 def test_every_module_of_a_table_or_figure_is_in_the_registry_by_its_name():
     assert list(NAMES) == [*APPENDIX, "figure4", "figure5", "figure6", "datasets", "controls", "choices"]
-    modules = {path.stem for path in files("analysis.appendix").glob("*.py")}
-    assert {
-        name for name in modules if re.fullmatch(r"(table|figure)\d+|datasets|controls|choices", name)
-    } == set(NAMES)
+    modules = {path.stem for path in files("analysis.appendix.exhibits").glob("*.py")}
+    assert modules - {"__init__"} == set(NAMES)
     for exhibit in EXHIBITS:
-        assert import_module(f"analysis.appendix.{exhibit.name}").EXHIBIT is exhibit
+        assert import_module(f"analysis.appendix.exhibits.{exhibit.name}").EXHIBIT is exhibit
         assert exhibit_of(exhibit.name) is exhibit
 
 

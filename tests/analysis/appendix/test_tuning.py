@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 import search_spaces
-from analysis.appendix import table6, table9
+from analysis.appendix.exhibits import EXHIBITS, table6, table9
 from analysis.appendix.loading import load
-from analysis.appendix.registry import EXHIBITS
 from analysis.appendix.tuning import tuning
 from analysis.paper import main
 

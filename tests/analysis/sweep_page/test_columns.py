@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from analysis import style
-from analysis.estimate import mean_curve
+from analysis.statistics.curves import curves, mean_curve
 from analysis.sweep_page import columns
 from analysis.sweep_page.columns import PROBES, Quantity, drawn_tables, quantities, rows_of
 from analysis.sweep_page.phases import phases
 from analysis.sweep_page.sources import page_cells, read_source
-from analysis.tables import curves, read_members
+from analysis.tables.files import read_members
 from ouvae.declared import ORDER_PARAMETERS
 from tests.analysis.conftest import RHO
 

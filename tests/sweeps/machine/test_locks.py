@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from analysis.files import UNSUPPORTED
+from analysis.tables.replacing import UNSUPPORTED
 from sweeps.machine.locks import lock
 
 

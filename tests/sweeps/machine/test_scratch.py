@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import SweepError, scratch
+from sweeps import SweepError
+from sweeps.machine import scratch
 from sweeps.machine.processes import is_running
 from sweeps.machine.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
 from tests.sweeps.conftest import ROOT, wait_until

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from analysis import TableError
-from analysis.schema import MEMBERS, THRESHOLDS
-from analysis.tables import read_members, read_settings, read_table
+from analysis.tables.files import read_members, read_settings, read_table
+from analysis.tables.schema import MEMBERS, THRESHOLDS
 from sweeps import SweepError
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
@@ -156,8 +156,8 @@ class TestFragments:
         code = """
 import os, signal, sys
 import pyarrow as pa, pyarrow.parquet as pq
-from analysis.schema import MEMBERS
-from analysis.tables import write_table
+from analysis.tables.schema import MEMBERS
+from analysis.tables.files import write_table
 real = pq.write_table
 def dying(table, file, **options):
     real(table, file, **options)

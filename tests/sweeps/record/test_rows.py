@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis import TableError
-from analysis.schema import HISTORY, MEMBERS
+from analysis.tables.schema import HISTORY, MEMBERS
 from ouvae.declared import METRICS
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack

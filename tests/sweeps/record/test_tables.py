@@ -1,7 +1,7 @@
 """The tables of a run follow from its fragments and its space only."""
 
-from analysis.schema import HISTORY, MEMBERS, THRESHOLDS
-from analysis.tables import read_history, read_members
+from analysis.tables.files import read_history, read_members
+from analysis.tables.schema import HISTORY, MEMBERS, THRESHOLDS
 from tests.sweeps.conftest import opened, write_tables
 from tests.sweeps.record.conftest import RHOS, points, without_times
 

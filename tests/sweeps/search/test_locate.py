@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.comparisons import compare
+from analysis.statistics.comparisons import compare
 from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.pairs import Pair

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, seed_threshold
+from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, seed_threshold
 from analysis.statistics.rule import Rule, rules_of
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import load

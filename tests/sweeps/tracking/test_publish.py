@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import paper
-from analysis.appendix.registry import NAMES
+from analysis.appendix.exhibits import NAMES
 from sweeps import publish
 from sweeps.tracking.store import check
 

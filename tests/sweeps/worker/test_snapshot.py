@@ -69,7 +69,7 @@ def test_the_snapshot_is_all_of_the_project(taken):
 
 
 @pytest.mark.parametrize(
-    "name", ["ouvae/training/step/step.py", "analysis/schema.py", "search_spaces/digits.yaml"]
+    "name", ["ouvae/training/step/step.py", "analysis/tables/schema.py", "search_spaces/digits.yaml"]
 )
 def test_a_worker_that_imports_other_code_says_which(taken, monkeypatch, name):
     shutil.rmtree(taken / "sweeps" / snapshot.USERS)

@@ -1,0 +1,249 @@
+"""Controls of ours: what of the transition is smoothing, and what a top layer knows whose KL turns on.
+
+The form `shrink` discounts the noise as much as K draws do in a linear network, and smooths nothing. Of a
+transition in g, what is left of the noise, the part that it shows too is discount; the rest is spectral, due
+to how averaging over draws damps the networks' higher degrees.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.appendix.claims import OURS, Claim, Evidence, Region
+from analysis.appendix.drawing import panels, shared_legend
+from analysis.appendix.exhibit import Exhibit, Lines
+from analysis.appendix.runs import PaperRun
+from analysis.appendix.transitions import sizes
+from analysis.statistics.estimate import TRANSITION
+from analysis.statistics.intervals import ratio, student
+from analysis.style import STYLES
+from analysis.tables.schema import Row
+from analysis.text.words import NOTHING, STATUS, ends_text
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.control_parameter import retained_variance
+
+ACTIVE_NATS = 1.0
+"""The KL of a top layer of the linear model from which its information is looked at."""
+
+KNOWS_NOTHING = 0.05
+"""Nats of information that are none: more than the error of the estimate on linear models."""
+
+ORDERS = ("kl_top", "information_top")
+
+
+def claims(run: PaperRun) -> tuple[Claim, ...]:
+    """Thresholds over K in rho and in g, of shrinking and of smoothing; what the linear model knows."""
+    evidence: list[list[Evidence]] = [[], [], []]
+    if run.members is not None:
+        for rows in _by_latents(_swept(run, "kl_top")):
+            smoothed = [row for row in rows if row["smoothing"] == "posterior"]
+            shrunk = [row for row in rows if row["smoothing"] == "shrink"]
+            evidence[0].append(_ranges(smoothed))
+            evidence[1] += [_needed(row, one) for one in shrunk for row in smoothed]
+        evidence[2] = [_linear_information(run)]
+    statements = (
+        "Thresholds of the top-layer KL with K = 2, 5 and 20 draws agree better in g = ρ² + (1 − ρ²)/K than "
+        "in ρ (the range over K, at the same seed).",
+        "Smoothing wakes the top layer at a smaller discount of the noise, 1 − g, than discounting alone: "
+        "the ratio is the share that is discount, what it lacks of 1 is spectral (at the same seed).",
+        f"A top layer of the two-layer linear model with a KL of more than {ACTIVE_NATS:g} nat knows nothing "
+        "of x.",
+    )
+    return tuple(
+        Claim(statement, OURS, tuple(own), run.missing)
+        for statement, own in zip(statements, evidence, strict=True)
+    )
+
+
+def _swept(run: PaperRun, order: str) -> list[Row]:
+    """Return the thresholds of the cells that are swept over rho, but for the linear model."""
+    return [
+        row
+        for row in run.all_thresholds
+        if row["order_parameter"] == order and row["smoothed_networks"] and row["architecture"] != "affine"
+    ]
+
+
+def _by_latents(rows: Iterable[Row]) -> list[list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(sizes(row), []).append(row)
+    return list(groups.values())
+
+
+def _seeds(row: Row) -> dict[int, float]:
+    """Return rho_c of the seeds that have one."""
+    return {seed["seed"]: seed["rho_c"] for seed in row["seeds"] if seed["status"] == TRANSITION}
+
+
+def _ranges(rows: Sequence[Row]) -> Evidence:
+    """Return the range of thresholds over K in g divided by that in rho."""
+    by_k = [_seeds(row) for row in rows]
+    in_rho, in_g = {}, {}
+    for seed in set.intersection(*map(set, by_k)) if by_k else ():
+        rho = [own[seed] for own in by_k]
+        g = [retained_variance(own[seed], row["ou_samples"]) for own, row in zip(by_k, rows, strict=True)]
+        in_rho[seed], in_g[seed] = max(rho) - min(rho), max(g) - min(g)
+    what = f"range of thresholds over K in g divided by that in ρ, {sizes(rows[0])}" if rows else ""
+    return Evidence(what, ratio(in_g, in_rho), Region(high=1))
+
+
+def _needed(smoothed: Row, shrunk: Row) -> Evidence:
+    """Return the discount at which smoothing wakes a top layer divided by that of shrinking."""
+    discounts = [
+        {seed: 1 - retained_variance(rho, row["ou_samples"]) for seed, rho in _seeds(row).items()}
+        for row in (smoothed, shrunk)
+    ]
+    draws = smoothed["ou_samples"]
+    what = f"1 − g at the threshold of K = {draws} divided by that of shrinking, {sizes(smoothed)}"
+    return Evidence(what, ratio(*discounts), Region(high=1))
+
+
+def _linear_information(run: PaperRun) -> Evidence:
+    by_seed: dict[int, list[float]] = {}
+    for row in run.rows:
+        if row["architecture"] == "affine" and (row["kl_top_nats"] or 0) > ACTIVE_NATS:
+            by_seed.setdefault(row["seed"], []).append(row["information_top_nats"])
+    means = [float(np.mean(own)) for own in by_seed.values()]
+    what = f"information of its members of more than {ACTIVE_NATS:g} nat of KL, mean over them and over seeds"
+    return Evidence(what, student(means), Region(-KNOWS_NOTHING, KNOWS_NOTHING), unit="nats")
+
+
+_HEAD = (
+    "latents", "control", "order parameter", "status", "ρ_c", "95 % interval", "g at ρ_c", "95 % interval",
+    "most of it (nats)",
+)  # fmt: skip
+
+
+def cells(run: PaperRun) -> Lines:
+    """Return the thresholds of each control by both order parameters; and the weights, which have none."""
+    if run.members is None:
+        return ()
+    lines: list[Sequence[str]] = [_HEAD]
+    most = {name: _most(run.rows, ORDER_PARAMETERS[name].metric) for name in ORDERS}
+    for row in run.all_thresholds:
+        name = row["order_parameter"]
+        if name in ORDERS:
+            lines.append([sizes(row), _control(row), name, *_numbers(row), most[name][row["cell_id"]]])
+    return lines
+
+
+def _control(row: Row) -> str:
+    if row["architecture"] == "affine":
+        return f"linear, K = {row['ou_samples']}"
+    if not row["smoothed_networks"]:
+        return f"weight {row['top_kl_weight']:g}, ρ = 1"
+    return "shrink" if row["smoothing"] == "shrink" else f"K = {row['ou_samples']}"
+
+
+def _numbers(row: Row) -> list[str]:
+    if row["rho_c"] is None:
+        return [STATUS[row["status"]] if row["smoothed_networks"] else NOTHING, *[NOTHING] * 4]
+    texts = [STATUS[row["status"]]]
+    for name in ("rho_c", "g_c"):
+        texts += [f"{row[name]:.3f}", ends_text(row[f"{name}_low"], row[f"{name}_high"], ".3f")]
+    return texts
+
+
+def _most(members: Iterable[Row], metric: str) -> Mapping[str, str]:
+    """Return the largest mean over seeds that a metric has at any rho of a cell at which all seeds are."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in members:
+        own = found.setdefault(row["cell_id"], {})
+        if row[metric] is not None:
+            own.setdefault(row["rho"], []).append(row[metric])
+    return {cell: _largest_mean(by_rho.values()) for cell, by_rho in found.items()}
+
+
+def _largest_mean(by_rho: Collection[list[float]]) -> str:
+    seeds = max(map(len, by_rho), default=0)
+    means = [float(np.mean(own)) for own in by_rho if len(own) == seeds]
+    return f"{max(means):.2f}" if means else NOTHING
+
+
+def plot(run: PaperRun) -> Figure:
+    """Draw both order parameters against g, a column a model, a curve a control, and against the weight.
+
+    Curves are means over seeds of all that was trained at a rho; shades lie between the means of the bounds
+    of the information, as far as the axis goes.
+    """
+    models = list(dict.fromkeys(sizes(row) for row in _swept(run, "kl_top")))
+    figure, axes = panels(4 * len(models), height=6.6, lines=4, panel_width=2.9, sharey="row")
+    grid = np.array(axes).reshape(4, len(models))
+    for column, model in enumerate(models):
+        rows = [row for row in run.rows if sizes(row) == model and row["architecture"] != "affine"]
+        for line, name in enumerate(ORDERS):
+            _against_g(grid[line][column], rows, ORDER_PARAMETERS[name])
+            _against_weight(grid[2 + line][column], rows, ORDER_PARAMETERS[name])
+        grid[0][column].set_title(model)
+    for line, name in enumerate(ORDERS * 2):
+        grid[line][0].set_ylabel(f"{ORDER_PARAMETERS[name].words.removeprefix('top-layer ')} (nats)")
+        drawn = np.concatenate([np.asarray(curve.get_ydata()) for ax in grid[line] for curve in ax.lines])
+        highest = float(drawn.max(initial=1.0))
+        grid[line][0].set_ylim(-0.15 * highest, 1.1 * highest)
+    shared_legend(figure, axes)
+    return figure
+
+
+def _against_g(ax: Axes, rows: Sequence[Row], order: OrderParameter) -> None:
+    swept = [row for row in rows if row["smoothed_networks"]]
+    controls = dict.fromkeys(map(_control, swept))
+    for style_of, control in zip(STYLES, controls, strict=False):
+        own = [row for row in swept if _control(row) == control]
+        places = [retained_variance(row["rho"], row["ou_samples"]) for row in own]
+        _draw(ax, places, own, order, style_of, control)
+    ax.set_xlabel("noise that is left, g")
+
+
+def _against_weight(ax: Axes, rows: Sequence[Row], order: OrderParameter) -> None:
+    plain = [row for row in rows if row["rho"] == 1 and row["smoothed_networks"] and row["ou_samples"] == 5]
+    own = [*(row for row in rows if not row["smoothed_networks"]), *plain]
+    places = [row["top_kl_weight"] for row in own]
+    _draw(ax, places, own, order, (style.BLACK, "x", "-"), "weight of the top layer's KL")
+    ax.set_xlabel("weight of the top layer's KL")
+
+
+def _draw(
+    ax: Axes,
+    places: Sequence[float],
+    rows: Sequence[Row],
+    order: OrderParameter,
+    style_of: tuple[str, str, object],
+    label: str,
+) -> None:
+    """Draw the means of an order parameter at each place, and shade between those of its bounds."""
+    colour, marker, dash = style_of
+    at, means = _means(places, [row[order.metric] for row in rows])
+    ax.plot(at, means, color=colour, marker=marker, ls=dash, ms=3, lw=1, label=label)
+    if order.bounds is not None:
+        (_, low), (_, high) = (_means(places, [row[metric] for row in rows]) for metric in order.bounds)
+        ax.fill_between(at, low, high, color=colour, alpha=0.12, lw=0)
+
+
+def _means(places: Sequence[float], values: Sequence[float | None]) -> tuple[list[float], list[float]]:
+    """Return the places in increasing order, and the mean of the values at each."""
+    by_place: dict[float, list[float]] = {}
+    for place, value in zip(places, values, strict=True):
+        if value is not None:
+            by_place.setdefault(round(place, 6), []).append(value)
+    ordered = sorted(by_place)
+    return ordered, [float(np.mean(by_place[place])) for place in ordered]
+
+
+EXHIBIT = Exhibit(
+    name="controls",
+    stands_in="Controls",
+    title="What of the transition is smoothing, and what the top layer knows",
+    chosen="the activation, values of ρ and levels were chosen on seeds 0 and 1, after runs of ReLU on seeds "
+    "1000 to 1005, and before any seed from 2000 on",
+    fresh_from=2000,
+    claims=claims,
+    cells=cells,
+    plot=plot,
+    caption="Means over seeds, shades between the bounds of the information. Above: against what smoothing "
+    "leaves of the noise in a linear network; below: against a weight of the top layer's KL, without "
+    "smoothing.",
+)

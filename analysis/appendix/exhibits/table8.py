@@ -1,0 +1,119 @@
+"""Table 8: latent sizes of a VAE with four layers, to tell selection of variables from collapse."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
+from analysis.appendix.compare import Replicates
+from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.models import ACTIVATION, with_relu
+from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
+from analysis.appendix.runs import PaperRun
+from analysis.appendix.table_drawing import Panel, plot_table
+from analysis.appendix.table_evidence import Rows
+from analysis.statistics.intervals import student
+
+SHARE_OF_WIDTHS = 0.10
+"""Active units hardly change if they range over at most this share of what the widths allow."""
+
+BOUND_RANGE_NATS = 5.0
+"""The ELBO varies if it ranges over more than this."""
+
+
+def _row(size: int, bound: float, kl: float, kl_top: float, active: tuple[int, ...]) -> PublishedRow:
+    latents = (size,) * 4
+    values: dict[str, Value] = {"bound": bound, "kl": kl, "kl_top": kl_top, "active": active}
+    return PublishedRow("-".join(map(str, latents)), values, {"latents": latents, **ACTIVATION})
+
+
+TABLE = PublishedTable(
+    columns=(
+        Column("bound", "V. ELBO, L_100 (nats)", "bound"),
+        Column("kl", "KLD (nats)", "kl"),
+        Column("kl_top", "Top KLD (nats)", "kl_top"),
+        ACTIVE_UNITS,
+    ),
+    rows=with_relu(
+        _row(40, -84.73, 28.07, 1.13, (1, 6, 15, 40)),
+        _row(30, -88.7, 26.5, 0.69, (1, 6, 13, 30)),
+        _row(20, -85.4, 23.9, 1.38, (1, 5, 12, 20)),
+        _row(10, -90.47, 18.38, 1.30, (2, 3, 9, 10)),
+        _row(5, -104.36, 12.59, 0.636, (1, 3, 5, 5)),
+    ),
+    budget="1,000,000 steps",
+    note=BOUND_NOTE,
+)
+
+PANELS = (
+    Panel("active", "active units, top two layers", entries=2),
+    Panel("bound", "bound (nats)"),
+    Panel("kl_top", "top-layer KL (nats)"),
+)
+
+
+def claims(run: PaperRun) -> tuple[Claim, ...]:
+    """Latent sizes: the range of the top two layers' active units beside that of the ELBO."""
+    rows = Rows(TABLE, run)
+    statement = (
+        "Over the latent sizes the active units of the top two layers hardly change (they range over at most "
+        f"{SHARE_OF_WIDTHS:.0%} of what the sizes allow) while the V. ELBO varies (over more than "
+        f"{BOUND_RANGE_NATS:g} nats)."
+    )
+    return (Claim(statement, f"{STATED}; {OURS}", (_units(rows), _bounds(rows)), run.missing),)
+
+
+def _units(rows: Rows) -> Evidence:
+    """The range of active units over the sizes, a seed that has all sizes at a time.
+
+    Active units that followed the sizes would range over twice the difference of the largest and
+    smallest size.
+    """
+    labels = [row.label for row in TABLE.rows if row.values]
+    sizes = [int(label.split("-")[0]) for label in labels]
+    allowed = 2 * (max(sizes) - min(sizes))
+    active = [rows.all_of(label, "active") for label in labels]
+    published = (sum(rows.published(label, "active", layer) for layer in range(2)) for label in labels)
+    return Evidence(
+        f"range of the top two layers' active units over the sizes, of {allowed} that the sizes allow",
+        student([_range(sum(own[seed][:2]) for own in active) for seed in _shared(active)]),
+        Region(high=SHARE_OF_WIDTHS * allowed, closed=True),
+        "units",
+        _range(published),
+        rows.unequal("active", *labels, apart_from=("latents",)),
+    )
+
+
+def _bounds(rows: Rows) -> Evidence:
+    """The range of the bound over the sizes, a seed that has all sizes at a time."""
+    labels = [row.label for row in TABLE.rows if row.values]
+    bound = [rows.all_of(label, "bound") for label in labels]
+    return Evidence(
+        "range of the V. ELBO over the sizes",
+        student([_range(own[seed][0] for own in bound) for seed in _shared(bound)]),
+        Region(low=BOUND_RANGE_NATS),
+        "nats",
+        _range(rows.published(label, "bound") for label in labels),
+        rows.unequal("bound", *labels, apart_from=("latents",)),
+    )
+
+
+def _shared(rows: Sequence[Replicates]) -> list[int]:
+    """The replicates that all rows have."""
+    return [key for key in rows[0] if all(key in row for row in rows)]
+
+
+def _range(values: Iterable[float]) -> float:
+    found = list(values)
+    return max(found) - min(found)
+
+
+EXHIBIT = Exhibit(
+    name="table8",
+    title="Latent sizes of a 4-layer MLP model on MNIST, trained with KL annealing",
+    table=TABLE,
+    chosen="hidden layers and learning rate were chosen on seeds 0 to 4, the activation after a run of ReLU "
+    "on seeds 1000 to 1002",
+    fresh_from=2000,
+    claims=claims,
+    plot=partial(plot_table, TABLE, PANELS),
+)

@@ -1,0 +1,195 @@
+"""Critical thresholds from curves of an order parameter against rho.
+
+A curve is a pair of arrays `(rho, values)`, each of shape (M,), for the M usable members of one seed:
+smoothing parameters in any order, and the order parameter, such as the top-layer KL in nats. Curves come as
+a mapping from seed to curve; one of a single member is a probe. A seed is one realisation of the disorder
+(weights, minibatches, noise), and rho the control parameter moved within it: each seed has a threshold of its
+own, and that of a cell is their median, the rho at which half of the realisations are active.
+
+A member is *active* when its order parameter is at least `active_from`, else *collapsed*. The threshold of
+a seed lies between the first active member, walking in from the collapsed side, and the collapsed one
+before it; nothing is assumed of the curve beyond, which need not be monotone, nor of where between the two
+it lies.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.statistics.censored import Array, Population, population
+from analysis.statistics.curves import Curves, end_medians, sorted_curve, trained_range
+
+TRANSITION = "transition"
+ALWAYS_ACTIVE = "always_active"
+ALWAYS_COLLAPSED = "always_collapsed"
+UNRESOLVED = "unresolved"
+
+
+@dataclass(frozen=True)
+class SeedThreshold:
+    """What the members of one seed say of its threshold.
+
+    It lies between `rho_low` and `rho_high`, two neighbouring rho of which one is active and one collapsed,
+    and `rho_c` is the middle of the two. One end is None, and `rho_c` with it, where all members are active
+    (`always_active`) or collapsed (`always_collapsed`), and both where there are none (`unresolved`). `jump`
+    is the order parameter at the active end minus that at the collapsed one; None unless both are there.
+    """
+
+    seed: int
+    status: str
+    n_members: int
+    rho_c: float | None = None
+    rho_low: float | None = None
+    rho_high: float | None = None
+    jump: float | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval in which the threshold lies, with infinite ends where it is open."""
+        low, high = self.rho_low, self.rho_high
+        return -np.inf if low is None else low, np.inf if high is None else high
+
+
+@dataclass(frozen=True)
+class CellThreshold:
+    """The threshold of a cell, from all of its seeds.
+
+    `rho_c` is the median of its realisations and `[rho_c_low, rho_c_high]` its interval at `confidence`;
+    `spread_left` and `spread_right` are the scales of the realisations below and above it, each with an
+    interval. An end that may lie beyond all that was trained is None: the data do not say where. Where the
+    median itself lies there, `always_active` or `always_collapsed`, there is a one-sided bound; where nothing
+    is known, `unresolved`, there is none. `jump` is the mean over seeds that have one. `seeds` holds what
+    each seed has to say, `population` the whole posterior.
+    """
+
+    status: str
+    collapsed_side: str
+    seeds: tuple[SeedThreshold, ...]
+    confidence: float
+    population: Population | None = None
+    rho_c: float | None = None
+    rho_c_low: float | None = None
+    rho_c_high: float | None = None
+    spread_left: float | None = None
+    spread_left_low: float | None = None
+    spread_left_high: float | None = None
+    spread_right: float | None = None
+    spread_right_low: float | None = None
+    spread_right_high: float | None = None
+    jump: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval of rho_c; None where it has not two ends."""
+        if self.rho_c_low is None or self.rho_c_high is None:
+            return None
+        return (self.rho_c_high - self.rho_c_low) / 2
+
+
+def _check_active_from(active_from: float) -> None:
+    if not (np.isfinite(active_from) and active_from > 0):
+        raise ValueError(f"active_from must be positive and finite, not {active_from!r}")
+
+
+def seed_threshold(
+    seed: int,
+    rho: Sequence[float] | Array,
+    values: Sequence[float] | Array,
+    active_from: float,
+    collapsed_side: str = "high",
+) -> SeedThreshold:
+    """Find between which members the top layer of one seed turns on, walking in from the collapsed side.
+
+    `rho` and `values` have shape (M,), in any order. Raises ValueError for a repeated rho,
+    what is not finite, unequal lengths, an `active_from` that is not positive, or a
+    `collapsed_side` other than `high` and `low`.
+    """
+    _check_active_from(active_from)
+    if collapsed_side not in ("high", "low"):
+        raise ValueError(f"collapsed_side must be 'high' or 'low', not {collapsed_side!r}")
+    rho_walk, walk = sorted_curve(rho, values)
+    if collapsed_side == "high":
+        rho_walk, walk = rho_walk[::-1], walk[::-1]
+    n = rho_walk.size
+    if not n:
+        return SeedThreshold(seed, UNRESOLVED, 0)
+    active = walk >= active_from
+    first = int(np.argmax(active)) if active.any() else n
+    outer = float(rho_walk[first - 1]) if first > 0 else None
+    inner = float(rho_walk[first]) if first < n else None
+    low, high = (inner, outer) if collapsed_side == "high" else (outer, inner)
+    if low is None or high is None:
+        status = ALWAYS_ACTIVE if outer is None else ALWAYS_COLLAPSED
+        return SeedThreshold(seed, status, n, rho_low=low, rho_high=high)
+    jump = float(walk[first] - walk[first - 1])
+    return SeedThreshold(seed, TRANSITION, n, (low + high) / 2, low, high, jump)
+
+
+def collapsed_side(curves: Curves, active_from: float) -> str:
+    """Return the side of the rho axis, `high` or `low`, on which the top layer is collapsed.
+
+    It is `high`, where the paper finds it, unless the median over seeds is below
+    `active_from` at the lowest rho and not below it at the highest (the ambient form of smoothing
+    collapses there). Each seed counts with its own outermost members, and none that is no curve.
+    """
+    _check_active_from(active_from)
+    ends = end_medians(curves)
+    if ends is None:
+        return "high"
+    at_lowest, at_highest = ends
+    return "low" if at_lowest < active_from <= at_highest else "high"
+
+
+def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95) -> CellThreshold:
+    """Estimate the threshold of a cell, the median of its realisations, from the curves of its seeds.
+
+    Each seed says that its threshold lies in an interval: see `analysis.statistics.censored`.
+
+    Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` refuses.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
+    side = collapsed_side(curves, active_from)
+    seeds = tuple(
+        seed_threshold(seed, rho, values, active_from, side) for seed, (rho, values) in curves.items()
+    )
+    known = [seed.interval for seed in seeds if seed.n_members]
+    if not known:
+        return CellThreshold(UNRESOLVED, side, seeds, confidence)
+    lowest, highest = trained_range(curves)
+    found = population(Counter(known), (lowest, highest))
+    jumps = [seed.jump for seed in seeds if seed.jump is not None]
+    shared: dict[str, Any] = {
+        "collapsed_side": side,
+        "seeds": seeds,
+        "confidence": confidence,
+        "population": found,
+        "jump": float(np.mean(jumps)) if jumps else None,
+    }
+    median = found.median
+    if median.median > highest:
+        status = ALWAYS_ACTIVE if side == "high" else ALWAYS_COLLAPSED
+        return CellThreshold(status, rho_c_low=min(median.quantile(1 - confidence), highest), **shared)
+    if median.median < lowest:
+        status = ALWAYS_COLLAPSED if side == "high" else ALWAYS_ACTIVE
+        return CellThreshold(status, rho_c_high=max(median.quantile(confidence), lowest), **shared)
+    low, high = median.seen_interval(confidence)
+    (left_low, left_high), (right_low, right_high) = (
+        scale.interval(confidence) for scale in (found.left, found.right)
+    )
+    return CellThreshold(
+        TRANSITION,
+        rho_c=median.median,
+        rho_c_low=low,
+        rho_c_high=high,
+        spread_left=found.left.median,
+        spread_left_low=left_low,
+        spread_left_high=left_high,
+        spread_right=found.right.median,
+        spread_right_low=right_low,
+        spread_right_high=right_high,
+        **shared,
+    )

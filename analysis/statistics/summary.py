@@ -1,0 +1,169 @@
+"""What the members of a run say: the thresholds of its cells, and how they compare."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from analysis import TableError
+from analysis.statistics.censored import Marginal
+from analysis.statistics.comparisons import compare
+from analysis.statistics.curves import Curves, curves
+from analysis.statistics.estimate import TRANSITION, CellThreshold
+from analysis.statistics.remarks import remark
+from analysis.statistics.rule import Rules, rules_of
+from analysis.tables.files import read_settings, rows_of, table_of
+from analysis.tables.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.pairs import Pair, comparable, corresponding
+
+METHOD = (
+    "median over seeds of thresholds known to intervals, two-piece normal; interval: posterior, equal tails"
+)
+"""The entry of the column `method`."""
+
+
+def read_rule(run: str | Path) -> Rules:
+    """Return the rule of a run, from its settings. Raises TableError as `read_settings`, and without one."""
+    settings = read_settings(run)
+    try:
+        return rules_of(settings)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise TableError(
+            f"the space.yaml of {run} does not say active_from and confidence; give the folder that a sweep "
+            "wrote"
+        ) from None
+
+
+class Summary:
+    """The thresholds of members by a rule, and their comparisons.
+
+    Cells come in the order of first appearance, the order parameters of each in that of the rule.
+
+    Raises TableError as `analysis.statistics.curves.curves` does; ValueError for a threshold or a
+    confidence out of range.
+    """
+
+    def __init__(self, members: pa.Table, rule: Rules) -> None:
+        """Estimate the threshold of each cell and order parameter; its first member tells a cell's keys."""
+        self._rule = rule
+        self._statuses: dict[str, Counter[str]] = {}
+        firsts: list[int] = []
+        places = members.select(["cell_id", "status"]).to_pydict()
+        for row, (cell_id, status) in enumerate(zip(*places.values(), strict=True)):
+            if cell_id not in self._statuses:
+                self._statuses[cell_id] = Counter()
+                firsts.append(row)
+            self._statuses[cell_id][status] += 1
+        self._cells = rows_of(members.take(pa.array(firsts, pa.int64())))
+        self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
+        self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
+        for order in self._watched:
+            for cell_id, own in curves(members, order.metric).items():
+                self._found[cell_id, order.name] = self._estimate(own, order)
+
+    def _estimate(self, own: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
+        rule = self._rule.of(order.name)
+        return rule.level(own), rule.threshold(own)
+
+    def median(self, cell_id: str, order: str) -> Marginal | None:
+        """Return the posterior of a cell's threshold; None where nothing is known of it."""
+        known = self._found[cell_id, order][1].population
+        return None if known is None else known.median
+
+    @cached_property
+    def thresholds(self) -> pa.Table:
+        """The thresholds table: a row a cell and order parameter."""
+        rows = []
+        for cell in self._cells:
+            of_cell = [self._threshold_row(cell, order) for order in self._watched]
+            rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
+        return table_of(rows, THRESHOLDS)
+
+    @cached_property
+    def comparisons(self) -> pa.Table:
+        """The comparisons table: a row an order parameter and pair of cells that differ in one key."""
+        return self._compared([(self, cell) for cell in self._cells], comparable(self._cells))
+
+    def comparisons_with(self, members: pa.Table) -> pa.Table:
+        """Return the comparisons of these cells with those of other members, by the rule of this summary.
+
+        Cells are compared that are `corresponding`. The posteriors of two cells are taken as independent,
+        which asks for other members. Raises TableError as `analysis.statistics.curves.curves` does.
+        """
+        other, places = Summary(members, self._rule), len(self._cells)
+        sides = [(summary, cell) for summary in (self, other) for cell in summary._cells]
+        pairs = corresponding(self._cells, other._cells)
+        return self._compared(sides, [Pair(i, places + j, key) for i, j, key in pairs])
+
+    def _compared(self, sides: Sequence[tuple["Summary", Row]], pairs: Sequence[Pair]) -> pa.Table:
+        """Return the comparisons table of pairs of cells, each beside the summary that it is of."""
+        rows = []
+        for order in self._watched:
+            medians = [summary.median(cell["cell_id"], order.name) for summary, cell in sides]
+            for pair, found in zip(
+                pairs, compare(pairs, medians, self._rule.confidence, self._rule.margin), strict=True
+            ):
+                first, second = sides[pair.first][1], sides[pair.second][1]
+                rows.append(
+                    {
+                        "space": first["space"],
+                        "order_parameter": order.name,
+                        "differs_in": pair.key,
+                        "first_cell_id": first["cell_id"],
+                        "first_cell": first["cell"],
+                        "second_cell_id": second["cell_id"],
+                        "second_cell": second["cell"],
+                        **asdict(found),
+                        "confidence": self._rule.confidence,
+                        "margin": self._rule.margin,
+                    }
+                )
+        return table_of(rows, COMPARISONS)
+
+    def _threshold_row(self, cell: Row, order: OrderParameter) -> dict[str, Any]:
+        active_from, found = self._found[cell["cell_id"], order.name]
+        asked = self._rule.active_from[order.name]
+        statuses = self._statuses[cell["cell_id"]]
+        return {
+            **{name: cell[name] for name in _OF_CELL},
+            **{name: getattr(found, name) for name in _OF_ESTIMATE},
+            "half_width_asked": self._rule.half_widths.get(order.name),
+            "seeds": [asdict(seed) for seed in found.seeds],
+            **{name: _retained(cell, getattr(found, f"rho_{name[2:]}")) for name in _G},
+            "order_parameter": order.name,
+            "rule": asked if isinstance(asked, str) else "absolute",
+            "active_from": active_from,
+            "n_seeds": len(found.seeds),
+            "n_resolved": sum(seed.status == TRANSITION for seed in found.seeds),
+            "n_members": statuses.total(),
+            **{f"n_{status}": statuses[status] for status in LOST},
+            "method": METHOD,
+        }
+
+
+_OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name != "status"]
+"""What a cell's row has from its members."""
+
+_OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields(CellThreshold))} - {"seeds"}
+"""What a cell's row has from its estimate."""
+
+_G = ("g_c", "g_c_low", "g_c_high")
+
+
+def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
+    """Return g at a rho; None where that is none, and where g is not what smoothing by K draws leaves."""
+    by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient"
+    if rho is None or not by_draws or member["hermite_degree"] is not None:
+        return None
+    return float(retained_variance(rho, member["ou_samples"]))
+
+
+def thresholds_table(members: pa.Table, rule: Rules) -> pa.Table:
+    """Return the thresholds table of members by a rule: see `Summary`."""
+    return Summary(members, rule).thresholds

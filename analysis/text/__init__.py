@@ -1,0 +1,1 @@
+"""Words: names, sentences and lines of text for what the tables hold."""

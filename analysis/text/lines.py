@@ -1,0 +1,236 @@
+"""The tables of thresholds and comparisons as lines of text, for a terminal and for pages."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from analysis.statistics.rule import Rules
+from analysis.statistics.summary import thresholds_table
+from analysis.tables.schema import Row
+from analysis.text.words import (
+    NOTHING,
+    STATUS,
+    aligned,
+    cell_names,
+    ends_text,
+    interval,
+    interval_kind,
+    lost_of_cell,
+)
+from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared.order_parameters import HALF_PLATEAU
+from ouvae.declared.pairs import MAX_PAIRS
+
+WIDTH = 80
+"""Characters of a terminal's line."""
+
+SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Values from which a member is active, beside half of the plateau, for which rho_c is shown."""
+
+
+def format_thresholds(table: pa.Table) -> str:
+    """Return a thresholds table as text, narrow enough for a terminal, without a final newline.
+
+    A block an order parameter: under a heading a line a cell with rho_c, or the bound of one that lies beyond
+    what was trained, its interval, the spread of the realisations below and above it, and the numbers of
+    seeds and of members. Below stands which cells have no transition, where intervals are wider than was
+    asked for, and where information and KL disagree.
+    """
+    rows = table.to_pylist()
+    named: dict[str, list[tuple[str, Row]]] = {}
+    for name, row in zip(cell_names(rows), rows, strict=True):
+        named.setdefault(row["order_parameter"], []).append((name, row))
+    return "\n\n".join(_block(own) for own in named.values())
+
+
+def _block(named: Sequence[tuple[str, Row]]) -> str:
+    """Return the thresholds of one order parameter as text, each with the name of its cell."""
+    rows = [row for _, row in named]
+    columns = _columns(rows) | {
+        "rho_c": lambda row: interval(row, 3) or NOTHING if row["rho_c"] is None else _number(row["rho_c"]),
+        "interval": lambda row: NOTHING if row["rho_c"] is None else interval(row, 3) or NOTHING,
+        "seeds": lambda row: str(row["n_seeds"]),
+    }
+    heading = [*_rules(rows), interval_kind(rows)]
+    if len(steps := {row["steps"] for row in rows}) == 1:
+        heading.append(f"{steps.pop()} steps")
+        del columns["steps"]
+    del columns["order parameter"], columns["status"]
+    lines = [["cell", *columns], *([name, *(text(row) for text in columns.values())] for name, row in named)]
+    notes = [f"{name}: {_status(row)}" for name, row in named if _status(row) != STATUS["transition"]]
+    notes += [f"{name}: {text}" for name, row in named if (text := _too_wide(row))]
+    notes += [f"{name}: {row['remark']}" for name, row in named if row["remark"]]
+    wrapped = [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")]
+    return "\n".join(["; ".join(heading), *aligned(lines), *wrapped])
+
+
+def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
+    """Return rows of a thresholds table as lines of texts under a head, with a name for each row's cell.
+
+    The columns are the cell, its budget, the order parameter, the status, rho_c with its interval or its
+    one-sided bound, the spread of the realisations below and above it, how many seeds have a bracket of
+    their own, and the number of members and of those that diverged or failed. A column with the exact rho_c
+    follows where one is known.
+    """
+    columns = _columns(rows)
+    named = zip(names, rows, strict=True)
+    lines = [[name, *(text(row) for text in columns.values())] for name, row in named]
+    return [["cell", *columns], *lines]
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """Return how each column is written; that of the exact rho_c is there where a row has one."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "steps": lambda row: str(row["steps"]),
+        "order parameter": lambda row: str(row["order_parameter"]),
+        "status": _status,
+        "rho_c": lambda row: _number(row["rho_c"]),
+        "interval": _interval,
+        "spread": _spread,
+        "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
+        "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
+    }
+    if any(row["rho_c_exact"] is not None for row in rows):
+        columns["exact"] = lambda row: _number(row["rho_c_exact"], 4)
+    return columns
+
+
+def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Return what counts as active, and which intervals are wider than was asked for."""
+    named = zip(names, rows, strict=True)
+    return [*_rules(rows), *(f"{name}: {text}" for name, row in named if (text := _too_wide(row)))]
+
+
+def format_comparisons(table: pa.Table) -> str:
+    """Return a comparisons table as text, narrow enough for a terminal; empty without any.
+
+    A block an order parameter, a line a comparison: two cells, the difference of their rho_c with its
+    interval, and the verdict on the first cell.
+    """
+    rows = table.to_pylist()
+    blocks: dict[str, list[list[str]]] = {}
+    for row in rows:
+        lines = blocks.setdefault(
+            row["order_parameter"], [["rho_c of", "minus that of", "difference", "interval", "verdict"]]
+        )
+        known = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
+        ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
+        lines.append([row["first_cell"], row["second_cell"], known, ends, row["verdict"]])
+    if not rows:
+        return ""
+    note = f"{interval_kind(rows)}; verdicts are corrected for all comparisons of an order parameter (Holm)"
+    texts = ["\n".join([f"differences in {name}", *aligned(lines)]) for name, lines in blocks.items()]
+    return "\n\n".join(texts) + f"\n{note}{_margin(rows)}"
+
+
+def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
+    """Return rows of a comparisons table as lines of texts under a head.
+
+    The columns are the two cells, what they differ in, the order parameter, the difference of rho_c with its
+    interval, the corrected p-values and the verdict on the first cell.
+    """
+    with_margin = any(row["margin"] is not None for row in rows)
+    head = ["rho_c of", "minus that of", "they differ in", "order parameter", "difference", "interval"]
+    lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
+    for row in rows:
+        low, high = row["difference_low"], row["difference_high"]
+        texts = [row["first_cell"], row["second_cell"], row["differs_in"], row["order_parameter"]]
+        texts.append(NOTHING if row["difference"] is None else f"{row['difference']:+.3f}")
+        ends = ends_text(low, high, "+.3f")
+        texts.append(f"{ends} {100 * row['confidence']:g}%" if ends else NOTHING)
+        texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
+        lines.append([*texts, row["verdict"]])
+    return lines
+
+
+def comparison_note(rows: Sequence[Row]) -> str:
+    """Return what the p-values of comparisons are corrected for, and within which margin cells are alike."""
+    note = f"p-values are corrected for all comparisons of an order parameter (Holm){_margin(rows)}"
+    if max(Counter(row["order_parameter"] for row in rows).values(), default=0) >= MAX_PAIRS:
+        note += f"; only the {MAX_PAIRS:,} pairs closest in the order of the cells are compared"
+    return note
+
+
+def _margin(rows: Sequence[Row]) -> str:
+    return next((f"; alike within ±{row['margin']:g}" for row in rows if row["margin"] is not None), "")
+
+
+def format_results(thresholds: pa.Table, comparisons: pa.Table) -> str:
+    """Return both tables as text, one under the other."""
+    return "\n\n".join(filter(None, [format_thresholds(thresholds), format_comparisons(comparisons)]))
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _rules(rows: Sequence[Row]) -> list[str]:
+    """Return a line an order parameter: what it is, and from where on it counts as active."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        half = row["rule"] == HALF_PLATEAU
+        found.setdefault(row["order_parameter"], set()).add("half of its plateau" if half else _level(row))
+    return [
+        f"{name}: active from {', '.join(sorted(levels))} of {ORDER_PARAMETERS[name].words}"
+        for name, levels in found.items()
+    ]
+
+
+def _level(row: Row) -> str:
+    unit = ORDER_PARAMETERS[row["order_parameter"]].unit
+    return f"{row['active_from']:g}" + (f" {unit}" if unit != "1" else "")
+
+
+def format_sensitivity(members: pa.Table, rule: Rules) -> str:
+    """Return rho_c by other rules as aligned text, a line a cell and order parameter in nats."""
+    tables = {}
+    for asked in (*SENSITIVITY_NATS, HALF_PLATEAU):
+        watched = {name: asked for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
+        if not watched:
+            return ""
+        tables[asked] = thresholds_table(members, Rules(watched, rule.confidence)).to_pylist()
+    columns = [f"{asked:g}" if isinstance(asked, float) else "half plateau" for asked in tables]
+    rows = tables[HALF_PLATEAU]
+    lines = [["cell", "rho_c by active from (nats)", *columns]]
+    for index, name in enumerate(cell_names(rows)):
+        found = [table[index] for table in tables.values()]
+        texts = [STATUS[row["status"]] if row["rho_c"] is None else _number(row["rho_c"]) for row in found]
+        lines.append([name, rows[index]["order_parameter"], *texts])
+    return "\n".join(aligned(lines))
+
+
+def _number(value: float | None, decimals: int = 3) -> str:
+    return NOTHING if value is None else f"{value:.{decimals}f}"
+
+
+def _status(row: Row) -> str:
+    side = "" if row["collapsed_side"] == "high" else f", collapsed at {row['collapsed_side']} rho"
+    return STATUS[row["status"]] + side
+
+
+def _interval(row: Row) -> str:
+    text = interval(row, 3)
+    return f"{text} {100 * row['confidence']:g}%" if text else NOTHING
+
+
+def _spread(row: Row) -> str:
+    if row["spread_left"] is None:
+        return NOTHING
+    return f"-{row['spread_left']:.3f} +{row['spread_right']:.3f}"
+
+
+def _too_wide(row: Row) -> str:
+    """Say that the search could not reach what it was asked for; empty where it did."""
+    asked, reached = row["half_width_asked"], row["half_width"]
+    if asked is None or (reached is not None and reached <= asked):
+        return ""
+    if reached is not None:
+        return f"±{reached:.3f} after {row['n_members']} members, for ±{asked:g} asked; raise max_members"
+    if row["rho_c_low"] is None and row["rho_c_high"] is None:
+        return "no interval: no member that counts, or too few"
+    side = "above" if row["rho_c_high"] is None else "below"
+    return f"rho_c may lie {side} all that was trained, and its interval is open there"

@@ -1,0 +1,52 @@
+"""What the HTML pages share: templates in which every text is escaped, and how numbers are set."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from analysis.text.words import NOTHING
+
+
+def environment(package: str) -> Environment:
+    """Return the environment of the templates in a package; a name that a template lacks is an error."""
+    made = Environment(
+        loader=PackageLoader(package, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of the page
+    made.filters |= {"indexed": indexed, "signed": signed}
+    return made
+
+
+def signed(words: str) -> Markup:
+    """Return escaped text in which a hyphen before a digit, at the start of a number, is a minus sign.
+
+    A hyphen alone becomes a dash; indices are set as `indexed` does.
+    """
+    if words == NOTHING:
+        return Markup("\u2013")
+    found = [f"\u2212{w[1:]}" if w[:1] == "-" and w[1:2].isdigit() else w for w in words.split(" ")]
+    found = [f"[\u2212{w[2:]}" if w.startswith("[-") else w for w in found]
+    return indexed(" ".join(found))
+
+
+def indexed(words: str) -> Markup:
+    """Return escaped text in which `L_100`, `z_1` and `ρ_c` have indices."""
+    first, *rest = words.split("_")
+    joined, before = escape(first), first
+    for word in rest:
+        size = len(word) - len(word.lstrip("0123456789")) or int(word[:1] in ("c", "k"))
+        if (
+            before[-1:] in ("L", "z", "ρ")
+            and not before[-2:-1].isalnum()
+            and size
+            and not word[size : size + 1].isalnum()
+        ):
+            joined += Markup("<sub>{}</sub>{}").format(word[:size], word[size:])
+        else:
+            joined += f"_{word}"
+        before = word
+    return joined

@@ -1,0 +1,182 @@
+"""Short texts about the rows of a thresholds table, for tables in a terminal and for figures."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from analysis.tables.schema import LOST, SPLIT_IMAGES, Row
+from ouvae.declared import ARCHITECTURES, labels
+from ouvae.declared.labels import differing_keys, word
+
+STATUS = {
+    "transition": "transition",
+    "always_active": "always active",
+    "always_collapsed": "always collapsed",
+    "unresolved": "unresolved",
+}
+"""The words for each status."""
+
+NOTHING = "-"
+"""Stands where there is no number."""
+
+
+def cell_names(rows: Sequence[Row]) -> list[str]:
+    """Return a name for each cell that no other cell has.
+
+    It is that of `ouvae.declared.labels`, which tells cells apart by the keys in which they differ; those
+    that differ in none, such as those of two versions of a data set, by the head of their hash.
+    """
+    names = labels(rows)
+    cells = dict(zip((row["cell_id"] for row in rows), names, strict=True))
+    counts = Counter(cells.values())
+    return [
+        f"{name} {row['cell_id'][:8]}" if counts[name] > 1 else name
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def data_used(row: Row) -> str:
+    """Return a member's data set and how many images of each split it uses, `300 of 1,345 validation`.
+
+    The head of the digest says which file it was; a member of older tables has the name alone.
+    """
+    train, validation, test = (row[name] for name in SPLIT_IMAGES)
+    if train is None:
+        return str(row["dataset"])
+    uses = [f"{train:,} training", f"{_of(row['eval_images'], validation)} validation"]
+    if row["bound_samples"] is not None:
+        uses.append(f"{_of(row['bound_images'], test)} test")
+    return f"{row['dataset']} {row['data_digest'][:8]}, {', '.join(uses)} images"
+
+
+def _of(used: int | None, there: int) -> str:
+    return f"{there:,}" if used is None else f"{used:,} of {there:,}"
+
+
+def plural(count: int, word: str) -> str:
+    """Return a count with its word, `1 seed` or `3 seeds`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def aligned(lines: list[list[str]]) -> list[str]:
+    """Return the cells of each line as one text, in columns of one width."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def common_words(names: list[str]) -> str:
+    """Return the leading words that several names share, leaving at least one word of each."""
+    if len(names) < 2:
+        return ""
+    words = [name.split(" ") for name in names]
+    shared = []
+    for column in zip(*(w[:-1] for w in words), strict=False):
+        if len(set(column)) > 1:
+            break
+        shared.append(column[0])
+    return " ".join(shared)
+
+
+def heading(rows: Sequence[Row]) -> str:
+    """Return what cells have in common: leading words of their names, activation, budget, smoothing."""
+    layered = all(ARCHITECTURES[row["architecture"]].layered for row in rows)
+    keys = ("activation",) * layered + ("steps", "smoothing", "ou_samples")
+    told = differing_keys(rows)
+    words = [word(rows[0], key) for key in keys if key not in told]
+    return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)
+
+
+def lost(counts: Mapping[str, int], head: str = "", more: str = "") -> str:
+    """Return how many members were lost and how, ` (1 diverged, 2 failed)`; empty where none were.
+
+    `counts` are numbers of members by status; `head` stands before them, `more` after each.
+    """
+    texts = [f"{counts[status]}{more} {status}" for status in LOST if counts[status]]
+    return f" ({head}{', '.join(texts)})" if texts else ""
+
+
+def lost_of_cell(row: Row, head: str = "") -> str:
+    """Return how many members of a cell were lost, as `lost` does."""
+    return lost({status: row[f"n_{status}"] for status in LOST}, head)
+
+
+def interval(row: Row, decimals: int) -> str:
+    """Return the interval of a cell's rho_c, `[low, high]`, or the one end that it has, if any."""
+    return ends_text(row["rho_c_low"], row["rho_c_high"], f".{decimals}f")
+
+
+def ends_text(low: float | None, high: float | None, form: str) -> str:
+    """Return an interval, `[low, high]`, or the one end that it has; empty without either."""
+    if low is None:
+        return "" if high is None else f"below {high:{form}}"
+    return f"above {low:{form}}" if high is None else f"[{low:{form}}, {high:{form}}]"
+
+
+def ends_within(row: Row, range_of_rho: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of a cell's interval for a drawing: an end that the row lacks is that of the range."""
+    low, high = row["rho_c_low"], row["rho_c_high"]
+    return range_of_rho[0] if low is None else low, range_of_rho[1] if high is None else high
+
+
+def interval_kind(rows: Sequence[Row]) -> str:
+    """Return what the intervals of some cells are, `95% interval`."""
+    return " or ".join(f"{100 * share:g}% interval" for share in sorted({row["confidence"] for row in rows}))
+
+
+def estimate(row: Row) -> str:
+    """Return a cell's estimate in mathtext, `rho_c = 0.73 [0.70, 0.76]`, or its status with its bound.
+
+    Two decimals, or three where the interval is narrower than 0.02.
+    """
+    if row["status"] != "transition":
+        bound = interval(row, 2)
+        return STATUS[row["status"]] + (rf", $\rho_c$ {bound}" if bound else "")
+    narrow = row["half_width"] is not None and row["half_width"] < 0.01
+    decimals = 3 if narrow else 2
+    return rf"$\rho_c$ = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"
+
+
+def threshold_sentence(row: Row, name: str) -> str:
+    """Return in words where the threshold of a cell of that name lies, or what is known of it."""
+    ends = _ends_with_share(interval(row, 3), row)
+    if row["rho_c"] is not None:
+        return f"ρ_c of {name} is {row['rho_c']:.3f}{ends}"
+    if row["status"] == "unresolved":
+        return f"nothing is known of {name}: it has no member that counts"
+    return f"ρ_c of {name} lies beyond all that was trained{ends}: {STATUS[row['status']]}"
+
+
+def comparison_sentence(row: Row, first: str, second: str) -> str:
+    """Return in words how the thresholds of two cells of these names compare, or that it is undecided.
+
+    The numbers count in the direction of the verdict: by how much the first is higher, or lower.
+    """
+    verdict, one, other = row["verdict"], f"ρ_c of {first}", f"that of {second}"
+    sign = -1 if verdict == "lower" else 1
+    low, high = (
+        None if row[name] is None else sign * row[name]
+        for name in ("difference_low", "difference_high")[::sign]
+    )
+    ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
+    known = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
+    numbers = (known + _ends_with_share(ends, row)).removeprefix(", ")
+    if verdict in ("lower", "higher"):
+        return f"{one} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)
+    tail = f": the difference is {numbers}" if numbers else ""
+    if verdict == "alike":
+        return f"{one} and {other} are alike within ±{row['margin']:g}{tail}"
+    return f"whether {one} is lower or higher than {other} is undecided{tail}"
+
+
+def _ends_with_share(ends: str, row: Row) -> str:
+    """Return an interval, or its one end after a comma, with its coverage, to follow a number; or nothing."""
+    if not ends:
+        return ""
+    return f"{' ' if ends.startswith('[') else ', '}{ends} ({100 * row['confidence']:g} %)"
+
+
+def join(texts: Iterable[str]) -> str:
+    """Return the distinct texts in the order of first appearance, with `or` between them."""
+    return " or ".join(dict.fromkeys(texts))

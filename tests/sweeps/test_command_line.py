@@ -150,7 +150,7 @@ def test_a_home_that_nobody_has(command, tmp_path, capsys, option):
 
 
 def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
-    for module in ("driver", "preview"):
+    for module in ("executors.places", "preview"):
         monkeypatch.setattr(f"sweeps.{module}.usable_cpus", lambda: 1)
     assert "on the 1 slot of this machine" in command("--dry-run")[1]
     assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]

@@ -48,6 +48,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis import TableError
+from analysis.text.words import duration
 from benchmarks.threshold_comparisons import Compared, comparison, print_comparisons
 from benchmarks.threshold_peers import PEERS
 from benchmarks.threshold_realisations import CONFIDENCE, FAMILIES, Drawn, Found, Way, locate
@@ -55,7 +56,6 @@ from benchmarks.threshold_replay import replays, trained_cells
 from benchmarks.threshold_tables import LOCATE, Run, Setting, print_located, print_peers
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.machine.cpus import usable_cpus
-from sweeps.terminal.console import duration
 
 Made = TypeVar("Made", Run, Compared)
 

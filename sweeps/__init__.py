@@ -4,8 +4,8 @@
 plan      what is trained: cells, packs, data sets, users' code
 search    where rho is sampled
 worker    what happens to a pack where it trains
-executors where packs train: in this process, or on Ray
-cluster   Ray
+executors what trains packs, and the executor without Ray
+cluster   the executor on Ray
 record    the run directory
 tracking  MLflow and Optuna, who are told of finished packs
 terminal  what a user reads while a command runs

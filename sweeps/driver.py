@@ -114,7 +114,9 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                     match event:
                         case Progressed(pack_id, steps):
                             schedule.progressed(pack_id, steps)
-                            recorder.begin(screen)
+                            with recorder.beside("progress"):
+                                recorder.begin()
+                                screen.update()
                         case Finished(pack_id, result):
                             recorder.tell(ledger.add(schedule.pack(pack_id), result))
                             schedule.finished(pack_id)

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from analysis.statistics.rule import rules_of
-from analysis.text.words import data_used, plural
+from analysis.text.words import data_used, duration, plural
 from ouvae.declared import labels
 from search_spaces import Space
 from sweeps.driver import Options
@@ -16,7 +16,6 @@ from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
 from sweeps.record.rows import cell_columns
 from sweeps.search.base import Observations
 from sweeps.search.of_space import searches_of
-from sweeps.terminal.console import duration
 
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates only."""

@@ -27,8 +27,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from analysis.text.words import duration
 from sweeps.record.provenance import commit
-from sweeps.terminal.console import duration
 from tests.chaos_faults import KINDS, PACKS, Fault, dice, planned
 from tests.chaos_places import PLACES, Place, RefusedHere
 from tests.chaos_trial import Hangs, Trial

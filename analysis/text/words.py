@@ -180,3 +180,16 @@ def _ends_with_share(ends: str, row: Row) -> str:
 def join(texts: Iterable[str]) -> str:
     """Return the distinct texts in the order of first appearance, with `or` between them."""
     return " or ".join(dict.fromkeys(texts))
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as 42 s, 3 min 05 s, 2 h 10 min or 3 d 4 h."""
+    whole = round(seconds)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour} h"
+    if hours:
+        return f"{hours} h {minute:02d} min"
+    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"

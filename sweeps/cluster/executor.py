@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from analysis.text.words import duration
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from sweeps.cluster.messages import Ended, Measure, Measured, Refused, Stop, Train, Wanted
@@ -16,7 +17,6 @@ from sweeps.executors.events import Event, Finished, Lost, NodeResources, Nodes,
 from sweeps.executors.executor import Executor, NextTask
 from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
-from sweeps.terminal.console import duration
 
 if TYPE_CHECKING:
     from ouvae.training.costs import Cost

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
+from analysis.text.words import duration
 from sweeps.errors import SweepError
 from sweeps.executors.events import Event, Progressed, Starting
 from sweeps.executors.places import Places
 from sweeps.schedule import Schedule
-from sweeps.terminal.console import duration
 
 SAY_SECONDS = 10.0
 """Time between two lines about a wait."""

@@ -3,4 +3,5 @@
 evaluation    the evaluation from end to end
 cells         which cells this version can measure
 packs         the members of a pack: their new rows, and why some have none
+measuring     the numbers of a pack at its kept weights
 """

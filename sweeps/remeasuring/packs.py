@@ -16,7 +16,7 @@ from sweeps.record.fragments import Fragment
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import confirmed, measured_anew, with_last_evaluation
 from sweeps.remeasuring.cells import MeasuredCells
-from sweeps.worker.measuring import Numbers, covered, numbers_at
+from sweeps.remeasuring.measuring import Numbers, covered, numbers_at
 from sweeps.worker.weights import WeightsError
 
 MOST_NAMED = 3

@@ -1,4 +1,4 @@
-"""The terminal: a console that goes on where nothing can be printed, and spans of time in words."""
+"""The terminal: a console that goes on where nothing can be printed."""
 
 import sys
 from typing import IO, cast
@@ -17,16 +17,3 @@ class Terminal(Console):
         super().__init__(file=file, highlight=False, markup=False, soft_wrap=True)
         if not self.width:  # COLUMNS=0 would leave nothing of tables
             self.width = 80
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 42 s, 3 min 05 s, 2 h 10 min or 3 d 4 h."""
-    whole = round(seconds)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour} h"
-    if hours:
-        return f"{hours} h {minute:02d} min"
-    return f"{minutes} min {second:02d} s" if minutes else f"{second} s"

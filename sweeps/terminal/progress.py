@@ -11,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.statistics.estimate import CellThreshold
-from analysis.text.words import STATUS, ends_text, plural
+from analysis.text.words import STATUS, duration, ends_text, plural
 from sweeps.schedule import CellProgress, Schedule
 from sweeps.search.base import Observations
-from sweeps.terminal.console import duration
 
 LOG_SECONDS = 15.0
 """How often a plain log gets a line."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 from rich.console import Console
 
-from analysis.text.words import plural
+from analysis.text.words import duration, plural
 from search_spaces import Space
 from sweeps.executors.events import Event, Failed, Lost, Notice, Unseen
 from sweeps.executors.executor import SERIAL
@@ -17,7 +17,6 @@ from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.retries import Attempt
 from sweeps.schedule import Schedule
-from sweeps.terminal.console import duration
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import ui_command, unused_variables
 

@@ -28,7 +28,6 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.provenance import commit, project_version
 from sweeps.record.tables import write_tables
 from sweeps.schedule import Schedule
-from sweeps.terminal.progress import Progress
 from sweeps.tracking.drawing import Drawing
 from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
@@ -127,11 +126,9 @@ class Recorder:
         """Say in MLflow that the sweep is being stopped."""
         self._tracker.interrupt()
 
-    def begin(self, screen: Progress) -> None:
-        """Make the sweep's run in MLflow, and show where the sweep stands, now that a pack is in training."""
-        with self.beside("progress"):
-            self._tracker.begin()
-            screen.update()
+    def begin(self) -> None:
+        """Make the sweep's run in MLflow, now that a pack is in training."""
+        self._tracker.begin()
 
     def tell(self, fragment: Fragment) -> None:
         """Tell Optuna and MLflow of a pack that is finished or failed permanently."""

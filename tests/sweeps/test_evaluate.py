@@ -30,8 +30,8 @@ from ouvae.training.pack import PackTraining
 from search_spaces import load
 from sweeps import evaluate, phase_transition
 from sweeps.record import directory, fragments
+from sweeps.remeasuring.measuring import covered
 from sweeps.tracking.recorder import Recorder
-from sweeps.worker.measuring import covered
 from tests.sweeps.conftest import opened
 
 KEYS = [

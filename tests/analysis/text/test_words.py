@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.text.words import comparison_sentence, threshold_sentence
+from analysis.text.words import comparison_sentence, duration, threshold_sentence
 
 CELL = {"confidence": 0.95, "rho_c": None, "rho_c_low": None, "rho_c_high": None}
 DIFFERENCE = ("difference", "difference_low", "difference_high")
@@ -64,3 +64,11 @@ def test_the_numbers_of_a_comparison_count_in_its_direction():
 )
 def test_a_comparison_in_words(known, said):
     assert comparison_sentence(PAIR | known, "a", "b") == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(41.6, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (3 * 86400 + 4 * 3600, "3 d 4 h")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

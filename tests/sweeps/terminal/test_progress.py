@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from analysis.statistics.rule import Rule
+from analysis.text.words import duration
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.search.base import threshold_at
 from sweeps.terminal import progress
-from sweeps.terminal.console import Terminal, duration
+from sweeps.terminal.console import Terminal
 from sweeps.terminal.progress import Countdown, Progress
 from tests.sweeps.conftest import finish, opened, schedule_of
 
@@ -173,14 +174,6 @@ def test_a_countdown_says_what_is_done_and_what_time_is_left(clock):
             clock[0] += 10
             countdown.update(members, work)
     assert console.file.getvalue() == "20 s  members 15/30 · 25 % · about 1 min 00 s left\n", "each 15 s"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(41.6, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (3 * 86400 + 4 * 3600, "3 d 4 h")],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 class Gone:

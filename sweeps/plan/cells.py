@@ -1,4 +1,4 @@
-"""Members, their identities, and the packs that train them."""
+"""Planned cells: cells with the identities of their members."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from sweeps.plan.users_code import UsersCode
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """Where a search trains a member of a cell."""
+    """A member of a cell."""
 
     rho: float
     seed: int
@@ -27,15 +27,15 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCell:
-    """A cell with what else its members' numbers depend on, its name, and where its search begins.
+    """A cell with its name, its initial values of rho, and all that its members' numbers depend on.
 
     Attributes:
         cell: the cell.
         label: its name, which no other cell of the space has.
-        rho: the values at which its search begins, in increasing order.
+        rho: initial values of its search, in increasing order.
         data_digest: of the data set's arrays.
         split_images: how many images its training, validation and test split have.
-        code_digest: of the code of users' own systems and data sets; None without any.
+        code_digest: of the code of users' systems and data sets; None without any.
         device: `cpu` or `cuda`, whose random numbers differ.
     """
 
@@ -67,7 +67,7 @@ class PlannedCell:
         return self.count(multiply_adds)
 
     def count(self, count: Callable[..., int], *arguments: object) -> int:
-        """Return a count of the model, which may be a user's own code. Raises as `multiply_adds`."""
+        """Return a count of the model, which may be a user's code. Raises as `multiply_adds`."""
         try:
             return count(self.cell, self.cell.image_shape, *arguments)
         except Exception as error:
@@ -77,10 +77,10 @@ class PlannedCell:
             ) from error
 
     def exact_rho(self) -> float | None:
-        """Return rho_c in closed form where it is known: the linear Gaussian VAE with p(x|z_1) smoothed.
+        """Return rho_c in closed form: of the linear Gaussian VAE with p(x|z_1) smoothed and the ELBO.
 
-        Of the ELBO, that is: with importance samples or free bits the collapsed point loses its stability
-        elsewhere.
+        None elsewhere: importance samples or free bits move the rho at which the collapsed point loses its
+        stability.
         """
         cell = self.cell
         linear = cell.depth == 1 and not cell.traits("architecture").layered
@@ -113,28 +113,28 @@ def plan_cells(
     device: str,
     users_code: UsersCode | None = None,
 ) -> list[PlannedCell]:
-    """Return the cells of a space with all that their members' numbers depend on.
+    """Return the planned cells of a space.
 
     Args:
         swept: the cells.
         data_of: gives a cell's data set.
         device: where members train.
-        users_code: of the cells' own systems and data sets; None reads it now.
+        users_code: code of users' systems and data sets; None reads it now.
     """
-    users_code = users_code or UsersCode(one.cell for one in swept)
-    names = labels(one.cell for one in swept)
-    found = [data_of(one.cell) for one in swept]
+    users_code = users_code or UsersCode(part.cell for part in swept)
+    names = labels(part.cell for part in swept)
     return [
         PlannedCell(
-            cell=one.cell,
+            cell=part.cell,
             label=name,
-            rho=one.rho,
+            rho=part.rho,
             data_digest=data.digest,
             split_images=(len(data.train), len(data.validation), len(data.test)),
             device=device,
-            code_digest=users_code.digest(one.cell),
+            code_digest=users_code.digest(part.cell),
         )
-        for one, name, data in zip(swept, names, found, strict=True)
+        for part, name in zip(swept, names, strict=True)
+        for data in [data_of(part.cell)]
     ]
 
 
@@ -147,7 +147,7 @@ def require_computable(cells: Iterable[PlannedCell]) -> None:
 def cell_of_member(row: Mapping[str, Any]) -> PlannedCell:
     """Return the cell of a row of the members table, as this version of the project would train it.
 
-    Its `cell_id` is that of the row if and only if it would train the same members. It has no `rho`.
+    Its `cell_id` equals the row's if and only if it would train the same members. It has no `rho`.
 
     Raises:
         ValueError: this version has no such cell.
@@ -165,5 +165,5 @@ def cell_of_member(row: Mapping[str, Any]) -> PlannedCell:
 
 
 def digest(value: object) -> str:
-    """Return the identity of what a plain value says."""
+    """Return the hash of a plain value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

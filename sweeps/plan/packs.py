@@ -20,7 +20,7 @@ SMALL_STEP = 5 * 10**7
 
 NARROW_CHANNELS = 8
 """Channels of convolutional members up to which they are packed on a CPU. Stacked convolutions are grouped
-ones: of 8 channels a pack of 12 takes 1.4 times as many member-steps a second as a member alone, of 16 and
+ones: of 8 channels a pack of 12 takes 1.4 times as many member-steps a second as a single member, of 16 and
 32 channels 0.9 times (docs/speed.md)."""
 
 

@@ -37,10 +37,10 @@ def require_same_space(run: Paths, space: Space) -> None:
     if not run.settings.exists():
         return
     held = {"name": None} | _neutral() | _read_space(run.settings)
-    wanted = {"name": space.name, **space.shared()}
+    new = {"name": space.name, **space.shared()}
     conflicts = [
         f"{key}: {held.get(key)!r} there, {value!r} now"
-        for key, value in wanted.items()
+        for key, value in new.items()
         if held.get(key) != value
     ]
     if conflicts:

@@ -65,5 +65,5 @@ def _members(cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
 
 
 def _row(cell: PlannedCell, rho: float) -> dict[str, Any]:
-    own = {"cell_id": cell.cell_id, "cell": cell.label, "depth": cell.cell.depth, "rho": rho}
-    return cell.cell.model_dump(mode="json") | own | {"device": cell.device}
+    member = {"cell_id": cell.cell_id, "cell": cell.label, "depth": cell.cell.depth, "rho": rho}
+    return cell.cell.model_dump(mode="json") | member | {"device": cell.device}

@@ -72,12 +72,12 @@ class LocateSearch(Search):
 
     @property
     def stage(self) -> str:
-        """`picture`, `probes`, `comparing`, and `located` or `most members` at the end."""
+        """`initial grid`, `probes`, `comparing`, and `located` or `most members` at the end."""
         if self._ended:
             return "located" if self.is_located else "most members"
         if self.is_located:
             return "comparing"
-        return "probes" if self._known else "picture"
+        return "probes" if self._known else "initial grid"
 
     def propose(self, known: Observations) -> list[Point] | None:
         """Return the initial grid, then batches of probes; None while another cell is waited for."""

@@ -1,4 +1,4 @@
-"""The searches of a space, one a cell."""
+"""The searches of a space: one for each cell."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,16 @@ def searches_of(
 ) -> list[Search]:
     """Return a new search of the space's kind for each of its cells.
 
-    Where nothing is smoothed rho has no effect and there is nothing to locate: such a cell has a grid.
+    A cell without smoothing gets a grid: rho has no effect there.
 
     Args:
         space: says which search, and how.
         swept: the cells.
-        observed: of the members of each cell, kept up to date.
-        rule: of the threshold that is looked for.
+        observed: live observations of each cell.
+        rule: of the target's threshold.
     """
     if not space.search_traits.aims_at_half_width:
-        return [_independent(space, cell.rho, own, rule) for cell, own in zip(swept, observed, strict=True)]
+        return [_independent(space, *part, rule) for part in zip(swept, observed, strict=True)]
     smoothed = [index for index, cell in enumerate(swept) if cell.cell.smoothed_networks]
     cells, of_cells = [swept[index] for index in smoothed], [observed[index] for index in smoothed]
     located = _locating(space, cells, of_cells, rule)
@@ -36,12 +36,12 @@ def searches_of(
     ]
 
 
-def _independent(space: Space, rho: Sequence[float], observed: Observations, rule: Rule) -> Search:
+def _independent(space: Space, swept: SweptCell, observed: Observations, rule: Rule) -> Search:
     if space.search == "none":
         return NoSearch(observed)
     if space.search == "grid":
-        return GridSearch(observed, rho, space.seeds)
-    return RefineSearch(observed, rho, space.seeds, rule, space.rho_tolerance, space.refine_points)
+        return GridSearch(observed, swept.rho, space.seeds)
+    return RefineSearch(observed, swept.rho, space.seeds, rule, space.rho_tolerance, space.refine_points)
 
 
 def _locating(
@@ -51,8 +51,8 @@ def _locating(
     stopping = StoppingRule(rule, space.rho_tolerance, space.max_members)
     cells = [cell.cell for cell in swept]
     searches = [
-        LocateSearch(own, cell.rho, space.seeds, stopping, space.probes)
-        for own, cell in zip(observed, swept, strict=True)
+        LocateSearch(of_cell, cell.rho, space.seeds, stopping, space.probes)
+        for of_cell, cell in zip(observed, swept, strict=True)
     ]
     for search, indices in zip(searches, neighbours(cells), strict=True):
         search.neighbours = [searches[index] for index in indices]

@@ -16,27 +16,27 @@ from sweeps.schedule import CellProgress, Schedule
 from sweeps.search.base import Observations
 
 LOG_SECONDS = 15.0
-"""How often a plain log gets a line."""
+"""Time between two lines of a plain log."""
 
 TABLE_SECONDS, LONGEST_SECONDS = 30.0, 600.0
-"""When a plain log gets the first table of the cells; each later one when the time so far has doubled, but
-after so long at most."""
+"""Time to the first table of the cells in a plain log, and maximum time between two tables. Each comes when
+the time so far has doubled."""
 
 SPEED_SECONDS = 5.0
-"""How long packs must have trained before anything is said of the time that is left."""
+"""Training time before the time left is estimated."""
 
 ESTIMATES_SHARE = 0.02
-"""In how much of the time thresholds are estimated for the terminal."""
+"""Share of the time in which thresholds are estimated for the terminal."""
 
 MOST_ROWS = 16
-"""Most cells that are shown one by one."""
+"""Maximum number of rows of the table."""
 
 Item = TypeVar("Item")
 Estimate = Callable[[Observations], CellThreshold]
 
 
 class Progress:
-    """Shows a schedule: what is known of each cell, members done, speed, time left.
+    """Shows a schedule: the threshold of each cell, members done, speed, time left.
 
     Time left is the work left (multiply-adds, with the rounds that the searches are expected to add) at
     the speed since the first report of a pack in training.
@@ -44,7 +44,7 @@ class Progress:
     Args:
         console: where it is shown.
         schedule: the schedule.
-        estimate: what observations of a cell say of its threshold.
+        estimate: returns the threshold of a cell with these observations.
     """
 
     def __init__(self, console: Console, schedule: Schedule, estimate: Estimate) -> None:
@@ -87,7 +87,7 @@ class Progress:
         return Group(*table, Text(self.line(now), no_wrap=True, overflow="ellipsis"))
 
     def line(self, now: float) -> str:
-        """Return the one line that says it all."""
+        """Return the line."""
         cells = self._schedule.cells
         left = sum(state.members_left for state in cells)
         finished = sum(state.finished_members for state in cells)
@@ -107,7 +107,7 @@ class Progress:
 
 @contextmanager
 def _live(console: Console) -> Iterator[Live | None]:
-    """Return the part of a terminal that is drawn again and again; None where the console is no terminal."""
+    """Return the part of a terminal that is drawn anew; None if the console is no terminal."""
     if not console.is_terminal:
         yield None
         return
@@ -116,12 +116,12 @@ def _live(console: Console) -> Iterator[Live | None]:
 
 
 class Countdown:
-    """Follows work whose amount is known: members done, share, time left.
+    """Shows work of a known amount: members done, share, time left.
 
     Args:
         console: where it is shown.
-        members: that there are.
-        work: of all of them, in any unit.
+        members: their number.
+        work: of all members, in any unit.
     """
 
     def __init__(self, console: Console, members: int, work: float) -> None:
@@ -161,20 +161,19 @@ class Countdown:
 
 
 class _Cells:
-    """What is known of the cells by now, a row each.
+    """The table of the cells.
 
-    A threshold is estimated anew where members came, as far as time allows: a row may say what was known some
-    members ago.
+    Thresholds of cells with new members are estimated anew while time allows; a row may be some members late.
     """
 
     def __init__(self, schedule: Schedule, estimate: Estimate) -> None:
         self._schedule, self._estimate = schedule, estimate
-        self._found: dict[str, tuple[int, CellThreshold]] = {}
+        self._thresholds: dict[str, tuple[int, CellThreshold]] = {}
         self._spent = 0.0
 
     @property
     def has_members(self) -> bool:
-        """Whether anything is known of any cell."""
+        """Whether any member is finished."""
         return any(state.finished_members for state in self._schedule.cells)
 
     def view(self, rows: int, elapsed: float) -> list[RenderableType]:
@@ -196,21 +195,22 @@ class _Cells:
 
     def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
         members = f"{state.finished_members}/{state.finished_members + state.members_left}"
-        found = self._threshold(state, elapsed)
-        if found is None:
+        threshold = self._threshold(state, elapsed)
+        if threshold is None:
             return state.planned.label, members, "-", "", state.search.stage
-        rho_c = STATUS[found.status] if found.rho_c is None else f"{found.rho_c:.3f}"
-        interval = ends_text(found.rho_c_low, found.rho_c_high, ".3f")
+        rho_c = STATUS[threshold.status] if threshold.rho_c is None else f"{threshold.rho_c:.3f}"
+        interval = ends_text(threshold.rho_c_low, threshold.rho_c_high, ".3f")
         return state.planned.label, members, rho_c, interval, state.search.stage
 
     def _threshold(self, state: CellProgress, elapsed: float) -> CellThreshold | None:
         cell_id, observations = state.planned.cell_id, state.search.answers
-        count, found = self._found.get(cell_id, (0, None))
+        count, threshold = self._thresholds.get(cell_id, (0, None))
         usable = any(value is not None for value in observations.values())
-        if count == len(observations) or not usable or (found and self._spent > ESTIMATES_SHARE * elapsed):
-            return found
+        late = threshold is not None and self._spent > ESTIMATES_SHARE * elapsed
+        if count == len(observations) or not usable or late:
+            return threshold
         started = time.monotonic()
-        found = self._estimate(observations)
+        threshold = self._estimate(observations)
         self._spent += time.monotonic() - started
-        self._found[cell_id] = len(observations), found
-        return found
+        self._thresholds[cell_id] = len(observations), threshold
+        return threshold

@@ -24,9 +24,8 @@ class PackWork:
     """What a worker does with a pack.
 
     Attributes:
-        notices: lines for whoever watches, which the reader takes away.
-        blind: whether the state or the weights shall be saved and cannot, since their folder is not seen from
-            here.
+        notices: lines for the user; the reader clears them.
+        blind: whether the state or the weights cannot be saved, since their folder is not seen from here.
 
     Args:
         task: the pack, and where its state is saved.
@@ -34,15 +33,15 @@ class PackWork:
     """
 
     def __init__(self, task: Task, data: Dataset) -> None:
-        """Build the pack at its last saved state, or at its start."""
+        """Build the pack at its last saved state, or at step 0."""
         torch.set_num_threads(task.threads)
         keep_freed_memory()
         self.notices: list[str] = []
         self._task, self._data = task, data
         self._checkpoint = Path(task.checkpoint)
-        wanted, seen = task.checkpoint_seconds > 0, self._checkpoint.parent.is_dir()
-        self._saves = wanted and seen
-        self.blind = (wanted or bool(task.weights)) and not seen
+        has_interval, is_seen = task.checkpoint_seconds > 0, self._checkpoint.parent.is_dir()
+        self._saves = has_interval and is_seen
+        self.blind = (has_interval or bool(task.weights)) and not is_seen
         self._saved_at = time.monotonic()
         self._seconds = 0.0
         self._machines = [machine(task.device)]
@@ -50,7 +49,7 @@ class PackWork:
 
     @property
     def steps_done(self) -> int:
-        """The training steps that are done."""
+        """Training steps of the pack so far."""
         return self._training.step
 
     def advance(self, seconds: float) -> PackResult | None:
@@ -67,10 +66,10 @@ class PackWork:
         return None
 
     def save(self) -> None:
-        """Write the state, where states are saved; a failure costs this one, not the pack."""
+        """Write the state, where states are saved; a failure is a notice."""
         if not self._saves:
             return
-        machines = [dict(one) for one in self._machines]
+        machines = [dict(part) for part in self._machines]
         state = {"pack": self._training.state_dict(), "seconds": self._seconds, "machines": machines}
         try:
             write_checkpoint(self._checkpoint, self._task.pack_id, state)
@@ -79,7 +78,7 @@ class PackWork:
         self._saved_at = time.monotonic()
 
     def _keep_weights(self) -> None:
-        """Write the trained weights, where they are kept; a failure costs these, not the pack."""
+        """Write the trained weights, where they are kept; a failure is a notice."""
         task, path = self._task, Path(self._task.weights)
         if not (task.weights and path.parent.is_dir()):
             return
@@ -98,7 +97,7 @@ class PackWork:
         return PackTraining(task.cell, task.members, self._data, task.device, task.evaluation_bytes)
 
     def _restored(self) -> PackTraining | None:
-        """Return the pack at its saved state; None where there is none that can be used."""
+        """Return the pack at its saved state; None without a usable state."""
         if not (self._saves and self._checkpoint.exists()):
             return None
         try:
@@ -112,7 +111,7 @@ class PackWork:
             self.notices.append(f"checkpoint set aside as {bad.name}, its pack starts afresh: {why}")
             return None
         self._seconds = state["seconds"]
-        earlier = [one for one in state.get("machines", []) if one not in self._machines]
+        earlier = [part for part in state.get("machines", []) if part not in self._machines]
         self._machines = [*earlier, *self._machines]
         return training
 
@@ -128,10 +127,9 @@ class PackWork:
 
 
 def keep_freed_memory() -> None:
-    """Let the allocator of this process keep what is freed, where it is the GNU C library's.
+    """Let the GNU C library keep freed memory in this process.
 
-    A step frees blocks of megabytes and asks for them again; given back in between, each is mapped and
-    cleared anew.
+    A step frees blocks of megabytes and asks for them again; the system would map and clear each anew.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:

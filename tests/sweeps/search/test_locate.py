@@ -41,7 +41,7 @@ def run(search, value=active, order=None):
     return batches
 
 
-def test_it_begins_with_the_picture_and_goes_on_with_fresh_seeds():
+def test_it_begins_with_the_initial_grid_and_goes_on_with_fresh_seeds():
     batches = run(locate())
     assert set(batches[0]) == {Point(rho, seed) for rho in COARSE for seed in SEEDS}
     probes = [point for batch in batches[1:] for point in batch]
@@ -139,7 +139,7 @@ def test_it_works_where_the_collapse_is_at_low_rho():
     assert search.threshold.rho_c == pytest.approx(0.6, abs=0.08)
 
 
-def test_half_of_the_plateau_is_that_of_the_picture():
+def test_half_of_the_plateau_is_that_of_the_initial_grid():
     search = locate(active_from="half_plateau")
     run(search, lambda point: 3.0 * active(point) + 0.4)
     assert search.threshold.rho_c == pytest.approx(0.8, abs=0.08)
@@ -156,8 +156,8 @@ def test_the_expected_number_of_members_is_near_what_it_takes():
     assert 0.5 < before / np.median(took) < 2
 
 
-def test_the_first_probes_begin_where_the_neighbours_pictures_are_too():
-    """One seed on a coarse picture knows little; a neighbour of six seeds says where to begin."""
+def test_the_first_probes_begin_where_the_neighbours_initial_grids_are_too():
+    """One seed on a coarse grid tells little; a neighbour of six seeds places the first probes."""
     alone, beside = (locate((0.4, 0.7, 1.0), (0,)) for _ in range(2))
     neighbour = locate(seeds=range(6))
     beside.neighbours = [neighbour]

@@ -73,6 +73,11 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
     }
 
 
+def panels(chart) -> list[dict]:
+    """Return the panels of a figure, row by row."""
+    return [panel for row in chart.spec["vconcat"][0]["vconcat"] for panel in row["hconcat"]]
+
+
 UNKNOWN = (
     *(metric.name for metric in (*METRICS, *TEST_METRICS)),
     "diverged_at_step", "parameters", "torch_version", "python_version", "processor", "cpu_features",

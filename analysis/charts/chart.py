@@ -1,12 +1,15 @@
 """A chart: its specification and its data, in a notebook and in files."""
 
+from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.charts.data import Columns, rows_of
 from analysis.charts.looks import PRINT, Spec
+
+_SCREEN_INCH = 96
+"""Pixels of an inch on a screen."""
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
@@ -65,16 +68,16 @@ class Chart:
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
-    ) -> dict[str, Any]:
-        """Return the chart for a notebook: SVG, or text where no pictures are shown."""
+    ) -> tuple[dict[str, str], Spec]:
+        """Return the chart for a notebook: PNG with its width on the screen, and text."""
         from analysis.charts import render
 
-        bundle = {
-            "image/svg+xml": lambda: render.svg(render.drawing(self.to_dict())).decode(),
-            "text/plain": lambda: repr(self),
-        }
-        kinds = (set(bundle) if include is None else set(include) & set(bundle)) - set(exclude or ())
-        return {kind: bundle[kind]() for kind in sorted(kinds)}
+        image = render.png(render.drawing(self.to_dict()))
+        shown = {"image/png": b64encode(image).decode(), "text/plain": repr(self)}
+        kinds = (set(shown) if include is None else set(include)) - set(exclude or ())
+        pixels = int.from_bytes(image[16:20], "big")  # of the header
+        width = {"image/png": {"width": round(pixels * _SCREEN_INCH / render.PNG_INCH)}}
+        return {kind: shown[kind] for kind in shown if kind in kinds}, width
 
     def __repr__(self) -> str:
         return f"<Chart {self.name}: {self.title}>"

@@ -151,12 +151,12 @@ def has_none_below(index: int, panels: int) -> bool:
     return index + min(panels, COLUMNS) >= panels
 
 
-def in_rows(stacks: Sequence[Sequence[Spec]]) -> Spec:
-    """Return stacks of panels side by side, up to `COLUMNS` a row."""
+def in_rows(stacks: Sequence[Sequence[Spec]], columns: int = COLUMNS) -> Spec:
+    """Return stacks of panels side by side, up to so many a row."""
     rows = [
         {"hconcat": list(panels), "spacing": _GAP}
-        for place in range(0, len(stacks), COLUMNS)
-        for panels in zip(*stacks[place : place + COLUMNS], strict=True)
+        for place in range(0, len(stacks), columns)
+        for panels in zip(*stacks[place : place + columns], strict=True)
     ]
     return {"vconcat": rows, "spacing": _GAP}
 
@@ -224,12 +224,15 @@ def legend(entries: Sequence[Entry], width: float) -> Spec:
     return {"data": {"values": [{}]}, "width": width, "height": 11 * rows, "layer": marks}
 
 
-def figure(stacks: Sequence[Sequence[Spec]], heading: str, entries: Sequence[Entry]) -> Spec:
+def figure(
+    stacks: Sequence[Sequence[Spec]], heading: str, entries: Sequence[Entry], columns: int = COLUMNS
+) -> Spec:
     """Return a figure: a heading, panels in rows, and one legend below them."""
-    width = sum(stack[0]["width"] + _GAP for stack in stacks[:COLUMNS]) - _GAP
-    parts = [in_rows(stacks), *([legend(entries, max(width, _LEGEND_WIDTH))] if entries else [])]
+    width = sum(stack[0]["width"] + _GAP for stack in stacks[:columns]) - _GAP
+    parts = [in_rows(stacks, columns), *([legend(entries, max(width, _LEGEND_WIDTH))] if entries else [])]
+    title = {"title": {"text": heading, "fontSize": 9, "anchor": "middle", "offset": 8}} if heading else {}
     return {
-        "title": {"text": heading, "fontSize": 9, "anchor": "middle", "offset": 8},
+        **title,
         "vconcat": parts,
         "spacing": 10,
     }

@@ -14,8 +14,8 @@ from analysis.text.markup import indexed
 VEGA_LITE = "6.4"
 """The version of the grammar that charts are written in."""
 
-_PNG_SCALE = 200 / 72
-"""Pixels of a PNG per point: 200 an inch."""
+PNG_INCH = 200
+"""Pixels of an inch in a PNG."""
 
 _NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed, and the libraries of D3 that they use. Copyright (c) University of "
@@ -51,7 +51,7 @@ def svg(drawing: str) -> bytes:
 
 def png(drawing: str) -> bytes:
     """Return a drawing as PNG, 200 pixels an inch."""
-    image: bytes = vl_convert.svg_to_png(drawing, scale=_PNG_SCALE)
+    image: bytes = vl_convert.svg_to_png(drawing, scale=PNG_INCH / 72)
     return image
 
 

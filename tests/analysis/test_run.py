@@ -1,6 +1,7 @@
 """Runs in Python: what is loaded, that it is what the commands say, and every example of a docstring."""
 
 import ast
+import base64
 import doctest
 import sys
 from pathlib import Path
@@ -221,10 +222,11 @@ def test_the_plot_is_the_chart_of_the_run(runs, monkeypatch, tmp_path):
 
 def test_a_notebook_shows_the_plot_and_it_saves_itself(runs, tmp_path):
     chart = load("runs/digits").plot()
-    bundle = chart._repr_mimebundle_()
-    assert bundle["image/svg+xml"].startswith("<svg")
+    bundle, metadata = chart._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     assert bundle["text/plain"] == "<Chart order_parameters: Order parameters against ρ>"
-    assert chart._repr_mimebundle_(include=["image/png", "text/plain"]).keys() == {"text/plain"}
+    assert 400 < metadata["image/png"]["width"] < 700
+    assert chart._repr_mimebundle_(exclude=["image/png"])[0].keys() == {"text/plain"}
     begins = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}
     for kind, begin in begins.items():
         path = chart.save(tmp_path / f"new/transitions.{kind}")

@@ -22,7 +22,7 @@ from analysis.charts.training import training
 from analysis.figures import main, write_figures
 from analysis.results import Results
 from analysis.tables.files import read_history, read_members, write_table
-from tests.analysis.conftest import RHO, panels
+from tests.analysis.conftest import RHO, legend, panels
 
 ROOT = Path(__file__).parents[3]
 NAMES = [
@@ -47,11 +47,6 @@ def cells_of(make_run):
 
 def titles_of(chart):
     return [panel["title"]["text"] for panel in panels(chart)]
-
-
-def legend(chart):
-    """Return the texts of the legend of a figure."""
-    return [part["mark"]["text"] for part in chart.spec["vconcat"][1]["layer"] if "text" in part["mark"]]
 
 
 def layers(panel, **mark):

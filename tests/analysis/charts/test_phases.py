@@ -12,7 +12,7 @@ from analysis.phase_diagram import main, write_phase_diagram
 from analysis.results import Results
 from analysis.tables.files import write_table
 from ouvae.declared import ORDER_PARAMETERS
-from tests.analysis.conftest import SPACE, panels
+from tests.analysis.conftest import SPACE, legend, panels
 
 KL = ORDER_PARAMETERS["kl_top"]
 FALLING = {
@@ -66,8 +66,7 @@ def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, run_of):
     assert [panel["encoding"]["y"]["title"] for panel in maps] == [
         ["2 layers,", "size of z_2"], ["3 layers,", "size of z_3"],
     ]  # fmt: skip
-    texts = [part["mark"]["text"] for part in chart.spec["vconcat"][1]["layer"] if "text" in part["mark"]]
-    assert texts == ["2 layers", "3 layers", "ρ_c lies above"]
+    assert legend(chart) == ["2 layers", "3 layers", "ρ_c lies above"]
 
 
 def test_the_map_holds_the_mean_curves_and_rho_c(make_members, run_of):

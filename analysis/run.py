@@ -27,6 +27,7 @@ from analysis.statistics.curves import curves
 from analysis.tables.files import table_path
 from analysis.tables.flat import flat, pandas_frame, seed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared.order_parameters import PAPERS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -141,7 +142,7 @@ class Run(Tables[pd.DataFrame]):
             ) from error
         return Tables(self._runs, lambda table: polars.DataFrame(flat(table)))
 
-    def curves(self, cell: str, order_parameter: str = "kl_top") -> pd.DataFrame:
+    def curves(self, cell: str, order_parameter: str = PAPERS) -> pd.DataFrame:
         """Return an order parameter against rho at the end of training: a row a seed and rho, rho ascending.
 
         The column is named as the metric in the members table. Members without a value are left out.

@@ -39,8 +39,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import search_spaces
 from benchmarks.report import machine, write_rows
 from ouvae.declared import METRICS
+from ouvae.training.outcome import Outcome
 from search_spaces import Space
-from sweeps.cluster.messages import PackReport
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.packs import Pack
@@ -48,6 +48,8 @@ from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
 from sweeps.tracking.recorder import Recorder
+from sweeps.worker.hardware import Machine
+from sweeps.worker.task import PackResult
 
 TRACKS = ("auto", "members", "cells", "sweep")
 EVALUATIONS = (0, 500, 1000)
@@ -118,7 +120,7 @@ def threshold(point: Point) -> float:
     return 0.6 + 0.3 * ((point.seed * 0.6180339887) % 1)
 
 
-def outcome(pack: Pack, point: Point) -> dict[str, Any]:
+def outcome(pack: Pack, point: Point) -> Outcome:
     """Return a made-up outcome, with a number for each metric."""
     depth = pack.cell.cell.depth
     kl = max(0.0, threshold(point) - point.rho) * 10
@@ -134,20 +136,14 @@ def outcome(pack: Pack, point: Point) -> dict[str, Any]:
         }  # fmt: skip
         return {"step": step, **numbers}
 
-    history = [evaluation(step) for step in EVALUATIONS]
-    return {"history": history, "diverged_at_step": None, "test": None}
+    return Outcome(point.rho, point.seed, [evaluation(step) for step in EVALUATIONS], None, None)
 
 
-def report(pack: Pack) -> PackReport:
-    """Return what a worker would say of a pack."""
-    return {
-        "outcomes": [outcome(pack, point) for point in pack.points],
-        "parameters": 10_000,
-        "seconds": 1.0,
-        "torch_version": "none",
-        "python_version": "none",
-        "machine": {"processor": "none", "cpu_features": "none", "library_versions": "none"},
-    }
+def result(pack: Pack) -> PackResult:
+    """Return a made-up result of a pack."""
+    outcomes = tuple(outcome(pack, point) for point in pack.points)
+    machine = {"processor": "none", "cpu_features": "none", "library_versions": "none"}
+    return PackResult(outcomes, 10_000, 1.0, "none", "none", Machine(**machine))
 
 
 def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[str, Any]:
@@ -165,9 +161,9 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
         expected = sum(search.expected_points() for _, search in searches)
         with clock.on("listeners told of what is there"):
             recorder = Recorder(space, cells, directory, f"sqlite:///{folder / 'mlflow.db'}", expected)
-        clock.count(recorder, "on_pack", "listeners")
+        clock.count(recorder, "tell", "listeners")
         with clock.on("schedule"):
-            schedule = Schedule(space.name, searches, 64, directory, recorder.on_pack, pack_size)
+            schedule = Schedule(space.name, searches, 64, directory, recorder.tell, pack_size)
         packs, made_up = 0, 0.0
         every = max(1, math.ceil(expected / pack_size / refreshes))
         while True:
@@ -176,7 +172,7 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
             if pack is None:
                 break
             begun = time.perf_counter()
-            said = report(pack)
+            said = result(pack)
             made_up += time.perf_counter() - begun
             with clock.on("schedule"):
                 schedule.finished(pack, said)

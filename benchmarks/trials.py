@@ -31,11 +31,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import search_spaces
 from benchmarks.report import machine, print_row, write_rows
 from ouvae.data import load as load_data
-from sweeps.cluster.messages import Ended, Failed, Finished, Next, Resources, Task, Train, Wanted
+from sweeps.cluster.messages import Ended, Failed, Finished, Next, Resources, Train, Wanted
 from sweeps.cluster.process import RayProcess
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.processes import descendants
 from sweeps.scratch import scratch_folder
+from sweeps.worker.task import Task
 
 SETTINGS = ["latents=[[2, 2]]", "hidden=[8]", "steps=1", "eval_every=1", "eval_images=10"]
 
@@ -71,7 +72,7 @@ def measure(packs: int) -> dict[str, Any]:
                     ray.send(Next(asked, finished=asked is None))
                 if isinstance(message, Finished):
                     ended.append(time.perf_counter())
-                    training += message.report["seconds"]
+                    training += message.result.seconds
                     if len(ended) == packs:
                         resident = _resident(descendants(os.getpid())[0])  # the Ray process is the only child
         finally:

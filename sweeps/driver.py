@@ -128,7 +128,7 @@ def recorded(
     expected = sum(search.expected_points() for _, search in searches)
     recorder = Recorder(space, cells, directory, uri, expected)
     interrupts.on_signal = recorder.interrupt
-    schedule = Schedule(space.name, searches, slots, directory, recorder.on_pack, space.pack_size)
+    schedule = Schedule(space.name, searches, slots, directory, recorder.tell, space.pack_size)
     return recorder, schedule
 
 

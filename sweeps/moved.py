@@ -12,8 +12,8 @@ from pathlib import Path
 from analysis.streams import open_streams
 from analysis.tables.replacing import user_path
 from analysis.text.words import plural
-from sweeps.tracking.relocation import ARTIFACTS, point_here
-from sweeps.tracking.uri import default_uri, sqlite_path, sqlite_uri, ui_command
+from sweeps.tracking.mlflow_internals import move_artifacts
+from sweeps.tracking.uri import artifacts_of, default_uri, sqlite_path, sqlite_uri, ui_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not store.is_file():
             raise OSError("no such file; give the folder of the runs, which holds mlflow.db and mlartifacts/")
-        changed = point_here(store)
+        changed = move_artifacts(store, artifacts_of(uri))
     except (OSError, sqlite3.Error) as error:
         print(f"error: {store} cannot be used: {error}", file=sys.stderr)
         return 2
-    print(f"{plural(changed, 'experiment')} moved to {store.parent / ARTIFACTS}\n  {ui_command(uri)}")
+    print(f"{plural(changed, 'experiment')} moved to {artifacts_of(uri)}\n  {ui_command(uri)}")
     return 0
 
 

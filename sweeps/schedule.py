@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 
 from analysis.tables.schema import Row
 from sweeps import SweepError
-from sweeps.cluster.messages import PackReport
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack, largest_pack, pack_missing, packs_wanted
-from sweeps.record.rows import failed_rows, rows
+from sweeps.record import rows
+from sweeps.record.fragments import Fragment
 from sweeps.record.run_directory import RunDirectory
 from sweeps.retries import MENDS, FirstPacks, Retries
 from sweeps.search.base import Search
 from sweeps.worker.failures import Failure
+from sweeps.worker.task import PackResult
 
-Listener = Callable[[Sequence[Row], Sequence[Row]], None]
+Listener = Callable[[Fragment], None]
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Schedule:
         cells: its cells, each with its search, which was not asked yet.
         slots: packs that the cluster trains at once.
         directory: what is finished, and where new fragments go.
-        on_pack: called with the rows of members and of history of every pack that is finished or given up.
+        on_pack: called with the results of every pack that is finished or failed permanently.
         pack_size: most members in a pack; None follows the device.
     """
 
@@ -131,14 +132,14 @@ class Schedule:
         self._first_packs.begin(pack, self.slots)
         return pack
 
-    def finished(self, pack: Pack, report: PackReport) -> None:
+    def finished(self, pack: Pack, result: PackResult) -> None:
         """Write a finished pack and move its cell on."""
         self._no_longer_training(pack)
-        members, history = rows(self._space, pack, report)
+        fragment = rows.trained(self._space, pack, result)
         self._first_packs.trained()
-        self._directory.add(pack.pack_id, members, history)
-        self.members_trained += len(members)
-        self._on_pack(members, history)
+        self._directory.add(pack.pack_id, fragment)
+        self.members_trained += len(pack.points)
+        self._on_pack(fragment)
         self._advance_all()
 
     def progressed(self, pack: Pack, steps_done: int) -> None:
@@ -184,10 +185,10 @@ class Schedule:
             self._directory.drop_checkpoint(pack.pack_id)
             return f"{found}; tried again in halves"
         self._no_longer_training(pack)
-        members = failed_rows(self._space, pack, failure.reason)
-        self._directory.add_failed(pack.pack_id, members)
+        fragment = rows.failed(self._space, pack, failure.reason)
+        self._directory.add_failed(pack.pack_id, fragment)
         self.failures.append((pack, failure.reason))
-        self._on_pack(members, [])
+        self._on_pack(fragment)
         self._advance_all()
         return f"{found}; given up"
 

@@ -82,7 +82,7 @@ ORDER_PARAMETERS = MappingProxyType(
 """The order parameters by name, the paper's first."""
 
 PAPERS = next(iter(ORDER_PARAMETERS))
-"""The name of the paper's order parameter."""
+"""Name of the paper's order parameter."""
 
 WATCHED = MappingProxyType(
     {name: ORDER_PARAMETERS[name].active_from for name in ("kl_top", "information_top")}

@@ -1,17 +1,15 @@
-"""Which cluster an address means. Knows Ray's ways, not Ray.
+"""Which cluster an address means. Imports no Ray.
 
-`ray start --head` writes down where it listens. Ray's own `auto` would take any Ray that runs on the machine,
-the private one of another sweep too; here it means the cluster that was started with `ray start`, or
-RAY_ADDRESS.
+`ray start --head` writes a file with its address. Ray's own `auto` would take any Ray on this machine, also
+the local one of another sweep. Here `auto` means RAY_ADDRESS, or the cluster that `ray start` started.
 """
 
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
-from pathlib import Path
 
 from sweeps import SweepError
+from sweeps.cluster.ray_internals import started_cluster_file, uses_proxy
 
 HELP = (
     "start a cluster with `ray start --head`, give --address HOST:PORT of a running one, "
@@ -34,11 +32,6 @@ def resolve(address: str | None) -> str | None:
     return _checked(address, address)
 
 
-def uses_proxy(environment: Mapping[str, str]) -> bool:
-    """Tell whether Ray takes the proxy of the environment, which it does not unless told so."""
-    return environment.get("RAY_grpc_enable_http_proxy", "0").lower() in ("1", "true")
-
-
 def _check_loopback() -> None:
     """Refuse a machine that cannot reach itself, as in a sandbox, where Ray would try for minutes."""
     try:
@@ -52,13 +45,12 @@ def _check_loopback() -> None:
 
 
 def _started_cluster() -> str:
-    """Return the address in RAY_ADDRESS, or that which `ray start --head` wrote down."""
+    """Return the address in RAY_ADDRESS, or the one that `ray start --head` wrote."""
     address = os.environ.get("RAY_ADDRESS", "")
     if address not in ("", "auto"):
         return address
-    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as Ray does
     with contextlib.suppress(OSError):
-        return Path(folder, "ray", "ray_current_cluster").read_text(encoding="utf-8").strip()
+        return started_cluster_file(os.environ).read_text(encoding="utf-8").strip()
     raise SweepError(f"no Ray at auto: no cluster was started on this machine with `ray start`; {HELP}")
 
 

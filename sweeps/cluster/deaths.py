@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection
 
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, RuntimeEnvSetupError
 
-from sweeps.cluster.internals import is_dead, session_logs
 from sweeps.cluster.logs import SAID, tail
+from sweeps.cluster.ray_internals import WORKER_ERRORS, is_dead, pids_of, session_logs, without_task
 from sweeps.errors import gist, gist_of
 from sweeps.worker.failures import Failure
 
 DEATH_SECONDS = 3.0
 """How long Ray may take to note that an actor is dead after its error has arrived."""
 
-_PID = re.compile(r"^\tpid: (\d+)$", re.MULTILINE)
-_TASK = re.compile(r", \S*ray::.*$", re.MULTILINE)
 _LEAD_LINES = 2
 """Lines before a fatal error of Python in which the library that aborted says why."""
 
@@ -33,7 +30,7 @@ def failure_of(error: BaseException) -> Failure:
         cause = error.cause
         return Failure("error", f"{type(cause).__name__}: {gist(cause)}", details)
     if isinstance(error, RayActorError) and error.actor_init_failed:
-        return Failure("error", gist_of(_TASK.sub(":", details)), details)
+        return Failure("error", gist_of(without_task(details)), details)
     if isinstance(error, RuntimeEnvSetupError):
         return Failure("error", gist(error), details)
     said = _last_words(details) if isinstance(error, RayActorError) else gist(error)
@@ -55,8 +52,8 @@ def _last_words(details: str) -> str:
 
     Marks, stacks and signals that Ray writes there itself begin with a colon, a bracket or a star.
     """
-    for pid in _PID.findall(details):
-        for path in session_logs().glob(f"worker-*-{pid}.err"):
+    for pid in pids_of(details):
+        for path in session_logs().glob(WORKER_ERRORS.format(pid=pid)):
             lines = [line for line in tail(path).splitlines() if line.strip() and line[0] not in ":[*"]
             errors = [place for place, line in enumerate(lines) if SAID.match(line)]
             if errors:

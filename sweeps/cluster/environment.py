@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from sweeps.cluster.ray_internals import LOCAL_DEFAULTS, LOCAL_ENVIRONMENT
+
 TUNE = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -58,8 +60,8 @@ def plain_python(folder: Path) -> str:
 def environment(address: str | None, token: bool, code: Path) -> dict[str, str]:
     """Return the environment of a process that connects to the address, or starts a local Ray for None.
 
-    A local Ray listens on the loopback interface alone and has a token of its own: Ray's defaults are every
-    interface, and a token file in the user's home that changes how clusters start from then on.
+    A local Ray listens at 127.0.0.1 only and gets a new token. Ray's defaults are all interfaces, and a token
+    file in the user's home, which changes how clusters start from then on.
 
     Args:
         address: of a cluster.
@@ -75,13 +77,8 @@ def environment(address: str | None, token: bool, code: Path) -> dict[str, str]:
     if address is None:
         for name in _OF_OTHERS:
             values.pop(name, None)
-        # Without support for clusters, which a local Ray does not need, it binds 127.0.0.1 alone.
-        values["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        values = {**LOCAL_DEFAULTS, **values, **LOCAL_ENVIRONMENT}
         values |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        # A local Ray that has lost its server does not come back; the default is to wait 60 s for it.
-        values.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-        # The workers that it starts beforehand, one a CPU, lack the runtime environment, and none is used.
-        values.setdefault("RAY_prestart_worker_first_driver", "0")
     else:
         values["RAY_AUTH_MODE"] = "token" if token else "disabled"
     return values

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweeps.cluster.ray_internals import LOG_ERRORS, SERVER_ERRORS, WORKER_ERRORS
 from sweeps.errors import gist_of
 
 TAIL_BYTES = 20_000
@@ -16,14 +17,7 @@ SAID = re.compile(
 )
 """What a process says on its standard error when it cannot start: Python, C++, a shell, the loader."""
 
-_SOURCES = {
-    "worker-*.err": SAID,
-    "raylet.err": SAID,
-    "gcs_server.err": SAID,
-    "runtime_env_*.log": re.compile(r"\sERROR\s"),
-    "raylet.out": re.compile(r"^\[[^]]* [CF] |^\[[^]]* [WE] .*\bworker_pool\.cc", re.MULTILINE),
-    "gcs_server.out": re.compile(r"^\[[^]]* [CF] ", re.MULTILINE),
-}
+_SOURCES = dict.fromkeys([WORKER_ERRORS.format(pid="*"), *SERVER_ERRORS], SAID) | LOG_ERRORS
 """Files of a session by pattern, with what starts an error in them."""
 
 

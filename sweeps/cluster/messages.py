@@ -4,39 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, TypeAlias
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from sweeps.worker.failures import Failure
-from sweeps.worker.hardware import Machine
+from sweeps.worker.task import PackResult, Task
 
 if TYPE_CHECKING:
     from ouvae.training.costs import Cost
 
 NodeResources: TypeAlias = Mapping[str, float]
 """What a node has, in Ray's words: CPU, GPU."""
-
-
-class PackReport(TypedDict):
-    """What a trial sends back of a finished pack, in plain values.
-
-    Attributes:
-        outcomes: per member, in the pack's order: `history` (a dict an evaluation), `diverged_at_step`
-            and `test` (a dict, or None).
-        parameters: trained parameters of one member.
-        seconds: wall time of the training, interruptions left out.
-        torch_version: of the worker.
-        python_version: of the worker.
-        machine: of the worker; of all workers, where the pack went on on another machine.
-    """
-
-    outcomes: list[dict[str, Any]]
-    parameters: int
-    seconds: float
-    torch_version: str
-    python_version: str
-    machine: Machine
 
 
 @dataclass(frozen=True)
@@ -58,38 +37,6 @@ class Resources:
     def _room(self, node: NodeResources) -> int:
         cpus = int(node.get("CPU", 0) // self.cpus)
         return min(cpus, int(node.get("GPU", 0) / self.gpus + 1e-9)) if self.gpus else cpus
-
-
-@dataclass(frozen=True)
-class Task:
-    """A pack to train.
-
-    Attributes:
-        pack_id: of the pack.
-        cell: of its members.
-        members: (rho, seed) of each.
-        data: the data set's digest.
-        device: `cpu` or `cuda`.
-        threads: of a worker.
-        evaluation_bytes: memory that the evaluation of L_k may take.
-        checkpoint: file of the pack's state, used where its folder is there, that is on a file system
-            shared with the driver.
-        checkpoint_seconds: how often it is written; 0 is never.
-        weights: file for the trained weights, written where its folder is there; empty keeps none.
-        best_weights: whether those are the best ones, or the last.
-    """
-
-    pack_id: str
-    cell: Cell
-    members: Sequence[tuple[float, int]]
-    data: str
-    device: str
-    threads: int
-    evaluation_bytes: int
-    checkpoint: str
-    checkpoint_seconds: float
-    weights: str = ""
-    best_weights: bool = False
 
 
 # From the sweep.
@@ -206,10 +153,10 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Finished:
-    """A pack is trained; see `PackReport`."""
+    """A pack is trained."""
 
     pack_id: str
-    report: PackReport
+    result: PackResult
 
 
 @dataclass(frozen=True)

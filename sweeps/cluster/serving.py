@@ -28,6 +28,7 @@ from ray.util.queue import Empty, Queue
 from analysis.streams import open_streams
 from sweeps.cluster import address as addresses
 from sweeps.cluster import dashboard as dashboards
+from sweeps.cluster import ray_internals
 from sweeps.cluster.environment import TUNE
 from sweeps.cluster.logs import last_error
 from sweeps.cluster.messages import (
@@ -203,9 +204,15 @@ def _connect(address: str | None, scratch: Path, dashboard: bool) -> str:
         options |= {
             "num_cpus": usable_cpus(),
             "include_dashboard": dashboard,
-            "_temp_dir": str(scratch / "ray"),
+            **ray_internals.local_options(scratch / "ray"),
         }
         context = ray.init(address="local", dashboard_host="127.0.0.1", **options)
+        if exposed := ray_internals.exposed_addresses():
+            ray.shutdown()
+            raise RuntimeError(
+                f"Ray {ray.__version__} listens to other machines, at {', '.join(exposed)}; "
+                "install a version that pyproject.toml allows"
+            )
         return (context.dashboard_url or "") if dashboard else ""
     client = address.startswith("ray://")
     for attempt in range(CLIENT_ATTEMPTS if client else 1):
@@ -262,7 +269,7 @@ def _watch(local: bool, closing: threading.Event) -> None:
 
     Of a local Ray the servers are this process's children; of a cluster this node's own entry must be alive.
     """
-    servers = _servers() if local else []
+    servers = ray_internals.local_servers() if local else []
     own = ray.get_runtime_context().get_node_id()
     while not closing.wait(0.5 if local else 5):
         if local:
@@ -274,18 +281,11 @@ def _watch(local: bool, closing: threading.Event) -> None:
             kill(descendants(os.getpid()), os.getpgrp())
 
 
-def _servers() -> list[int]:
-    """Return the processes that a local Ray cannot do without."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    names = {int(pid): Path(f"/proc/{pid}/comm").read_bytes().strip() for pid in children}
-    return [pid for pid, name in names.items() if name in (b"gcs_server", b"raylet")]
-
-
 def _refusal(error: Exception, address: str | None, scratch: Path) -> str:
     """Say why Ray could not be reached or started, with the mend that fits."""
     said = gist(error)
     if address is None:
-        logged = last_error(scratch / "ray" / "session_latest" / "logs", 0.0)
+        logged = last_error(ray_internals.local_logs(scratch / "ray"), 0.0)
         return f"a local Ray could not be started: {said}{logged and f' ({logged})'}"
     if isinstance(error, ConnectionError) and not isinstance(error, ConnectionAbortedError):
         return f"no Ray at {address}: {said}; {addresses.HELP}"
@@ -294,7 +294,7 @@ def _refusal(error: Exception, address: str | None, scratch: Path) -> str:
 
 def _mend(said: str) -> str:
     """Return the mend for the versions of a cluster, which Ray compares by its own text only."""
-    if not said.startswith("Version mismatch"):
+    if not ray_internals.is_version_mismatch(said):
         return ""
     return f"; use Ray {ray.__version__} and Python {platform.python_version()} there, or theirs here"
 

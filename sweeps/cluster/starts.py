@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 
-from sweeps.cluster.internals import actor_states, session_logs
 from sweeps.cluster.logs import last_error
 from sweeps.cluster.messages import Starting
-
-_PENDING = ("DEPENDENCIES_UNREADY", "PENDING_CREATION")
-_QUEUES = "_QueueActor"
+from sweeps.cluster.ray_internals import PENDING, QUEUE_CLASS, actor_states, session_logs
 
 
 class StartWatch:
@@ -21,9 +18,9 @@ class StartWatch:
 
     def look(self) -> Starting | None:
         """Return for how long actors have waited for a worker while none has come up; None without such."""
-        states = actor_states(_QUEUES)
+        states = actor_states(QUEUE_CLASS)
         now = time.time()
-        if "ALIVE" in states or not any(name in _PENDING for name in states):
+        if "ALIVE" in states or not any(name in PENDING for name in states):
             self._well, self._pending_since = now, 0.0
             return None
         self._pending_since = self._pending_since or now

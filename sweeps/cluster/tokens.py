@@ -1,7 +1,7 @@
-"""Whether a cluster demands a token, and takes the one that is here. Speaks gRPC, not Ray.
+"""Whether a cluster demands a token, and accepts the token of this machine. Speaks gRPC, imports no Ray.
 
-`ray start` demands a token where it finds one, and a driver that does not send it, or sends one that is not
-wanted, is refused late and without a word of the reason. What the server says to one call tells.
+`ray start` demands a token where it finds one. Ray refuses a driver without that token, and a driver with a
+token that is not demanded, late and without the reason. The status of one call tells in advance.
 """
 
 import os
@@ -11,11 +11,7 @@ from pathlib import Path
 import grpc
 
 from sweeps import SweepError
-from sweeps.cluster.address import uses_proxy
-
-NODE_METHOD = "/ray.rpc.NodeInfoGcsService/CheckAlive"
-CLIENT_METHOD = "/ray.rpc.RayletDriver/ClusterInfo"
-"""Calls that every server of their kind knows, at HOST:PORT and at ray://HOST:PORT."""
+from sweeps.cluster.ray_internals import CLIENT_METHOD, NODE_METHOD, uses_proxy
 
 PATIENCE_SECONDS = 15.0
 

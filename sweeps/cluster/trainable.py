@@ -9,17 +9,15 @@ from __future__ import annotations
 import gc
 import platform
 from collections.abc import Collection, Mapping
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
 from ouvae.data import Dataset
-from ouvae.declared import Cell
-from sweeps.cluster.messages import Task
 from sweeps.worker import snapshot
 from sweeps.worker.failures import Failure
+from sweeps.worker.task import Task
 
 if TYPE_CHECKING:
     from sweeps.worker.work import PackWork
@@ -31,20 +29,23 @@ a step or an evaluation that takes longer."""
 METRIC = "steps_done"
 """In every result, since Tune ends the whole experiment where a result lacks its metric."""
 
+TASK = "task"
+"""The only key of a trial's configuration."""
+
 
 class PackTrainable(tune.Trainable):
     """One pack in training.
 
-    `config` holds the fields of a `messages.Task` in plain values. The first result comes at once and says
-    which actor this is. The last but one carries the report; that the last is asked for says that it came
-    through. A failure is a result too, after which the worker ends: the next attempt is another worker's.
+    The configuration holds a `Task`. The first result comes at once and names the actor. The second-to-last
+    carries the `PackResult`; a request for another step acknowledges it. A failure is a result too, and ends
+    the worker: another worker makes the next attempt.
     """
 
     _work: PackWork | None
     _begun: bool
     _before: Collection[str]
     _failed: bool
-    _reported: bool
+    _returned: bool
     _steps: int
 
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
@@ -64,7 +65,7 @@ class PackTrainable(tune.Trainable):
         """Train for about `REPORT_SECONDS`."""
         if self._failed:
             raise RuntimeError("this worker ends after its failure")
-        if self._reported:
+        if self._returned:
             self._work = None
             return {METRIC: self._steps, "done": True}
         if not self._begun:
@@ -74,33 +75,31 @@ class PackTrainable(tune.Trainable):
             return self._train()
         except Exception as error:
             self._failed, self._work = True, None
-            return {METRIC: self._steps, "failure": astuple(Failure.of(error))}
+            return {METRIC: self._steps, "failure": Failure.of(error)}
 
     def cleanup(self) -> None:
-        """Save a pack that is stopped before its report came through."""
+        """Save a pack that is stopped before its result is acknowledged."""
         if self._work is not None:
             self._work.save()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._config = config
+        self._task: Task = config[TASK]
         self._work = None
         gc.collect()  # an optimizer holds itself, and the next pack may need the memory of this one
-        self._begun = self._failed = self._reported = False
+        self._begun = self._failed = self._returned = False
         self._steps = 0
 
     def _train(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if self._work is None:
             self._before = self._before or snapshot.use()
-            fields = {key: value for key, value in self._config.items() if key in Task.__dataclass_fields__}
-            task = Task(**fields | {"cell": Cell(**fields["cell"])})
-            self._work = self._start(task, self._data[task.data])
+            self._work = self._start(self._task, self._data[self._task.data])
             if self._work.blind:
                 result["blind"] = platform.node()
-        report = self._work.advance(REPORT_SECONDS)
+        trained = self._work.advance(REPORT_SECONDS)
         snapshot.require_sent(self._before)
-        self._steps, self._reported = self._work.steps_done, report is not None
+        self._steps, self._returned = self._work.steps_done, trained is not None
         result[METRIC] = self._steps
         if self._work.notices:
             result["notices"], self._work.notices = self._work.notices, []
-        return result if report is None else result | {"reports": [report]}
+        return result if trained is None else result | {"result": trained}

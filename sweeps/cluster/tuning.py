@@ -14,7 +14,6 @@ from typing import Any, Protocol, Self
 
 import ray
 from ray import tune
-from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from sweeps.cluster.deaths import failure_of, have_died
@@ -30,9 +29,9 @@ from sweeps.cluster.messages import (
     Unseen,
     Wanted,
 )
+from sweeps.cluster.ray_internals import tune_logger
 from sweeps.cluster.starts import StartWatch
-from sweeps.cluster.trainable import METRIC, PackTrainable
-from sweeps.worker.failures import Failure
+from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
 
 LOOK_SECONDS = 2.0
 """How often a change of the cluster's nodes, and workers that do not start, are looked for."""
@@ -133,10 +132,10 @@ class PackSearcher(Searcher):
         if answer.task is None:
             return None
         self._packs[trial_id] = answer.task.pack_id
-        return vars(answer.task) | {"cell": answer.task.cell.model_dump()}
+        return {TASK: answer.task}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell the sweep how far a pack is, of its report, or of its failure."""
+        """Tell the sweep of a pack's progress, result or failure."""
         pack_id = self._packs.get(trial_id)
         if pack_id is None:
             return
@@ -148,9 +147,9 @@ class PackSearcher(Searcher):
             self._channel.send(Unseen(result["blind"]))
         self._channel.send(Progress(pack_id, result[METRIC]))
         if "failure" in result:
-            self._channel.send(Failed(self._packs.pop(trial_id), Failure(*result["failure"])))
-        for report in result.get("reports", ()):
-            self._channel.send(Finished(self._packs.pop(trial_id), report))
+            self._channel.send(Failed(self._packs.pop(trial_id), result["failure"]))
+        if "result" in result:
+            self._channel.send(Finished(self._packs.pop(trial_id), result["result"]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -158,7 +157,7 @@ class PackSearcher(Searcher):
         """Do nothing: `failed` has the error."""
 
     def failed(self, trial_id: str, error: BaseException) -> None:
-        """Tell the sweep of a pack that ended without a report, and why."""
+        """Tell the sweep of a pack that ended without a result, and why."""
         pack_id = self._packs.pop(trial_id, None)
         if pack_id is not None:
             self._channel.send(Failed(pack_id, failure_of(error)))
@@ -209,11 +208,11 @@ class _Watching(tune.Callback):
         return {}
 
     def __enter__(self) -> Self:
-        tune_controller.logger.addHandler(self._log)
+        tune_logger().addHandler(self._log)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        tune_controller.logger.removeHandler(self._log)
+        tune_logger().removeHandler(self._log)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._packs.look()

@@ -12,10 +12,11 @@ from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.training.costs import measure
 from sweeps.cluster import messages
-from sweeps.cluster.messages import NodeResources, Task
+from sweeps.cluster.messages import NodeResources
 from sweeps.errors import gist
 from sweeps.plan.users_code import UsersCode
 from sweeps.worker.failures import Failure
+from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
 
 SLICE_SECONDS = 1.0
@@ -89,16 +90,16 @@ class Serial:
     def _train(self, task: Task) -> None:
         try:
             self._work = self._work or PackWork(task, self._data[task.data])
-            report = self._work.advance(SLICE_SECONDS)
+            result = self._work.advance(SLICE_SECONDS)
         except Exception as error:
             self._finish(messages.Failed(task.pack_id, Failure.of(error)))
             return
         self._said += [messages.Notice(f"pack {task.pack_id}: {text}") for text in self._work.notices]
         self._work.notices.clear()
         self._said.append(messages.Progress(task.pack_id, self._work.steps_done))
-        if report is not None:
+        if result is not None:
             self._users_code.require_unchanged()
-            self._finish(messages.Finished(task.pack_id, report))
+            self._finish(messages.Finished(task.pack_id, result))
 
     def _finish(self, fate: object) -> None:
         self._task = self._work = None

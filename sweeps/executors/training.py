@@ -15,13 +15,14 @@ from ouvae.declared import Cell
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.cluster import messages
-from sweeps.cluster.messages import NodeResources, Resources, Task
+from sweeps.cluster.messages import NodeResources, Resources
 from sweeps.cluster.process import RayLost
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.packs import Pack
 from sweeps.record.run_directory import RunDirectory, weights_path
 from sweeps.schedule import Schedule
 from sweeps.terminal.console import duration
+from sweeps.worker.task import Task
 
 if TYPE_CHECKING:
     from ouvae.training.costs import Cost
@@ -188,8 +189,8 @@ class Trainer:
                 self._starting = False
                 schedule.progressed(self._packs[pack_id], steps_done)
                 self._on_progress(pack_id, steps_done)
-            case messages.Finished(pack_id, report):
-                schedule.finished(self._take_back(pack_id), report)
+            case messages.Finished(pack_id, result):
+                schedule.finished(self._take_back(pack_id), result)
             case messages.Failed(pack_id, failure):
                 self._log(f"pack {pack_id}: {failure.reason}\n{failure.details}")
                 if line := schedule.failed(self._take_back(pack_id), failure):

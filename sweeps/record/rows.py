@@ -1,47 +1,47 @@
-"""From a trained pack to rows of the members and history tables."""
+"""Rows of the members and history tables: of a pack, and of members that are measured anew."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import prod
 from typing import Any
 
-from analysis.tables.schema import SPLIT_IMAGES, Row
+from analysis.tables.files import table_of
+from analysis.tables.schema import HISTORY, MEMBERS, SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
-from sweeps.cluster.messages import PackReport
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
+from sweeps.record.fragments import Fragment
 from sweeps.record.provenance import commit, project_version
 from sweeps.worker.hardware import Machine
+from sweeps.worker.task import PackResult
 
 _METRICS = [metric.name for metric in METRICS]
 _TEST_METRICS = [metric.name for metric in TEST_METRICS]
 
 
-def rows(space: str, pack: Pack, report: PackReport) -> tuple[list[Row], list[Row]]:
-    """Return the pack's rows of the members table and of the history table, for a space of that name."""
+def trained(space: str, pack: Pack, result: PackResult) -> Fragment:
+    """Return the results of a trained pack of a space of that name as tables."""
     members: list[Row] = []
     history: list[Row] = []
-    for point, outcome in zip(pack.points, report["outcomes"], strict=True):
-        evaluations, diverged = outcome["history"], outcome["diverged_at_step"]
-        history += [{**_identity(pack, point), **evaluation} for evaluation in evaluations]
-        last = dict.fromkeys(_METRICS) if diverged is not None else _metrics(evaluations[-1])
-        test = outcome["test"] or dict.fromkeys(_TEST_METRICS)
-        fate = {
-            "status": "completed" if diverged is None else "diverged",
-            "diverged_at_step": diverged,
-            "failure": None,
-        }
-        members.append(_member(space, pack, point, report) | last | test | fate)
-    return members, history
+    for point, outcome in zip(pack.points, result.outcomes, strict=True):
+        diverged = outcome.diverged_at_step
+        history += [{**_identity(pack, point), **evaluation} for evaluation in outcome.history]
+        last = dict.fromkeys(_METRICS) if diverged is not None else _metrics(outcome.history[-1])
+        test = outcome.test or dict.fromkeys(_TEST_METRICS)
+        status = "completed" if diverged is None else "diverged"
+        end = {"status": status, "diverged_at_step": diverged, "failure": None}
+        members.append(_member(space, pack, point, result) | last | test | end)
+    return Fragment(table_of(members, MEMBERS), table_of(history, HISTORY))
 
 
-def failed_rows(space: str, pack: Pack, reason: str) -> list[Row]:
-    """Return the members of a pack that could not be trained as rows without numbers, with the reason."""
+def failed(space: str, pack: Pack, reason: str) -> Fragment:
+    """Return the members of a pack that failed permanently as rows without numbers, with the reason."""
     nothing = dict.fromkeys([*_METRICS, *_TEST_METRICS, "diverged_at_step"])
     text = reason.encode(errors="replace").decode()  # a path may have bytes that are no text
-    fate = {"status": "failed", "failure": text}
-    return [_member(space, pack, point, None) | nothing | fate for point in pack.points]
+    end = {"status": "failed", "failure": text}
+    members = [_member(space, pack, point, None) | nothing | end for point in pack.points]
+    return Fragment(table_of(members, MEMBERS), HISTORY.empty_table())
 
 
 def measured_anew(row: Row, validation: Row | None, test: Row | None) -> Row:
@@ -102,8 +102,8 @@ def cell_columns(planned: PlannedCell) -> dict[str, Any]:
     return {**planned.cell.model_dump(mode="json"), "data_digest": planned.data_digest, **images}
 
 
-def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> dict[str, Any]:
-    """Return what a member's row says but for its metrics and its fate; None where it was not trained."""
+def _member(space: str, pack: Pack, point: Point, result: PackResult | None) -> dict[str, Any]:
+    """Return the columns of a member's row without metrics and status; no result means not trained."""
     planned = pack.cell
     return {
         **cell_columns(planned),
@@ -114,14 +114,14 @@ def _member(space: str, pack: Pack, point: Point, report: PackReport | None) -> 
         "code_digest": planned.code_digest,
         "device": planned.device,
         "rho_c_exact": planned.exact_rho(),
-        "parameters": report["parameters"] if report else None,
+        "parameters": result.parameters if result else None,
         "pixels": prod(planned.cell.image_shape),
-        "seconds": report["seconds"] / len(pack.points) if report else 0.0,
+        "seconds": result.seconds / len(pack.points) if result else 0.0,
         "pack_id": pack.pack_id,
         "pack_members": len(pack.points),
         "finished_at": datetime.now(UTC),
         **_versions(),
-        "torch_version": report["torch_version"] if report else None,
-        "python_version": report["python_version"] if report else None,
-        **(report["machine"] if report else dict.fromkeys(Machine.__annotations__)),
+        "torch_version": result.torch_version if result else None,
+        "python_version": result.python_version if result else None,
+        **(result.machine if result else dict.fromkeys(Machine.__annotations__)),
     }

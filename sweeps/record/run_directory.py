@@ -44,6 +44,7 @@ from ouvae.declared import METRICS, ORDER_PARAMETERS, TEST_METRICS, CellKeys, cu
 from search_spaces import Space, SpaceError, read_yaml_mapping
 from sweeps import SweepError
 from sweeps.plan.cells import PlannedCell, Point
+from sweeps.record.fragments import Fragment
 from sweeps.record.holding import HeldError, Holding
 from sweeps.record.identity import ORIGIN, SWEEP_ID, identify
 from sweeps.search.base import Observations
@@ -305,17 +306,15 @@ class RunDirectory:
                 ) from error
         self._take(fragment, tables["members"], tables["history"])
 
-    def add(self, pack_id: str, members: Sequence[Row], history: Sequence[Row]) -> None:
+    def add(self, pack_id: str, fragment: Fragment) -> None:
         """Write a finished pack; it counts as finished once its members' file is in place.
 
         Raises:
             DiskFullError: the disk is full; the pack is written all the same, in the room kept for it.
             SweepError: it cannot be written.
-            TableError: a row lacks a column, or has what is none.
         """
-        tables = {"history": table_of(history, HISTORY), "members": table_of(members, MEMBERS)}
-        full = self._write(pack_id, tables)
-        self._take(pack_id, tables["members"], tables["history"])
+        full = self._write(pack_id, {"history": fragment.history, "members": fragment.members})
+        self._take(pack_id, fragment.members, fragment.history)
         self._loose.append(pack_id)
         self.drop_checkpoint(pack_id)
         if full is not None:
@@ -323,10 +322,10 @@ class RunDirectory:
         if len(self._loose) % MERGED_PACKS == 0:
             self._merge()
 
-    def add_failed(self, pack_id: str, members: Sequence[Row]) -> None:
-        """Write the members of a pack that was given up. Raises as `add`."""
-        full = self._write(pack_id, {"failed": table_of(members, MEMBERS)})
-        for row in members:
+    def add_failed(self, pack_id: str, fragment: Fragment) -> None:
+        """Write the members of a pack that failed permanently. Raises as `add`."""
+        full = self._write(pack_id, {"failed": fragment.members})
+        for row in rows_of(fragment.members):
             self.failed[row["member_id"]] = row
             self._observed[row["cell_id"]][Point(row["rho"], row["seed"])] = None
         if full is not None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from analysis.statistics.curves import Curves, curves, mean_curve
 from analysis.statistics.rule import rules_of
+from analysis.tables.files import rows_of
 from analysis.tables.schema import Row
 from analysis.text.lines import format_results
 from analysis.text.words import threshold_sentence
@@ -21,6 +22,7 @@ from search_spaces.running import MOST_TRACKED
 from sweeps.errors import explained
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
+from sweeps.record.fragments import Fragment
 from sweeps.record.provenance import commit, project_version
 from sweeps.record.run_directory import RunDirectory, is_of_disk
 from sweeps.schedule import Schedule
@@ -77,14 +79,19 @@ class Recorder:
         self._due = time.monotonic() + TABLES_SECONDS
         held = [*directory.members.values(), *directory.failed.values()]
         self._track = track = tracked(space, max(expected, len(held)))
+        watched = sorted(space.active_from, key=lambda name: name != space.follow)
         self._studies: Studies | None = None
         with self.beside("studies"):
             probes = space.max_members if space.search == "locate" else 0
-            self._studies = Studies(directory.studies, space.name, max(space.seeds) + probes)
+            self._studies = Studies(
+                directory.studies, space.name, ORDER_PARAMETERS[watched[0]], max(space.seeds) + probes
+            )
             directory.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(uri, space.name, directory.sweep_id, directory.path.name, params, track)
+        self._tracker = Tracker(
+            uri, space.name, directory.sweep_id, directory.path.name, params, track, watched
+        )
         with self.beside("MLflow"):
             members, history = list(directory.members.values()), list[Row]()
             if track == "members":
@@ -111,8 +118,9 @@ class Recorder:
         """Have the sweep in MLflow, now that a pack is in training."""
         self._tracker.begin()
 
-    def on_pack(self, members: Sequence[Row], history: Sequence[Row]) -> None:
-        """Take a finished pack."""
+    def tell(self, fragment: Fragment) -> None:
+        """Tell Optuna and MLflow of a pack that is finished or failed permanently."""
+        members, history = rows_of(fragment.members), rows_of(fragment.history)
         if self._studies is not None:
             with self.beside("studies"):
                 self._studies.record(members)

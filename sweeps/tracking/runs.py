@@ -37,12 +37,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from ouvae.declared import OrderParameter
+from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW, view
 from sweeps.tracking.store import DESCRIPTION, connect, experiment_of, server_of
 from sweeps.tracking.values import (
     CELL_PARAMS,
     CELL_TAGS,
     MEMBER_PARAMS,
     MEMBER_TAGS,
+    MEMBERS,
     STEPS_PER_RHO,
     Points,
     Value,
@@ -55,10 +58,10 @@ from sweeps.tracking.values import (
     rho_text,
     stamp,
     texts,
+    threshold_name,
     threshold_values,
     utc,
 )
-from sweeps.tracking.view import view
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param, Run
@@ -71,15 +74,17 @@ _MOST_VALUES = 1000  # of a request
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 _GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, stay far apart
 
-_VIEW = "mlflow.sharedViewState."
-"""Tags of an experiment that begin so hold views that are shared by an address."""
-
 _COMMAND = "sweeps/phase_transition.py"
 
 _NOTE = (
-    'Curves of KL against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
-    f"view: `kl_top_nats`, at step = {STEPS_PER_RHO} rho."
+    'Curves against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
+    f"view: `{{metric}}`, at step = {STEPS_PER_RHO} rho."
 )
+
+_TABLE_METRICS = ("rho_c", "rho_c_low", "rho_c_high", "n_members")
+_TABLE_TAGS = ("status", "half_width", "half_width_asked")
+_TABLE_PARAMS = ("latents", "steps")
+"""Columns of the table of cells that a view opens with, besides the other thresholds."""
 
 
 @dataclass
@@ -108,10 +113,21 @@ class SweepRuns:
         untracked: status of each member that gets no run of its own, by its id.
         untracked_cells: those that get none.
         curves_url: the page of the cells' curves, once the store is reached.
+        watched: the order parameters of the view, the targeted one first.
     """
 
-    def __init__(self, uri: str, space: str, sweep_id: str, sweep_name: str, params: dict[str, str]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        space: str,
+        sweep_id: str,
+        sweep_name: str,
+        params: dict[str, str],
+        watched: Sequence[OrderParameter],
+    ) -> None:
         self.uri, self.space, self.name, self.params = uri, space, sweep_name, params
+        self.watched = watched
+        self._note = _NOTE.format(metric=watched[0].metric)
         self.common = {"sweep_id": sweep_id, "space": space}
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
@@ -131,7 +147,7 @@ class SweepRuns:
     def _read(self) -> None:
         """Read what the store holds of this sweep; mend what a killed writer left."""
         self.client = connect(self.uri)
-        self.experiment = experiment_of(self.client, self.uri, self.space, _NOTE)
+        self.experiment = experiment_of(self.client, self.uri, self.space, self._note)
         self.curves_url = self._curves_url()
         known = [_known(run) for run in self._search()]
         self.cells = self._unique("cell_id", known, "cell")
@@ -140,7 +156,7 @@ class SweepRuns:
             self._move(member, self.cells.get(member.tags["cell_id"]))
         sweeps = self._unique("sweep_id", known, "sweep")
         self.sweep = next(iter(sweeps.values()), None) or self._create(
-            self.name, {**self.common, "level": "sweep", DESCRIPTION: _NOTE, **self._source()}, None
+            self.name, {**self.common, "level": "sweep", DESCRIPTION: self._note, **self._source()}, None
         )
         self._share_view()
         for cell in self.cells.values():
@@ -186,7 +202,7 @@ class SweepRuns:
             run = None
         if run is None:
             kept = old.tags if old else {}
-            tags = {key: kept[key] for key in (*CELL_TAGS, "mlflow.runColor") if key in kept}
+            tags = {key: kept[key] for key in (*CELL_TAGS, RUN_COLOR) if key in kept}
             tags |= {**texts(params, CELL_TAGS), "curve": digest}
             run = self._create_cell(cell_id, label, tags, {})
         elif "curve" not in run.tags:
@@ -229,7 +245,7 @@ class SweepRuns:
 
     def describe(self, note: str) -> bool:
         """Say of the sweep in words what it found."""
-        self.client.set_tag(self.sweep.run_id, DESCRIPTION, f"{note}\n\n{_NOTE}")
+        self.client.set_tag(self.sweep.run_id, DESCRIPTION, f"{note}\n\n{self._note}")
         return True
 
     def artifact(self, path: Path, folder: str | None) -> bool:
@@ -257,7 +273,21 @@ class SweepRuns:
     def _share_view(self) -> None:
         """Keep the view that `curves_url` opens: the cells of the sweep, all drawn, with their thresholds."""
         sweep_id = self.common["sweep_id"]
-        self.client.set_experiment_tag(self.experiment, _VIEW + sweep_id, json.dumps(view(sweep_id)))
+        first, *others = (order.name for order in self.watched)
+        curves = [order.metric for order in self.watched]
+        state = view(
+            sweep_id,
+            columns=[
+                *(f"metrics.{threshold_name(key, first)}" for key in _TABLE_METRICS),
+                *(f"metrics.{threshold_name('rho_c', name)}" for name in others),
+                *(f"tags.{threshold_name(key, first)}" for key in _TABLE_TAGS),
+                *(f"params.{key}" for key in _TABLE_PARAMS),
+            ],
+            thresholds={threshold_name("rho_c", first): f"rho_c, of {first}"},
+            curves=curves,
+            members=[f"{MEMBERS}/{metric}" for metric in curves],
+        )
+        self.client.set_experiment_tag(self.experiment, SHARED_VIEW + sweep_id, json.dumps(state))
 
     def _source(self) -> dict[str, str]:
         """Return the tags from which the UI says what made a run, of which code, and who."""
@@ -329,7 +359,7 @@ class SweepRuns:
     def _create_cell(self, cell_id: str, label: str, tags: dict[str, str], params: dict[str, str]) -> _Known:
         color = _color(len(self.cells))
         identity = {"level": "cell", "cell_id": cell_id, "cell": label, "status": "running"}
-        tags = {"mlflow.runColor": color, **self.common, **self._source(), **tags, **identity}
+        tags = {RUN_COLOR: color, **self.common, **self._source(), **tags, **identity}
         run = self._create(label, tags, self.sweep)
         self.client.log_batch(run.run_id, params=_params(params))
         run.params.update(params)

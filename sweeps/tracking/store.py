@@ -21,9 +21,9 @@ from urllib.parse import quote
 from analysis.tables.replacing import UNSUPPORTED
 from sweeps import SweepError
 from sweeps.machine.locks import lock
+from sweeps.tracking.mlflow_internals import is_store, move_artifacts
 from sweeps.tracking.refusals import mend, reason
-from sweeps.tracking.relocation import artifacts_of, point_here
-from sweeps.tracking.uri import check_uri, sqlite_path, sqlite_uri, without_password
+from sweeps.tracking.uri import artifacts_of, check_uri, sqlite_path, sqlite_uri, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -103,11 +103,10 @@ def experiment_of(client: MlflowClient, uri: str, name: str, note: str) -> str:
     A SQLite store that was moved or copied with its mlartifacts/ has its files where they are now.
     """
     if uri.startswith("sqlite:"):
-        point_here(sqlite_path(uri))
+        move_artifacts(sqlite_path(uri), artifacts_of(uri))
     found = client.get_experiment_by_name(name)
     if found is None:
-        local = uri.startswith("sqlite:")
-        location = artifacts_of(sqlite_path(uri), name) if local else None
+        location = (artifacts_of(uri) / name).as_uri() if uri.startswith("sqlite:") else None
         return client.create_experiment(name, location, {DESCRIPTION: note})
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
@@ -174,7 +173,7 @@ def _is_empty(path: Path) -> bool:
             tables = {name for (name,) in file.execute("select name from sqlite_master where type = 'table'")}
     except sqlite3.Error:
         return False  # MLflow waits for locks, and says what else it is
-    if tables and not any("experiments" in name or "alembic" in name for name in tables):
+    if tables and not is_store(tables):
         raise SweepError(
             f"the tracking store {path} cannot be used: it is the database of another program. Name another "
             "with sqlite:///PATH."

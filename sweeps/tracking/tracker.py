@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ouvae.declared.order_parameters import ORDER_PARAMETERS, WATCHED
 from sweeps.tracking.refusals import reason
 from sweeps.tracking.runs import SweepRuns
 from sweeps.tracking.values import Points, texts
@@ -73,7 +74,8 @@ class Tracker:
         sweep_name: name of the sweep's run.
         params: settings of the sweep. MLflow never changes a param: a value that differs from the
             one logged by an earlier tracker becomes a tag of the same name.
-        track: what becomes a run: `members` and their cells, `cells`, or the `sweep` alone.
+        track: what becomes a run: `members` and their cells, `cells`, or only the `sweep`.
+        watched: names of the order parameters whose curves the UI shows first, the targeted one first.
     """
 
     def __init__(
@@ -84,9 +86,17 @@ class Tracker:
         sweep_name: str,
         params: Mapping[str, Any],
         track: str = "members",
+        watched: Sequence[str] = tuple(WATCHED),
     ) -> None:
         self._track = track
-        self._runs = SweepRuns(uri, space, sweep_id, sweep_name, texts(params, params))
+        self._runs = SweepRuns(
+            uri,
+            space,
+            sweep_id,
+            sweep_name,
+            texts(params, params),
+            [ORDER_PARAMETERS[name] for name in watched],
+        )
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._submitted: Counter[str] = Counter()
         self._logged: Counter[str] = Counter()

@@ -22,6 +22,8 @@ URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LONGEST_SQLITE_PATH = 504
 """Bytes of a path that SQLite opens on Linux: its limit of 512 holds for the journal beside the file."""
 
+_ARTIFACTS = "mlartifacts"
+
 _UNUSED_VARIABLES = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
 """Variables by which MLflow chooses an experiment or a run that a program does not name, as this one does."""
 
@@ -48,6 +50,11 @@ def check_uri(uri: str) -> None:
         _check_server(uri, *_address(uri))
     else:
         raise _refused(uri, "not usable")
+
+
+def artifacts_of(uri: str) -> Path:
+    """Return the folder of the files of a SQLite store, beside the store."""
+    return sqlite_path(uri).parent / _ARTIFACTS
 
 
 def chosen_uri(option: str | None, folder: Path) -> str:

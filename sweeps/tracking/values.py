@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from analysis.tables.schema import Row
 from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
+from ouvae.declared.order_parameters import PAPERS
 
 STEPS_PER_RHO = 1000
 """A cell's curve is logged at step = round(STEPS_PER_RHO * rho): a step in MLflow is an integer."""
@@ -123,7 +124,12 @@ def point_values(points: Mapping[str, Points], base_ms: int) -> list[Value]:
 def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
     """Give the numbers of a cell's thresholds, at step = members that they are known from."""
     return [
-        Value(_named(key, row), _number(row[key]), base_ms + row["n_members"], row["n_members"])
+        Value(
+            _name(key, row),
+            _number(row[key]),
+            base_ms + row["n_members"],
+            row["n_members"],
+        )
         for row in thresholds
         for key in THRESHOLD_METRICS
         if row.get(key) is not None
@@ -132,16 +138,19 @@ def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
 
 def cell_tags(thresholds: Sequence[Row]) -> dict[str, str]:
     """Give the tags of a cell's thresholds."""
-    return {_named(key, row): text for row in thresholds for key, text in texts(row, THRESHOLD_TAGS).items()}
+    return {_name(key, row): text for row in thresholds for key, text in texts(row, THRESHOLD_TAGS).items()}
 
 
-def _named(key: str, threshold: Row) -> str:
-    """Tell the order parameters apart: the paper's, `kl_top`, has plain names, others `NAME/rho_c`.
+def _name(key: str, row: Row) -> str:
+    return threshold_name(key, row["order_parameter"])
 
-    The UI draws what is before a stroke as a section of its own.
+
+def threshold_name(key: str, order: str) -> str:
+    """Return the name of a number of a threshold: `rho_c` of the paper's order parameter, else `ORDER/rho_c`.
+
+    The UI gives the part before a stroke a section.
     """
-    order = threshold["order_parameter"]
-    return key if order == "kl_top" else f"{order}/{key}"
+    return key if order == PAPERS else f"{order}/{key}"
 
 
 def _number(value: float) -> float:

@@ -11,9 +11,9 @@ import torch
 
 from ouvae.data import Dataset
 from ouvae.training.pack import PackTraining
-from sweeps.cluster.messages import PackReport, Task
 from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 from sweeps.worker.hardware import joined, machine
+from sweeps.worker.task import PackResult, Task
 from sweeps.worker.weights import State, write_weights
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -53,15 +53,15 @@ class PackWork:
         """The training steps that are done."""
         return self._training.step
 
-    def advance(self, seconds: float) -> PackReport | None:
-        """Train for about so long, and save the state where that is due; return a finished pack's report."""
+    def advance(self, seconds: float) -> PackResult | None:
+        """Train for about `seconds`, save the state when due, and return the result of a finished pack."""
         training, started = self._training, time.monotonic()
         while not training.done and time.monotonic() - started < seconds:
             training.train_step()
         self._seconds += time.monotonic() - started
         if training.done:
             self._keep_weights()
-            return self._report()
+            return self._result()
         if time.monotonic() - self._saved_at > self._task.checkpoint_seconds:
             self.save()
         return None
@@ -116,22 +116,15 @@ class PackWork:
         self._machines = [*earlier, *self._machines]
         return training
 
-    def _report(self) -> PackReport:
-        return {
-            "outcomes": [
-                {
-                    "history": outcome.history,
-                    "diverged_at_step": outcome.diverged_at_step,
-                    "test": outcome.test,
-                }
-                for outcome in self._training.outcomes()
-            ],
-            "parameters": self._training.parameters_per_member,
-            "seconds": self._seconds,
-            "torch_version": str(torch.__version__),  # plain: as it is it brings torch along
-            "python_version": platform.python_version(),
-            "machine": joined(self._machines),
-        }
+    def _result(self) -> PackResult:
+        return PackResult(
+            outcomes=tuple(self._training.outcomes()),
+            parameters=self._training.parameters_per_member,
+            seconds=self._seconds,
+            torch_version=str(torch.__version__),  # plain: its own class would bring torch along
+            python_version=platform.python_version(),
+            machine=joined(self._machines),
+        )
 
 
 def keep_freed_memory() -> None:

@@ -16,7 +16,7 @@ from ouvae.declared import labels
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
 from sweeps.record import run_directory
-from sweeps.record.rows import rows
+from sweeps.record.rows import trained
 from sweeps.record.run_directory import RunDirectory
 from tests.sweeps.conftest import planned_cells, schedule_of, write_tables
 
@@ -31,9 +31,9 @@ def plain(space):
         for seed in sorted(space.seeds):
             for rho in space.rho_values():
                 pack = Pack(cell, (Point(rho, seed),))
-                own, steps = rows(space.name, pack, scale.report(pack))
-                members += [row | {"cell": name} for row in own]
-                history += steps
+                fragment = trained(space.name, pack, scale.result(pack))
+                members += [row | {"cell": name} for row in fragment.members.to_pylist()]
+                history += fragment.history.to_pylist()
     return table_of(members, MEMBERS), table_of(history, HISTORY)
 
 
@@ -48,7 +48,7 @@ def shuffled(folder, space, every):
                 dice.shuffle(state.waiting)
             if (pack := schedule.next_pack()) is None:
                 return [table.to_pylist() for table in write_tables(directory, space)]
-            schedule.finished(pack, scale.report(pack))
+            schedule.finished(pack, scale.result(pack))
             if count % every == 0:
                 write_tables(directory, space)
 

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps import phase_transition
-from sweeps.cluster.messages import Task
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.packs import Pack
+from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
 
 SPACE = Path(__file__).parent / "space.yaml"

@@ -25,15 +25,16 @@ import torch
 from analysis.statistics.rule import rules_of
 from ouvae.data import load as load_data
 from ouvae.declared import METRICS
+from ouvae.training.outcome import Outcome
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
-from sweeps.cluster.messages import PackReport
 from sweeps.plan import cells
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
 from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Listener, Schedule
 from sweeps.search.of_space import searches_of
+from sweeps.worker.task import PackResult
 
 ROOT = Path(__file__).parents[2]
 STEPS = (0, 10, 20)
@@ -85,7 +86,7 @@ def planned_cells(space: Space, data_digest: str = "d1g357", device: str = "cpu"
 
 
 def schedule_of(
-    space: Space, slots: int, directory: RunDirectory, on_pack: Listener = lambda members, history: None
+    space: Space, slots: int, directory: RunDirectory, on_pack: Listener = lambda fragment: None
 ) -> Schedule:
     """Open the schedule of a space's cells on made-up data."""
     cells = planned_cells(space)
@@ -124,12 +125,12 @@ def plan_cells() -> Callable[..., list[PlannedCell]]:
 
 
 @pytest.fixture
-def report_of() -> Callable[..., PackReport]:
-    """Return the trainer of packs: a report as a worker's, from a synthetic KL(point); None diverges."""
+def result_of() -> Callable[..., PackResult]:
+    """Return the trainer of packs: a worker's result from a synthetic KL(point); None diverges."""
 
-    def report(
+    def result(
         pack: Pack, kl_top: Callable[[Point], float | None], steps: Sequence[int] = STEPS
-    ) -> PackReport:
+    ) -> PackResult:
         depth = pack.cell.cell.depth
 
         def evaluation(step: int, kl: float) -> dict[str, object]:
@@ -149,17 +150,11 @@ def report_of() -> Callable[..., PackReport]:
             seen = steps[:2] if kl is None else steps
             history = [evaluation(step, (kl or 0.0) * step / steps[-1]) for step in seen]
             diverged = 15 if kl is None else None
-            outcomes.append({"history": history, "diverged_at_step": diverged, "test": None})
-        return {
-            "outcomes": outcomes,
-            "parameters": 321,
-            "seconds": 6.0,
-            "torch_version": "2.13.0",
-            "python_version": "3.11.7",
-            "machine": {"processor": "a CPU", "cpu_features": "AVX2", "library_versions": "NumPy 2"},
-        }
+            outcomes.append(Outcome(point.rho, point.seed, history, diverged, None))
+        machine = {"processor": "a CPU", "cpu_features": "AVX2", "library_versions": "NumPy 2"}
+        return PackResult(tuple(outcomes), 321, 6.0, "2.13.0", "3.11.7", machine)
 
-    return report
+    return result
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 900) -> None:

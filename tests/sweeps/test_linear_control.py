@@ -15,6 +15,7 @@ from sweeps.record.run_directory import RunDirectory
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
 from sweeps.worker.hardware import machine
+from sweeps.worker.task import PackResult
 
 
 def train_here(schedule, data):
@@ -23,23 +24,9 @@ def train_here(schedule, data):
         pack = PackTraining(planned.cell.cell, [(p.rho, p.seed) for p in planned.points], data)
         while not pack.done:
             pack.train_step()
-        outcomes = [
-            {
-                "history": outcome.history,
-                "diverged_at_step": outcome.diverged_at_step,
-                "test": None,
-            }
-            for outcome in pack.outcomes()
-        ]
-        report = {
-            "outcomes": outcomes,
-            "parameters": pack.parameters_per_member,
-            "seconds": 1.0,
-            "torch_version": torch.__version__,
-            "python_version": platform.python_version(),
-            "machine": machine("cpu"),
-        }
-        schedule.finished(planned, report)
+        versions = (torch.__version__, platform.python_version(), machine("cpu"))
+        result = PackResult(tuple(pack.outcomes()), pack.parameters_per_member, 1.0, *versions)
+        schedule.finished(planned, result)
 
 
 def test_the_exact_threshold_is_found(tmp_path):
@@ -68,7 +55,7 @@ def test_the_exact_threshold_is_found(tmp_path):
         observed = [directory.observed(cell) for cell in cells]
         searches = searches_of(space, space.swept(), observed, rules.of(space.follow))
         schedule = Schedule(
-            space.name, list(zip(cells, searches, strict=True)), 1, directory, lambda members, history: None
+            space.name, list(zip(cells, searches, strict=True)), 1, directory, lambda fragment: None
         )
         train_here(schedule, data)
         assert schedule.done

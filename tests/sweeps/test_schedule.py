@@ -63,7 +63,7 @@ def _timed(table: pa.Table) -> list[str]:
 
 
 @pytest.fixture
-def sweep(plan_cells, report_of):
+def sweep(plan_cells, result_of):
     """Return a function that runs a space in a directory.
 
     `stop_after` packs are finished it is killed; packs end in an order drawn from `order`; packs that hold
@@ -82,7 +82,8 @@ def sweep(plan_cells, report_of):
         directory = RunDirectory(path)
         with directory.opened(space):
 
-            def on_pack(members, history):
+            def on_pack(fragment):
+                members, history = fragment.members.to_pylist(), fragment.history.to_pylist()
                 trained = [row["member_id"] for row in members if row["status"] != "failed"]
                 assert {row["member_id"] for row in history} == set(trained)
                 did.packs += [members[0]["pack_id"]] if trained else []
@@ -98,7 +99,7 @@ def sweep(plan_cells, report_of):
                 if set(failing) & set(pack.points):
                     schedule.failed(pack, Failure("error", "no reason"))
                 else:
-                    schedule.finished(pack, report_of(pack, curve_of(pack)))
+                    schedule.finished(pack, result_of(pack, curve_of(pack)))
             did.done, did.failures = schedule.done, len(schedule.failures)
             assert schedule.members_trained == len(did.members)
             if schedule.done:
@@ -134,16 +135,16 @@ class TestToTheEnd:
                 assert seed["rho_high"] - seed["rho_low"] <= 0.02 + 1e-9
         assert cells[4, 4]["n_diverged"] == 1
 
-    def test_the_search_observes_the_order_parameter_that_is_targeted(self, tmp_path, make_space, report_of):
+    def test_the_search_observes_the_order_parameter_that_is_targeted(self, tmp_path, make_space, result_of):
         space, metric = make_space(rho=[0.5, 1.0], seeds=1, follow="information_top"), "information_top_nats"
         directory = RunDirectory(tmp_path / "run")
         with directory.opened(space):
             schedule = schedule_of(space, 1, directory)
             while pack := schedule.next_pack():
-                report = report_of(pack, curve_of(pack))
-                for outcome in report["outcomes"]:
-                    outcome["history"][-1][metric] = 7.0
-                schedule.finished(pack, report)
+                result = result_of(pack, curve_of(pack))
+                for outcome in result.outcomes:
+                    outcome.history[-1][metric] = 7.0
+                schedule.finished(pack, result)
         (cell,) = schedule.cells
         assert set(cell.search.answers.values()) == {7.0}
 
@@ -168,7 +169,7 @@ class TestToTheEnd:
 
     @pytest.mark.parametrize(("slots", "costly_first"), [(1, False), (2, True)])
     def test_early_rounds_go_first_and_costly_cells_where_there_are_several_slots(
-        self, tmp_path, make_space, report_of, slots, costly_first
+        self, tmp_path, make_space, result_of, slots, costly_first
     ):
         space = make_space(**REFINED)
         directory = RunDirectory(tmp_path)
@@ -178,7 +179,7 @@ class TestToTheEnd:
             while (pack := schedule.next_pack()) is not None:
                 state = next(state for state in schedule.cells if pack.pack_id in state.training)
                 seen.append((state.batches, pack.cell.cell.latents))
-                schedule.finished(pack, report_of(pack, curve_of(pack)))
+                schedule.finished(pack, result_of(pack, curve_of(pack)))
         assert [number for number, _ in seen] == sorted(number for number, _ in seen)
         first_round = [latents for number, latents in seen if number == 1]
         assert first_round == sorted(first_round, reverse=costly_first), "4,4 stands first in the space"
@@ -245,14 +246,14 @@ class TestResume:
 
 
 @pytest.fixture
-def scheduled(tmp_path, make_space, plan_cells, report_of):
+def scheduled(tmp_path, make_space, plan_cells, result_of):
     """Open a schedule in which one pack of four members is left."""
     space = make_space(seeds=2, rho=[0.5, 0.6, 0.7, 0.8])
     directory = RunDirectory(tmp_path / "scheduled")
     with directory.opened(space):
         schedule = schedule_of(space, 1, directory)
         pack = schedule.next_pack()
-        schedule.finished(pack, report_of(pack, lambda point: 0.5))
+        schedule.finished(pack, result_of(pack, lambda point: 0.5))
         yield schedule, directory
 
 
@@ -336,7 +337,7 @@ class TestFailure:
         assert len(schedule.failures) == len(directory.failed) == 4
         assert schedule.done
 
-    def test_a_pack_that_gets_further_outlives_any_number_of_workers(self, scheduled, report_of):
+    def test_a_pack_that_gets_further_outlives_any_number_of_workers(self, scheduled, result_of):
         schedule, _ = scheduled
         for steps in range(1, 3 * ATTEMPTS["lost"]):
             pack = schedule.next_pack()
@@ -372,12 +373,12 @@ class TestFailure:
         assert run.done
         assert run.failures == 1
 
-    def test_a_pack_that_is_handed_back_is_not_charged(self, scheduled, report_of):
+    def test_a_pack_that_is_handed_back_is_not_charged(self, scheduled, result_of):
         schedule, _ = scheduled
         for _ in range(20):
             schedule.returned(schedule.next_pack())
         pack = schedule.next_pack()
-        schedule.finished(pack, report_of(pack, lambda point: 0.5))
+        schedule.finished(pack, result_of(pack, lambda point: 0.5))
         assert schedule.done
         assert not schedule.failures
 

@@ -22,6 +22,7 @@ from analysis.charts.looks import BLACK, GREY, STYLES, Spec
 from analysis.statistics.intervals import Interval, student
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING, lost, plural
+from ouvae.declared.order_parameters import PAPERS
 
 MAX_NATS = 60.0
 """The axes end here where no choice is decided: the KL of a member that diverges soon may be millions."""
@@ -156,7 +157,7 @@ def plot(run: PaperRun) -> Chart | None:
     if not there:
         return None
     values = sorted({rho for one in there for rho in one.by_rho})
-    metrics = ("kl_top", "information_top")
+    metrics = (PAPERS, "information_top")
     ends = [_axis_end(there, f"{metric}_nats") for metric in metrics]
     numbers: list[Row] = []
     marks: list[Row] = []
@@ -236,7 +237,7 @@ def _axis_end(there: Sequence[Trained], metric: str) -> float:
 
 def _drawn(rows: Sequence[Row], metric: str) -> Interval | None:
     """Return a mean over seeds, with the 95 % interval of the KL or the bounds of the information."""
-    if metric == "kl_top":
+    if metric == PAPERS:
         return student(list(top_kl(rows).values()))
     mean, low, high = (_snapshot(rows).mean(f"{metric}_{name}nats") for name in ("", "lower_", "upper_"))
     return None if mean is None else Interval(mean, low, high, len(rows))

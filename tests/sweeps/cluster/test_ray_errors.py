@@ -5,7 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ray._private import state
+from ray._private import state, worker
 from ray.exceptions import (
     ActorDiedError,
     ActorUnschedulableError,
@@ -14,7 +14,7 @@ from ray.exceptions import (
     RuntimeEnvSetupError,
 )
 
-from sweeps.cluster import deaths, internals, starts
+from sweeps.cluster import deaths, starts
 from sweeps.cluster.deaths import failure_of, have_died
 from sweeps.cluster.logs import last_error
 from sweeps.cluster.serving import _refusal
@@ -65,7 +65,7 @@ def actor(name: str, kind: str = "PackTrainable") -> dict[str, str]:
 def test_a_wait_for_workers_is_one_of_actors_of_which_none_lives(monkeypatch, tmp_path):
     actors: dict[str, dict[str, str]] = {}
     monkeypatch.setattr(state, "actors", lambda job_id: actors)
-    monkeypatch.setattr(internals.worker, "global_worker", SimpleNamespace(current_job_id="1"))
+    monkeypatch.setattr(worker, "global_worker", SimpleNamespace(current_job_id="1"))
     monkeypatch.setattr(starts, "session_logs", lambda: tmp_path)
     clock = iter(range(100, 200, 10))
     monkeypatch.setattr(starts.time, "time", lambda: next(clock))

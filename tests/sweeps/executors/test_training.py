@@ -17,12 +17,13 @@ from search_spaces import load
 from sweeps import SweepError
 from sweeps.cluster import dashboard, messages, tokens
 from sweeps.cluster.environment import environment, plain_python
-from sweeps.cluster.messages import Resources, Task
+from sweeps.cluster.messages import Resources
 from sweeps.cluster.process import RayProcess
 from sweeps.executors import training
 from sweeps.executors.training import Trainer, describe, device_of, resources_of
 from sweeps.machine.interrupts import Interrupts
 from sweeps.record.run_directory import RunDirectory
+from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
 
 SMALL, LARGE, GPUS = {"CPU": 2.0, "GPU": 0.0}, {"CPU": 7.0}, {"CPU": 8.0, "GPU": 4.0}

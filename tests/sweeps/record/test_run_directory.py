@@ -24,8 +24,7 @@ from search_spaces import Space
 from sweeps import SweepError
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
-from sweeps.record import run_directory
-from sweeps.record.rows import rows
+from sweeps.record import rows, run_directory
 from sweeps.record.run_directory import DiskFullError, RunDirectory
 from tests.sweeps.conftest import write_tables
 
@@ -38,7 +37,7 @@ def kl_top(point: Point) -> float:
 
 
 @pytest.fixture
-def train(make_space, plan_cells, report_of):
+def train(make_space, plan_cells, result_of):
     """Return a function that "trains" points of a space's cell and adds them to a directory."""
 
     def add(
@@ -49,7 +48,7 @@ def train(make_space, plan_cells, report_of):
     ) -> Pack:
         space = space or make_space()
         pack = Pack(cell or plan_cells(space)[0], tuple(points))
-        directory.add(pack.pack_id, *rows(space.name, pack, report_of(pack, kl_top)))
+        directory.add(pack.pack_id, rows.trained(space.name, pack, result_of(pack, kl_top)))
         return pack
 
     return add
@@ -201,23 +200,6 @@ class TestFragments:
         monkeypatch.undo()
         with reopened(path, space) as directory:
             assert [without_times(table) for table in self.tables(directory, space)] == expected
-
-    @pytest.mark.parametrize("kind", ["members", "history"])
-    def test_a_row_with_a_key_that_is_no_column_is_refused(
-        self, tmp_path, make_space, plan_cells, report_of, kind
-    ):
-        """Such as a metric that is measured and was not declared, or declared and not measured."""
-        pack = Pack(plan_cells(make_space())[0], tuple(points(0)))
-        added = dict(zip(("members", "history"), rows("made", pack, report_of(pack, kl_top)), strict=True))
-        with reopened(tmp_path / "run", make_space()) as directory:
-            for spoilt, said in (
-                ([row | {"colour": 1} for row in added[kind]], "unknown: colour"),
-                ([{k: v for k, v in row.items() if k != "elbo_nats"} for row in added[kind]], "elbo_nats"),
-            ):
-                with pytest.raises(TableError, match=f"none of a {kind} table(?s:.)*{said}"):
-                    directory.add(pack.pack_id, **added | {kind: spoilt})
-            assert directory.members == {}
-            assert list((tmp_path / "run" / "fragments").iterdir()) == []
 
     def test_a_history_without_its_members_is_no_part_of_the_tables(self, tmp_path, make_space, train):
         with reopened(tmp_path / "run", make_space()) as directory:
@@ -479,12 +461,12 @@ class TestRepeated:
             assert directory.notices == []
         assert snapshot(run / "fragments") == before
 
-    def test_a_fragment_that_has_more_gives_what_is_new(self, run, make_space, plan_cells, report_of):
+    def test_a_fragment_that_has_more_gives_what_is_new(self, run, make_space, plan_cells, result_of):
         """Members that were packed otherwise, at another time."""
         (run / "fragments" / "0000000000000000.members.parquet").unlink()
         with reopened(run.with_name("other"), make_space()) as directory:
             pack = Pack(plan_cells(make_space())[0], (Point(0.5, 0), Point(0.6, 0)))
-            directory.add(pack.pack_id, *rows("made", pack, report_of(pack, kl_top)))
+            directory.add(pack.pack_id, rows.trained("made", pack, result_of(pack, kl_top)))
         for file in (run.with_name("other") / "fragments").iterdir():
             file.rename(run / "fragments" / file.name)
         for _ in range(2):

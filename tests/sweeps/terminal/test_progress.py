@@ -55,21 +55,21 @@ def follow(make_space, tmp_path, clock):
         yield make
 
 
-def train(schedule, report_of, clock, shown, packs, seconds=10.0):
+def train(schedule, result_of, clock, shown, packs, seconds=10.0):
     """Train packs, of each of which half is reported, and then all."""
     for _ in range(packs):
         pack = schedule.next_pack()
         shown.update(pack.pack_id, 10)
         clock[0] += seconds
         shown.update(pack.pack_id, 20)
-        schedule.finished(pack, report_of(pack, kl))
+        schedule.finished(pack, result_of(pack, kl))
 
 
-def test_a_plain_log_gets_the_cells_with_their_thresholds_now_and_then(follow, report_of, clock):
+def test_a_plain_log_gets_the_cells_with_their_thresholds_now_and_then(follow, result_of, clock):
     schedule, shown, said = follow(seeds="4")
     with shown.shown():
-        train(schedule, report_of, clock, shown, packs=5)
-        train(schedule, report_of, clock, shown, packs=1, seconds=40.0)
+        train(schedule, result_of, clock, shown, packs=5)
+        train(schedule, result_of, clock, shown, packs=1, seconds=40.0)
     lines = said().splitlines()
     assert max(map(len, lines)) <= 80
     heads = [place for place, line in enumerate(lines) if line.startswith("cell ")]
@@ -81,10 +81,10 @@ def test_a_plain_log_gets_the_cells_with_their_thresholds_now_and_then(follow, r
     assert re.search(r"^1 min 30 s  members 30/36 · \d+ % · about \d+ s left · \d+\.\d/min · ", said(), re.M)
 
 
-def test_a_cell_of_which_nothing_is_known_says_so(follow, report_of, clock):
+def test_a_cell_of_which_nothing_is_known_says_so(follow, result_of, clock):
     schedule, shown, said = follow()
     with shown.shown():
-        train(schedule, report_of, clock, shown, packs=1, seconds=31.0)
+        train(schedule, result_of, clock, shown, packs=1, seconds=31.0)
         shown.update(schedule.next_pack().pack_id, 10)
     assert re.search(r"^digits mlp 6,6 +0/6 +- +grid", said(), re.M)
 
@@ -101,7 +101,7 @@ def test_before_the_first_member_there_is_a_line_alone(follow, clock):
     assert all(line.startswith(("16 s", "32 s", "48 s")) for line in lines)
 
 
-def test_the_time_left_follows_the_speed_since_the_first_report(follow, report_of, clock):
+def test_the_time_left_follows_the_speed_since_the_first_report(follow, result_of, clock):
     """Ray may take its time to start, which says nothing of the training."""
     schedule, shown, _ = follow(latents="[[4, 4]]", seeds="1", rho="[0.6, 0.8]")
     with shown.shown():
@@ -116,16 +116,16 @@ def test_the_time_left_follows_the_speed_since_the_first_report(follow, report_o
         assert f"about {duration(left)} left" in shown.line(clock[0])
 
 
-def test_many_cells_are_counted(follow, report_of, clock):
+def test_many_cells_are_counted(follow, result_of, clock):
     sizes = ", ".join(f"[{size}, {size}]" for size in range(2, 42))
     schedule, shown, said = follow(latents=f"[{sizes}]")
     with shown.shown():
-        train(schedule, report_of, clock, shown, packs=1, seconds=31.0)
+        train(schedule, result_of, clock, shown, packs=1, seconds=31.0)
         shown.update(schedule.next_pack().pack_id, 10)
     assert f"and {40 - progress.MOST_ROWS} more cells, 1 of them done" in said()
 
 
-def test_estimates_take_a_small_share_of_the_time(follow, report_of, clock, monkeypatch):
+def test_estimates_take_a_small_share_of_the_time(follow, result_of, clock, monkeypatch):
     schedule, _, _ = follow(seeds="12", latents="[[4, 4]]", pack_size=6)
     made = []
 
@@ -137,14 +137,14 @@ def test_estimates_take_a_small_share_of_the_time(follow, report_of, clock, monk
     shown = Progress(Console(file=io.StringIO(), force_terminal=True, height=40), schedule, slow)
     started = clock[0]
     with shown.shown():
-        train(schedule, report_of, clock, shown, packs=6)
+        train(schedule, result_of, clock, shown, packs=6)
     assert 1 <= len(made) <= 1 + progress.ESTIMATES_SHARE * (clock[0] - started)
 
 
-def test_a_terminal_gets_the_same_above_the_line(follow, report_of, clock):
+def test_a_terminal_gets_the_same_above_the_line(follow, result_of, clock):
     schedule, shown, said = follow(terminal=True)
     with shown.shown():
-        train(schedule, report_of, clock, shown, packs=2)
+        train(schedule, result_of, clock, shown, packs=2)
     assert "rho_c" in said()
     assert " training" in said()
 

@@ -20,14 +20,14 @@ from tests.sweeps.conftest import planned_cells, schedule_of
 
 
 @contextmanager
-def recorded(run, make_space, report_of):
+def recorded(run, make_space, result_of):
     """Give the recorder of a sweep whose packs are all finished, and its schedule."""
     space, directory = make_space(active_from="{kl_top: 0.1}"), RunDirectory(run)
     with directory.opened(space):
         own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
-        schedule = schedule_of(space, 1, directory, own.on_pack)
+        schedule = schedule_of(space, 1, directory, own.tell)
         while pack := schedule.next_pack():
-            schedule.finished(pack, report_of(pack, lambda point: 1.0 - point.rho))
+            schedule.finished(pack, result_of(pack, lambda point: 1.0 - point.rho))
         yield own, schedule
 
 
@@ -40,7 +40,7 @@ def test_members_are_runs_unless_they_are_many_or_it_is_said(make_space):
 
 @pytest.mark.parametrize(("taken", "pause"), [(1.0, TABLES_SECONDS), (30.0, 600.0)])
 def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
-    tmp_path, make_space, report_of, monkeypatch, taken, pause
+    tmp_path, make_space, result_of, monkeypatch, taken, pause
 ):
     now = 0.0
     monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now))
@@ -65,13 +65,13 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
     monkeypatch.setattr(directory, "write_tables", write)
     with directory.opened(space):
         own = Recorder(space, planned_cells(space), directory, "sqlite:///unused.db", 6)
-        schedule = schedule_of(space, 1, directory, own.on_pack)
+        schedule = schedule_of(space, 1, directory, own.tell)
         moments = (TABLES_SECONDS - 1, TABLES_SECONDS + 1)
         moments += tuple(TABLES_SECONDS + 1 + taken + pause + late for late in (-1, 1))
         for moment in moments:
             now = moment
             pack = schedule.next_pack()
-            schedule.finished(pack, report_of(pack, lambda point: 1.0))
+            schedule.finished(pack, result_of(pack, lambda point: 1.0))
     assert written == [moments[1] + taken, moments[3] + taken]
     assert [(cell, [row["n_members"] for row in rows]) for cell, rows, _ in logged] == [
         (pack.cell.cell_id, [members] * len(rows))
@@ -88,7 +88,7 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
 
 
 def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
-    tmp_path, make_space, report_of, monkeypatch
+    tmp_path, make_space, result_of, monkeypatch
 ):
     files: list[str] = []
     stub = SimpleNamespace(
@@ -97,7 +97,7 @@ def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
         log_interim=lambda paths, folder: files.extend(f"{folder}/{path.name}" for path in paths),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
-    with recorded(tmp_path / "run", make_space, report_of) as (own, _):
+    with recorded(tmp_path / "run", make_space, result_of) as (own, _):
         own.refresh()
         assert not [name for name in files if name.startswith("figures/")], "none is drawn yet"
         process = own._drawing._process
@@ -147,11 +147,11 @@ def refuse(*given, **options):
     ],
 )
 def test_nothing_that_fails_beside_the_tables_prevents_them(
-    tmp_path, make_space, report_of, monkeypatch, logged, part, name, lost
+    tmp_path, make_space, result_of, monkeypatch, logged, part, name, lost
 ):
     monkeypatch.setattr("analysis.report.write_report", lambda sources: tmp_path / "report.html")
     monkeypatch.setattr(part, refuse)
-    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+    with recorded(tmp_path, make_space, result_of) as (own, schedule):
         written = own.write(schedule)
         own.results(written)
     assert set(written) == {"members", "history", "thresholds", "comparisons"}
@@ -164,18 +164,18 @@ def test_nothing_that_fails_beside_the_tables_prevents_them(
 
 
 def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
-    tmp_path, make_space, report_of, monkeypatch, logged
+    tmp_path, make_space, result_of, monkeypatch, logged
 ):
     monkeypatch.setattr("sweeps.driver.measure_missing", refuse)
     sweep = _Sweep(make_space(), Options(out=tmp_path), "", Console(quiet=True), ExitStack())
-    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+    with recorded(tmp_path, make_space, result_of) as (own, schedule):
         problem, _ = sweep._train(schedule, SimpleNamespace(kill=refuse), own, {}, "cpu", [])
     assert problem == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
     assert list(own.problems) == ["clean-up"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, report_of, monkeypatch, logged, number):
+def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, result_of, monkeypatch, logged, number):
     def fail(*given):
         try:
             raise OSError(number, os.strerror(number))
@@ -189,7 +189,7 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, report_of,
     ):
         monkeypatch.setattr(part, fail)
     sweep = _Sweep(make_space(), Options(out=tmp_path), "", Console(quiet=True), ExitStack())
-    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+    with recorded(tmp_path, make_space, result_of) as (own, schedule):
         own.write(schedule)
         assert list(own.problems.values()) == [
             "figures not complete: cannot write a file; the same command tries again"
@@ -199,19 +199,19 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, report_of,
 
 
 def test_members_and_history_are_written_before_anything_is_estimated(
-    tmp_path, make_space, report_of, monkeypatch, logged
+    tmp_path, make_space, result_of, monkeypatch, logged
 ):
     monkeypatch.setattr("sweeps.record.run_directory.Summary", refuse)
-    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+    with recorded(tmp_path, make_space, result_of) as (own, schedule):
         assert own.write(schedule) == {}
     assert {path.stem for path in tmp_path.glob("*.parquet")} == {"members", "history"}
     assert list(own.problems) == ["tables"]
 
 
-def test_no_time_zone_database_is_needed(tmp_path, make_space, report_of, logged, without_time_zones):
-    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+def test_no_time_zone_database_is_needed(tmp_path, make_space, result_of, logged, without_time_zones):
+    with recorded(tmp_path, make_space, result_of) as (own, schedule):
         own.write(schedule)
-    with recorded(tmp_path, make_space, report_of) as (own, schedule):
+    with recorded(tmp_path, make_space, result_of) as (own, schedule):
         own.write(schedule)
     assert own.problems == {}
     assert "figures/report.html" in logged

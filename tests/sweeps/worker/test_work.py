@@ -8,25 +8,25 @@ from pathlib import Path
 
 from ouvae.data import load as load_data
 from search_spaces import load
-from sweeps.cluster.messages import Task
 from sweeps.worker import work as work_module
+from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_report_is_plain_for_whom_torch_is_not_loaded():
+def test_a_result_is_plain_for_whom_torch_is_not_loaded():
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
     task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, "", 0.0)
-    report = PackWork(task, data).advance(60.0)
+    result = PackWork(task, data).advance(60.0)
     code = (
         "import pickle, sys\n"
-        "report = pickle.load(sys.stdin.buffer)\n"
-        "assert report['outcomes'][0]['history'], report\n"
+        "result = pickle.load(sys.stdin.buffer)\n"
+        "assert result.outcomes[0].history, result\n"
         "assert 'torch' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(report), check=True)
+    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(result), check=True)
 
 
 def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch):
@@ -39,8 +39,8 @@ def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch
         work = PackWork(task, data)
         work.save()
     assert work.notices == []
-    report = work.advance(60.0)
-    assert report["machine"] == here | {"processor": "old CPU; new CPU"}
+    result = work.advance(60.0)
+    assert result.machine == here | {"processor": "old CPU; new CPU"}
 
 
 def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out():
@@ -48,7 +48,7 @@ def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out():
     code = (
         "from ouvae.data import load as load_data\n"
         "from search_spaces import load\n"
-        "from sweeps.cluster.messages import Task\n"
+        "from sweeps.worker.task import Task\n"
         "from sweeps.worker.work import PackWork\n"
         "data = load_data('digits')\n"
         "cell = load('digits', ['latents=[[2, 2]]', 'steps=1', 'eval_images=8']).cells()[0]\n"

@@ -1,0 +1,63 @@
+"""What a worker is given and what it returns. Both are pickled whole; loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ouvae.declared import Cell
+from ouvae.training.outcome import Outcome
+from sweeps.worker.hardware import Machine
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pack to train.
+
+    Attributes:
+        pack_id: of the pack.
+        cell: of its members.
+        members: (rho, seed) of each.
+        data: the data set's digest.
+        device: `cpu` or `cuda`.
+        threads: of a worker.
+        evaluation_bytes: memory that the evaluation of L_k may take.
+        checkpoint: file of the pack's state, used where its folder exists, on a file system that the worker
+            shares with the sweep.
+        checkpoint_seconds: time between two saved states; 0 saves none.
+        weights: file for the trained weights, written where its folder exists; empty keeps none.
+        best_weights: whether to keep the best weights rather than the last.
+    """
+
+    pack_id: str
+    cell: Cell
+    members: Sequence[tuple[float, int]]
+    data: str
+    device: str
+    threads: int
+    evaluation_bytes: int
+    checkpoint: str
+    checkpoint_seconds: float
+    weights: str = ""
+    best_weights: bool = False
+
+
+@dataclass(frozen=True)
+class PackResult:
+    """A trained pack.
+
+    Attributes:
+        outcomes: of its members, in the pack's order.
+        parameters: trained parameters of a member.
+        seconds: wall time of the training, without interruptions.
+        torch_version: of the worker.
+        python_version: of the worker.
+        machine: of the worker; of all workers, if the pack continued on another machine.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    parameters: int
+    seconds: float
+    torch_version: str
+    python_version: str
+    machine: Machine

@@ -12,7 +12,7 @@ def test_a_table_is_read_once_and_not_before_it_is_asked_for(made_run):
     (made_run / "history.parquet").unlink()
     assert results.members is results.members
     assert results.thresholds is results.summary.thresholds
-    with pytest.raises(TableError, match="holds no history.parquet"):
+    with pytest.raises(TableError, match=r"holds no history\.parquet"):
         _ = results.history
 
 

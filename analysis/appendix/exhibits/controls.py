@@ -165,13 +165,15 @@ def _largest_mean(by_rho: Collection[list[float]]) -> str:
     return f"{max(means):.2f}" if means else NOTHING
 
 
-def plot(run: PaperRun) -> Chart:
+def plot(run: PaperRun) -> Chart | None:
     """Return both order parameters against g, a column a model, a curve a control, and against the weight.
 
     Curves are means over seeds of all that was trained at a rho; shades lie between the means of the bounds
-    of the information, as far as the axis goes.
+    of the information, as far as the axis goes. None where the run does not watch the top-layer KL.
     """
     models = list(dict.fromkeys(sizes(row) for row in _swept(run, PAPERS)))
+    if not models:
+        return None
     points: list[Row] = []
     controls: dict[str, int] = {}
     for column, model in enumerate(models):

@@ -5,9 +5,10 @@ from itertools import product
 
 import pytest
 
-from analysis.appendix.exhibits import datasets, figure4, figure5, figure6, table6
+from analysis.appendix.exhibits import controls, datasets, figure4, figure5, figure6, table6
 from analysis.appendix.loading import load
 from analysis.charts.data import rows_of
+from analysis.paper import main
 from tests.analysis.conftest import panels
 
 SIZES = (40,) * 4
@@ -82,9 +83,13 @@ def test_figures_5_and_6_have_a_panel_a_depth_or_architecture(every_run):
         assert all(highest < height < top for height in marks)
 
 
-def test_a_run_that_does_not_watch_the_kl_has_no_curves_of_it(make_members, write_run):
-    rows = make_members({(8,) * 3: [0.84, 0.87]}, space="datasets-quick", active_units_top=4).to_pylist()
-    folder = write_run("datasets-quick", rows)
+@pytest.mark.parametrize("module", [datasets, figure5, figure6, controls])
+def test_a_run_that_does_not_watch_the_kl_is_told_without_a_figure(make_members, write_run, module, capsys):
+    name = module.EXHIBIT.name
+    cells = {(8,) * 3: [0.84, 0.87], (16,) * 3: [0.8, 0.7]}
+    rows = make_members(cells, space=f"{name}-quick", active_units_top=4).to_pylist()
+    folder = write_run(f"{name}-quick", rows)
     space = (folder / "space.yaml").read_text()
     (folder / "space.yaml").write_text(space.replace("kl_top: 0.1", "active_units_top: 1"))
-    assert drawn(datasets, folder) is None
+    assert main([name, str(folder)]) == 0
+    assert "wrote" not in capsys.readouterr().out

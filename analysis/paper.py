@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import TableError, style
+from analysis import TableError
 from analysis.appendix.exhibits import NAMES, exhibit_of, exhibits_at
 from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.page import render
@@ -50,9 +50,7 @@ def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
 
 def write_figure(section: Section) -> list[Path]:
     """Write the figure of a section into the folder `figures` of its run; no paths if it has none."""
-    if section.figure is None:
-        return []
-    return style.save(section.figure, section.run.folder / "figures", section.exhibit.name)
+    return [] if section.chart is None else section.chart.save_in(section.run.folder / "figures")
 
 
 def report(section: Section) -> str:

@@ -12,23 +12,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import style
+from analysis.command import run_script
+from analysis.results import Results, read_results
 from analysis.streams import open_streams
 from analysis.sweep_page.page import render
-from analysis.sweep_page.sources import Source, read_sources
 from analysis.tables.replacing import replacing, user_path
 
 NAME = "report.html"
 
 
-def write_report(sources: Sequence[Source], out: str | Path | None = None) -> Path:
+def write_report(runs: Sequence[Results], out: str | Path | None = None) -> Path:
     """Write the page of runs to `out`, by default `report.html` in the run or beside the first of several.
 
     Raises TableError where it cannot be made or written.
     """
-    folder = sources[0].folder if len(sources) == 1 else sources[0].folder.parent
+    folder = runs[0].folder if len(runs) == 1 else runs[0].folder.parent
     path = folder / NAME if out is None else Path(out)
-    page = render(sources).encode()
+    page = render(runs).encode()
     with replacing(path) as file:
         file.write(page)
     return path
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
     open_streams()
     arguments = _parser().parse_args(argv)
-    return style.run_script(lambda: [write_report(read_sources(arguments.runs), arguments.out)])
+    return run_script(lambda: [write_report(read_results(arguments.runs), arguments.out)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A run in Python: its tables as frames, its curves and its figure, and how two runs compare.
+"""A run in Python: its tables as frames, its curves and its chart, and how two runs compare.
 
 Examples:
     >>> from analysis import compare, load
@@ -12,8 +12,7 @@ Examples:
 
 import glob
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -23,37 +22,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis import TableError
+from analysis.results import Results
 from analysis.statistics.curves import curves
-from analysis.statistics.summary import Summary, read_rule
-from analysis.tables.files import read_history, read_members, table_path
+from analysis.tables.files import table_path
 from analysis.tables.flat import flat, pandas_frame, seed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared.order_parameters import PAPERS
 
 if TYPE_CHECKING:
     import polars as pl
-    from matplotlib.figure import Figure
+
+    from analysis.charts.chart import Chart
 
 Frame = TypeVar("Frame")
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """One run: what is read of it, and what is computed by its own rule."""
-
-    name: str
-    path: Path
-
-    @cached_property
-    def members(self) -> pa.Table:
-        return read_members(self.path)
-
-    @cached_property
-    def history(self) -> pa.Table:
-        return read_history(self.path)
-
-    @cached_property
-    def summary(self) -> Summary:
-        return Summary(self.members, read_rule(self.path))
 
 
 class Tables(Generic[Frame]):
@@ -66,39 +47,38 @@ class Tables(Generic[Frame]):
     Asking raises TableError as `read_members`, `read_history` and `read_rule` do.
     """
 
-    def __init__(self, folders: Sequence[_Folder], frame: Callable[[pa.Table], Frame]) -> None:
-        self._folders = tuple(folders)
+    def __init__(self, runs: Mapping[str, Results], frame: Callable[[pa.Table], Frame]) -> None:
+        self._runs = runs
         self._frame = frame
 
     @cached_property
     def members(self) -> Frame:
         """A row a member: its settings, rho, seed, status, and all that was measured at its end."""
-        return self._together(lambda folder: folder.members)
+        return self._together(lambda results: results.members)
 
     @cached_property
     def history(self) -> Frame:
         """A row a member and evaluation during training."""
-        return self._together(lambda folder: folder.history)
+        return self._together(lambda results: results.history)
 
     @cached_property
     def thresholds(self) -> Frame:
         """A row a cell and order parameter: rho_c with its interval, and the spread of the realisations."""
-        return self._together(lambda folder: folder.summary.thresholds)
+        return self._together(lambda results: results.thresholds)
 
     @cached_property
     def seeds(self) -> Frame:
         """A row a cell, order parameter and seed: the threshold of that realisation."""
-        return self._together(lambda folder: seed_thresholds(folder.summary.thresholds))
+        return self._together(lambda results: seed_thresholds(results.thresholds))
 
     @cached_property
     def comparisons(self) -> Frame:
         """A row an order parameter and two cells of one run that differ in one key: whether rho_c does."""
-        return self._together(lambda folder: folder.summary.comparisons)
+        return self._together(lambda results: results.comparisons)
 
-    def _together(self, table: Callable[[_Folder], pa.Table]) -> Frame:
-        return self._frame(
-            pa.concat_tables([_with_name("run", one.name, table(one)) for one in self._folders])
-        )
+    def _together(self, table: Callable[[Results], pa.Table]) -> Frame:
+        named = [_with_name("run", name, table(results)) for name, results in self._runs.items()]
+        return self._frame(pa.concat_tables(named))
 
 
 def _with_name(column: str, name: str, table: pa.Table) -> pa.Table:
@@ -127,11 +107,11 @@ class Run(Tables[pd.DataFrame]):
         Name: kl_top_nats, dtype: float64
     """
 
-    def __init__(self, folders: Sequence[_Folder]) -> None:
-        super().__init__(folders, pandas_frame)
+    def __init__(self, runs: Mapping[str, Results]) -> None:
+        super().__init__(runs, pandas_frame)
 
     def __repr__(self) -> str:
-        return f"load({', '.join(repr(str(folder.path)) for folder in self._folders)})"
+        return f"load({', '.join(repr(str(results.path)) for results in self._runs.values())})"
 
     @cached_property
     def arrow(self) -> Tables[pa.Table]:
@@ -142,7 +122,7 @@ class Run(Tables[pd.DataFrame]):
             >>> load("runs/digits").arrow.members["latents"][0].as_py()
             [8, 8]
         """
-        return Tables(self._folders, lambda table: table)
+        return Tables(self._runs, lambda table: table)
 
     @cached_property
     def polars(self) -> "Tables[pl.DataFrame]":
@@ -160,9 +140,9 @@ class Run(Tables[pd.DataFrame]):
                 "polars is not installed; pip install polars, or take the pandas frames: run.members for "
                 "run.polars.members"
             ) from error
-        return Tables(self._folders, lambda table: polars.DataFrame(flat(table)))
+        return Tables(self._runs, lambda table: polars.DataFrame(flat(table)))
 
-    def curves(self, cell: str, order_parameter: str = "kl_top") -> pd.DataFrame:
+    def curves(self, cell: str, order_parameter: str = PAPERS) -> pd.DataFrame:
         """Return an order parameter against rho at the end of training: a row a seed and rho, rho ascending.
 
         The column is named as the metric in the members table. Members without a value are left out.
@@ -190,30 +170,33 @@ class Run(Tables[pd.DataFrame]):
         metric = ORDER_PARAMETERS[order_parameter].metric
         cell_id = self._cell_id(cell)
         rows = []
-        for folder in self._folders:
-            own = folder.members.filter(pc.field("cell_id") == cell_id)
+        for name, results in self._runs.items():
+            own = results.members.filter(pc.field("cell_id") == cell_id)
             for seed, curve in curves(own, metric).get(cell_id, {}).items():
-                head = folder.name, own["cell"][0].as_py(), seed
+                head = name, own["cell"][0].as_py(), seed
                 rows += [(*head, *point) for point in zip(*curve, strict=True)]
         return pd.DataFrame(rows, columns=["run", "cell", "seed", "rho", metric])
 
-    def plot(self) -> "Figure":
-        """Return the figure of the transitions: the order parameters of each cell against rho, with rho_c.
+    def plot(self) -> "Chart":
+        """Return the chart of the transitions: the order parameters of each cell against rho, with rho_c.
 
-        It is `order_parameters` of `analysis/figures.py`. A notebook shows it after `%matplotlib inline`.
+        It is `order_parameters` of `analysis/figures.py`. A notebook shows it; `save` writes it as SVG, PNG
+        or PDF.
 
         Raises:
             TableError: for several runs that share a cell or do not watch the same order parameters.
 
         Examples:
             >>> from analysis import load
-            >>> load("runs/digits").plot().savefig("transitions.png")
+            >>> load("runs/digits").plot().save("transitions.pdf")
+            PosixPath('transitions.pdf')
         """
-        from analysis.figures import plot_first_cells, plot_order_parameters  # Matplotlib takes a while
+        from analysis.charts.cells import chart_cells
+        from analysis.charts.curves import order_parameters
 
-        tables = self.arrow
-        self._check_one_figure(tables.thresholds.select(["run", "cell_id", "cell", "order_parameter"]))
-        return plot_first_cells(plot_order_parameters, tables.members, tables.thresholds)
+        thresholds = self.arrow.thresholds
+        self._check_one_figure(thresholds.select(["run", "cell_id", "cell", "order_parameter"]))
+        return order_parameters(chart_cells(list(self._runs.values())))
 
     def _check_one_figure(self, thresholds: pa.Table) -> None:
         """Raise TableError unless each cell is of one run, and all runs watch the same order parameters."""
@@ -264,10 +247,10 @@ def load(run: str | Path, *more: str | Path) -> Run:
     paths = {path.resolve(): path for one in (run, *more) for path in _paths(one)}
     names = [(path.parent if path.is_file() else path).name for path in paths]
     return Run(
-        [
-            _Folder(name if names.count(name) == 1 else str(path), path)
+        {
+            name if names.count(name) == 1 else str(path): Results(path)
             for name, path in zip(names, paths.values(), strict=True)
-        ]
+        }
     )
 
 
@@ -307,7 +290,7 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
         0    digits mlp 8,8  ou_samples         0.1  undecided
         1  digits mlp 16,16  ou_samples         0.1  undecided
     """
-    (one, *others), (two, *more) = first._folders, second._folders
+    ((first_name, one), *others), ((second_name, two), *more) = first._runs.items(), second._runs.items()
     if others or more:
         raise TableError(f"compare takes two runs, found {first} and {second}; load them one by one")
     shared = {*one.members["member_id"].to_pylist()} & {*two.members["member_id"].to_pylist()}
@@ -322,4 +305,4 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
             f"no cell of {first} corresponds to one of {second}: cells that do agree in all keys but those "
             "in which each run has one value; sweep the same cells in both"
         )
-    return pandas_frame(_with_name("first_run", one.name, _with_name("second_run", two.name, found)))
+    return pandas_frame(_with_name("first_run", first_name, _with_name("second_run", second_name, found)))

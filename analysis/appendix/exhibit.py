@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from matplotlib.figure import Figure
-
-from analysis import style
 from analysis.appendix.claims import ClaimsOf
 from analysis.appendix.published import PublishedTable
 from analysis.appendix.runs import PaperRun, Source
+from analysis.charts.chart import Chart
 
 Lines: TypeAlias = Sequence[Sequence[str]]
 """A table as text: a head and lines of as many cells; empty for none."""
@@ -45,7 +43,7 @@ class Exhibit:
     name: str
     stands_in: str = ""
     title: str
-    plot: Callable[[PaperRun], Figure | None]
+    plot: Callable[[PaperRun], Chart | None]
     caption: str = "Ours beside the published numbers."
     claims: ClaimsOf = _nothing
     source: Source = "members"
@@ -71,12 +69,6 @@ class Exhibit:
         """The number and the title, `Table 6. Posterior collapse …`."""
         return f"{self.number}. {self.title}"
 
-    def draw(self, run: PaperRun) -> Figure | None:
-        """Return the figure of a run, in the style of all figures; None where there is nothing to draw."""
-        if run.missing:
-            return None
-        with style.figure_style():
-            figure = self.plot(run)
-            if figure is not None:
-                figure.draw_without_rendering()  # one pass of the layout leaves labels cut
-        return figure
+    def draw(self, run: PaperRun) -> Chart | None:
+        """Return the chart of a run; None where there is nothing to draw."""
+        return None if run.missing else self.plot(run)

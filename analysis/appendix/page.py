@@ -6,22 +6,25 @@ escaped. It carries its verdicts for programs too, as JSON in the element `#verd
 """
 
 import base64
-import io
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 
 from jinja2 import Environment
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from analysis import style
 from analysis.appendix import text
 from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED
 from analysis.appendix.compare import published_value
 from analysis.appendix.runs import settings, short_budget
 from analysis.appendix.sections import Section
 from analysis.appendix.tuning import tuning
+from analysis.charts.chart import Chart
+from analysis.charts.render import drawing, svg
 from analysis.text.markup import environment
+
+_PIXELS = 110 / 72
+"""Pixels of a point in the page."""
 
 _SIGNS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNDECIDED: ("open", "?")}
 """The class of the style sheet and the sign of each verdict."""
@@ -44,7 +47,7 @@ def render(sections: Sequence[Section], budget: str) -> str:
 def _environment() -> Environment:
     made = environment("analysis.appendix")
     made.filters |= {
-        "data_uri": _data_uri,
+        "picture": _picture,
         "summary": text.summary,
         "evidence_text": text.evidence_text,
         "wanted_text": text.wanted_text,
@@ -60,9 +63,9 @@ def _environment() -> Environment:
     return made
 
 
-def _data_uri(figure: Figure) -> str:
-    """A figure as the address of an SVG image that it contains, the same text each time."""
-    file = io.BytesIO()
-    with style.figure_style():
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+def _picture(chart: Chart) -> tuple[int, str]:
+    """Return the pixels of a chart's width in the page, and the address of an SVG image that it contains."""
+    content = svg(drawing(chart.to_dict()))
+    points = re.search(rb'width="([\d.]+)pt"', content)
+    address = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+    return round(_PIXELS * float(points[1] if points else 500)), address

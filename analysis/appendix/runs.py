@@ -11,6 +11,7 @@ import pyarrow as pa
 from analysis.statistics.summary import Summary, read_rule
 from analysis.tables.schema import Row
 from analysis.text.words import data_used, join, plural
+from ouvae.declared.order_parameters import PAPERS
 
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""
@@ -48,7 +49,7 @@ class PaperRun:
     @property
     def thresholds(self) -> list[Row]:
         """Those of the top-layer KL."""
-        return [row for row in self.all_thresholds if row["order_parameter"] == "kl_top"]
+        return [row for row in self.all_thresholds if row["order_parameter"] == PAPERS]
 
 
 _SETTINGS = (

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from analysis.appendix.claims import Claim
 from analysis.appendix.compare import ComparedRow, compare
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.loading import load
 from analysis.appendix.runs import PaperRun
+from analysis.charts.chart import Chart
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Section:
     """What there is to say of a table or figure by a run.
 
     `rows` are those of a published table, `cells` the lines of a second table and `words` paragraphs; each
-    may be empty. `figure` is None where the run has nothing to draw.
+    may be empty. `chart` is None where the run has nothing to draw.
     """
 
     exhibit: Exhibit
@@ -27,7 +26,7 @@ class Section:
     rows: Sequence[ComparedRow]
     cells: Lines
     words: Sequence[str]
-    figure: Figure | None
+    chart: Chart | None
 
     @property
     def verdicts(self) -> str:

@@ -14,6 +14,7 @@ from analysis.statistics.estimate import TRANSITION
 from analysis.statistics.intervals import CONFIDENCE, Interval
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING, STATUS, cell_names, interval, lost_of_cell, plural
+from ouvae.declared.order_parameters import PAPERS
 
 STEEPNESS_WINDOW = 0.1
 """Over how much of rho a transition's steepness is taken: our choice, no less than the brackets at `quick`.
@@ -47,7 +48,7 @@ def threshold_difference(
     It is the difference of the posteriors of two independent medians. Where one of them may lie beyond what
     was trained, an end of the interval may be infinite. A single seed gives no interval.
     """
-    medians = [run.summary.median(row["cell_id"], "kl_top") for row in (first, second)]
+    medians = [run.summary.median(row["cell_id"], PAPERS) for row in (first, second)]
     if medians[0] is None or medians[1] is None:
         return None
     found = difference(medians[0], medians[1])

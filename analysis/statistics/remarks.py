@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION
 from analysis.tables.schema import Row
+from ouvae.declared.order_parameters import PAPERS
 
 _ON = (TRANSITION, ALWAYS_ACTIVE)
 
@@ -17,7 +18,7 @@ def remark(row: Row, of_cell: Iterable[Row]) -> str | None:
     """
     if row["order_parameter"] != "information_top":
         return None
-    of_kl = next((one for one in of_cell if one["order_parameter"] == "kl_top"), None)
+    of_kl = next((one for one in of_cell if one["order_parameter"] == PAPERS), None)
     if of_kl is None:
         return None
     pairs = [

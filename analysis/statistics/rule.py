@@ -7,7 +7,7 @@ from typing import Any
 from analysis.statistics.curves import Curves, end_medians
 from analysis.statistics.estimate import CellThreshold, cell_threshold
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
-from ouvae.declared.order_parameters import HALF_PLATEAU
+from ouvae.declared.order_parameters import HALF_PLATEAU, PAPERS
 from ouvae.declared.searches import SEARCHES
 
 
@@ -59,7 +59,7 @@ class Rules:
 def rules_of(settings: Mapping[str, Any]) -> Rules:
     """Return the rules of a space by its keys. Raises KeyError, TypeError or ValueError without any."""
     # a run from before there was more than one order parameter says kl_threshold_nats
-    watched = settings.get("active_from") or {"kl_top": settings["kl_threshold_nats"]}
+    watched = settings.get("active_from") or {PAPERS: settings["kl_threshold_nats"]}
     search = SEARCHES.get(settings.get("search", ""))
     aims = search is not None and search.aims_at_half_width
     return Rules(

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.charts.cells import ChartCell, chart_cells
+from analysis.results import Results
 from analysis.statistics.comparisons import UNDECIDED
-from analysis.sweep_page.sources import PageCell, Source, page_cells
 from analysis.tables.schema import Row
 from analysis.text.words import comparison_sentence, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
@@ -40,18 +41,18 @@ class Answer:
     more_comparisons: int
 
 
-def compared(cells: Sequence[PageCell]) -> list[Row]:
+def compared(cells: Sequence[ChartCell]) -> list[Row]:
     """Return the comparisons of all runs with the names of cells in the page; what is decided first."""
-    names = {(id(cell.source), cell.cell_id): cell.name for cell in cells}
+    names = {(id(cell.results), cell.cell_id): cell.name for cell in cells}
     rows: list[Row] = []
-    for source in {id(cell.source): cell.source for cell in cells}.values():
-        for row in source.comparisons.to_pylist():
-            own = {end: names[id(source), row[f"{end}_id"]] for end in ("first_cell", "second_cell")}
+    for results in {id(cell.results): cell.results for cell in cells}.values():
+        for row in results.comparisons.to_pylist():
+            own = {end: names[id(results), row[f"{end}_id"]] for end in ("first_cell", "second_cell")}
             rows.append(row | own)
     return sorted(rows, key=lambda row: bool(row["verdict"] == UNDECIDED))
 
 
-def answers(cells: Sequence[PageCell], comparisons: Sequence[Row]) -> list[Answer]:
+def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answer]:
     """Return the answers by each order parameter that the runs watch."""
     by_order: dict[str, list[tuple[str, Row]]] = {}
     for cell in cells:
@@ -63,10 +64,10 @@ def answers(cells: Sequence[PageCell], comparisons: Sequence[Row]) -> list[Answe
     ]
 
 
-def in_words(source: Source) -> str:
+def in_words(results: Results) -> str:
     """Return the question of a run and its answers as Markdown."""
-    cells = page_cells([source])
-    lines = [str(question)] if (question := source.settings.get("question")) else []
+    cells = chart_cells([results])
+    lines = [str(question)] if (question := results.settings.get("question")) else []
     for answer in answers(cells, compared(cells)):
         lines += ["", f"By the {answer.order.words}:", ""]
         lines += [f"- {text}" for text in answer.thresholds]

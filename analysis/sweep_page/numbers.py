@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
+from analysis.charts.cells import ChartCell
+from analysis.results import Results
 from analysis.statistics.intervals import interval_text, student
-from analysis.sweep_page.sources import PageCell, Source
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING
 
@@ -23,22 +24,22 @@ HEAD = (
 )  # fmt: skip
 
 
-def number_lines(cells: Sequence[PageCell]) -> list[Sequence[str]]:
+def number_lines(cells: Sequence[ChartCell]) -> list[Sequence[str]]:
     """Return a head and one line per cell and rho; nothing where no rho has enough members."""
-    sources = {id(cell.source): cell.source for cell in cells}
-    curves = {key: _curves(source) for key, source in sources.items()}
+    runs = {id(cell.results): cell.results for cell in cells}
+    curves = {key: _curves(results) for key, results in runs.items()}
     lines: list[Sequence[str]] = [
         [cell.name, f"{rho:.4g}", f"{len(rows):,}", *_numbers(rows)]
         for cell in cells
-        for rho, rows in sorted(curves[id(cell.source)].get(cell.cell_id, {}).items())
+        for rho, rows in sorted(curves[id(cell.results)].get(cell.cell_id, {}).items())
         if len(rows) >= MIN_SEEDS
     ]
     return [HEAD, *lines] if lines else []
 
 
-def _curves(source: Source) -> dict[str, dict[float, list[Row]]]:
+def _curves(results: Results) -> dict[str, dict[float, list[Row]]]:
     """Return the completed members of a run by cell and rho."""
-    members = source.members.select(["cell_id", "rho", "status", *METRICS])
+    members = results.members.select(["cell_id", "rho", "status", *METRICS])
     found: dict[str, dict[float, list[Row]]] = {}
     for row in members.filter(pc.equal(members["status"], "completed")).to_pylist():
         found.setdefault(row["cell_id"], {}).setdefault(row["rho"], []).append(row)

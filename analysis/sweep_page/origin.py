@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from analysis.sweep_page.sources import PageCell, Source
+from analysis.charts.cells import ChartCell
+from analysis.results import Results
 from analysis.tables.files import rows_of
 from analysis.tables.schema import LOST, Row
 from analysis.text.words import data_used, lost
@@ -52,7 +53,7 @@ class Settings:
     neutral: Sequence[str]
 
 
-def settings_of(cells: Sequence[PageCell]) -> Settings:
+def settings_of(cells: Sequence[ChartCell]) -> Settings:
     """Return the keys of the cells."""
     rows = [cell.rows[0] for cell in cells]
     told = differing_keys(rows)
@@ -89,9 +90,9 @@ class Origin:
     space: str
 
 
-def origin_of(source: Source) -> Origin:
+def origin_of(results: Results) -> Origin:
     """Return what is known of a run."""
-    settings = source.settings
+    settings = results.settings
     of_cells = {*keys_of(Cell), "name", "question"}
     swept = [
         (key, text_of(value)) for key, value in settings.items() if key not in of_cells and value is not None
@@ -99,11 +100,11 @@ def origin_of(source: Source) -> Origin:
     space = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100)
     question = settings.get("question")
     return Origin(
-        source.name,
+        results.name,
         str(question) if question else "",
         swept,
-        _made(source),
-        _commands(source),
+        _made(results),
+        _commands(results),
         space if len(space) <= _LONGEST_SPACE else "",
     )
 
@@ -126,9 +127,9 @@ def _is_nested(values: Iterable[Any]) -> bool:
     return any(isinstance(one, list | tuple | dict) for one in values)
 
 
-def _made(source: Source) -> Pairs:
-    members = source.members
-    pairs = [(words, _values(source, column)) for column, words in _VERSIONS.items()]
+def _made(results: Results) -> Pairs:
+    members = results.members
+    pairs = [(words, _values(results, column)) for column, words in _VERSIONS.items()]
     kinds = members.select([*_MACHINE, "torch_version"]).group_by([*_MACHINE, "torch_version"]).aggregate([])
     kinds = kinds.filter(pc.is_valid(kinds["processor"]))
     if kinds.num_rows > 1:
@@ -139,7 +140,7 @@ def _made(source: Source) -> Pairs:
     statuses = {one["values"]: one["counts"] for one in pc.value_counts(members["status"]).to_pylist()}
     counts = {status: statuses.get(status, 0) for status in LOST}
     pairs += [
-        ("data", "; ".join(dict.fromkeys(data_used(row) for row in _first_members(source)))),
+        ("data", "; ".join(dict.fromkeys(data_used(row) for row in _first_members(results)))),
         ("members", f"{members.num_rows:,}{lost(counts)}"),
         ("finished (UTC)", first if first == last else f"{first} to {last}"),
         ("time of training", f"{pc.sum(members['seconds']).as_py() / 60:,.1f} min"),
@@ -150,32 +151,32 @@ def _made(source: Source) -> Pairs:
     return pairs
 
 
-def _first_members(source: Source) -> Sequence[Row]:
+def _first_members(results: Results) -> Sequence[Row]:
     """Return a member of each cell."""
-    ids = source.members["cell_id"].to_pylist()
+    ids = results.members["cell_id"].to_pylist()
     firsts = {cell_id: place for place, cell_id in reversed(list(enumerate(ids)))}
-    return rows_of(source.members.take(sorted(firsts.values())))
+    return rows_of(results.members.take(sorted(firsts.values())))
 
 
-def _values(source: Source, column: str) -> str:
+def _values(results: Results, column: str) -> str:
     """Return the values of a column of the members; with how many have each, where there are several."""
-    found = pc.value_counts(source.members[column].drop_null()).to_pylist()
+    found = pc.value_counts(results.members[column].drop_null()).to_pylist()
     if len(found) == 1:
         return str(found[0]["values"])
     ordered = sorted(found, key=lambda one: -one["counts"])
     return ", ".join(f"{one['values']} ({one['counts']:,} members)" for one in ordered) or "unknown"
 
 
-def _commands(source: Source) -> list[str]:
+def _commands(results: Results) -> list[str]:
     """Return the commands that train a run anew, at the commit of its members where that is known."""
-    members = source.members
+    members = results.members
     commits = members["commit"].unique().to_pylist()
     commands = []
     if len(commits) == 1 and commits[0] not in (None, "unknown"):
         commands.append(f"git checkout {commits[0].removesuffix('-dirty')}")
-    space = shlex.quote(str(source.folder / "space.yaml"))
+    space = shlex.quote(str(results.folder / "space.yaml"))
     device = shlex.quote(f"device={members['device'][0].as_py()}")
-    again = shlex.quote(f"{source.folder}-again")
+    again = shlex.quote(f"{results.folder}-again")
     commands.append(f"python sweeps/phase_transition.py --space {space} --set {device} --out {again}")
     commands.append(f"python analysis/report.py {again}")
     return commands

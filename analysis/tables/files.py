@@ -7,7 +7,7 @@ A run is a folder with `members.parquet`, `history.parquet` and `thresholds.parq
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -46,21 +46,6 @@ def read_history(run: str | Path) -> pa.Table:
     `read_members` does otherwise.
     """
     return read_table(table_path(run, "history"), HISTORY)
-
-
-def read_members_and_history(run: str | Path) -> tuple[pa.Table, pa.Table]:
-    """Read both tables of a run. Raises TableError with the problems of both."""
-    readers: tuple[Callable[[str | Path], pa.Table], ...] = (read_members, read_history)
-    tables, problems = [], []
-    for read in readers:
-        try:
-            tables.append(read(run))
-        except TableError as error:
-            problems.append(str(error))
-    if problems:
-        raise TableError("\n".join(dict.fromkeys(problems)))
-    members, history = tables
-    return members, history
 
 
 def read_settings(run: str | Path) -> Mapping[str, Any]:

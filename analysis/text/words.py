@@ -126,16 +126,16 @@ def interval_kind(rows: Sequence[Row]) -> str:
 
 
 def estimate(row: Row) -> str:
-    """Return a cell's estimate in mathtext, `rho_c = 0.73 [0.70, 0.76]`, or its status with its bound.
+    """Return a cell's estimate, `ρ_c = 0.73 [0.70, 0.76]`, or its status with its bound.
 
     Two decimals, or three where the interval is narrower than 0.02.
     """
     if row["status"] != "transition":
         bound = interval(row, 2)
-        return STATUS[row["status"]] + (rf", $\rho_c$ {bound}" if bound else "")
+        return STATUS[row["status"]] + (f", ρ_c {bound}" if bound else "")
     narrow = row["half_width"] is not None and row["half_width"] < 0.01
     decimals = 3 if narrow else 2
-    return rf"$\rho_c$ = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"
+    return f"ρ_c = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"
 
 
 def threshold_sentence(row: Row, name: str) -> str:

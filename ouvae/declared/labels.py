@@ -13,8 +13,8 @@ Values = Mapping[str, Any]
 def labels(cells: Iterable[Cell | Values]) -> list[str]:
     """Return a name for each cell; different cells have different names.
 
-    A name has data set, architecture, latent sizes, and the method if it is not the plain one. Cells that
-    share all of this have the keys in which they differ as well.
+    A name has data set, architecture, latent sizes if there are any, and the method if it is not the plain
+    one. Cells that share all of this have the keys in which they differ as well.
     """
     rows = [dict(cell) for cell in cells]
     names = [_base(row) for row in rows]
@@ -46,7 +46,9 @@ def text(value: object) -> str:
 
 
 def _base(cell: Values) -> str:
-    words = [cell["dataset"], cell["architecture"], text(cell["latents"])]
+    words = [cell["dataset"], cell["architecture"]]
+    if cell["latents"]:
+        words.append(text(cell["latents"]))
     networks, shrunk = tuple(cell["smoothed_networks"]), cell["smoothing"] == "shrink"
     if cell["system"] != "vae":
         words.append(cell["system"])

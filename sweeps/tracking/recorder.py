@@ -171,9 +171,9 @@ class Recorder:
         if not (self._ledger.members or self._ledger.failed):
             return written
         with self.beside("report"):
-            from analysis.sweep_page import scripts
+            from analysis.charts import render
 
-            scripts.begin()  # in parallel to tables and figures
+            render.begin()  # in parallel to tables and figures
         with self.beside("tables"):
             written = write_tables(self._ledger, self._cell_ids, self._rules)
         if not written:
@@ -218,7 +218,7 @@ class Recorder:
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
         """Write figures and report of the tables and hand them to the tracker."""
         with self.beside("figures"):
-            from analysis.figures import write_figures  # matplotlib
+            from analysis.figures import write_figures  # vl-convert
 
             self._tracker.log_artifacts(write_figures(self._run.path), "figures")
         with self.beside("report"):
@@ -227,12 +227,12 @@ class Recorder:
     def _write_report(self, written: Mapping[str, pa.Table]) -> None:
         """Write the report of the tables and hand it to the tracker, with the answer in words."""
         from analysis.report import write_report
+        from analysis.results import Results
         from analysis.sweep_page.answers import in_words
-        from analysis.sweep_page.sources import source_of
 
-        source = source_of(self._run.path, written)
-        self._tracker.log_artifacts([write_report([source])], "figures")
-        self._tracker.log_note(in_words(source))
+        results = Results(self._run.path, written)
+        self._tracker.log_artifacts([write_report([results])], "figures")
+        self._tracker.log_note(in_words(results))
 
     def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
         """Return the curves of each cell by the metric of each order parameter that is watched."""

@@ -73,6 +73,16 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
     }
 
 
+def panels(chart) -> list[dict]:
+    """Return the panels of a figure, row by row."""
+    return [panel for row in chart.spec["vconcat"][0]["vconcat"] for panel in row["hconcat"]]
+
+
+def legend(chart) -> list[str]:
+    """Return the texts of the legend below a figure."""
+    return [part["mark"]["text"] for part in chart.spec["vconcat"][1]["layer"] if "text" in part["mark"]]
+
+
 UNKNOWN = (
     *(metric.name for metric in (*METRICS, *TEST_METRICS)),
     "diverged_at_step", "parameters", "torch_version", "python_version", "processor", "cpu_features",

@@ -4,7 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis.figures import plot_order_parameters
+from analysis.charts.cells import chart_cells
+from analysis.charts.curves import order_parameters
+from analysis.charts.data import rows_of
+from analysis.results import Results
 from analysis.statistics.curves import curves
 from analysis.statistics.rule import Rules, level
 from analysis.statistics.summary import thresholds_table
@@ -12,7 +15,7 @@ from analysis.tables.schema import MEMBERS
 from analysis.text.lines import format_sensitivity, format_thresholds
 from ouvae.declared import METRICS, ORDER_PARAMETERS, curve_value
 from ouvae.declared.order_parameters import WATCHED
-from tests.analysis.conftest import RULE, linear_onset
+from tests.analysis.conftest import RULE, linear_onset, panels
 
 BOTH = Rules(dict(WATCHED), 0.95)
 
@@ -146,16 +149,15 @@ def test_the_sensitivity_to_the_rule_is_shown(make_members):
     assert format_sensitivity(members, Rules({"signal_share_top": 0.5}, 0.95)) == ""
 
 
-def test_the_figure_shows_them_over_one_another(make_members):
+def test_the_figure_shows_them_over_one_another(make_members, make_run):
     members = with_information(make_members({(8, 8): [0.88, 0.84], (4, 4): [0.8, 0.8]}), 0.68, 0.74)
-    figure = plot_order_parameters(members, thresholds_table(members, BOTH))
-    kl, known = figure.axes[0], figure.axes[1]
-    assert (kl.get_ylabel(), known.get_ylabel()) == ("top-layer KL (nats)", "top-layer information (nats)")
-    assert kl.get_position().y0 > known.get_position().y1
-    assert kl.get_xlim() == known.get_xlim()
-    (line,) = [line for line in known.lines if line.get_label() == r"$\rho_c$"]
-    assert line.get_xdata()[0] == pytest.approx(0.7, abs=0.03)
-    (shade,) = known.collections
-    low, high = shade.get_paths()[0].vertices[:, 1].min(), shade.get_paths()[0].vertices[:, 1].max()
-    assert (low, high) == pytest.approx((-0.05, 2.1 + 0.05), abs=1e-6)
-    assert not kl.collections
+    results = Results(make_run(members), {"thresholds": thresholds_table(members, BOTH)})
+    chart = order_parameters(chart_cells([results]))
+    parts = [part["encoding"] for panel in panels(chart) for part in panel["layer"]]
+    seeds = [encoding["y"] for encoding in parts if "detail" in encoding]
+    assert [y["title"] for y in seeds] == ["top-layer KL (nats)", None, "top-layer information (nats)", None]
+    rho_c = [row["rho_c"] for row in rows_of(chart.tables["thresholds"]) if row["order"] == "information_top"]
+    assert rho_c[0] == pytest.approx(0.7, abs=0.03)
+    means = [row for row in rows_of(chart.tables["mean-information_top_nats"]) if row["cell"] == 0]
+    ends = min(row["lower"] for row in means), max(row["upper"] for row in means)
+    assert ends == pytest.approx((-0.05, 2.1 + 0.05), abs=1e-6)

@@ -1,6 +1,7 @@
 """Runs in Python: what is loaded, that it is what the commands say, and every example of a docstring."""
 
 import ast
+import base64
 import doctest
 import sys
 from pathlib import Path
@@ -11,11 +12,15 @@ import pyarrow as pa
 import pytest
 
 import analysis
-from analysis import Run, TableError, compare, figures, load, style
+from analysis import Run, TableError, compare, load
+from analysis.charts import cells
+from analysis.charts.cells import chart_cells
+from analysis.charts.curves import order_parameters
+from analysis.results import Results
 from analysis.statistics.summary import Summary
 from analysis.tables.files import read_history, read_members, write_table
 from analysis.tables.schema import HISTORY
-from tests.analysis.conftest import RHO, RULE, SPACE, linear_onset
+from tests.analysis.conftest import RHO, RULE, SPACE, linear_onset, panels
 
 PACKAGE = Path(analysis.__file__).parent
 
@@ -207,15 +212,27 @@ def test_a_cell_or_order_parameter_that_is_not_there_is_said_with_those_that_are
         run.curves("cell-8,8", "kl")
 
 
-def test_the_plot_is_the_figure_of_the_run(runs, monkeypatch):
-    figure = load("runs/digits").plot()
-    members = read_members("runs/digits")
-    drawn = figures.plot_order_parameters(members, Summary(members, RULE).thresholds)
-    assert [ax.get_title() for ax in figure.axes] == [ax.get_title() for ax in drawn.axes]
-    assert figure.get_suptitle() == drawn.get_suptitle()
-    assert len(load("runs/*").plot().axes) == 4
-    monkeypatch.setattr(style, "MOST_CELLS", 1)
-    assert load("runs/digits").plot().get_suptitle().endswith("the first 1 of 2 cells")
+def test_the_plot_is_the_chart_of_the_run(runs, monkeypatch, tmp_path):
+    chart = load("runs/digits").plot()
+    assert chart.to_dict() == order_parameters(chart_cells([Results("runs/digits")])).to_dict()
+    assert len(panels(load("runs/*").plot())) == 4
+    monkeypatch.setattr(cells, "MOST_CELLS", 1)
+    assert load("runs/digits").plot().spec["title"]["text"].endswith("the first 1 of 2 cells")
+
+
+def test_a_notebook_shows_the_plot_and_it_saves_itself(runs, tmp_path):
+    chart = load("runs/digits").plot()
+    bundle, metadata = chart._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert bundle["text/plain"] == "<Chart order_parameters: Order parameters against ρ>"
+    assert 400 < metadata["image/png"]["width"] < 700
+    assert chart._repr_mimebundle_(exclude=["image/png"])[0].keys() == {"text/plain"}
+    begins = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}
+    for kind, begin in begins.items():
+        path = chart.save(tmp_path / f"new/transitions.{kind}")
+        assert path.read_bytes().startswith(begin)
+    with pytest.raises(ValueError, match=r"transitions.jpg: '.jpg' is none of .svg, .png, .pdf"):
+        chart.save("transitions.jpg")
 
 
 def test_runs_that_do_not_fit_into_one_figure_are_named(write, make_members):

@@ -8,20 +8,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from analysis import style
+from analysis.appendix.charts import by_look, intervals, look_of, rows_axis
 from analysis.appendix.claims import FAILS, HOLDS, OURS, Claim, Evidence, Region
-from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.layers import ONE_DRAW, Snapshot
 from analysis.appendix.picture import ALIVE_NATS, DEAD_NATS, Choice, Trained, top_kl, trained
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import evidence_text, values_text
+from analysis.charts.chart import Chart
+from analysis.charts.data import columns_of
+from analysis.charts.layout import Entry, figure
+from analysis.charts.looks import BLACK, GREY, STYLES, Spec
 from analysis.statistics.intervals import Interval, student
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING, lost, plural
+from ouvae.declared.order_parameters import PAPERS
 
 MAX_NATS = 60.0
 """The axes end here where no choice is decided: the KL of a member that diverges soon may be millions."""
@@ -150,32 +151,81 @@ def words(run: PaperRun) -> list[str]:
     ]
 
 
-def plot(run: PaperRun) -> Figure | None:
-    """Draw the top KL of each choice and rho with its interval, and the information with its bounds."""
+def plot(run: PaperRun) -> Chart | None:
+    """Return the top KL of each choice and rho with its interval, and the information with its bounds."""
     there = list(trained(run).values())
     if not there:
         return None
-    figure, axes = panels(2, height=0.26 * len(there) + 1.6, panel_width=2.9)
     values = sorted({rho for one in there for rho in one.by_rho})
-    metrics = ("kl_top", "information_top")
+    metrics = (PAPERS, "information_top")
     ends = [_axis_end(there, f"{metric}_nats") for metric in metrics]
+    numbers: list[Row] = []
+    marks: list[Row] = []
     for place, one in enumerate(there):
         for rho, rows in one.by_rho.items():
             index = values.index(rho)
             height = place + 0.5 * (index / max(1, len(values) - 1) - 0.5)
-            for ax, metric, end in zip(axes, metrics, ends, strict=True):
-                _draw(ax, _drawn(rows, metric), height, style.STYLES[index % len(style.STYLES)], rho, end)
+            for panel, (metric, end) in enumerate(zip(metrics, ends, strict=True)):
+                if (number := _drawn(rows, metric)) is not None:
+                    row = {"panel": panel, "place": height, "look": index % len(STYLES), "value": number.mean}
+                    numbers.append(row | {"low": number.low, "high": number.high})
+                    if number.mean > end:
+                        marks.append({"panel": panel, "place": height, "value": end, "kind": "beyond"})
             if any(row["status"] != "completed" for row in rows):
-                axes[0].plot(0, height, color=style.BLACK, marker="x", ms=5, ls="none", label="members lost")
-    for ax, text, end in zip(axes, ("top-layer KL", "information in the top layer"), ends, strict=True):
-        ax.set_xlabel(f"{text} (nats)")
-        ax.grid(axis="y", color=style.GREY, lw=0.3, alpha=0.5)
-        ax.set_xlim(-0.05 * end, 1.05 * end)
-    axes[0].axvspan(DEAD_NATS, ALIVE_NATS, color=style.GREY, alpha=0.2, lw=0)
-    axes[0].set_yticks(range(len(there)), [one.choice.label for one in there])
-    axes[0].set_ylim(len(there) - 0.5, -0.5)
-    shared_legend(figure, axes)
-    return figure
+                marks.append({"panel": 0, "place": height, "value": 0.0, "kind": "lost"})
+    labels = [one.choice.label for one in there]
+    texts = ("top-layer KL (nats)", "information in the top layer (nats)")
+    stacks = [
+        [_panel(panel, labels, text, end)] for panel, (text, end) in enumerate(zip(texts, ends, strict=True))
+    ]
+    entries = [
+        Entry(
+            f"ρ = {rho:g}",
+            point={"shape": look.shape, "color": look.colour, "size": 16, "filled": True, "opacity": 1},
+        )
+        for rho, look in zip(values, map(look_of, range(len(values))), strict=True)
+    ]
+    for kind, label in (("lost", "members lost"), ("beyond", "beyond the axis")):
+        if any(mark["kind"] == kind for mark in marks):
+            entries.append(Entry(label, point={"color": BLACK, "size": 20, "opacity": 1, **_MARKS[kind]}))
+    data = {"numbers": columns_of(numbers), "marks": columns_of(marks)}
+    return Chart(run.name, "Choices", figure(stacks, "", entries), data)
+
+
+_MARKS = {
+    "lost": {"shape": "M-1,-1L1,1M1,-1L-1,1", "strokeWidth": 1.2},
+    "beyond": {"shape": "triangle-right", "filled": True},
+}
+
+
+def _panel(panel: int, labels: Sequence[str], title: str, end: float) -> Spec:
+    """Return the panel of one quantity, whose axis ends a little beyond `end`."""
+    y = rows_axis(labels, panel == 0)
+    scale = {"domain": [-0.05 * end, 1.05 * end], "nice": False, "zero": False}
+    x = {"title": title, "scale": scale, "axis": {"tickCount": 5}}
+    kinds = by_look(len(STYLES), color="colour"), by_look(len(STYLES), shape="shape")
+    layers = intervals(y, x, *kinds, clip=True, size=16)
+    for layer in layers:
+        layer["data"] = {"name": "numbers"}
+    for kind, mark in _MARKS.items():
+        layers.append(
+            {
+                "data": {"name": "marks"},
+                "transform": [{"filter": f"datum.kind == '{kind}'"}],
+                "mark": {"type": "point", "color": BLACK, "size": 20, "opacity": 1, **mark},
+                "encoding": {
+                    "x": {"field": "value", "type": "quantitative", **x},
+                    "y": {"field": "place", **y},
+                },
+            }
+        )
+    for layer in layers:
+        layer["transform"] = [{"filter": f"datum.panel == {panel}"}, *layer.get("transform", [])]
+    if panel == 0:
+        ends = {"x": {"datum": DEAD_NATS, "type": "quantitative", **x}, "x2": {"datum": ALIVE_NATS}}
+        band = {"type": "rect", "color": GREY, "opacity": 0.2, "clip": True}
+        layers.insert(0, {"data": {"values": [{}]}, "mark": band, "encoding": ends})
+    return {"width": 200, "height": 17 * len(labels), "layer": layers}
 
 
 def _axis_end(there: Sequence[Trained], metric: str) -> float:
@@ -187,24 +237,10 @@ def _axis_end(there: Sequence[Trained], metric: str) -> float:
 
 def _drawn(rows: Sequence[Row], metric: str) -> Interval | None:
     """Return a mean over seeds, with the 95 % interval of the KL or the bounds of the information."""
-    if metric == "kl_top":
+    if metric == PAPERS:
         return student(list(top_kl(rows).values()))
     mean, low, high = (_snapshot(rows).mean(f"{metric}_{name}nats") for name in ("", "lower_", "upper_"))
     return None if mean is None else Interval(mean, low, high, len(rows))
-
-
-def _draw(
-    ax: Axes, number: Interval | None, height: float, look: tuple[str, str, object], rho: float, end: float
-) -> None:
-    """Draw one choice and rho in a panel, as an arrow where its mean lies beyond the axis."""
-    if number is None:
-        return
-    colour, marker, _ = look
-    if number.low is not None and number.high is not None:
-        ax.plot([number.low, number.high], [height, height], color=colour, lw=1)
-    ax.plot(number.mean, height, color=colour, marker=marker, ms=3.5, ls="none", label=f"ρ = {rho:g}")
-    if number.mean > end:
-        ax.plot(end, height, color=style.BLACK, marker=">", ms=5, ls="none", label="beyond the axis")
 
 
 EXHIBIT = Exhibit(

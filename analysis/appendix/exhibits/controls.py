@@ -5,25 +5,26 @@ transition in g, what is left of the noise, the part that it shows too is discou
 to how averaging over draws damps the networks' higher degrees.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from analysis import style
+from analysis.appendix.charts import by_look, line_entry, look_of
 from analysis.appendix.claims import OURS, Claim, Evidence, Region
-from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
+from analysis.charts.chart import Chart
+from analysis.charts.data import columns_of
+from analysis.charts.layout import figure, y_axis
+from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.estimate import TRANSITION
 from analysis.statistics.intervals import ratio, student
-from analysis.style import STYLES
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING, STATUS, ends_text
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.order_parameters import PAPERS
 
 ACTIVE_NATS = 1.0
 """The KL of a top layer of the linear model from which its information is looked at."""
@@ -31,14 +32,14 @@ ACTIVE_NATS = 1.0
 KNOWS_NOTHING = 0.05
 """Nats of information that are none: more than the error of the estimate on linear models."""
 
-ORDERS = ("kl_top", "information_top")
+ORDERS = (PAPERS, "information_top")
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
     """Thresholds over K in rho and in g, of shrinking and of smoothing; what the linear model knows."""
     evidence: list[list[Evidence]] = [[], [], []]
     if run.members is not None:
-        for rows in _by_latents(_swept(run, "kl_top")):
+        for rows in _by_latents(_swept(run, PAPERS)):
             smoothed = [row for row in rows if row["smoothing"] == "posterior"]
             shrunk = [row for row in rows if row["smoothing"] == "shrink"]
             evidence[0].append(_ranges(smoothed))
@@ -164,63 +165,105 @@ def _largest_mean(by_rho: Collection[list[float]]) -> str:
     return f"{max(means):.2f}" if means else NOTHING
 
 
-def plot(run: PaperRun) -> Figure:
-    """Draw both order parameters against g, a column a model, a curve a control, and against the weight.
+def plot(run: PaperRun) -> Chart:
+    """Return both order parameters against g, a column a model, a curve a control, and against the weight.
 
     Curves are means over seeds of all that was trained at a rho; shades lie between the means of the bounds
     of the information, as far as the axis goes.
     """
-    models = list(dict.fromkeys(sizes(row) for row in _swept(run, "kl_top")))
-    figure, axes = panels(4 * len(models), height=6.6, lines=4, panel_width=2.9, sharey="row")
-    grid = np.array(axes).reshape(4, len(models))
+    models = list(dict.fromkeys(sizes(row) for row in _swept(run, PAPERS)))
+    points: list[Row] = []
+    controls: dict[str, int] = {}
     for column, model in enumerate(models):
         rows = [row for row in run.rows if sizes(row) == model and row["architecture"] != "affine"]
         for line, name in enumerate(ORDERS):
-            _against_g(grid[line][column], rows, ORDER_PARAMETERS[name])
-            _against_weight(grid[2 + line][column], rows, ORDER_PARAMETERS[name])
-        grid[0][column].set_title(model)
-    for line, name in enumerate(ORDERS * 2):
-        grid[line][0].set_ylabel(f"{ORDER_PARAMETERS[name].words.removeprefix('top-layer ')} (nats)")
-        drawn = np.concatenate([np.asarray(curve.get_ydata()) for ax in grid[line] for curve in ax.lines])
-        highest = float(drawn.max(initial=1.0))
-        grid[line][0].set_ylim(-0.15 * highest, 1.1 * highest)
-    shared_legend(figure, axes)
-    return figure
+            for control, own, places in _against_g(rows):
+                look = controls.setdefault(control, len(controls) % (len(STYLES) - 1))
+                points += _points(column, line, look, places, own, ORDER_PARAMETERS[name])
+            points += _points(column, 2 + line, _WEIGHT, *_against_weight(rows), ORDER_PARAMETERS[name])
+    stacks = []
+    for column, model in enumerate(models):
+        stack = [_panel(column, line, points) for line in range(4)]
+        stack[0]["title"] = {"text": model}
+        stacks.append(stack)
+    entries = [line_entry(control, look_of(look)) for control, look in controls.items()]
+    if any(point["line"] > 1 for point in points):
+        entries.append(line_entry(_WEIGHT_WORDS, look_of(_WEIGHT)))
+    return Chart(run.name, "Controls", figure(stacks, "", entries), {"points": columns_of(points)})
 
 
-def _against_g(ax: Axes, rows: Sequence[Row], order: OrderParameter) -> None:
+_WEIGHT = len(STYLES) - 1
+_WEIGHT_WORDS = "weight of the top layer's KL"
+
+
+def _against_g(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row], list[float]]]:
+    """Yield each control with its members, and what is left of the noise at each."""
     swept = [row for row in rows if row["smoothed_networks"]]
-    controls = dict.fromkeys(map(_control, swept))
-    for style_of, control in zip(STYLES, controls, strict=False):
+    for control in dict.fromkeys(map(_control, swept)):
         own = [row for row in swept if _control(row) == control]
-        places = [retained_variance(row["rho"], row["ou_samples"]) for row in own]
-        _draw(ax, places, own, order, style_of, control)
-    ax.set_xlabel("noise that is left, g")
+        yield control, own, [retained_variance(row["rho"], row["ou_samples"]) for row in own]
 
 
-def _against_weight(ax: Axes, rows: Sequence[Row], order: OrderParameter) -> None:
+def _against_weight(rows: Sequence[Row]) -> tuple[list[float], list[Row]]:
+    """Return the weights of the top layer's KL, and the members that have them."""
     plain = [row for row in rows if row["rho"] == 1 and row["smoothed_networks"] and row["ou_samples"] == 5]
     own = [*(row for row in rows if not row["smoothed_networks"]), *plain]
-    places = [row["top_kl_weight"] for row in own]
-    _draw(ax, places, own, order, (style.BLACK, "x", "-"), "weight of the top layer's KL")
-    ax.set_xlabel("weight of the top layer's KL")
+    return [row["top_kl_weight"] for row in own], own
 
 
-def _draw(
-    ax: Axes,
-    places: Sequence[float],
-    rows: Sequence[Row],
-    order: OrderParameter,
-    style_of: tuple[str, str, object],
-    label: str,
-) -> None:
-    """Draw the means of an order parameter at each place, and shade between those of its bounds."""
-    colour, marker, dash = style_of
-    at, means = _means(places, [row[order.metric] for row in rows])
-    ax.plot(at, means, color=colour, marker=marker, ls=dash, ms=3, lw=1, label=label)
+def _points(
+    column: int, line: int, look: int, places: Sequence[float], rows: Sequence[Row], order: OrderParameter
+) -> list[Row]:
+    """Return the means of an order parameter and its bounds at each place."""
+    metrics = {"value": order.metric}
     if order.bounds is not None:
-        (_, low), (_, high) = (_means(places, [row[metric] for row in rows]) for metric in order.bounds)
-        ax.fill_between(at, low, high, color=colour, alpha=0.12, lw=0)
+        metrics |= {"low": order.bounds[0], "high": order.bounds[1]}
+    means = {
+        name: dict(zip(*_means(places, [row[metric] for row in rows]), strict=True))
+        for name, metric in metrics.items()
+    }
+    head = {"column": column, "line": line, "look": look}
+    return [
+        {**head, "at": at, **{name: means.get(name, {}).get(at) for name in ("value", "low", "high")}}
+        for at in means["value"]
+    ]
+
+
+def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
+    """Return a panel of a model: an order parameter against g, or against the weight."""
+    highest = max([1.0, *(point["value"] for point in points if point["line"] == line)])
+    words = ORDER_PARAMETERS[ORDERS[line % 2]].words.removeprefix("top-layer ")
+    scale = {"domain": [-0.15 * highest, 1.1 * highest], "nice": False}
+    y = {"type": "quantitative", "scale": scale} | y_axis(f"{words} (nats)", column == 0, tickCount=4)
+    x = {
+        "field": "at",
+        "type": "quantitative",
+        "scale": {"zero": False, "padding": 6},
+        "axis": {"tickCount": 5},
+    }
+    x["title"] = "noise that is left, g" if line < 2 else _WEIGHT_WORDS
+    colour = by_look(len(STYLES), color="colour")
+    value = {"y": {"field": "value", **y}}
+    dot = {"type": "point", "filled": True, "size": 12, "opacity": 1}
+    return {
+        "width": 190,
+        "height": 85,
+        "data": {"name": "points"},
+        "transform": [{"filter": f"datum.column == {column} && datum.line == {line}"}],
+        "encoding": {"x": x, **colour},
+        "layer": [
+            {
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": {"type": "area", "opacity": 0.12, "clip": True},
+                "encoding": {"y": {"field": "low", **y}, "y2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "line", "strokeWidth": 1},
+                "encoding": value | by_look(len(STYLES), strokeDash="dashes"),
+            },
+            {"mark": dot, "encoding": value | by_look(len(STYLES), shape="shape")},
+        ],
+    }
 
 
 def _means(places: Sequence[float], values: Sequence[float | None]) -> tuple[list[float], list[float]]:

@@ -7,10 +7,10 @@ interval.
 from functools import partial
 from itertools import combinations
 
+from analysis.appendix.charts import TRANSITIONS_CAPTION, plot_transitions
 from analysis.appendix.claims import ABSTRACT, OURS, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.transition_drawing import CAPTION, plot_transitions
 from analysis.appendix.transitions import (
     threshold_difference,
     threshold_lines,
@@ -57,5 +57,5 @@ EXHIBIT = Exhibit(
     claims=claims,
     cells=threshold_lines,
     plot=partial(plot_transitions, panel="dataset"),
-    caption=CAPTION,
+    caption=TRANSITIONS_CAPTION,
 )

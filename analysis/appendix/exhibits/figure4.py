@@ -1,24 +1,29 @@
 """Figure 4: the variance of the gradient that the encoder receives, with smoothing and without."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 from analysis import TableError
+from analysis.appendix.charts import line_entry
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
-from analysis.appendix.drawing import panels, shared_legend
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
+from analysis.charts.chart import Chart
+from analysis.charts.data import columns_of
+from analysis.charts.layout import Entry, figure
+from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.censored import Array
 from analysis.statistics.intervals import ratio
-from analysis.style import STYLES
+from analysis.tables.schema import Row
 
 MARGIN = 0.05
 """Smoothing lowers the variance if it is lower by at least this share: a ratio near 1 is no reduction."""
+
+_COLUMNS = 2
+_PLAIN, _SMOOTHED = "without smoothing", "with smoothing"
 
 VarianceCurves: TypeAlias = dict[tuple[str, float], dict[int, tuple[Array, Array, Array]]]
 
@@ -62,8 +67,8 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     return (Claim(statement, f"{STATED}; {OURS}", tuple(evidence), run.missing),)
 
 
-def plot(run: PaperRun) -> Figure | None:
-    """Draw the gradient's variance with and without smoothing against the step, a panel a member kind.
+def plot(run: PaperRun) -> Chart | None:
+    """Return the gradient's variance with and without smoothing against the step, a panel a member kind.
 
     Lines are geometric means over seeds at the steps that all seeds have, bands their range. None if the
     history has no variances.
@@ -71,28 +76,62 @@ def plot(run: PaperRun) -> Figure | None:
     measured = _measured(run)
     if not measured:
         return None
-    # the titles are long: at most two panels side by side
-    lines = -(-len(measured) // 2)
-    figure, axes = panels(len(measured), height=0.5 + 2.4 * lines, lines=lines, panel_width=3)
-    for ax, ((cell_id, rho), seeds) in zip(axes, measured.items(), strict=True):
-        for index, label in ((1, "without smoothing"), (2, "with smoothing")):
-            colour, marker, dash = STYLES[2 - index]
+    rows: list[Row] = []
+    stacks = []
+    for panel, ((cell_id, rho), seeds) in enumerate(measured.items()):
+        for index, kind in ((1, "plain"), (2, "smoothed")):
             steps, values = _stacked({seed: (own[0], own[index]) for seed, own in seeds.items()})
-            if len(seeds) > 1:
-                ax.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.2, lw=0,
-                                label=f"range of {len(seeds)} seeds")  # fmt: skip
-            mean = np.exp(np.log(values).mean(0))
-            every = max(1, len(steps) // 12)
-            ax.plot(steps, mean, color=colour, ls=dash, marker=marker, ms=3, markevery=every, label=label)
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(LogFormatter())
-        ax.yaxis.set_minor_formatter(LogFormatter())
-        ax.set_xlabel("optimizer step")
-        ax.set_title(_measured_at(run, cell_id, rho).replace(" trained ", "\ntrained "))
-    for ax in axes[::2]:
-        ax.set_ylabel("gradient variance")
-    shared_legend(figure, axes)
-    return figure
+            numbers = steps, np.exp(np.log(values).mean(0)), values.min(0), values.max(0)
+            rows += [
+                {"panel": panel, "kind": kind, "step": step, "mean": mean, "low": low, "high": high}
+                for step, mean, low, high in zip(*(array.tolist() for array in numbers), strict=True)
+            ]
+        title = _measured_at(run, cell_id, rho).partition(" trained ")
+        lines = [title[0], f"trained {title[2]}"]
+        stacks.append([_panel(panel, lines, panel % _COLUMNS == 0, len(seeds) > 1)])
+    most = max(len(seeds) for seeds in measured.values())
+    entries = [line_entry(label, STYLES[look]) for look, label in ((1, _PLAIN), (0, _SMOOTHED))]
+    if most > 1:
+        entries.append(Entry(f"range of {most} seeds", band={"color": STYLES[0].colour, "opacity": 0.2}))
+    spec = figure(stacks, "", entries, _COLUMNS)
+    return Chart(run.name, "Gradient variance", spec, {"variances": columns_of(rows)})
+
+
+def _panel(panel: int, title: Sequence[str], leftmost: bool, has_range: bool) -> Spec:
+    """Return the panel of one kind of member."""
+    kinds, looks = ["plain", "smoothed"], (STYLES[1], STYLES[0])
+
+    def encoded(values: Sequence[object]) -> Spec:
+        return {
+            "field": "kind",
+            "type": "nominal",
+            "legend": None,
+            "scale": {"domain": kinds, "range": values},
+        }
+
+    x = {"field": "step", "type": "quantitative", "title": "optimizer step", "axis": {"tickCount": 5}}
+    y: Spec = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~g", "tickCount": 4}}
+    y["title"] = "gradient variance" if leftmost else None
+    dot = {"type": "point", "filled": True, "size": 10, "opacity": 1}
+    band = {"type": "area", "opacity": 0.2 if has_range else 0}
+    mean = {"y": {"field": "mean", **y}}
+    dashes = {"strokeDash": encoded([list(look.dashes) for look in looks])}
+    return {
+        "title": {"text": list(title)},
+        "width": 215,
+        "height": 120,
+        "data": {"name": "variances"},
+        "transform": [{"filter": f"datum.panel == {panel}"}],
+        "encoding": {
+            "x": x,
+            "color": encoded([look.colour for look in looks]),
+        },
+        "layer": [
+            {"mark": band, "encoding": {"y": {"field": "low", **y}, "y2": {"field": "high"}}},
+            {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": mean | dashes},
+            {"mark": dot, "encoding": mean | {"shape": encoded([look.shape for look in looks])}},
+        ],
+    }
 
 
 def _measured(run: PaperRun) -> VarianceCurves:

@@ -3,10 +3,10 @@
 from functools import partial
 from itertools import pairwise
 
+from analysis.appendix.charts import TRANSITIONS_CAPTION, plot_transitions
 from analysis.appendix.claims import STATED, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.transition_drawing import CAPTION, plot_transitions
 from analysis.appendix.transitions import (
     sizes,
     threshold_difference,
@@ -44,5 +44,5 @@ EXHIBIT = Exhibit(
     claims=claims,
     cells=threshold_lines,
     plot=partial(plot_transitions, panel="depth"),
-    caption=CAPTION,
+    caption=TRANSITIONS_CAPTION,
 )

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
+from analysis.appendix.charts import TRANSITIONS_CAPTION, plot_transitions
 from analysis.appendix.claims import MEASURE, STATED, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.transition_drawing import CAPTION, plot_transitions
 from analysis.appendix.transitions import (
     STEEPNESS_WINDOW,
     sizes,
@@ -76,5 +76,5 @@ EXHIBIT = Exhibit(
     claims=claims,
     cells=threshold_lines,
     plot=partial(plot_transitions, panel="architecture"),
-    caption=CAPTION,
+    caption=TRANSITIONS_CAPTION,
 )

@@ -7,13 +7,13 @@ ours. The VAE with the networks of our OU-VAE is a row of ours alone.
 from dataclasses import replace
 from functools import partial
 
+from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, Claim
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.matching import Above, OneOf, Where
 from analysis.appendix.models import ACTIVATION, OU_VAE, VAE, with_relu
 from analysis.appendix.published import Column, PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.table_drawing import Panel, plot_table
 from analysis.appendix.table_evidence import Rows
 
 STATIC_MNIST = OneOf(("mnist_static", "mnist_fixed"))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from analysis.appendix import reproduction
+from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, STATED, Claim
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.layers import layer_lines
@@ -15,7 +16,6 @@ from analysis.appendix.matching import Above, Where
 from analysis.appendix.models import GENERATIVE, IWAE, RELU, VAE, WITH_LIKELIHOOD
 from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.table_drawing import Panel, plot_table
 from analysis.appendix.table_evidence import Rows
 
 _NO_WARMUP = {"kl_warmup": 0}

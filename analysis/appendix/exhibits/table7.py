@@ -7,12 +7,12 @@ exactly by its series, and the OU-VAE with p(x|z_1) smoothed, of which HVAE may 
 from functools import partial
 from itertools import product
 
+from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, STATED, Claim
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.models import ACTIVATION, OU_VAE, VAE, with_relu
 from analysis.appendix.published import BOUND_NOTE, Column, PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.table_drawing import Panel, plot_table
 from analysis.appendix.table_evidence import Rows
 
 TABLE = PublishedTable(

@@ -13,7 +13,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from analysis.report import write_report
-from analysis.sweep_page.sources import read_source
+from analysis.results import Results
 from tests.browsing import chromium, needs_browser, until
 
 pytestmark = needs_browser
@@ -42,7 +42,7 @@ def page(driver, make_run, make_members):
     members = pa.concat_tables([members, probes])
     names = pa.array([f"</script><b>{name}</b>" for name in members["member_id"].to_pylist()])
     members = members.set_column(0, members.schema.field("member_id"), names)
-    path = write_report([read_source(make_run(members))])
+    path = write_report([Results(make_run(members))])
     see(driver, path, WIDE)
     return driver
 

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import pyarrow as pa
 import pytest
 
-from analysis import style
+from analysis.charts.looks import MOST_CELLS
 from analysis.report import main, write_report
+from analysis.results import Results, read_results
 from analysis.sweep_page import page as page_module
 from analysis.sweep_page.page import render
-from analysis.sweep_page.sources import read_source, read_sources, source_of
 
 BAD_TEXT = "digits </script><img src=x onerror=alert(1)> {{ 7 * 7 }}"
 CELLS = {(8, 8): [0.88, 0.84, 0.91, 0.86, 0.87, 0.9], (16, 16): [0.63, 0.66, 0.6, 0.61, 0.64, 0.65]}
@@ -53,9 +53,9 @@ class Page(HTMLParser):
 def test_it_says_question_answer_settings_and_origin(make_run, make_members):
     question = "Does the threshold fall with the size?"
     run = make_run(make_members(CELLS, commit="c0ffee"), question=question, seeds=[0, 1, 2])
-    said = Page(render([read_source(run)])).text
+    said = Page(render([Results(run)])).text
     assert question in said
-    source = read_source(run)
+    source = Results(run)
     for row in source.thresholds.to_pylist():
         assert f"of {row['cell']} is {row['rho_c']:.3f} [{row['rho_c_low']:.3f}," in said
     assert "The one comparison is decided" in said
@@ -68,20 +68,20 @@ def test_it_says_question_answer_settings_and_origin(make_run, make_members):
 def test_a_run_that_mixes_kinds_of_machines_says_so(make_run, make_members):
     here, elsewhere = (make_members(CELLS, processor=name) for name in ("a CPU", "another CPU"))
     mixed = pa.concat_tables([here.slice(0, 20), elsewhere.slice(20)])
-    said = Page(render([read_source(make_run(mixed))])).text
+    said = Page(render([Results(make_run(mixed))])).text
     assert f"another CPU ({len(mixed) - 20} members), a CPU (20 members)" in said
     assert "numbers differ between them" in said
-    assert "numbers differ between them" not in Page(render([read_source(make_run(here))])).text
+    assert "numbers differ between them" not in Page(render([Results(make_run(here))])).text
 
 
 @pytest.mark.parametrize("commit", [None, "unknown"])
 def test_a_run_without_a_commit_is_made_again_by_what_is_there(make_run, make_members, commit):
-    said = Page(render([read_source(make_run(make_members(CELLS, commit=commit)))])).text
+    said = Page(render([Results(make_run(make_members(CELLS, commit=commit)))])).text
     assert "git checkout" not in said
 
 
 def test_a_run_whose_space_has_no_question_says_so(made_run):
-    assert "The space made keeps no question" in Page(render([read_source(made_run)])).text
+    assert "The space made keeps no question" in Page(render([Results(made_run)])).text
 
 
 def test_whatever_texts_say_stays_text(make_run, make_members):
@@ -90,7 +90,7 @@ def test_whatever_texts_say_stays_text(make_run, make_members):
         place = members.schema.get_field_index(name)
         bad = [f"{BAD_TEXT}{index}" * (name == "member_id") or BAD_TEXT for index in range(members.num_rows)]
         members = members.set_column(place, members.schema.field(name), pa.array(bad))
-    made = Page(render([read_source(make_run(members, question=BAD_TEXT))]))
+    made = Page(render([Results(make_run(members, question=BAD_TEXT))]))
     assert [tag for tag, _ in made.tags if tag == "img"] == []
     assert [tag for tag, _ in made.tags].count("script") == 3
     assert BAD_TEXT in made.text
@@ -98,7 +98,7 @@ def test_whatever_texts_say_stays_text(make_run, make_members):
 
 
 def test_nothing_in_it_is_elsewhere(made_run):
-    tags = Page(render([read_source(made_run)])).tags
+    tags = Page(render([Results(made_run)])).tags
     links = [own[name] for _, own in tags for name in ("src", "href", "data", "action") if name in own]
     assert links == ["data:,"]
     (policy,) = [own["content"] for tag, own in tags if "http-equiv" in own]
@@ -106,7 +106,7 @@ def test_nothing_in_it_is_elsewhere(made_run):
 
 
 def test_every_chart_has_its_place_and_its_tables(made_run):
-    made = Page(render([read_source(made_run)]))
+    made = Page(render([Results(made_run)]))
     places = [own["id"] for tag, own in made.tags if own.get("class") == "chart"]
     charts = made.data["charts"]
     assert [f"chart-{chart['name']}" for chart in charts] == places
@@ -120,20 +120,20 @@ def test_every_chart_has_its_place_and_its_tables(made_run):
 def test_a_wide_run_is_bounded_and_says_what_is_left_out(make_run, make_members, monkeypatch):
     monkeypatch.setattr(page_module, "MOST_ROWS", 5)
     cells = {(4, size): [0.9 - size / 200, 0.88 - size / 200] for size in range(1, 41)}
-    made = Page(render([read_source(make_run(make_members(cells)))]))
+    made = Page(render([Results(make_run(make_members(cells)))]))
     assert "the first 36 of 40 cells" in made.text
     assert f"{36 * 22} of {40 * 22} members" in made.text
     assert "28 more cells are in the table below" in made.text
     assert "35 more rows are in thresholds.parquet" in made.text
     assert "775 more rows are in comparisons.parquet" in made.text  # of 40 * 39 / 2
-    assert len(made.data["cells"]) == style.MOST_CELLS
+    assert len(made.data["cells"]) == MOST_CELLS
     assert len(json.dumps(made.data)) < 500_000
 
 
 def test_members_without_numbers_are_told(make_run, make_members):
     lost = [((8, 8), 0, 0.5)]
     run = make_run(make_members({(8, 8): [0.88, 0.84]}, failed=lost, diverged=[((8, 8), 1, 0.5)]))
-    made = Page(render([read_source(run)]))
+    made = Page(render([Results(run)]))
     assert "22 (1 diverged, 1 failed)" in made.text
     assert "OutOfMemoryError: CUDA out of memory" in made.text
     assert sorted(made.data["tables"]["members"]["status"])[-2:] == ["diverged", "failed"]
@@ -141,14 +141,14 @@ def test_members_without_numbers_are_told(make_run, make_members):
 
 def test_a_run_of_which_no_member_counts_has_a_page(make_run, make_members):
     lost = [((8, 8), 0, rho) for rho in (0.5, 1.0)]
-    made = Page(render([read_source(make_run(make_members({(8, 8): [0.8]}, rho=(0.5, 1.0), failed=lost)))]))
+    made = Page(render([Results(make_run(make_members({(8, 8): [0.8]}, rho=(0.5, 1.0), failed=lost)))]))
     assert "nothing is known of digits mlp 8,8" in made.text
     assert made.data["tables"]["members"]["status"] == ["failed", "failed"]
 
 
 def test_runs_stand_side_by_side_and_cells_of_both_are_told_apart(make_run, make_members):
     runs = [make_run(make_members(CELLS), name) for name in ("one", "two")]
-    made = Page(render(read_sources(runs)))
+    made = Page(render(read_results(runs)))
     names = [cell["name"] for cell in made.data["cells"]]
     assert names == [f"digits mlp {sizes} of {run}" for run in ("one", "two") for sizes in ("8,8", "16,16")]
     for run in ("one", "two"):
@@ -156,9 +156,9 @@ def test_runs_stand_side_by_side_and_cells_of_both_are_told_apart(make_run, make
 
 
 def test_the_tables_at_hand_give_the_page_of_the_files(made_run):
-    source = read_source(made_run)
+    source = Results(made_run)
     names = ("members", "history", "thresholds", "comparisons")
-    again = source_of(made_run, {name: getattr(source, name) for name in names})
+    again = Results(made_run, {name: getattr(source, name) for name in names})
     assert render([again]) == render([source])
 
 
@@ -168,7 +168,7 @@ def test_the_command_writes_the_page_where_it_belongs(make_run, make_members, ca
     assert capsys.readouterr().out == f"wrote {runs[0]}/report.html\n"
     assert main([str(run) for run in runs]) == 0
     assert capsys.readouterr().out == f"wrote {runs[0].parent}/report.html\n"
-    here = write_report(read_sources([runs[0] / "members.parquet"]), runs[0] / "mine.html")
+    here = write_report(read_results([runs[0] / "members.parquet"]), runs[0] / "mine.html")
     assert here.read_bytes() == (runs[0] / "report.html").read_bytes()
 
 
@@ -183,7 +183,7 @@ def test_runs_that_cannot_be_read_are_named_and_nothing_is_written(made_run, cap
 
 def test_the_curves_stand_in_a_table_with_intervals_over_seeds(make_run, make_members):
     members = make_members(CELLS)
-    said = Page(render([read_source(make_run(members))])).text
+    said = Page(render([Results(make_run(members))])).text
     rows = [row for row in members.to_pylist() if row["latents"] == [8, 8]]
     rho = rows[0]["rho"]
     values = [row["kl_top_nats"] for row in rows if row["rho"] == rho]
@@ -192,4 +192,4 @@ def test_the_curves_stand_in_a_table_with_intervals_over_seeds(make_run, make_me
 
 def test_a_rho_of_one_member_has_no_line_in_the_table_of_numbers(make_run, make_members):
     members = make_members({(8, 8): [0.88]})
-    assert "The curves in numbers" not in Page(render([read_source(make_run(members))])).text
+    assert "The curves in numbers" not in Page(render([Results(make_run(members))])).text

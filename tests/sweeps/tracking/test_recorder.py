@@ -133,7 +133,7 @@ def refuse(*given, **options):
     ("part", "name", "lost"),
     [
         ("analysis.report.write_report", "report", "figures/report.html"),
-        ("analysis.sweep_page.scripts.begin", "report", None),
+        ("analysis.charts.render.begin", "report", None),
         ("analysis.figures.write_figures", "figures", "figures/order_parameters.png"),
         ("sweeps.tracking.drawing.Drawing.stop", "figures", None),
         ("sweeps.tracking.recorder.Recorder._log_cell", "MLflow", "tables/members.parquet"),

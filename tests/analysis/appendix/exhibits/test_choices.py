@@ -8,7 +8,9 @@ from analysis.appendix.exhibits import choices
 from analysis.appendix.exhibits.choices import HEAD
 from analysis.appendix.loading import load
 from analysis.appendix.picture import Choice, trained
+from analysis.charts.data import rows_of
 from tests.analysis.appendix.conftest import choice_rows
+from tests.analysis.conftest import legend, panels
 
 ALIVE, DEAD = {0.85: 19.0, 1.0: 0.2}, {0.85: 0.3, 1.0: 0.2}
 
@@ -116,19 +118,19 @@ def test_words_sort_the_choices_by_what_they_give(run_of):
 
 
 def test_the_figure_has_a_line_a_choice_and_marks_lost_members(run_of):
-    figure = choices.EXHIBIT.draw(run_of(USUAL | {of("gelu"): {0.85: None, 1.0: 0.1}}))
-    kl, information = figure.axes
-    assert [text.get_text() for text in kl.get_yticklabels()] == [
-        "tanh", "elu", "relu", "leaky_relu", "softplus", "gelu"
-    ]  # fmt: skip
-    assert {"ρ = 0.85", "ρ = 1", "members lost"} <= {line.get_label() for line in kl.lines}
-    assert {3.0} == {float(line.get_xdata()[0]) for line in information.lines if len(line.get_xdata()) == 1}
+    chart = choices.EXHIBIT.draw(run_of(USUAL | {of("gelu"): {0.85: None, 1.0: 0.1}}))
+    axis = panels(chart)[0]["layer"][1]["encoding"]["y"]["axis"]
+    assert axis["labelExpr"].startswith('["tanh", "elu", "relu", "leaky_relu", "softplus", "gelu"]')
+    assert legend(chart) == ["ρ = 0.85", "ρ = 1", "members lost"]
+    numbers = rows_of(chart.tables["numbers"])
+    assert {row["value"] for row in numbers if row["panel"] == 1} == {3.0}
+    assert [row["kind"] for row in rows_of(chart.tables["marks"])] == ["lost"]
 
 
 def test_a_member_about_to_diverge_does_not_stretch_the_figure(run_of):
-    figure = choices.EXHIBIT.draw(run_of(USUAL | {of("gelu"): {0.85: 5e6, 1.0: 0.1}}))
-    assert figure.axes[0].get_xlim()[1] < 70
-    assert "beyond the axis" in {line.get_label() for line in figure.axes[0].lines}
+    chart = choices.EXHIBIT.draw(run_of(USUAL | {of("gelu"): {0.85: 5e6, 1.0: 0.1}}))
+    assert panels(chart)[0]["layer"][1]["encoding"]["x"]["scale"]["domain"][1] < 70
+    assert legend(chart)[-1] == "beyond the axis"
 
 
 def test_every_choice_of_the_spaces_has_its_usual_one_beside_it():

@@ -5,7 +5,9 @@ import pytest
 from analysis.appendix.claims import FAILS, HOLDS
 from analysis.appendix.exhibits import controls
 from analysis.appendix.loading import load
+from analysis.charts.data import rows_of
 from tests.analysis.appendix.conftest import control_rows
+from tests.analysis.conftest import legend, panels
 
 
 @pytest.fixture
@@ -51,15 +53,13 @@ def test_all_that_was_trained_is_listed(run_of):
 
 
 def test_the_figure_has_both_order_parameters_against_both_controls(run_of):
-    figure = controls.EXHIBIT.draw(run_of())
-    assert [ax.get_xlabel() for ax in figure.axes] == ["noise that is left, g"] * 2 + [
-        "weight of the top layer's KL"
-    ] * 2
-    kl = figure.axes[0]
-    assert {line.get_label() for line in kl.lines} == {"K = 2", "K = 5", "shrink"}
-    assert all(0 < x <= 1 for line in kl.lines for x in line.get_xdata())
-    (weights,) = figure.axes[2].lines
-    assert list(weights.get_xdata()) == [0.5, 0.8, 1.0]
+    chart = controls.EXHIBIT.draw(run_of())
+    x = [panel["encoding"]["x"]["title"] for panel in panels(chart)]
+    assert x == ["noise that is left, g"] * 2 + ["weight of the top layer's KL"] * 2
+    assert legend(chart) == ["K = 2", "K = 5", "shrink", "weight of the top layer's KL"]
+    rows = rows_of(chart.tables["points"])
+    assert all(0 < row["at"] <= 1 for row in rows if row["line"] == 0)
+    assert [row["at"] for row in rows if row["line"] == 2] == [0.5, 0.8, 1.0]
 
 
 def test_an_end_that_the_data_leave_open_is_said(run_of):

@@ -1,4 +1,4 @@
-"""What the charts of a page draw, in plain values: tables by name, each a list a column.
+"""The data of the charts in plain values: tables by name, each a list a column.
 
 Bounded: cells beyond the first and members beyond `MOST_MEMBERS` are left out, and a mean has `MOST_POINTS`
 values of rho, each over all members.
@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.statistics.curves import Curves, curves_of, mean_curve
-from analysis.sweep_page.sources import PageCell
+from analysis.charts.cells import ChartCell
+from analysis.statistics.curves import curves_of, mean_curve
 from analysis.tables.schema import Row
 from analysis.text.words import ends_within, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
@@ -25,6 +25,9 @@ Columns: TypeAlias = dict[str, list[Any]]
 
 MOST_MEMBERS = 3_000
 """Members that are drawn: with more, a page takes seconds to answer."""
+
+MOST_LINES = 600
+"""Members of which a figure draws the training."""
 
 MOST_POINTS = 60
 """Values of rho of a mean curve; of more, as many are taken from end to end."""
@@ -61,6 +64,11 @@ class Quantity:
         """The name of its column."""
         return self.metric if self.layer is None else f"{self.metric}_{self.layer}"
 
+    @property
+    def label(self) -> str:
+        """The title with a small letter, for an axis."""
+        return self.title[:1].lower() + self.title[1:]
+
     def values(self, members: pa.Table) -> list[float | None]:
         """Return its value for each member; None where there is none."""
         column = members[self.metric]
@@ -74,17 +82,26 @@ class Quantity:
         return [finite(value) for value in column.to_pylist()]
 
 
-def quantities(cells: Sequence[PageCell]) -> list[Quantity]:
+def quantities(cells: Sequence[ChartCell]) -> list[Quantity]:
     """Return what is drawn against rho: order parameters, terms of the layers, ELBO and active units."""
-    watched = dict.fromkeys(row["order_parameter"] for cell in cells for row in cell.rows)
-    orders = [ORDER_PARAMETERS[name] for name in watched]
     layers = range(1, max(cell.rows[0]["depth"] for cell in cells) + 1)
     return [
-        *(Quantity(order.metric, _with_unit(order.words, order.unit), None, order) for order in orders),
+        *order_quantities(cells),
         *(Quantity("kl_nats", f"Term of z_{layer} in the bound (nats)", layer) for layer in layers),
         Quantity("elbo_nats", "ELBO (nats)"),
         *(Quantity("active_units", f"Active units of z_{layer}", layer) for layer in layers),
     ]
+
+
+def order_quantities(cells: Sequence[ChartCell]) -> list[Quantity]:
+    """Return the order parameters that the cells watch."""
+    watched = dict.fromkeys(row["order_parameter"] for cell in cells for row in cell.rows)
+    return [order_quantity(ORDER_PARAMETERS[name]) for name in watched]
+
+
+def order_quantity(order: OrderParameter) -> Quantity:
+    """Return an order parameter as a quantity."""
+    return Quantity(order.metric, _with_unit(order.words, order.unit), None, order)
 
 
 def _with_unit(words: str, unit: str) -> str:
@@ -108,24 +125,27 @@ class Drawn:
     members: int
 
 
-def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
+def drawn_tables(cells: Sequence[ChartCell], asked: Sequence[Quantity]) -> Drawn:
     """Return the tables of the cells that are drawn.
 
-    They are `members`, `thresholds`, `seeds` with their own, `training`, and `mean-NAME` of a quantity.
+    They are `members`, `thresholds`, `seeds` with their own, and `mean-NAME` of a quantity.
     """
     shown = [cell for cell in cells if cell.look is not None]
     tables = [_members_of(cell) for cell in shown]
     groups = _groups(tables)
     members: Columns = {}
-    means: dict[str, Columns] = {one.name: {"cell": [], "rho": [], "value": []} for one in asked}
+    means: dict[str, list[Row]] = {one.name: [] for one in asked}
     thresholds: list[Row] = []
     seeds: list[Row] = []
-    training: list[Row] = []
     for place, (cell, own) in enumerate(zip(shown, tables, strict=True)):
         values = {one.name: one.values(own) for one in asked}
+        bounds = _bounds(own, asked)
         rho, seed = own["rho"].to_pylist(), own["seed"].to_pylist()
-        for name, column in values.items():
-            _append_mean(means[name], place, curves_of(zip(seed, rho, column, strict=True)))
+        for one in asked:
+            drawn_of_it = {"value": values[one.name]}
+            if one.order and one.order.bounds:
+                drawn_of_it |= {"lower": bounds[one.order.bounds[0]], "upper": bounds[one.order.bounds[1]]}
+            means[one.name] += _mean_rows(place, seed, rho, drawn_of_it)
         kinds = _kinds(seed)
         columns: Columns = {
             "member": own["member_id"].to_pylist(),
@@ -136,7 +156,7 @@ def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
             "rho": [finite(one) for one in rho],
             "status": own["status"].to_pylist(),
             **values,
-            **_bounds(own, asked),
+            **bounds,
         }
         picked = _picked(seed, kinds, max(1, MOST_MEMBERS // len(shown)))
         for name, column in columns.items():
@@ -146,16 +166,14 @@ def drawn_tables(cells: Sequence[PageCell], asked: Sequence[Quantity]) -> Drawn:
         seeds += [
             _seed(place, row, one) for row in cell.rows for one in row["seeds"] if one["seed"] in own_seeds
         ]
-        training += _training(place, cell, own)
     found = {
         "members": members,
-        **{f"mean-{name}": columns for name, columns in means.items()},
+        **{f"mean-{name}": columns_of(rows) for name, rows in means.items()},
         "thresholds": columns_of(thresholds),
         "seeds": columns_of(row for row in seeds if row["rho_c"] is not None),
-        "training": columns_of(training),
     }
-    sources = {id(cell.source): cell.source for cell in cells}.values()
-    counted = sum(source.members.num_rows for source in sources)
+    runs = {id(cell.results): cell.results for cell in cells}.values()
+    counted = sum(results.members.num_rows for results in runs)
     return Drawn(found, groups, len(members.get("member", [])), counted)
 
 
@@ -180,8 +198,8 @@ def finite(value: float | None) -> float | None:
     return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
 
 
-def _members_of(cell: PageCell) -> pa.Table:
-    members = cell.source.members
+def _members_of(cell: ChartCell) -> pa.Table:
+    members = cell.results.members
     return members.filter(pc.equal(members["cell_id"], cell.cell_id))
 
 
@@ -219,12 +237,20 @@ def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[i
     return sorted(picked)
 
 
-def _append_mean(means: Columns, place: int, curves: Curves) -> None:
-    rho, values = mean_curve(curves)
+def _mean_rows(
+    place: int, seeds: Sequence[int], rhos: Sequence[float], drawn: Mapping[str, Sequence[float | None]]
+) -> Iterator[Row]:
+    """Yield the means over the seeds of a cell of one quantity and its bounds, at most `MOST_POINTS`."""
+    means = {
+        name: mean_curve(curves_of(zip(seeds, rhos, values, strict=True))) for name, values in drawn.items()
+    }
+    rho, _ = means["value"]
+    found = {
+        name: dict(zip(*(array.tolist() for array in mean), strict=True)) for name, mean in means.items()
+    }
     taken = np.unique(np.linspace(0, rho.size - 1, min(rho.size, MOST_POINTS)).round().astype(int))
-    means["cell"] += [place] * taken.size
-    means["rho"] += [finite(float(one)) for one in rho[taken]]
-    means["value"] += [finite(float(one)) for one in values[taken]]
+    for at in rho[taken].tolist():
+        yield {"cell": place, "rho": at, **{name: values.get(at) for name, values in found.items()}}
 
 
 def _bounds(members: pa.Table, asked: Sequence[Quantity]) -> Columns:
@@ -233,14 +259,14 @@ def _bounds(members: pa.Table, asked: Sequence[Quantity]) -> Columns:
     return {name: [finite(value) for value in members[name].to_pylist()] for name in names}
 
 
-def _reach(cell: PageCell, members: pa.Table) -> tuple[float, float]:
+def _reach(cell: ChartCell, members: pa.Table) -> tuple[float, float]:
     """Return the lowest and highest rho of the members that count; of all, where none counts."""
     counting = members.filter(pc.equal(members["status"], "completed"))
     rho = (counting if counting.num_rows else members)["rho"].to_numpy()
     return float(rho.min()), float(rho.max())
 
 
-def _threshold(place: int, cell: PageCell, row: Row, reach: tuple[float, float]) -> Row:
+def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float]) -> Row:
     """Return a cell's threshold as it is drawn: its ends within what was trained, or its bound."""
     low, high = ends_within(row, reach)
     known, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
@@ -265,26 +291,51 @@ def _seed(place: int, row: Row, seed: Mapping[str, Any]) -> Row:
     return {"cell": place, "order": order, "seed": seed["seed"], "rho_c": seed["rho_c"], **ends}
 
 
-def _training(place: int, cell: PageCell, members: pa.Table) -> Iterator[Row]:
+def histories(cells: Sequence[ChartCell]) -> Columns:
+    """Return the evaluations of members of the cells that are drawn: `MOST_LINES` members, whole seeds."""
+    shown = [cell for cell in cells if cell.look is not None]
+    rows: list[Row] = []
+    for place, cell in enumerate(shown):
+        members = _members_of(cell)
+        seeds = members["seed"].to_pylist()
+        picked = members.take(_picked(seeds, _kinds(seeds), max(1, MOST_LINES // len(shown))))
+        rows += [row for row in _evaluations(place, cell, picked) if row["kl_top_nats"] is not None]
+    return columns_of(rows)
+
+
+def near_histories(cells: Sequence[ChartCell]) -> Columns:
+    """Return the evaluations of the members of each cell that are nearest to its rho_c."""
+    shown = enumerate(cell for cell in cells if cell.look is not None)
+    return columns_of(row for place, cell in shown for row in _near(place, cell))
+
+
+def _near(place: int, cell: ChartCell) -> Iterator[Row]:
     """Yield the evaluations, but for that of the start, of the members nearest to rho_c or its bound."""
     row = cell.rows[0]
     centre = next((row[name] for name in ("rho_c", "rho_c_low", "rho_c_high") if row[name] is not None), None)
     if centre is None:
         return
+    members = _members_of(cell)
     completed = members.filter(pc.equal(members["status"], "completed"))
     completed = completed.select(["member_id", "rho", "seed"]).to_pylist()
     near = sorted(completed, key=lambda member: (abs(member["rho"] - centre), member["seed"]))[:NEAR_MEMBERS]
-    by_id = {member["member_id"]: member for member in near}
-    history = cell.source.history
-    of_near = pc.is_in(history["member_id"], pa.array(list(by_id), pa.string()))
-    own = history.filter(pc.and_(of_near, pc.greater(history["step"], 0)))
-    for entry in sorted(own.to_pylist(), key=lambda entry: entry["step"]):
-        member = by_id[entry["member_id"]]
-        yield {
-            "member": member["member_id"],
+    picked = members.filter(pc.is_in(members["member_id"], pa.array([one["member_id"] for one in near])))
+    yield from (row for row in _evaluations(place, cell, picked) if row["step"] > 0)
+
+
+def _evaluations(place: int, cell: ChartCell, members: pa.Table) -> list[Row]:
+    """Return the evaluations of members of a cell, by step."""
+    by_id = {row["member_id"]: row for row in members.select(["member_id", "seed", "rho"]).to_pylist()}
+    history = cell.results.history.select(["member_id", "step", "kl_top_nats"])
+    history = history.filter(pc.is_in(history["member_id"], pa.array(list(by_id), pa.string())))
+    return [
+        {
+            "member": entry["member_id"],
             "cell": place,
-            "seed": member["seed"],
-            "rho": member["rho"],
+            "seed": by_id[entry["member_id"]]["seed"],
+            "rho": by_id[entry["member_id"]]["rho"],
             "step": entry["step"],
-            "kl_top_nats": entry["kl_top_nats"],
+            "kl_top_nats": finite(entry["kl_top_nats"]),
         }
+        for entry in sorted(history.to_pylist(), key=lambda entry: entry["step"])
+    ]

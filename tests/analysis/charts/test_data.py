@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analysis import style
+from analysis.charts import data, looks
+from analysis.charts.cells import chart_cells
+from analysis.charts.data import PROBES, Quantity, drawn_tables, near_histories, quantities, rows_of
+from analysis.charts.phases import phases
+from analysis.results import Results
 from analysis.statistics.curves import curves, mean_curve
-from analysis.sweep_page import columns
-from analysis.sweep_page.columns import PROBES, Quantity, drawn_tables, quantities, rows_of
-from analysis.sweep_page.phases import phases
-from analysis.sweep_page.sources import page_cells, read_source
 from analysis.tables.files import read_members
 from ouvae.declared import ORDER_PARAMETERS
 from tests.analysis.conftest import RHO
@@ -27,7 +27,7 @@ def with_probes(make_run, make_members):
 
 
 def drawn_of(run):
-    cells = page_cells([read_source(run)])
+    cells = chart_cells([Results(run)])
     return cells, drawn_tables(cells, quantities(cells))
 
 
@@ -45,7 +45,7 @@ def test_each_member_is_there_once_with_its_numbers(with_probes):
 
 
 def test_what_is_too_much_is_left_out_by_whole_seeds_and_curves_come_first(with_probes, monkeypatch):
-    monkeypatch.setattr(columns, "MOST_MEMBERS", 2 * (2 * len(RHO) + 3))
+    monkeypatch.setattr(data, "MOST_MEMBERS", 2 * (2 * len(RHO) + 3))
     _, drawn = drawn_of(with_probes)
     assert drawn.members == 6 * len(RHO) + 5
     counts = Counter((row["cell"], row["seed"]) for row in rows_of(drawn.tables["members"]))
@@ -55,13 +55,13 @@ def test_what_is_too_much_is_left_out_by_whole_seeds_and_curves_come_first(with_
 
 
 def test_of_a_seed_that_is_too_much_by_itself_each_kth_is_drawn(make_run, make_members, monkeypatch):
-    monkeypatch.setattr(columns, "MOST_MEMBERS", 6)
+    monkeypatch.setattr(data, "MOST_MEMBERS", 6)
     _, drawn = drawn_of(make_run(make_members({(8, 8): [0.88]})))
     assert drawn.tables["members"]["rho"] == pytest.approx(RHO[::2])
 
 
 def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
-    monkeypatch.setattr(columns, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(data, "MOST_MEMBERS", 2)
     cells, drawn = drawn_of(with_probes)
     by_cell = curves(read_members(with_probes))
     for place, cell in enumerate(cells):
@@ -75,7 +75,7 @@ def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
 
 def test_a_mean_of_many_values_is_thinned_and_keeps_its_ends(with_probes, monkeypatch):
     _, whole = drawn_of(with_probes)
-    monkeypatch.setattr(columns, "MOST_POINTS", 4)
+    monkeypatch.setattr(data, "MOST_POINTS", 4)
     cells, thinned = drawn_of(with_probes)
     every, some = (rows_of(one.tables["mean-kl_top_nats"]) for one in (whole, thinned))
     assert all(row in every for row in some)
@@ -85,12 +85,12 @@ def test_a_mean_of_many_values_is_thinned_and_keeps_its_ends(with_probes, monkey
 
 
 def test_training_is_drawn_of_the_members_nearest_to_the_threshold(with_probes):
-    cells, drawn = drawn_of(with_probes)
-    rows = rows_of(drawn.tables["training"])
+    cells, _ = drawn_of(with_probes)
+    rows = rows_of(near_histories(cells))
     assert min(row["step"] for row in rows) > 0
     for place, cell in enumerate(cells):
         near = {row["member"]: row["rho"] for row in rows if row["cell"] == place}
-        assert len(near) == columns.NEAR_MEMBERS
+        assert len(near) == data.NEAR_MEMBERS
         members = [row for row in read_members(with_probes).to_pylist() if row["cell_id"] == cell.cell_id]
         away = sorted(abs(row["rho"] - cell.rows[0]["rho_c"]) for row in members)
         assert sorted(abs(rho - cell.rows[0]["rho_c"]) for rho in near.values()) == pytest.approx(
@@ -112,9 +112,9 @@ def test_the_maps_are_the_means_over_rho_and_size(with_probes):
 
 
 def test_no_two_cells_look_alike():
-    looks = style.cell_styles(style.MOST_CELLS)
-    assert looks[: len(style.STYLES)] == list(style.STYLES)
-    assert len({repr(look) for look in looks}) == style.MOST_CELLS
+    found = looks.looks(looks.MOST_CELLS)
+    assert found[: len(looks.STYLES)] == list(looks.STYLES)
+    assert len(set(found)) == looks.MOST_CELLS
 
 
 def test_an_undefined_share_is_drawn_where_it_counts(make_run, make_members):

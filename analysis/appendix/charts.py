@@ -1,0 +1,245 @@
+"""The charts of the appendix: tables as dots, transitions as curves, and what all of them share."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.appendix.compare import published_value, replicates, shown_rows
+from analysis.appendix.published import PublishedRow, PublishedTable
+from analysis.appendix.runs import PaperRun
+from analysis.appendix.transitions import sizes
+from analysis.charts.chart import Chart
+from analysis.charts.data import columns_of
+from analysis.charts.layout import Entry, figure, legend, rho_axis, y_axis
+from analysis.charts.looks import BLUE, STYLES, VERMILLION, Look, Spec
+from analysis.statistics.curves import curves, mean_curve, trained_range
+from analysis.statistics.intervals import Interval, student
+from analysis.tables.schema import Row
+from analysis.text.words import STATUS, ends_within
+
+TRANSITIONS_CAPTION = (
+    "Ours: thin lines are seeds, bold lines their means; marks above are ρ_c with its interval."
+)
+
+_WIDTH = 150
+
+
+def look_of(index: int) -> Look:
+    """Return a look, which repeat after the last."""
+    return STYLES[index % len(STYLES)]
+
+
+def by_look(count: int, **channels: str) -> Spec:
+    """Return encodings of the field `look`, by channel: `colour`, `shape` or `dashes` of looks."""
+    looks = [look_of(index) for index in range(count)]
+    return {
+        channel: {
+            "field": "look",
+            "type": "nominal",
+            "scale": {"domain": list(range(count)), "range": [getattr(look, trait) for look in looks]},
+            "legend": None,
+        }
+        for channel, trait in channels.items()
+    }
+
+
+def line_entry(label: str, look: Look) -> Entry:
+    """Return the legend's entry of a line with markers."""
+    point = {"shape": look.shape, "color": look.colour, "size": 14, "filled": True, "opacity": 1}
+    return Entry(label, {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)}, point)
+
+
+def rows_axis(labels: Sequence[str], leftmost: bool) -> Spec:
+    """Return a vertical axis on which row 0 is on top, with labels in the leftmost panel only."""
+    return {
+        "type": "quantitative",
+        "title": None,
+        "scale": {"domain": [len(labels) - 0.5, -0.5], "nice": False, "zero": False},
+        "axis": {
+            "values": list(range(len(labels))),
+            "labelExpr": f"{json.dumps(list(labels))}[datum.value]",
+            "labels": leftmost,
+            "labelLimit": 0,
+            "ticks": False,
+            "grid": True,
+            "gridColor": "#d8d8d8",
+            "gridWidth": 0.5,
+        },
+    }
+
+
+def intervals(y: Spec, x: Spec, colours: Spec, shapes: Spec, clip: bool = False, **point: Any) -> list[Spec]:
+    """Return rows with the fields `value`, `low` and `high` at `place` as dots with bars.
+
+    `clip` leaves out what lies beyond the axis.
+    """
+    y, x = {"field": "place", **y}, {"type": "quantitative", **x}
+    ends = {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, **colours}
+    dot = {"type": "point", "filled": True, "opacity": 1, "size": 20, "clip": clip, **point}
+    return [
+        {
+            "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+            "mark": {"type": "rule", "strokeWidth": 1.2, "clip": clip},
+            "encoding": ends,
+        },
+        {"mark": dot, "encoding": {"x": {"field": "value", **x}, "y": y, **colours, **shapes}},
+    ]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel: the key of a column, its label, and how many entries from the top layer are added."""
+
+    column: str
+    label: str
+    entries: int = 1
+
+
+def plot_table(table: PublishedTable, shown: Sequence[Panel], run: PaperRun) -> Chart:
+    """Return a table's numbers, ours as dots with intervals and the published ones as hollow diamonds."""
+    rows = shown_rows(table, run.rows)
+    labels = [row.label for row in rows]
+    published, ours = [], []
+    for index, panel in enumerate(shown):
+        for place, row in enumerate(rows):
+            if (value := _published(table, row, panel)) is not None:
+                published.append({"panel": index, "place": place - 0.16, "value": value})
+            if (mean := _ours(table, row, panel, run.rows)) is not None:
+                number = {"value": mean.mean, "low": mean.low, "high": mean.high}
+                ours.append({"panel": index, "place": place + 0.16, **number})
+    diamond = {"shape": "diamond", "color": VERMILLION, "fill": "white", "strokeWidth": 1.1, "opacity": 1}
+    stacks = []
+    for index, panel in enumerate(shown):
+        y = rows_axis(labels, index == 0)
+        x = {"title": panel.label, "scale": {"zero": False, "padding": 6}, "axis": {"tickCount": 4}}
+        marks = intervals(y, x, {"color": {"value": BLUE}}, {})
+        for mark in marks:
+            mark["data"] = {"name": "ours"}
+        place_x = {"field": "value", "type": "quantitative", **x}
+        marks.append(
+            {
+                "data": {"name": "published"},
+                "mark": {"type": "point", "size": 24, **diamond},
+                "encoding": {"x": place_x, "y": {"field": "place", **y}},
+            }
+        )
+        for mark in marks:
+            mark["transform"] = [{"filter": f"datum.panel == {index}"}, *mark.get("transform", [])]
+        stacks.append([{"width": _WIDTH, "height": 19 * len(labels), "layer": marks}])
+    entries = [
+        *([Entry("published", point={"size": 24, **diamond})] if published else []),
+        *([_ours_entry(any(row["low"] is not None for row in ours))] if ours else []),
+    ]
+    data = {"ours": columns_of(ours), "published": columns_of(published)}
+    return Chart(run.name, table.budget, figure(stacks, "", entries), data)
+
+
+def _ours_entry(has_intervals: bool) -> Entry:
+    dot = {"color": BLUE, "size": 20, "filled": True, "opacity": 1}
+    if not has_intervals:
+        return Entry("ours", point=dot)
+    return Entry("ours, with 95 % interval", {"color": BLUE, "strokeWidth": 1.2}, dot)
+
+
+def _published(table: PublishedTable, row: PublishedRow, panel: Panel) -> float | None:
+    value = published_value(table, row, table.column(panel.column))
+    return float(sum(value[: panel.entries])) if isinstance(value, tuple) else value
+
+
+def _ours(table: PublishedTable, row: PublishedRow, panel: Panel, rows: Sequence[Row]) -> Interval | None:
+    column = table.column(panel.column)
+    own = {key: sum(numbers[: panel.entries]) for key, numbers in replicates(rows, row, column).items()}
+    if column.ratio:
+        base = replicates(rows, table.row(row.baseline), column)
+        own = {key: value / base[key][0] for key, value in own.items() if key in base}
+    return student(list(own.values()))
+
+
+def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
+    """Return top-layer KL against rho, a panel a value of the column `panel`, a curve a latent size.
+
+    Seeds are thin lines, their mean the bold one. Above the curves stands each cell's rho_c with its
+    interval, or its status where it has none. None where the run does not watch the top-layer KL.
+    """
+    rows = run.thresholds
+    if not rows:
+        return None
+    by_cell = curves(run.members)
+    values = sorted({row[panel] for row in rows}, key=lambda value: (value == "conv", value))
+    most = max(Counter(row[panel] for row in rows).values())
+    widths = sorted({row["latents"][0] for row in rows}) if panel == "depth" else []
+    kls = [kl for seeds in by_cell.values() for _, kl in seeds.values() if kl.size]
+    highest = max((float(kl.max()) for kl in kls), default=1.0)
+    rhos = [end for seeds in by_cell.values() if seeds for end in trained_range(seeds)]
+    seed_rows, means, thresholds = [], [], []
+    stacks = []
+    for index, value in enumerate(values):
+        own = sorted((row for row in rows if row[panel] == value), key=lambda row: sum(row["latents"]))
+        entries = []
+        for place, row in enumerate(own):
+            look = widths.index(row["latents"][0]) if widths else place
+            head = {"panel": index, "cell": place, "look": look % len(STYLES)}
+            seeds = by_cell[row["cell_id"]]
+            for seed, curve in seeds.items():
+                points = zip(*(array.tolist() for array in curve), strict=True)
+                seed_rows += [{**head, "seed": f"{place} {seed}", "rho": rho, "kl": kl} for rho, kl in points]
+            points = zip(*(array.tolist() for array in mean_curve(seeds)), strict=True)
+            means += [{**head, "rho": rho, "kl": kl} for rho, kl in points]
+            status = "" if row["rho_c"] is not None else f" ({STATUS[row['status']]})"
+            entries.append(line_entry(sizes(row) + status, look_of(look)))
+            if row["rho_c"] is not None:
+                low, high = ends_within(row, trained_range(seeds))
+                height = highest * (1.1 + 0.06 * (most - place - 0.5))
+                thresholds.append({**head, "rho": row["rho_c"], "low": low, "high": high, "kl": height})
+        scale = {"domain": [-0.03 * highest, highest * (1.1 + 0.06 * most)], "nice": False}
+        title = f"{value} layers" if panel == "depth" else str(value)
+        axis = y_axis("top-layer KL (nats)", index == 0, tickCount=5)
+        y = {"field": "kl", "type": "quantitative", "scale": scale} | axis
+        stacks.append(
+            [
+                {
+                    "title": {"text": title},
+                    "width": _WIDTH,
+                    "height": 130 + 8 * most,
+                    "encoding": {"y": y, **by_look(len(STYLES), color="colour")},
+                    "layer": _transition_layers(index, (min(rhos), max(rhos))),
+                },
+                legend(entries, _WIDTH),
+            ]
+        )
+    data = {"seeds": columns_of(seed_rows), "means": columns_of(means), "thresholds": columns_of(thresholds)}
+    heading = "marks above the curves: ρ_c with its interval"
+    return Chart(run.name, heading, figure(stacks, heading, []), data)
+
+
+def _transition_layers(panel: int, rho: tuple[float, float]) -> list[Spec]:
+    """Return the marks of one panel: seeds, means, and thresholds above them."""
+    x, shape = rho_axis("rho", rho), by_look(len(STYLES), shape="shape")
+    dash = by_look(len(STYLES), strokeDash="dashes")
+    dot = {"type": "point", "filled": True, "opacity": 1}
+    parts = [
+        (
+            "seeds",
+            {"type": "line", "strokeWidth": 0.5, "opacity": 0.5},
+            {"x": x, "detail": {"field": "seed"}},
+        ),
+        ("means", {"type": "line", "strokeWidth": 1.5}, {"x": x, "detail": {"field": "cell"}, **dash}),
+        ("means", dot | {"size": 12}, {"x": x, **shape}),
+        (
+            "thresholds",
+            {"type": "rule", "strokeWidth": 1.1},
+            {"x": rho_axis("low", rho), "x2": {"field": "high"}},
+        ),
+        ("thresholds", dot | {"size": 18}, {"x": x, **shape}),
+    ]
+    return [
+        {
+            "data": {"name": table},
+            "transform": [{"filter": f"datum.panel == {panel}"}],
+            "mark": mark,
+            "encoding": encoding,
+        }
+        for table, mark, encoding in parts
+    ]

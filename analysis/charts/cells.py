@@ -1,0 +1,57 @@
+"""The cells of a chart, of one run or several, in one order."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from analysis.charts.looks import MOST_CELLS, Look, looks
+from analysis.results import Results
+from analysis.tables.schema import Row
+from analysis.text.words import cell_names, common_words
+
+
+@dataclass(frozen=True)
+class ChartCell:
+    """A cell of a chart.
+
+    Attributes:
+        results: of its run.
+        name: which no other cell of the chart has.
+        rows: of the thresholds table, one an order parameter.
+        look: None for a cell that is not drawn.
+    """
+
+    results: Results
+    name: str
+    rows: tuple[Row, ...]
+    look: Look | None
+
+    @property
+    def cell_id(self) -> str:
+        """The identity of the cell in its run."""
+        return str(self.rows[0]["cell_id"])
+
+
+def chart_cells(runs: Sequence[Results]) -> list[ChartCell]:
+    """Return the cells of all runs in their order; the first `MOST_CELLS` of them are drawn."""
+    found = [
+        (results, tuple(rows))
+        for results in runs
+        for _, rows in groupby(results.thresholds.to_pylist(), key=lambda row: str(row["cell_id"]))
+    ]
+    names = cell_names([rows[0] for _, rows in found])
+    counts = Counter(names)
+    drawn = looks(min(len(found), MOST_CELLS))
+    cells = []
+    for place, ((results, rows), name) in enumerate(zip(found, names, strict=True)):
+        unique = f"{name} of {results.folder.name}" if counts[name] > 1 else name
+        cells.append(ChartCell(results, unique, rows, drawn[place] if place < len(drawn) else None))
+    return cells
+
+
+def short_names(cells: Sequence[ChartCell]) -> list[str]:
+    """Return the names of cells without the words that all of them begin with."""
+    names = [cell.name for cell in cells]
+    shared = common_words(names)
+    return [name.removeprefix(shared).strip() for name in names]

@@ -1,0 +1,236 @@
+"""Quantities against rho: members, the curve of each seed, their mean, and rho_c."""
+
+from collections.abc import Iterator, Sequence
+
+from analysis.charts.cells import ChartCell, short_names
+from analysis.charts.chart import Chart
+from analysis.charts.data import Drawn, Quantity, drawn_tables, order_quantities
+from analysis.charts.layout import (
+    COLUMNS,
+    HEIGHT,
+    PANEL_COLOURS,
+    PANEL_HEIGHT,
+    Entry,
+    Overlay,
+    Panel,
+    figure,
+    has_none_below,
+    panel_width,
+    titles,
+    y_axis,
+)
+from analysis.charts.looks import BLACK, GREY, Spec
+from analysis.tables.schema import LOST
+from analysis.text.words import estimate, heading, interval_kind
+from ouvae.declared import OrderParameter
+
+NAME_TOLD = {"field": "name", "title": "cell"}
+SEED_TOLD = {"field": "seed", "title": "seed"}
+RHO_TOLD = {"field": "rho", "title": "ρ", "format": ".4f"}
+MEMBER_TOLD = {"field": "member", "title": "member"}
+
+_CROSS = "M-1,-1L1,1M1,-1L-1,1"
+_DOTS = [1.5, 2.5]
+
+
+def against_rho(quantity: Quantity, layout: Overlay, drawn: Drawn) -> Chart:
+    """Return a quantity against rho, cells over one another."""
+    y = {
+        "field": quantity.name,
+        "type": "quantitative",
+        "title": None,
+        "scale": {"zero": quantity.metric != "elbo_nats"},
+        "axis": {"tickMinStep": 1} if quantity.metric == "active_units" else {},
+    }
+    spec = layout.base() | {
+        "height": HEIGHT,
+        "encoding": {"x": layout.x("rho")},
+        "layer": _layers(quantity, layout, y),
+    }
+    names = ["members", f"mean-{quantity.name}", *["thresholds"] * (quantity.order is not None)]
+    tables = {name: drawn.tables[name] for name in names}
+    return Chart(f"rho-{quantity.name}", quantity.title, spec, tables)
+
+
+def order_parameters(cells: Sequence[ChartCell]) -> Chart:
+    """Return the order parameters against rho: a stack of panels a cell, one panel an order parameter.
+
+    All cells watch the same order parameters. Seeds are thin lines, their mean is the bold one, probes are
+    dots; rho_c is an upright with its interval as a band, an exact rho_c a dashed one. The shade around an
+    estimate lies between the means of its bounds. Members without a value stand at the upper edge: diverged
+    ones as crosses, failed ones as squares.
+    """
+    shown = [cell for cell in cells if cell.look is not None]
+    asked = order_quantities(cells)
+    drawn = drawn_tables(cells, asked)
+    members = drawn.tables["members"]
+    rho = min(members["rho"]), max(members["rho"])
+    width = panel_width(len(shown))
+    lost = [status for status in LOST if status in members["status"]]
+    stacks: list[list[Spec]] = [[] for _ in shown]
+    for level, quantity in enumerate(asked):
+        y = {"field": quantity.name, "type": "quantitative", "scale": _scale(quantity, drawn, bool(lost))}
+        rows = [cell.rows[level] for cell in shown]
+        estimates = [estimate(row) for row in rows]
+        above = titles(short_names(shown), estimates, width) if level == 0 else [[text] for text in estimates]
+        for place, (stack, lines) in enumerate(zip(stacks, above, strict=True)):
+            lowest = level == len(asked) - 1 and has_none_below(place, len(shown))
+            layout = Panel(place, rho, lowest)
+            axis = y_axis(quantity.label, place % COLUMNS == 0, tickCount=5)
+            stack.append(
+                {
+                    "title": {"text": lines, "anchor": "middle"},
+                    "width": width,
+                    "height": PANEL_HEIGHT,
+                    "encoding": {"x": layout.x("rho")},
+                    "layer": _layers(quantity, layout, y | axis),
+                }
+            )
+    spec = figure(stacks, _heading(cells, shown, drawn), [*_entries(cells, drawn, asked, lost)])
+    return Chart("order_parameters", "Order parameters against ρ", spec, drawn.tables)
+
+
+def _heading(cells: Sequence[ChartCell], shown: Sequence[ChartCell], drawn: Drawn) -> str:
+    """Return what the cells have in common, and what is left out."""
+    text = heading([cell.rows[0] for cell in shown])
+    if len(shown) < len(cells):
+        return f"{text}, the first {len(shown)} of {len(cells)} cells"
+    return text if drawn.drawn == drawn.members else f"{text}, {drawn.drawn:,} of {drawn.members:,} members"
+
+
+def _scale(quantity: Quantity, drawn: Drawn, has_lost: bool) -> Spec:
+    """Return the scale of a panel's vertical axis, the same in all panels of a quantity."""
+    tables = [drawn.tables["members"][quantity.name]]
+    tables += [drawn.tables[f"mean-{quantity.name}"].get(name, []) for name in ("value", "upper", "lower")]
+    values = [value for column in tables for value in column if value is not None]
+    low, high = min([0.0, *values]), max([quantity.order.active_from if quantity.order else 1.0, *values])
+    margin = 0.05 * (high - low)
+    return {"domain": [low - margin, high + margin * (3 if has_lost else 1)], "nice": False}
+
+
+def _entries(
+    cells: Sequence[ChartCell], drawn: Drawn, asked: Sequence[Quantity], lost: Sequence[str]
+) -> Iterator[Entry]:
+    """Yield the legend's entries of what the panels show."""
+    curve, thresholds = drawn.tables["members"]["curve"], drawn.tables["thresholds"]
+    if any(curve):
+        dot = {"color": PANEL_COLOURS["seed"], "size": 6, "filled": True, "opacity": 1}
+        yield Entry("one seed", {"color": PANEL_COLOURS["seed"], "strokeWidth": 0.7}, dot)
+    if not all(curve):
+        dot = {"color": PANEL_COLOURS["probe"], "size": 6, "filled": True, "opacity": 0.7}
+        yield Entry("probes", point=dot)
+    yield Entry("mean of seeds", {"color": PANEL_COLOURS["mean"], "strokeWidth": 1.8})
+    if any(value is not None for value in thresholds["rho_c"]):
+        yield Entry("ρ_c", {"color": PANEL_COLOURS["rho_c"], "strokeWidth": 1.1})
+        kind = interval_kind([row for cell in cells for row in cell.rows])
+        yield Entry(kind, band={"color": PANEL_COLOURS["rho_c"], "opacity": 0.2})
+    bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in asked]
+    if any(value is not None for column in bounds for value in column):
+        yield Entry("its bounds", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
+    if any(value is not None for value in thresholds["exact"]):
+        yield Entry("ρ_c exact", {"color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]})
+    yield Entry("active from here", {"color": GREY, "strokeWidth": 0.6, "strokeDash": _DOTS})
+    for status in lost:
+        shape = _CROSS if status == "diverged" else "square"
+        yield Entry(status, point={"shape": shape, "color": BLACK, "size": 16, "strokeWidth": 1})
+
+
+def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
+    """Return the marks of a quantity from back to front."""
+    order, name, sizes = quantity.order, quantity.name, layout.sizes
+    bounds = order.bounds if order else None
+    told = [
+        NAME_TOLD, RHO_TOLD, SEED_TOLD,
+        {"field": name, "title": quantity.title, "format": ".4~g"},
+        *({"field": bound, "title": bound.replace("_", " "), "format": ".4~g"} for bound in bounds or ()),
+        MEMBER_TOLD,
+    ]  # fmt: skip
+    is_there = f"{layout.seen_seed} && isValid(datum['{name}'])"
+    mean: Spec = {"data": {"name": f"mean-{name}"}, "transform": [{"filter": layout.seen}]}
+    value = {"field": "value", "type": "quantitative"}
+    between: list[Spec] = []
+    if bounds:
+        between = [
+            mean
+            | {
+                "mark": {"type": "area", "opacity": 0.15},
+                "encoding": {
+                    "y": {"field": "lower", "type": "quantitative"},
+                    "y2": {"field": "upper"},
+                    "color": layout.colour("mean"),
+                },
+            }
+        ]
+    seed_line = {
+        "data": {"name": "members"},
+        "transform": [{"filter": f"{is_there} && datum.curve"}],
+        "mark": {"type": "line", "strokeWidth": sizes["seed"], "opacity": sizes["opacity"]},
+        "encoding": {"y": y, "detail": {"field": "seed"}, "color": layout.colour("seed")},
+    }
+    members = {
+        "data": {"name": "members"},
+        "transform": [{"filter": is_there}],
+        "mark": {"type": "point", "filled": True, "size": sizes["point"], "opacity": 0.75},
+        "encoding": {"y": y, "color": layout.colour("member"), "shape": layout.shape(), "tooltip": told},
+    }
+    bold = mean | {
+        "mark": {"type": "line", "strokeWidth": sizes["mean"]},
+        "encoding": {"y": value, "color": layout.colour("mean"), "strokeDash": layout.dash()},
+    }
+    level, upright = _thresholds(order, layout) if order else ([], [])
+    lost = _lost(layout) if order else []
+    if isinstance(layout, Panel):
+        return [*level, *between, bold, seed_line, members, *upright, *lost]
+    return [*level, *upright, *between, seed_line, members, bold, *lost]
+
+
+def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
+    """Return where an order parameter is active from, and rho_c; of a panel its interval and exact rho_c."""
+    of_order = f"{layout.seen} && datum.order == '{order.name}'"
+
+    def layer(value: str, mark: Spec, encoding: Spec) -> Spec:
+        filters = f"{of_order} && isValid(datum.{value})"
+        return {
+            "data": {"name": "thresholds"},
+            "transform": [{"filter": filters}],
+            "mark": mark,
+            "encoding": encoding,
+        }
+
+    level = layer(
+        "active_from",
+        {
+            "type": "rule",
+            "color": GREY,
+            "strokeDash": _DOTS,
+            "strokeWidth": 0.6 if isinstance(layout, Panel) else 1,
+        },
+        {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"field": "active_from", "type": "quantitative"}},
+    )
+    if isinstance(layout, Overlay):
+        mark = {"type": "rule", "strokeWidth": 1.2, "strokeDash": [4, 3], "opacity": 0.8}
+        told = {"tooltip": [{"field": "text", "title": " "}]}
+        return [level], [layer("rho_c", mark, {"x": layout.x("rho_c"), "color": layout.colour()} | told)]
+    colour = layout.colour("rho_c")
+    interval = layer(
+        "rho_c",
+        {"type": "rect", "opacity": 0.2},
+        {"x": layout.x("low"), "x2": {"field": "high"}, "color": colour},
+    )
+    upright = layer("rho_c", {"type": "rule", "strokeWidth": 1.1}, {"x": layout.x("rho_c"), "color": colour})
+    exact = {"type": "rule", "color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]}
+    return [level, interval], [upright, layer("exact", exact, {"x": layout.x("exact")})]
+
+
+def _lost(layout: Overlay | Panel) -> list[Spec]:
+    """Return the members without numbers, at the upper edge of the order parameters."""
+    shape = {"condition": {"test": "datum.status == 'failed'", "value": "square"}, "value": _CROSS}
+    told = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
+    return [
+        {
+            "data": {"name": "members"},
+            "transform": [{"filter": f"{layout.seen_seed} && datum.status != 'completed'"}],
+            "mark": {"type": "point", "filled": False, "size": layout.sizes["lost"], "strokeWidth": 1.2},
+            "encoding": {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": told},
+        }
+    ]

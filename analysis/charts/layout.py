@@ -1,0 +1,238 @@
+"""How a chart lies: cells over one another, as in the page, or a panel a cell, as in a figure."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.charts.looks import BLACK, BLUE, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
+
+COLUMNS = 3
+"""Panels in a row of a figure, at most."""
+
+HEIGHT = 240
+"""Pixels of a chart's height in the page."""
+
+PANEL_HEIGHT = 105
+"""Points of a panel's height in a figure."""
+
+Y_AXIS = 26
+"""Points beside a panel for the labels of its vertical axis."""
+
+PANEL_COLOURS = {"seed": SKY_BLUE, "probe": ORANGE, "mean": BLUE, "rho_c": VERMILLION, "lost": BLACK}
+"""What the colours of a panel with one cell stand for."""
+
+_GAP = 12
+_CHARACTER = 4.3  # points of a letter, at 7 points
+_SWATCH = 22
+_LEGEND_WIDTH = 220
+
+
+def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spec:
+    """Return a horizontal axis of rho, the same in all charts of the same lowest and highest rho."""
+    low, high = rho
+    margin = 0.03 * (high - low) or 0.02
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": "smoothing parameter ρ" if labelled else None,
+        "scale": {"domain": [low - margin, high + margin], "nice": False, "zero": False},
+        "axis": {"tickCount": 6, "format": "~g", "labels": labelled},
+    }
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Cells over one another, each with its look; switches say which cells and groups of seeds are seen.
+
+    Attributes:
+        looks: of the cells that are drawn.
+        names: of these cells, short enough for an axis.
+        groups: number of groups of seeds.
+        rho: the lowest and highest rho of all members.
+    """
+
+    looks: Sequence[Look]
+    names: Sequence[str]
+    groups: int
+    rho: tuple[float, float]
+    seen: str = "indexof(cells, datum.cell) >= 0"
+    seen_seed: str = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
+    sizes: Spec = field(
+        default_factory=lambda: {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
+    )
+
+    def base(self) -> Spec:
+        """Return what all charts of a page have, the parameters of the switches among it."""
+        return {
+            "width": "container",
+            "autosize": {"type": "fit-x", "contains": "padding"},
+            "params": [
+                {"name": "cells", "value": list(range(len(self.looks)))},
+                {"name": "groups", "value": list(range(self.groups))},
+            ],
+            "config": SCREEN,
+        }
+
+    def x(self, field: str) -> Spec:
+        """Return the axis of rho."""
+        return rho_axis(field, self.rho)
+
+    def colour(self, role: str = "") -> Spec:
+        """Return the colours of the cells, whatever the role of the mark."""
+        return self._by_cell([look.colour for look in self.looks])
+
+    def shape(self) -> Spec:
+        """Return the markers of the cells."""
+        return self._by_cell([look.shape for look in self.looks])
+
+    def dash(self) -> Spec:
+        """Return the dashes of the cells."""
+        return self._by_cell([list(look.dashes) for look in self.looks])
+
+    def _by_cell(self, values: Sequence[Any]) -> Spec:
+        scale = {"domain": list(range(len(self.looks))), "range": list(values)}
+        return {"field": "cell", "type": "nominal", "scale": scale, "legend": None}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One cell by itself: colours say what a mark is.
+
+    Attributes:
+        cell: place of the cell.
+        rho: the lowest and highest rho of all panels.
+        labelled: whether the axis of rho has labels.
+    """
+
+    cell: int
+    rho: tuple[float, float]
+    labelled: bool = True
+    sizes: Spec = field(
+        default_factory=lambda: {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
+    )
+
+    @property
+    def seen(self) -> str:
+        """The filter of rows of the cell."""
+        return f"datum.cell == {self.cell}"
+
+    seen_seed = seen
+
+    def x(self, field: str) -> Spec:
+        """Return the axis of rho."""
+        return rho_axis(field, self.rho, self.labelled)
+
+    def colour(self, role: str) -> Spec:
+        """Return the colour of a mark by its role."""
+        if role == "member":
+            return {
+                "condition": {"test": "datum.curve", "value": PANEL_COLOURS["seed"]},
+                "value": PANEL_COLOURS["probe"],
+            }
+        return {"value": PANEL_COLOURS[role]}
+
+    def shape(self) -> Spec:
+        """Return the marker of all members."""
+        return {"value": "circle"}
+
+    def dash(self) -> Spec:
+        """Return a line without gaps."""
+        return {"value": [1, 0]}
+
+
+def panel_width(panels: int) -> int:
+    """Return the points of a panel's width where so many are drawn."""
+    return {1: 220, 2: 185}.get(panels, 145)
+
+
+def has_none_below(index: int, panels: int) -> bool:
+    """Tell whether no panel lies below one in rows of `COLUMNS`."""
+    return index + min(panels, COLUMNS) >= panels
+
+
+def in_rows(stacks: Sequence[Sequence[Spec]], columns: int = COLUMNS) -> Spec:
+    """Return stacks of panels side by side, up to so many a row."""
+    rows = [
+        {"hconcat": list(panels), "spacing": _GAP}
+        for place in range(0, len(stacks), columns)
+        for panels in zip(*stacks[place : place + columns], strict=True)
+    ]
+    return {"vconcat": rows, "spacing": _GAP}
+
+
+def y_axis(title: str, leftmost: bool, **axis: Any) -> Spec:
+    """Return title and axis of a panel's vertical axis, of which the leftmost panel only has the labels."""
+    if not leftmost:
+        return {"title": None, "axis": {"labels": False, **axis}}
+    return {"title": title, "axis": {"minExtent": Y_AXIS, "maxExtent": Y_AXIS, **axis}}
+
+
+def titles(names: Sequence[str], estimates: Sequence[str], width: int) -> list[list[str]]:
+    """Return the lines above panels: name and estimate in one line where all fit, else under one another."""
+    room = int(1.05 * width / _CHARACTER)
+    lines = [f"{name} \u00b7 {text}" for name, text in zip(names, estimates, strict=True)]
+    if max(map(len, lines)) <= room:
+        return [[line] for line in lines]
+    return [[*textwrap.wrap(name, room), text] for name, text in zip(names, estimates, strict=True)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a figure's legend.
+
+    Attributes:
+        label: its text.
+        line: properties of a line mark, if it has one.
+        point: properties of a point mark, if it has one.
+        band: properties of a band, if it has one.
+    """
+
+    label: str
+    line: Spec | None = None
+    point: Spec | None = None
+    band: Spec | None = None
+
+    @property
+    def width(self) -> float:
+        """Points that it takes."""
+        return _SWATCH + 5 + _CHARACTER * len(self.label) + 12
+
+
+def legend(entries: Sequence[Entry], width: float) -> Spec:
+    """Return a legend as a view of its own, in columns of one width, centred in a `width`."""
+    widest = max(entry.width for entry in entries)
+    columns = max(1, min(len(entries), int(width / widest)))
+    rows = -(-len(entries) // columns)
+    columns = -(-len(entries) // rows)
+    left = max(0.0, (width - columns * widest) / 2)
+    marks: list[Spec] = []
+    for index, entry in enumerate(entries):
+        x, y = left + index % columns * widest, 11 * (index // columns) + 5
+        ends = {"x": {"value": x}, "x2": {"value": x + _SWATCH}}
+        if entry.band is not None:
+            heights = {"y": {"value": y - 4}, "y2": {"value": y + 4}}
+            marks.append({"mark": {"type": "rect", **entry.band}, "encoding": ends | heights})
+        if entry.line is not None:
+            marks.append({"mark": {"type": "rule", **entry.line}, "encoding": ends | {"y": {"value": y}}})
+        if entry.point is not None:
+            place = {"x": {"value": x + _SWATCH / 2}, "y": {"value": y}}
+            marks.append({"mark": {"type": "point", **entry.point}, "encoding": place})
+        text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 7, "text": entry.label}
+        place = {"x": {"value": x + _SWATCH + 5}, "y": {"value": y}}
+        marks.append({"mark": text, "encoding": place})
+    return {"data": {"values": [{}]}, "width": width, "height": 11 * rows, "layer": marks}
+
+
+def figure(
+    stacks: Sequence[Sequence[Spec]], heading: str, entries: Sequence[Entry], columns: int = COLUMNS
+) -> Spec:
+    """Return a figure: a heading, panels in rows, and one legend below them."""
+    width = sum(stack[0]["width"] + _GAP for stack in stacks[:columns]) - _GAP
+    parts = [in_rows(stacks, columns), *([legend(entries, max(width, _LEGEND_WIDTH))] if entries else [])]
+    title = {"title": {"text": heading, "fontSize": 9, "anchor": "middle", "offset": 8}} if heading else {}
+    return {
+        **title,
+        "vconcat": parts,
+        "spacing": 10,
+    }

@@ -1,0 +1,311 @@
+"""The phase diagram: rho_c against the size of the top layer, and maps over rho and size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis import TableError
+from analysis.charts.cells import ChartCell
+from analysis.charts.chart import Chart
+from analysis.charts.curves import NAME_TOLD, RHO_TOLD
+from analysis.charts.data import Columns, columns_of, drawn_tables, order_quantity, rows_of
+from analysis.charts.layout import HEIGHT, PANEL_HEIGHT, Y_AXIS, Entry, Overlay, figure, rho_axis, y_axis
+from analysis.charts.looks import GREY, RHO_SCHEME, STYLES, VERMILLION, Look, Spec
+from analysis.statistics.censored import Array
+from analysis.tables.schema import Row
+from analysis.text.words import common_words, interval_kind, plural
+from ouvae.declared import OrderParameter, labels
+
+_BAND_HEIGHT = 30  # pixels of a size in a map of the page
+_BAND_POINTS = 16  # in a figure
+_WIDTH = 150
+
+
+@dataclass(frozen=True)
+class Phases:
+    """The phase diagram of the cells of one model: their thresholds by size, and a map for each depth.
+
+    Attributes:
+        model: its name: all but the latents.
+        sizes: a table, a row a cell.
+        maps: by depth, a table with a row a cell and mean value: the order parameter over rho and size.
+    """
+
+    model: str
+    sizes: Columns
+    maps: Mapping[int, Columns]
+
+    @property
+    def highest(self) -> float:
+        """The largest mean value."""
+        return max((value for table in self.maps.values() for value in table["value"]), default=0.0)
+
+
+def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[str, Columns]) -> list[Phases]:
+    """Return the phase diagrams of the cells that are drawn and have a threshold of an order parameter."""
+    means: dict[int, list[Row]] = {}
+    for mean in rows_of(tables[f"mean-{order.metric}"]):
+        means.setdefault(mean["cell"], []).append(mean)
+    thresholds = {row["cell"]: row for row in rows_of(tables["thresholds"]) if row["order"] == order.name}
+    located = {}
+    for place, cell in enumerate(cells):
+        row = next((row for row in cell.rows if row["order_parameter"] == order.name), None)
+        if row is not None and row["status"] != "unresolved" and place in means:
+            located[place] = {**row, "cell": cell.name}
+    found = []
+    for model, places in _models(located).items():
+        sizes: list[Row] = []
+        maps: dict[int, list[Row]] = {}
+        for place in places:
+            size, depth = located[place]["latents"][-1], located[place]["depth"]
+            sizes.append({**thresholds[place], "size": size, "depth": depth})
+            maps.setdefault(depth, []).extend(_map_rows(means[place], size, located[place]["rho_c"]))
+        by_depth = {depth: columns_of(rows) for depth, rows in sorted(maps.items())}
+        found.append(Phases(model, columns_of(sizes), by_depth))
+    return found
+
+
+def _models(located: Mapping[int, Row]) -> dict[str, list[int]]:
+    """Return places of cells by the name of their model, which is all but the latents."""
+    groups: dict[str, list[int]] = {}
+    for name, place in zip(labels({**row, "latents": ()} for row in located.values()), located, strict=True):
+        groups.setdefault(name, []).append(place)
+    return groups
+
+
+def _map_rows(means: Sequence[Row], size: int, rho_c: float | None) -> Iterator[Row]:
+    rho = np.array([mean["rho"] for mean in means])
+    ends: Array = np.clip(edges(rho), 0.0, 1.0)
+    for low, high, mean in zip(ends[:-1], ends[1:], means, strict=True):
+        yield {**mean, "size": size, "low": float(low), "high": float(high), "rho_c": rho_c}
+
+
+def edges(rho: Array) -> Array:
+    """Return the edges of cells around values of rho: halfway between neighbours, as wide beyond the ends."""
+    if rho.size == 1:
+        return np.array([rho[0] - 0.02, rho[0] + 0.02])
+    middles = (rho[1:] + rho[:-1]) / 2
+    found: Array = np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
+    return found
+
+
+def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
+    """Return rho_c against the size of the top layer, a line a depth."""
+    name = f"sizes-{place}"
+    colours = {"color": layout.colour(), "shape": layout.shape()}
+    dashes = {"domain": sorted(set(phases.sizes["depth"])), "range": [list(look.dashes) for look in STYLES]}
+    depth = {"field": "depth", "type": "nominal", "title": "layers", "scale": dashes}
+    spec = layout.base() | {
+        "height": HEIGHT,
+        "data": {"name": name},
+        **_sizes(phases, None, colours, {"color": {"value": GREY}, "strokeDash": depth}, 80),
+    }
+    return Chart(name, f"{phases.model}: ρ_c against the size of the top layer", spec, {name: phases.sizes})
+
+
+def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: int, **axis: Any) -> Spec:
+    """Return the encoding and the marks of rho_c against the size."""
+    table, width = phases.sizes, 2 if size > 50 else 1
+    x = {
+        "field": "size",
+        "type": "ordinal",
+        "title": "size of the top layer",
+        "scale": {"domain": sorted(set(table["size"]))},
+        "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 4},
+    }
+    depths = {"domain": sorted(set(table["depth"])), "paddingOuter": 0.5}
+    beside = {"field": "depth", "type": "ordinal", "scale": depths}
+    told = {"tooltip": [{"field": "text", "title": " "}]}
+    y = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
+    parts: list[Spec] = []
+    if any(rho_c is not None for rho_c in table["rho_c"]):
+        rho_c, low = {"field": "rho_c", **y}, {"field": "low", **y}
+        ends = {"y": low, "y2": {"field": "high"}, "color": colours["color"]}
+        parts += [
+            {"mark": {"type": "line", "strokeWidth": 0.6 * width}, "encoding": {"y": rho_c, **line}},
+            {"mark": {"type": "rule", "strokeWidth": width}, "encoding": ends},
+            {
+                "mark": {"type": "point", "filled": True, "size": size, "opacity": 1},
+                "encoding": {"y": rho_c, **colours, **told},
+            },
+        ]
+        for part in parts:
+            part["transform"] = [{"filter": "isValid(datum.rho_c)"}]
+    bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
+    parts += [
+        {
+            "transform": [{"filter": f"isValid(datum.bound) && datum.side == '{side}'"}],
+            "mark": {"type": "point", "shape": f"triangle-{way}", "size": size, "strokeWidth": width},
+            "encoding": {"y": {"field": "bound", **y}, "color": colours["color"], **told},
+        }
+        for side, way in (("above", "up"), ("below", "down"))
+        if side in bounded
+    ]
+    return {
+        "encoding": {"x": x, "xOffset": beside},
+        "layer": parts,
+        "resolve": {"scale": {"shape": "independent"}},
+    }
+
+
+def map_chart(
+    layout: Overlay, place: int, depth: int, phases: Phases, order: OrderParameter, highest: float
+) -> Chart:
+    """Return the order parameter, its mean over seeds, over rho and the size of the top layer.
+
+    `highest` is the value at the end of the colours, which several maps share.
+    """
+    table = phases.maps[depth]
+    name = f"map-{place}-{depth}"
+    size = {"field": "size", "type": "ordinal", "title": None, "sort": "descending"}
+    legend = {"gradientLength": 160, "gradientThickness": 10}
+    spec = layout.base() | {
+        "height": _BAND_HEIGHT * len(set(table["size"])),
+        "data": {"name": name},
+        "encoding": {"y": size},
+        "layer": _map(layout.rho, order, {"title": None, "legend": legend}, highest, _BAND_HEIGHT),
+    }
+    unit = f" ({order.unit})" if order.unit != "1" else ""
+    title = f"{phases.model}, {order.words}{unit} over ρ and the size of z_{depth}"
+    return Chart(name, title, spec, {name: table})
+
+
+def _map(
+    rho: tuple[float, float],
+    order: OrderParameter,
+    key: Spec,
+    highest: float,
+    band: int,
+    labelled: bool = True,
+) -> list[Spec]:
+    """Return the marks of a map."""
+    colour = {
+        "field": "value",
+        "type": "quantitative",
+        "scale": {"scheme": RHO_SCHEME, "domain": [0, highest]},
+        **key,
+    }
+    told = [
+        NAME_TOLD, RHO_TOLD,
+        {"field": "value", "title": order.words, "format": ".4~g"},
+        {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
+    ]  # fmt: skip
+    x = rho_axis("low", rho, labelled)
+    return [
+        {
+            "mark": {"type": "rect", "clip": True},
+            "encoding": {"x": x, "x2": {"field": "high"}, "color": colour, "tooltip": told},
+        },
+        {
+            "transform": [{"filter": "isValid(datum.rho_c)"}],
+            "mark": {"type": "tick", "color": VERMILLION, "thickness": band / 12, "size": band},
+            "encoding": {"x": rho_axis("rho_c", rho, labelled)},
+        },
+    ]
+
+
+def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
+    """Return rho_c against the size of the latents, a panel a model, over maps of the order parameter.
+
+    A line is a depth, a triangle a bound beyond which rho_c lies. The maps hold the mean over seeds over rho
+    and size, a row of maps a depth, with rho_c as an upright.
+
+    Raises:
+        TableError: no cell has a threshold.
+    """
+    tables = drawn_tables(cells, [order_quantity(order)]).tables
+    diagrams = phases(cells, order, tables)
+    if not diagrams:
+        raise TableError("no cell has members that count, so that there is no threshold to draw")
+    depths = sorted({depth for one in diagrams for depth in one.maps})
+    rhos = tables["members"]["rho"]
+    rho = min(rhos), max(rhos)
+    highest = max(order.active_from, *(one.highest for one in diagrams))
+    known = [row for one in diagrams for row in rows_of(one.sizes)]
+    ends = [row[key] for row in known for key in ("low", "high", "bound") if row[key] is not None]
+    margin = 0.08 * (max(ends) - min(ends)) or 0.02
+    scale = {"domain": [min(ends) - margin, max(ends) + margin], "nice": False}
+    look_of = dict(zip(depths, STYLES * len(depths), strict=False))
+    data: dict[str, Columns] = {}
+    stacks = []
+    for place, one in enumerate(diagrams):
+        data[f"sizes-{place}"] = one.sizes
+        axis = y_axis("ρ_c", place == 0, tickCount=5)
+        top = _sizes(one, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
+        for part in top["layer"]:
+            part["encoding"]["y"]["scale"] = scale
+        stack = [
+            {"title": {"text": one.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,
+             "height": PANEL_HEIGHT} | top
+        ]  # fmt: skip
+        for depth in depths:
+            name = f"map-{place}-{depth}"
+            data[name] = one.maps.get(depth, {})
+            sides = place == 0, depth == depths[-1], depth == min(diagrams[-1].maps) and one is diagrams[-1]
+            stack.append(_map_panel(name, one, depth, order, rho, highest, *sides))
+        stacks.append(stack)
+    texts = [plural(depth, "layer") for depth in depths]
+    entries = [
+        Entry(
+            text,
+            {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)},
+            {"color": look.colour, "shape": look.shape, "size": 22, "filled": True, "opacity": 1},
+        )
+        for text, look in zip(texts, look_of.values(), strict=True)
+    ]
+    for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
+        if any(row["bound"] is not None and row["side"] == side for row in known):
+            hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
+            entries.append(Entry(f"ρ_c lies {side}", point=hollow))
+    shared = common_words([one.model for one in diagrams])
+    kind = interval_kind([row for cell in cells for row in cell.rows if row["order_parameter"] == order.name])
+    text = f"{shared} " * bool(shared) + f"critical ρ of the {order.words}, {kind}"
+    return Chart("phase_diagram", "Phase diagram", figure(stacks, text, entries), data)
+
+
+def _by_depth(look_of: Mapping[int, Look]) -> tuple[Spec, Spec]:
+    """Return the encodings of marks and of lines by depth."""
+
+    def encoded(values: list[Any]) -> Spec:
+        scale = {"domain": list(look_of), "range": values}
+        return {"field": "depth", "type": "nominal", "scale": scale, "legend": None}
+
+    colour = encoded([look.colour for look in look_of.values()])
+    shape = encoded([look.shape for look in look_of.values()])
+    dash = encoded([list(look.dashes) for look in look_of.values()])
+    return {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dash}
+
+
+def _map_panel(
+    name: str,
+    phases: Phases,
+    depth: int,
+    order: OrderParameter,
+    rho: tuple[float, float],
+    highest: float,
+    leftmost: bool,
+    lowest: bool,
+    has_legend: bool,
+) -> Spec:
+    """Return the map of a model and depth in a figure."""
+    sizes = sorted(set(phases.sizes["size"]), reverse=True)
+    height = _BAND_POINTS * max(3, len(sizes))
+    panel: Spec = {"width": _WIDTH, "height": height}
+    if depth not in phases.maps:
+        text = {"type": "text", "text": "not swept", "color": GREY, "fontSize": 8}
+        return panel | {"data": {"values": [{}]}, "mark": text, "encoding": {}}
+    title = [plural(depth, "layer") + ",", f"size of z_{depth}"] if leftmost else None
+    y: Spec = {"field": "size", "type": "ordinal", "scale": {"domain": sizes}, "title": title}
+    y["axis"] = {"minExtent": Y_AXIS if leftmost else 0}
+    unit = f" ({order.unit})" if order.unit != "1" else ""
+    legend = {
+        "orient": "right",
+        "gradientLength": max(64, height),
+        "gradientThickness": 8,
+        "titleOrient": "right",
+    }
+    key = {"title": f"{order.words}{unit}", "legend": legend if has_legend else None}
+    layers = _map(rho, order, key, highest, height // len(sizes), lowest)
+    return panel | {"data": {"name": name}, "encoding": {"y": y}, "layer": layers}

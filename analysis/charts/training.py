@@ -1,0 +1,152 @@
+"""The top layer's KL during training."""
+
+from collections.abc import Sequence
+
+from analysis.charts.cells import ChartCell, short_names
+from analysis.charts.chart import Chart
+from analysis.charts.curves import MEMBER_TOLD, NAME_TOLD, RHO_TOLD, SEED_TOLD
+from analysis.charts.data import Columns, histories
+from analysis.charts.layout import (
+    COLUMNS,
+    HEIGHT,
+    PANEL_HEIGHT,
+    Entry,
+    Overlay,
+    figure,
+    has_none_below,
+    panel_width,
+    titles,
+    y_axis,
+)
+from analysis.charts.looks import BLACK, GREY, RHO_SCHEME, STYLES, Spec
+from analysis.text.words import estimate, heading
+from ouvae.declared.order_parameters import PAPERS
+
+_SEEDS_BY_DASH = 4
+
+
+def near_threshold(layout: Overlay, table: Columns) -> Chart:
+    """Return the top layer's KL against the step of the members near rho_c, cells over one another."""
+    told = [
+        NAME_TOLD, RHO_TOLD, SEED_TOLD,
+        {"field": "step", "title": "step"},
+        {"field": "kl_top_nats", "title": "top-layer KL (nats)", "format": ".4~g"},
+        MEMBER_TOLD,
+    ]  # fmt: skip
+    layers = [
+        {
+            "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.7},
+            "encoding": {"detail": {"field": "member"}},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.8},
+            "encoding": {"shape": layout.shape(), "tooltip": told},
+        },
+    ]
+    spec = layout.base() | {
+        "height": HEIGHT,
+        "data": {"name": "training"},
+        "transform": [{"filter": f"{layout.seen} && isValid(datum.kl_top_nats)"}],
+        "encoding": {"x": _steps(True, 5), "y": _kl(None), "color": layout.colour()},
+        "layer": layers,
+    }
+    title = "Top-layer KL (nats) of members near ρ_c"
+    return Chart("training", title, spec, {"training": table})
+
+
+def _steps(labelled: bool, ticks: int) -> Spec:
+    title = "optimizer step" if labelled else None
+    axis = {"tickCount": ticks, "labels": labelled}
+    return {"field": "step", "type": "quantitative", "title": title, "axis": axis}
+
+
+def _kl(title: str | None) -> Spec:
+    return {"field": "kl_top_nats", "type": "quantitative", "title": title}
+
+
+def training(cells: Sequence[ChartCell]) -> Chart:
+    """Return the top layer's KL against the step, a panel a cell.
+
+    A member is a line with the colour of its rho; up to four seeds differ in their dashes. The dotted level
+    is the KL from which a member is active.
+    """
+    shown = [cell for cell in cells if cell.look is not None]
+    table = histories(cells)
+    seeds = sorted(set(table.get("seed", [])))
+    told_apart = 1 < len(seeds) <= _SEEDS_BY_DASH
+    dashes = [list(look.dashes) for look in STYLES[: len(seeds)]] if told_apart else []
+    width = panel_width(len(shown))
+    above = titles(short_names(shown), [estimate(cell.rows[0]) for cell in shown], width)
+    stacks = [
+        [_panel(place, cell, table, width, lines, len(shown), dict(zip(seeds, dashes, strict=False)))]
+        for place, (cell, lines) in enumerate(zip(shown, above, strict=True))
+    ]
+    entries = [
+        Entry(f"seed {seed}", {"color": BLACK, "strokeWidth": 0.8, "strokeDash": dash})
+        for seed, dash in zip(seeds, dashes, strict=False)
+    ]
+    if any(_level(cell) is not None for cell in shown):
+        entries.append(
+            Entry("active from here", {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]})
+        )
+    text = heading([cell.rows[0] for cell in shown])
+    if len(shown) < len(cells):
+        text += f", the first {len(shown)} of {len(cells)} cells"
+    spec = figure(stacks, text, entries)
+    return Chart("training", "Top-layer KL in training", spec, {"history": table})
+
+
+def _level(cell: ChartCell) -> float | None:
+    """Return the KL from which a member of a cell is active; None where its run does not watch it."""
+    return next((row["active_from"] for row in cell.rows if row["order_parameter"] == PAPERS), None)
+
+
+def _panel(
+    place: int,
+    cell: ChartCell,
+    table: Columns,
+    width: float,
+    lines: Sequence[str],
+    panels: int,
+    dashes: dict[int, list[float]],
+) -> Spec:
+    values, rhos, steps = (table.get(name, []) for name in ("kl_top_nats", "rho", "step"))
+    low, high = min([0.0, *values]), max([1e-3, *values])
+    last = max([1, *steps])
+    x, y = _steps(has_none_below(place, panels), 4), _kl("top-layer KL (nats)")
+    x["scale"] = {"domain": [0, last], "nice": False}
+    y["scale"] = {"domain": [low, high + 0.05 * (high - low)], "nice": False}
+    lowest = min(rhos, default=0.0)
+    colour = {
+        "field": "rho",
+        "type": "quantitative",
+        "title": "smoothing parameter ρ",
+        "scale": {"scheme": RHO_SCHEME, "domain": [lowest, max([lowest + 1e-3, *rhos])]},
+        "legend": {"orient": "right", "gradientLength": 90, "gradientThickness": 8, "titleOrient": "right"},
+    }
+    encoding = {"x": x, "y": y | y_axis(y["title"], place % COLUMNS == 0, tickCount=5)}
+    line: Spec = {
+        "data": {"name": "history"},
+        "transform": [{"filter": f"datum.cell == {place}"}],
+        "mark": {"type": "line", "strokeWidth": 0.8},
+        "encoding": {"detail": {"field": "member"}, "color": colour},
+    }
+    if dashes:
+        scale = {"domain": list(dashes), "range": list(dashes.values())}
+        line["encoding"]["strokeDash"] = {"field": "seed", "type": "nominal", "scale": scale, "legend": None}
+    layers = [line]
+    if (level := _level(cell)) is not None:
+        mark = {"type": "rule", "color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
+        ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"datum": level}}
+        layers.insert(0, {"data": {"values": [{}]}, "mark": mark, "encoding": ends})
+    if place not in table.get("cell", []):
+        text = {"type": "text", "text": "no evaluations", "fontSize": 8}
+        middle = {"x": {"value": width / 2}, "y": {"value": PANEL_HEIGHT / 2}}
+        layers.append({"data": {"values": [{}]}, "mark": text, "encoding": middle})
+    return {
+        "title": {"text": list(lines), "anchor": "middle"},
+        "width": width,
+        "height": PANEL_HEIGHT,
+        "encoding": encoding,
+        "layer": layers,
+    }

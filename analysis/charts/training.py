@@ -137,8 +137,9 @@ def _panel(
     layers = [line]
     if (level := _level(cell)) is not None:
         mark = {"type": "rule", "color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
-        ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"datum": level}}
-        layers.insert(0, {"data": {"values": [{}]}, "mark": mark, "encoding": ends})
+        # Vega-Lite keeps the panel's field beside a datum, so the level is a field too.
+        ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"field": "active_from"}}
+        layers.insert(0, {"data": {"values": [{"active_from": level}]}, "mark": mark, "encoding": ends})
     if place not in table.get("cell", []):
         text = {"type": "text", "text": "no evaluations", "fontSize": 8}
         middle = {"x": {"value": width / 2}, "y": {"value": PANEL_HEIGHT / 2}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from search_spaces.running import RunningKeys
+from search_spaces.running import Costs, RunningKeys
 from sweeps.executors.events import Event, Next, NodeResources
 from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
@@ -69,8 +69,7 @@ class Executor(ABC):
         interrupts: Interrupts,
         members: Sequence[tuple[Cell, float]],
         data: Dataset,
-        rounds: int,
-        steps: int,
+        how: Costs,
     ) -> list[Cost] | None:
         """Return the costs of members (cell, rho), measured side by side; None if a signal came.
 

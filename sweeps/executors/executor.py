@@ -1,4 +1,4 @@
-"""What all executors have in common, and the task of a pack."""
+"""What all executors have in common, and the tasks that they ask for."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.packs import Pack
 from sweeps.record.paths import Paths
+from sweeps.schedule import Schedule
 from sweeps.worker.task import Task
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ class Executor(ABC):
     @abstractmethod
     def kill(self) -> None:
         """End at once."""
+
+
+def next_of(schedule: Schedule, how: RunningKeys, run: Paths, interrupts: Interrupts) -> Next:
+    """Return what to train next."""
+    if schedule.done or interrupts.signal is not None:
+        return Next(None, finished=True)
+    pack = schedule.next_pack()
+    return Next(None if pack is None else task_of(pack, how, run))
 
 
 def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:

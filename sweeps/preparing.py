@@ -1,4 +1,4 @@
-"""Before a sweep trains: its options, what they rule out, its executor, and what Ray's start leaves time for."""
+"""Before a sweep trains: its options, what they rule out, its executor, and what is loaded meanwhile."""
 
 import importlib
 from contextlib import suppress

@@ -144,8 +144,8 @@ def outcome(pack: Pack, point: Point) -> Outcome:
 def result(pack: Pack) -> PackResult:
     """Return a made-up result of a pack."""
     outcomes = tuple(outcome(pack, point) for point in pack.points)
-    machine = {"processor": "none", "cpu_features": "none", "library_versions": "none"}
-    return PackResult(outcomes, 10_000, 1.0, "none", "none", Machine(**machine))
+    worker: Machine = {"processor": "none", "cpu_features": "none", "library_versions": "none"}
+    return PackResult(outcomes, 10_000, 1.0, "none", "none", worker)
 
 
 def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[str, Any]:

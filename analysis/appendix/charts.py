@@ -12,7 +12,7 @@ from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure, legend, rho_axis, y_axis
+from analysis.charts.layout import Entry, figure, layer, legend, number, rho_axis, y_axis
 from analysis.charts.looks import BLUE, STYLES, VERMILLION, Look, Spec
 from analysis.statistics.curves import curves, mean_curve, trained_range
 from analysis.statistics.intervals import Interval, student
@@ -77,14 +77,12 @@ def intervals(y: Spec, x: Spec, colours: Spec, shapes: Spec, clip: bool = False,
     """
     y, x = {"field": "place", **y}, {"type": "quantitative", **x}
     ends = {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, **colours}
-    dot = {"type": "point", "filled": True, "opacity": 1, "size": 20, "clip": clip, **point}
+    middle = {"x": {"field": "value", **x}, "y": y, **colours, **shapes}
+    has_ends = "isValid(datum.low) && isValid(datum.high)"
+    dot: Spec = {"filled": True, "opacity": 1, "size": 20, "clip": clip, **point}
     return [
-        {
-            "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
-            "mark": {"type": "rule", "strokeWidth": 1.2, "clip": clip},
-            "encoding": ends,
-        },
-        {"mark": dot, "encoding": {"x": {"field": "value", **x}, "y": y, **colours, **shapes}},
+        layer("rule", ends, where=has_ends, strokeWidth=1.2, clip=clip),
+        layer("point", middle, **dot),
     ]
 
 
@@ -107,9 +105,15 @@ def plot_table(table: PublishedTable, shown: Sequence[Panel], run: PaperRun) -> 
             if (value := _published(table, row, panel)) is not None:
                 published.append({"panel": index, "place": place - 0.16, "value": value})
             if (mean := _ours(table, row, panel, run.rows)) is not None:
-                number = {"value": mean.mean, "low": mean.low, "high": mean.high}
-                ours.append({"panel": index, "place": place + 0.16, **number})
-    diamond = {"shape": "diamond", "color": VERMILLION, "fill": "white", "strokeWidth": 1.1, "opacity": 1}
+                ends = {"low": mean.low, "high": mean.high}
+                ours.append({"panel": index, "place": place + 0.16, "value": mean.mean, **ends})
+    diamond: Spec = {
+        "shape": "diamond",
+        "color": VERMILLION,
+        "fill": "white",
+        "strokeWidth": 1.1,
+        "opacity": 1,
+    }
     stacks = []
     for index, panel in enumerate(shown):
         y = rows_axis(labels, index == 0)
@@ -117,14 +121,8 @@ def plot_table(table: PublishedTable, shown: Sequence[Panel], run: PaperRun) -> 
         marks = intervals(y, x, {"color": {"value": BLUE}}, {})
         for mark in marks:
             mark["data"] = {"name": "ours"}
-        place_x = {"field": "value", "type": "quantitative", **x}
-        marks.append(
-            {
-                "data": {"name": "published"},
-                "mark": {"type": "point", "size": 24, **diamond},
-                "encoding": {"x": place_x, "y": {"field": "place", **y}},
-            }
-        )
+        places = {"x": number("value", **x), "y": {"field": "place", **y}}
+        marks.append(layer("point", places, "published", size=24, **diamond))
         for mark in marks:
             mark["transform"] = [{"filter": f"datum.panel == {index}"}, *mark.get("transform", [])]
         stacks.append([{"width": _WIDTH, "height": 19 * len(labels), "layer": marks}])
@@ -137,7 +135,7 @@ def plot_table(table: PublishedTable, shown: Sequence[Panel], run: PaperRun) -> 
 
 
 def _ours_entry(has_intervals: bool) -> Entry:
-    dot = {"color": BLUE, "size": 20, "filled": True, "opacity": 1}
+    dot: Spec = {"color": BLUE, "size": 20, "filled": True, "opacity": 1}
     if not has_intervals:
         return Entry("ours", point=dot)
     return Entry("ours, with 95 % interval", {"color": BLUE, "strokeWidth": 1.2}, dot)
@@ -218,28 +216,14 @@ def _transition_layers(panel: int, rho: tuple[float, float]) -> list[Spec]:
     """Return the marks of one panel: seeds, means, and thresholds above them."""
     x, shape = rho_axis("rho", rho), by_look(len(STYLES), shape="shape")
     dash = by_look(len(STYLES), strokeDash="dashes")
-    dot = {"type": "point", "filled": True, "opacity": 1}
-    parts = [
-        (
-            "seeds",
-            {"type": "line", "strokeWidth": 0.5, "opacity": 0.5},
-            {"x": x, "detail": {"field": "seed"}},
-        ),
-        ("means", {"type": "line", "strokeWidth": 1.5}, {"x": x, "detail": {"field": "cell"}, **dash}),
-        ("means", dot | {"size": 12}, {"x": x, **shape}),
-        (
-            "thresholds",
-            {"type": "rule", "strokeWidth": 1.1},
-            {"x": rho_axis("low", rho), "x2": {"field": "high"}},
-        ),
-        ("thresholds", dot | {"size": 18}, {"x": x, **shape}),
-    ]
+    where = f"datum.panel == {panel}"
+    dot: Spec = {"filled": True, "opacity": 1}
+    ends = {"x": rho_axis("low", rho), "x2": {"field": "high"}}
+    seed, cell = {"x": x, "detail": {"field": "seed"}}, {"x": x, "detail": {"field": "cell"}, **dash}
     return [
-        {
-            "data": {"name": table},
-            "transform": [{"filter": f"datum.panel == {panel}"}],
-            "mark": mark,
-            "encoding": encoding,
-        }
-        for table, mark, encoding in parts
+        layer("line", seed, "seeds", where, strokeWidth=0.5, opacity=0.5),
+        layer("line", cell, "means", where, strokeWidth=1.5),
+        layer("point", {"x": x, **shape}, "means", where, size=12, **dot),
+        layer("rule", ends, "thresholds", where, strokeWidth=1.1),
+        layer("point", {"x": x, **shape}, "thresholds", where, size=18, **dot),
     ]

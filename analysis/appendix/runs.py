@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from analysis.statistics.summary import Summary, read_rule
+from analysis.results import Results
 from analysis.tables.schema import Row
 from analysis.text.words import data_used, join, plural
 from ouvae.declared.order_parameters import PAPERS
@@ -36,14 +36,14 @@ class PaperRun:
     history: pa.Table | None = None
 
     @cached_property
-    def summary(self) -> Summary:
-        """What the members say of thresholds, by the run's own rule."""
-        return Summary(self.members, read_rule(self.folder))
+    def results(self) -> Results:
+        """The thresholds of the members, by the run's own rules."""
+        return Results(self.folder, {"members": self.members})
 
     @cached_property
     def all_thresholds(self) -> list[Row]:
         """The rows of the thresholds table."""
-        rows: list[Row] = self.summary.thresholds.to_pylist()
+        rows: list[Row] = self.results.thresholds.to_pylist()
         return rows
 
     @property

@@ -48,7 +48,7 @@ def threshold_difference(
     It is the difference of the posteriors of two independent medians. Where one of them may lie beyond what
     was trained, an end of the interval may be infinite. A single seed gives no interval.
     """
-    medians = [run.summary.median(row["cell_id"], PAPERS) for row in (first, second)]
+    medians = [run.results.summary.median(row["cell_id"], PAPERS) for row in (first, second)]
     if medians[0] is None or medians[1] is None:
         return None
     found = difference(medians[0], medians[1])

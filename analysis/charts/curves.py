@@ -15,6 +15,8 @@ from analysis.charts.layout import (
     Panel,
     figure,
     has_none_below,
+    layer,
+    number,
     panel_width,
     titles,
     y_axis,
@@ -146,37 +148,16 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
         MEMBER_TOLD,
     ]  # fmt: skip
     is_there = f"{layout.seen_seed} && isValid(datum['{name}'])"
-    mean: Spec = {"data": {"name": f"mean-{name}"}, "transform": [{"filter": layout.seen}]}
-    value = {"field": "value", "type": "quantitative"}
-    between: list[Spec] = []
-    if bounds:
-        between = [
-            mean
-            | {
-                "mark": {"type": "area", "opacity": 0.15},
-                "encoding": {
-                    "y": {"field": "lower", "type": "quantitative"},
-                    "y2": {"field": "upper"},
-                    "color": layout.colour("mean"),
-                },
-            }
-        ]
-    seed_line = {
-        "data": {"name": "members"},
-        "transform": [{"filter": f"{is_there} && datum.curve"}],
-        "mark": {"type": "line", "strokeWidth": sizes["seed"], "opacity": sizes["opacity"]},
-        "encoding": {"y": y, "detail": {"field": "seed"}, "color": layout.colour("seed")},
-    }
-    members = {
-        "data": {"name": "members"},
-        "transform": [{"filter": is_there}],
-        "mark": {"type": "point", "filled": True, "size": sizes["point"], "opacity": 0.75},
-        "encoding": {"y": y, "color": layout.colour("member"), "shape": layout.shape(), "tooltip": told},
-    }
-    bold = mean | {
-        "mark": {"type": "line", "strokeWidth": sizes["mean"]},
-        "encoding": {"y": value, "color": layout.colour("mean"), "strokeDash": layout.dash()},
-    }
+    mean, told_y = f"mean-{name}", {"y": y, "color": layout.colour("member"), "shape": layout.shape()}
+    ends = {"y": number("lower"), "y2": {"field": "upper"}, "color": layout.colour("mean")}
+    between = [layer("area", ends, mean, layout.seen, opacity=0.15)] if bounds else []
+    thin = {"y": y, "detail": {"field": "seed"}, "color": layout.colour("seed")}
+    look: Spec = {"strokeWidth": sizes["seed"], "opacity": sizes["opacity"]}
+    seed_line = layer("line", thin, "members", f"{is_there} && datum.curve", **look)
+    dot: Spec = {"filled": True, "size": sizes["point"], "opacity": 0.75}
+    members = layer("point", told_y | {"tooltip": told}, "members", is_there, **dot)
+    line = {"y": number("value"), "color": layout.colour("mean"), "strokeDash": layout.dash()}
+    bold = layer("line", line, mean, layout.seen, strokeWidth=sizes["mean"])
     level, upright = _thresholds(order, layout) if order else ([], [])
     lost = _lost(layout) if order else []
     if isinstance(layout, Panel):
@@ -187,50 +168,29 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
     """Return where an order parameter is active from, and rho_c; of a panel its interval and exact rho_c."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
-
-    def layer(value: str, mark: Spec, encoding: Spec) -> Spec:
-        filters = f"{of_order} && isValid(datum.{value})"
-        return {
-            "data": {"name": "thresholds"},
-            "transform": [{"filter": filters}],
-            "mark": mark,
-            "encoding": encoding,
-        }
-
-    level = layer(
-        "active_from",
-        {
-            "type": "rule",
-            "color": GREY,
-            "strokeDash": _DOTS,
-            "strokeWidth": 0.6 if isinstance(layout, Panel) else 1,
-        },
-        {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"field": "active_from", "type": "quantitative"}},
-    )
+    known = f"{of_order} && isValid(datum.rho_c)"
+    table, colour, x = "thresholds", {"color": layout.colour("rho_c")}, {"x": layout.x("rho_c")}
+    across = {"x": {"value": 0}, "x2": {"value": "width"}, "y": number("active_from")}
+    width = 0.6 if isinstance(layout, Panel) else 1
+    level = layer("rule", across, table, of_order, color=GREY, strokeDash=_DOTS, strokeWidth=width)
     if isinstance(layout, Overlay):
-        mark = {"type": "rule", "strokeWidth": 1.2, "strokeDash": [4, 3], "opacity": 0.8}
         told = {"tooltip": [{"field": "text", "title": " "}]}
-        return [level], [layer("rho_c", mark, {"x": layout.x("rho_c"), "color": layout.colour()} | told)]
-    colour = layout.colour("rho_c")
-    interval = layer(
-        "rho_c",
-        {"type": "rect", "opacity": 0.2},
-        {"x": layout.x("low"), "x2": {"field": "high"}, "color": colour},
-    )
-    upright = layer("rho_c", {"type": "rule", "strokeWidth": 1.1}, {"x": layout.x("rho_c"), "color": colour})
-    exact = {"type": "rule", "color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]}
-    return [level, interval], [upright, layer("exact", exact, {"x": layout.x("exact")})]
+        look: Spec = {"strokeWidth": 1.2, "strokeDash": [4, 3], "opacity": 0.8}
+        return [level], [layer("rule", x | colour | told, table, known, **look)]
+    ends = {"x": layout.x("low"), "x2": {"field": "high"}}
+    interval = layer("rect", ends | colour, table, known, opacity=0.2)
+    upright = layer("rule", x | colour, table, known, strokeWidth=1.1)
+    is_exact = f"{of_order} && isValid(datum.exact)"
+    dashed: Spec = {"strokeWidth": 1, "strokeDash": [4, 2]}
+    exact = layer("rule", {"x": layout.x("exact")}, table, is_exact, color=BLACK, **dashed)
+    return [level, interval], [upright, exact]
 
 
 def _lost(layout: Overlay | Panel) -> list[Spec]:
     """Return the members without numbers, at the upper edge of the order parameters."""
     shape = {"condition": {"test": "datum.status == 'failed'", "value": "square"}, "value": _CROSS}
     told = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
-    return [
-        {
-            "data": {"name": "members"},
-            "transform": [{"filter": f"{layout.seen_seed} && datum.status != 'completed'"}],
-            "mark": {"type": "point", "filled": False, "size": layout.sizes["lost"], "strokeWidth": 1.2},
-            "encoding": {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": told},
-        }
-    ]
+    encoding = {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": told}
+    where = f"{layout.seen_seed} && datum.status != 'completed'"
+    look: Spec = {"filled": False, "size": layout.sizes["lost"], "strokeWidth": 1.2}
+    return [layer("point", encoding, "members", where, **look)]

@@ -13,7 +13,7 @@ COLUMNS = 3
 HEIGHT = 240
 """Pixels of a chart's height in the page."""
 
-PANEL_HEIGHT = 105
+PANEL_HEIGHT = 120
 """Points of a panel's height in a figure."""
 
 Y_AXIS = 26
@@ -26,6 +26,19 @@ _GAP = 12
 _CHARACTER = 4.3  # points of a letter, at 7 points
 _SWATCH = 22
 _LEGEND_WIDTH = 220
+
+
+def layer(mark: str, encoding: Spec, data: str = "", where: str = "", **properties: Any) -> Spec:
+    """Return a layer: a mark for each row of a table at which a condition on `datum` holds."""
+    made: Spec = {"data": {"name": data}} if data else {}
+    if where:
+        made["transform"] = [{"filter": where}]
+    return made | {"mark": {"type": mark, **properties}, "encoding": encoding}
+
+
+def number(field: str, **more: Any) -> Spec:
+    """Return the encoding of a column of numbers."""
+    return {"field": field, "type": "quantitative", **more}
 
 
 def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spec:
@@ -79,7 +92,7 @@ class Overlay:
         return rho_axis(field, self.rho)
 
     def colour(self, role: str = "") -> Spec:
-        """Return the colours of the cells, whatever the role of the mark."""
+        """Return the colours of the cells. The role of the mark does not matter."""
         return self._by_cell([look.colour for look in self.looks])
 
     def shape(self) -> Spec:
@@ -212,15 +225,15 @@ def legend(entries: Sequence[Entry], width: float) -> Spec:
         ends = {"x": {"value": x}, "x2": {"value": x + _SWATCH}}
         if entry.band is not None:
             heights = {"y": {"value": y - 4}, "y2": {"value": y + 4}}
-            marks.append({"mark": {"type": "rect", **entry.band}, "encoding": ends | heights})
+            marks.append(layer("rect", ends | heights, **entry.band))
         if entry.line is not None:
-            marks.append({"mark": {"type": "rule", **entry.line}, "encoding": ends | {"y": {"value": y}}})
+            marks.append(layer("rule", ends | {"y": {"value": y}}, **entry.line))
         if entry.point is not None:
-            place = {"x": {"value": x + _SWATCH / 2}, "y": {"value": y}}
-            marks.append({"mark": {"type": "point", **entry.point}, "encoding": place})
-        text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 7, "text": entry.label}
+            middle = {"x": {"value": x + _SWATCH / 2}, "y": {"value": y}}
+            marks.append(layer("point", middle, **entry.point))
         place = {"x": {"value": x + _SWATCH + 5}, "y": {"value": y}}
-        marks.append({"mark": text, "encoding": place})
+        look: Spec = {"align": "left", "baseline": "middle", "fontSize": 7}
+        marks.append(layer("text", place, text=entry.label, **look))
     return {"data": {"values": [{}]}, "width": width, "height": 11 * rows, "layer": marks}
 
 

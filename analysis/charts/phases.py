@@ -11,7 +11,17 @@ from analysis.charts.cells import ChartCell
 from analysis.charts.chart import Chart
 from analysis.charts.curves import NAME_TOLD, RHO_TOLD
 from analysis.charts.data import Columns, columns_of, drawn_tables, order_quantity, rows_of
-from analysis.charts.layout import HEIGHT, PANEL_HEIGHT, Y_AXIS, Entry, Overlay, figure, rho_axis, y_axis
+from analysis.charts.layout import (
+    HEIGHT,
+    PANEL_HEIGHT,
+    Y_AXIS,
+    Entry,
+    Overlay,
+    figure,
+    layer,
+    rho_axis,
+    y_axis,
+)
 from analysis.charts.looks import GREY, RHO_SCHEME, STYLES, VERMILLION, Look, Spec
 from analysis.statistics.censored import Array
 from analysis.tables.schema import Row
@@ -121,28 +131,20 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
     y = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
     parts: list[Spec] = []
     if any(rho_c is not None for rho_c in table["rho_c"]):
-        rho_c, low = {"field": "rho_c", **y}, {"field": "low", **y}
-        ends = {"y": low, "y2": {"field": "high"}, "color": colours["color"]}
+        rho_c, known = {"y": {"field": "rho_c", **y}}, "isValid(datum.rho_c)"
+        ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colours["color"]}
         parts += [
-            {"mark": {"type": "line", "strokeWidth": 0.6 * width}, "encoding": {"y": rho_c, **line}},
-            {"mark": {"type": "rule", "strokeWidth": width}, "encoding": ends},
-            {
-                "mark": {"type": "point", "filled": True, "size": size, "opacity": 1},
-                "encoding": {"y": rho_c, **colours, **told},
-            },
+            layer("line", rho_c | line, where=known, strokeWidth=0.6 * width),
+            layer("rule", ends, where=known, strokeWidth=width),
+            layer("point", rho_c | colours | told, where=known, filled=True, size=size, opacity=1),
         ]
-        for part in parts:
-            part["transform"] = [{"filter": "isValid(datum.rho_c)"}]
     bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
-    parts += [
-        {
-            "transform": [{"filter": f"isValid(datum.bound) && datum.side == '{side}'"}],
-            "mark": {"type": "point", "shape": f"triangle-{way}", "size": size, "strokeWidth": width},
-            "encoding": {"y": {"field": "bound", **y}, "color": colours["color"], **told},
-        }
-        for side, way in (("above", "up"), ("below", "down"))
-        if side in bounded
-    ]
+    for side, way in (("above", "up"), ("below", "down")):
+        if side in bounded:
+            place = {"y": {"field": "bound", **y}, "color": colours["color"], **told}
+            where = f"isValid(datum.bound) && datum.side == '{side}'"
+            look: Spec = {"shape": f"triangle-{way}", "size": size, "strokeWidth": width}
+            parts.append(layer("point", place, where=where, **look))
     return {
         "encoding": {"x": x, "xOffset": beside},
         "layer": parts,
@@ -192,17 +194,12 @@ def _map(
         {"field": "value", "title": order.words, "format": ".4~g"},
         {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
     ]  # fmt: skip
-    x = rho_axis("low", rho, labelled)
+    ends = {"x": rho_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": told}
+    upright = {"x": rho_axis("rho_c", rho, labelled)}
+    look: Spec = {"thickness": band / 12, "size": band}
     return [
-        {
-            "mark": {"type": "rect", "clip": True},
-            "encoding": {"x": x, "x2": {"field": "high"}, "color": colour, "tooltip": told},
-        },
-        {
-            "transform": [{"filter": "isValid(datum.rho_c)"}],
-            "mark": {"type": "tick", "color": VERMILLION, "thickness": band / 12, "size": band},
-            "encoding": {"x": rho_axis("rho_c", rho, labelled)},
-        },
+        layer("rect", ends, clip=True),
+        layer("tick", upright, where="isValid(datum.rho_c)", color=VERMILLION, **look),
     ]
 
 

@@ -3,11 +3,12 @@
 from analysis.charts.chart import Chart
 from analysis.charts.curves import NAME_TOLD, SEED_TOLD
 from analysis.charts.data import Drawn
-from analysis.charts.layout import Overlay
+from analysis.charts.layout import Overlay, layer
 from analysis.charts.looks import BLACK, Spec
 from ouvae.declared import OrderParameter
 
 _ROW_HEIGHT = 20
+_SIDES = (("low", "above"), ("high", "below"))
 
 
 def thresholds(order: OrderParameter, layout: Overlay, drawn: Drawn) -> Chart:
@@ -20,52 +21,25 @@ def thresholds(order: OrderParameter, layout: Overlay, drawn: Drawn) -> Chart:
         "scale": {"domain": list(layout.names)},
         "axis": {"labelLimit": 150, "grid": True},
     }
-    seeds = {
-        "data": {"name": "seeds"},
-        "transform": [{"filter": of_order}],
-        "mark": {"type": "tick", "opacity": 0.45, "thickness": 1, "size": 11},
-        "encoding": {
-            "x": layout.x("rho_c"),
-            "color": layout.colour(),
-            "tooltip": [
-                NAME_TOLD, SEED_TOLD,
-                {"field": "low", "title": "above ρ", "format": ".4f"},
-                {"field": "high", "title": "below ρ", "format": ".4f"},
-            ],
-        },
-    }  # fmt: skip
-    parts: list[Spec] = [
-        {
-            "transform": [{"filter": f"{of_order} && isValid(datum.rho_c)"}],
-            "mark": {"type": "rule", "strokeWidth": 3, "strokeCap": "round"},
-            "encoding": {"x": layout.x("low"), "x2": {"field": "high"}},
-        },
-        {
-            "transform": [{"filter": f"{of_order} && isValid(datum.rho_c)"}],
-            "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-            "encoding": {"x": layout.x("rho_c"), "shape": layout.shape()},
-        },
-        *(
-            {
-                "transform": [{"filter": f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"}],
-                "mark": {"type": "point", "shape": f"triangle-{way}", "size": 90, "strokeWidth": 2},
-                "encoding": {"x": layout.x("bound")},
-            }
-            for side, way in (("above", "right"), ("below", "left"))
-        ),
+    low, high = ({"field": end, "title": f"{side} ρ", "format": ".4f"} for end, side in _SIDES)
+    ticks = {"x": layout.x("rho_c"), "color": layout.colour(), "tooltip": [NAME_TOLD, SEED_TOLD, low, high]}
+    seeds = layer("tick", ticks, "seeds", of_order, opacity=0.45, thickness=1, size=11)
+    shared = {"color": layout.colour(), "tooltip": [{"field": "text", "title": " "}]}
+    known = f"{of_order} && isValid(datum.rho_c)"
+    ends = {"x": layout.x("low"), "x2": {"field": "high"}, **shared}
+    dot = {"x": layout.x("rho_c"), "shape": layout.shape(), **shared}
+    parts = [
+        layer("rule", ends, "thresholds", known, strokeWidth=3, strokeCap="round"),
+        layer("point", dot, "thresholds", known, filled=True, size=90, opacity=1),
     ]
-    for part in parts:
-        part["data"] = {"name": "thresholds"}
-        part["encoding"] |= {"color": layout.colour(), "tooltip": [{"field": "text", "title": " "}]}
-    exact = {
-        "data": {"name": "thresholds"},
-        "transform": [{"filter": f"{of_order} && isValid(datum.exact)"}],
-        "mark": {"type": "tick", "color": BLACK, "thickness": 2, "size": 16},
-        "encoding": {
-            "x": layout.x("exact"),
-            "tooltip": [NAME_TOLD, {"field": "exact", "title": "exact ρ_c", "format": ".4f"}],
-        },
-    }
+    for side, way in (("above", "right"), ("below", "left")):
+        bounded = f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"
+        look: Spec = {"shape": f"triangle-{way}", "size": 90, "strokeWidth": 2}
+        parts.append(layer("point", {"x": layout.x("bound"), **shared}, "thresholds", bounded, **look))
+    told = [NAME_TOLD, {"field": "exact", "title": "exact ρ_c", "format": ".4f"}]
+    is_exact = f"{of_order} && isValid(datum.exact)"
+    place = {"x": layout.x("exact"), "tooltip": told}
+    exact = layer("tick", place, "thresholds", is_exact, color=BLACK, thickness=2, size=16)
     spec = layout.base() | {
         "height": _ROW_HEIGHT * len(layout.names),
         "encoding": {"y": cell},

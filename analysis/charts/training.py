@@ -14,6 +14,7 @@ from analysis.charts.layout import (
     Overlay,
     figure,
     has_none_below,
+    layer,
     panel_width,
     titles,
     y_axis,
@@ -33,15 +34,10 @@ def near_threshold(layout: Overlay, table: Columns) -> Chart:
         {"field": "kl_top_nats", "title": "top-layer KL (nats)", "format": ".4~g"},
         MEMBER_TOLD,
     ]  # fmt: skip
+    dot: Spec = {"filled": True, "size": 22, "opacity": 0.8}
     layers = [
-        {
-            "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.7},
-            "encoding": {"detail": {"field": "member"}},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.8},
-            "encoding": {"shape": layout.shape(), "tooltip": told},
-        },
+        layer("line", {"detail": {"field": "member"}}, strokeWidth=1.2, opacity=0.7),
+        layer("point", {"shape": layout.shape(), "tooltip": told}, **dot),
     ]
     spec = layout.base() | {
         "height": HEIGHT,
@@ -125,25 +121,20 @@ def _panel(
         "legend": {"orient": "right", "gradientLength": 90, "gradientThickness": 8, "titleOrient": "right"},
     }
     encoding = {"x": x, "y": y | y_axis(y["title"], place % COLUMNS == 0, tickCount=5)}
-    line: Spec = {
-        "data": {"name": "history"},
-        "transform": [{"filter": f"datum.cell == {place}"}],
-        "mark": {"type": "line", "strokeWidth": 0.8},
-        "encoding": {"detail": {"field": "member"}, "color": colour},
-    }
+    marked: Spec = {"detail": {"field": "member"}, "color": colour}
     if dashes:
         scale = {"domain": list(dashes), "range": list(dashes.values())}
-        line["encoding"]["strokeDash"] = {"field": "seed", "type": "nominal", "scale": scale, "legend": None}
-    layers = [line]
+        marked["strokeDash"] = {"field": "seed", "type": "nominal", "scale": scale, "legend": None}
+    layers = [layer("line", marked, "history", f"datum.cell == {place}", strokeWidth=0.8)]
+    once: Spec = {"data": {"values": [{}]}}
     if (level := _level(cell)) is not None:
-        mark = {"type": "rule", "color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
         # Vega-Lite keeps the panel's field beside a datum, so the level is a field too.
         ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"field": "active_from"}}
-        layers.insert(0, {"data": {"values": [{"active_from": level}]}, "mark": mark, "encoding": ends})
+        look: Spec = {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
+        layers.insert(0, {"data": {"values": [{"active_from": level}]}} | layer("rule", ends, **look))
     if place not in table.get("cell", []):
-        text = {"type": "text", "text": "no evaluations", "fontSize": 8}
         middle = {"x": {"value": width / 2}, "y": {"value": PANEL_HEIGHT / 2}}
-        layers.append({"data": {"values": [{}]}, "mark": text, "encoding": middle})
+        layers.append(once | layer("text", middle, text="no evaluations", fontSize=8))
     return {
         "title": {"text": list(lines), "anchor": "middle"},
         "width": width,

@@ -17,7 +17,7 @@ from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import evidence_text, values_text
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure
+from analysis.charts.layout import Entry, figure, layer, number
 from analysis.charts.looks import BLACK, GREY, STYLES, Spec
 from analysis.statistics.intervals import Interval, student
 from analysis.tables.schema import Row
@@ -166,10 +166,10 @@ def plot(run: PaperRun) -> Chart | None:
             index = values.index(rho)
             height = place + 0.5 * (index / max(1, len(values) - 1) - 0.5)
             for panel, (metric, end) in enumerate(zip(metrics, ends, strict=True)):
-                if (number := _drawn(rows, metric)) is not None:
-                    row = {"panel": panel, "place": height, "look": index % len(STYLES), "value": number.mean}
-                    numbers.append(row | {"low": number.low, "high": number.high})
-                    if number.mean > end:
+                if (found := _drawn(rows, metric)) is not None:
+                    row = {"panel": panel, "place": height, "look": index % len(STYLES), "value": found.mean}
+                    numbers.append(row | {"low": found.low, "high": found.high})
+                    if found.mean > end:
                         marks.append({"panel": panel, "place": height, "value": end, "kind": "beyond"})
             if any(row["status"] != "completed" for row in rows):
                 marks.append({"panel": 0, "place": height, "value": 0.0, "kind": "lost"})
@@ -205,26 +205,18 @@ def _panel(panel: int, labels: Sequence[str], title: str, end: float) -> Spec:
     x = {"title": title, "scale": scale, "axis": {"tickCount": 5}}
     kinds = by_look(len(STYLES), color="colour"), by_look(len(STYLES), shape="shape")
     layers = intervals(y, x, *kinds, clip=True, size=16)
-    for layer in layers:
-        layer["data"] = {"name": "numbers"}
+    for part in layers:
+        part["data"] = {"name": "numbers"}
     for kind, mark in _MARKS.items():
-        layers.append(
-            {
-                "data": {"name": "marks"},
-                "transform": [{"filter": f"datum.kind == '{kind}'"}],
-                "mark": {"type": "point", "color": BLACK, "size": 20, "opacity": 1, **mark},
-                "encoding": {
-                    "x": {"field": "value", "type": "quantitative", **x},
-                    "y": {"field": "place", **y},
-                },
-            }
-        )
-    for layer in layers:
-        layer["transform"] = [{"filter": f"datum.panel == {panel}"}, *layer.get("transform", [])]
+        place = {"x": number("value", **x), "y": {"field": "place", **y}}
+        dot: Spec = {"color": BLACK, "size": 20, "opacity": 1, **mark}
+        layers.append(layer("point", place, "marks", f"datum.kind == '{kind}'", **dot))
+    for part in layers:
+        part["transform"] = [{"filter": f"datum.panel == {panel}"}, *part.get("transform", [])]
     if panel == 0:
         ends = {"x": {"datum": DEAD_NATS, "type": "quantitative", **x}, "x2": {"datum": ALIVE_NATS}}
-        band = {"type": "rect", "color": GREY, "opacity": 0.2, "clip": True}
-        layers.insert(0, {"data": {"values": [{}]}, "mark": band, "encoding": ends})
+        band = layer("rect", ends, color=GREY, opacity=0.2, clip=True)
+        layers.insert(0, {"data": {"values": [{}]}} | band)
     return {"width": 200, "height": 17 * len(labels), "layer": layers}
 
 

@@ -16,7 +16,7 @@ from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import figure, y_axis
+from analysis.charts.layout import figure, layer, y_axis
 from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.estimate import TRANSITION
 from analysis.statistics.intervals import ratio, student
@@ -244,7 +244,7 @@ def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
     x["title"] = "noise that is left, g" if line < 2 else _WEIGHT_WORDS
     colour = by_look(len(STYLES), color="colour")
     value = {"y": {"field": "value", **y}}
-    dot = {"type": "point", "filled": True, "size": 12, "opacity": 1}
+    ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
     return {
         "width": 190,
         "height": 85,
@@ -252,16 +252,9 @@ def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
         "transform": [{"filter": f"datum.column == {column} && datum.line == {line}"}],
         "encoding": {"x": x, **colour},
         "layer": [
-            {
-                "transform": [{"filter": "isValid(datum.low)"}],
-                "mark": {"type": "area", "opacity": 0.12, "clip": True},
-                "encoding": {"y": {"field": "low", **y}, "y2": {"field": "high"}},
-            },
-            {
-                "mark": {"type": "line", "strokeWidth": 1},
-                "encoding": value | by_look(len(STYLES), strokeDash="dashes"),
-            },
-            {"mark": dot, "encoding": value | by_look(len(STYLES), shape="shape")},
+            layer("area", ends, where="isValid(datum.low)", opacity=0.12, clip=True),
+            layer("line", value | by_look(len(STYLES), strokeDash="dashes"), strokeWidth=1),
+            layer("point", value | by_look(len(STYLES), shape="shape"), filled=True, size=12, opacity=1),
         ],
     }
 

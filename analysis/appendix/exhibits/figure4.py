@@ -13,7 +13,7 @@ from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure
+from analysis.charts.layout import Entry, figure, layer
 from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.censored import Array
 from analysis.statistics.intervals import ratio
@@ -112,8 +112,8 @@ def _panel(panel: int, title: Sequence[str], leftmost: bool, has_range: bool) ->
     x = {"field": "step", "type": "quantitative", "title": "optimizer step", "axis": {"tickCount": 5}}
     y: Spec = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~g", "tickCount": 4}}
     y["title"] = "gradient variance" if leftmost else None
-    dot = {"type": "point", "filled": True, "size": 10, "opacity": 1}
-    band = {"type": "area", "opacity": 0.2 if has_range else 0}
+    ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
+    shapes = {"shape": encoded([look.shape for look in looks])}
     mean = {"y": {"field": "mean", **y}}
     dashes = {"strokeDash": encoded([list(look.dashes) for look in looks])}
     return {
@@ -127,9 +127,9 @@ def _panel(panel: int, title: Sequence[str], leftmost: bool, has_range: bool) ->
             "color": encoded([look.colour for look in looks]),
         },
         "layer": [
-            {"mark": band, "encoding": {"y": {"field": "low", **y}, "y2": {"field": "high"}}},
-            {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": mean | dashes},
-            {"mark": dot, "encoding": mean | {"shape": encoded([look.shape for look in looks])}},
+            layer("area", ends, opacity=0.2 if has_range else 0),
+            layer("line", mean | dashes, strokeWidth=1.5),
+            layer("point", mean | shapes, filled=True, size=10, opacity=1),
         ],
     }
 

@@ -1,16 +1,20 @@
-"""The exact control: in how many sweeps the threshold that is known exactly lies in its interval.
+"""Count the sweeps whose interval contains the exact threshold of the linear Gaussian VAE.
 
 python benchmarks/linear_control.py
 python benchmarks/linear_control.py --first-seed 6000 --out benchmarks/results/linear_control.csv
 
 Each sweep is the command `sweeps/phase_transition.py --space linear_control`, with seeds that no other sweep
-has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)), with r the
-variance of the data over that of an observation and K draws of smoothing; `CONTROLS` are its r and K. The
-transition is continuous, and a member counts as active from some KL on, which balances two errors: it lies a
-little inside, and members that collapse just outside take long to.
-`--out` gets a row when a sweep ends, and no sweep that has one is run again.
+has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)), where r is the
+variance of the data divided by the variance of an observation, and K is the number of draws of smoothing.
+`CONTROLS` lists the pairs of r and K.
 
-inside       sweeps whose interval has rho_c in it.
+The transition is continuous, so the KL from which a member is active balances two errors. A member just below
+rho_c has a smaller KL, and counts as collapsed. A member just above rho_c collapses slowly, and counts as
+active.
+
+Each finished sweep appends a row to the file of `--out`. A sweep with a row there is not run again.
+
+inside       number of sweeps whose interval contains rho_c.
 half-width   median and largest of the sweeps' intervals.
 bias         mean of the estimates minus rho_c, with its standard error.
 members      median of the sweeps' members.
@@ -45,7 +49,7 @@ SEEDS_APART = 200
 
 
 class Control(NamedTuple):
-    """A linear Gaussian VAE: its r, for an observation of variance 1, and its draws K."""
+    """A linear Gaussian VAE with observations of variance 1: the ratio r and the number of draws K."""
 
     ratio: float
     draws: int
@@ -55,20 +59,20 @@ CONTROLS = (Control(0.8, 5), Control(0.6, 3), Control(0.7, 10))
 
 
 class Found(NamedTuple):
-    """What a sweep says: a row of the results.
+    """The result of a sweep: a row of the file of `--out`.
 
     Attributes:
-        ratio: r of its control.
-        draws: K of its control.
-        first_seed: the lowest of its seeds.
-        rho_c_exact: the threshold that is known.
-        rho_c: the estimate, None without one.
-        rho_c_low: lower end of its interval, None where it is open.
-        rho_c_high: upper end of its interval, None where it is open.
-        half_width: of the interval, None where an end is open.
-        members: how many it took.
-        settings: of the space and by `--set`, apart from r, K and the seeds: 12 hex digits.
-        commit: of the code.
+        ratio: r of the control.
+        draws: K of the control.
+        first_seed: the lowest seed of the sweep.
+        rho_c_exact: the exact threshold.
+        rho_c: the estimated threshold; None without an estimate.
+        rho_c_low: lower end of the interval; None for an open end.
+        rho_c_high: upper end of the interval; None for an open end.
+        half_width: half-width of the interval; None if an end is open.
+        members: number of members trained.
+        settings: digest of the settings of the space and of `--set`, without r, K and seeds; 12 hex digits.
+        commit: commit of the code.
     """
 
     ratio: float
@@ -85,14 +89,14 @@ class Found(NamedTuple):
 
     @property
     def is_inside(self) -> bool:
-        """Whether the interval has two ends, and the exact threshold between them."""
+        """Whether the interval has two ends and contains the exact threshold."""
         if self.rho_c_low is None or self.rho_c_high is None:
             return False
         return self.rho_c_low <= self.rho_c_exact <= self.rho_c_high
 
 
 def digest(settings: Sequence[str]) -> str:
-    """Return what identifies the settings of a sweep, those of its control and seeds left out."""
+    """Return a digest of the settings of a sweep, without its control and its seeds."""
     values = search_spaces.load(SPACE, settings).model_dump(mode="json")
     for name in ("name", "question", "data_variance", "ou_samples", "seeds", "max_members"):
         del values[name]
@@ -101,7 +105,7 @@ def digest(settings: Sequence[str]) -> str:
 
 def sweep(settings: Sequence[str], control: Control, first_seed: int) -> Found:
     """Run a sweep. Raises RuntimeError if it fails."""
-    given = [
+    overrides = [
         f"data_variance=[{control.ratio}]",
         f"ou_samples={control.draws}",
         f"seeds={[first_seed, first_seed + 1]}",
@@ -112,18 +116,18 @@ def sweep(settings: Sequence[str], control: Control, first_seed: int) -> Found:
         out = Path(temporary) / "run"
         command = [sys.executable, str(ROOT / "sweeps" / "phase_transition.py"), "--space", SPACE]
         command += ["--address", "serial", "--out", str(out)]
-        command += [word for setting in given for word in ("--set", setting)]
-        ended = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            raise RuntimeError(f"the sweep of {control} from seed {first_seed} failed:\n{ended.stderr}")
+        command += [word for setting in overrides for word in ("--set", setting)]
+        finished = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            raise RuntimeError(f"the sweep of {control} from seed {first_seed} failed:\n{finished.stderr}")
         (row,) = pq.read_table(out / "thresholds.parquet").to_pylist()
     numbers = {name: row[name] for name in Found._fields if name in row}
-    own = {"first_seed": first_seed, "members": row["n_members"], "settings": digest(settings)}
-    return Found(**control._asdict(), **numbers, **own, commit=commit() or "unknown")
+    origin = {"first_seed": first_seed, "members": row["n_members"], "settings": digest(settings)}
+    return Found(**control._asdict(), **numbers, **origin, commit=commit() or "unknown")
 
 
 def kept(path: Path, settings: Sequence[str]) -> dict[tuple[Control, int], Found]:
-    """Return the sweeps of a file of results. Raises ValueError if one has other settings."""
+    """Return the sweeps in a file of results. Raises ValueError if a sweep has other settings."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
@@ -145,41 +149,41 @@ def _typed(row: Mapping[str, str]) -> Found:
     return Found(**values)
 
 
-def keep(path: Path, found: Found) -> None:
-    """Append a sweep to a file of results, which is made with its head if it is not there."""
+def keep(path: Path, result: Found) -> None:
+    """Append a sweep to a file of results; a new file starts with a header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow(Found._fields)
-        writer.writerow(found)
+        writer.writerow(result)
 
 
 def sweeps(
     path: Path | None, settings: Sequence[str], number: int, first_seed: int, workers: int
 ) -> Iterator[tuple[Control, Found]]:
-    """Yield each sweep, so many of each control, in their order; keep those that are run."""
-    there = kept(path, settings) if path else {}
+    """Yield `number` sweeps of each control, in order; append each new sweep to the file of results."""
+    results = kept(path, settings) if path else {}
     lock = threading.Lock()
     todo = list(product(CONTROLS, range(first_seed, first_seed + number * SEEDS_APART, SEEDS_APART)))
 
     def run(control: Control, seed: int) -> Found:
-        if (control, seed) in there:
-            return there[control, seed]
-        found = sweep(settings, control, seed)
+        if (control, seed) in results:
+            return results[control, seed]
+        result = sweep(settings, control, seed)
         if path:
             with lock:
-                keep(path, found)
-        return found
+                keep(path, result)
+        return result
 
     with ThreadPoolExecutor(workers) as pool:
-        for (control, _), found in zip(todo, pool.map(run, *zip(*todo, strict=True)), strict=True):
-            yield control, found
+        for (control, _), result in zip(todo, pool.map(run, *zip(*todo, strict=True)), strict=True):
+            yield control, result
 
 
 def line(control: Control, rows: Sequence[Found]) -> str:
-    """Return what the sweeps of a control say together."""
+    """Return a line that summarises the sweeps of a control."""
     head = f"r {control.ratio:g}  K {control.draws:2d}  rho_c {rows[0].rho_c_exact:.4f}"
     widths = [row.half_width for row in rows if row.half_width is not None]
     errors = np.array([row.rho_c - row.rho_c_exact for row in rows if row.rho_c is not None])
@@ -203,16 +207,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--workers", type=int, default=2, metavar="N", help="sweeps at a time, default 2")
     add("--out", type=Path, metavar="CSV", help="keep what is computed here, and go on from it")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="as of the sweeps")
-    given = parser.parse_args(arguments)
-    rows: dict[Control, list[Found]] = {}
+    args = parser.parse_args(arguments)
+    by_control: dict[Control, list[Found]] = {}
     try:
-        for control, found in sweeps(given.out, given.set, given.sweeps, given.first_seed, given.workers):
-            own = rows.setdefault(control, [])
-            own.append(found)
-            if len(own) == given.sweeps:
-                print(line(control, own), flush=True)
+        for control, result in sweeps(args.out, args.set, args.sweeps, args.first_seed, args.workers):
+            rows = by_control.setdefault(control, [])
+            rows.append(result)
+            if len(rows) == args.sweeps:
+                print(line(control, rows), flush=True)
             else:
-                print(f"{control}: {len(own)} of {given.sweeps} sweeps", file=sys.stderr, flush=True)
+                print(f"{control}: {len(rows)} of {args.sweeps} sweeps", file=sys.stderr, flush=True)
     except ValueError as error:
         parser.error(str(error))
     return 0

@@ -1,35 +1,35 @@
-"""Members finished per minute: sweeps of packs against plain Ray Tune, one member a trial.
+"""Compare members per minute: sweeps of packs against plain Ray Tune with one member per trial.
 
 python benchmarks/packing.py
 python benchmarks/packing.py --dataset mnist --data-dir DIR
 python benchmarks/packing.py --out benchmarks/results/packing_digits.csv
 python benchmarks/packing.py --overhead
 
-The first two train the same members in two ways, in turn, each `--repeats` times, each time as a command of
-its own on all CPUs of this machine:
+Without `--overhead`, the same members are trained in two ways. The ways take turns, `--repeats` times each,
+and each run is a command that uses all CPUs of this machine:
 
-packed   `sweeps/phase_transition.py` with a grid search: what this project does, tables, figures and MLflow
-         included.
-plain    the script that one would write first: `trial` below, a Tune function trainable that trains one
-         model in a plain loop (`benchmarks.plain`); `grid_search` over rho and seed, one CPU a trial, Tune's
-         own cell but for quiet output.
+packed   `sweeps/phase_transition.py` with a grid search: what this project does, with tables, figures and
+         MLflow.
+plain    a first script for the same task: `trial` below, a Tune function trainable that trains one model in a
+         plain loop (`benchmarks.plain`); `grid_search` over rho and seed, one CPU per trial, and Tune's
+         default configuration with quiet output.
 
-Both do the same work: the same members from the same initial weights, with the same minibatches,
-binarization, noise and evaluations. That is checked at first in float64, where the results agree to
-rounding, and then on every pair of runs in float32, where rounding grows as training goes on.
+Both ways do the same work: the same members from the same initial weights, with the same minibatches,
+binarization, noise and evaluations. This is checked first in float64, where the results agree to rounding,
+and then for every pair of runs in float32, where rounding errors grow during training.
 
-Three rates, in members per minute. Ratios are taken between runs that follow one another.
+Three rates, in members per minute. A ratio compares two consecutive runs.
 
 command   from the start of the command to its end.
-running   from when Ray is up to the end of the last training: worker starts are in, imports are not.
-training  members times slots over the seconds of all trials: what they would reach if no slot ever idled. The
-          seconds of a trial run from building its models to its last evaluation.
+running   from the start of Ray to the end of the last training, with worker starts, without imports.
+training  members times slots divided by the seconds of all trials: the rate if no slot were ever idle. The
+          seconds of a trial last from building its models to its last evaluation.
 
-`--overhead` runs a sweep by the real command instead and prints where its wall time goes. Training is the
-time during which at least one pack is in training. A pack's interval ends when the driver has its outcomes
-(`finished_at`) and is as long as the worker's own clock says (`seconds`): Tune's round trips between the
-reports of a pack are not training. Idle slots are the second figure: 1 - (sum of the packs' seconds) /
-(slots times wall time).
+`--overhead` runs a sweep with the real command instead and prints where its wall time goes. Training is the
+time during which at least one pack trains. A pack's interval ends when the driver has its outcomes
+(`finished_at`) and lasts as long as the worker's clock says (`seconds`), so Tune's round trips between the
+reports of a pack do not count as training. `--overhead` also prints the share of idle slots: 1 - (sum of the
+packs' seconds) / (slots times wall time).
 """
 
 import argparse
@@ -69,11 +69,11 @@ CELLS: dict[str, dict[str, Any]] = {
     "digits": {"latents": [[16, 16]], "hidden": [64, 64]},
     "mnist": {"latents": [[20, 20, 20]], "hidden": [100, 100], "eval_images": 1000},
 }
-"""The cell that is trained of each data set; MNIST's evaluations are held to a share usual in long runs."""
+"""The cell of each data set. `eval_images` keeps MNIST's evaluations at their usual share of a long run."""
 SEEDS = 3
 LOWEST_RHO = 0.5
 GOALS = {"digits": 6.0, "mnist": 3.5}
-"""Ratios of whole commands on 2 CPUs that are wanted."""
+"""Minimum ratio of whole commands on 2 CPUs, by data set."""
 MOST_OVERHEAD = 0.10
 CHECK_STEPS, CHECK_IMAGES = 30, 200
 CHECK_TOLERANCE_NATS = 1e-8
@@ -82,7 +82,7 @@ Member = tuple[float, int]
 """(rho, seed)."""
 
 Way = Callable[[Space, Path | None, Path], "Run"]
-"""Runs a space with data from a folder, if one is given, in a scratch folder."""
+"""A function that runs a space. Called with the space, a data folder or None, and a scratch folder."""
 
 
 class BenchmarkError(Exception):
@@ -114,11 +114,11 @@ class Run:
     """A finished command.
 
     Attributes:
-        started: in seconds of the system's clock, like all times here.
-        marks: ends of its phases around the training, by name, in their order.
-        ended: when the command had ended.
-        trainings: what it trained.
-        slots: how many can train at once.
+        started: start of the command; all times are in seconds of the system's clock.
+        marks: ends of the phases before and after training, by name, in order.
+        ended: end of the command.
+        trainings: the packs or members that the command trained.
+        slots: number of packs or members that can train at once.
         kl_top_nats: final top-layer KL of each member.
     """
 
@@ -146,7 +146,7 @@ class Run:
 
     @property
     def in_training(self) -> float:
-        """Seconds during which at least one training went on."""
+        """Seconds during which at least one pack or member trained."""
         total, reached = 0.0, self.started
         for training in sorted(self.trainings, key=lambda training: training.start):
             total += max(0.0, training.end - max(reached, training.start))
@@ -176,7 +176,7 @@ class Run:
         return {name: 60 * members / value for name, value in seconds.items()}
 
     def phases(self) -> dict[str, float]:
-        """Return the seconds of the phases during which nothing trains; with `in_training` they are all."""
+        """Return the seconds of each phase without training; with `in_training` they add up to `wall`."""
         before = {name: at for name, at in self.marks.items() if at <= self.first_start}
         after = {name: at for name, at in self.marks.items() if at > self.first_start}
         phases: dict[str, float] = {}
@@ -205,7 +205,7 @@ def trial(config: dict[str, Any], cell: Cell, data: Dataset) -> None:
 
 
 def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
-    """Train the space's members, a trial each, and return what a `Run` needs, in plain values."""
+    """Train the space's members, one per trial, and return the values of a `Run` as a dictionary."""
     import ray
     from ray import tune
 
@@ -237,7 +237,7 @@ def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
 
 
 def compare(space: Space, data: Dataset, data_dir: Path | None, repeats: int) -> list[dict[str, Any]]:
-    """Train the space's members both ways, in turn; print the rates and return them, a row each."""
+    """Train the space's members both ways, in turns; print the rates, and return a row for each rate."""
     rho, seeds = space.rho_values(), space.seeds
     print(
         f"{space.dataset}: {len(rho) * len(seeds)} members ({len(rho)} rho x {len(seeds)} seeds) of "
@@ -271,7 +271,7 @@ def compare(space: Space, data: Dataset, data_dir: Path | None, repeats: int) ->
 
 
 def timed(label: str, way: Way, space: Space, data_dir: Path | None) -> Run:
-    """Run a command and say how it went, and how busy the machine was with other work before it."""
+    """Run a command, and print its rates and how busy the machine was with other work before."""
     others = busy_cpus()
     with tempfile.TemporaryDirectory(prefix="ouvae-benchmark-") as scratch:
         run = way(space, data_dir, Path(scratch))
@@ -286,7 +286,7 @@ def timed(label: str, way: Way, space: Space, data_dir: Path | None) -> Run:
 
 
 def overhead(space: Space, data_dir: Path | None) -> None:
-    """Run the space by the real command and print where its wall time goes."""
+    """Run the space with the real command and print where its wall time goes."""
     run = timed(f"sweep {space.name}", run_sweep, space, data_dir)
     idle = run.slots * run.wall - run.slot_seconds
     print_share("wall time", run.wall, run.wall)
@@ -307,20 +307,20 @@ def print_share(name: str, seconds: float, whole: float, note: str = "") -> None
 
 
 def run_sweep(space: Space, data_dir: Path | None, scratch: Path) -> Run:
-    """Run the space by the project's own command, into `scratch`."""
+    """Run the space with the project's command, into `scratch`."""
     out = scratch / "run"
     command = ["sweeps/phase_transition.py", "--space", str(write_space(space, scratch)), "--out", str(out)]
     command += ["--data-dir", str(data_dir)] if data_dir else []
-    started, said, ended = run_command(command)
+    started, first_lines, ended = run_command(command)
     rows = pq.read_table(out / "members.parquet").to_pylist()
     packs: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         packs.setdefault(row["pack_id"], []).append(row)
     marks = {
         "imports, data": (out / "space.yaml").stat().st_mtime,
-        "Ray": said["Ray: "],
+        "Ray": first_lines["Ray: "],
         "Tune's and Ray's stop": (out / "history.parquet").stat().st_mtime,
-        "tables, figures, MLflow": said["tables "],
+        "tables, figures, MLflow": first_lines["tables "],
     }
     trainings = [
         Training(pack[0]["finished_at"].timestamp(), sum(row["seconds"] for row in pack), len(pack))
@@ -331,26 +331,26 @@ def run_sweep(space: Space, data_dir: Path | None, scratch: Path) -> Run:
 
 
 def run_plain(space: Space, data_dir: Path | None, scratch: Path) -> Run:
-    """Run the space's members by the plain script, which is this file in another process."""
+    """Run the space's members with the plain script, which is this file in another process."""
     result = scratch / "result.json"
     command = [__file__, "--plain", str(write_space(space, scratch)), str(result)]
     command += ["--data-dir", str(data_dir)] if data_dir else []
     started, _, ended = run_command(command)
-    found = json.loads(result.read_text())
-    trainings = [Training(member["finished_at"], member["seconds"], 1) for member in found["members"]]
-    kl_top_nats = {(member["rho"], member["seed"]): member["kl_top_nats"] for member in found["members"]}
-    return Run(started, {"Ray": found["ray_up"]}, ended, trainings, slots(space), kl_top_nats)
+    plain = json.loads(result.read_text())
+    trainings = [Training(member["finished_at"], member["seconds"], 1) for member in plain["members"]]
+    kl_top_nats = {(member["rho"], member["seed"]): member["kl_top_nats"] for member in plain["members"]}
+    return Run(started, {"Ray": plain["ray_up"]}, ended, trainings, slots(space), kl_top_nats)
 
 
 def run_command(command: Sequence[str]) -> tuple[float, dict[str, float], float]:
-    """Run a Python script from the checkout's root: start, when its lines began to come, end.
+    """Run a Python script in the checkout's root; return the times of start, first lines and end.
 
-    Lines are named by how they begin, up to the first space.
+    The time of a first line is by the line's first word, with the space after it.
     """
     # A local Ray stays on the loopback interface, as `sweeps.cluster.environment` has it for sweeps.
     quiet = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     environment = {**os.environ, **quiet, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    started, said, lines = time.time(), dict[str, float](), []
+    started, first_lines, lines = time.time(), dict[str, float](), []
     with subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
@@ -361,19 +361,19 @@ def run_command(command: Sequence[str]) -> tuple[float, dict[str, float], float]
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said.setdefault(line.partition(" ")[0] + " ", time.time())
+            first_lines.setdefault(line.partition(" ")[0] + " ", time.time())
             lines.append(line)
     ended = time.time()
     if process.returncode:
         raise BenchmarkError(f"{' '.join(command)} ended with {process.returncode}:\n{''.join(lines)}")
-    return started, said, ended
+    return started, first_lines, ended
 
 
 def same_work(space: Space, data: Dataset) -> str:
-    """Train every member both ways for a few steps in float64, and say how far the results are apart.
+    """Train every member both ways for a few steps in float64, and return the largest difference in words.
 
     Raises:
-        BenchmarkError: further than rounding takes them.
+        BenchmarkError: the results differ by more than rounding.
     """
     short = {"steps": CHECK_STEPS, "eval_every": CHECK_STEPS, "eval_images": CHECK_IMAGES}
     cell = space.cells()[0].model_copy(update=short | {"precision": "float64"})
@@ -381,36 +381,36 @@ def same_work(space: Space, data: Dataset) -> str:
     pack = PackTraining(cell, members, data)
     while not pack.done:
         pack.train_step()
-    apart = max(
+    largest = max(
         abs(a - b)
         for outcome in pack.outcomes()
-        for packed, alone in zip(
+        for packed, plain in zip(
             outcome.history, PlainMember(cell, data, outcome.rho, outcome.seed).train(), strict=True
         )
-        for a, b in zip(in_nats(packed), in_nats(alone), strict=True)
+        for a, b in zip(in_nats(packed), in_nats(plain), strict=True)
     )
-    said = f"after {CHECK_STEPS} steps in float64 all metrics agree to {apart:.1e} nats"
-    if not apart <= CHECK_TOLERANCE_NATS:
-        raise BenchmarkError(f"packed and plain do different work: {said}")
-    return said
+    text = f"after {CHECK_STEPS} steps in float64 all metrics agree to {largest:.1e} nats"
+    if not largest <= CHECK_TOLERANCE_NATS:
+        raise BenchmarkError(f"packed and plain do different work: {text}")
+    return text
 
 
 def in_nats(metrics: Values) -> list[float]:
-    """Return everything that an evaluation measures in nats."""
+    """Return all metrics of an evaluation that are in nats."""
     single = ("elbo_nats", "objective_nats", "reconstruction_nats")
     return [*(metrics[name] for name in single), *metrics["kl_nats"]]
 
 
 def differences(packed: Mapping[Member, float], plain: Mapping[Member, float]) -> str:
-    """Say how far two runs of the same members in float32 are apart at their ends.
+    """Return, in words, how far the final KLs of the same members differ between two float32 runs.
 
     Raises:
-        BenchmarkError: they trained different members.
+        BenchmarkError: the runs trained different members.
     """
     if packed.keys() != plain.keys():
         raise BenchmarkError(f"packed trained {sorted(packed)}, plain trained {sorted(plain)}")
-    apart = sorted(abs(packed[member] - plain[member]) for member in packed)
-    return f"final kl_top_nats in float32 differ by {spread(apart, 4)} nats"
+    errors = sorted(abs(packed[member] - plain[member]) for member in packed)
+    return f"final kl_top_nats in float32 differ by {spread(errors, 4)} nats"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -419,7 +419,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def busy_cpus(seconds: float = 2.0) -> str:
-    """Say how many CPUs of this machine are busy just now, where the system tells."""
+    """Return the number of busy CPUs of this machine in words; `unknown` if the system does not tell."""
 
     def ticks() -> list[int]:
         return [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
@@ -446,21 +446,21 @@ def write_space(space: Space, folder: Path) -> Path:
     return path
 
 
-def grid(given: argparse.Namespace) -> Space:
-    """Return the space of the comparison: one cell, `--members` of it on a grid."""
-    values = CELLS[given.dataset] | {
+def grid(args: argparse.Namespace) -> Space:
+    """Return the space of the comparison: a grid of `--members` members of one cell."""
+    values = CELLS[args.dataset] | {
         "name": "packing",
-        "dataset": given.dataset,
-        "rho": {"low": LOWEST_RHO, "high": 1.0, "points": given.members // SEEDS},
+        "dataset": args.dataset,
+        "rho": {"low": LOWEST_RHO, "high": 1.0, "points": args.members // SEEDS},
         "seeds": SEEDS,
-        "steps": given.steps,
+        "steps": args.steps,
         "search": "grid",
         "device": "cpu",
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "packing.yaml"
         path.write_text(yaml.safe_dump(values))
-        return search_spaces.load(str(path), given.overrides)
+        return search_spaces.load(str(path), args.overrides)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -495,25 +495,25 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     command = parser()
-    given = command.parse_args(arguments)
-    if given.members < 2 * SEEDS or given.members % SEEDS:
-        command.error(f"--members {given.members}: give a multiple of {SEEDS}, at least {2 * SEEDS}")
-    if given.repeats < 1:
-        command.error(f"--repeats {given.repeats}: give at least 1")
+    args = command.parse_args(arguments)
+    if args.members < 2 * SEEDS or args.members % SEEDS:
+        command.error(f"--members {args.members}: give a multiple of {SEEDS}, at least {2 * SEEDS}")
+    if args.repeats < 1:
+        command.error(f"--repeats {args.repeats}: give at least 1")
     try:
-        if given.overhead:
-            overhead(search_spaces.load(given.overhead, given.overrides), given.data_dir)
+        if args.overhead:
+            overhead(search_spaces.load(args.overhead, args.overrides), args.data_dir)
             return 0
-        space = search_spaces.load(str(given.plain[0])) if given.plain else grid(given)
-        data = load_data(space.dataset, given.data_dir)
-        if given.plain:
+        space = search_spaces.load(str(args.plain[0])) if args.plain else grid(args)
+        data = load_data(space.dataset, args.data_dir)
+        if args.plain:
             with tempfile.TemporaryDirectory(prefix="ouvae-plain-") as scratch:
-                given.plain[1].write_text(json.dumps(plain_tune(space, data, Path(scratch))))
+                args.plain[1].write_text(json.dumps(plain_tune(space, data, Path(scratch))))
         else:
             torch.set_num_threads(1)
-            rows = compare(space, data, given.data_dir, given.repeats)
-            if given.out:
-                write_rows(given.out, rows, machine())
+            rows = compare(space, data, args.data_dir, args.repeats)
+            if args.out:
+                write_rows(args.out, rows, machine())
     except (BenchmarkError, DataError, SpaceError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

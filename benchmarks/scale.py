@@ -144,8 +144,8 @@ def outcome(pack: Pack, point: Point) -> Outcome:
 def result(pack: Pack) -> PackResult:
     """Return a made-up result of a pack."""
     outcomes = tuple(outcome(pack, point) for point in pack.points)
-    machine = {"processor": "none", "cpu_features": "none", "library_versions": "none"}
-    return PackResult(outcomes, 10_000, 1.0, "none", "none", Machine(**machine))
+    worker: Machine = {"processor": "none", "cpu_features": "none", "library_versions": "none"}
+    return PackResult(outcomes, 10_000, 1.0, "none", "none", worker)
 
 
 def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[str, Any]:
@@ -162,9 +162,9 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
         searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
         expected = sum(search.expected_points() for search in searches)
         with clock.on("listeners told of what is there"):
-            recorder = Recorder(space, cells, ledger, f"sqlite:///{folder / 'mlflow.db'}", expected)
+            recorder = Recorder(space, cells, searches, ledger, f"sqlite:///{folder / 'mlflow.db'}")
         with clock.on("schedule"):
-            schedule = Schedule(list(zip(cells, searches, strict=True)), ledger, 64, pack_size)
+            schedule = Schedule(cells, searches, ledger, 64, pack_size)
         packs, made_up = 0, 0.0
         every = max(1, math.ceil(expected / pack_size / refreshes))
         while True:

@@ -1,7 +1,7 @@
-"""Searches of two cells that go on until their comparison is decided: how often they say what is so.
+"""Simulated searches of two cells, which continue until their comparison is decided.
 
-Both cells have realisations of one family, and medians of a known difference. They are located as in a space
-with `until: decided`, whose rule looks at the comparison after every batch.
+Both cells draw realisations from the same family, and their medians differ by a known number. The searches
+run as in a space with `until: decided`: the comparison is evaluated after every batch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ class Compared:
     """A comparison of two cells.
 
     Attributes:
-        difference: of the true medians, the first minus the second.
-        found: what is said of it.
-        members: of both cells.
+        difference: the true median of the first cell minus that of the second.
+        found: the estimated comparison.
+        members: number of members of both cells together.
     """
 
     difference: float
@@ -36,7 +36,7 @@ class Compared:
 
     @property
     def is_covered(self) -> bool:
-        """Whether the true difference lies in the interval."""
+        """Whether the interval contains the true difference."""
         low, high = self.found.difference_low, self.found.difference_high
         return low is not None and high is not None and low <= self.difference <= high
 
@@ -44,7 +44,7 @@ class Compared:
 def comparison(
     setting: Setting, difference: float, margin: float | None, most: int, seed: int, family: str, run: int
 ) -> Compared:
-    """Locate two cells, at most so many members each, until their comparison is decided."""
+    """Search two cells until their comparison is decided, with at most `most` members in each."""
     key = [seed, list(FAMILIES).index(family), run]
     first = Drawn(FAMILIES[family], setting.scatter, [*key, 0])
     second = Drawn(FAMILIES[family], setting.scatter, [*key, 1], first.median - difference)
@@ -62,27 +62,26 @@ def comparison(
         for search, members, cell in zip(searches, observed, cells, strict=True):
             for point in search.ask():
                 members[point] = cell.train(point)
-    known = [None if search.threshold is None else search.threshold.population for search in searches]
-    medians = [None if one is None else one.median for one in known]
-    (found,) = compare([PAIR], medians, CONFIDENCE, margin)
-    return Compared(difference, found, sum(cell.members for cell in cells))
+    populations = [None if search.threshold is None else search.threshold.population for search in searches]
+    medians = [None if population is None else population.median for population in populations]
+    (estimate,) = compare([PAIR], medians, CONFIDENCE, margin)
+    return Compared(difference, estimate, sum(cell.members for cell in cells))
 
 
 def print_comparisons(label: str, by_family: Mapping[str, Sequence[Compared]]) -> None:
-    """Print what is said of one difference: a line a family, and all of them together."""
+    """Print the verdicts on one difference: a line for each family, and a line for all families."""
     columns = "".join(f"{name:<12}" for name in (*VERDICTS, "coverage"))
     print(f"\n{label}\n{'':<24}{columns}members")
-    for family, own in by_family.items():
-        print(_line(family, own))
-    print(_line("pooled", [one for own in by_family.values() for one in own]), flush=True)
+    for family, runs in by_family.items():
+        print(_line(family, runs))
+    print(_line("pooled", [run for runs in by_family.values() for run in runs]), flush=True)
 
 
-def _line(name: str, own: Sequence[Compared]) -> str:
-    shares = [_share(one.found.verdict == verdict for one in own) for verdict in VERDICTS]
-    shares.append(_share(one.is_covered for one in own))
-    return (
-        f"{name:<24}{''.join(f'{one:<12.3f}' for one in shares)}{np.median([one.members for one in own]):.0f}"
-    )
+def _line(name: str, runs: Sequence[Compared]) -> str:
+    shares = [_share(run.found.verdict == verdict for run in runs) for verdict in VERDICTS]
+    shares.append(_share(run.is_covered for run in runs))
+    members = np.median([run.members for run in runs])
+    return f"{name:<24}{''.join(f'{share:<12.3f}' for share in shares)}{members:.0f}"
 
 
 def _share(bits: Iterable[bool]) -> float:

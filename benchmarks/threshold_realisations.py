@@ -1,9 +1,9 @@
-"""Realisations whose distribution of thresholds is known, and the search `locate` on them.
+"""Realisations drawn from a known distribution of thresholds, and the search `locate` on them.
 
-A run of a simulation has one population: its family, a scatter sigma and a median. Families are standardised
+A run of a simulation has one population: a family, a scatter sigma and a median. Families are standardised
 to a standard deviation of 1 and to a median of exactly 0, so that the threshold of a realisation is
 median + sigma Q(u), with Q the family's quantile function and u uniform between 0 and 1. The order parameter
-of a member is 1 below its seed's threshold and 0 from there on.
+of a member is 1 below its seed's threshold, and 0 at the threshold and above.
 
 Shapes: N seeds, in any number.
 """
@@ -26,18 +26,20 @@ from sweeps.search.base import Observations, StoppingRule
 from sweeps.search.locate import LocateSearch
 
 COARSE_RHO = (0.4, 0.55, 0.7, 0.85, 1.0)
-"""Where the picture of a search lies."""
+"""Values of rho in the initial grid of a search."""
 
-PICTURE_SEEDS = (0, 1, 2)
+GRID_SEEDS = (0, 1, 2)
+"""Seeds in the initial grid of a search."""
+
 PROBES = 12
-"""Members of a batch."""
+"""Members of a batch of probes."""
 
 CONFIDENCE = 0.95
 MEDIANS = (0.60, 0.88)
-"""Between which the median of a run is drawn."""
+"""Bounds between which the median of a run is drawn."""
 
 WRONG_SIDE = 0.03
-"""Share of members that are active where their threshold says collapsed, or the other way round."""
+"""Share of members that are active although their threshold says collapsed, or the other way round."""
 
 _BLOCK = 256  # seeds whose thresholds are drawn at a time
 
@@ -47,8 +49,8 @@ class Family:
     """A distribution of thresholds.
 
     Attributes:
-        quantile: its quantile function, of arrays (N,); its value at 1/2 is 0.
-        wrong_side: share of members whose bit is flipped, each by itself.
+        quantile: the quantile function, (N,) -> (N,); it is 0 at 1/2.
+        wrong_side: share of members whose phase is flipped, independently.
     """
 
     quantile: Callable[[Array], Array]
@@ -56,13 +58,13 @@ class Family:
 
 
 def standardised(distribution: Any) -> Callable[[Array], Array]:
-    """Return the quantile function of a distribution of scipy's, with median 0 and standard deviation 1."""
+    """Return the quantile function of a SciPy distribution, scaled to median 0 and standard deviation 1."""
     middle, scale = distribution.ppf(0.5), distribution.std()
     return lambda probability: (distribution.ppf(probability) - middle) / scale
 
 
 def mixture(share: float, distance: float) -> Callable[[Array], Array]:
-    """Return the same for normals of scale 1 at 0, with this share, and at `distance` with the rest of it."""
+    """Return the same for a mixture of normals of scale 1: `share` of it at 0, the rest at `distance`."""
     x = np.linspace(-6.0, distance + 6.0, 6001)
     cumulative = share * ndtr(x) + (1 - share) * ndtr(x - distance)
     middle = np.interp(0.5, cumulative, x)
@@ -81,17 +83,18 @@ FAMILIES = MappingProxyType(
         "wrong-side": Family(standardised(stats.norm()), WRONG_SIDE),
     }
 )
-"""The families by name: of two Gumbel distributions, of Student's with 3 degrees of freedom, of 70 % and 30 %
-with three scales between them, and of a normal one with `WRONG_SIDE` of the bits flipped."""
+"""The families by name. The skewed ones are Gumbel distributions, `student-3` has 3 degrees of freedom,
+`mixture-70-30` has 70 % and 30 % at a distance of three scales, and `wrong-side` is normal with `WRONG_SIDE`
+of the phases flipped."""
 
 
 class Realisations(ABC):
-    """Trains members, and counts them.
+    """Realisations of which a search trains members; counts the members.
 
     Attributes:
-        active_from: a member is active from this value of the order parameter on.
-        key: what the dice of whoever uses them are seeded with.
-        members: how many were trained.
+        active_from: minimum order parameter of an active member.
+        key: seed of every random generator that draws from these realisations or resamples their members.
+        members: number of members trained so far.
     """
 
     def __init__(self, active_from: float, key: Sequence[int]) -> None:
@@ -100,7 +103,7 @@ class Realisations(ABC):
 
     @abstractmethod
     def order_parameter(self, point: Point) -> float | None:
-        """Return the order parameter of a member, None if it diverged; the same whenever it is asked for."""
+        """Return the order parameter of a member, None if it diverged. Repeated calls return the same."""
 
     def train(self, point: Point) -> float | None:
         """Return the order parameter of one more member, None if it diverged."""
@@ -108,7 +111,7 @@ class Realisations(ABC):
         return self.order_parameter(point)
 
     def is_active(self, rho: float, seed: int) -> bool:
-        """Train one more member and tell whether it is active."""
+        """Train one more member and return whether it is active."""
         value = self.train(Point(rho, seed))
         return value is not None and value >= self.active_from
 
@@ -117,13 +120,13 @@ class Drawn(Realisations):
     """Realisations of a family.
 
     Args:
-        family: of their thresholds.
+        family: the distribution of the thresholds.
         scatter: standard deviation of the thresholds, in units of rho.
-        key: of the run: the same key has the same median, the same seeds' thresholds and the same wrong bits.
-        median: of the thresholds; None draws it.
+        key: seed of the run; it determines the median, the threshold of each seed and the flipped members.
+        median: median of the thresholds; None draws it.
 
     Attributes:
-        median: of the thresholds.
+        median: median of the thresholds.
     """
 
     def __init__(
@@ -144,11 +147,11 @@ class Drawn(Realisations):
         return self._thresholds[seed]
 
     def order_parameter(self, point: Point) -> float:
-        """Return 1 below the threshold of the seed and 0 from there on, or the other if the bit is wrong."""
+        """Return 1 below the threshold of the seed and 0 otherwise; the opposite for a flipped member."""
         active = point.rho < self.threshold(point.seed)
-        return float(active != self._is_wrong(point))
+        return float(active != self._is_flipped(point))
 
-    def _is_wrong(self, point: Point) -> bool:
+    def _is_flipped(self, point: Point) -> bool:
         if not self._family.wrong_side:
             return False
         dice = np.random.default_rng([*self.key, point.seed, round(point.rho * 1e6)])
@@ -157,14 +160,14 @@ class Drawn(Realisations):
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a search.
+    """The result of a search.
 
     Attributes:
-        members: how many it trained.
-        is_reached: whether its interval is as narrow as asked.
-        low: lower end of the interval; -inf where there is none.
-        high: upper end of the interval; inf where there is none.
-        rho_c: the estimate of the median; None where there is none.
+        members: number of members that the search trained.
+        is_reached: whether the interval is as narrow as required.
+        low: lower end of the interval; -inf for an open end.
+        high: upper end of the interval; inf for an open end.
+        rho_c: the estimate of the median; None without an estimate.
     """
 
     members: int
@@ -174,18 +177,19 @@ class Found:
     rho_c: float | None = None
 
     def covers(self, median: float) -> bool:
-        """Tell whether the median lies in the interval, of which one end at least must be there."""
-        is_there = np.isfinite(self.low) or np.isfinite(self.high)
-        return bool(is_there and self.low <= median <= self.high)
+        """Return whether the interval has at least one end and contains the median."""
+        has_end = np.isfinite(self.low) or np.isfinite(self.high)
+        return bool(has_end and self.low <= median <= self.high)
 
     @property
     def cost(self) -> float:
-        """Members that it needs; infinite where those that it may train are not enough."""
+        """Number of members; infinite if the search stopped before its interval was narrow enough."""
         return self.members if self.is_reached else np.inf
 
 
 Way: TypeAlias = Callable[[Realisations, float, int], Found]
-"""Locates the median of realisations to a half-width, with at most so many members."""
+"""A search method. Called with realisations, the half-width of the interval at which to stop, and the maximum
+number of members."""
 
 
 def search_for(
@@ -195,24 +199,24 @@ def search_for(
     most: int,
     coarse: Sequence[float] = COARSE_RHO,
 ) -> LocateSearch:
-    """Return the project's own search for the median, with the initial grid on the values `coarse`."""
+    """Return a `locate` search for the median, with its initial grid at the values `coarse` of rho."""
     rule = Rule(ORDER_PARAMETERS["kl_top"], realisations.active_from, CONFIDENCE)
-    return LocateSearch(observed, coarse, PICTURE_SEEDS, StoppingRule(rule, half_width, most), PROBES)
+    return LocateSearch(observed, coarse, GRID_SEEDS, StoppingRule(rule, half_width, most), PROBES)
 
 
 def locate(
     realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
 ) -> Found:
-    """Locate the median by the project's own search."""
+    """Locate the median with the project's search."""
     observed: dict[Point, float | None] = {}
     search = search_for(observed, realisations, half_width, most, coarse)
     while not search.done:
         for point in search.ask():
             observed[point] = realisations.train(point)
-    found = search.threshold
-    if found is None:
+    threshold = search.threshold
+    if threshold is None:
         raise RuntimeError("a search that is done has an estimate")
-    low = -np.inf if found.rho_c_low is None else found.rho_c_low
-    high = np.inf if found.rho_c_high is None else found.rho_c_high
-    is_reached = found.half_width is not None and found.half_width <= half_width
-    return Found(realisations.members, is_reached, low, high, found.rho_c)
+    low = -np.inf if threshold.rho_c_low is None else threshold.rho_c_low
+    high = np.inf if threshold.rho_c_high is None else threshold.rho_c_high
+    is_reached = threshold.half_width is not None and threshold.half_width <= half_width
+    return Found(realisations.members, is_reached, low, high, threshold.rho_c)

@@ -1,7 +1,7 @@
 """Searches that are served from a table of trained members, without training.
 
-A replay puts the seeds of a cell in a random order. The picture of the search is the whole curves of the
-first of them, at five of the trained values of rho; each probe is a seed that the replay has not used, at the
+A replay puts the seeds of a cell in a random order. The initial grid of the search is the whole curves of the
+first seeds, at five of the trained values of rho; each probe is a seed that the replay has not used, at the
 value of rho next to the one asked for. When all seeds are used, the replay ends with the interval it has.
 """
 
@@ -18,7 +18,7 @@ from analysis.statistics.summary import read_rule
 from analysis.tables.files import read_members, rows_of
 from analysis.tables.schema import Row
 from analysis.text.words import cell_names
-from benchmarks.threshold_realisations import COARSE_RHO, PICTURE_SEEDS, Found, Realisations, locate
+from benchmarks.threshold_realisations import COARSE_RHO, GRID_SEEDS, Found, Realisations, locate
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 from sweeps.plan.cells import Point
 
@@ -51,7 +51,7 @@ class TrainedCell:
 
     @property
     def coarse(self) -> tuple[float, ...]:
-        """Where the picture lies: the ends of the trained values, and values evenly between."""
+        """Values of rho in the initial grid: the ends of the trained values, and values evenly between."""
         places = np.linspace(0, len(self.rho) - 1, len(COARSE_RHO)).round().astype(int)
         return tuple(self.rho[place] for place in dict.fromkeys(places.tolist()))
 
@@ -89,10 +89,10 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
         values = {Point(row["rho"], row["seed"]): curve_value(row, declared.metric) for row in own}
         rho = tuple(sorted({point.rho for point in values}))
         seeds = tuple(sorted({point.seed for point in values}))
-        if len(values) != len(rho) * len(seeds) or len(seeds) <= len(PICTURE_SEEDS):
+        if len(values) != len(rho) * len(seeds) or len(seeds) <= len(GRID_SEEDS):
             raise ValueError(
                 f"{name}: {len(values)} members of {len(seeds)} seeds at {len(rho)} values of rho; a replay "
-                f"needs more than {len(PICTURE_SEEDS)} seeds, each at every rho"
+                f"needs more than {len(GRID_SEEDS)} seeds, each at every rho"
             )
         cells.append(TrainedCell(name, rho, seeds, values, active_from))
     return cells
@@ -109,6 +109,6 @@ def _active_from(path: Path, order: OrderParameter) -> float:
 
 def replays(cell: TrainedCell, half_width: float, runs: int, seed: int) -> Iterator[Found]:
     """Yield what comes of searches that are served from the cell's members."""
-    most = len(PICTURE_SEEDS) * len(cell.coarse) + len(cell.seeds) - len(PICTURE_SEEDS)
+    most = len(GRID_SEEDS) * len(cell.coarse) + len(cell.seeds) - len(GRID_SEEDS)
     for run in range(runs):
         yield locate(Replayed(cell, [seed, run]), half_width, most, cell.coarse)

@@ -1,4 +1,4 @@
-"""What a number of searches say together, and the tables that show it."""
+"""Summaries of many searches, and the tables that print them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 from benchmarks.threshold_realisations import Found
 
 LOCATE = "locate"
-"""The name of the project's own way."""
+"""Name of the project's search method."""
 
 SAME_COVERAGE = 0.90
-"""From this coverage on a peer's members are compared with those of `locate`."""
+"""Minimum coverage of a peer whose number of members is compared with that of `locate`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is simulated.
+    """A setting of the simulation.
 
     Attributes:
         scatter: standard deviation of the realisations' thresholds, in units of rho.
-        half_width: of the interval, at which a search stops.
+        half_width: half-width of the interval at which a search stops.
     """
 
     scatter: float
@@ -32,11 +32,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of each way on the same realisations.
+    """A search by each method on the same realisations.
 
     Attributes:
-        median: of the realisations.
-        found: what each way found, by its name.
+        median: median of the realisations' thresholds.
+        found: the result of each method, by the method's name.
     """
 
     median: float
@@ -45,12 +45,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """What a number of searches say together.
+    """A summary of several searches.
 
     Attributes:
-        covered: whether the median lies in the interval, for each.
-        costs: members that each needs, infinite where the most that it may train were not enough.
-        errors: estimate minus median, of those that have an estimate.
+        covered: for each search, whether the interval contains the true median.
+        costs: for each search, its number of members; infinite if the limit on members stopped it.
+        errors: estimate minus true median, for each search with an estimate.
     """
 
     covered: Sequence[bool]
@@ -59,17 +59,17 @@ class Row:
 
     @property
     def coverage(self) -> float:
-        """Share of searches whose interval has the median in it."""
+        """Share of searches whose interval contains the true median."""
         return float(np.mean(self.covered))
 
     @property
     def coverage_error(self) -> float:
-        """Its standard error."""
+        """Standard error of the coverage."""
         return float(np.sqrt(self.coverage * (1 - self.coverage) / len(self.covered)))
 
     @property
     def members(self) -> float:
-        """Median of the members; infinite where half of the searches may not train enough."""
+        """Median number of members; infinite if the limit on members stopped half of the searches."""
         return float(np.median(self.costs))
 
     @property
@@ -78,19 +78,19 @@ class Row:
         return float(np.mean(self.errors)), float(np.std(self.errors) / np.sqrt(len(self.errors)))
 
 
-def row_of(found: Iterable[tuple[Found, float]]) -> Row:
-    """Return the row of searches, each with its true median."""
-    pairs = list(found)
+def row_of(searches: Iterable[tuple[Found, float]]) -> Row:
+    """Return the summary of searches, each with its true median."""
+    pairs = list(searches)
     return Row(
-        [one.covers(median) for one, median in pairs],
-        [one.cost for one, _ in pairs],
-        [one.rho_c - median for one, median in pairs if one.rho_c is not None],
+        [result.covers(median) for result, median in pairs],
+        [result.cost for result, _ in pairs],
+        [result.rho_c - median for result, median in pairs if result.rho_c is not None],
     )
 
 
 def print_located(setting: Setting, by_family: Mapping[str, Sequence[Run]], most: int) -> None:
-    """Print what `locate` does: a line a family, and all of them together."""
-    rows = {name: row_of((run.found[LOCATE], run.median) for run in own) for name, own in by_family.items()}
+    """Print the table of `locate`: a line for each family, and a line for all families."""
+    rows = {name: row_of((run.found[LOCATE], run.median) for run in runs) for name, runs in by_family.items()}
     print(f"\n{setting}\n{'':<24}{'coverage':<16}{'members (90 %)':<18}bias")
     for name, row in rows.items():
         tail = members(float(np.quantile(row.costs, 0.9, method="higher")), most)
@@ -108,9 +108,9 @@ def line(name: str, row: Row, trained: str) -> str:
 def print_peers(
     setting: Setting, by_family: Mapping[str, Sequence[Run]], ways: Sequence[str], most: int
 ) -> None:
-    """Print members and coverage of each way: a line a family, then all together, then ratios of members."""
+    """Print members and coverage of each method by family and for all families, and ratios of members."""
     rows = {
-        way: {name: row_of((run.found[way], run.median) for run in own) for name, own in by_family.items()}
+        way: {name: row_of((run.found[way], run.median) for run in runs) for name, runs in by_family.items()}
         for way in ways
     }
     print(f"\n{setting}: members, coverage\n{'':<24}{''.join(f'{way:<18}' for way in ways)}".rstrip())
@@ -136,27 +136,27 @@ def cell(cost: float, row: Row, most: int) -> str:
 
 
 def pooled(rows: Iterable[Row]) -> Row:
-    """Return the row of all searches together."""
-    own = list(rows)
+    """Return the summary of the searches of all rows."""
+    rows = list(rows)
     return Row(
-        [one for row in own for one in row.covered],
-        [one for row in own for one in row.costs],
-        [one for row in own for one in row.errors],
+        [is_covered for row in rows for is_covered in row.covered],
+        [cost for row in rows for cost in row.costs],
+        [error for row in rows for error in row.errors],
     )
 
 
 def typical(rows: Iterable[Row]) -> float:
-    """Return the median over families of their members."""
+    """Return the median of the rows' numbers of members."""
     return float(np.median([row.members for row in rows]))
 
 
 def members(cost: float, most: int) -> str:
-    """Return a number of members, or that it is more than may be trained."""
+    """Return a number of members as text; `>` and the limit on members if it is infinite."""
     return f"{cost:.0f}" if np.isfinite(cost) else f">{most}"
 
 
 def ratio(cost: float, other: float, most: int) -> str:
-    """Return one number of members over another."""
+    """Return the ratio of two numbers of members as text."""
     if not np.isfinite(other):
         return "-"
     return f"{cost / other:.1f}" if np.isfinite(cost) else f">{most / other:.1f}"

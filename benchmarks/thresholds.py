@@ -1,4 +1,4 @@
-"""Critical thresholds: coverage, members and bias of the search `locate`, and what others need.
+"""Measure coverage, members and bias of the search `locate`, and of other methods.
 
 python benchmarks/thresholds.py
 python benchmarks/thresholds.py --peers --runs 100
@@ -8,28 +8,29 @@ python benchmarks/thresholds.py --comparisons 0 0.05 --margin 0.05
 python benchmarks/thresholds.py --replay
 python benchmarks/thresholds.py --replay RUN
 
-The first simulates the search `locate` and its estimator, as sweeps use them, on realisations whose
-distribution of thresholds is known (`threshold_realisations`), for each setting: the scatter of the
-thresholds, and the half-width of the interval at which a search stops. Stopping on the interval is part of
-what is simulated. A line a family of distributions:
+The first command simulates the search `locate` and its estimator, as sweeps use them, on realisations with a
+known distribution of thresholds (`threshold_realisations`). A setting is the scatter of the thresholds and
+the half-width of the interval at which a search stops. The simulation includes the stopping rule. Each
+setting has a table with a line for each family of distributions:
 
-coverage   share of runs whose 95 % interval has the true median in it, with its standard error.
-members    median over runs of the members trained, and the value below which nine runs of ten lie.
+coverage   share of runs whose 95 % interval contains the true median, with its standard error.
+members    median number of trained members, and its 90th percentile over runs.
 bias       mean of the estimate minus the true median, with its standard error.
 
-`pooled` takes the runs of all families together; its members are the median over families of their medians.
+`pooled` is the line of all runs; its members are the median over families of the families' medians.
 
-With `--peers`, a table a setting says the same of others, on the same realisations: `threshold_peers` says
-how each searches, and which interval its user forms. Members beyond `--most` are not trained: `>` says so,
-where this is so of half of the runs. Members are worth comparing only where the coverage is alike.
+With `--peers`, a second table for each setting compares other methods on the same realisations.
+`threshold_peers` describes how each method searches, and which interval its user would form. A search stops
+at `--most` members; `>` marks a method that stops there in half of its runs. Compare numbers of members only
+between methods with similar coverage.
 
-With `--comparisons`, two cells whose medians differ by a known number go on until their comparison is decided
-(`threshold_comparisons`), and a table a difference says which verdicts came of it, in how many the interval
-has the true difference in it, and how many members both cells took.
+With `--comparisons`, the searches of two cells, whose medians differ by a known number, continue until their
+comparison is decided (`threshold_comparisons`). A table for each difference has the share of each verdict,
+the share of intervals that contain the true difference, and the number of members of both cells.
 
-With `--replay`, searches are served from a table of trained members in place of a simulation
-(`threshold_replay`): each seed at each value of a fine grid of rho. `replayed.parquet` is the one that is
-there, the members of a run of the space `replayed.yaml`.
+With `--replay`, searches are served from a table of trained members instead of a simulation
+(`threshold_replay`). The table needs each seed at each value of a fine grid of rho. The default table,
+`replayed.parquet`, holds the members of a run of the space `replayed.yaml`.
 """
 
 import argparse
@@ -69,52 +70,52 @@ PROGRESS_SECONDS = 30.0
 
 
 def simulate(setting: Setting, ways: Sequence[str], most: int, seed: int, family: str, run: int) -> Run:
-    """Run each way on realisations of its own, which are the same for all of them."""
+    """Run each method on a fresh copy of the same realisations."""
     key = [seed, list(FAMILIES).index(family), run]
-    found: dict[str, Found] = {}
+    results: dict[str, Found] = {}
     for name in ways:
         drawn = Drawn(FAMILIES[family], setting.scatter, key)
-        found[name] = WAYS[name](drawn, setting.half_width, most)
-    return Run(drawn.median, found)
+        results[name] = WAYS[name](drawn, setting.half_width, most)
+    return Run(drawn.median, results)
 
 
 def simulated(
     task: Callable[[str, int], Made], families: Sequence[str], runs: int, workers: int, label: str
 ) -> dict[str, list[Made]]:
-    """Return the runs of each family, made in so many processes (one: in this), and say how far that is."""
-    places = [(family, run) for run in range(runs) for family in families]
+    """Return the runs of each family, and print progress. One worker means this process."""
+    cases = [(family, run) for run in range(runs) for family in families]
     by_family: dict[str, list[Made]] = {family: [] for family in families}
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
-        made = (map if pool is None else pool.map)(task, *zip(*places, strict=True))
-        for (family, _), run in zip(places, followed(made, len(places), label), strict=True):
+        made = (map if pool is None else pool.map)(task, *zip(*cases, strict=True))
+        for (family, _), run in zip(cases, followed(made, len(cases), label), strict=True):
             by_family[family].append(run)
     return by_family
 
 
 def followed(made: Iterable[Made], total: int, label: str) -> Iterator[Made]:
-    """Yield what is made, and say now and then how much of it there is and how long the rest takes."""
-    started = said = time.monotonic()
-    for done, one in enumerate(made, 1):
-        yield one
+    """Yield the runs as they finish, and print from time to time how many are done and the time left."""
+    started = printed = time.monotonic()
+    for done, run in enumerate(made, 1):
+        yield run
         now = time.monotonic()
-        if now - said >= PROGRESS_SECONDS:
-            said = now
+        if now - printed >= PROGRESS_SECONDS:
+            printed = now
             left = duration((now - started) / done * (total - done))
             print(f"{label}: {done} of {total} runs, {left} left", file=sys.stderr, flush=True)
 
 
 def print_replays(path: Path, order_parameter: str, half_width: float, runs: int, seed: int) -> None:
-    """Print, for each cell of a table, in how many replays the interval has the median of all seeds in it."""
+    """Print, for each cell of a table, how many replays have the median of all seeds in their interval."""
     print(f"{path}: {runs} replays of {order_parameter}, half-width {half_width:g}")
     for trained in trained_cells(path, order_parameter):
-        found = list(replays(trained, half_width, runs, seed))
+        results = list(replays(trained, half_width, runs, seed))
         median = trained.median
-        covered = sum(one.covers(median) for one in found)
-        reached = sum(one.is_reached for one in found)
+        covered = sum(result.covers(median) for result in results)
+        reached = sum(result.is_reached for result in results)
         print(
             f"{trained.name}: {len(trained.seeds)} seeds at {len(trained.rho)} values of rho, median "
             f"{median:.4f}; in the interval of {covered} ({covered / runs:.0%}); members "
-            f"{np.median([one.members for one in found]):.0f}; half-width reached in {reached}",
+            f"{np.median([result.members for result in results]):.0f}; half-width reached in {reached}",
             flush=True,
         )
 
@@ -136,7 +137,7 @@ def fraction(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read a whole number from 1 on."""
+    """Read a whole number of at least 1."""
     if int(text) < 1:
         raise ValueError("it must be at least 1")
     return int(text)
@@ -149,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     runs = f"runs a family, default {RUNS}, of comparisons {COMPARISONS}; of a cell, {REPLAYS} replays"
     add("--runs", type=count, metavar="N", help=runs)
     add("--seed", type=int, default=0, metavar="N", help="of the dice, default 0")
-    shown = " ".join(f"{one.scatter:g}:{one.half_width:g}" for one in SETTINGS)
+    shown = " ".join(f"{case.scatter:g}:{case.half_width:g}" for case in SETTINGS)
     add(
         "--settings",
         type=setting,
@@ -164,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
     most = f"most members of a search, default {MOST}, where two are compared {MOST_COMPARED}"
     add("--most", type=count, metavar="N", help=most)
     add("--workers", type=count, default=usable_cpus(), metavar="N", help="processes")
-    shown = " ".join(f"{one:g}" for one in DIFFERENCES)
+    shown = " ".join(f"{difference:g}" for difference in DIFFERENCES)
     add(
         "--comparisons",
         type=float,
@@ -183,44 +184,44 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    given = parser().parse_args(arguments)
-    if given.replay:
+    args = parser().parse_args(arguments)
+    if args.replay:
         try:
-            runs = given.runs or REPLAYS
-            print_replays(given.replay, given.order_parameter, given.half_width, runs, given.seed)
+            runs = args.runs or REPLAYS
+            print_replays(args.replay, args.order_parameter, args.half_width, runs, args.seed)
         except (TableError, ValueError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    elif given.comparisons is not None:
-        compare_cells(given)
+    elif args.comparisons is not None:
+        compare_cells(args)
     else:
-        locate_cells(given)
+        locate_cells(args)
     return 0
 
 
-def locate_cells(given: argparse.Namespace) -> None:
-    """Simulate `locate`, and its peers where they are asked for, and print what came of it."""
-    runs, most = given.runs or RUNS, given.most or MOST
-    peers = [] if given.peers is None else given.peers or list(PEERS)
+def locate_cells(args: argparse.Namespace) -> None:
+    """Simulate `locate` and the chosen peers, and print a table for each setting."""
+    runs, most = args.runs or RUNS, args.most or MOST
+    peers = [] if args.peers is None else args.peers or list(PEERS)
     ways = [LOCATE, *peers]
-    print(f"{runs} runs a family, intervals of {CONFIDENCE:.0%}, seed {given.seed}")
-    for one in given.settings or SETTINGS:
-        task = partial(simulate, one, ways, most, given.seed)
-        by_family = simulated(task, given.families, runs, given.workers, str(one))
-        print_located(one, by_family, most)
+    print(f"{runs} runs a family, intervals of {CONFIDENCE:.0%}, seed {args.seed}")
+    for case in args.settings or SETTINGS:
+        task = partial(simulate, case, ways, most, args.seed)
+        by_family = simulated(task, args.families, runs, args.workers, str(case))
+        print_located(case, by_family, most)
         if peers:
-            print_peers(one, by_family, ways, most)
+            print_peers(case, by_family, ways, most)
 
 
-def compare_cells(given: argparse.Namespace) -> None:
-    """Simulate comparisons of two cells, and print what came of them."""
-    runs, most = given.runs or COMPARISONS, given.most or MOST_COMPARED
-    alike = "no margin" if given.margin is None else f"alike within {given.margin:g}"
-    print(f"{runs} runs a family, at most {most} members a cell, {alike}, seed {given.seed}")
-    for one, difference in product(given.settings or SETTINGS[:1], given.comparisons or DIFFERENCES):
-        label = f"{one}, difference {difference:g}"
-        task = partial(comparison, one, difference, given.margin, most, given.seed)
-        print_comparisons(label, simulated(task, given.families, runs, given.workers, label))
+def compare_cells(args: argparse.Namespace) -> None:
+    """Simulate comparisons of two cells, and print a table for each difference."""
+    runs, most = args.runs or COMPARISONS, args.most or MOST_COMPARED
+    alike = "no margin" if args.margin is None else f"alike within {args.margin:g}"
+    print(f"{runs} runs a family, at most {most} members a cell, {alike}, seed {args.seed}")
+    for case, difference in product(args.settings or SETTINGS[:1], args.comparisons or DIFFERENCES):
+        label = f"{case}, difference {difference:g}"
+        task = partial(comparison, case, difference, args.margin, most, args.seed)
+        print_comparisons(label, simulated(task, args.families, runs, args.workers, label))
 
 
 if __name__ == "__main__":

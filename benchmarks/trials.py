@@ -1,18 +1,18 @@
-"""What Ray Tune costs a pack, and whether that grows with how many packs there were.
+"""Measure what Ray Tune costs per pack, and whether the cost grows with the number of packs.
 
 python benchmarks/trials.py
 python benchmarks/trials.py --packs 1000 5000 --out benchmarks/results/trials.csv
 
-So many packs of one member and one step, some 40 ms of work each, go through a local Ray as the packs of a
-sweep do: the Ray process of `sweeps.cluster`, its search algorithm, a trial a pack, a worker that takes pack
-after pack. A pack asks for all CPUs, so that there is one worker: where packs take less time than a worker
-needs to start, Tune gives the pack of a worker that starts to the one that has ended its own, and stops the
-other. What the sweep itself does with a report is in `benchmarks/scale.py` and not here.
+`--packs` packs of one member and one step, about 40 ms of work each, go through a local Ray as the packs of a
+sweep do: through the Ray process of `sweeps.cluster`, with its search algorithm, one trial per pack, and a
+worker that takes pack after pack. A pack requests all CPUs, so there is one worker. If packs are shorter than
+the start of a worker, Tune gives the pack of a starting worker to the worker that has just finished, and
+stops the starting worker. `benchmarks/scale.py` measures what the sweep itself does with a report.
 
-ms a pack      wall time between the first report and the last, over the packs between them.
-training       what the worker says of that itself; the rest is building the pack, Tune and Ray.
-first, last    ms a pack of the first and of the last tenth of the packs.
-resident       MiB, at the end, of the process in which Tune runs.
+ms a pack      wall time between the first and the last report, divided by the number of packs between them.
+training       ms per pack that the worker reports as training; the rest is building the pack, Tune and Ray.
+first, last    ms per pack for the first and for the last tenth of the packs.
+resident       MiB of memory, at the end, of the process in which Tune runs.
 """
 
 import argparse
@@ -44,7 +44,7 @@ SETTINGS = ["latents=[[2, 2]]", "hidden=[8]", "steps=1", "eval_every=1", "eval_i
 
 
 def measure(packs: int) -> dict[str, Any]:
-    """Send so many packs through a local Ray and return what they cost."""
+    """Send packs through a local Ray and return a row with their cost."""
     cell = search_spaces.load("digits", SETTINGS).cells()[0]
     data = load_data(cell.dataset)
     ended: list[float] = []
@@ -70,8 +70,8 @@ def measure(packs: int) -> dict[str, Any]:
                 if isinstance(message, Failed):
                     raise RuntimeError(f"{message.failure.reason}\n{message.failure.details}")
                 if isinstance(message, Wanted):
-                    asked = task()
-                    ray.send(Next(asked, finished=asked is None))
+                    next_task = task()
+                    ray.send(Next(next_task, finished=next_task is None))
                 if isinstance(message, Finished):
                     ended.append(time.perf_counter())
                     training += message.result.seconds
@@ -106,16 +106,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--packs", nargs="+", type=int, default=[1000, 5000], metavar="N", help="default 1000 and 5000")
     add("--out", type=Path, metavar="CSV", help="write the rows there too")
-    given = parser.parse_args(arguments)
-    if min(given.packs) < 2:
+    args = parser.parse_args(arguments)
+    if min(args.packs) < 2:
         parser.error("--packs: give at least 2")
     torch.set_num_threads(1)
     rows = []
-    for packs in given.packs:
+    for packs in args.packs:
         rows.append(measure(packs))
         print_row(rows[-1])
-    if given.out:
-        write_rows(given.out, rows, machine())
+    if args.out:
+        write_rows(args.out, rows, machine())
     return 0
 
 

@@ -1,9 +1,9 @@
 """The analytic control: a linear Gaussian VAE with an exact critical threshold.
 
 x ~ N(0, s^2), q(z|x) = N(a x, v), p(x|z) = N(w z, sigma_x^2) with sigma_x fixed and p(x|z) smoothed with K
-draws. The input noise of the linear network has the variance g v, g = rho^2 + (1 - rho^2)/K: as a mean over
-draws in the posterior form, by construction in the form `shrink`. With the weight b of the top layer's KL,
-the expected loss
+draws. The input noise of the linear network has the variance g v with g = rho^2 + (1 - rho^2)/K. In the
+posterior form this is the variance of a mean over draws; in the form `shrink` it holds by construction. With
+the weight b of the top layer's KL, the expected loss
 
     (s^2 (1 - w a)^2 + w^2 g v) / (2 sigma_x^2) + b (a^2 s^2 + v - 1 - log v) / 2
 

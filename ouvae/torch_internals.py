@@ -4,10 +4,10 @@ PyTorch may change any of this without notice. `pyproject.toml` therefore exclud
 no test has seen, and `tests/ouvae/test_torch_internals.py` has a test for each entry. To raise the bound,
 install the new version and run that file. What happens when PyTorch changes an entry:
 
-- the state of the CPU generator: `TorchChangedError`, since noise would differ without a sign;
+- the state of the CPU generator: `TorchChangedError`, because noise would change silently;
 - tracing, or an operation of a traced step: the same numbers more slowly, from the eager step or from the
   operations that are left;
-- gradients of activations, Adam, autocasting, storages: no way out; an import or a test fails.
+- gradients of activations, Adam, autocasting, storages: no fallback; an import or a test fails.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-# The function behind `torch.optim.Adam`. The first object of the class loads PyTorch's compiler, for more
-# than a second in every process.
+# The function behind `torch.optim.Adam`. The first `torch.optim.Adam` object of a process loads PyTorch's
+# compiler, which takes more than a second.
 from torch.optim.adam import adam as fused_adam
 
-# It writes down the operations of a step, without the modules, vmap and autograd that take as long as the
+# `make_fx` records the operations of a step. Without it, modules, vmap and autograd take as long as the
 # arithmetic of a small model.
 
 try:
@@ -34,7 +34,7 @@ except ImportError:
 
 _ATEN = torch.ops.aten
 
-# Gradients of activations from their results. PyTorch's layers keep the argument too, for the way back.
+# Gradients of activations from their results. PyTorch's layers keep the argument too, for the backward pass.
 elu_backward = _ATEN.elu_backward
 leaky_relu_backward = _ATEN.leaky_relu_backward
 tanh_backward = _ATEN.tanh_backward
@@ -93,12 +93,12 @@ def operation(name: str) -> Any:
 
 
 def operations(*names: str) -> frozenset[Any]:
-    """Return the operations of these names, without those that PyTorch lacks."""
+    """Return the operations with these names; leave out names that PyTorch lacks."""
     return frozenset(map(operation, names)) - {None}
 
 
 def replacements(names: Mapping[str, str]) -> dict[Any, Any]:
-    """Return operations and what replaces them, without the pairs of which PyTorch lacks one."""
+    """Map operations to their replacements; leave out pairs in which PyTorch lacks an operation."""
     pairs = ((operation(name), operation(other)) for name, other in names.items())
     return {old: new for old, new in pairs if old is not None and new is not None}
 
@@ -122,7 +122,7 @@ def autocast_dtype(device: str) -> torch.dtype | None:
 
     A custom autograd function has to convert its arguments itself.
     """
-    # Tracing on the meta device, which autocasting does not know, must not ask.
+    # A step may be traced on the meta device, for which autocasting cannot be queried.
     if device == "meta" or not torch.is_autocast_enabled(device):
         return None
     return torch.get_autocast_dtype(device)

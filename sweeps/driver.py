@@ -1,78 +1,36 @@
 """A sweep from end to end: read, check, plan, train, record, report."""
 
-import importlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
 from analysis.statistics.rule import rules_of
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.cluster import dashboard
-from sweeps.cluster.executor import RayExecutor
-from sweeps.cluster.process import RayProcess
-from sweeps.executors.events import Failed, Finished, Lost, Next, Nodes, Progressed, Returned
-from sweeps.executors.executor import SERIAL, Executor, task_of
-from sweeps.executors.places import Places, check_local
+from sweeps.executors.events import Failed, Finished, Lost, Nodes, Progressed, Returned
+from sweeps.executors.executor import next_of
+from sweeps.executors.places import Places
 from sweeps.executors.waiting import Waiting
 from sweeps.machine.interrupts import Interrupts
 from sweeps.machine.scratch import leave_lost_folder, scratch_folder
 from sweeps.plan.cells import PlannedCell, plan_cells, require_computable
-from sweeps.plan.data_sets import DataSets
 from sweeps.plan.users_code import UsersCode
+from sweeps.preparing import Options, executor_of, leave, prepare, refuse
 from sweeps.record.agreement import require_same_space
 from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
-from sweeps.record.provenance import commit
 from sweeps.schedule import Schedule
 from sweeps.search.base import threshold_at
 from sweeps.search.of_space import searches_of
 from sweeps.terminal.progress import Progress
 from sweeps.terminal.said import Said
 from sweeps.tracking.recorder import FAILED, OK, Recorder
-from sweeps.tracking.store import check as check_store
-from sweeps.tracking.uri import chosen_uri
-
-_NEEDED_LATER = ("ouvae.training.counts", "analysis.figures", "analysis.report")
-"""Modules that planning and the end of a sweep import: by then the checkout may hold other code. An error of
-an import is reported where the module is used."""
 
 NOT_LOGGED = 3
 """The exit code of a complete sweep of which MLflow lacks something; 128 and more are for signals."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of the command line besides the space.
-
-    Attributes:
-        address: of a running Ray cluster; None starts a local Ray, and `serial` uses no Ray.
-        out: run directory; None is runs/<space>.
-        tracking_uri: of the MLflow store; None is the environment's, or a SQLite file beside the run
-            directory.
-        data_dir: folder with the data files; None downloads them.
-        dashboard: whether a local Ray starts its dashboard.
-    """
-
-    address: str | None = None
-    out: Path | None = None
-    tracking_uri: str | None = None
-    data_dir: Path | None = None
-    dashboard: bool = False
-
-    @property
-    def is_local(self) -> bool:
-        """Whether packs are trained on this machine only."""
-        return self.address in (None, SERIAL)
-
-    def run_directory(self, space: Space) -> Path:
-        """Return the run directory."""
-        return self.out or Path("runs") / space.name
 
 
 def sweep(space: Space, options: Options, console: Console) -> int:
@@ -103,12 +61,15 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             interrupts.begin_saving()
             run.begin(space.model_dump(mode="json"))
             ledger.keep_failed_of(cells)
-            recorder, schedule = recorded(space, cells, ledger, uri, places.slots, interrupts)
+            searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+            recorder = Recorder(space, cells, searches, ledger, uri)
+            interrupts.on_signal = recorder.interrupt
+            schedule = Schedule(cells, searches, ledger, places.slots, space.pack_size)
             said.plan(options.address, places, schedule, ledger)
             screen = Progress(console, schedule, partial(threshold_at, rule))
             waiting = Waiting(space.wait_minutes, places, console.print)
             next_task = partial(next_of, schedule, space, run, interrupts)
-            with said.timed(), stopped_by_errors(recorder, executor):
+            with said.timed(), recorder.stopped_by_errors(executor):
                 for event in screen.shown(executor.train(data.by_digest, next_task, places, interrupts)):
                     said.event(event)
                     match event:
@@ -141,106 +102,6 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                     measure = partial(executor.measure, places, interrupts)
                     measure_missing(space.costs, cells, data.by_digest, run, measure)
         return finish(space, cells, ledger, schedule, recorder, interrupts, said)
-
-
-def refuse(space: Space, options: Options) -> str:
-    """Refuse options that cannot be used here, and return the URI of the MLflow store. Raises SweepError."""
-    run = options.run_directory(space)
-    leave_lost_folder(run)
-    uri = chosen_uri(options.tracking_uri, run.parent)
-    if options.dashboard:
-        dashboard.check(options.address)
-    if options.is_local:
-        check_local(space)
-    return uri
-
-
-def executor_of(
-    space: Space, options: Options, run: RunDirectory, scratch: Path, users_code: UsersCode
-) -> Executor:
-    """Return the executor of the address; Ray starts now."""
-    if options.address == SERIAL:
-        from sweeps.executors.serial import Serial  # torch
-
-        return Serial(space.cpus_per_pack, users_code)
-    return RayExecutor(RayProcess(options.address, run.log, scratch, users_code, options.dashboard), run.log)
-
-
-def leave(executor: Executor, console: Console) -> None:
-    """Kill what would outlive this process, and give the terminal back."""
-    executor.kill()
-    console.show_cursor(True)
-
-
-def prepare(space: Space, options: Options, uri: str, interrupts: Interrupts) -> DataSets:
-    """Do what takes its time while Ray starts: load the data and the code, and look at the MLflow store.
-
-    Raises:
-        DataError: a data set cannot be loaded.
-        Interrupted: a signal came.
-        SweepError: cells ask for more images than there are, or the store cannot be used.
-    """
-    commit()  # of the code that was copied, whatever is checked out later
-    interrupts.check()
-    data = DataSets(space.cells(), options.data_dir)
-    for module in _NEEDED_LATER:
-        with suppress(Exception):
-            importlib.import_module(module)
-    interrupts.check()
-    check_store(uri)
-    interrupts.check()
-    return data
-
-
-def recorded(
-    space: Space,
-    cells: Sequence[PlannedCell],
-    ledger: Ledger,
-    uri: str,
-    slots: int,
-    interrupts: Interrupts,
-) -> tuple[Recorder, Schedule]:
-    """Return the recorder of a run, which interrupts reach, and the schedule of its missing members.
-
-    Args:
-        space: the space.
-        cells: of the space, in their order.
-        ledger: the members of the run, which has begun.
-        uri: of the MLflow store.
-        slots: packs that are trained at once.
-        interrupts: signals.
-    """
-    rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
-    expected = sum(search.expected_points() for search in searches)
-    recorder = Recorder(space, cells, ledger, uri, expected)
-    interrupts.on_signal = recorder.interrupt
-    planned = list(zip(cells, searches, strict=True))
-    return recorder, Schedule(planned, ledger, slots, space.pack_size)
-
-
-def next_of(schedule: Schedule, space: Space, run: RunDirectory, interrupts: Interrupts) -> Next:
-    """Return what to train next."""
-    if schedule.done or interrupts.signal is not None:
-        return Next(None, finished=True)
-    pack = schedule.next_pack()
-    return Next(None if pack is None else task_of(pack, space, run))
-
-
-@contextmanager
-def stopped_by_errors(recorder: Recorder, executor: Executor) -> Iterator[None]:
-    """End the executor after the block; an error in the block becomes what stopped the sweep.
-
-    The tables of the finished members are written after any error.
-    """
-    try:
-        yield
-    except Exception as error:
-        recorder.stop(error)
-        with recorder.beside("clean-up"):
-            executor.kill()
-    with recorder.beside("clean-up"):
-        executor.end()
 
 
 def finish(

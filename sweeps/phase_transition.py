@@ -113,9 +113,10 @@ def _run(given: argparse.Namespace) -> int:
     from analysis import TableError
     from ouvae.data import DataError
     from sweeps import driver, preview
+    from sweeps.preparing import Options
     from sweeps.terminal.console import Terminal
 
-    options = driver.Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
+    options = Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     console = Terminal()
     try:
         if given.dry_run:

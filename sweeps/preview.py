@@ -7,12 +7,12 @@ from analysis.statistics.rule import rules_of
 from analysis.text.words import data_used, duration, plural
 from ouvae.declared import labels
 from search_spaces import Space
-from sweeps.driver import Options
 from sweeps.executors.executor import SERIAL
 from sweeps.machine.cpus import usable_cpus
 from sweeps.plan.cells import PlannedCell, plan_cells
 from sweeps.plan.data_sets import DataSets
 from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
+from sweeps.preparing import Options
 from sweeps.record.rows import cell_columns
 from sweeps.search.base import Observations
 from sweeps.search.of_space import searches_of

@@ -87,7 +87,8 @@ class Schedule:
     order of the space. Until a pack trains, cells with failures go last.
 
     Args:
-        cells: the cells, each with its search, which has not asked for points yet.
+        cells: the cells.
+        searches: of the cells, before they are asked.
         ledger: the finished members.
         slots: packs that are trained at once.
         pack_size: maximum number of members in a pack; None follows the device.
@@ -101,7 +102,8 @@ class Schedule:
 
     def __init__(
         self,
-        cells: Sequence[tuple[PlannedCell, Search]],
+        cells: Sequence[PlannedCell],
+        searches: Sequence[Search],
         ledger: Ledger,
         slots: int,
         pack_size: int | None = None,
@@ -113,7 +115,10 @@ class Schedule:
         self._retries, self._first_packs = Retries(), FirstPacks(len(cells))
         self._most_steps: dict[str, int] = {}
         self.slots, self._cell_count = slots, len(cells)
-        self.cells = [CellProgress(planned, search, planned.multiply_adds()) for planned, search in cells]
+        self.cells = [
+            CellProgress(cell, search, cell.multiply_adds())
+            for cell, search in zip(cells, searches, strict=True)
+        ]
         self.advance()
         self.members_reused = sum(state.finished_members for state in self.cells)
 

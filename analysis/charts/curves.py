@@ -128,7 +128,7 @@ def _entries(
         yield Entry(kind, band={"color": PANEL_COLOURS["rho_c"], "opacity": 0.2})
     bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in asked]
     if any(value is not None for column in bounds for value in column):
-        yield Entry("its bounds", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
+        yield Entry("bounds of the estimate", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
     if any(value is not None for value in thresholds["exact"]):
         yield Entry("ρ_c exact", {"color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]})
     yield Entry("active from here", {"color": GREY, "strokeWidth": 0.6, "strokeDash": _DOTS})

@@ -128,9 +128,10 @@ def _panel(
     layers = [layer("line", marked, "history", f"datum.cell == {place}", strokeWidth=0.8)]
     once: Spec = {"data": {"values": [{}]}}
     if (level := _level(cell)) is not None:
-        ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"datum": level}}
+        # Vega-Lite keeps the panel's field beside a datum, so the level is a field too.
+        ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"field": "active_from"}}
         look: Spec = {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
-        layers.insert(0, once | layer("rule", ends, **look))
+        layers.insert(0, {"data": {"values": [{"active_from": level}]}} | layer("rule", ends, **look))
     if place not in table.get("cell", []):
         middle = {"x": {"value": width / 2}, "y": {"value": PANEL_HEIGHT / 2}}
         layers.append(once | layer("text", middle, text="no evaluations", fontSize=8))

@@ -49,7 +49,7 @@ class Source:
         raise _missing(file, [*places, cached])
 
     def unpacked(self, file: PublicFile, members: Iterable[str]) -> Path | None:
-        """Return the first subfolder of the user's folder with a member of an archive; None without one.
+        """Return the first subfolder of the user's folder that holds a member of an archive, or None.
 
         Raises:
             DataError: the user's folder does not exist.

@@ -2,8 +2,8 @@
 
 Source: chardata.mat of Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders" (ICLR
 2016), repository yburda/iwae; drawings by B. Lake, R. Salakhutdinov and J. Tenenbaum. No MD5 or SHA-256 is
-published: the checksum is git's name of the contents in that repository, and in mingzhang-yin/ARM-gradient,
-which holds the same file as omniglot.mat.
+published. The checksum is git's hash of the file in yburda/iwae. The repository mingzhang-yin/ARM-gradient
+holds the same file as omniglot.mat.
 """
 
 import numpy as np

@@ -52,7 +52,7 @@ class PublicFile:
         urls: mirrors, in the order of trial.
         checksum: of the public file; other downloads are refused.
         contents: description for messages.
-        archive: whether it is a tar archive; its checksum is that of the file without decompression.
+        archive: whether the file is a tar archive; the checksum of an archive is of the compressed file.
     """
 
     name: str

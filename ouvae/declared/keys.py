@@ -62,13 +62,13 @@ class Key:
         description: its meaning, for the documentation and the tables.
         unit: unit of its value: `nats`, `steps`, `1` for other numbers, `none` for words.
         has_neutral: whether the key has a neutral value.
-        neutral: the value that has the effect of no such key. Identities of members leave it out, and tables
-            without the key are read with it, so a key can be added at any time.
+        neutral: the value that has the same effect as leaving the key out. Identities of members leave this
+            value out, and a table without the key is read with it, so a key can be added at any time.
         of: the key whose choice decides whether this key is used, such as `system`.
         requires: another key without which this key is not used.
         word: format of the value in a label.
-        method: whether the key describes the method, which may differ between cells in a comparison of
-            methods.
+        method: whether the key belongs to the method (system, objective, smoothed networks, …). Cells in a
+            comparison of methods may differ in such a key.
     """
 
     name: str

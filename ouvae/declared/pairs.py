@@ -9,7 +9,7 @@ from ouvae.declared.keys import keys_of
 from ouvae.declared.labels import Values, differing_keys, text, word
 
 SIZE: Literal["size"] = "size"
-"""The difference of two cells with the same depth and other latent sizes."""
+"""The difference of two cells with the same depth and different latent sizes."""
 
 DEPTH: Literal["depth"] = "depth"
 """The difference of two cells if one has the latents of the other and layers above them."""
@@ -120,7 +120,7 @@ def _by_depth(index_of: Mapping[tuple[int, ...], int]) -> list[list[int]]:
 
 
 def _chains(index_of: Mapping[tuple[int, ...], int]) -> Iterator[list[int]]:
-    """Yield, for latents that no others extend, the indices of these and of all that they extend."""
+    """Yield the indices of each chain: latents that no others extend, and all latents that they extend."""
     chains = {
         latents: [latents[:depth] for depth in range(1, len(latents)) if latents[:depth] in index_of]
         for latents in index_of

@@ -16,16 +16,16 @@ dependences; the generative model shares the second with inference:
 where every f is a different network. The posterior of t_l comes from f(u_l + v_l), the pixels from v_0. So
 u_l holds x and b_<l, v_l holds all of z_>l, and the terms u_l and v_l outside of f are the skip connections.
 
-A layer's KL is the sum of the KLs of t_l and b_l. The first has a closed form given z_>l. The second is
-always one draw's estimate: b_l is drawn before z_>l, on which its prior depends. With one layer this is the
-plain VAE.
+A layer's KL is the sum of the KLs of t_l and b_l. The KL of t_l has a closed form given z_>l. The KL of b_l
+is always one draw's estimate: b_l is drawn before z_>l, on which its prior depends. With one layer this is
+the plain VAE.
 
 Simplifications: features are added instead of concatenated; a block is the hidden layers of `cell.hidden`
 beside an identity, instead of gated residual blocks with weight normalisation and dropout; one upward path
 serves the posteriors of both variables; skips connect successive layers only. Our choices: log standard
 deviations, as in all systems here; the weight 1/L of a block; Gaussians below the top start at a tenth of the
-usual weights, near N(0, I). Without the last two the variables of a new model grow geometrically with depth.
-Free bits are the objective `free_bits`.
+usual weights, near N(0, I). Without the weight 1/L and the small initial weights, the variables of a new
+model grow geometrically with depth. Free bits are the objective `free_bits`.
 """
 
 from typing import cast

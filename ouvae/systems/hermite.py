@@ -89,7 +89,6 @@ def smoothed_units(
 
     Args:
         affine: the affine layer d -> H before the units.
-
         mean: [B, d] of the Gaussian input.
         scale: [B, d] standard deviation of the Gaussian input.
         eps: [..., B, d] the base sample.

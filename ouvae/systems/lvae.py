@@ -102,7 +102,7 @@ class LadderVAE(System):
         return tuple(layer.mean for layer in layers)
 
     def _descend(self, x: Tensor, draws: Draws) -> tuple[list[GaussianDraw], list[tuple[Tensor, Tensor]]]:
-        """Return the draws of the layers and mean and log scale of their priors, z_1 first."""
+        """Return the draws of the layers, and the means and log scales of their priors, z_1 first."""
         prior_mean = prior_log_scale = torch.zeros((), dtype=x.dtype, device=x.device)
         layers: list[GaussianDraw] = []
         priors: list[tuple[Tensor, Tensor]] = []
@@ -115,7 +115,7 @@ class LadderVAE(System):
         return layers[::-1], priors[::-1]
 
     def _bottom_up(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return mean and log scale of each layer's Gaussian from the features, [B, d_l] each, z_1 first."""
+        """Return the mean and log scale of each layer's bottom-up Gaussian, [B, d_l] each, z_1 first."""
         gaussians = []
         features = x
         for network, head in zip(self.features, self.heads, strict=True):

@@ -28,8 +28,8 @@ class Cost:
         parameters: number of trained parameters.
         memory_bytes: memory of a training step at the cell's batch size.
         memory_kind: `AUTOGRAD` or `CUDA`, see the module.
-        seconds_per_epoch: of each round of timing; an epoch is as many steps as pass over all training
-            images.
+        seconds_per_epoch: seconds per epoch in each round of timing; the steps of an epoch pass over all
+            training images once.
     """
 
     parameters: int

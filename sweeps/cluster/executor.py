@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from analysis.text.words import duration
 from ouvae.data import Dataset
 from ouvae.declared import Cell
+from search_spaces.running import Costs
 from sweeps.cluster.messages import Ended, Measure, Measured, Refused, Stop, Train, Wanted
-from sweeps.cluster.process import RayLost
+from sweeps.cluster.process import RayLost, RayProcess
 from sweeps.errors import SweepError
 from sweeps.executors.events import Event, Finished, Lost, NodeResources, Nodes, Notice, Quiet, Starting
 from sweeps.executors.executor import Executor, NextTask
@@ -35,28 +36,6 @@ class NoWorkers(RayLost):
     """No worker starts, although packs have their slots; the message says since when, and what Ray says."""
 
 
-class Process(Protocol):
-    """The Ray process; see `sweeps.cluster.process.RayProcess`."""
-
-    def connect(self) -> Sequence[NodeResources]:
-        """Wait for Ray and return the nodes."""
-
-    def restart(self) -> Sequence[NodeResources]:
-        """Start again after a loss, as `connect`."""
-
-    def send(self, message: object) -> None:
-        """Send a message of `sweeps.cluster.messages`."""
-
-    def receive(self, timeout: float) -> Any:
-        """Return the next message, or None after `timeout` seconds without one."""
-
-    def end(self) -> None:
-        """End in good order."""
-
-    def kill(self) -> None:
-        """End at once."""
-
-
 class RayExecutor(Executor):
     """Trains packs on Ray, which is started again when it is lost.
 
@@ -65,7 +44,7 @@ class RayExecutor(Executor):
         log: file with Ray's messages.
     """
 
-    def __init__(self, process: Process, log: Path) -> None:
+    def __init__(self, process: RayProcess, log: Path) -> None:
         """Take the process."""
         self._process, self._log = process, log
 
@@ -102,12 +81,11 @@ class RayExecutor(Executor):
         interrupts: Interrupts,
         members: Sequence[tuple[Cell, float]],
         data: Dataset,
-        rounds: int,
-        steps: int,
+        how: Costs,
     ) -> list[Cost] | None:
         """Measure on one worker; see `Executor.measure`."""
         try:
-            self._process.send(Measure(members, data, places.device, places.resources, rounds, steps))
+            self._process.send(Measure(members, data, places.device, places.resources, how.rounds, how.steps))
             while interrupts.signal is None:
                 answer = self._process.receive(0.2)
                 if isinstance(answer, Refused):

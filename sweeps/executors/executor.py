@@ -1,4 +1,4 @@
-"""What all executors have in common, and the task of a pack."""
+"""What all executors have in common, and the tasks that they ask for."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from search_spaces.running import RunningKeys
+from search_spaces.running import Costs, RunningKeys
 from sweeps.executors.events import Event, Next, NodeResources
 from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.packs import Pack
 from sweeps.record.paths import Paths
+from sweeps.schedule import Schedule
 from sweeps.worker.task import Task
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ class Executor(ABC):
         interrupts: Interrupts,
         members: Sequence[tuple[Cell, float]],
         data: Dataset,
-        rounds: int,
-        steps: int,
+        how: Costs,
     ) -> list[Cost] | None:
         """Return the costs of members (cell, rho), measured side by side; None if a signal came.
 
@@ -85,6 +85,14 @@ class Executor(ABC):
     @abstractmethod
     def kill(self) -> None:
         """End at once."""
+
+
+def next_of(schedule: Schedule, how: RunningKeys, run: Paths, interrupts: Interrupts) -> Next:
+    """Return what to train next."""
+    if schedule.done or interrupts.signal is not None:
+        return Next(None, finished=True)
+    pack = schedule.next_pack()
+    return Next(None if pack is None else task_of(pack, how, run))
 
 
 def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:

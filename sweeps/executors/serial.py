@@ -9,6 +9,7 @@ import torch
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.training.costs import Cost, measure
+from search_spaces.running import Costs
 from sweeps.errors import SweepError, gist
 from sweeps.executors.events import (
     Event,
@@ -64,13 +65,12 @@ class Serial(Executor):
         interrupts: Interrupts,
         members: Sequence[tuple[Cell, float]],
         data: Dataset,
-        rounds: int,
-        steps: int,
+        how: Costs,
     ) -> list[Cost]:
         """Measure here; see `Executor.measure`."""
         torch.set_num_threads(self._cpus)
         try:
-            return measure(members, data, places.device, rounds, steps)
+            return measure(members, data, places.device, how.rounds, how.steps)
         except Exception as error:
             raise SweepError(f"the costs could not be measured: {gist(error)}") from error
 

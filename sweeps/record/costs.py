@@ -23,7 +23,7 @@ def measure_missing(
     cells: Sequence[PlannedCell],
     data: Mapping[str, Dataset],
     run: Paths,
-    measure: Callable[[Sequence[tuple[Cell, float]], Dataset, int, int], list[Cost] | None],
+    measure: Callable[[Sequence[tuple[Cell, float]], Dataset, Costs], list[Cost] | None],
 ) -> None:
     """Write costs.parquet, a row for each cell and rho, unless the run has it for these cells already.
 
@@ -42,7 +42,7 @@ def measure_missing(
     rows: list[Row] = []
     for digest in dict.fromkeys(cell.data_digest for cell in cells):
         members = _members([cell for cell in cells if cell.data_digest == digest])
-        costs = measure([(cell.cell, rho) for cell, rho in members], data[digest], how.rounds, how.steps)
+        costs = measure([(cell.cell, rho) for cell, rho in members], data[digest], how)
         if costs is None:
             return
         rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(members, costs, strict=True)]

@@ -20,7 +20,7 @@ from analysis.text.words import plural
 from ouvae import NUMERICS_VERSION
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.driver import NOT_LOGGED, recorded
+from sweeps.driver import NOT_LOGGED
 from sweeps.machine.interrupts import Interrupts
 from sweeps.machine.scratch import leave_lost_folder
 from sweeps.plan.cells import plan_cells
@@ -29,8 +29,10 @@ from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.remeasuring.cells import MeasuredCells
 from sweeps.remeasuring.packs import PackMeasuring
+from sweeps.schedule import Schedule
+from sweeps.search.of_space import searches_of
 from sweeps.terminal.progress import Countdown
-from sweeps.tracking.recorder import FAILED, OK
+from sweeps.tracking.recorder import FAILED, OK, Recorder
 from sweeps.tracking.store import check as check_store
 from sweeps.tracking.uri import chosen_uri
 from sweeps.worker.work import keep_freed_memory
@@ -172,7 +174,11 @@ def finish(
     with suppress(OSError):  # trials never change; they are made again of the members
         run.studies.unlink(missing_ok=True)
     planned = plan_cells(space.swept(), cells.data.of, device, cells.users_code)
-    recorder, schedule = recorded(space, planned, ledger, uri, 1, interrupts)
+    rule = rules_of(space.model_dump()).of(space.follow)
+    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in planned], rule)
+    recorder = Recorder(space, planned, searches, ledger, uri)
+    interrupts.on_signal = recorder.interrupt
+    schedule = Schedule(planned, searches, ledger, 1, space.pack_size)
     tables = recorder.write(schedule)
     results = recorder.results(tables)
     complete = OK if schedule.done else _INCOMPLETE

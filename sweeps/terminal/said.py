@@ -68,7 +68,8 @@ class Said:
             self.line(notice)
         self._nodes = str(places)
         device = places.device
-        chosen = ", as there is no GPU; device=cuda waits for one" if address else ""
+        may_grow = address not in (None, SERIAL)
+        chosen = ", as there is no GPU; device=cuda waits for one" if may_grow else ""
         kind = device if device == "cuda" or self._space.device != "auto" else f"{device}{chosen}"
         self.line(f"{'no Ray' if address == SERIAL else 'Ray'}: {places} ({kind})")
         there = f"{schedule.members_reused} members are there already"

@@ -20,6 +20,7 @@ from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from search_spaces.running import MOST_TRACKED
 from sweeps.errors import explained
+from sweeps.executors.executor import Executor
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
 from sweeps.record.directory import is_of_disk
@@ -28,6 +29,7 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.provenance import commit, project_version
 from sweeps.record.tables import write_tables
 from sweeps.schedule import Schedule
+from sweeps.search.base import Search
 from sweeps.tracking.drawing import Drawing
 from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
@@ -61,18 +63,18 @@ class Recorder:
     Args:
         space: that is swept.
         cells: of the space, in their order.
+        searches: of the cells, before they are asked.
         ledger: the finished members; MLflow and Optuna get the ones that they lack at once.
         uri: of the MLflow store.
-        expected: members that the sweep will have, as far as that is known.
     """
 
     def __init__(
         self,
         space: Space,
         cells: Sequence[PlannedCell],
+        searches: Sequence[Search],
         ledger: Ledger,
         uri: str,
-        expected: int,
     ) -> None:
         """Tell MLflow and Optuna what the ledger holds."""
         self.problems: dict[str, str] = {}
@@ -83,6 +85,7 @@ class Recorder:
         self._drawing = Drawing(ledger.run.path)
         self._due = time.monotonic() + TABLES_SECONDS
         held = [*ledger.members.values(), *ledger.failed.values()]
+        expected = sum(search.expected_points() for search in searches)
         self._track = track = tracked(space, max(expected, len(held)))
         watched = sorted(space.active_from, key=lambda name: name != space.follow)
         self._studies: Studies | None = None
@@ -116,11 +119,22 @@ class Recorder:
                 why = explained(error, self._run.note)
                 self.problems[name] = f"{what} not complete: {why}; the same command tries again"
 
-    def stop(self, error: Exception) -> None:
-        """Take the error that ended the sweep early."""
-        self.stopped = explained(error, self._run.note)
-        if is_of_disk(error):
-            self.problems[DISK] = self.stopped
+    @contextmanager
+    def stopped_by_errors(self, executor: Executor) -> Iterator[None]:
+        """End the executor after the block; an error in the block becomes what `stopped` the sweep.
+
+        The tables of the finished members are written after any error.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.stopped = explained(error, self._run.note)
+            if is_of_disk(error):
+                self.problems[DISK] = self.stopped
+            with self.beside("clean-up"):
+                executor.kill()
+        with self.beside("clean-up"):
+            executor.end()
 
     def interrupt(self) -> None:
         """Say in MLflow that the sweep is being stopped."""

@@ -1,24 +1,25 @@
 """The runs of a sweep in MLflow.
 
-An experiment holds a space, a run the sweep, a child run each cell, a grandchild run each member.
+A space is an experiment, and a sweep is a run in it. Each cell is a child run of the sweep, and each member
+is a child run of its cell.
 
 ===========  ============================================================================
 run          holds
 ===========  ============================================================================
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
-cell         settings, the numbers of its threshold at step = members that it is known from, and
-             its curves: metrics such as `kl_top_nats` at step = 1000 rho, the mean over seeds,
-             and `members/kl_top_nats`, what each of its members has
+cell         settings; the numbers of its thresholds at step = number of members used; its curves,
+             means over seeds at step = 1000 rho, such as `kl_top_nats`; and the values of its
+             members, such as `members/kl_top_nats`
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
-The tag `level` (sweep, cell or member) tells them apart. MLflow compares params and tags as text
+The tag `level` (sweep, cell or member) tells runs apart. MLflow compares params and tags as text
 and metrics as numbers, so a member's rho is all three: `params.depth = "3" and metrics.rho > 0.8`.
 
-What a run holds follows from the tables alone, and a cell's or member's run is FINISHED or FAILED only when
-it is whole, so that a writer may be killed at any moment: running the same sweep again completes what is
-missing and repeats nothing. A cell's run that is not whole is RUNNING as long as its sweep is, then KILLED.
+The tables determine everything that a run holds, and the run of a cell or member is FINISHED or FAILED only
+once it is complete. A writer may therefore be killed at any moment: running the same sweep again adds what is
+missing and repeats nothing. An incomplete run of a cell is RUNNING while its sweep runs, then KILLED.
 
 mlflow is imported at the first use of a store (2 to 4 seconds), never with this module.
 """
@@ -68,11 +69,11 @@ if TYPE_CHECKING:
 
 _PAGE = 100
 _LONGEST_DIGEST = 36
-_MOST_VALUES = 1000  # of a request
+_MOST_VALUES = 1000  # values of metrics in one request
 
-# Okabe and Ito's palette, distinct to colour-blind eyes; MLflow's own choice can repeat itself.
+# Okabe and Ito's palette, distinct to colour-blind eyes. MLflow's default colours can repeat.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
-_GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, stay far apart
+_GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 stay far apart
 
 _COMMAND = "sweeps/phase_transition.py"
 
@@ -84,7 +85,7 @@ _NOTE = (
 _TABLE_METRICS = ("rho_c", "rho_c_low", "rho_c_high", "n_members")
 _TABLE_TAGS = ("status", "half_width", "half_width_asked")
 _TABLE_PARAMS = ("latents", "steps")
-"""Columns of the table of cells that a view opens with, besides the other thresholds."""
+"""Columns of the table of cells in the shared view, besides the thresholds of the other order parameters."""
 
 
 @dataclass
@@ -100,19 +101,19 @@ class _Known:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing from the run of a cell or a member."""
+        """Whether the run of a cell or a member is complete."""
         return self.status in ("FINISHED", "FAILED")
 
 
 class SweepRuns:
-    """The runs of one sweep in MLflow. Use it from one thread; any may set `status`.
+    """The runs of one sweep in MLflow. Use it from one thread; any thread may set `status`.
 
     Attributes:
-        status: MLflow's status that the sweep's run has to have, from the next `open` on.
-        opened: whether what the store holds is known.
-        untracked: status of each member that gets no run of its own, by its id.
-        untracked_cells: those that get none.
-        curves_url: the page of the cells' curves, once the store is reached.
+        status: MLflow's status for the sweep's run; the next `open` writes it.
+        opened: whether the store has been read.
+        untracked: statuses of the members that get no run, by member id.
+        untracked_cells: ids of the cells that get no run.
+        curves_url: the page of the cells' curves; None until the store is reached.
         watched: the order parameters of the view, the targeted one first.
     """
 
@@ -132,29 +133,29 @@ class SweepRuns:
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
         self.untracked_cells: set[str] = set()
-        self._known_from: dict[str, int] = {}  # members that the thresholds of a cell's run are of
-        self._points: dict[str, set[Value]] = {}  # of the members that a cell's run has
+        self._known_from: dict[str, int] = {}  # number of members behind the logged thresholds, by run id
+        self._points: dict[str, set[Value]] = {}  # logged values of the members, by run id
         self.opened = False
         self.curves_url: str | None = None
 
     def open(self) -> None:
-        """Read what the store holds of this sweep, once; let its runs have the status that is due."""
+        """Read the sweep's runs from the store, once, and set the status of the unfinished ones."""
         if not self.opened:
             self._read()
         self._settle()
         self.opened = True
 
     def _read(self) -> None:
-        """Read what the store holds of this sweep; mend what a killed writer left."""
+        """Read the sweep's runs from the store, and repair what a killed writer left."""
         self.client = connect(self.uri)
         self.experiment = experiment_of(self.client, self.uri, self.space, self._note)
         self.curves_url = self._curves_url()
-        known = [_known(run) for run in self._search()]
-        self.cells = self._unique("cell_id", known, "cell")
-        self.members = self._unique("member_id", known, "member")
+        runs = [_known(run) for run in self._search()]
+        self.cells = self._unique("cell_id", runs, "cell")
+        self.members = self._unique("member_id", runs, "member")
         for member in self.members.values():
             self._move(member, self.cells.get(member.tags["cell_id"]))
-        sweeps = self._unique("sweep_id", known, "sweep")
+        sweeps = self._unique("sweep_id", runs, "sweep")
         self.sweep = next(iter(sweeps.values()), None) or self._create(
             self.name, {**self.common, "level": "sweep", DESCRIPTION: self._note, **self._source()}, None
         )
@@ -164,9 +165,9 @@ class SweepRuns:
         self._describe_sweep()
 
     def member(self, row: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> bool:
-        """Log a member, in place of what it was if it ended at another time; False if it was there, whole."""
+        """Log a member; False if its run is complete. A run with another `finished_at` is replaced."""
         run, end = self.members.get(row["member_id"]), utc(row["finished_at"])
-        if run and run.tags["finished_at"] != stamp(end):  # trained, or failed, anew since
+        if run and run.tags["finished_at"] != stamp(end):  # the member was trained, or failed, again since
             self.client.delete_run(run.run_id)
             run = None
         if run and run.whole:
@@ -191,7 +192,7 @@ class SweepRuns:
         note: str,
         points: Mapping[str, Points],
     ) -> bool:
-        """Log a cell's curves, thresholds, data and members' values; False if they were there, the same."""
+        """Log a cell's curves, thresholds, data and members' values; False if its run holds the same."""
         from mlflow.entities import RunTag
 
         digest = digest_of(label, params, curves, thresholds)
@@ -226,7 +227,7 @@ class SweepRuns:
     def known(
         self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
     ) -> bool:
-        """Log what is known by now of a cell that is not whole; False of any other."""
+        """Log the thresholds so far of a cell with an incomplete run; False if there are no new members."""
         run, members = self.cells.get(cell_id), thresholds[0]["n_members"]
         if run is None or run.whole or self._known_from.get(run.run_id) == members:
             return False
@@ -236,15 +237,15 @@ class SweepRuns:
         return True
 
     def _log_points(self, run: _Known, points: Mapping[str, Points]) -> None:
-        """Log those values of a cell's members that its run lacks, as far as that is known."""
-        there = self._points.setdefault(run.run_id, set())
-        new = [value for value in point_values(points, run.start_ms) if value not in there]
+        """Log the values of a cell's members, except those that this object has logged."""
+        logged = self._points.setdefault(run.run_id, set())
+        new = [value for value in point_values(points, run.start_ms) if value not in logged]
         for first in range(0, len(new), _MOST_VALUES):
             self.client.log_batch(run.run_id, _metrics(new[first : first + _MOST_VALUES]))
-        there.update(new)
+        logged.update(new)
 
     def describe(self, note: str) -> bool:
-        """Say of the sweep in words what it found."""
+        """Set the description of the sweep: its result in words."""
         self.client.set_tag(self.sweep.run_id, DESCRIPTION, f"{note}\n\n{self._note}")
         return True
 
@@ -271,7 +272,7 @@ class SweepRuns:
         )
 
     def _share_view(self) -> None:
-        """Keep the view that `curves_url` opens: the cells of the sweep, all drawn, with their thresholds."""
+        """Store the view that `curves_url` opens: all cells of the sweep, drawn, with their thresholds."""
         sweep_id = self.common["sweep_id"]
         first, *others = (order.name for order in self.watched)
         curves = [order.metric for order in self.watched]
@@ -290,11 +291,11 @@ class SweepRuns:
         self.client.set_experiment_tag(self.experiment, SHARED_VIEW + sweep_id, json.dumps(state))
 
     def _source(self) -> dict[str, str]:
-        """Return the tags from which the UI says what made a run, of which code, and who."""
+        """Return the tags that the UI shows as the run's source: command, commit and user."""
         tags = {"mlflow.source.name": _COMMAND, "mlflow.source.type": "LOCAL"}
         if commit := self.params.get("commit"):
             tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
-        with contextlib.suppress(OSError, KeyError):  # of a user without a name
+        with contextlib.suppress(OSError, KeyError):  # the user has no name
             tags["mlflow.user"] = getpass.getuser()
         return tags
 
@@ -308,33 +309,34 @@ class SweepRuns:
                 return
 
     def _unique(self, tag: str, known: Sequence[_Known], level: str) -> dict[str, _Known]:
-        """Map the runs of a level by `tag`; of two for one thing a whole member or the newer stays.
+        """Map the runs of a level by `tag`; delete all but one of the runs with the same tag.
 
-        Two come of a request whose answer was lost, or of a cell's run half replaced.
+        Of a member's runs a complete run is kept, otherwise the newest. Duplicates come from a request whose
+        answer was lost, or from an interrupted replacement of a cell's run.
         """
-        found: dict[str, _Known] = {}
+        unique: dict[str, _Known] = {}
         runs = [run for run in known if run.tags.get("level") == level]
         for run in sorted(runs, key=lambda run: (level == "member" and run.whole, run.start_ms)):
-            if run.tags[tag] in found:
-                self.client.delete_run(found[run.tags[tag]].run_id)
-            found[run.tags[tag]] = run
-        return found
+            if run.tags[tag] in unique:
+                self.client.delete_run(unique[run.tags[tag]].run_id)
+            unique[run.tags[tag]] = run
+        return unique
 
     def _describe_sweep(self) -> None:
-        """Log the sweep's params, and as tags those that MLflow holds with another value."""
+        """Log the sweep's params; a value that differs from the logged param becomes a tag."""
         from mlflow.entities import RunTag
 
-        held, run_id = self.sweep.params, self.sweep.run_id
-        new = _params({key: text for key, text in self.params.items() if key not in held})
+        logged, run_id = self.sweep.params, self.sweep.run_id
+        new = _params({key: text for key, text in self.params.items() if key not in logged})
         changed = [
             RunTag(key, text)
             for key, text in self.params.items()
-            if self.sweep.tags.get(key, held.get(key, text)) != text
+            if self.sweep.tags.get(key, logged.get(key, text)) != text
         ]
         self.client.log_batch(run_id, params=new, tags=changed)
 
     def _settle(self) -> None:
-        """Give the sweep's run its status; cells that are not whole are RUNNING as long as it is."""
+        """Set the sweep's status; incomplete cells are RUNNING while the sweep is, then KILLED."""
         sweep_status = self.status
         cell_status = "RUNNING" if sweep_status == "RUNNING" else "KILLED"
         due = [(self.sweep, sweep_status)]
@@ -394,14 +396,14 @@ class SweepRuns:
             "cells": float(len(cells | {cell_id for cell_id, run in self.cells.items() if run.whole})),
         }
         now = milliseconds(datetime.now(UTC))
-        held = self.sweep.metrics
-        new = _metrics([Value(key, n, now, 0) for key, n in counts.items() if held.get(key) != n])
+        logged = self.sweep.metrics
+        new = _metrics([Value(key, n, now, 0) for key, n in counts.items() if logged.get(key) != n])
         self.client.log_batch(self.sweep.run_id, new)
         self.sweep.metrics.update(counts)
 
 
 def _inputs(data: Mapping[str, str]) -> list[DatasetInput]:
-    """Give data sets, whose digests are by their names, as inputs of a run."""
+    """Return data sets, given as digests by name, as inputs of a run."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     context = InputTag("mlflow.data.context", "training")
@@ -413,11 +415,11 @@ def _inputs(data: Mapping[str, str]) -> list[DatasetInput]:
     ]
 
 
-def _color(place: int) -> str:
-    """Give the colour of the cell at a place: of the palette, and beyond it one that no other cell has."""
-    if place < len(_COLORS):
-        return _COLORS[place]
-    hue, light = place * _GOLDEN % 1, (0.35, 0.5, 0.65)[place % 3]
+def _color(index: int) -> str:
+    """Return the colour of a cell by its index: from the palette, and then a different hue for each index."""
+    if index < len(_COLORS):
+        return _COLORS[index]
+    hue, light = index * _GOLDEN % 1, (0.35, 0.5, 0.65)[index % 3]
     return "#" + "".join(f"{round(255 * part):02X}" for part in colorsys.hls_to_rgb(hue, light, 0.7))
 
 
@@ -440,5 +442,5 @@ def _params(texts: Mapping[str, str]) -> list[Param]:
     return [Param(key, text) for key, text in texts.items()]
 
 
-def _agree(held: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(held.get(key, text) == text for key, text in wanted.items())
+def _agree(logged: Mapping[str, str], params: Mapping[str, str]) -> bool:
+    return all(logged.get(key, text) == text for key, text in params.items())

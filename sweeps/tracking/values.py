@@ -1,4 +1,4 @@
-"""What MLflow is told of a row: params and tags as text, metrics as numbers. Knows the rows, not MLflow."""
+"""Rows of tables as MLflow's params and tags (text) and metrics (numbers). Does not import MLflow."""
 
 import hashlib
 import json
@@ -25,9 +25,9 @@ MEMBER_TAGS = (
 )  # fmt: skip
 _MEASURED = (*METRICS, *TEST_METRICS)
 _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "test_bits_per_dimension"}
-"""Of colour images: minus a bound in bits, divided by the number of pixels times channels."""
+"""Names of bounds in bits per dimension, for images of bytes: minus the bound in nats / (pixels ln 2)."""
 
-# The UI orders charts by name: what comes before the curves would push them down the page.
+# The UI orders charts by name: a metric whose name precedes the curves' pushes the curves down the page.
 THRESHOLD_METRICS = (
     "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "g_c", "spread_left", "spread_right", "n_seeds",
     "n_resolved", "n_members", "n_diverged",
@@ -39,7 +39,7 @@ THRESHOLD_TAGS = (
 
 
 MEMBERS = "members"
-"""What names of metrics of a cell's run begin with that are values of its members."""
+"""Prefix of per-member metrics in a cell's run."""
 
 Points: TypeAlias = Sequence[tuple[int, float, float]]
 """Seed, rho and value of each member."""
@@ -55,10 +55,10 @@ class Value(NamedTuple):
 
 
 def member_values(row: Row, history: Sequence[Row]) -> list[Value]:
-    """Give a member's points, one a key and step; at its last step the row's values.
+    """Return a member's values, one for each key and step; at the last step they are those of the row.
 
-    The timestamps run from the start to the end of the member's own training time. A failed member has
-    its rho and seconds alone, at step 0.
+    The timestamps run from the start to the end of the member's training time. A failed member has only its
+    rho and seconds, at step 0.
     """
     last = _last_step(row)
     final = {**row, "step": last}
@@ -100,7 +100,7 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
 
 
 def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: int) -> list[Value]:
-    """Give the points of a cell's curves by metric, at step = 1000 rho."""
+    """Return the points of a cell's curves, at step = 1000 rho."""
     return [
         Value(metric, _number(value), base_ms + round(STEPS_PER_RHO * rho), round(STEPS_PER_RHO * rho))
         for metric, curve in curves.items()
@@ -109,20 +109,20 @@ def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: i
 
 
 def point_values(points: Mapping[str, Points], base_ms: int) -> list[Value]:
-    """Give the values of a cell's members by metric, each for itself, as `members/METRIC` at step = 1000 rho.
+    """Return the value of each member of a cell, as metric `members/METRIC` at step = 1000 rho.
 
-    Whenever they are logged they are the same, so that MLflow keeps each once.
+    Repeated calls return the same timestamps, so MLflow keeps each value once.
     """
     return [
         Value(f"{MEMBERS}/{metric}", _number(value), base_ms + round(STEPS_PER_RHO * rho) + seed, step)
-        for metric, own in points.items()
-        for seed, rho, value in own
+        for metric, members in points.items()
+        for seed, rho, value in members
         for step in [round(STEPS_PER_RHO * rho)]
     ]
 
 
 def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
-    """Give the numbers of a cell's thresholds, at step = members that they are known from."""
+    """Return the numbers of a cell's thresholds, at step = number of members used."""
     return [
         Value(
             _name(key, row),
@@ -137,7 +137,7 @@ def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
 
 
 def cell_tags(thresholds: Sequence[Row]) -> dict[str, str]:
-    """Give the tags of a cell's thresholds."""
+    """Return the tags of a cell's thresholds."""
     return {_name(key, row): text for row in thresholds for key, text in texts(row, THRESHOLD_TAGS).items()}
 
 
@@ -148,18 +148,18 @@ def _name(key: str, row: Row) -> str:
 def threshold_name(key: str, order: str) -> str:
     """Return the name of a number of a threshold: `rho_c` of the paper's order parameter, else `ORDER/rho_c`.
 
-    The UI gives the part before a stroke a section.
+    The UI shows metrics in sections, named by the part before the slash.
     """
     return key if order == PAPERS else f"{order}/{key}"
 
 
 def _number(value: float) -> float:
-    """Give a float that MLflow can hold: infinities come back from it as 1.8e308."""
+    """Return a float that MLflow can hold: NaN for an infinity, which MLflow would return as 1.8e308."""
     return math.nan if math.isinf(value) else float(value)
 
 
 def texts(values: Row, keys: Iterable[str]) -> dict[str, str]:
-    """Give params or tags: the `keys` that have a value, as text."""
+    """Return params or tags: the `keys` that have a value, as text."""
     return {key: _text(values[key]) for key in keys if values.get(key) is not None}
 
 
@@ -170,27 +170,27 @@ def _text(value: Any) -> str:
 
 
 def rho_text(rho: float) -> str:
-    """Give rho with three decimals, or with as many as it has."""
+    """Return rho as text with three decimals, or with up to six digits if three decimals are not enough."""
     return f"{rho:.3f}" if math.isclose(rho, round(rho, 3), abs_tol=1e-9) else f"{rho:.6g}"
 
 
 def digest_of(*values: Any) -> str:
-    """Give a hash that differs whenever a value does."""
+    """Return a hash of the values."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def utc(moment: datetime) -> datetime:
-    """Give the moment in UTC to the millisecond, as the members table has it."""
+    """Return the moment in UTC, cut to milliseconds as in the members table."""
     moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def stamp(moment: datetime) -> str:
-    """Give the moment as text, to the millisecond."""
+    """Return the moment as text, to the millisecond."""
     return moment.isoformat(timespec="milliseconds")
 
 
 def milliseconds(moment: datetime) -> int:
-    """Give the milliseconds since 1970."""
+    """Return the milliseconds since 1970."""
     return round(1000 * moment.timestamp())

@@ -112,7 +112,7 @@ def schedule_of(space: Space, slots: int, ledger: Ledger) -> Schedule:
     cells = planned_cells(space)
     rule = rules_of(space.model_dump()).of(space.follow)
     searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
-    return Schedule(list(zip(cells, searches, strict=True)), ledger, slots, space.pack_size)
+    return Schedule(cells, searches, ledger, slots, space.pack_size)
 
 
 def finish(schedule: Schedule, ledger: Ledger, pack: Pack, result: PackResult) -> Fragment:

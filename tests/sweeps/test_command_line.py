@@ -116,7 +116,7 @@ def test_bad_input_is_one_clear_error(command, tmp_path, case):
 @pytest.mark.parametrize("case", EARLY)
 def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monkeypatch, case):
     arguments, expected = EARLY[case]
-    monkeypatch.setattr("sweeps.driver.RayProcess", None)
+    monkeypatch.setattr("sweeps.preparing.RayProcess", None)
     code, out, err = command(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")

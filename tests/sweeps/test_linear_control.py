@@ -54,7 +54,7 @@ def test_the_exact_threshold_is_found(tmp_path):
         rules = rules_of(space.model_dump())
         observed = [ledger.observed(cell) for cell in cells]
         searches = searches_of(space, space.swept(), observed, rules.of(space.follow))
-        schedule = Schedule(list(zip(cells, searches, strict=True)), ledger, 1)
+        schedule = Schedule(cells, searches, ledger, 1)
         train_here(schedule, ledger, data)
         assert schedule.done
         tables = write_tables(ledger, [cell.cell_id for cell in cells], rules)

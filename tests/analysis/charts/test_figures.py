@@ -121,7 +121,7 @@ def test_bounds_of_an_estimate_are_a_shade_around_it(make_members, cells_of):
     assert shade["encoding"]["y2"] == {"field": "upper"}
     means = rows_of(chart.tables["mean-information_top_nats"])
     assert {(row["lower"], row["value"], row["upper"]) for row in means} == {(0.8, 1.0, 1.3)}
-    assert "its bounds" in legend(chart)
+    assert "bounds of the estimate" in legend(chart)
 
 
 @pytest.mark.parametrize("how", ["diverged", "failed"])
@@ -177,7 +177,7 @@ def test_an_order_parameter_that_no_member_has_is_an_empty_panel(make_members, c
     chart = order_parameters(cells_of(members, active_from={"kl_top": 0.1, "information_top": 0.1}))
     assert len(panels(chart)) == 2
     assert not chart.tables["mean-information_top_nats"]
-    assert "its bounds" not in legend(chart)
+    assert "bounds of the estimate" not in legend(chart)
     assert drawing(chart.to_dict()).startswith("<svg")
 
 
@@ -296,6 +296,13 @@ def test_problems_of_both_tables_come_in_one_message_before_anything_is_written(
 def test_a_missing_run_is_said_once(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.count("no such run") == 1
+
+
+def test_the_level_of_active_members_is_drawn_at_its_value_in_training(cells_of, make_members):
+    """With the level as a datum, Vega-Lite drops it without a word."""
+    drawn = drawing(training(cells_of(make_members({(8, 8): [0.88]}))).to_dict())
+    lines = re.findall(r'<line [^>]*stroke-dasharray="1.5,2.5"', drawn)
+    assert len(lines) == 2, "in the panel and in the legend"
 
 
 def test_the_intervals_of_a_runs_figures_are_of_its_own_confidence(made_run):

@@ -1,5 +1,7 @@
 """The lines of a sweep."""
 
+from types import SimpleNamespace
+
 import pytest
 from rich.console import Console
 
@@ -50,3 +52,19 @@ def test_nodes_are_said_when_they_change(tmp_path):
         "Ray: 1 node, 2 CPUs: 2 packs at once",
         "Ray: 2 nodes, 3 CPUs: 3 packs at once",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        (None, "Ray: 1 node, 2 CPUs: 2 packs at once (cpu)"),
+        ("serial", "no Ray: 1 node, 2 CPUs: 2 packs at once (cpu)"),
+        ("h:1", "Ray: 1 node, 2 CPUs: 2 packs at once (cpu, as there is no GPU; device=cuda waits for one)"),
+    ],
+)
+def test_only_a_cluster_may_get_a_gpu(tmp_path, address, line):
+    said, console = saying(tmp_path)
+    places = Places(load("digits"), [{"CPU": 2.0, "GPU": 0.0}], None, local=address != "h:1")
+    schedule, ledger = SimpleNamespace(members_reused=0, cells=[]), SimpleNamespace(failed={})
+    said.plan(address, places, schedule, ledger)
+    assert console.export_text().splitlines()[0] == line

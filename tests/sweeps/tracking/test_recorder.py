@@ -11,7 +11,6 @@ import pytest
 from analysis import TableError
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces.running import MOST_TRACKED
-from sweeps.driver import stopped_by_errors
 from sweeps.tracking import recorder
 from sweeps.tracking.recorder import TABLES_SECONDS, Recorder, tracked
 from tests.sweeps.conftest import finish, opened, planned_cells, schedule_of
@@ -22,7 +21,7 @@ def recorded(run, make_space, result_of):
     """Give the recorder of a sweep whose packs are all finished, and its schedule."""
     space = make_space(active_from="{kl_top: 0.1}")
     with opened(run, space) as ledger:
-        own = Recorder(space, planned_cells(space), ledger, "sqlite:///unused.db", 6)
+        own = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
         schedule = schedule_of(space, 1, ledger)
         while pack := schedule.next_pack():
             own.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0 - point.rho)))
@@ -62,7 +61,7 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
 
     monkeypatch.setattr(recorder, "write_tables", write)
     with opened(tmp_path, space) as ledger:
-        own = Recorder(space, planned_cells(space), ledger, "sqlite:///unused.db", 6)
+        own = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
         schedule = schedule_of(space, 1, ledger)
         moments = (TABLES_SECONDS - 1, TABLES_SECONDS + 1)
         moments += tuple(TABLES_SECONDS + 1 + taken + pause + late for late in (-1, 1))
@@ -165,7 +164,7 @@ def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
     tmp_path, make_space, result_of, monkeypatch, logged
 ):
     executor = SimpleNamespace(kill=refuse, end=lambda: None)
-    with recorded(tmp_path, make_space, result_of) as (own, _), stopped_by_errors(own, executor):
+    with recorded(tmp_path, make_space, result_of) as (own, _), own.stopped_by_errors(executor):
         refuse()
     assert own.stopped == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
     assert list(own.problems) == ["clean-up"]
@@ -187,7 +186,7 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, result_of,
         assert list(own.problems.values()) == [
             "figures not complete: cannot write a file; the same command tries again"
         ]
-        with stopped_by_errors(own, executor):
+        with own.stopped_by_errors(executor):
             fail()
     assert list(own.problems.values()) == [own.stopped]
 

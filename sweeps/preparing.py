@@ -1,0 +1,105 @@
+"""Before a sweep trains: its options, what they rule out, its executor, and what is loaded meanwhile."""
+
+import importlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from search_spaces import Space
+from sweeps.cluster import dashboard
+from sweeps.cluster.executor import RayExecutor
+from sweeps.cluster.process import RayProcess
+from sweeps.executors.executor import SERIAL, Executor
+from sweeps.executors.places import check_local
+from sweeps.machine.interrupts import Interrupts
+from sweeps.machine.scratch import leave_lost_folder
+from sweeps.plan.data_sets import DataSets
+from sweeps.plan.users_code import UsersCode
+from sweeps.record.directory import RunDirectory
+from sweeps.record.provenance import commit
+from sweeps.tracking.store import check as check_store
+from sweeps.tracking.uri import chosen_uri
+
+_NEEDED_LATER = ("ouvae.training.counts", "analysis.figures", "analysis.report")
+"""Modules that planning and the end of a sweep import: by then the checkout may hold other code. An error of
+an import is reported where the module is used."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line besides the space.
+
+    Attributes:
+        address: of a running Ray cluster; None starts a local Ray, and `serial` uses no Ray.
+        out: run directory; None is runs/<space>.
+        tracking_uri: of the MLflow store; None is the environment's, or a SQLite file beside the run
+            directory.
+        data_dir: folder with the data files; None downloads them.
+        dashboard: whether a local Ray starts its dashboard.
+    """
+
+    address: str | None = None
+    out: Path | None = None
+    tracking_uri: str | None = None
+    data_dir: Path | None = None
+    dashboard: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether packs are trained on this machine only."""
+        return self.address in (None, SERIAL)
+
+    def run_directory(self, space: Space) -> Path:
+        """Return the run directory."""
+        return self.out or Path("runs") / space.name
+
+
+def refuse(space: Space, options: Options) -> str:
+    """Refuse options that cannot be used here, and return the URI of the MLflow store. Raises SweepError."""
+    run = options.run_directory(space)
+    leave_lost_folder(run)
+    uri = chosen_uri(options.tracking_uri, run.parent)
+    if options.dashboard:
+        dashboard.check(options.address)
+    if options.is_local:
+        check_local(space)
+    return uri
+
+
+def executor_of(
+    space: Space, options: Options, run: RunDirectory, scratch: Path, users_code: UsersCode
+) -> Executor:
+    """Return the executor of the address; Ray starts now."""
+    if options.address == SERIAL:
+        from sweeps.executors.serial import Serial  # torch
+
+        return Serial(space.cpus_per_pack, users_code)
+    return RayExecutor(RayProcess(options.address, run.log, scratch, users_code, options.dashboard), run.log)
+
+
+def leave(executor: Executor, console: Console) -> None:
+    """Kill what would outlive this process, and give the terminal back."""
+    executor.kill()
+    console.show_cursor(True)
+
+
+def prepare(space: Space, options: Options, uri: str, interrupts: Interrupts) -> DataSets:
+    """Do what takes its time while Ray starts: load the data and the code, and look at the MLflow store.
+
+    Raises:
+        DataError: a data set cannot be loaded.
+        Interrupted: a signal came.
+        SweepError: cells ask for more images than there are, or the store cannot be used.
+    """
+    commit()  # of the code that was copied, whatever is checked out later
+    interrupts.check()
+    data = DataSets(space.cells(), options.data_dir)
+    for module in _NEEDED_LATER:
+        with suppress(Exception):
+            importlib.import_module(module)
+    interrupts.check()
+    check_store(uri)
+    interrupts.check()
+    return data

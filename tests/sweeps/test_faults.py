@@ -227,7 +227,7 @@ def test_the_terminal_may_leave(start_sweep, small_space, tmp_path):
 
 
 def test_what_the_environment_says_to_libraries_costs_no_tables(small_space, tmp_path):
-    """Matplotlib is not loaded with a backend that it does not know, nor MLflow where warnings are errors."""
+    """Matplotlib refuses a backend that it does not know, and MLflow warns where warnings are errors."""
     keys = ["variants=[]", "latents=[[4, 4]]", "search=grid", "steps=20", "eval_every=20", "track=sweep"]
     command = [sys.executable, "sweeps/phase_transition.py", "--space", str(small_space), *sets(keys)]
     done = subprocess.run(
@@ -238,10 +238,8 @@ def test_what_the_environment_says_to_libraries_costs_no_tables(small_space, tmp
         text=True,
         timeout=900,
     )
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    assert (
-        "error: figures not complete: ValueError: Key backend: 'Qt4Agg' is not a valid value" in done.stdout
-    )
+    assert (tmp_path / "run" / "figures" / "order_parameters.png").is_file()
     assert "MLflow: 0" not in done.stdout
     assert len(read_members(tmp_path / "run")) == 4

@@ -17,6 +17,8 @@ import pytest
 from sweeps.cluster import ray_internals
 from sweeps.cluster.environment import environment
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 
 OBSERVE = """

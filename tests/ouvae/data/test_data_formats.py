@@ -134,15 +134,18 @@ def test_no_matlab_file(contents_of, data):
         read_chardata(contents_of(data), 3)
 
 
-def test_damaged_bytes_of_a_matlab_file_never_escape_as_another_error(contents_of):
+def test_damaged_bytes_of_a_matlab_file_are_refused_or_give_images(contents_of):
     whole = matlab(data=GOOD + 0.5, testdata=GOOD)
     for position in range(128, len(whole), 3):
         damaged = bytearray(whole)
         damaged[position] ^= 0xFF
         try:
-            read_chardata(contents_of(bytes(damaged)), 3)
+            splits = read_chardata(contents_of(bytes(damaged)), 3)
         except DataError:
             continue
+        for images in splits:
+            assert images.shape[1] == 9
+            assert ((images >= 0) & (images <= 1)).all(), position
 
 
 @pytest.mark.parametrize("kept", [10, 400, -5])

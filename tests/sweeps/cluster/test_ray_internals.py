@@ -34,6 +34,11 @@ from ray.util.queue import Queue
 from sweeps.cluster import ray_internals as internals
 from sweeps.cluster.tokens import _answer
 
+def wait_until(holds):
+    deadline = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
 folder = Path(sys.argv[1])
 seen = {}
 ray.init(address="local", dashboard_host="127.0.0.1", include_dashboard=False, num_cpus=2,
@@ -60,16 +65,14 @@ queue, worker = Queue(actor_options={"num_cpus": 0}), Worker.remote()
 pid = ray.get(worker.pid.remote())
 seen["states"] = internals.actor_states(internals.QUEUE_CLASS)
 never = Worker.options(num_cpus=100).remote()
-time.sleep(1)
+wait_until(lambda: len(internals.actor_states(internals.QUEUE_CLASS)) == 2)
 seen["states_with_pending"] = internals.actor_states(internals.QUEUE_CLASS)
 seen["dead_before"] = internals.is_dead(worker._actor_id.hex())
 try:
     ray.get(worker.die.remote())
 except RayActorError as error:
     seen["pids"], seen["pid"] = internals.pids_of(str(error)), str(pid)
-deadline = time.monotonic() + 20
-while not internals.is_dead(worker._actor_id.hex()) and time.monotonic() < deadline:
-    time.sleep(0.1)
+wait_until(lambda: internals.is_dead(worker._actor_id.hex()))
 seen["dead_after"] = internals.is_dead(worker._actor_id.hex())
 files = internals.session_logs().glob(internals.WORKER_ERRORS.format(pid=pid))
 seen["last_words"] = [path.read_text() for path in files]

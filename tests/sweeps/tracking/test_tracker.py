@@ -19,8 +19,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from analysis.tables.files import rows_of, table_of
+from analysis.tables.schema import HISTORY, MEMBERS
 from ouvae.declared import Cell
 from sweeps import SweepError
 from sweeps.tracking.store import check, connect
@@ -67,7 +70,13 @@ def member(depth: int, rho: float, seed: int = 0, **changes: Any) -> tuple[dict,
         row |= dict.fromkeys([*evaluation(depth, kl), "parameters", "pixels", "torch_version"])
         row |= {"seconds": 0.0, "failure": row.get("failure", "out of memory")}
         history = []
-    return row, history
+    history = [{"member_id": row["member_id"], **entry} for entry in history]
+    return through(MEMBERS, [row])[0], through(HISTORY, history)
+
+
+def through(schema: pa.Schema, rows: list[dict]) -> list[dict]:
+    """Return rows as a table of this schema gives them; columns that a row lacks are null."""
+    return rows_of(table_of([dict.fromkeys(schema.names) | row for row in rows], schema))
 
 
 def evaluation(depth: int, kl: float) -> dict[str, Any]:

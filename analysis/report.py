@@ -1,10 +1,10 @@
-"""The page of a sweep: its question and the answer, thresholds, charts to point at, settings and versions.
+"""The page of a sweep: question and answer, thresholds, interactive charts, settings and versions.
 
     python analysis/report.py RUN... [--out FILE]
 
-RUN is the folder of a run. The page is one HTML file that loads nothing. That of one run is RUN/report.html;
-that of several together, whose cells stand side by side, each by the rule of its own run, is report.html in
-the folder that holds the first. Thresholds are computed from the members, as for the run's own table.
+RUN is the folder of a run. The page is one HTML file that loads nothing. The page of one run is
+RUN/report.html. Several runs share a page with their cells side by side: report.html in the folder that holds
+the first run. Thresholds are computed from the members by the rule of each cell's own run, as in its table.
 """
 
 import argparse

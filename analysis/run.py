@@ -38,13 +38,13 @@ Frame = TypeVar("Frame")
 
 
 class Tables(Generic[Frame]):
-    """The tables of a run, or of several under one another, as frames of one kind.
+    """The tables of one run, or of several runs concatenated, as frames of one kind.
 
-    All have a first column `run`, the name of the run's folder; the others are described in
+    The first column of each is `run`, the name of the run's folder; the others are described in
     `analysis.tables.schema`. Thresholds and comparisons are computed from the members by the rule of their
-    run. What was asked for once is kept: load the run again to see what a sweep has written since.
+    run. A table is computed once and kept: load the run again to see what a sweep has written since.
 
-    Asking raises TableError as `read_members`, `read_history` and `read_rule` do.
+    Reading a table raises TableError as `read_members`, `read_history` and `read_rule` do.
     """
 
     def __init__(self, runs: Mapping[str, Results], frame: Callable[[pa.Table], Frame]) -> None:
@@ -53,27 +53,30 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def members(self) -> Frame:
-        """A row a member: its settings, rho, seed, status, and all that was measured at its end."""
+        """One row per member: its settings, rho, seed, status, and its metrics after training."""
         return self._together(lambda results: results.members)
 
     @cached_property
     def history(self) -> Frame:
-        """A row a member and evaluation during training."""
+        """One row per member and evaluation during training."""
         return self._together(lambda results: results.history)
 
     @cached_property
     def thresholds(self) -> Frame:
-        """A row a cell and order parameter: rho_c with its interval, and the spread of the realisations."""
+        """One row per cell and order parameter: rho_c, its interval, and the spread of the realisations."""
         return self._together(lambda results: results.thresholds)
 
     @cached_property
     def seeds(self) -> Frame:
-        """A row a cell, order parameter and seed: the threshold of that realisation."""
+        """One row per cell, order parameter and seed: the threshold of the realisation."""
         return self._together(lambda results: seed_thresholds(results.thresholds))
 
     @cached_property
     def comparisons(self) -> Frame:
-        """A row an order parameter and two cells of one run that differ in one key: whether rho_c does."""
+        """One row per order parameter and pair of cells: how rho_c differs.
+
+        The cells are of one run and differ in one key.
+        """
         return self._together(lambda results: results.comparisons)
 
     def _together(self, table: Callable[[Results], pa.Table]) -> Frame:
@@ -92,7 +95,7 @@ class Run(Tables[pd.DataFrame]):
     """A run, or several together: its tables as pandas frames.
 
     Frames have no lists: `latents` is text, beside the columns `latent_1`, …, `latent_top`, and what is
-    measured of each layer has a column a layer (`analysis.tables.flat`). `arrow` and `polars` hold the same
+    measured of each layer has a column per layer (`analysis.tables.flat`). `arrow` and `polars` hold the same
     tables.
 
     Examples:
@@ -115,7 +118,7 @@ class Run(Tables[pd.DataFrame]):
 
     @cached_property
     def arrow(self) -> Tables[pa.Table]:
-        """The tables as they are in Arrow, with an entry a layer in lists, z_1 first.
+        """The tables as they are in Arrow, with lists of an entry per layer, z_1 first.
 
         Examples:
             >>> from analysis import load
@@ -143,12 +146,12 @@ class Run(Tables[pd.DataFrame]):
         return Tables(self._runs, lambda table: polars.DataFrame(flat(table)))
 
     def curves(self, cell: str, order_parameter: str = PAPERS) -> pd.DataFrame:
-        """Return an order parameter against rho at the end of training: a row a seed and rho, rho ascending.
+        """Return an order parameter against rho at the end of training: a row per seed and rho, ascending.
 
         The column is named as the metric in the members table. Members without a value are left out.
 
         Args:
-            cell: its label or its cell_id; of several runs that have the cell, all of them are returned.
+            cell: its label or its cell_id; if several runs have the cell, the curves of all are returned.
             order_parameter: one of `ouvae.declared.ORDER_PARAMETERS`.
 
         Raises:
@@ -233,10 +236,10 @@ def load(run: str | Path, *more: str | Path) -> Run:
     Args:
         run: the folder that a sweep wrote, its members.parquet, or a pattern such as `runs/*`, which means
             the folders of that name with a members.parquet.
-        more: likewise; what is named twice is loaded once.
+        more: further folders, files or patterns; a run that is named twice is loaded once.
 
     Raises:
-        TableError: where there is no such run; as `Tables` when something is asked of it.
+        TableError: if there is no such run. Its tables raise it when they are read, see `Tables`.
 
     Examples:
         >>> from analysis import load
@@ -255,7 +258,7 @@ def load(run: str | Path, *more: str | Path) -> Run:
 
 
 def _paths(run: str | Path) -> list[Path]:
-    """Return the runs that a path or a pattern means; a path that is there is no pattern."""
+    """Return the runs that a path or a pattern means; a path that exists is not taken as a pattern."""
     run = os.path.expanduser(run)
     path = Path(run)
     if not path.exists() and any(character in str(run) for character in "*?["):
@@ -271,16 +274,16 @@ def _paths(run: str | Path) -> list[Path]:
 
 
 def compare(first: Run, second: Run) -> pd.DataFrame:
-    """Return how rho_c differs between cells of two runs that correspond, as `Run.comparisons` within one.
+    """Return how rho_c differs between corresponding cells of two runs, as `Run.comparisons` does within one.
 
-    Cells correspond if they are alike but for what tells the runs apart: the keys in which all cells of each
-    run agree, and those of one do not agree with those of the other. Of two runs of several sizes, one with
-    K = 5 draws and one with 10, those of one size correspond; two runs of the same cells with other seeds
-    differ in `none`. The rule of the first run is that of both: what is active, the confidence, the margin.
-    Cells are taken as independent, as those of one run are.
+    Two cells correspond if they agree in all keys, except for the keys that tell the runs apart: keys with
+    one value in the first run and one other value in the second. For example, the first run has K = 5 draws
+    and the second K = 10, both at several sizes: cells of the same size correspond. If the runs differ in
+    seeds only, `differs_in` is `none`. The rule of the first run (active level, confidence, margin) applies
+    to both. Cells are taken as independent, as in comparisons within a run.
 
     Raises:
-        TableError: where either is several runs, they share members, or no cells correspond; as `Tables`.
+        TableError: if either holds several runs, they share members, or no cells correspond; as `Tables`.
 
     Examples:
         >>> from analysis import compare, load

@@ -1,4 +1,4 @@
-"""Reading a space: by name or from a YAML file, with overrides, and with all of its problems in one error."""
+"""Read a space by name or from a YAML file, with overrides; one error lists all problems."""
 
 import difflib
 import os
@@ -172,7 +172,7 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
 
 
 def _variant_problems(values: Mapping[str, Any], variants: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the problems of variants; a problem of the keys above them comes once, without a variant."""
+    """Return the problems of variants; a problem of the shared keys is listed once, without a variant."""
     shared = {key: value for key, value in values.items() if key != "variants"}
     problems: list[str] = []
     indices: dict[str, list[int]] = {}

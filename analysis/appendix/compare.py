@@ -1,8 +1,8 @@
-"""Published tables beside ours: which members or costs are a row, their means and their intervals.
+"""Published tables beside ours: our members or costs for each published row, with means and intervals.
 
 A *replicate* is what an interval is taken over: a seed of the members, a round of the costs. Numbers
 of a row are kept by replicate, so that differences and ratios between rows can be paired. A number is
-a tuple: of one entry, or of one a layer, top to bottom.
+a tuple with a single entry, or with an entry per layer, top to bottom.
 """
 
 from collections import Counter
@@ -23,10 +23,10 @@ Replicates: TypeAlias = dict[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something of ours that stands beside a published number.
+    """A quantity of our runs that is compared with a published number.
 
-    `of` returns the replicates of the rows (members of one cell and rho, or one row of costs) that have
-    it; they are printed with `decimals`.
+    `of` takes members of one cell and rho, or one row of costs, and returns the quantity by replicate; rows
+    without it are left out. It is printed with `decimals` decimals.
     """
 
     decimals: int
@@ -73,9 +73,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     "parameters": Quantity(2, _cost(lambda row: [row["parameters"] / 1e6])),
     "layers": Quantity(0, _cost(lambda row: [float(row["depth"])])),
 }
-"""Ours by name: nats, units, seconds, GiB, millions of parameters.
+"""Quantities by name, in nats, units, seconds, GiB or millions of parameters.
 
-Members are measured on the test split; lists of theirs are turned top first.
+Members are measured on the test split. Lists are reversed: the top layer comes first.
 """
 
 WITHOUT_REPLICATES = frozenset({"memory", "parameters", "layers"})
@@ -84,16 +84,16 @@ WITHOUT_REPLICATES = frozenset({"memory", "parameters", "layers"})
 
 @dataclass(frozen=True)
 class Measured:
-    """A number of ours: an interval an entry; none where there is no replicate."""
+    """A number of ours: an interval per entry; empty without replicates."""
 
     parts: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """A published row with ours: numbers by the columns' keys, and what they were trained with.
+    """A published row and our numbers for it, by the columns' keys.
 
-    `budget` is empty where the run has no such rows.
+    `budget` says how our rows were trained or timed; empty if the run has no such rows.
     """
 
     published: PublishedRow
@@ -126,7 +126,7 @@ def shown_rows(table: PublishedTable, rows: Sequence[Row]) -> list[PublishedRow]
 
 
 def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:
-    """Return what of a run stands beside a published number."""
+    """Return our number for a row and a column of a published table."""
     own = replicates(rows, row, column)
     if not own:
         return Measured()
@@ -153,14 +153,14 @@ def published_value(table: PublishedTable, row: PublishedRow, column: Column) ->
 
 
 def replicates(rows: Sequence[Row], row: PublishedRow, column: Column) -> Replicates:
-    """Return a column's quantity of the rows that a published row is, by replicate."""
+    """Return a column's quantity by replicate, from our rows for a published row."""
     return QUANTITIES[column.quantity].of(selected(rows, {**row.where, **column.where}))
 
 
 def selected(rows: Sequence[Row], where: Where) -> list[Row]:
     """Return the rows that a selector finds: members of one cell and rho, or one row of costs.
 
-    Raises TableError where it finds more, since a mean over them is the number of no model.
+    Raises TableError if it finds more: a mean over several models describes none of them.
     """
     where = settled(where, rows)
     found = [row for row in rows if matches(row, where)]
@@ -187,7 +187,7 @@ def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
 
 
 def _networks(run: PaperRun, row: Row) -> str:
-    """The activation and initial weights of a row, where rows of the run differ in them."""
+    """The activation, initial weights and normalisation of a row, if rows of the run differ in them."""
     keys = ("activation", "initialisation", "normalisation")
     told = (row[key] for key in keys if len({other[key] for other in run.rows}) > 1)
     return "".join(f", {word}" for word in told)

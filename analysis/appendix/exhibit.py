@@ -1,4 +1,4 @@
-"""An exhibit: a table, figure or claim of the paper, with all that sets a run of ours beside it."""
+"""An exhibit: a table, figure or claim of the paper, and how our run is compared with it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from analysis.appendix.runs import PaperRun, Source
 from analysis.charts.chart import Chart
 
 Lines: TypeAlias = Sequence[Sequence[str]]
-"""A table as text: a head and lines of as many cells; empty for none."""
+"""A table as text: a head and lines, all of one length; empty without a table."""
 
 
 def _nothing(run: PaperRun) -> tuple[()]:
@@ -23,21 +23,21 @@ class Exhibit:
 
     Attributes:
         name: the name of its space, `table6`.
-        stands_in: where in the paper a claim stands that is no table or figure; empty for these.
+        stands_in: for a claim, where it stands in the paper; empty for a table or figure.
         title: what it is about, in a few words.
-        plot: draws a run that is there; returns None where it has nothing to draw.
+        plot: draws a run that is not missing; returns None if there is nothing to draw.
         caption: what the drawing shows of ours.
-        claims: decides the claims that come with it by a run, which may be missing.
-        source: the table of the run that ours come from.
+        claims: decides the claims of the exhibit from a run; the run may be missing.
+        source: the table of our run that the numbers come from.
         needs_history: whether the history of the run is read too.
         table: the published numbers of a table; None for a figure.
-        shows: what the published figure shows, or the claim says; empty for a table, and for
-            controls, of which nothing is published.
+        shows: what the published figure shows, or the claim says; empty for a table, and for our own
+            controls, which the paper does not have.
         chosen: which settings of its budget `quick` were chosen on which seeds.
         fresh_from: first seed that was not used for tuning.
         budgets: the budgets of its space.
         cells: returns a second table as text, such as thresholds, one line per cell.
-        words: returns in sentences what the run says, one paragraph each.
+        words: returns the results of a run in sentences, one string per paragraph.
     """
 
     name: str

@@ -58,11 +58,11 @@ def histories(run: PaperRun) -> dict[str, list[Row]]:
 def snapshots(
     members: Sequence[Row], evaluations: Mapping[str, Sequence[Row]], marks: Iterable[int] = MARKS
 ) -> list[Snapshot]:
-    """Return what members of one row were at the evaluations nearest to `marks`, at the last one, and tested.
+    """Return snapshots of one row's members: nearest to `marks`, at the last step, and on the test split.
 
     Args:
         members: rows of one cell and rho.
-        evaluations: those of each member, as `histories` returns them.
+        evaluations: of each member, as `histories` returns them.
         marks: optimizer steps.
     """
     completed = [row for row in members if row["status"] == "completed"]
@@ -130,7 +130,7 @@ def information_text(snapshot: Snapshot) -> str:
 
 
 def share_about_x(snapshot: Snapshot) -> Interval | None:
-    """Return the information in the top layer over its KL, with the bounds of the information as ends.
+    """Return the top layer's information divided by its KL, with the interval from the bounds.
 
     None where one of them is not measured, or the KL is below a tenth of a nat.
     """

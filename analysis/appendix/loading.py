@@ -1,7 +1,7 @@
-"""Finding the run of a table or figure, and refusing another.
+"""Find the run of an exhibit; refuse runs of other spaces.
 
 The run of table 6 at the budget `quick` is a run of the space `table6-quick`, in `runs/table6-quick`
-unless said otherwise. A run that is not there is no error: `load` says how to get it.
+unless another folder is given. A missing run is no error: `load` returns the command that makes it.
 """
 
 import re
@@ -15,13 +15,13 @@ from analysis.appendix.runs import PaperRun
 from analysis.tables.files import read_costs, read_history, read_members, read_settings, rows_of
 
 DEFAULT_BUDGET = "quick"
-"""The budget of a run that nothing names one for."""
+"""The budget of a missing run, if neither the caller nor the folder's name gives one."""
 
 
 def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> PaperRun:
-    """Read the run of a table or figure; one that is not there comes back with `missing` set.
+    """Read the run of an exhibit; for a run that does not exist, return one with `missing` set.
 
-    `budget` is the one to recommend for a missing run; None takes it from the name of the folder.
+    `budget` is recommended for a missing run; None takes it from the name of the folder.
     Raises TableError for a run of another space and for tables that cannot be read.
     """
     folder = Path(folder)
@@ -42,7 +42,7 @@ def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Pap
 
 
 def _require(name: str, folder: Path, space: str) -> str:
-    """Return the budget in the name of a space of `name`; TableError for another space."""
+    """Return the budget in a space's name; TableError unless it is a space of the exhibit `name`."""
     budget = _budget(name, space)
     if budget is None:
         raise TableError(
@@ -63,10 +63,10 @@ def _budget(name: str, space: str) -> str | None:
 
 
 def _space_of(folder: Path) -> str | None:
-    """The name of the space that a folder holds a run of; None where there is no run.
+    """The name of the space of the run in a folder; None if there is no run.
 
-    It is the one in space.yaml, without that file the one that the members name, and for costs alone the
-    name of the folder. Raises TableError for members of several spaces.
+    The name is read from space.yaml, or else from the members; a folder with costs only is named as its
+    space. Raises TableError for members of several spaces.
     """
     if (folder / "space.yaml").is_file():
         return str(read_settings(folder).get("name"))

@@ -7,13 +7,13 @@ SMOOTHED = Below(1.0)
 """The condition on rho of an OU-VAE; rho = 1 is the model without smoothing."""
 
 ACTIVATION: dict[str, Condition] = {"activation": Unless("relu")}
-"""The activation of a published row: the one of the run, or the one that is not ReLU where it has two."""
+"""The activation of a published row: any but ReLU, unless the run has ReLU only."""
 
 RELU: dict[str, Condition] = {"activation": Beside("relu")}
-"""ReLU where the run has another activation too: a row without published numbers."""
+"""ReLU in a run that has other activations too, for a row without published numbers."""
 
 GENERATIVE: dict[str, Condition] = {"smoothed_networks": ("generative",)}
-"""The reading of what is smoothed that stands beside the published rows: p(z_l|z_l+1) only."""
+"""The reading of the paper that published rows are compared with: only p(z_l|z_l+1) is smoothed."""
 
 WITH_LIKELIHOOD: dict[str, Condition] = {"smoothed_networks": ("generative", "likelihood")}
 """The other reading: p(x|z_1) is smoothed too."""
@@ -27,7 +27,7 @@ OU_VAE: dict[str, Condition] = {"system": "vae", "objective": "elbo", "rho": SMO
 
 
 def with_relu(*rows: PublishedRow) -> tuple[PublishedRow, ...]:
-    """Return rows, and one of our own for each, for runs that have ReLU beside another activation."""
+    """Return the rows and a copy of each with ReLU, for runs that have ReLU and another activation."""
     own = (
         PublishedRow(
             f"{row.label}, ReLU",

@@ -24,14 +24,14 @@ from analysis.charts.render import drawing, svg
 from analysis.text.markup import environment
 
 _PIXELS = 110 / 72
-"""Pixels of a point in the page."""
+"""Pixels per typographic point, in the page."""
 
 _SIGNS = {HOLDS: ("holds", "✓"), FAILS: ("fails", "✗"), UNDECIDED: ("open", "?")}
 """The class of the style sheet and the sign of each verdict."""
 
 
 def render(sections: Sequence[Section], budget: str) -> str:
-    """Return the page of some sections, in their order; `budget` is the one that the runs were asked for."""
+    """Return the page of the sections, in order; `budget` is the budget of the runs."""
     css = files("analysis.appendix").joinpath("page.css").read_text(encoding="utf-8")
     verdicts = {section.exhibit.name: section.verdicts for section in sections}
     page = _environment().get_template("page.html.j2")

@@ -16,9 +16,9 @@ class ChartCell:
     """A cell of a chart.
 
     Attributes:
-        results: of its run.
-        name: which no other cell of the chart has.
-        rows: of the thresholds table, one an order parameter.
+        results: the results of its run.
+        name: unique in the chart.
+        rows: its rows of the thresholds table, one per order parameter.
         look: None for a cell that is not drawn.
     """
 

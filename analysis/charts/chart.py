@@ -9,7 +9,7 @@ from analysis.charts.data import Columns, rows_of
 from analysis.charts.looks import PRINT, Spec
 
 _SCREEN_INCH = 96
-"""Pixels of an inch on a screen."""
+"""Pixels per inch on a screen."""
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
@@ -36,7 +36,7 @@ class Chart:
         return {"$schema": _SCHEMA, "config": PRINT, **self.spec, "datasets": data}
 
     def save(self, path: str | Path) -> Path:
-        """Write the chart, atomically; the suffix says as what: `.svg`, `.png` or `.pdf`.
+        """Write the chart, atomically, in the format of the suffix: `.svg`, `.png` or `.pdf`.
 
         Raises:
             ValueError: for another suffix.

@@ -1,7 +1,7 @@
-"""The data of the charts in plain values: tables by name, each a list a column.
+"""The data of the charts in plain values: tables by name, with a list per column.
 
-Bounded: cells beyond the first and members beyond `MOST_MEMBERS` are left out, and a mean has `MOST_POINTS`
-values of rho, each over all members.
+Their size is bounded: they hold at most `looks.MOST_CELLS` cells, `MOST_MEMBERS` members, and
+`MOST_POINTS` values of rho in a mean. A mean is over all members, also over those that are left out.
 """
 
 from collections import Counter
@@ -21,22 +21,22 @@ from analysis.text.words import ends_within, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 
 Columns: TypeAlias = dict[str, list[Any]]
-"""A table: a list a column, all of one length."""
+"""A table: a list per column, all of one length."""
 
 MOST_MEMBERS = 3_000
-"""Members that are drawn: with more, a page takes seconds to answer."""
+"""Maximum number of members that are drawn: with more, a page takes seconds to answer."""
 
 MOST_LINES = 600
-"""Members of which a figure draws the training."""
+"""Maximum number of members whose training a figure draws."""
 
 MOST_POINTS = 60
-"""Values of rho of a mean curve; of more, as many are taken from end to end."""
+"""Maximum number of values of rho in a mean curve; a longer curve is thinned evenly."""
 
 MOST_SEEDS = 24
-"""Seeds that are switched one by one; those beyond are switched together."""
+"""Maximum number of seeds that are shown and hidden one by one; the others are switched together."""
 
 NEAR_MEMBERS = 8
-"""Members of a cell of which the training is drawn: those nearest to rho_c."""
+"""Members per cell, the nearest to rho_c, whose training is drawn."""
 
 PROBES, OTHERS = "probes", "other seeds"
 
@@ -45,13 +45,13 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a chart has against rho: a metric, or its entry for one layer.
+    """A quantity that a chart draws against rho: a metric, or a metric's entry for one layer.
 
     Attributes:
         metric: the column of the members table.
         title: with its unit.
-        layer: counted from 1; None for what is no list.
-        order: the order parameter that it is, if it is one.
+        layer: counted from 1; None if the metric is not a list.
+        order: the order parameter with this metric, if there is one.
     """
 
     metric: str
@@ -110,11 +110,11 @@ def _with_unit(words: str, unit: str) -> str:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The tables that the charts share, and how much of the members is in them.
+    """The tables that the charts share, and how many of the members are in them.
 
     Attributes:
         tables: by name.
-        groups: of seeds that are switched together, in the order of their numbers.
+        groups: names of the groups of seeds that are switched together; `group` in `members` is an index.
         drawn: number of members that are in the tables.
         members: number of members that the runs have.
     """
@@ -128,7 +128,7 @@ class Drawn:
 def drawn_tables(cells: Sequence[ChartCell], asked: Sequence[Quantity]) -> Drawn:
     """Return the tables of the cells that are drawn.
 
-    They are `members`, `thresholds`, `seeds` with their own, and `mean-NAME` of a quantity.
+    They are `members`, `thresholds`, `seeds` (the thresholds of seeds), and `mean-NAME` for each quantity.
     """
     shown = [cell for cell in cells if cell.look is not None]
     tables = [_members_of(cell) for cell in shown]
@@ -192,7 +192,7 @@ def rows_of(columns: Columns) -> list[Row]:
 
 
 def finite(value: float | None) -> float | None:
-    """Return a number with six digits, which are enough to draw; None for what is none."""
+    """Return a number rounded to six digits, enough to draw; None if it is missing or not finite."""
     if value is None or not isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
@@ -204,12 +204,12 @@ def _members_of(cell: ChartCell) -> pa.Table:
 
 
 def _kinds(seeds: Sequence[int]) -> dict[int, str]:
-    """Return of each seed of a cell its own name, or that it is a probe: a seed of one member."""
+    """Return the name of each seed of a cell, or `PROBES` for a seed with a single member."""
     return {seed: f"seed {seed}" if count > 1 else PROBES for seed, count in Counter(seeds).items()}
 
 
 def _groups(tables: Sequence[pa.Table]) -> list[str]:
-    """Return the names of what is switched together, seeds first."""
+    """Return the names of the groups of seeds that are switched together: seeds, others, probes."""
     kinds = {kind: seed for own in tables for seed, kind in _kinds(own["seed"].to_pylist()).items()}
     own = sorted((seed, kind) for kind, seed in kinds.items() if kind != PROBES)
     named = [kind for _, kind in own[:MOST_SEEDS]]
@@ -221,9 +221,9 @@ def _group(seed: int, kinds: Mapping[int, str], groups: Sequence[str]) -> str:
 
 
 def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[int]:
-    """Return the places of at most so many members of a cell: whole seeds, those with a curve first.
+    """Return the indices of at most `most` members of a cell: whole seeds, seeds with a curve first.
 
-    Where the first seed alone has too many, each k-th of them is taken.
+    If the first seed has more members than that, every k-th of them is taken.
     """
     places: dict[int, list[int]] = {}
     for place, seed in enumerate(seeds):
@@ -254,20 +254,20 @@ def _mean_rows(
 
 
 def _bounds(members: pa.Table, asked: Sequence[Quantity]) -> Columns:
-    """Return the bounds of the order parameters that are estimates between two."""
+    """Return the columns of bounds, for order parameters that are estimated between two bounds."""
     names = [name for one in asked if one.order for name in one.order.bounds or ()]
     return {name: [finite(value) for value in members[name].to_pylist()] for name in names}
 
 
 def _reach(cell: ChartCell, members: pa.Table) -> tuple[float, float]:
-    """Return the lowest and highest rho of the members that count; of all, where none counts."""
+    """Return the lowest and highest rho of the completed members, or of all if none is completed."""
     counting = members.filter(pc.equal(members["status"], "completed"))
     rho = (counting if counting.num_rows else members)["rho"].to_numpy()
     return float(rho.min()), float(rho.max())
 
 
 def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float]) -> Row:
-    """Return a cell's threshold as it is drawn: its ends within what was trained, or its bound."""
+    """Return a cell's threshold for drawing: its interval within the trained range, or its bound."""
     low, high = ends_within(row, reach)
     known, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
     bound = None if known or row["status"] == "unresolved" else row["rho_c_low" if bounded else "rho_c_high"]
@@ -310,7 +310,7 @@ def near_histories(cells: Sequence[ChartCell]) -> Columns:
 
 
 def _near(place: int, cell: ChartCell) -> Iterator[Row]:
-    """Yield the evaluations, but for that of the start, of the members nearest to rho_c or its bound."""
+    """Yield the evaluations after the start, for the members nearest to rho_c or its bound."""
     row = cell.rows[0]
     centre = next((row[name] for name in ("rho_c", "rho_c_low", "rho_c_high") if row[name] is not None), None)
     if centre is None:

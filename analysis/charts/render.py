@@ -15,7 +15,7 @@ VEGA_LITE = "6.4"
 """The version of the grammar that charts are written in."""
 
 PNG_INCH = 200
-"""Pixels of an inch in a PNG."""
+"""Pixels per inch in a PNG."""
 
 _NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed, and the libraries of D3 that they use. Copyright (c) University of "
@@ -24,7 +24,9 @@ _NOTICE = (
 
 
 def drawing(spec: Spec) -> str:
-    """Return a chart as SVG in pixels, one a point, with subscripts, for `svg`, `png` and `pdf`.
+    """Return a chart as SVG text, one pixel per point, with subscripts.
+
+    `svg`, `png` and `pdf` make files of the text.
 
     Raises:
         TableError: it cannot be drawn.
@@ -33,7 +35,7 @@ def drawing(spec: Spec) -> str:
         drawn = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
     except (ValueError, RuntimeError, OSError) as error:
         raise TableError(f"Vega-Lite {VEGA_LITE} cannot draw the chart: {error}") from error
-    numbers: dict[str, str] = {}  # Vega counts through all charts of a process
+    numbers: dict[str, str] = {}  # Vega's numbers go on from chart to chart; these start at 0
     drawn = re.sub(
         r"\b(clip|gradient_)\d+\b",
         lambda name: numbers.setdefault(name[0], f"{name[1]}{len(numbers)}"),
@@ -73,7 +75,7 @@ def _subscripts(text: str) -> str:
 
 @functools.cache
 def begin() -> Future[str]:
-    """Begin to make the script in a thread, which takes a second or two of a core; once a process."""
+    """Start bundling the script in a thread, once per process: a second or two on one core."""
     bundle = functools.partial(vl_convert.javascript_bundle, "window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     pool = ThreadPoolExecutor(1)
     made = pool.submit(bundle)

@@ -1,10 +1,11 @@
 """Whether the thresholds of cells differ: pairs of cells that differ in one key.
 
-The difference of two thresholds has the posterior of two independent medians. That it is not zero has the
-p-value 2 min(P(d < 0), P(d > 0)); that the two are alike within a margin, max(P(d < -margin), P(d > margin)),
-which is two one-sided tests. Of a median that may lie beyond all that was trained the data say no more than
-that, and each probability is then the largest that it can be. Both are corrected for how many comparisons
-there are (Holm, Scandinavian Journal of Statistics 6, 1979), each test for itself.
+The posterior of a difference d of two thresholds is the posterior of the difference of two independent
+medians. The test of "d is not zero" has the p-value 2 min(P(d < 0), P(d > 0)). The test of "alike within a
+margin" is two one-sided tests, with the p-value max(P(d < -margin), P(d > margin)). A median may lie outside
+the trained range of rho, where the data do not locate it; each probability then takes its largest possible
+value. The p-values of each test are corrected for the number of comparisons (Holm, Scandinavian Journal of
+Statistics 6, 1979).
 """
 
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ LOWER, HIGHER, ALIKE, UNDECIDED = "lower", "higher", "alike", "undecided"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of the threshold of one cell minus that of another.
+    """The threshold of a first cell minus the threshold of a second cell, with tests and verdict.
 
-    `difference_low` and `difference_high` are the interval at the nominal coverage, for this pair alone;
-    `p_different` and `p_alike` (None without a margin) are corrected for all of the comparisons, and so is
-    the `verdict`: `alike` within the margin, else `lower` or `higher` of the first cell, else `undecided`.
-    The difference and an end of its interval are None where the data do not say how large they are, and all
-    numbers where nothing is known of a cell.
+    `difference_low` and `difference_high` are the interval at the nominal coverage, for this pair only.
+    `p_different`, `p_alike` (None without a margin) and `verdict` are corrected for all comparisons. The
+    verdict is `alike` within the margin, else `lower` or `higher` for the first cell, else `undecided`.
+    The difference or an end of its interval is None if the data do not bound it. All numbers are None if
+    nothing is known of a cell.
     """
 
     difference: float | None = None
@@ -47,7 +48,7 @@ def compare(
         pairs: of cells, by their places.
         medians: the posterior of each cell's threshold; None where nothing is known of it.
         confidence: one minus the level of the tests, and nominal coverage of the intervals.
-        margin: thresholds are alike that differ by no more; None compares without.
+        margin: thresholds closer than this are alike; None for no test of likeness.
     """
     known: dict[int, _Known] = {}
     for place, pair in enumerate(pairs):
@@ -64,7 +65,7 @@ def compare(
 
 
 class _Known(NamedTuple):
-    """What is kept of a pair's difference, whose posterior takes megabytes; no p-value is corrected yet."""
+    """Numbers from the posterior of a difference, which takes megabytes; p-values are uncorrected."""
 
     median: float | None
     interval: tuple[float | None, float | None]
@@ -80,9 +81,9 @@ def _known(found: Difference, confidence: float, margin: float | None) -> _Known
 
 
 def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
-    """Tell whether no further member can tell two cells apart, or alike.
+    """Tell whether no further member can decide the comparison of two cells.
 
-    Of one of them nothing is known, or the medians of both lie beyond what was trained, on one side.
+    Either nothing is known of one cell, or both medians lie outside the trained range, on the same side.
     """
     if first is None or second is None:
         return True

@@ -1,4 +1,4 @@
-"""Curves of an order parameter against rho, one a seed, and their mean."""
+"""Curves of an order parameter against rho, one per seed, and their mean."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -16,7 +16,7 @@ Curves: TypeAlias = Mapping[int, tuple[Array, Array]]
 
 
 def curves_of(members: Iterable[tuple[int, float, float | None]]) -> Curves:
-    """Return the curves of members given as seed, rho and value; those without a value do not count."""
+    """Return the curves of members given as seed, rho and value; values of None are skipped."""
     points: dict[int, list[tuple[float, float]]] = {}
     for seed, rho, value in members:
         own = points.setdefault(seed, [])
@@ -31,18 +31,17 @@ def _arrays(points: list[tuple[float, float]]) -> tuple[Array, Array]:
 
 
 def trained_range(curves: Curves) -> tuple[float, float]:
-    """Return the lowest and the highest rho of all members. Raises ValueError without one."""
+    """Return the lowest and the highest rho of all members. Raises ValueError without members."""
     trained = np.concatenate([rho for rho, _ in curves.values()])
     return float(trained.min()), float(trained.max())
 
 
 def mean_curve(curves: Curves) -> tuple[Array, Array]:
-    """Average the curves of several seeds: the rho of all of them, and the mean there.
+    """Average the curves of several seeds, at every rho that any of them has.
 
-    Each seed is interpolated linearly inside its own range of rho and never beyond it; the mean at
-    a rho is over the seeds whose range covers it. Probes are no curves and do not count, unless there is
-    nothing else. Returns two arrays of shape (M,), M the number of distinct rho, ascending; empty ones if
-    there is no member.
+    Each seed is interpolated linearly inside its own range of rho and never beyond it; the mean at a rho is
+    over the seeds whose range covers it. Probes are used only if there are no curves. Returns two arrays of
+    shape (M,), M the number of distinct rho, ascending; empty ones if there is no member.
     """
     usable = _wide(curves) or _usable(curves)
     if not usable:
@@ -53,7 +52,7 @@ def mean_curve(curves: Curves) -> tuple[Array, Array]:
 
 
 def _wide(curves: Curves) -> list[tuple[Array, Array]]:
-    """The curves proper, over half of the range of rho that all members span: probes of a seed are none."""
+    """The curves that span at least half of the range of rho of all members; probes do not."""
     usable = _usable(curves)
     ends = [end for rho, _ in usable for end in rho[[0, -1]]]
     half = np.ptp(ends) / 2 if ends else 0.0
@@ -98,9 +97,9 @@ CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
 def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
     """Return the curves of a metric against rho as `{cell_id: {seed: (rho, values)}}`.
 
-    Cells and seeds come in the order of first appearance, rho ascending. Members that diverged or
-    failed are left out, and those of older tables in which the metric is not measured; a seed without any
-    others keeps an empty curve. An undefined order parameter counts as collapsed, see
+    Cells and seeds come in the order of first appearance, rho ascending. Left out are members that
+    diverged or failed, and members of older tables that lack the metric; a seed whose members are all left
+    out keeps an empty curve. An undefined order parameter counts as collapsed, see
     `ouvae.declared.curve_value`. Raises TableError if a cell has two completed members of one rho and seed,
     or a completed member whose value is not finite.
     """

@@ -25,7 +25,7 @@ from ouvae.training.step.precision import weights_dtype
 from sweeps.errors import gist
 
 State: TypeAlias = Literal["last", "best"]
-"""The moment of training that weights are of: the last step, or the best validation ELBO."""
+"""When the weights were taken: at the last step, or at the best validation ELBO."""
 
 
 class WeightsError(Exception):
@@ -39,8 +39,8 @@ class PackWeights:
     Attributes:
         cell: of the members.
         members: (rho, seed) of each.
-        state: which weights they are; None in a file of an older version with `select: best`, which does not
-            say so.
+        state: which weights they are; None if an older version wrote the file with `select: best` and did not
+            record the state.
         weights: of all members, [P, …] by name, on the CPU.
     """
 
@@ -84,7 +84,7 @@ def write_weights(
 
 
 def read_weights(path: Path, rho: float, seed: int) -> System:
-    """Return the model of a member, of whose file its own weights alone are read.
+    """Return the model of a member, without loading the weights of other members.
 
     Raises:
         WeightsError: the file cannot be read, or the member is not in it.
@@ -118,7 +118,7 @@ def read_pack_weights(path: Path) -> PackWeights:
 
 
 def _about(path: Path, file: Any) -> Mapping[str, str]:
-    """Return what an open file says of its weights. Raises ValueError where they are of another pack."""
+    """Return the metadata of an open file. Raises ValueError if its weights are of another pack."""
     about: Mapping[str, str] = file.metadata()
     if (pack := about.get("pack", path.stem)) != path.stem:
         raise ValueError(f"it holds the weights of pack {pack}; put back the file of this run")

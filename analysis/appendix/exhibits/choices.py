@@ -1,7 +1,9 @@
 """Choices of networks that the appendix does not name, and which of them give the published picture.
 
-A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and
-the KL warm-up. Numbers are of the validation split after the last step, which is the same for all.
+The published picture is a top layer that is alive at the smallest rho and dead at rho = 1
+(`analysis.appendix.picture`). A choice is the activation, the initial weights, the normalisation, what is
+smoothed and how, and the KL warm-up. Numbers are of the validation split after the last step, which is the
+same for all.
 """
 
 from collections import Counter
@@ -25,7 +27,7 @@ from analysis.text.words import NOTHING, lost, plural
 from ouvae.declared.order_parameters import PAPERS
 
 MAX_NATS = 60.0
-"""The axes end here where no choice is decided: the KL of a member that diverges soon may be millions."""
+"""The axes end here at the latest: a member that is about to diverge may have a KL of millions."""
 
 CENTRED = ("tanh", "elu")
 UNCENTRED = ("relu", "leaky_relu", "softplus")
@@ -80,7 +82,7 @@ def _not_run(name: str, region: Region) -> Evidence:
 
 
 def _unchanged(one: Trained, usual: Trained) -> list[Evidence]:
-    """The numbers that show that a choice gives the picture, or does not, as the usual one."""
+    """The evidence that a choice agrees with the usual choice in giving the picture or not."""
     if usual.picture.verdict == HOLDS:
         return list(one.picture.evidence)
     piece = one.refutation
@@ -221,7 +223,7 @@ def _panel(panel: int, labels: Sequence[str], title: str, end: float) -> Spec:
 
 
 def _axis_end(there: Sequence[Trained], metric: str) -> float:
-    """Return where an axis ends: a little beyond the choices that give the picture or do not."""
+    """Return where an axis ends: a little beyond the choices whose verdict is decided."""
     decided = (one for one in there if one.picture.verdict in (HOLDS, FAILS))
     means = (_snapshot(rows).mean(metric) for one in decided for rows in one.by_rho.values())
     return min(1.3 * max((mean for mean in means if mean is not None), default=MAX_NATS), MAX_NATS) or 1.0

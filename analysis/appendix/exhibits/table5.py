@@ -1,7 +1,7 @@
 """Table 5: the test ELBO of convolutional models.
 
-The VAE and the VampPrior of the table stand in Tomczak and Welling's, of one network with two priors: so does
-ours. The VAE with the networks of our OU-VAE is a row of ours alone.
+The VAE and the VampPrior of the table are those of Tomczak and Welling: one network with two priors. Ours are
+built the same way. The VAE with the networks of our OU-VAE is a row of our own.
 """
 
 from dataclasses import replace
@@ -47,7 +47,7 @@ PANELS = (Panel("mnist", "bound, static MNIST (nats)"), Panel("omniglot", "bound
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
-    """The bound with the VampPrior against that with a standard normal prior, paired by seed."""
+    """Compare the bounds with the VampPrior and with a standard normal prior, paired by seed."""
     rows = Rows(TABLE, run)
     evidence = (
         (column.header, rows.difference("VampPrior (L=2)", "VAE (L=2)", column.key, "nats"))

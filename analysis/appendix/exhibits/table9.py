@@ -1,4 +1,4 @@
-"""Table 9: the time of an epoch. Replicates are rounds of timing, of which each times every model."""
+"""Table 9: the time of an epoch. A replicate is a round of timing; each round times every model."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ PANELS = (Panel("seconds_ratio", "time per epoch / VAE's"),)
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
-    """Seconds per epoch: the ratio to the VAE, of the same round."""
+    """Seconds per epoch: the ratio to the VAE's in the same round."""
     limit = Region(high=1.10, closed=True)
     of_vae = Rows(TABLE, run).cost_ratio("OU-VAE", "VAE", "seconds", limit, on_cuda=True)
     statement = (
@@ -39,7 +39,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
 
 
 def words(run: PaperRun) -> list[str]:
-    """Say how long an epoch of the OU-VAE takes beside one of the IWAE, as printed and ours."""
+    """Compare the OU-VAE's time per epoch with the IWAE's, as printed and as we measured it."""
     of_iwae = Rows(TABLE, run).cost_ratio("OU-VAE", "IWAE", "seconds", Region())
     if of_iwae.ours is None or of_iwae.published is None:
         return []

@@ -29,7 +29,7 @@ from ouvae.declared import ORDER_PARAMETERS
 def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     """Write the figures of a run to `out`, by default its folder `figures`; return their paths.
 
-    Those with a panel a cell show `MOST_CELLS` cells, the first ones.
+    Those with a panel per cell show `MOST_CELLS` cells, the first ones.
     Raises TableError if the members or the history cannot be read, with the problems of both, and
     before anything is written.
     """

@@ -50,12 +50,12 @@ class Results:
 
     @cached_property
     def members(self) -> pa.Table:
-        """A row a member."""
+        """A row per member."""
         return read_members(self.path)
 
     @cached_property
     def history(self) -> pa.Table:
-        """A row a member and evaluation."""
+        """A row per member and evaluation."""
         return read_history(self.path)
 
     @cached_property
@@ -65,7 +65,7 @@ class Results:
 
     @cached_property
     def thresholds(self) -> pa.Table:
-        """A row a cell and order parameter."""
+        """A row per cell and order parameter."""
         return self.summary.thresholds
 
     @cached_property

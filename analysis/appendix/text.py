@@ -101,7 +101,7 @@ def summary(claim: Claim) -> str:
 
 
 def table_lines(table: PublishedTable, rows: Sequence[ComparedRow]) -> list[str]:
-    """Return a published table with ours beside it as aligned lines, a line a row."""
+    """Return a published table with ours beside it as aligned lines, a line per row."""
     columns = table.columns
     head = ["", *(text for column in columns for text in (f"{column.header}: published", "ours")), "budget"]
     lines = [head]

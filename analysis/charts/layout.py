@@ -1,4 +1,4 @@
-"""How a chart lies: cells over one another, as in the page, or a panel a cell, as in a figure."""
+"""How a chart lies: cells over one another, as in the page, or a panel per cell, as in a figure."""
 
 import textwrap
 from collections.abc import Sequence

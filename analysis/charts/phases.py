@@ -39,8 +39,8 @@ class Phases:
 
     Attributes:
         model: its name: all but the latents.
-        sizes: a table, a row a cell.
-        maps: by depth, a table with a row a cell and mean value: the order parameter over rho and size.
+        sizes: a table, a row per cell.
+        maps: by depth, a table with a row per cell and mean value: the order parameter over rho and size.
     """
 
     model: str
@@ -102,7 +102,7 @@ def edges(rho: Array) -> Array:
 
 
 def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
-    """Return rho_c against the size of the top layer, a line a depth."""
+    """Return rho_c against the size of the top layer, a line per depth."""
     name = f"sizes-{place}"
     colours = {"color": layout.colour(), "shape": layout.shape()}
     dashes = {"domain": sorted(set(phases.sizes["depth"])), "range": [list(look.dashes) for look in STYLES]}

@@ -61,7 +61,7 @@ def _kl(title: str | None) -> Spec:
 
 
 def training(cells: Sequence[ChartCell]) -> Chart:
-    """Return the top layer's KL against the step, a panel a cell.
+    """Return the top layer's KL against the step, a panel per cell.
 
     A member is a line with the colour of its rho; up to four seeds differ in their dashes. The dotted level
     is the KL from which a member is active.

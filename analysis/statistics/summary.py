@@ -78,7 +78,7 @@ class Summary:
 
     @cached_property
     def thresholds(self) -> pa.Table:
-        """The thresholds table: a row a cell and order parameter."""
+        """The thresholds table: a row per cell and order parameter."""
         rows = []
         for cell in self._cells:
             of_cell = [self._threshold_row(cell, order) for order in self._watched]

@@ -43,7 +43,7 @@ class Settings:
     """The keys of cells: in which they differ, with each cell's values, and which they share.
 
     Attributes:
-        differing: lines of texts under a head, a line a cell; empty where the cells differ in nothing.
+        differing: lines of texts under a head, a line per cell; empty where the cells differ in nothing.
         shared: keys with their values.
         neutral: the shared keys that are at their neutral values, in which they play no role.
     """

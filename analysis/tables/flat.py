@@ -84,7 +84,7 @@ def _entries(lists: pa.ListArray, place: int) -> pa.Array:
 
 
 def seed_thresholds(thresholds: pa.Table) -> pa.Table:
-    """Return the thresholds of seeds, a row a cell, order parameter and seed, from a thresholds table."""
+    """Return the thresholds of seeds, a row per cell, order parameter and seed, from a thresholds table."""
     seeds = thresholds["seeds"].combine_chunks()
     own = [name for name in thresholds.column_names if name in _OF_CURVE]
     table = thresholds.select(own).take(pc.list_parent_indices(seeds))

@@ -1,8 +1,8 @@
 """The contract between sweeps and analysis: the columns of the tables of a run.
 
-`members.parquet` has a row a member (one trained model: a cell, a rho and a seed), `history.parquet` a row a
-member and evaluation, `thresholds.parquet` a row a cell and order parameter. A run that measures time and
-memory has `costs.parquet`, a row a cell and rho.
+`members.parquet` has a row per member (one trained model: a cell, a rho and a seed), `history.parquet` a
+row per member and evaluation, `thresholds.parquet` a row per cell and order parameter. A run that measures
+time and memory has `costs.parquet`, a row per cell and rho.
 
 The columns of a cell's keys and of the metrics follow from their declarations in `ouvae.declared`; a key or
 metric that is added asks for no other version, since readers fill in what an older table lacks.
@@ -240,7 +240,7 @@ MEMBERS = _schema(
         ),
     ],
 )
-"""A row a member: what it is, how it was trained and what came out."""
+"""A row per member: what it is, how it was trained and what came out."""
 
 HISTORY = _schema(
     "history",
@@ -253,7 +253,7 @@ HISTORY = _schema(
         *_metric_fields(METRICS, "where it was not finite"),
     ],
 )
-"""A row a member and evaluation during training, on the validation split."""
+"""A row per member and evaluation during training, on the validation split."""
 
 _SEED_THRESHOLD = pa.struct(
     [
@@ -389,7 +389,7 @@ THRESHOLDS = _schema(
         _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
     ],
 )
-"""A row a cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
+"""A row per cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
 
 COMPARISONS = _schema(
     "comparisons",
@@ -473,7 +473,7 @@ COSTS = _schema(
         _label("device", "kind of device that was measured: cpu or cuda"),
     ],
 )
-"""A row a cell and rho: what training costs in time and memory."""
+"""A row per cell and rho: what training costs in time and memory."""
 
 SCHEMAS = {
     "members": MEMBERS,

@@ -33,7 +33,7 @@ SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 def format_thresholds(table: pa.Table) -> str:
     """Return a thresholds table as text, narrow enough for a terminal, without a final newline.
 
-    A block an order parameter: under a heading a line a cell with rho_c, or the bound of one that lies beyond
+    A block per order parameter: under a heading a line per cell with rho_c, or the bound of one beyond
     what was trained, its interval, the spread of the realisations below and above it, and the numbers of
     seeds and of members. Below stands which cells have no transition, where intervals are wider than was
     asked for, and where information and KL disagree.
@@ -106,7 +106,7 @@ def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 def format_comparisons(table: pa.Table) -> str:
     """Return a comparisons table as text, narrow enough for a terminal; empty without any.
 
-    A block an order parameter, a line a comparison: two cells, the difference of their rho_c with its
+    A block per order parameter, a line per comparison: two cells, the difference of their rho_c with its
     interval, and the verdict on the first cell.
     """
     rows = table.to_pylist()
@@ -186,7 +186,7 @@ def _level(row: Row) -> str:
 
 
 def format_sensitivity(members: pa.Table, rule: Rules) -> str:
-    """Return rho_c by other rules as aligned text, a line a cell and order parameter in nats."""
+    """Return rho_c by other rules as aligned text, a line per cell and order parameter in nats."""
     tables = {}
     for asked in (*SENSITIVITY_NATS, HALF_PLATEAU):
         watched = {name: asked for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}

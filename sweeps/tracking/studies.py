@@ -1,4 +1,4 @@
-"""The searches as Optuna studies, a study a cell, in one journal that optuna-dashboard reads.
+"""The searches as Optuna studies, a study per cell, in one journal that optuna-dashboard reads.
 
 A finished member is a trial. Its parameters are rho and seed, its value is the order parameter that the space
 targets. The thresholds are user attributes of the study. Nothing is read back: points follow from the

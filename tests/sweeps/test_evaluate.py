@@ -240,7 +240,7 @@ def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained,
     report = run / "report.html"
     first = report.stat().st_mtime_ns
     assert (run / "figures/order_parameters.png").exists()
-    assert (run / "studies.log").read_text().count('"op_code":4') == 4, "a trial a member"
+    assert (run / "studies.log").read_text().count('"op_code":4') == 4, "a trial per member"
     spoil(run, {"elbo_nats"})
     assert evaluated(run, "--tracking-uri", store) == 0
     said = capsys.readouterr().out

@@ -68,7 +68,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
 
 
 def plot(run: PaperRun) -> Chart | None:
-    """Return the gradient's variance with and without smoothing against the step, a panel a member kind.
+    """Return the gradient's variance with and without smoothing against the step, a panel per member kind.
 
     Lines are geometric means over seeds at the steps that all seeds have, bands their range. None if the
     history has no variances.

@@ -11,6 +11,9 @@ from analysis.charts.looks import PRINT, Spec
 _SCREEN_INCH = 96
 """Pixels per inch on a screen."""
 
+_NOTEBOOK_INCH = 144
+"""Pixels per inch of a PNG in a notebook, which keeps it in its file."""
+
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
@@ -72,11 +75,11 @@ class Chart:
         """Return the chart for a notebook: PNG with its width on the screen, and text."""
         from analysis.charts import render
 
-        image = render.png(render.drawing(self.to_dict()))
+        image = render.png(render.drawing(self.to_dict()), _NOTEBOOK_INCH)
         shown = {"image/png": b64encode(image).decode(), "text/plain": repr(self)}
         kinds = (set(shown) if include is None else set(include)) - set(exclude or ())
         pixels = int.from_bytes(image[16:20], "big")  # of the header
-        width = {"image/png": {"width": round(pixels * _SCREEN_INCH / render.PNG_INCH)}}
+        width = {"image/png": {"width": round(pixels * _SCREEN_INCH / _NOTEBOOK_INCH)}}
         return {kind: shown[kind] for kind in shown if kind in kinds}, width
 
     def __repr__(self) -> str:

@@ -51,9 +51,9 @@ def svg(drawing: str) -> bytes:
     ).encode()
 
 
-def png(drawing: str) -> bytes:
-    """Return a drawing as PNG, 200 pixels an inch."""
-    image: bytes = vl_convert.svg_to_png(drawing, scale=PNG_INCH / 72)
+def png(drawing: str, inch: int = PNG_INCH) -> bytes:
+    """Return a drawing as PNG, with so many pixels per inch."""
+    image: bytes = vl_convert.svg_to_png(drawing, scale=inch / 72)
     return image
 
 

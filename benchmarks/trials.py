@@ -37,7 +37,7 @@ from sweeps.executors.events import Failed, Finished, Next
 from sweeps.executors.places import Resources
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.processes import descendants
-from sweeps.machine.scratch import scratch_folder
+from sweeps.scratch import scratch_folder
 from sweeps.worker.task import Task
 
 SETTINGS = ["latents=[[2, 2]]", "hidden=[8]", "steps=1", "eval_every=1", "eval_images=10"]

@@ -14,7 +14,6 @@ from sweeps.executors.executor import next_of
 from sweeps.executors.places import Places
 from sweeps.executors.waiting import Waiting
 from sweeps.machine.interrupts import Interrupts
-from sweeps.machine.scratch import leave_lost_folder, scratch_folder
 from sweeps.plan.cells import PlannedCell, plan_cells, require_computable
 from sweeps.plan.users_code import UsersCode
 from sweeps.preparing import Options, executor_of, leave, prepare, refuse
@@ -23,6 +22,7 @@ from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.schedule import Schedule
+from sweeps.scratch import leave_lost_folder, scratch_folder
 from sweeps.search.base import threshold_at
 from sweeps.search.of_space import searches_of
 from sweeps.terminal.progress import Progress

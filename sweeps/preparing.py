@@ -14,11 +14,11 @@ from sweeps.cluster.process import RayProcess
 from sweeps.executors.executor import SERIAL, Executor
 from sweeps.executors.places import check_local
 from sweeps.machine.interrupts import Interrupts
-from sweeps.machine.scratch import leave_lost_folder
 from sweeps.plan.data_sets import DataSets
 from sweeps.plan.users_code import UsersCode
 from sweeps.record.directory import RunDirectory
 from sweeps.record.provenance import commit
+from sweeps.scratch import leave_lost_folder
 from sweeps.tracking.store import check as check_store
 from sweeps.tracking.uri import chosen_uri
 

@@ -46,7 +46,7 @@ from sweeps.errors import gist
 from sweeps.executors.events import Next, Notice
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.processes import descendants, is_running, kill
-from sweeps.machine.scratch import remove_after, scratch_folder
+from sweeps.scratch import remove_after, scratch_folder
 from sweeps.worker import snapshot
 
 LOST = 70

@@ -22,7 +22,6 @@ from search_spaces import Space
 from sweeps import SweepError
 from sweeps.driver import NOT_LOGGED
 from sweeps.machine.interrupts import Interrupts
-from sweeps.machine.scratch import leave_lost_folder
 from sweeps.plan.cells import plan_cells
 from sweeps.record.agreement import require_same_space
 from sweeps.record.directory import RunDirectory
@@ -30,6 +29,7 @@ from sweeps.record.ledger import Ledger
 from sweeps.remeasuring.cells import MeasuredCells
 from sweeps.remeasuring.packs import PackMeasuring
 from sweeps.schedule import Schedule
+from sweeps.scratch import leave_lost_folder
 from sweeps.search.of_space import searches_of
 from sweeps.terminal.progress import Countdown
 from sweeps.tracking.recorder import FAILED, OK, Recorder

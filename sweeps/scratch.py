@@ -102,7 +102,7 @@ def remove_after(folder: Path, pids: Sequence[int], group: int) -> None:
 
     A process of its own does it: what the caller's threads write until its end is removed too.
     """
-    command = [sys.executable, "-P", "-m", "sweeps.machine.scratch", str(folder), str(group), *map(str, pids)]
+    command = [sys.executable, "-P", "-m", "sweeps.scratch", str(folder), str(group), *map(str, pids)]
     subprocess.Popen(command, start_new_session=True)  # noqa: S603
 
 

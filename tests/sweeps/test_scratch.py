@@ -15,15 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import SweepError
-from sweeps.machine import scratch
+from sweeps import SweepError, scratch
 from sweeps.machine.processes import is_running
-from sweeps.machine.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
+from sweeps.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
 from tests.sweeps.conftest import ROOT, wait_until
 
 KILLED = """
 import os, signal
-from sweeps.machine.scratch import scratch_folder
+from sweeps.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "ray").mkdir()
     print(folder, flush=True)
@@ -93,7 +92,7 @@ def test_it_is_removed_with_processes_that_write_into_it(base):
 import os, subprocess, sys, time
 from pathlib import Path
 from sweeps.machine.processes import descendants
-from sweeps.machine.scratch import remove_after
+from sweeps.scratch import remove_after
 folder = Path(sys.argv[1])
 write = "mkdir -p $0/ray; while true; do touch $0/ray/$RANDOM; done"
 subprocess.Popen(["bash", "-c", write, folder], process_group=0, stderr=subprocess.DEVNULL)

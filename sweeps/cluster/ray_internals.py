@@ -59,8 +59,9 @@ def local_servers() -> list[int]:
 
 
 def exposed_addresses() -> list[str]:
-    """Return where the local Ray of this process listens to other machines."""
-    return sockets.exposed_addresses([os.getpid(), *descendants(os.getpid())])
+    """Return where the local Ray of this process listens to other machines, sorted."""
+    addresses = sockets.listening([os.getpid(), *descendants(os.getpid())]).values()
+    return sorted(filter(sockets.is_exposed, set().union(*addresses)))
 
 
 # A running cluster.

@@ -11,24 +11,28 @@ _LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
 
-def listening_addresses(pid: int) -> set[str]:
-    """Return the addresses at which a process listens; none if it has ended or is another user's."""
-    addresses = dict(_listening())
+def listening(pids: Iterable[int]) -> dict[int, set[str]]:
+    """Return the addresses at which each process listens; none if it has ended or is another user's."""
+    addresses = dict(_sockets())
+    return {pid: {addresses[link] for link in _links(pid) & addresses.keys()} for pid in pids}
+
+
+def is_exposed(address: str) -> bool:
+    """Tell whether other machines reach an address."""
+    return not ipaddress.ip_address(address).is_loopback
+
+
+def _links(pid: int) -> set[str]:
+    """Return what the open files of a process are links to."""
     links = set()
     with suppress(OSError):
-        for link in os.scandir(f"/proc/{pid}/fd"):
+        for descriptor in os.scandir(f"/proc/{pid}/fd"):
             with suppress(OSError):
-                links.add(os.readlink(link.path))
-    return {addresses[link] for link in links & addresses.keys()}
+                links.add(os.readlink(descriptor.path))
+    return links
 
 
-def exposed_addresses(pids: Iterable[int]) -> list[str]:
-    """Return the addresses at which processes listen to other machines, sorted."""
-    found = set().union(*map(listening_addresses, pids))
-    return sorted(address for address in found if not ipaddress.ip_address(address).is_loopback)
-
-
-def _listening() -> Iterator[tuple[str, str]]:
+def _sockets() -> Iterator[tuple[str, str]]:
     """Yield the link of each listening socket, as /proc/PID/fd has it, and its address."""
     for table in ("tcp", "tcp6"):
         with suppress(OSError):  # a kernel without IPv6 has no tcp6

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import ipaddress
 import math
 import os
 import re
@@ -28,6 +27,7 @@ from ouvae.declared import METRICS
 from ouvae.training.outcome import Outcome
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
+from sweeps.machine import sockets
 from sweeps.plan import cells
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
@@ -341,17 +341,8 @@ class Sweep:
 
     def listening(self) -> set[tuple[str, str]]:
         """Return (address, process) of every TCP socket that its processes listen at."""
-        sockets = dict(_listening_sockets())
-        found = set()
-        for pid, name in self.processes().items():
-            for link in Path(f"/proc/{pid}/fd").glob("*"):
-                try:
-                    target = os.readlink(link)
-                except OSError:
-                    continue
-                if target in sockets:
-                    found.add((sockets[target], name))
-        return found
+        names = self.processes()
+        return {(address, names[pid]) for pid, found in sockets.listening(names).items() for address in found}
 
 
 def sets(overrides: Iterable[str]) -> list[str]:
@@ -398,23 +389,6 @@ def _all_processes() -> dict[int, tuple[int, int, str]]:
         if fields[0] not in "ZX":
             found[int(path.parent.name)] = (int(fields[3]), int(fields[1]), before.partition("(")[2])
     return found
-
-
-def _listening_sockets() -> Iterator[tuple[str, str]]:
-    """Yield (link of the socket, address) of every listening TCP socket."""
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A":
-                yield f"socket:[{fields[9]}]", _address(fields[1].partition(":")[0])
-
-
-def _address(text: str) -> str:
-    """Return an address of /proc/net, which is words in the machine's byte order."""
-    words = [int(text[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(text), 8)]
-    address = ipaddress.ip_address(b"".join(words))
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
 
 
 def write_small_space(path: Path) -> Path:

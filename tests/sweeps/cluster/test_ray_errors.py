@@ -14,7 +14,7 @@ from ray.exceptions import (
     RuntimeEnvSetupError,
 )
 
-from sweeps.cluster import deaths, starts
+from sweeps.cluster import deaths, serving, starts
 from sweeps.cluster.deaths import failure_of, have_died
 from sweeps.cluster.logs import last_error
 from sweeps.cluster.serving import _refusal
@@ -178,3 +178,17 @@ def test_a_ray_that_cannot_be_used_is_refused_with_the_mend_that_fits(tmp_path, 
     assert "\n" not in line
     assert all(text in line for text in said), line
     assert unsaid not in line
+
+
+def test_a_local_ray_that_other_machines_reach_is_shut_down_and_refused(monkeypatch, tmp_path):
+    ended = []
+    monkeypatch.setattr(serving.ray, "init", lambda **options: SimpleNamespace(dashboard_url=""))
+    monkeypatch.setattr(serving.ray, "shutdown", lambda: ended.append(True))
+    monkeypatch.setattr(serving.snapshot, "digests", dict)
+    monkeypatch.setattr(serving.ray_internals, "exposed_addresses", lambda: [])
+    assert serving._connect(None, tmp_path, dashboard=False) == ""
+    assert not ended
+    monkeypatch.setattr(serving.ray_internals, "exposed_addresses", lambda: ["0.0.0.0"])  # noqa: S104
+    with pytest.raises(RuntimeError, match=r"listens to other machines, at 0\.0\.0\.0; install a version"):
+        serving._connect(None, tmp_path, dashboard=False)
+    assert ended

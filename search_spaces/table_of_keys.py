@@ -62,8 +62,9 @@ def _allowed(name: str, key: Key) -> str:
     if name in FORMS:
         return FORMS[name]
     if name in CHOICES:
-        users_class = ", `module:Class`" if CHOICES[name].takes_users_own else ""
-        return ", ".join(CHOICES[name]) + users_class
+        registry = CHOICES[name]
+        of_users = ["`module:Class`"] * registry.takes_users_own
+        return ", ".join([*registry, *of_users, *(f"`FILE{suffix}`" for suffix in registry.suffixes)])
     return _type(key.annotation, Space.model_fields[name].metadata)
 
 

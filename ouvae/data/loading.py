@@ -20,7 +20,7 @@ def load(
     progress: bool = True,
     **keys: Any,
 ) -> Dataset:
-    """Return a data set by its name: one of `DATASETS`, or a user's `module:Class`.
+    """Return a data set by its name: one of `DATASETS`, a user's `module:Class` or an .npz file.
 
     With `data_dir`, files come from this folder only. Otherwise they come from the folder of the environment
     variable `OUVAE_DATA`, from the cache, or from a mirror. A folder holds them directly or in a subfolder

@@ -73,6 +73,7 @@ DATASETS = Registry(
     },
     of_users=DatasetTraits,
     attribute="load",
+    of_files={".npz": "ouvae.data.arrays:traits"},
 )
 """The data sets; see `ouvae.data`."""
 

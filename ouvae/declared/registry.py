@@ -1,4 +1,4 @@
-"""Choices by name, and users' classes as `module:Class`."""
+"""Choices by name, users' classes as `module:Class`, and users' files."""
 
 import difflib
 import importlib
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,13 +20,16 @@ class Registry(Mapping[str, T], Generic[T]):
     """The traits of choices by name.
 
     The project's choices are listed. A name `module:Class` is a user's class, in a file or package that
-    Python finds, with an attribute `traits`.
+    Python finds, with an attribute `traits`. A name with a known suffix is a user's file.
 
     Args:
         kind: the key that chooses, such as `system`.
         entries: the traits of the listed choices.
         of_users: the type of the traits of users' classes; None if users cannot add a choice.
         attribute: the attribute of a user's class to use, such as `load`; None is the class itself.
+        of_files: suffixes of files, each with `module:function`. The function returns the traits of the
+            choice in a file, or raises ValueError; what their `path` names takes the file as its first
+            argument.
     """
 
     def __init__(
@@ -34,18 +38,28 @@ class Registry(Mapping[str, T], Generic[T]):
         entries: Mapping[str, T],
         of_users: type[T] | None = None,
         attribute: str | None = None,
+        of_files: Mapping[str, str] | None = None,
     ) -> None:
         self.kind, self._entries, self._of_users, self._attribute = kind, dict(entries), of_users, attribute
+        self._of_files = dict(of_files or {})
 
     @property
     def takes_users_own(self) -> bool:
         """Whether users can add a choice."""
         return self._of_users is not None
 
+    @property
+    def suffixes(self) -> list[str]:
+        """The suffixes of users' files that hold a choice."""
+        return list(self._of_files)
+
     def __getitem__(self, name: str) -> T:
         """Return the traits of a choice. Raises KeyError, or ValueError as `checked` does."""
         if name in self._entries:
             return self._entries[name]
+        if suffix := self._suffix(name):
+            traits: T = _imported(self._of_files[suffix])(name)
+            return traits
         if self._of_users is not None and ":" in name:
             return self._users_own(name, self._of_users)
         raise KeyError(name)
@@ -62,7 +76,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Return the name if it is a choice.
 
         Raises:
-            ValueError: it is neither listed nor a user's class with traits.
+            ValueError: it is neither listed nor a user's class with traits, nor a file that holds a choice.
         """
         try:
             self[name]
@@ -72,11 +86,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def load(self, name: str) -> Any:
         """Return the class or function of a choice."""
-        return _imported(self[name].path)
+        choice = _imported(self[name].path)
+        return partial(choice, name) if self._suffix(name) else choice
 
     def users_module(self, name: str) -> str | None:
         """Return the top-level module or package of a user's choice; None for a listed choice."""
-        if name in self._entries or ":" not in name:
+        if name in self._entries or self._suffix(name) or ":" not in name:
             return None
         return name.partition(":")[0].partition(".")[0]
 
@@ -104,11 +119,17 @@ class Registry(Mapping[str, T], Generic[T]):
             raise ValueError(f"has no attribute `traits` of type {of_users.__name__}; add one to the class")
         return replace(traits, path=f"{name}.{self._attribute}" if self._attribute else name)
 
+    def _suffix(self, name: str) -> str | None:
+        """Return the suffix by which a name is a user's file; None if it is none."""
+        return next((suffix for suffix in self._of_files if name.endswith(suffix)), None)
+
     def _unknown(self, name: str) -> str:
         matches = difflib.get_close_matches(name.lower(), self._entries, n=1, cutoff=0.5)
         suggestion = f", did you mean {matches[0]}?" if matches else ""
-        users_class = ", or your own module:Class" if self._of_users is not None else ""
-        return f"unknown {self.kind}{suggestion}; allowed are {', '.join(self._entries)}{users_class}"
+        of_users = ["your own module:Class"] * (self._of_users is not None)
+        of_users += [f"a file *{suffix}" for suffix in self._of_files]
+        allowed = ", or ".join([", ".join(self._entries), *of_users])
+        return f"unknown {self.kind}{suggestion}; allowed are {allowed}"
 
 
 def _imported(path: str) -> Any:

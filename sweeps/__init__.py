@@ -12,7 +12,7 @@ terminal  what a user reads while a command runs
 machine   signals, processes, CPUs, locks
 ========= =============================================================================================
 
-The commands are `phase_transition`, `paper`, `evaluate`, `publish` and `moved`; `driver` is the sweep itself.
+The commands are `phase_transition`, `paper`, `evaluate`, `merge`, `publish` and `moved`; `driver` is the sweep itself.
 """
 
 from sweeps.errors import SweepError

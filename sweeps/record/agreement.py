@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from analysis.tables.files import check_settings
 from analysis.tables.schema import Row
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
@@ -34,21 +36,42 @@ def require_same_space(run: Paths, space: Space) -> None:
         SweepError: naming what differs.
         TableError: the settings were changed.
     """
-    if not run.settings.exists():
-        return
-    held = {"name": None} | _neutral() | _read_space(run.settings)
-    new = {"name": space.name, **space.shared()}
-    conflicts = [
-        f"{key}: {held.get(key)!r} there, {value!r} now"
-        for key, value in new.items()
-        if held.get(key) != value
-    ]
-    if conflicts:
+    if conflicts := space_conflicts(run, space):
         raise SweepError(
             f"{run.path} holds a sweep of a space that conflicts with this one\n  "
             + "\n  ".join(conflicts)
             + "\n  give another --out, or set these keys as they are there"
         )
+
+
+def space_conflicts(run: Paths, space: Space) -> list[str]:
+    """Return the settings of a run that conflict with a space. Raises as `require_same_space`."""
+    if not run.settings.exists():
+        return []
+    held = {"name": None} | _neutral() | _read_space(run.settings)
+    new = {"name": space.name, **space.shared()}
+    return [
+        f"{key}: {held.get(key)!r} there, {value!r} now"
+        for key, value in new.items()
+        if held.get(key) != value
+    ]
+
+
+def member_conflicts(members: pa.Table, others: pa.Table) -> list[str]:
+    """Return how members of two runs differ in what the members of one run share."""
+    conflicts = []
+    for key, (shared, _) in {"numerics_version": ((), ""), **_ALIKE}.items():
+        columns = [*shared, key]
+        values, other_values = (
+            {row[:-1]: row[-1] for row in zip(*table.select(columns).to_pydict().values(), strict=True)}
+            for table in (members, others)
+        )
+        conflicts += [
+            f"{key}{''.join(f' of {choice}' for choice in picked)}: {value} there, {values[picked]} here"
+            for picked, value in other_values.items()
+            if picked in values and values[picked] != value
+        ]
+    return conflicts
 
 
 def require_like(run: Paths, members: Iterable[Row], cells: Sequence[PlannedCell]) -> None:

@@ -117,6 +117,10 @@ class Fragments(Mapping[str, Fragment]):
         self._hold(pack_id, fragment)
         return full
 
+    def join(self, fragment: Fragment) -> TableError | None:
+        """Write members of another run. Returns and raises as `add`."""
+        return self.add(_merged_name(fragment.members["member_id"].to_pylist()), fragment)
+
     def merge(self) -> None:
         """Merge the fragments of single packs when there are enough of them and there is room.
 
@@ -125,7 +129,7 @@ class Fragments(Mapping[str, Fragment]):
         """
         if not self._unmerged or len(self._unmerged) % MERGED_PACKS:
             return
-        name = f"{MERGED}{hashlib.sha256(' '.join(self._unmerged).encode()).hexdigest()[:16]}"
+        name = _merged_name(self._unmerged)
         merged = joined(self._held[pack_id] for pack_id in self._unmerged)
         merged = Fragment(merged.members.combine_chunks(), merged.history.combine_chunks())
         with suppress(TableError):
@@ -263,6 +267,11 @@ class Fragments(Mapping[str, Fragment]):
         with suppress(OSError):  # a file that stays repeats what is known
             for kind in ("members", "history"):
                 self._run.fragment(name, kind).unlink(missing_ok=True)
+
+
+def _merged_name(ids: Iterable[str]) -> str:
+    """Return the name of a fragment of several packs, which depends on what it holds."""
+    return f"{MERGED}{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:16]}"
 
 
 def _of_members(history: pa.Table, members: pa.Table) -> pa.ChunkedArray:

@@ -182,6 +182,18 @@ class Holding:
                         path.unlink(missing_ok=True)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Tell whether another process holds a folder, without a trace in it."""
+    with suppress(FileNotFoundError), (folder / LOCK).open("rb") as file:
+        try:
+            lock_file(file, wait=False)
+        except BlockingIOError:
+            return True
+        except OSError:  # a network's file system that asks for a file open for writing
+            return False
+    return False
+
+
 def _is_at(file: IO[bytes], path: Path) -> bool:
     """Tell whether an open file is the one at a path."""
     try:

@@ -89,6 +89,13 @@ class Ledger:
         self._fragments.merge()
         return fragment
 
+    def join(self, fragment: Fragment) -> None:
+        """Write members that another run has trained, none of which is here. Raises as `add`."""
+        full = self._fragments.join(fragment)
+        self._note(fragment.members)
+        if full is not None:
+            raise self.run.full(full)
+
     def fail(self, pack: Pack, reason: str) -> Fragment:
         """Write the members of a pack that failed permanently and return them. Raises as `add`."""
         fragment = rows.failed(self._space, pack, reason)

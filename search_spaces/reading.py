@@ -35,24 +35,34 @@ def names(folder: str = "") -> list[str]:
     return sorted(path.stem for path in (SPACES / folder).glob("*.yaml"))
 
 
-def load(source: str, overrides: Sequence[str] = (), budget: str | None = None) -> Space:
-    """Return the space with this name, or from this YAML file.
+def load(
+    source: str | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    budget: str | None = None,
+    keys: Mapping[str, Any] | None = None,
+) -> Space:
+    """Return the space with this name, from this YAML file, or with these keys.
 
     Args:
-        source: the name or the path.
-        overrides: texts `KEY=VALUE`, which replace values of the file.
+        source: the name, the path, or keys and values as in a file; tuples and NumPy's arrays are lists.
+        overrides: texts `KEY=VALUE`, which replace values.
         budget: one of the space's `budgets`, appended to the space's name; None takes the first one, if any.
+        keys: replace values, after the overrides.
 
     Raises:
         SpaceError: the message has the file, and every unknown key, bad value and contradiction.
     """
-    path = _find(source)
-    find_modules_in([path.resolve().parent])
+    if isinstance(source, str):
+        path = _find(source)
+        find_modules_in([path.resolve().parent])
+        values, where, name = read_yaml_mapping(path), str(path), path.stem
+    else:
+        values, where, name = _plain(source), "keys", "space"
     with suppress(OSError):  # the working folder was deleted
         find_modules_in([Path.cwd()])
-    values, problems = _with_budget(read_yaml_mapping(path), path, budget)
+    values, problems = _with_budget(values, name, budget)
     if problems:
-        raise _error(path, problems)
+        raise _error(where, problems)
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
@@ -62,23 +72,34 @@ def load(source: str, overrides: Sequence[str] = (), budget: str | None = None) 
             values[printable(key.strip())] = parse(text)
         except TextError as error:
             problems.append(f"--set {shown(override)}: the value is not readable YAML: {error}")
-    space, problems_of_values = _validate(values)
+    space, problems_of_values = _validate(values | _plain(keys or {}))
     problems += problems_of_values
     if space is None or problems:
-        raise _error(path, problems, overrides)
+        raise _error(where, problems, overrides)
     return space
 
 
-def _error(path: Path, problems: Sequence[str], overrides: Sequence[str] = ()) -> SpaceError:
-    where = " ".join([str(path), *(f"--set {shown(override)}" for override in overrides)])
+def _plain(value: Any) -> Any:
+    """Return a value as YAML gives it: lists and numbers for tuples and for what NumPy has."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _error(where: str, problems: Sequence[str], overrides: Sequence[str] = ()) -> SpaceError:
+    where = " ".join([where, *(f"--set {shown(override)}" for override in overrides)])
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
     return SpaceError(f"{where}: {count} in the space\n  " + "\n  ".join(problems))
 
 
-def _with_budget(values: dict[str, Any], path: Path, budget: str | None) -> tuple[dict[str, Any], list[str]]:
+def _with_budget(
+    values: dict[str, Any], default_name: str, budget: str | None
+) -> tuple[dict[str, Any], list[str]]:
     """Return the space's values with its name and the budget's values, and the problems of the budgets."""
     budgets = values.pop("budgets", {})
-    name = values.pop("name", path.stem)
+    name = values.pop("name", default_name)
     if not isinstance(budgets, dict) or not all(isinstance(keys, dict) for keys in budgets.values()):
         return values, [f"budgets: found {shown(repr(budgets))}; give a mapping of keys for each budget"]
     chosen = budget or next(iter(budgets), None)

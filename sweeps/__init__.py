@@ -12,9 +12,29 @@ terminal  what a user reads while a command runs
 machine   signals, processes, CPUs, locks
 ========= =============================================================================================
 
-The commands are `phase_transition`, `paper`, `evaluate`, `merge`, `publish` and `moved`; `driver` is the sweep itself.
+The commands are `phase_transition`, `paper`, `evaluate`, `merge`, `publish` and `moved`; `api` is for Python,
+and `driver` is the sweep itself.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import SweepError
 
-__all__ = ["SweepError"]
+if TYPE_CHECKING:
+    from sweeps.api import sweep
+
+__all__ = ["SweepError", "sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `sweep` when it is asked for: its modules take seconds, and a command's typo none."""
+    if name == "sweep":
+        from sweeps.api import sweep
+
+        return sweep
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of the package, `sweep` among them."""
+    return sorted({*globals(), *__all__})

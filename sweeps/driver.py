@@ -44,7 +44,8 @@ def sweep(space: Space, options: Options, console: Console) -> int:
         Interrupted: a signal came before any training.
     """
     uri, run = refuse(space, options), RunDirectory(options.run_directory(space))
-    said, interrupts = Said(space, run, console), Interrupts(space.grace_seconds, console.print)
+    said = Said(space, run, console)
+    interrupts = Interrupts(space.grace_seconds, console.print, ends_process=options.ends_process)
     rule = rules_of(space.model_dump()).of(space.follow)
     with interrupts.caught(), scratch_folder() as scratch, run.held():
         require_same_space(run, space)

@@ -38,6 +38,7 @@ class Options:
             directory.
         data_dir: folder with the data files; None downloads them.
         dashboard: whether a local Ray starts its dashboard.
+        ends_process: whether the process ends with the sweep; see `Interrupts`.
     """
 
     address: str | None = None
@@ -45,6 +46,7 @@ class Options:
     tracking_uri: str | None = None
     data_dir: Path | None = None
     dashboard: bool = False
+    ends_process: bool = True
 
     @property
     def is_local(self) -> bool:

@@ -1,5 +1,6 @@
 """SIGINT, SIGTERM and SIGHUP: the first asks the sweep to stop within a grace, the second ends it at once."""
 
+import _thread
 import os
 import signal
 import threading
@@ -40,6 +41,9 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
 @contextmanager
 def _listening(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Have signals handled within the block, in the main thread; a hangup that `nohup` ignores stays so."""
+    if threading.current_thread() is not threading.main_thread():  # Python hands signals to that one only
+        yield
+        return
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     numbers = [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
     before = {number: signal.signal(number, handler) for number in numbers}
@@ -62,6 +66,8 @@ class Interrupts:
         grace_seconds: from the first signal to the end.
         say: prints a line.
         done: `trained` or `measured`: the word for what is saved.
+        ends_process: whether the end at once is that of the process. A program that goes on, such as a
+            notebook, gets a KeyboardInterrupt in place of it.
     """
 
     def __init__(
@@ -69,12 +75,14 @@ class Interrupts:
         grace_seconds: float,
         say: Callable[[str], None],
         done: str = "trained",
+        ends_process: bool = True,
     ) -> None:
         """Listen to nothing yet."""
         self.signal: signal.Signals | None = None
         self.on_signal: Callable[[], None] = lambda: None
         self.on_leave: Callable[[], object] = lambda: None
         self._grace, self._say, self._done = grace_seconds, say, done
+        self._ends_process = ends_process
         self._deadline = 0.0
         self._saving = False
         self._timer: threading.Timer | None = None
@@ -132,8 +140,14 @@ class Interrupts:
             raise Interrupted(self.exit_code)
 
     def _leave(self) -> None:
+        """End at once; called in a handler, or in the timer's thread."""
         self.on_leave()
-        os._exit(self.exit_code)
+        if self._ends_process:
+            os._exit(self.exit_code)
+        if threading.current_thread() is not threading.main_thread():
+            _thread.interrupt_main()  # calls this in the main thread, as a second signal would
+            return
+        raise KeyboardInterrupt
 
 
 def _is_importing(frame: FrameType | None) -> bool:

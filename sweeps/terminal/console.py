@@ -1,19 +1,88 @@
-"""The terminal: a console that goes on where nothing can be printed."""
+"""The terminal: a console that goes on where nothing can be printed, and a notebook's output."""
 
 import sys
-from typing import IO, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Protocol, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 
 from analysis.streams import Lossy
 
+_NOTEBOOK_WIDTH = 100
+"""Characters of a line in a notebook, which has no width of its own."""
+
 
 class Terminal(Console):
-    """A console on standard output, which goes on where nothing can be printed."""
+    """A console on a stream, by default standard output, which goes on where nothing can be printed.
 
-    def __init__(self) -> None:
+    Attributes:
+        is_notebook: whether its output is that of a notebook's cell.
+    """
+
+    def __init__(self, file: IO[str] | None = None, record: bool = False) -> None:
         """Print words as they are: without markup, colours of numbers or breaks of lines."""
-        file = cast(IO[str], Lossy(sys.stdout))
-        super().__init__(file=file, highlight=False, markup=False, soft_wrap=True)
+        self.is_notebook = file in (None, sys.stdout) and _is_notebook()
+        super().__init__(
+            file=cast(IO[str], Lossy(file or sys.stdout)),
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+            record=record,
+            force_jupyter=False,
+            force_terminal=False if self.is_notebook else None,  # a kernel says that it has one
+        )
         if not self.width:  # COLUMNS=0 would leave nothing of tables
             self.width = 80
+
+
+class Drawn(Protocol):
+    """A part of the output that is drawn anew."""
+
+    def update(self, view: RenderableType) -> None:
+        """Draw this in its place."""
+
+
+@contextmanager
+def redrawn(console: Console) -> Iterator[Drawn | None]:
+    """Return a part of the output that goes at the end; None where there is neither terminal nor notebook."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            yield live
+    elif isinstance(console, Terminal) and console.is_notebook:
+        output = _NotebookOutput()
+        try:
+            yield output
+        finally:
+            output.clear()
+    else:
+        yield None
+
+
+def _is_notebook() -> bool:
+    """Tell whether this runs in a kernel of Jupyter, whose front end can replace an output."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class _NotebookOutput:
+    """An output of a notebook's cell, as text."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        show: Any = display
+        self._handle = show({"text/plain": ""}, raw=True, display_id=True)
+
+    def update(self, view: RenderableType) -> None:
+        """Draw this in its place."""
+        console = Console(width=_NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
+        with console.capture() as capture:
+            console.print(view)
+        self._handle.update({"text/plain": capture.get()}, raw=True)
+
+    def clear(self) -> None:
+        """Leave nothing."""
+        self._handle.update({"text/plain": ""}, raw=True)

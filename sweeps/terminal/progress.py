@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from analysis.statistics.estimate import CellThreshold
 from analysis.text.words import STATUS, duration, ends_text, plural
 from sweeps.schedule import CellProgress, Schedule
 from sweeps.search.base import Observations
+from sweeps.terminal.console import Drawn, redrawn
 
 LOG_SECONDS = 15.0
 """Time between two lines of a plain log."""
@@ -51,7 +51,7 @@ class Progress:
         """Begin with nothing done."""
         self._console, self._schedule = console, schedule
         self._cells = _Cells(schedule, estimate)
-        self._live: Live | None = None
+        self._live: Drawn | None = None
         self._first: tuple[float, float] | None = None  # time and work of the first report
         self._started = self._printed = time.monotonic()
         self._table_due = self._started + TABLE_SECONDS
@@ -62,7 +62,7 @@ class Progress:
             return
         self._started = self._printed = time.monotonic()
         self._table_due = self._started + TABLE_SECONDS
-        with _live(self._console) as self._live:
+        with redrawn(self._console) as self._live:
             yield from events
         self._live = None
 
@@ -105,16 +105,6 @@ class Progress:
         return " · ".join(parts)
 
 
-@contextmanager
-def _live(console: Console) -> Iterator[Live | None]:
-    """Return the part of a terminal that is drawn anew; None if the console is no terminal."""
-    if not console.is_terminal:
-        yield None
-        return
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
-        yield live
-
-
 class Countdown:
     """Shows work of a known amount: members done, share, time left.
 
@@ -128,14 +118,14 @@ class Countdown:
         """Begin with nothing done."""
         self._console, self._members, self._work = console, members, work
         self._members_done, self._work_done = 0, 0.0
-        self._live: Live | None = None
+        self._live: Drawn | None = None
         self._started = self._printed = time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the progress within the block, which begins now."""
         self._started = self._printed = time.monotonic()
-        with _live(self._console) as self._live:
+        with redrawn(self._console) as self._live:
             yield
         self._live = None
 

@@ -16,6 +16,7 @@ The commands are `phase_transition`, `paper`, `evaluate`, `merge`, `publish` and
 and `driver` is the sweep itself.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import SweepError
@@ -29,7 +30,9 @@ __all__ = ["SweepError", "sweep"]
 def __getattr__(name: str) -> Any:
     """Import `sweep` when it is asked for: its modules take seconds, and a command's typo none."""
     if name == "sweep":
-        from sweeps.api import sweep
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, of bars that no library shows
+            from sweeps.api import sweep
 
         return sweep
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

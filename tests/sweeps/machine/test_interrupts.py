@@ -160,3 +160,42 @@ def test_a_command_that_loads_ends_at_once_with_a_line(number):
     command = [sys.executable, "-c", code, str(int(number))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", f"{number.name}: stopped\n")
+
+
+class TestWithinAProgram:
+    @pytest.fixture
+    def interrupts(self):
+        """Return interrupts of a sweep that saves, whose end is not the process's, and what was left."""
+        interrupts, left = Interrupts(25, print, ends_process=False), []
+        interrupts.on_leave = lambda: left.append("now")
+        with interrupts.caught():
+            interrupts.begin_saving()
+            yield interrupts, left
+
+    def test_a_second_signal_interrupts_the_program(self, interrupts):
+        interrupts, left = interrupts
+        signal.raise_signal(signal.SIGINT)
+        assert left == []
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert left == ["now"]
+
+    def test_so_does_the_end_of_the_grace(self, interrupts):
+        interrupts, left = interrupts
+        interrupts._grace = 0.05
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(60)
+        assert left[0] == "now"
+
+    def test_another_thread_hears_nothing(self):
+        heard = []
+
+        def listen():
+            with Interrupts(25, print, ends_process=False).caught():
+                heard.append(signal.getsignal(signal.SIGTERM))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        thread.join()
+        assert heard == [signal.SIG_DFL]

@@ -75,6 +75,7 @@ def test_every_command_says_what_it_takes(call, capsys, name):
         ("ouvae-paper", "tabel6", 2, True),
         ("ouvae-evaluate", "nowhere", 2, True),
         ("ouvae-merge", "nowhere", 2, False),
+        ("ouvae-clean", "nowhere", 2, False),
         ("ouvae-publish", "nowhere.html", 2, False),
         ("ouvae-moved", "nowhere", 2, False),
         ("ouvae-thresholds", "nowhere", 2, False),

@@ -92,6 +92,23 @@ def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags:
     return f"{server_of(uri)}/#/experiments/{experiment_id}/runs/{run_id}/artifacts"
 
 
+def delete_sweep(uri: str, sweep_id: str) -> int:
+    """Delete a sweep's runs in a store, if it has any; return how many.
+
+    MLflow keeps deleted runs and their files until `mlflow gc` removes them.
+    """
+    if uri.startswith("sqlite:") and _is_empty(sqlite_path(uri)):
+        return 0
+    client = connect(uri)
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    deleted = 0
+    while page := client.search_runs(experiments, f"tags.sweep_id = '{sweep_id}'", max_results=1000):
+        for run in page:
+            client.delete_run(run.info.run_id)
+        deleted += len(page)
+    return deleted
+
+
 def server_of(uri: str) -> str:
     """Give where the store's pages are, with a SQLite store behind `ui_command`."""
     return "http://127.0.0.1:5000" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")

@@ -22,7 +22,6 @@ from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.page import render
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
-from analysis.appendix.tuning import tuning
 from analysis.streams import open_streams
 from analysis.tables.replacing import replacing, user_path
 from analysis.text.words import aligned
@@ -65,8 +64,7 @@ def report(section: Section) -> str:
     lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
     lines += ["", *section.words] if section.words else []
     lines += ["", *claim_lines(section.claims)] if section.claims else []
-    said = tuning(exhibit, section.run)
-    lines += ["", said] if said else []
+    lines += ["", section.tuning] if section.tuning else []
     return "\n".join([*lines, "", settings_line(section.run)])
 
 

@@ -6,7 +6,7 @@ a tuple with a single entry, or with an entry per layer, top to bottom.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,8 +17,15 @@ from analysis.appendix.runs import PaperRun
 from analysis.statistics.intervals import Interval, ratio, student
 from analysis.tables.schema import Row
 from analysis.text.words import join, lost, plural
+from ouvae.declared import Cell, keys_of
+
+BUDGET = ("data_digest", *(name for name, key in keys_of(Cell).items() if not key.method))
+"""Keys in which compared rows must agree unless a claim varies them: all of a cell but its method."""
 
 Replicates: TypeAlias = dict[int, tuple[float, ...]]
+
+Measured: TypeAlias = tuple[Interval, ...]
+"""A number of ours: an interval per entry; empty without replicates."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +90,6 @@ WITHOUT_REPLICATES = frozenset({"memory", "parameters", "layers"})
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A number of ours: an interval per entry; empty without replicates."""
-
-    parts: tuple[Interval, ...] = ()
-
-
-@dataclass(frozen=True)
 class ComparedRow:
     """A published row and our numbers for it, by the columns' keys.
 
@@ -127,17 +127,20 @@ def shown_rows(table: PublishedTable, rows: Sequence[Row]) -> list[PublishedRow]
 
 def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:
     """Return our number for a row and a column of a published table."""
-    own = replicates(rows, row, column)
-    if not own:
-        return Measured()
-    if column.ratio:
-        if not row.baseline:
-            return Measured()
-        base = replicates(rows, table.row(row.baseline), column)
-        found = ratio(*({key: numbers[0] for key, numbers in side.items()} for side in (own, base)))
-        return Measured(() if found is None else (found,))
-    parts = (student(part) for part in zip(*own.values(), strict=True))
-    return Measured(tuple(part for part in parts if part is not None))
+    ours = replicates(rows, row, column)
+    if not column.ratio:
+        return intervals(ours.values())
+    if not row.baseline:
+        return ()
+    base = replicates(rows, table.row(row.baseline), column)
+    interval = ratio(*({key: numbers[0] for key, numbers in side.items()} for side in (ours, base)))
+    return () if interval is None else (interval,)
+
+
+def intervals(replicates: Iterable[Sequence[float]]) -> Measured:
+    """Return the mean of each entry over replicates with its interval."""
+    entries = (student(values) for values in zip(*replicates, strict=True))
+    return tuple(entry for entry in entries if entry is not None)
 
 
 def published_value(table: PublishedTable, row: PublishedRow, column: Column) -> Value | None:
@@ -176,6 +179,21 @@ def selected(rows: Sequence[Row], where: Where) -> list[Row]:
     return found
 
 
+def unequal(rows: Sequence[Row], apart_from: Collection[str] = ()) -> str:
+    """Return in which keys of `BUDGET` rows differ, in words; empty if in none.
+
+    Args:
+        rows: members or costs. What they lack, as costs lack the steps, is None for all of them.
+        apart_from: the keys that the claim itself varies.
+    """
+    differing = [
+        key
+        for key in BUDGET
+        if key not in apart_from and any(row.get(key) != rows[0].get(key) for row in rows)
+    ]
+    return f"they differ in {', '.join(differing)}" if differing else ""
+
+
 def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
     """The selectors of a row, one for each restriction that the table's columns add to it."""
     wheres: list[Where] = []
@@ -202,6 +220,10 @@ def _cost_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
 
 
 def _training_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
+    return f"{rows[0]['steps']:,} steps, {seeds_text(rows)}"
+
+
+def seeds_text(rows: Sequence[Row]) -> str:
+    """Return how many members are completed, and how many more were lost: `2 seeds (1 more diverged)`."""
     statuses = Counter(row["status"] for row in rows)
-    seeds = plural(statuses["completed"], "seed")
-    return f"{rows[0]['steps']:,} steps, {seeds}{lost(statuses, more=' more')}"
+    return f"{plural(statuses['completed'], 'seed')}{lost(statuses, more=' more')}"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from analysis.appendix.matching import Where
+from analysis.appendix.matching import RELU, Where
 
 Value: TypeAlias = float | tuple[int, ...]
 
@@ -46,6 +46,12 @@ class PublishedRow:
     where: Where
     baseline: str = ""
     reading_of: str = ""
+
+
+def with_relu(*rows: PublishedRow) -> tuple[PublishedRow, ...]:
+    """Return the rows and a copy of each with ReLU, for runs that have ReLU and another activation."""
+    of_relu = (PublishedRow(f"{row.label}, ReLU", {}, {**row.where, **RELU}) for row in rows)
+    return (*rows, *of_relu)
 
 
 @dataclass(frozen=True, kw_only=True)

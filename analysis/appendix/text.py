@@ -32,18 +32,16 @@ def measured_text(column: Column, ours: Measured) -> tuple[str, str]:
 
 def values_text(ours: Measured, decimals: int) -> tuple[str, str]:
     """Return means and, apart from them, their interval, as `measured_text` does."""
-    if not ours.parts:
+    if not ours:
         return NOTHING, ""
-    means = ", ".join(_rounded(part.mean, decimals) for part in ours.parts)
-    if len(ours.parts) == 1:
-        return means, interval_text(ours.parts[0], decimals)
-    lacks = {part.lack for part in ours.parts}
+    means = ", ".join(_rounded(entry.mean, decimals) for entry in ours)
+    if len(ours) == 1:
+        return means, interval_text(ours[0], decimals)
+    lacks = {entry.lack for entry in ours}
     (lack,) = lacks - {""} or {""}
     if lack and len(lacks) == 1:
         return means, lack
-    halves = (
-        NOTHING if part.low is None else _rounded(part.mean - part.low, decimals) for part in ours.parts
-    )
+    halves = (NOTHING if entry.low is None else _rounded(entry.mean - entry.low, decimals) for entry in ours)
     return means, f"± {', '.join(halves)}" + (f" ({NOTHING}: {lack})" if lack else "")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from analysis.appendix.budget import unequal
+from analysis.appendix.compare import unequal
 from analysis.appendix.exhibit import Lines
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import significant
@@ -24,7 +24,7 @@ The rise within a bracket would depend on where in it the threshold happens to l
 def unequal_cells(run: PaperRun, one: Row, other: Row, apart_from: Collection[str]) -> str:
     """Return in which keys of the budget the members of two cells differ, in words; empty if in none.
 
-    The cells are rows of the thresholds; `apart_from` as in `analysis.appendix.budget.unequal`.
+    The cells are rows of the thresholds; `apart_from` as in `analysis.appendix.compare.unequal`.
     """
     cells = {one["cell_id"], other["cell_id"]}
     return unequal([row for row in run.rows if row["cell_id"] in cells], apart_from)

@@ -8,6 +8,7 @@ from analysis.charts.data import Drawn, Quantity, drawn_tables, order_quantities
 from analysis.charts.layout import (
     COLUMNS,
     HEIGHT,
+    LEVEL,
     PANEL_COLOURS,
     PANEL_HEIGHT,
     Entry,
@@ -131,7 +132,7 @@ def _entries(
         yield Entry("bounds of the estimate", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
     if any(value is not None for value in thresholds["exact"]):
         yield Entry("ρ_c exact", {"color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]})
-    yield Entry("active from here", {"color": GREY, "strokeWidth": 0.6, "strokeDash": _DOTS})
+    yield Entry("active from here", LEVEL)
     for status in lost:
         shape = _CROSS if status == "diverged" else "square"
         yield Entry(status, point={"shape": shape, "color": BLACK, "size": 16, "strokeWidth": 1})

@@ -1,11 +1,11 @@
 """How a chart lies: cells over one another, as in the page, or a panel per cell, as in a figure."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.charts.looks import BLACK, BLUE, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
+from analysis.charts.looks import BLACK, BLUE, GREY, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
 
 COLUMNS = 3
 """Panels in a row of a figure, at most."""
@@ -21,6 +21,9 @@ Y_AXIS = 26
 
 PANEL_COLOURS = {"seed": SKY_BLUE, "probe": ORANGE, "mean": BLUE, "rho_c": VERMILLION, "lost": BLACK}
 """What the colours of a panel with one cell stand for."""
+
+LEVEL: Spec = {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
+"""The line of the level from which a member is active."""
 
 _GAP = 12
 _CHARACTER = 4.3  # points of a letter, at 7 points
@@ -39,6 +42,17 @@ def layer(mark: str, encoding: Spec, data: str = "", where: str = "", **properti
 def number(field: str, **more: Any) -> Spec:
     """Return the encoding of a column of numbers."""
     return {"field": field, "type": "quantitative", **more}
+
+
+def nominal(field: str, domain: Iterable[Any], values: Sequence[Any]) -> Spec:
+    """Return the encoding of a column whose values have these colours, markers or dashes."""
+    scale = {"domain": list(domain), "range": list(values)}
+    return {"field": field, "type": "nominal", "scale": scale, "legend": None}
+
+
+def colour_bar(length: int) -> Spec:
+    """Return the legend of a panel's colours, beside it, with its length in points."""
+    return {"orient": "right", "gradientLength": length, "gradientThickness": 8, "titleOrient": "right"}
 
 
 def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spec:
@@ -93,19 +107,18 @@ class Overlay:
 
     def colour(self, role: str = "") -> Spec:
         """Return the colours of the cells. The role of the mark does not matter."""
-        return self._by_cell([look.colour for look in self.looks])
+        return self._by_cell("colour")
 
     def shape(self) -> Spec:
         """Return the markers of the cells."""
-        return self._by_cell([look.shape for look in self.looks])
+        return self._by_cell("shape")
 
     def dash(self) -> Spec:
         """Return the dashes of the cells."""
-        return self._by_cell([list(look.dashes) for look in self.looks])
+        return self._by_cell("dashes")
 
-    def _by_cell(self, values: Sequence[Any]) -> Spec:
-        scale = {"domain": list(range(len(self.looks))), "range": list(values)}
-        return {"field": "cell", "type": "nominal", "scale": scale, "legend": None}
+    def _by_cell(self, trait: str) -> Spec:
+        return nominal("cell", range(len(self.looks)), [getattr(look, trait) for look in self.looks])
 
 
 @dataclass(frozen=True)
@@ -164,16 +177,6 @@ def has_none_below(index: int, panels: int) -> bool:
     return index + min(panels, COLUMNS) >= panels
 
 
-def in_rows(stacks: Sequence[Sequence[Spec]], columns: int = COLUMNS) -> Spec:
-    """Return stacks of panels side by side, up to so many a row."""
-    rows = [
-        {"hconcat": list(panels), "spacing": _GAP}
-        for place in range(0, len(stacks), columns)
-        for panels in zip(*stacks[place : place + columns], strict=True)
-    ]
-    return {"vconcat": rows, "spacing": _GAP}
-
-
 def y_axis(title: str, leftmost: bool, **axis: Any) -> Spec:
     """Return title and axis of a panel's vertical axis, of which the leftmost panel only has the labels."""
     if not leftmost:
@@ -212,6 +215,12 @@ class Entry:
         return _SWATCH + 5 + _CHARACTER * len(self.label) + 12
 
 
+def line_entry(label: str, look: Look, size: int = 14) -> Entry:
+    """Return the entry of a line with markers."""
+    point = {"shape": look.shape, "color": look.colour, "size": size, "filled": True, "opacity": 1}
+    return Entry(label, {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)}, point)
+
+
 def legend(entries: Sequence[Entry], width: float) -> Spec:
     """Return a legend as a view of its own, in columns of one width, centred in a `width`."""
     widest = max(entry.width for entry in entries)
@@ -240,12 +249,15 @@ def legend(entries: Sequence[Entry], width: float) -> Spec:
 def figure(
     stacks: Sequence[Sequence[Spec]], heading: str, entries: Sequence[Entry], columns: int = COLUMNS
 ) -> Spec:
-    """Return a figure: a heading, panels in rows, and one legend below them."""
-    width = sum(stack[0]["width"] + _GAP for stack in stacks[:columns]) - _GAP
-    parts = [in_rows(stacks, columns), *([legend(entries, max(width, _LEGEND_WIDTH))] if entries else [])]
+    """Return a figure: a heading, stacks of panels side by side in rows, and one legend below them."""
+    rows = [
+        {"hconcat": list(panels), "spacing": _GAP}
+        for place in range(0, len(stacks), columns)
+        for panels in zip(*stacks[place : place + columns], strict=True)
+    ]
+    parts: list[Spec] = [{"vconcat": rows, "spacing": _GAP}]
+    if entries:
+        width = sum(stack[0]["width"] + _GAP for stack in stacks[:columns]) - _GAP
+        parts.append(legend(entries, max(width, _LEGEND_WIDTH)))
     title = {"title": {"text": heading, "fontSize": 9, "anchor": "middle", "offset": 8}} if heading else {}
-    return {
-        **title,
-        "vconcat": parts,
-        "spacing": 10,
-    }
+    return {**title, "vconcat": parts, "spacing": 10}

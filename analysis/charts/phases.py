@@ -17,8 +17,12 @@ from analysis.charts.layout import (
     Y_AXIS,
     Entry,
     Overlay,
+    colour_bar,
     figure,
     layer,
+    line_entry,
+    nominal,
+    number,
     rho_axis,
     y_axis,
 )
@@ -183,12 +187,7 @@ def _map(
     labelled: bool = True,
 ) -> list[Spec]:
     """Return the marks of a map."""
-    colour = {
-        "field": "value",
-        "type": "quantitative",
-        "scale": {"scheme": RHO_SCHEME, "domain": [0, highest]},
-        **key,
-    }
+    colour = number("value", scale={"scheme": RHO_SCHEME, "domain": [0, highest]}, **key)
     told = [
         NAME_TOLD, RHO_TOLD,
         {"field": "value", "title": order.words, "format": ".4~g"},
@@ -243,15 +242,7 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
             sides = place == 0, depth == depths[-1], depth == min(diagrams[-1].maps) and one is diagrams[-1]
             stack.append(_map_panel(name, one, depth, order, rho, highest, *sides))
         stacks.append(stack)
-    texts = [plural(depth, "layer") for depth in depths]
-    entries = [
-        Entry(
-            text,
-            {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)},
-            {"color": look.colour, "shape": look.shape, "size": 22, "filled": True, "opacity": 1},
-        )
-        for text, look in zip(texts, look_of.values(), strict=True)
-    ]
+    entries = [line_entry(plural(depth, "layer"), look, 22) for depth, look in look_of.items()]
     for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
         if any(row["bound"] is not None and row["side"] == side for row in known):
             hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
@@ -264,15 +255,11 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
 
 def _by_depth(look_of: Mapping[int, Look]) -> tuple[Spec, Spec]:
     """Return the encodings of marks and of lines by depth."""
-
-    def encoded(values: list[Any]) -> Spec:
-        scale = {"domain": list(look_of), "range": values}
-        return {"field": "depth", "type": "nominal", "scale": scale, "legend": None}
-
-    colour = encoded([look.colour for look in look_of.values()])
-    shape = encoded([look.shape for look in look_of.values()])
-    dash = encoded([list(look.dashes) for look in look_of.values()])
-    return {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dash}
+    colour, shape, dashes = (
+        nominal("depth", look_of, [getattr(look, trait) for look in look_of.values()])
+        for trait in ("colour", "shape", "dashes")
+    )
+    return {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dashes}
 
 
 def _map_panel(
@@ -297,12 +284,6 @@ def _map_panel(
     y: Spec = {"field": "size", "type": "ordinal", "scale": {"domain": sizes}, "title": title}
     y["axis"] = {"minExtent": Y_AXIS if leftmost else 0}
     unit = f" ({order.unit})" if order.unit != "1" else ""
-    legend = {
-        "orient": "right",
-        "gradientLength": max(64, height),
-        "gradientThickness": 8,
-        "titleOrient": "right",
-    }
-    key = {"title": f"{order.words}{unit}", "legend": legend if has_legend else None}
+    key = {"title": f"{order.words}{unit}", "legend": colour_bar(max(64, height)) if has_legend else None}
     layers = _map(rho, order, key, highest, height // len(sizes), lowest)
     return panel | {"data": {"name": name}, "encoding": {"y": y}, "layer": layers}

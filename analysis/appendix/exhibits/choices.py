@@ -6,14 +6,14 @@ smoothed and how, and the KL warm-up. Numbers are of the validation split after 
 same for all.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.appendix.charts import by_look, intervals, look_of, rows_axis
 from analysis.appendix.claims import FAILS, HOLDS, OURS, Claim, Evidence, Region
+from analysis.appendix.compare import seeds_text
 from analysis.appendix.exhibit import Exhibit, Lines
-from analysis.appendix.layers import ONE_DRAW, Snapshot
+from analysis.appendix.layers import ONE_DRAW, Snapshot, bounds_text
 from analysis.appendix.picture import ALIVE_NATS, DEAD_NATS, Choice, Trained, top_kl, trained
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.text import evidence_text, values_text
@@ -23,7 +23,7 @@ from analysis.charts.layout import Entry, figure, layer, number
 from analysis.charts.looks import BLACK, GREY, STYLES, Spec
 from analysis.statistics.intervals import Interval, student
 from analysis.tables.schema import Row
-from analysis.text.words import NOTHING, lost, plural
+from analysis.text.words import NOTHING
 from ouvae.declared.order_parameters import PAPERS
 
 MAX_NATS = 60.0
@@ -110,17 +110,15 @@ def cells(run: PaperRun) -> Lines:
 
 
 def _numbers(rows: Sequence[Row]) -> list[str]:
-    statuses = Counter(row["status"] for row in rows)
     snapshot = _snapshot(rows)
     metrics = (
         ("kl_top_nats", 2), ("information_top_nats", 2), ("active_units", 1), (ONE_DRAW, 1),
         ("elbo_nats", 2), ("test_bound_nats", 2),
     )  # fmt: skip
     texts = [" ".join(values_text(snapshot.parts(metric), decimals)).strip() for metric, decimals in metrics]
-    low, high = (snapshot.mean(f"information_top_{bound}_nats") for bound in ("lower", "upper"))
-    if low is not None and high is not None:
-        texts[1] += f" ({low:z.2f} to {high:z.2f})"
-    return [f"{plural(statuses['completed'], 'seed')}{lost(statuses, more=' more')}", *texts]
+    _, low, high = snapshot.information()
+    texts[1] += bounds_text(low, high)
+    return [seeds_text(rows), *texts]
 
 
 def _snapshot(rows: Sequence[Row]) -> Snapshot:
@@ -205,16 +203,12 @@ def _panel(panel: int, labels: Sequence[str], title: str, end: float) -> Spec:
     y = rows_axis(labels, panel == 0)
     scale = {"domain": [-0.05 * end, 1.05 * end], "nice": False, "zero": False}
     x = {"title": title, "scale": scale, "axis": {"tickCount": 5}}
-    kinds = by_look(len(STYLES), color="colour"), by_look(len(STYLES), shape="shape")
-    layers = intervals(y, x, *kinds, clip=True, size=16)
-    for part in layers:
-        part["data"] = {"name": "numbers"}
+    where, looks = f"datum.panel == {panel}", (by_look(color="colour"), by_look(shape="shape"))
+    layers = intervals("numbers", where, y, x, *looks, clip=True, size=16)
     for kind, mark in _MARKS.items():
         place = {"x": number("value", **x), "y": {"field": "place", **y}}
         dot: Spec = {"color": BLACK, "size": 20, "opacity": 1, **mark}
-        layers.append(layer("point", place, "marks", f"datum.kind == '{kind}'", **dot))
-    for part in layers:
-        part["transform"] = [{"filter": f"datum.panel == {panel}"}, *part.get("transform", [])]
+        layers.append(layer("point", place, "marks", f"{where} && datum.kind == '{kind}'", **dot))
     if panel == 0:
         ends = {"x": {"datum": DEAD_NATS, "type": "quantitative", **x}, "x2": {"datum": ALIVE_NATS}}
         band = layer("rect", ends, color=GREY, opacity=0.2, clip=True)
@@ -233,7 +227,7 @@ def _drawn(rows: Sequence[Row], metric: str) -> Interval | None:
     """Return a mean over seeds, with the 95 % interval of the KL or the bounds of the information."""
     if metric == PAPERS:
         return student(list(top_kl(rows).values()))
-    mean, low, high = (_snapshot(rows).mean(f"{metric}_{name}nats") for name in ("", "lower_", "upper_"))
+    mean, low, high = _snapshot(rows).information()
     return None if mean is None else Interval(mean, low, high, len(rows))
 
 

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from analysis.appendix.charts import by_look, line_entry, look_of
+from analysis.appendix.charts import by_look, look_of
 from analysis.appendix.claims import OURS, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit, Lines
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import figure, layer, y_axis
+from analysis.charts.layout import figure, layer, line_entry, number, y_axis
 from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.estimate import TRANSITION
 from analysis.statistics.intervals import ratio, student
@@ -237,14 +237,8 @@ def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
     words = ORDER_PARAMETERS[ORDERS[line % 2]].words.removeprefix("top-layer ")
     scale = {"domain": [-0.15 * highest, 1.1 * highest], "nice": False}
     y = {"type": "quantitative", "scale": scale} | y_axis(f"{words} (nats)", column == 0, tickCount=4)
-    x = {
-        "field": "at",
-        "type": "quantitative",
-        "scale": {"zero": False, "padding": 6},
-        "axis": {"tickCount": 5},
-    }
-    x["title"] = "noise that is left, g" if line < 2 else _WEIGHT_WORDS
-    colour = by_look(len(STYLES), color="colour")
+    title = "noise that is left, g" if line < 2 else _WEIGHT_WORDS
+    x = number("at", title=title, scale={"zero": False, "padding": 6}, axis={"tickCount": 5})
     value = {"y": {"field": "value", **y}}
     ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
     return {
@@ -252,11 +246,11 @@ def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
         "height": 85,
         "data": {"name": "points"},
         "transform": [{"filter": f"datum.column == {column} && datum.line == {line}"}],
-        "encoding": {"x": x, **colour},
+        "encoding": {"x": x, **by_look(color="colour")},
         "layer": [
             layer("area", ends, where="isValid(datum.low)", opacity=0.12, clip=True),
-            layer("line", value | by_look(len(STYLES), strokeDash="dashes"), strokeWidth=1),
-            layer("point", value | by_look(len(STYLES), shape="shape"), filled=True, size=12, opacity=1),
+            layer("line", value | by_look(strokeDash="dashes"), strokeWidth=1),
+            layer("point", value | by_look(shape="shape"), filled=True, size=12, opacity=1),
         ],
     }
 

@@ -7,13 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from analysis import TableError
-from analysis.appendix.charts import line_entry
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure, layer
+from analysis.charts.layout import Entry, figure, layer, line_entry, nominal, number
 from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.censored import Array
 from analysis.statistics.intervals import ratio
@@ -99,37 +98,27 @@ def plot(run: PaperRun) -> Chart | None:
 
 def _panel(panel: int, title: Sequence[str], leftmost: bool, has_range: bool) -> Spec:
     """Return the panel of one kind of member."""
-    kinds, looks = ["plain", "smoothed"], (STYLES[1], STYLES[0])
-
-    def encoded(values: Sequence[object]) -> Spec:
-        return {
-            "field": "kind",
-            "type": "nominal",
-            "legend": None,
-            "scale": {"domain": kinds, "range": values},
-        }
-
-    x = {"field": "step", "type": "quantitative", "title": "optimizer step", "axis": {"tickCount": 5}}
+    looks = STYLES[1], STYLES[0]
+    colour, shape, dashes = (
+        nominal("kind", ("plain", "smoothed"), [getattr(look, trait) for look in looks])
+        for trait in ("colour", "shape", "dashes")
+    )
+    x = number("step", title="optimizer step", axis={"tickCount": 5})
     y: Spec = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~g", "tickCount": 4}}
     y["title"] = "gradient variance" if leftmost else None
     ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
-    shapes = {"shape": encoded([look.shape for look in looks])}
     mean = {"y": {"field": "mean", **y}}
-    dashes = {"strokeDash": encoded([list(look.dashes) for look in looks])}
     return {
         "title": {"text": list(title)},
         "width": 215,
         "height": 120,
         "data": {"name": "variances"},
         "transform": [{"filter": f"datum.panel == {panel}"}],
-        "encoding": {
-            "x": x,
-            "color": encoded([look.colour for look in looks]),
-        },
+        "encoding": {"x": x, "color": colour},
         "layer": [
             layer("area", ends, opacity=0.2 if has_range else 0),
-            layer("line", mean | dashes, strokeWidth=1.5),
-            layer("point", mean | shapes, filled=True, size=10, opacity=1),
+            layer("line", mean | {"strokeDash": dashes}, strokeWidth=1.5),
+            layer("point", mean | {"shape": shape}, filled=True, size=10, opacity=1),
         ],
     }
 

@@ -11,8 +11,15 @@ from functools import partial
 from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import OURS, READ_OFF, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.matching import Condition
-from analysis.appendix.models import GENERATIVE, IWAE, OU_VAE, VAE, WITH_INFERENCE, WITH_LIKELIHOOD
+from analysis.appendix.matching import (
+    GENERATIVE,
+    IWAE,
+    OU_VAE,
+    VAE,
+    WITH_INFERENCE,
+    WITH_LIKELIHOOD,
+    Condition,
+)
 from analysis.appendix.published import Column, PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows

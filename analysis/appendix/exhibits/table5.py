@@ -10,9 +10,8 @@ from functools import partial
 from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, Claim
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.matching import Above, OneOf, Where
-from analysis.appendix.models import ACTIVATION, OU_VAE, VAE, with_relu
-from analysis.appendix.published import Column, PublishedRow, PublishedTable
+from analysis.appendix.matching import ACTIVATION, OU_VAE, VAE, Above, OneOf, Where
+from analysis.appendix.published import Column, PublishedRow, PublishedTable, with_relu
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows
 

@@ -12,8 +12,7 @@ from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, STATED, Claim
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.layers import layer_lines
-from analysis.appendix.matching import Above, Where
-from analysis.appendix.models import GENERATIVE, IWAE, RELU, VAE, WITH_LIKELIHOOD
+from analysis.appendix.matching import GENERATIVE, IWAE, RELU, VAE, WITH_LIKELIHOOD, Above, Where
 from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows

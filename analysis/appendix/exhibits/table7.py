@@ -10,8 +10,8 @@ from itertools import product
 from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, STATED, Claim
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.models import ACTIVATION, OU_VAE, VAE, with_relu
-from analysis.appendix.published import BOUND_NOTE, Column, PublishedRow, PublishedTable
+from analysis.appendix.matching import ACTIVATION, OU_VAE, VAE
+from analysis.appendix.published import BOUND_NOTE, Column, PublishedRow, PublishedTable, with_relu
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows
 

@@ -7,8 +7,16 @@ from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
 from analysis.appendix.compare import Replicates
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.models import ACTIVATION, with_relu
-from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
+from analysis.appendix.matching import ACTIVATION
+from analysis.appendix.published import (
+    ACTIVE_UNITS,
+    BOUND_NOTE,
+    Column,
+    PublishedRow,
+    PublishedTable,
+    Value,
+    with_relu,
+)
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows
 from analysis.statistics.intervals import student

@@ -5,7 +5,7 @@ from functools import partial
 from analysis.appendix.charts import Panel, plot_table
 from analysis.appendix.claims import READ_OFF, Claim, Region
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.models import IWAE, OU_VAE, VAE
+from analysis.appendix.matching import IWAE, OU_VAE, VAE
 from analysis.appendix.published import Column, PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows

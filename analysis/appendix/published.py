@@ -69,17 +69,11 @@ class PublishedTable:
 
     def row(self, label: str) -> PublishedRow:
         """Return the row of that label; KeyError if there is none."""
-        for row in self.rows:
-            if row.label == label:
-                return row
-        raise KeyError(label)
+        return {row.label: row for row in self.rows}[label]
 
     def column(self, key: str) -> Column:
         """Return the column of that key; KeyError if there is none."""
-        for column in self.columns:
-            if column.key == key:
-                return column
-        raise KeyError(key)
+        return {column.key: column for column in self.columns}[key]
 
 
 ACTIVE_UNITS = Column("active", "Active units, top to bottom", "active")

@@ -39,12 +39,10 @@ _WIDTH = 150
 
 @dataclass(frozen=True)
 class Phases:
-    """The phase diagram of the cells of one model: their thresholds by size, and a map for each depth.
+    """The phase diagram of the cells of one model, which is named by all but its latents.
 
-    Attributes:
-        model: its name: all but the latents.
-        sizes: a table, a row per cell.
-        maps: by depth, a table with a row per cell and mean value: the order parameter over rho and size.
+    `sizes` is a table with a row per cell, `maps` by depth a table with a row per cell and mean value: the
+    order parameter over rho and size.
     """
 
     model: str
@@ -68,7 +66,7 @@ def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[st
         row = next((row for row in cell.rows if row["order_parameter"] == order.name), None)
         if row is not None and row["status"] != "unresolved" and place in means:
             located[place] = {**row, "cell": cell.name}
-    found = []
+    diagrams = []
     for model, places in _models(located).items():
         sizes: list[Row] = []
         maps: dict[int, list[Row]] = {}
@@ -77,8 +75,8 @@ def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[st
             sizes.append({**thresholds[place], "size": size, "depth": depth})
             maps.setdefault(depth, []).extend(_map_rows(means[place], size, located[place]["rho_c"]))
         by_depth = {depth: columns_of(rows) for depth, rows in sorted(maps.items())}
-        found.append(Phases(model, columns_of(sizes), by_depth))
-    return found
+        diagrams.append(Phases(model, columns_of(sizes), by_depth))
+    return diagrams
 
 
 def _models(located: Mapping[int, Row]) -> dict[str, list[int]]:
@@ -101,8 +99,7 @@ def edges(rho: Array) -> Array:
     if rho.size == 1:
         return np.array([rho[0] - 0.02, rho[0] + 0.02])
     middles = (rho[1:] + rho[:-1]) / 2
-    found: Array = np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
-    return found
+    return np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
 
 
 def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
@@ -205,8 +202,7 @@ def _map(
 def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     """Return rho_c against the size of the latents, a panel a model, over maps of the order parameter.
 
-    A line is a depth, a triangle a bound beyond which rho_c lies. The maps hold the mean over seeds over rho
-    and size, a row of maps a depth, with rho_c as an upright.
+    A line is a depth, a triangle a bound beyond which rho_c lies. A row of maps is a depth.
 
     Raises:
         TableError: no cell has a threshold.
@@ -215,39 +211,43 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     diagrams = phases(cells, order, tables)
     if not diagrams:
         raise TableError("no cell has members that count, so that there is no threshold to draw")
-    depths = sorted({depth for one in diagrams for depth in one.maps})
+    depths = sorted({depth for diagram in diagrams for depth in diagram.maps})
     rhos = tables["members"]["rho"]
     rho = min(rhos), max(rhos)
-    highest = max(order.active_from, *(one.highest for one in diagrams))
-    known = [row for one in diagrams for row in rows_of(one.sizes)]
-    ends = [row[key] for row in known for key in ("low", "high", "bound") if row[key] is not None]
+    highest = max(order.active_from, *(diagram.highest for diagram in diagrams))
+    sizes = [row for diagram in diagrams for row in rows_of(diagram.sizes)]
+    ends = [row[key] for row in sizes for key in ("low", "high", "bound") if row[key] is not None]
     margin = 0.08 * (max(ends) - min(ends)) or 0.02
     scale = {"domain": [min(ends) - margin, max(ends) + margin], "nice": False}
     look_of = dict(zip(depths, STYLES * len(depths), strict=False))
     data: dict[str, Columns] = {}
     stacks = []
-    for place, one in enumerate(diagrams):
-        data[f"sizes-{place}"] = one.sizes
+    for place, diagram in enumerate(diagrams):
+        data[f"sizes-{place}"] = diagram.sizes
         axis = y_axis("ρ_c", place == 0, tickCount=5)
-        top = _sizes(one, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
+        top = _sizes(diagram, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
         for part in top["layer"]:
             part["encoding"]["y"]["scale"] = scale
         stack = [
-            {"title": {"text": one.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,
+            {"title": {"text": diagram.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,
              "height": PANEL_HEIGHT} | top
         ]  # fmt: skip
         for depth in depths:
             name = f"map-{place}-{depth}"
-            data[name] = one.maps.get(depth, {})
-            sides = place == 0, depth == depths[-1], depth == min(diagrams[-1].maps) and one is diagrams[-1]
-            stack.append(_map_panel(name, one, depth, order, rho, highest, *sides))
+            data[name] = diagram.maps.get(depth, {})
+            sides = (
+                place == 0,
+                depth == depths[-1],
+                depth == min(diagrams[-1].maps) and diagram is diagrams[-1],
+            )
+            stack.append(_map_panel(name, diagram, depth, order, rho, highest, *sides))
         stacks.append(stack)
     entries = [line_entry(plural(depth, "layer"), look, 22) for depth, look in look_of.items()]
     for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
-        if any(row["bound"] is not None and row["side"] == side for row in known):
+        if any(row["bound"] is not None and row["side"] == side for row in sizes):
             hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
             entries.append(Entry(f"ρ_c lies {side}", point=hollow))
-    shared = common_words([one.model for one in diagrams])
+    shared = common_words([diagram.model for diagram in diagrams])
     kind = interval_kind([row for cell in cells for row in cell.rows if row["order_parameter"] == order.name])
     text = f"{shared} " * bool(shared) + f"critical ρ of the {order.words}, {kind}"
     return Chart("phase_diagram", "Phase diagram", figure(stacks, text, entries), data)

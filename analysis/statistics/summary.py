@@ -1,7 +1,7 @@
 """What the members of a run say: the thresholds of its cells, and how they compare."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,13 @@ from analysis import TableError
 from analysis.statistics.censored import Marginal
 from analysis.statistics.comparisons import compare
 from analysis.statistics.curves import Curves, curves
-from analysis.statistics.estimate import TRANSITION, CellThreshold
-from analysis.statistics.remarks import remark
+from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, CellThreshold
 from analysis.statistics.rule import Rules, rules_of
 from analysis.tables.files import read_settings, rows_of, table_of
 from analysis.tables.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.order_parameters import PAPERS
 from ouvae.declared.pairs import Pair, comparable, corresponding
 
 METHOD = (
@@ -82,7 +82,7 @@ class Summary:
         rows = []
         for cell in self._cells:
             of_cell = [self._threshold_row(cell, order) for order in self._watched]
-            rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
+            rows += [row | {"remark": _remark(row, of_cell)} for row in of_cell]
         return table_of(rows, THRESHOLDS)
 
     @cached_property
@@ -162,6 +162,46 @@ def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
     if rho is None or not by_draws or member["hermite_degree"] is not None:
         return None
     return float(retained_variance(rho, member["ou_samples"]))
+
+
+_ON = (TRANSITION, ALWAYS_ACTIVE)
+
+
+def _remark(row: Row, of_cell: Iterable[Row]) -> str | None:
+    """Return how a row of `information_top` departs from that of `kl_top` among those `of_cell`.
+
+    Seeds with a curve are compared one by one, since they share all but rho. None where the two turn on in
+    the same step of rho for every seed, where either has nothing to say, and for other order parameters.
+    """
+    if row["order_parameter"] != "information_top":
+        return None
+    of_kl = next((other for other in of_cell if other["order_parameter"] == PAPERS), None)
+    if of_kl is None:
+        return None
+    pairs = [
+        (kl, information)
+        for kl, information in zip(of_kl["seeds"], row["seeds"], strict=True)
+        if min(kl["n_members"], information["n_members"]) > 1
+    ]
+    active = [(kl, information) for kl, information in pairs if kl["status"] in _ON]
+    never = sum(information["status"] == ALWAYS_COLLAPSED for _, information in active)
+    later = sum(_apart(kl, information) for kl, information in active)
+    if not (never or later):
+        return None
+    parts = [f"at another rho in {later}"] * bool(later) + [f"nowhere in {never}"] * bool(never)
+    return (
+        f"the KL turns on in {len(active)} of {len(pairs)} seeds, the information {' and '.join(parts)} of "
+        f"them: a KL without information is what z_{row['depth']} says of the noise of the layers below"
+    )
+
+
+def _apart(kl: Mapping[str, Any], information: Mapping[str, Any]) -> bool:
+    """Tell whether a seed's two thresholds lie in brackets that do not overlap."""
+    if TRANSITION not in (kl["status"], information["status"]) or information["status"] not in _ON:
+        return False
+    if kl["status"] != information["status"]:
+        return True
+    return bool(information["rho_high"] <= kl["rho_low"] or kl["rho_high"] <= information["rho_low"])
 
 
 def thresholds_table(members: pa.Table, rule: Rules) -> pa.Table:

@@ -13,13 +13,12 @@ from markupsafe import Markup
 
 from analysis.charts.cells import ChartCell, chart_cells, short_names
 from analysis.charts.chart import Chart
-from analysis.charts.curves import against_rho
+from analysis.charts.curves import against_rho, thresholds_by_cell
 from analysis.charts.data import Drawn, Quantity, drawn_tables, near_histories, quantities
 from analysis.charts.layout import Overlay
 from analysis.charts.looks import SHAPES, Look
 from analysis.charts.phases import map_chart, phases, size_chart
 from analysis.charts.render import vega
-from analysis.charts.thresholds import thresholds as thresholds_chart
 from analysis.charts.training import near_threshold
 from analysis.results import Results
 from analysis.sweep_page.answers import MOST_ROWS, answers, compared
@@ -98,7 +97,7 @@ def _charts(shown: Sequence[ChartCell], asked: Sequence[Quantity], drawn: Drawn)
     diagrams = phases(shown, orders[0], drawn.tables)
     highest = max([orders[0].active_from, *(one.highest for one in diagrams)])
     return {
-        "thresholds": [thresholds_chart(order, layout, drawn) for order in orders],
+        "thresholds": [thresholds_by_cell(order, layout, drawn) for order in orders],
         "curves": [curves[one.name] for one in asked if one.order and one.name in curves],
         "layers": [curves[one.name] for one in asked if one.metric == "kl_nats" and one.name in curves],
         "elbo": [curves[one.name] for one in asked if one.metric == "elbo_nats" and one.name in curves],

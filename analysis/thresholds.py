@@ -34,8 +34,8 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
     """Where the table goes: never over a run's own table unless by that run's own settings."""
     if arguments.out is not None:
         return Path(arguments.out)
-    own_settings = not arguments.active_from and arguments.confidence is None
-    if own_settings and Path(arguments.run).is_dir():
+    by_run = not arguments.active_from and arguments.confidence is None
+    if by_run and Path(arguments.run).is_dir():
         return Path(arguments.run) / "thresholds.parquet"
     return None
 

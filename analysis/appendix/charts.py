@@ -135,11 +135,11 @@ def _published(table: PublishedTable, row: PublishedRow, panel: Panel) -> float 
 
 def _ours(table: PublishedTable, row: PublishedRow, panel: Panel, rows: Sequence[Row]) -> Interval | None:
     column = table.column(panel.column)
-    own = {key: sum(numbers[: panel.entries]) for key, numbers in replicates(rows, row, column).items()}
+    ours = {key: sum(numbers[: panel.entries]) for key, numbers in replicates(rows, row, column).items()}
     if column.ratio:
         base = replicates(rows, table.row(row.baseline), column)
-        own = {key: value / base[key][0] for key, value in own.items() if key in base}
-    return student(list(own.values()))
+        ours = {key: value / base[key][0] for key, value in ours.items() if key in base}
+    return student(list(ours.values()))
 
 
 def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
@@ -161,9 +161,9 @@ def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
     seed_rows, means, thresholds = [], [], []
     stacks = []
     for index, value in enumerate(values):
-        own = sorted((row for row in rows if row[panel] == value), key=lambda row: sum(row["latents"]))
+        cells = sorted((row for row in rows if row[panel] == value), key=lambda row: sum(row["latents"]))
         entries = []
-        for place, row in enumerate(own):
+        for place, row in enumerate(cells):
             look = widths.index(row["latents"][0]) if widths else place
             head = {"panel": index, "cell": place, "look": look % len(STYLES)}
             seeds = by_cell[row["cell_id"]]

@@ -24,11 +24,9 @@ ONE_DRAW = "active_units_one_draw"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Metrics of the completed members of one row at one moment.
+    """Metrics of the completed members of one row at one moment: steps and split.
 
-    Attributes:
-        when: the steps and the split.
-        by_seed: the metrics of each member, under the names that they have on the validation split.
+    `by_seed` has them under the names of the validation split.
     """
 
     when: str
@@ -53,18 +51,16 @@ class Snapshot:
 
 def histories(run: PaperRun) -> dict[str, list[Row]]:
     """Return the evaluations of each member, by `member_id`, in the order of their steps."""
-    found: dict[str, list[Row]] = {}
+    evaluations: dict[str, list[Row]] = {}
     for row in () if run.history is None else run.history.sort_by("step").to_pylist():
-        found.setdefault(row["member_id"], []).append(row)
-    return found
+        evaluations.setdefault(row["member_id"], []).append(row)
+    return evaluations
 
 
 def snapshots(members: Sequence[Row], evaluations: Mapping[str, Sequence[Row]]) -> list[Snapshot]:
     """Return snapshots of one row's members: nearest to `MARKS`, at the last step, and on the test split.
 
-    Args:
-        members: rows of one cell and rho.
-        evaluations: of each member, as `histories` returns them.
+    `members` are of one cell and rho, `evaluations` as `histories` returns them.
     """
     completed = [row for row in members if row["status"] == "completed"]
     by_seed = {row["seed"]: evaluations.get(row["member_id"], ()) for row in completed}
@@ -100,11 +96,11 @@ def layer_lines(table: PublishedTable, run: PaperRun) -> Lines:
     evaluations = histories(run)
     lines: list[Sequence[str]] = [HEAD]
     for row in table.rows:
-        found = snapshots(selected(run.rows, row.where), evaluations)
-        if not found:
+        taken = snapshots(selected(run.rows, row.where), evaluations)
+        if not taken:
             continue
         lines += [_published_line(table, row)] if row.values else []
-        lines += [[row.label, f"ours, {snapshot.when}", *snapshot_texts(snapshot)] for snapshot in found]
+        lines += [[row.label, f"ours, {snapshot.when}", *snapshot_texts(snapshot)] for snapshot in taken]
     return lines if len(lines) > 1 else ()
 
 

@@ -26,19 +26,19 @@ def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Pap
     """
     folder = Path(folder)
     name, source = exhibit.name, exhibit.source
-    known = _space_of(folder)
-    if known is None:
+    space = _space_of(folder)
+    if space is None:
         budget = budget or _budget(name, folder.name) or DEFAULT_BUDGET
         return PaperRun(name, budget, folder, source, missing=_command(name, budget))
-    found = _require(name, folder, known)
+    run_budget = _require(name, folder, space)
     if not (folder / f"{source}.parquet").is_file():
-        return PaperRun(name, found, folder, source, missing=_command(name, found))
+        return PaperRun(name, run_budget, folder, source, missing=_command(name, run_budget))
     if source == "costs":
-        return PaperRun(name, found, folder, source, rows=rows_of(read_costs(folder)))
+        return PaperRun(name, run_budget, folder, source, rows=rows_of(read_costs(folder)))
     members = read_members(folder)
     _require(name, folder, _space_of_members(folder, members))
     history = read_history(folder) if exhibit.needs_history else None
-    return PaperRun(name, found, folder, source, rows=rows_of(members), members=members, history=history)
+    return PaperRun(name, run_budget, folder, source, rows=rows_of(members), members=members, history=history)
 
 
 def _require(name: str, folder: Path, space: str) -> str:

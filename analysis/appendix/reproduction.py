@@ -13,13 +13,9 @@ PUBLISHED_LATENTS = [40] * 4
 
 @dataclass(frozen=True)
 class Measure:
-    """A published number and ours beside it.
+    """A published number, by its column, and ours beside it, a quantity of `analysis.appendix.compare`.
 
-    Attributes:
-        words: what it is.
-        column: the key of the published number.
-        quantity: ours, see `analysis.appendix.compare.QUANTITIES`.
-        limit: the largest distance of our mean over seeds, averaged over layers, that is called reproduced.
+    `limit` is the largest distance of our mean over seeds, averaged over layers, that is called reproduced.
     """
 
     words: str

@@ -54,10 +54,10 @@ class Rows:
 
         With `on_cuda`, costs that were measured on another device decide nothing.
         """
-        own, other = self.ours(first, key), self.ours(second, key)
+        ours, baseline = self.ours(first, key), self.ours(second, key)
         return Evidence(
             f"{first} divided by {second}",
-            _exact_ratio(own, other) if key in WITHOUT_REPLICATES else ratio(own, other),
+            _exact_ratio(ours, baseline) if key in WITHOUT_REPLICATES else ratio(ours, baseline),
             region,
             "",
             self.published(first, key) / self.published(second, key),
@@ -66,9 +66,9 @@ class Rows:
 
     def measured_unlike(self, key: str, *labels: str, on_cuda: bool = False) -> str:
         """Return why costs cannot be compared as they were measured; empty if they can."""
-        found = self._rows_of(key, *labels)
-        devices = {row["device"] for row in found}
-        kinds = {row["memory_kind"] for row in found}
+        rows = self._rows_of(key, *labels)
+        devices = {row["device"] for row in rows}
+        kinds = {row["memory_kind"] for row in rows}
         if len(devices) > 1 or len(kinds) > 1:
             return f"they were measured unlike: {', '.join(sorted(devices | kinds))}"
         if on_cuda and devices and not all(device.startswith("cuda") for device in devices):

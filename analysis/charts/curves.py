@@ -105,20 +105,20 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
     ones as crosses, failed ones as squares.
     """
     shown = [cell for cell in cells if cell.look is not None]
-    asked = order_quantities(cells)
-    drawn = drawn_tables(cells, asked)
+    quantities = order_quantities(cells)
+    drawn = drawn_tables(cells, quantities)
     members = drawn.tables["members"]
     rho = min(members["rho"]), max(members["rho"])
     width = panel_width(len(shown))
     lost = [status for status in LOST if status in members["status"]]
     stacks: list[list[Spec]] = [[] for _ in shown]
-    for level, quantity in enumerate(asked):
+    for level, quantity in enumerate(quantities):
         y = {"field": quantity.name, "type": "quantitative", "scale": _scale(quantity, drawn, bool(lost))}
         rows = [cell.rows[level] for cell in shown]
         estimates = [estimate(row) for row in rows]
         above = titles(short_names(shown), estimates, width) if level == 0 else [[text] for text in estimates]
         for place, (stack, lines) in enumerate(zip(stacks, above, strict=True)):
-            lowest = level == len(asked) - 1 and has_none_below(place, len(shown))
+            lowest = level == len(quantities) - 1 and has_none_below(place, len(shown))
             layout = Panel(place, rho, lowest)
             axis = y_axis(quantity.label, place % COLUMNS == 0, tickCount=5)
             stack.append(
@@ -130,7 +130,7 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
                     "layer": _layers(quantity, layout, y | axis),
                 }
             )
-    spec = figure(stacks, _heading(cells, shown, drawn), [*_entries(cells, drawn, asked, lost)])
+    spec = figure(stacks, _heading(cells, shown, drawn), [*_entries(cells, drawn, quantities, lost)])
     return Chart("order_parameters", "Order parameters against ρ", spec, drawn.tables)
 
 
@@ -153,7 +153,7 @@ def _scale(quantity: Quantity, drawn: Drawn, has_lost: bool) -> Spec:
 
 
 def _entries(
-    cells: Sequence[ChartCell], drawn: Drawn, asked: Sequence[Quantity], lost: Sequence[str]
+    cells: Sequence[ChartCell], drawn: Drawn, quantities: Sequence[Quantity], lost: Sequence[str]
 ) -> Iterator[Entry]:
     """Yield the legend's entries of what the panels show."""
     curve, thresholds = drawn.tables["members"]["curve"], drawn.tables["thresholds"]
@@ -168,7 +168,7 @@ def _entries(
         yield Entry("ρ_c", {"color": PANEL_COLOURS["rho_c"], "strokeWidth": 1.1})
         kind = interval_kind([row for cell in cells for row in cell.rows])
         yield Entry(kind, band={"color": PANEL_COLOURS["rho_c"], "opacity": 0.2})
-    bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in asked]
+    bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in quantities]
     if any(value is not None for column in bounds for value in column):
         yield Entry("bounds of the estimate", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
     if any(value is not None for value in thresholds["exact"]):
@@ -183,7 +183,7 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
     """Return the marks of a quantity from back to front."""
     order, name, sizes = quantity.order, quantity.name, layout.sizes
     bounds = order.bounds if order else None
-    told = [
+    tooltip = [
         NAME_TOLD, RHO_TOLD, SEED_TOLD,
         {"field": name, "title": quantity.title, "format": ".4~g"},
         *({"field": bound, "title": bound.replace("_", " "), "format": ".4~g"} for bound in bounds or ()),
@@ -197,7 +197,7 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
     look: Spec = {"strokeWidth": sizes["seed"], "opacity": sizes["opacity"]}
     seed_line = layer("line", thin, "members", f"{is_there} && datum.curve", **look)
     dot: Spec = {"filled": True, "size": sizes["point"], "opacity": 0.75}
-    members = layer("point", told_y | {"tooltip": told}, "members", is_there, **dot)
+    members = layer("point", told_y | {"tooltip": tooltip}, "members", is_there, **dot)
     line = {"y": number("value"), "color": layout.colour("mean"), "strokeDash": layout.dash()}
     bold = layer("line", line, mean, layout.seen, strokeWidth=sizes["mean"])
     level, upright = _thresholds(order, layout) if order else ([], [])
@@ -231,8 +231,8 @@ def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Sp
 def _lost(layout: Overlay | Panel) -> list[Spec]:
     """Return the members without numbers, at the upper edge of the order parameters."""
     shape = {"condition": {"test": "datum.status == 'failed'", "value": "square"}, "value": _CROSS}
-    told = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
-    encoding = {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": told}
+    tooltip = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
+    encoding = {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": tooltip}
     where = f"{layout.seen_seed} && datum.status != 'completed'"
     look: Spec = {"filled": False, "size": layout.sizes["lost"], "strokeWidth": 1.2}
     return [layer("point", encoding, "members", where, **look)]

@@ -45,13 +45,9 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity that a chart draws against rho: a metric, or a metric's entry for one layer.
+    """A quantity that a chart draws against rho: a metric, or a metric's entry for one layer, counted from 1.
 
-    Attributes:
-        metric: the column of the members table.
-        title: with its unit.
-        layer: counted from 1; None if the metric is not a list.
-        order: the order parameter with this metric, if there is one.
+    `title` has the unit; `order` is the order parameter with this metric, if there is one.
     """
 
     metric: str

@@ -2,8 +2,8 @@
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from analysis.charts.looks import BLACK, BLUE, GREY, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
 
@@ -72,22 +72,17 @@ def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spe
 class Overlay:
     """Cells over one another, each with its look; switches say which cells and groups of seeds are seen.
 
-    Attributes:
-        looks: of the cells that are drawn.
-        names: of these cells, short enough for an axis.
-        groups: number of groups of seeds.
-        rho: the lowest and highest rho of all members.
+    `names` are short enough for an axis, `groups` is the number of groups of seeds, `rho` the range over all
+    members.
     """
 
     looks: Sequence[Look]
     names: Sequence[str]
     groups: int
     rho: tuple[float, float]
-    seen: str = "indexof(cells, datum.cell) >= 0"
-    seen_seed: str = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
-    sizes: Spec = field(
-        default_factory=lambda: {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
-    )
+    seen = "indexof(cells, datum.cell) >= 0"
+    seen_seed = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
+    sizes: ClassVar[Spec] = {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
 
     def base(self) -> Spec:
         """Return what all charts of a page have, the parameters of the switches among it."""
@@ -123,20 +118,12 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Panel:
-    """One cell by itself: colours say what a mark is.
-
-    Attributes:
-        cell: place of the cell.
-        rho: the lowest and highest rho of all panels.
-        labelled: whether the axis of rho has labels.
-    """
+    """The cell at a place by itself: colours say what a mark is. `rho` is its range over all panels."""
 
     cell: int
     rho: tuple[float, float]
     labelled: bool = True
-    sizes: Spec = field(
-        default_factory=lambda: {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
-    )
+    sizes: ClassVar[Spec] = {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
 
     @property
     def seen(self) -> str:
@@ -151,12 +138,10 @@ class Panel:
 
     def colour(self, role: str) -> Spec:
         """Return the colour of a mark by its role."""
-        if role == "member":
-            return {
-                "condition": {"test": "datum.curve", "value": PANEL_COLOURS["seed"]},
-                "value": PANEL_COLOURS["probe"],
-            }
-        return {"value": PANEL_COLOURS[role]}
+        if role != "member":
+            return {"value": PANEL_COLOURS[role]}
+        of_curves = {"test": "datum.curve", "value": PANEL_COLOURS["seed"]}
+        return {"condition": of_curves, "value": PANEL_COLOURS["probe"]}
 
     def shape(self) -> Spec:
         """Return the marker of all members."""
@@ -195,14 +180,7 @@ def titles(names: Sequence[str], estimates: Sequence[str], width: int) -> list[l
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a figure's legend.
-
-    Attributes:
-        label: its text.
-        line: properties of a line mark, if it has one.
-        point: properties of a point mark, if it has one.
-        band: properties of a band, if it has one.
-    """
+    """An entry of a figure's legend: its text, and the properties of the marks that it has."""
 
     label: str
     line: Spec | None = None

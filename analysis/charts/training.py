@@ -32,7 +32,7 @@ _SEEDS_BY_DASH = 4
 
 def near_threshold(layout: Overlay, table: Columns) -> Chart:
     """Return the top layer's KL against the step of the members near rho_c, cells over one another."""
-    told = [
+    tooltip = [
         NAME_TOLD, RHO_TOLD, SEED_TOLD,
         {"field": "step", "title": "step"},
         {"field": "kl_top_nats", "title": "top-layer KL (nats)", "format": ".4~g"},
@@ -41,7 +41,7 @@ def near_threshold(layout: Overlay, table: Columns) -> Chart:
     dot: Spec = {"filled": True, "size": 22, "opacity": 0.8}
     layers = [
         layer("line", {"detail": {"field": "member"}}, strokeWidth=1.2, opacity=0.7),
-        layer("point", {"shape": layout.shape(), "tooltip": told}, **dot),
+        layer("point", {"shape": layout.shape(), "tooltip": tooltip}, **dot),
     ]
     spec = layout.base() | {
         "height": HEIGHT,

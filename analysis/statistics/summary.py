@@ -64,17 +64,17 @@ class Summary:
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
         self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
-            for cell_id, own in curves(members, order.metric).items():
-                self._found[cell_id, order.name] = self._estimate(own, order)
+            for cell_id, of_cell in curves(members, order.metric).items():
+                self._found[cell_id, order.name] = self._estimate(of_cell, order)
 
-    def _estimate(self, own: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
+    def _estimate(self, of_cell: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
         rule = self._rule.of(order.name)
-        return rule.level(own), rule.threshold(own)
+        return rule.level(of_cell), rule.threshold(of_cell)
 
     def median(self, cell_id: str, order: str) -> Marginal | None:
         """Return the posterior of a cell's threshold; None where nothing is known of it."""
-        known = self._found[cell_id, order][1].population
-        return None if known is None else known.median
+        posterior = self._found[cell_id, order][1].population
+        return None if posterior is None else posterior.median
 
     @cached_property
     def thresholds(self) -> pa.Table:
@@ -106,7 +106,7 @@ class Summary:
         rows = []
         for order in self._watched:
             medians = [summary.median(cell["cell_id"], order.name) for summary, cell in sides]
-            for pair, found in zip(
+            for pair, comparison in zip(
                 pairs, compare(pairs, medians, self._rule.confidence, self._rule.margin), strict=True
             ):
                 first, second = sides[pair.first][1], sides[pair.second][1]
@@ -119,7 +119,7 @@ class Summary:
                         "first_cell": first["cell"],
                         "second_cell_id": second["cell_id"],
                         "second_cell": second["cell"],
-                        **asdict(found),
+                        **asdict(comparison),
                         "confidence": self._rule.confidence,
                         "margin": self._rule.margin,
                     }
@@ -127,20 +127,20 @@ class Summary:
         return table_of(rows, COMPARISONS)
 
     def _threshold_row(self, cell: Row, order: OrderParameter) -> dict[str, Any]:
-        active_from, found = self._found[cell["cell_id"], order.name]
-        asked = self._rule.active_from[order.name]
+        active_from, estimate = self._found[cell["cell_id"], order.name]
+        level = self._rule.active_from[order.name]
         statuses = self._statuses[cell["cell_id"]]
         return {
             **{name: cell[name] for name in _OF_CELL},
-            **{name: getattr(found, name) for name in _OF_ESTIMATE},
+            **{name: getattr(estimate, name) for name in _OF_ESTIMATE},
             "half_width_asked": self._rule.half_widths.get(order.name),
-            "seeds": [asdict(seed) for seed in found.seeds],
-            **{name: _retained(cell, getattr(found, f"rho_{name[2:]}")) for name in _G},
+            "seeds": [asdict(seed) for seed in estimate.seeds],
+            **{name: _retained(cell, getattr(estimate, f"rho_{name[2:]}")) for name in _G},
             "order_parameter": order.name,
-            "rule": asked if isinstance(asked, str) else "absolute",
+            "rule": level if isinstance(level, str) else "absolute",
             "active_from": active_from,
-            "n_seeds": len(found.seeds),
-            "n_resolved": sum(seed.status == TRANSITION for seed in found.seeds),
+            "n_seeds": len(estimate.seeds),
+            "n_resolved": sum(seed.status == TRANSITION for seed in estimate.seeds),
             "n_members": statuses.total(),
             **{f"n_{status}": statuses[status] for status in LOST},
             "method": METHOD,

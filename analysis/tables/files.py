@@ -89,9 +89,9 @@ def table_path(run: str | Path, table: str) -> Path:
     else:
         raise TableError(f"no such run: {run}; give the folder that a sweep wrote, or its members.parquet")
     if not path.is_file():
-        found = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
+        names = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
         raise TableError(
-            f"{path.parent} holds no {name} (found: {found}); "
+            f"{path.parent} holds no {name} (found: {names}); "
             "give the folder that a sweep wrote, after its end"
         )
     return path

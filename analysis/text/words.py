@@ -83,8 +83,8 @@ def heading(rows: Sequence[Row]) -> str:
     """Return what cells have in common: leading words of their names, activation, budget, smoothing."""
     layered = all(ARCHITECTURES[row["architecture"]].layered for row in rows)
     keys = ("activation",) * layered + ("steps", "smoothing", "ou_samples")
-    told = differing_keys(rows)
-    words = [word(rows[0], key) for key in keys if key not in told]
+    differing = differing_keys(rows)
+    words = [word(rows[0], key) for key in keys if key not in differing]
     return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)
 
 
@@ -153,21 +153,21 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
 
     The numbers count in the direction of the verdict: by how much the first is higher, or lower.
     """
-    verdict, one, other = row["verdict"], f"ρ_c of {first}", f"that of {second}"
+    verdict, rho_c, other_rho_c = row["verdict"], f"ρ_c of {first}", f"that of {second}"
     sign = -1 if verdict == "lower" else 1
     low, high = (
         None if row[name] is None else sign * row[name]
         for name in ("difference_low", "difference_high")[::sign]
     )
     ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
-    known = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
-    numbers = (known + _ends_with_share(ends, row)).removeprefix(", ")
+    number = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
+    numbers = (number + _ends_with_share(ends, row)).removeprefix(", ")
     if verdict in ("lower", "higher"):
-        return f"{one} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)
+        return f"{rho_c} is {verdict} than {other_rho_c}" + f" by {numbers}" * bool(numbers)
     tail = f": the difference is {numbers}" if numbers else ""
     if verdict == "alike":
-        return f"{one} and {other} are alike within ±{row['margin']:g}{tail}"
-    return f"whether {one} is lower or higher than {other} is undecided{tail}"
+        return f"{rho_c} and {other_rho_c} are alike within ±{row['margin']:g}{tail}"
+    return f"whether {rho_c} is lower or higher than {other_rho_c} is undecided{tail}"
 
 
 def _ends_with_share(ends: str, row: Row) -> str:

@@ -244,10 +244,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Return a writer of run folders `runs/NAME`: members with a history, or costs with a space.yaml."""
 
     def write(
-        name: str,
-        members: Sequence[dict] = (),
-        history: Sequence[dict] = (),
-        costs: Sequence[dict] = (),
+        name: str, members: Sequence[dict] = (), history: Sequence[dict] = (), costs: Sequence[dict] = ()
     ) -> Path:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True, exist_ok=True)

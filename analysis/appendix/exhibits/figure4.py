@@ -41,12 +41,12 @@ def gradient_variances(history: pa.Table) -> VarianceCurves:
             continue
         seeds = points.setdefault((row["cell_id"], row["rho"]), {})
         seeds.setdefault(row["seed"], []).append((row["step"], plain, smoothed))
-    found: VarianceCurves = {}
+    variances: VarianceCurves = {}
     for key, by_seed in points.items():
         for seed, values in by_seed.items():
             steps, plain, smoothed = np.array(sorted(values), dtype=np.float64).T
-            found.setdefault(key, {})[seed] = (steps, plain, smoothed)
-    return found
+            variances.setdefault(key, {})[seed] = (steps, plain, smoothed)
+    return variances
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
@@ -79,7 +79,7 @@ def plot(run: PaperRun) -> Chart | None:
     stacks = []
     for panel, ((cell_id, rho), seeds) in enumerate(measured.items()):
         for index, kind in ((1, "plain"), (2, "smoothed")):
-            steps, values = _stacked({seed: (own[0], own[index]) for seed, own in seeds.items()})
+            steps, values = _stacked({seed: (curve[0], curve[index]) for seed, curve in seeds.items()})
             numbers = steps, np.exp(np.log(values).mean(0)), values.min(0), values.max(0)
             rows += [
                 {"panel": panel, "kind": kind, "step": step, "mean": mean, "low": low, "high": high}

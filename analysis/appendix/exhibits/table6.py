@@ -51,11 +51,7 @@ TABLE = PublishedTable(
             IWAE | {"importance_samples": 5},
         ),
         PublishedRow("VAE+KL", {"bound": -84.5, "kl_top": 1.2, "active": (2, 3, 11, 37)}, VAE | _WARMUP),
-        PublishedRow(
-            "VAE+Freebits",
-            {"bound": -87, "kl_top": 1.3, "active": (1, 1, 8, 17)},
-            _free_bits(1.0),
-        ),
+        PublishedRow("VAE+Freebits", {"bound": -87, "kl_top": 1.3, "active": (1, 1, 8, 17)}, _free_bits(1.0)),
         *(PublishedRow(f"VAE+Freebits, {nats:g} nats", {}, _free_bits(nats)) for nats in FREE_NATS),
         *_smoothed(
             "OU-VAE (ρ = 0.85)",
@@ -111,26 +107,26 @@ def _of_reading(rows: Rows, smoothed: Sequence[str], reading: str) -> list[Claim
         row.label for row in TABLE.rows if not row.label.startswith("OU-VAE") and "ReLU" not in row.label
     ]
     missing = rows.run.missing
-    found = []
+    decided = []
     for key, words, unit in (
         ("kl_top", "a higher top-layer KL", "nats"),
         ("active", "more active units in the top layer", "units"),
     ):
-        evidence = tuple(rows.difference(one, other, key, unit) for one in smoothed for other in others)
+        evidence = tuple(rows.difference(label, other, key, unit) for label in smoothed for other in others)
         statement = (
             f"{reading}, at the same budget each OU-VAE has {words} than VAE, IWAE, KL warm-up and free bits "
             "of every size (differences of the same seed)."
         )
-        found.append(Claim(statement, STATED, evidence, missing))
+        decided.append(Claim(statement, STATED, evidence, missing))
     statement = (
         f"{reading}, each OU-VAE has a better bound than the same training without smoothing, VAE or VAE+KL "
         "(differences of the same seed)."
     )
     evidence = tuple(
-        rows.difference(one, "VAE+KL" if one.startswith("OU-VAE+KL") else "VAE", "bound", "nats")
-        for one in smoothed
+        rows.difference(label, "VAE+KL" if label.startswith("OU-VAE+KL") else "VAE", "bound", "nats")
+        for label in smoothed
     )
-    return [*found, Claim(statement, READ_OFF, evidence, missing)]
+    return [*decided, Claim(statement, READ_OFF, evidence, missing)]
 
 
 EXHIBIT = Exhibit(

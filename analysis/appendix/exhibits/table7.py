@@ -43,14 +43,14 @@ _READINGS = {"HVAE": "a Hermite VAE", "OU-VAE, p(x|z_1) smoothed": "an OU-VAE wi
 def claims(run: PaperRun) -> tuple[Claim, ...]:
     """Each reading of the HVAE against the VAE, paired by seed: active units of the layer, and the bound."""
     rows = Rows(TABLE, run)
-    found = []
+    decided = []
     for (label, model), (key, words, unit, basis) in product(
         _READINGS.items(),
         (("active", "more active units", "units", STATED), ("bound", "a better bound", "nats", READ_OFF)),
     ):
         statement = f"The HVAE, read as {model}, has {words} than the VAE (differences of the same seed)."
-        found.append(Claim(statement, basis, (rows.difference(label, "VAE", key, unit),), run.missing))
-    return tuple(found)
+        decided.append(Claim(statement, basis, (rows.difference(label, "VAE", key, unit),), run.missing))
+    return tuple(decided)
 
 
 EXHIBIT = Exhibit(

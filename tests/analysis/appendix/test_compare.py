@@ -13,8 +13,8 @@ from analysis.appendix.text import measured_text, published_text
 from analysis.statistics.intervals import Interval
 from analysis.tables.files import read_members
 from analysis.tables.schema import MEMBERS
+from tests.analysis.statistics.test_intervals import T2
 
-T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
 SIZES = (40,) * 4
 
 

@@ -170,11 +170,9 @@ def selected(rows: Sequence[Row], where: Where) -> list[Row]:
 
 
 def unequal(rows: Sequence[Row], apart_from: Collection[str] = ()) -> str:
-    """Return in which keys of `BUDGET` rows differ, in words; empty if in none.
+    """Return in which keys of `BUDGET` members or costs differ, in words; empty if in none.
 
-    Args:
-        rows: members or costs. What they lack, as costs lack the steps, is None for all of them.
-        apart_from: the keys that the claim itself varies.
+    A key that rows lack, as costs lack the steps, is None for all of them.
     """
     differing = [
         key

@@ -63,11 +63,7 @@ def _budget(name: str, space: str) -> str | None:
 
 
 def _space_of(folder: Path) -> str | None:
-    """The name of the space of the run in a folder; None if there is no run.
-
-    The name is read from space.yaml, or else from the members; a folder with costs only is named as its
-    space. Raises TableError for members of several spaces.
-    """
+    """The name of a run's space, by its settings, its members, or its folder; None without a run."""
     if (folder / "space.yaml").is_file():
         return str(read_settings(folder).get("name"))
     if (folder / "members.parquet").is_file():

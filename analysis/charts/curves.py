@@ -71,20 +71,20 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
     ticks = {"x": layout.x("rho_c"), "color": layout.colour(), "tooltip": [NAME_TOLD, SEED_TOLD, low, high]}
     seeds = layer("tick", ticks, "seeds", of_order, opacity=0.45, thickness=1, size=11)
     shared = {"color": layout.colour(), "tooltip": [{"field": "text", "title": " "}]}
-    known = f"{of_order} && isValid(datum.rho_c)"
+    has_estimate = f"{of_order} && isValid(datum.rho_c)"
     ends = {"x": layout.x("low"), "x2": {"field": "high"}, **shared}
     dot = {"x": layout.x("rho_c"), "shape": layout.shape(), **shared}
     parts = [
-        layer("rule", ends, "thresholds", known, strokeWidth=3, strokeCap="round"),
-        layer("point", dot, "thresholds", known, filled=True, size=90, opacity=1),
+        layer("rule", ends, "thresholds", has_estimate, strokeWidth=3, strokeCap="round"),
+        layer("point", dot, "thresholds", has_estimate, filled=True, size=90, opacity=1),
     ]
     for side, way in (("above", "right"), ("below", "left")):
         bounded = f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"
         look: Spec = {"shape": f"triangle-{way}", "size": 90, "strokeWidth": 2}
         parts.append(layer("point", {"x": layout.x("bound"), **shared}, "thresholds", bounded, **look))
-    told = [NAME_TOLD, {"field": "exact", "title": "exact ρ_c", "format": ".4f"}]
+    exact_tooltip = [NAME_TOLD, {"field": "exact", "title": "exact ρ_c", "format": ".4f"}]
     is_exact = f"{of_order} && isValid(datum.exact)"
-    place = {"x": layout.x("exact"), "tooltip": told}
+    place = {"x": layout.x("exact"), "tooltip": exact_tooltip}
     exact = layer("tick", place, "thresholds", is_exact, color=BLACK, thickness=2, size=16)
     spec = layout.base() | {
         "height": _ROW_HEIGHT * len(layout.names),
@@ -210,18 +210,18 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
     """Return where an order parameter is active from, and rho_c; of a panel its interval and exact rho_c."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
-    known = f"{of_order} && isValid(datum.rho_c)"
+    has_estimate = f"{of_order} && isValid(datum.rho_c)"
     table, colour, x = "thresholds", {"color": layout.colour("rho_c")}, {"x": layout.x("rho_c")}
     across = {"x": {"value": 0}, "x2": {"value": "width"}, "y": number("active_from")}
     width = 0.6 if isinstance(layout, Panel) else 1
     level = layer("rule", across, table, of_order, color=GREY, strokeDash=_DOTS, strokeWidth=width)
     if isinstance(layout, Overlay):
-        told = {"tooltip": [{"field": "text", "title": " "}]}
+        tooltip = {"tooltip": [{"field": "text", "title": " "}]}
         look: Spec = {"strokeWidth": 1.2, "strokeDash": [4, 3], "opacity": 0.8}
-        return [level], [layer("rule", x | colour | told, table, known, **look)]
+        return [level], [layer("rule", x | colour | tooltip, table, has_estimate, **look)]
     ends = {"x": layout.x("low"), "x2": {"field": "high"}}
-    interval = layer("rect", ends | colour, table, known, opacity=0.2)
-    upright = layer("rule", x | colour, table, known, strokeWidth=1.1)
+    interval = layer("rect", ends | colour, table, has_estimate, opacity=0.2)
+    upright = layer("rule", x | colour, table, has_estimate, strokeWidth=1.1)
     is_exact = f"{of_order} && isValid(datum.exact)"
     dashed: Spec = {"strokeWidth": 1, "strokeDash": [4, 2]}
     exact = layer("rule", {"x": layout.x("exact")}, table, is_exact, color=BLACK, **dashed)

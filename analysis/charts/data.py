@@ -269,14 +269,15 @@ def _reach(members: pa.Table) -> tuple[float, float]:
 def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float]) -> Row:
     """Return a cell's threshold for drawing: its interval within the trained range, or its bound."""
     low, high = ends_within(row, reach)
-    known, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
-    bound = None if known or row["status"] == "unresolved" else row["rho_c_low" if bounded else "rho_c_high"]
+    has_estimate, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
+    end = "rho_c_low" if bounded else "rho_c_high"
+    bound = None if has_estimate or row["status"] == "unresolved" else row[end]
     return {
         "cell": place,
         "order": row["order_parameter"],
         "rho_c": row["rho_c"],
-        "low": low if known else None,
-        "high": high if known else None,
+        "low": low if has_estimate else None,
+        "high": high if has_estimate else None,
         "bound": bound,
         "side": "above" if bounded else "below",
         "exact": row["rho_c_exact"],

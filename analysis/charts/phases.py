@@ -128,21 +128,21 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
     }
     depths = {"domain": sorted(set(table["depth"])), "paddingOuter": 0.5}
     beside = {"field": "depth", "type": "ordinal", "scale": depths}
-    told = {"tooltip": [{"field": "text", "title": " "}]}
+    tooltip = {"tooltip": [{"field": "text", "title": " "}]}
     y = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
     parts: list[Spec] = []
     if any(rho_c is not None for rho_c in table["rho_c"]):
-        rho_c, known = {"y": {"field": "rho_c", **y}}, "isValid(datum.rho_c)"
+        rho_c, has_estimate = {"y": {"field": "rho_c", **y}}, "isValid(datum.rho_c)"
         ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colours["color"]}
         parts += [
-            layer("line", rho_c | line, where=known, strokeWidth=0.6 * width),
-            layer("rule", ends, where=known, strokeWidth=width),
-            layer("point", rho_c | colours | told, where=known, filled=True, size=size, opacity=1),
+            layer("line", rho_c | line, where=has_estimate, strokeWidth=0.6 * width),
+            layer("rule", ends, where=has_estimate, strokeWidth=width),
+            layer("point", rho_c | colours | tooltip, where=has_estimate, filled=True, size=size, opacity=1),
         ]
     bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
     for side, way in (("above", "up"), ("below", "down")):
         if side in bounded:
-            place = {"y": {"field": "bound", **y}, "color": colours["color"], **told}
+            place = {"y": {"field": "bound", **y}, "color": colours["color"], **tooltip}
             where = f"isValid(datum.bound) && datum.side == '{side}'"
             look: Spec = {"shape": f"triangle-{way}", "size": size, "strokeWidth": width}
             parts.append(layer("point", place, where=where, **look))
@@ -185,12 +185,12 @@ def _map(
 ) -> list[Spec]:
     """Return the marks of a map."""
     colour = number("value", scale={"scheme": RHO_SCHEME, "domain": [0, highest]}, **key)
-    told = [
+    tooltip = [
         NAME_TOLD, RHO_TOLD,
         {"field": "value", "title": order.words, "format": ".4~g"},
         {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
     ]  # fmt: skip
-    ends = {"x": rho_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": told}
+    ends = {"x": rho_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": tooltip}
     upright = {"x": rho_axis("rho_c", rho, labelled)}
     look: Spec = {"thickness": band / 12, "size": band}
     return [

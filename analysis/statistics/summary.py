@@ -12,7 +12,7 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.statistics.censored import Marginal
 from analysis.statistics.comparisons import compare
-from analysis.statistics.curves import Curves, curves
+from analysis.statistics.curves import curves
 from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, CellThreshold
 from analysis.statistics.rule import Rules, rules_of
 from analysis.tables.files import read_settings, rows_of, table_of
@@ -62,18 +62,15 @@ class Summary:
             self._statuses[cell_id][status] += 1
         self._cells = rows_of(members.take(pa.array(firsts, pa.int64())))
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
-        self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
+        self._estimates: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
-            for cell_id, of_cell in curves(members, order.metric).items():
-                self._found[cell_id, order.name] = self._estimate(of_cell, order)
-
-    def _estimate(self, of_cell: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
-        rule = self._rule.of(order.name)
-        return rule.level(of_cell), rule.threshold(of_cell)
+            of_order = rule.of(order.name)
+            for cell_id, seeds in curves(members, order.metric).items():
+                self._estimates[cell_id, order.name] = of_order.level(seeds), of_order.threshold(seeds)
 
     def median(self, cell_id: str, order: str) -> Marginal | None:
         """Return the posterior of a cell's threshold; None where nothing is known of it."""
-        posterior = self._found[cell_id, order][1].population
+        posterior = self._estimates[cell_id, order][1].population
         return None if posterior is None else posterior.median
 
     @cached_property
@@ -127,7 +124,7 @@ class Summary:
         return table_of(rows, COMPARISONS)
 
     def _threshold_row(self, cell: Row, order: OrderParameter) -> dict[str, Any]:
-        active_from, estimate = self._found[cell["cell_id"], order.name]
+        active_from, estimate = self._estimates[cell["cell_id"], order.name]
         level = self._rule.active_from[order.name]
         statuses = self._statuses[cell["cell_id"]]
         return {

@@ -22,7 +22,6 @@ _OF_ROWS = {
 
 _TYPES = {
     pa.string(): "text",
-    pa.bool_(): "true or false",
     pa.int32(): "whole number",
     pa.int64(): "whole number",
     pa.float64(): "number",

@@ -40,11 +40,7 @@ def read_members(run: str | Path) -> pa.Table:
 
 
 def read_history(run: str | Path) -> pa.Table:
-    """Read the history table of a run folder, or the one next to a given `members.parquet`.
-
-    It may have no rows: members may end before their first evaluation. Raises TableError as
-    `read_members` does otherwise.
-    """
+    """Read the history table as `read_members` does; it may have no rows."""
     return read_table(table_path(run, "history"), HISTORY)
 
 

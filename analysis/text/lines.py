@@ -33,10 +33,8 @@ SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 def format_thresholds(table: pa.Table) -> str:
     """Return a thresholds table as text, narrow enough for a terminal, without a final newline.
 
-    A block per order parameter: under a heading a line per cell with rho_c, or the bound of one beyond
-    what was trained, its interval, the spread of the realisations below and above it, and the numbers of
-    seeds and of members. Below stands which cells have no transition, where intervals are wider than was
-    asked for, and where information and KL disagree.
+    Below the lines of each order parameter stands which cells have no transition, where intervals are wider
+    than was asked for, and where information and KL disagree.
     """
     rows = table.to_pylist()
     named: dict[str, list[tuple[str, Row]]] = {}
@@ -67,13 +65,7 @@ def _block(named: Sequence[tuple[str, Row]]) -> str:
 
 
 def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
-    """Return rows of a thresholds table as lines of texts under a head, with a name for each row's cell.
-
-    The columns are the cell, its budget, the order parameter, the status, rho_c with its interval or its
-    one-sided bound, the spread of the realisations below and above it, how many seeds have a bracket of
-    their own, and the number of members and of those that diverged or failed. A column with the exact rho_c
-    follows where one is known.
-    """
+    """Return rows of a thresholds table as lines of texts under a head, with a name for each row's cell."""
     columns = _columns(rows)
     named = zip(names, rows, strict=True)
     lines = [[name, *(text(row) for text in columns.values())] for name, row in named]
@@ -104,11 +96,7 @@ def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def format_comparisons(table: pa.Table) -> str:
-    """Return a comparisons table as text, narrow enough for a terminal; empty without any.
-
-    A block per order parameter, a line per comparison: two cells, the difference of their rho_c with its
-    interval, and the verdict on the first cell.
-    """
+    """Return a comparisons table as text, narrow enough for a terminal; empty without any."""
     rows = table.to_pylist()
     blocks: dict[str, list[list[str]]] = {}
     for row in rows:
@@ -126,11 +114,7 @@ def format_comparisons(table: pa.Table) -> str:
 
 
 def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
-    """Return rows of a comparisons table as lines of texts under a head.
-
-    The columns are the two cells, what they differ in, the order parameter, the difference of rho_c with its
-    interval, the corrected p-values and the verdict on the first cell.
-    """
+    """Return rows of a comparisons table as lines of texts under a head."""
     with_margin = any(row["margin"] is not None for row in rows)
     head = ["rho_c of", "minus that of", "they differ in", "order parameter", "difference", "interval"]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]

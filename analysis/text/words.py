@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 
 from analysis.tables.schema import LOST, SPLIT_IMAGES, Row
 from ouvae.declared import ARCHITECTURES, labels
@@ -48,8 +49,8 @@ def data_used(row: Row) -> str:
     return f"{row['dataset']} {row['data_digest'][:8]}, {', '.join(uses)} images"
 
 
-def _of(used: int | None, there: int) -> str:
-    return f"{there:,}" if used is None else f"{used:,} of {there:,}"
+def _of(used: int | None, total: int) -> str:
+    return f"{total:,}" if used is None else f"{used:,} of {total:,}"
 
 
 def plural(count: int, word: str) -> str:
@@ -70,13 +71,8 @@ def common_words(names: list[str]) -> str:
     """Return the leading words that several names share, leaving at least one word of each."""
     if len(names) < 2:
         return ""
-    words = [name.split(" ") for name in names]
-    shared = []
-    for column in zip(*(w[:-1] for w in words), strict=False):
-        if len(set(column)) > 1:
-            break
-        shared.append(column[0])
-    return " ".join(shared)
+    columns = zip(*(name.split(" ")[:-1] for name in names), strict=False)
+    return " ".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns))
 
 
 def heading(rows: Sequence[Row]) -> str:

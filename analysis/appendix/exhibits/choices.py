@@ -1,9 +1,7 @@
 """Choices of networks that the appendix does not name, and which of them give the published picture.
 
-The published picture is a top layer that is alive at the smallest rho and dead at rho = 1
-(`analysis.appendix.picture`). A choice is the activation, the initial weights, the normalisation, what is
-smoothed and how, and the KL warm-up. Numbers are of the validation split after the last step, which is the
-same for all.
+A choice is the activation, the initial weights, the normalisation, what is smoothed and how, and the KL
+warm-up. `analysis.appendix.picture` says what the published picture is.
 """
 
 from collections.abc import Sequence

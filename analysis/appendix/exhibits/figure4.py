@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import TableError
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
@@ -24,7 +25,7 @@ MARGIN = 0.05
 _COLUMNS = 2
 _PLAIN, _SMOOTHED = "without smoothing", "with smoothing"
 
-VarianceCurves: TypeAlias = dict[tuple[str, float], dict[int, tuple[Array, Array, Array]]]
+VarianceCurves: TypeAlias = dict[tuple[str, float], dict[int, tuple[Array, ...]]]
 
 
 def gradient_variances(history: pa.Table) -> VarianceCurves:
@@ -33,20 +34,16 @@ def gradient_variances(history: pa.Table) -> VarianceCurves:
     `rho` is that of the member in training; what it is measured with is the column `gradient_rho` of the
     members. Evaluations are left out unless both variances are there and positive.
     """
-    points: dict[tuple[str, float], dict[int, list[tuple[float, float, float]]]] = {}
-    columns = ["cell_id", "rho", "seed", "step", "gradient_variance", "gradient_variance_smoothed"]
-    for row in history.select(columns).to_pylist():
-        plain, smoothed = row["gradient_variance"], row["gradient_variance_smoothed"]
-        if plain is None or smoothed is None or not (plain > 0 and smoothed > 0):
-            continue
+    columns = ["gradient_variance", "gradient_variance_smoothed"]
+    positive = (pc.field(columns[0]) > 0) & (pc.field(columns[1]) > 0)
+    points: dict[tuple[str, float], dict[int, list[tuple[float, ...]]]] = {}
+    for row in history.select(["cell_id", "rho", "seed", "step", *columns]).filter(positive).to_pylist():
         seeds = points.setdefault((row["cell_id"], row["rho"]), {})
-        seeds.setdefault(row["seed"], []).append((row["step"], plain, smoothed))
-    variances: VarianceCurves = {}
-    for key, by_seed in points.items():
-        for seed, values in by_seed.items():
-            steps, plain, smoothed = np.array(sorted(values), dtype=np.float64).T
-            variances.setdefault(key, {})[seed] = (steps, plain, smoothed)
-    return variances
+        seeds.setdefault(row["seed"], []).append((row["step"], *(row[name] for name in columns)))
+    return {
+        key: {seed: tuple(np.array(sorted(values), dtype=np.float64).T) for seed, values in seeds.items()}
+        for key, seeds in points.items()
+    }
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:

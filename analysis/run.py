@@ -197,12 +197,12 @@ class Run(Tables[pd.DataFrame]):
         from analysis.charts.cells import chart_cells
         from analysis.charts.curves import order_parameters
 
-        thresholds = self.arrow.thresholds
-        self._check_one_figure(thresholds.select(["run", "cell_id", "cell", "order_parameter"]))
+        self._check_one_figure()
         return order_parameters(chart_cells(list(self._runs.values())))
 
-    def _check_one_figure(self, thresholds: pa.Table) -> None:
+    def _check_one_figure(self) -> None:
         """Raise TableError unless each cell is of one run, and all runs watch the same order parameters."""
+        thresholds = self.arrow.thresholds.select(["run", "cell_id", "cell", "order_parameter"])
         runs: dict[str, dict[str, str]] = {}
         watched: dict[str, list[str]] = {}
         for run, cell_id, cell, order in zip(*thresholds.to_pydict().values(), strict=True):

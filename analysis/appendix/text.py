@@ -94,8 +94,12 @@ def summary(claim: Claim) -> str:
     held = sum(piece.verdict == HOLDS for piece in claim.evidence)
     count = f"{held} of {len(claim.evidence)} hold; " if len(claim.evidence) > 1 else ""
     word = "nearest: " if len(claim.evidence) > 1 else ""
-    why = f" ({closest.why})" if closest.why else ""
-    return f"{count}{word}{closest.what}: {evidence_text(closest)}, wanted {wanted_text(closest)}{why}"
+    return f"{count}{word}{_against_wanted(closest)}"
+
+
+def _against_wanted(evidence: Evidence) -> str:
+    why = f" ({evidence.why})" if evidence.why else ""
+    return f"{evidence.what}: {evidence_text(evidence)}, wanted {wanted_text(evidence)}{why}"
 
 
 def table_lines(table: PublishedTable, rows: Sequence[ComparedRow]) -> list[str]:
@@ -123,11 +127,7 @@ def claim_lines(claims: tuple[Claim, ...]) -> list[str]:
         if claim.missing:
             lines.append(f"  not run: {claim.missing}")
             continue
-        for piece in claim.evidence:
-            why = f" ({piece.why})" if piece.why else ""
-            lines.append(
-                f"  {piece.verdict}: {piece.what}: {evidence_text(piece)}, wanted {wanted_text(piece)}{why}"
-            )
+        lines += [f"  {piece.verdict}: {_against_wanted(piece)}" for piece in claim.evidence]
     return lines
 
 

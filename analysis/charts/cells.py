@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 from analysis.charts.looks import MOST_CELLS, Look, looks
 from analysis.results import Results
 from analysis.tables.schema import Row
-from analysis.text.words import cell_names, common_words
+from analysis.text.words import cell_names, common_words, heading
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,10 @@ def short_names(cells: Sequence[ChartCell]) -> list[str]:
     names = [cell.name for cell in cells]
     shared = common_words(names)
     return [name.removeprefix(shared).strip() for name in names]
+
+
+def cells_heading(cells: Sequence[ChartCell]) -> str:
+    """Return what the cells that are drawn have in common, and how many they are if some are left out."""
+    drawn = [cell.rows[0] for cell in cells if cell.look is not None]
+    left_out = f", the first {len(drawn)} of {len(cells)} cells" if len(drawn) < len(cells) else ""
+    return heading(drawn) + left_out

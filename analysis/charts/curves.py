@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from analysis.charts.cells import ChartCell, short_names
+from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
 from analysis.charts.data import Drawn, Quantity, drawn_tables, order_quantities
 from analysis.charts.layout import (
@@ -24,7 +24,7 @@ from analysis.charts.layout import (
 )
 from analysis.charts.looks import BLACK, GREY, Spec
 from analysis.tables.schema import LOST
-from analysis.text.words import estimate, heading, interval_kind
+from analysis.text.words import estimate, interval_kind
 from ouvae.declared import OrderParameter
 
 NAME_TOLD = {"field": "name", "title": "cell"}
@@ -136,10 +136,10 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
 
 def _heading(cells: Sequence[ChartCell], shown: Sequence[ChartCell], drawn: Drawn) -> str:
     """Return what the cells have in common, and what is left out."""
-    text = heading([cell.rows[0] for cell in shown])
-    if len(shown) < len(cells):
-        return f"{text}, the first {len(shown)} of {len(cells)} cells"
-    return text if drawn.drawn == drawn.members else f"{text}, {drawn.drawn:,} of {drawn.members:,} members"
+    text = cells_heading(cells)
+    if len(shown) < len(cells) or drawn.drawn == drawn.members:
+        return text
+    return f"{text}, {drawn.drawn:,} of {drawn.members:,} members"
 
 
 def _scale(quantity: Quantity, drawn: Drawn, has_lost: bool) -> Spec:

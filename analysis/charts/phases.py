@@ -202,10 +202,8 @@ def _map(
 def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     """Return rho_c against the size of the latents, a panel a model, over maps of the order parameter.
 
-    A line is a depth, a triangle a bound beyond which rho_c lies. A row of maps is a depth.
-
-    Raises:
-        TableError: no cell has a threshold.
+    A line is a depth, a triangle a bound beyond which rho_c lies. A row of maps is a depth. Raises TableError
+    where no cell has a threshold.
     """
     tables = drawn_tables(cells, [order_quantity(order)]).tables
     diagrams = phases(cells, order, tables)

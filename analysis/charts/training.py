@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.charts.cells import ChartCell, short_names
+from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
 from analysis.charts.curves import MEMBER_TOLD, NAME_TOLD, RHO_TOLD, SEED_TOLD
 from analysis.charts.data import Columns, histories
@@ -24,7 +24,7 @@ from analysis.charts.layout import (
     y_axis,
 )
 from analysis.charts.looks import BLACK, RHO_SCHEME, STYLES, Spec
-from analysis.text.words import estimate, heading
+from analysis.text.words import estimate
 from ouvae.declared.order_parameters import PAPERS
 
 _SEEDS_BY_DASH = 4
@@ -86,10 +86,7 @@ def training(cells: Sequence[ChartCell]) -> Chart:
     ]
     if any(_level(cell) is not None for cell in shown):
         entries.append(Entry("active from here", LEVEL))
-    text = heading([cell.rows[0] for cell in shown])
-    if len(shown) < len(cells):
-        text += f", the first {len(shown)} of {len(cells)} cells"
-    spec = figure(stacks, text, entries)
+    spec = figure(stacks, cells_heading(cells), entries)
     return Chart("training", "Top-layer KL in training", spec, {"history": table})
 
 

@@ -13,6 +13,7 @@ from analysis.appendix.text import measured_text, published_text
 from analysis.statistics.intervals import Interval
 from analysis.tables.files import read_members
 from analysis.tables.schema import MEMBERS
+from tests.analysis.conftest import failed_row
 from tests.analysis.statistics.test_intervals import T2
 
 SIZES = (40,) * 4
@@ -38,9 +39,9 @@ def test_means_and_intervals_of_a_table_are_the_known_ones(table6_run):
     assert (absent.budget, absent.ours["bound"]) == ("", ())
 
 
-def test_lost_members_are_told_of_a_row_and_have_no_say_in_its_settings(table6_run, fail, write_run):
+def test_lost_members_are_told_of_a_row_and_have_no_say_in_its_settings(table6_run, write_run):
     rows = read_members(table6_run).to_pylist()
-    rows[1] = fail(rows[1])
+    rows[1] = failed_row(rows[1])
     run = load(table6.EXHIBIT, write_run("table6-quick", rows))
     smoothed = row_of(compare(table6.TABLE, run), "OU-VAE (ρ = 0.85)")
     assert smoothed.budget == "3,000 steps, 1 seed (1 more diverged, 1 more failed)"

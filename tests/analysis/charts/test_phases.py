@@ -10,7 +10,7 @@ from analysis.charts.phases import phase_diagram
 from analysis.phase_diagram import main, write_phase_diagram
 from analysis.results import Results
 from ouvae.declared import ORDER_PARAMETERS
-from tests.analysis.conftest import legend, panels
+from tests.analysis.conftest import legend, panels, titles_of
 
 KL = ORDER_PARAMETERS["kl_top"]
 FALLING = {
@@ -24,10 +24,6 @@ FALLING = {
 
 def diagram(*runs):
     return phase_diagram(chart_cells([Results(run) for run in runs]), KL)
-
-
-def titles_of(chart):
-    return [panel["title"]["text"] for panel in panels(chart) if "title" in panel]
 
 
 def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, make_run):
@@ -76,10 +72,7 @@ def test_models_stand_in_panels_of_their_own_and_runs_side_by_side(make_members,
 
 def test_a_model_keeps_a_word_that_reads_none(make_members, make_run):
     members = make_members({(8, 8): [0.9, 0.88]}, dataset="nonesuch", cell="nonesuch mlp 8,8")
-    (title,) = [
-        panel["title"]["text"] for panel in panels(diagram(make_run(members, "one"))) if "title" in panel
-    ]
-    assert title == "nonesuch mlp"
+    assert titles_of(diagram(make_run(members))) == ["nonesuch mlp"]
 
 
 def test_a_run_that_watches_another_order_parameter_is_drawn_by_it(make_members, make_run, capsys):

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.appendix.compare import Measured, intervals, selected
-from analysis.appendix.exhibit import Lines
 from analysis.appendix.published import PublishedRow, PublishedTable
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.text import published_text, values_text
 from analysis.statistics.intervals import Interval
 from analysis.tables.schema import Row

@@ -13,6 +13,9 @@ from analysis.tables.schema import Row
 from analysis.text.words import data_used, join, plural
 from ouvae.declared.order_parameters import PAPERS
 
+Lines: TypeAlias = Sequence[Sequence[str]]
+"""A table as text: a head and lines, all of one length; empty without a table."""
+
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from analysis.appendix.claims import Claim
 from analysis.appendix.compare import ComparedRow, compare
-from analysis.appendix.exhibit import Exhibit, Lines
+from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.loading import DEFAULT_BUDGET, load
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.charts.chart import Chart
 
 
@@ -65,7 +65,7 @@ def build(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Se
     return Section(
         exhibit,
         run,
-        exhibit.claims(run),
+        exhibit.decide(run),
         () if exhibit.table is None else compare(exhibit.table, run),
         exhibit.cells(run),
         exhibit.words(run),

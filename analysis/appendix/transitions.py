@@ -5,8 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from analysis.appendix.compare import unequal
-from analysis.appendix.exhibit import Lines
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.text import significant
 from analysis.statistics.censored import Array, difference
 from analysis.statistics.curves import CellCurves, curves

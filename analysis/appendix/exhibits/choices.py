@@ -10,10 +10,10 @@ from dataclasses import replace
 from analysis.appendix.charts import by_look, intervals, look_of, rows_axis
 from analysis.appendix.claims import FAILS, HOLDS, OURS, Claim, Evidence, Region
 from analysis.appendix.compare import seeds_text
-from analysis.appendix.exhibit import Exhibit, Lines
+from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.layers import ONE_DRAW, Snapshot, bounds_text
 from analysis.appendix.picture import ALIVE_NATS, DEAD_NATS, Choice, Trained, top_kl, trained
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.text import evidence_text, values_text
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
@@ -64,8 +64,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         "with p(z_l|z_l+1) only.",
     )
     return tuple(
-        Claim(statement, OURS, tuple(pieces), run.missing)
-        for statement, pieces in zip(statements, evidence, strict=True)
+        Claim(statement, OURS, tuple(pieces)) for statement, pieces in zip(statements, evidence, strict=True)
     )
 
 

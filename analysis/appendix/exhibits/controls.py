@@ -11,8 +11,8 @@ import numpy as np
 
 from analysis.appendix.charts import by_look, look_of
 from analysis.appendix.claims import OURS, Claim, Evidence, Region
-from analysis.appendix.exhibit import Exhibit, Lines
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
@@ -54,8 +54,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         "of x.",
     )
     return tuple(
-        Claim(statement, OURS, tuple(pieces), run.missing)
-        for statement, pieces in zip(statements, evidence, strict=True)
+        Claim(statement, OURS, tuple(pieces)) for statement, pieces in zip(statements, evidence, strict=True)
     )
 
 

@@ -60,7 +60,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         f"Smoothing lowers the gradient's variance by at least {MARGIN:.0%} (geometric mean over training, "
         "at the same seed)."
     )
-    return (Claim(statement, f"{STATED}; {OURS}", tuple(evidence), run.missing),)
+    return (Claim(statement, f"{STATED}; {OURS}", tuple(evidence)),)
 
 
 def plot(run: PaperRun) -> Chart | None:

@@ -20,7 +20,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
             cells = [row for row in rows if row["depth"] == depth]
             evidence += [_falls(run, small, large) for small, large in pairwise(cells)]
     statement = "At each depth, ρ_c is lower for larger latents (each size against the next larger one)."
-    return (Claim(statement, STATED, tuple(evidence), run.missing),)
+    return (Claim(statement, STATED, tuple(evidence)),)
 
 
 def _falls(run: PaperRun, small: Row, large: Row) -> Evidence:

@@ -51,7 +51,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
             f"{measure}; geometric mean over seeds."
         )
         evidence = tuple(_steeper(run, conv_row, mlp_row, by_cell, relative) for conv_row, mlp_row in pairs)
-        decided.append(Claim(statement, f"{STATED}; {MEASURE}", evidence, run.missing))
+        decided.append(Claim(statement, f"{STATED}; {MEASURE}", evidence))
     return tuple(decided)
 
 

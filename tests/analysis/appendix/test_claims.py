@@ -38,7 +38,7 @@ METHODS |= {
 
 def decide(folder):
     exhibit = exhibit_of(folder.name.split("-")[0])
-    return exhibit.claims(load(exhibit, folder))
+    return exhibit.decide(load(exhibit, folder))
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from analysis.charts.phases import phase_diagram
 from analysis.charts.training import training
 from analysis.command import run_script
 from analysis.results import read_results
-from analysis.streams import open_streams
 from analysis.tables.replacing import user_path
 from ouvae.declared import ORDER_PARAMETERS
 
@@ -54,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
-    open_streams()
-    arguments = _parser().parse_args(argv)
-    return run_script(lambda: write_figures(arguments.run, arguments.out))
+    return run_script(_parser(), argv, lambda arguments: write_figures(arguments.run, arguments.out))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ from analysis.appendix.loading import DEFAULT_BUDGET
 from analysis.appendix.page import render
 from analysis.appendix.sections import Section, build
 from analysis.appendix.text import claim_lines, settings_line, table_lines
-from analysis.appendix.tuning import tuning
-from analysis.streams import open_streams
+from analysis.command import run_script
 from analysis.tables.replacing import replacing, user_path
 from analysis.text.words import aligned
 
@@ -48,11 +47,6 @@ def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
     return sections
 
 
-def write_figure(section: Section) -> list[Path]:
-    """Write the figure of a section into the folder `figures` of its run; no paths if it has none."""
-    return [] if section.chart is None else section.chart.save_in(section.run.folder / "figures")
-
-
 def report(section: Section) -> str:
     """Return a section as text: the table or thresholds, the claims, and what the run was made with."""
     exhibit = section.exhibit
@@ -65,8 +59,7 @@ def report(section: Section) -> str:
     lines += ["", *aligned([list(line) for line in section.cells])] if section.cells else []
     lines += ["", *section.words] if section.words else []
     lines += ["", *claim_lines(section.claims)] if section.claims else []
-    said = tuning(exhibit, section.run)
-    lines += ["", said] if said else []
+    lines += ["", section.tuning] if section.tuning else []
     return "\n".join([*lines, "", settings_line(section.run)])
 
 
@@ -93,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _all(arguments: argparse.Namespace) -> None:
+def _page(arguments: argparse.Namespace) -> list[Path]:
     if arguments.run is not None:
         raise TableError(f"all takes no RUN ({arguments.run}); give the folder of the runs as --runs")
     out = arguments.out or Path(arguments.runs) / "paper.html"
@@ -103,9 +96,10 @@ def _all(arguments: argparse.Namespace) -> None:
         print(f"{section.exhibit.name}: {section.verdicts}")
     logged = arguments.out or arguments.runs
     print(f"wrote {out}; to log it to MLflow:\n  python sweeps/publish.py {shlex.quote(str(logged))}")
+    return []
 
 
-def _one(arguments: argparse.Namespace) -> None:
+def _exhibit(arguments: argparse.Namespace) -> list[Path]:
     exhibit = exhibit_of(arguments.name)
     if arguments.out is not None:
         raise TableError(f"--out {arguments.out}: only all writes a page; figures go into the run")
@@ -113,23 +107,14 @@ def _one(arguments: argparse.Namespace) -> None:
     folder = arguments.run or Path(arguments.runs) / f"{exhibit.name}-{budget}"
     section = build(exhibit, folder, arguments.budget)
     print(report(section))
-    for path in write_figure(section):
-        print(f"wrote {path}")
+    return [] if section.chart is None else section.chart.save_in(section.run.folder / "figures")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the script; return its exit code: 2 after a TableError."""
-    open_streams()
-    arguments = _parser().parse_args(argv)
-    try:
-        if arguments.name == "all":
-            _all(arguments)
-        else:
-            _one(arguments)
-    except TableError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the script; return its exit code, 2 after a TableError."""
+    return run_script(
+        _parser(), argv, lambda arguments: (_page if arguments.name == "all" else _exhibit)(arguments)
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from analysis.charts.cells import chart_cells
 from analysis.charts.phases import phase_diagram
 from analysis.command import run_script
 from analysis.results import Results
-from analysis.streams import open_streams
 from analysis.tables.replacing import user_path
 from ouvae.declared import ORDER_PARAMETERS
 
@@ -32,12 +31,12 @@ def write_phase_diagram(
     `order` names the order parameter; None is the first that the first run watches. Raises TableError where a
     run cannot be read or does not watch it, and without a threshold to draw.
     """
-    results = [Results(run) for run in runs]
+    results = [Results(path) for path in runs]
     order = order or next(iter(results[0].rules.active_from))
-    for own in results:
-        if order not in own.rules.active_from:
+    for run in results:
+        if order not in run.rules.active_from:
             raise TableError(
-                f"{own.path} has no threshold of {order}; choose from {', '.join(own.rules.active_from)}, or "
+                f"{run.path} has no threshold of {order}; choose from {', '.join(run.rules.active_from)}, or "
                 "sweep with it in active_from"
             )
     folder = results[0].folder / "figures" if out is None else out
@@ -60,9 +59,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
-    open_streams()
-    arguments = _parser().parse_args(argv)
-    return run_script(lambda: write_phase_diagram(arguments.runs, arguments.order_parameter, arguments.out))
+    return run_script(
+        _parser(),
+        argv,
+        lambda arguments: write_phase_diagram(arguments.runs, arguments.order_parameter, arguments.out),
+    )
 
 
 if __name__ == "__main__":

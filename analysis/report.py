@@ -14,7 +14,6 @@ from pathlib import Path
 
 from analysis.command import run_script
 from analysis.results import Results, read_results
-from analysis.streams import open_streams
 from analysis.sweep_page.page import render
 from analysis.tables.replacing import replacing, user_path
 
@@ -48,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
-    open_streams()
-    arguments = _parser().parse_args(argv)
-    return run_script(lambda: [write_report(read_results(arguments.runs), arguments.out)])
+    return run_script(
+        _parser(), argv, lambda arguments: [write_report(read_results(arguments.runs), arguments.out)]
+    )
 
 
 if __name__ == "__main__":

@@ -76,10 +76,9 @@ class Results:
 
 def read_results(runs: Iterable[str | Path]) -> list[Results]:
     """Read members, history and rules of several runs. Raises TableError with the problems of all."""
-    found, problems = [], []
-    for run in runs:
-        results = Results(run)
-        found.append(results)
+    several = [Results(run) for run in runs]
+    problems = []
+    for results in several:
         for part in ("members", "history", "rules"):
             try:
                 getattr(results, part)
@@ -87,4 +86,4 @@ def read_results(runs: Iterable[str | Path]) -> list[Results]:
                 problems.append(str(error))
     if problems:
         raise TableError("\n".join(dict.fromkeys(problems)))
-    return found
+    return several

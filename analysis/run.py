@@ -168,15 +168,15 @@ class Run(Tables[pd.DataFrame]):
             digits digits mlp 16,16     0 0.60          1.3
         """
         if order_parameter not in ORDER_PARAMETERS:
-            known = ", ".join(ORDER_PARAMETERS)
-            raise TableError(f"no order parameter {order_parameter!r}; choose from {known}")
+            names = ", ".join(ORDER_PARAMETERS)
+            raise TableError(f"no order parameter {order_parameter!r}; choose from {names}")
         metric = ORDER_PARAMETERS[order_parameter].metric
         cell_id = self._cell_id(cell)
         rows = []
         for name, results in self._runs.items():
-            own = results.members.filter(pc.field("cell_id") == cell_id)
-            for seed, curve in curves(own, metric).get(cell_id, {}).items():
-                head = name, own["cell"][0].as_py(), seed
+            members = results.members.filter(pc.field("cell_id") == cell_id)
+            for seed, curve in curves(members, metric).get(cell_id, {}).items():
+                head = name, members["cell"][0].as_py(), seed
                 rows += [(*head, *point) for point in zip(*curve, strict=True)]
         return pd.DataFrame(rows, columns=["run", "cell", "seed", "rho", metric])
 
@@ -197,12 +197,12 @@ class Run(Tables[pd.DataFrame]):
         from analysis.charts.cells import chart_cells
         from analysis.charts.curves import order_parameters
 
-        thresholds = self.arrow.thresholds
-        self._check_one_figure(thresholds.select(["run", "cell_id", "cell", "order_parameter"]))
+        self._check_one_figure()
         return order_parameters(chart_cells(list(self._runs.values())))
 
-    def _check_one_figure(self, thresholds: pa.Table) -> None:
+    def _check_one_figure(self) -> None:
         """Raise TableError unless each cell is of one run, and all runs watch the same order parameters."""
+        thresholds = self.arrow.thresholds.select(["run", "cell_id", "cell", "order_parameter"])
         runs: dict[str, dict[str, str]] = {}
         watched: dict[str, list[str]] = {}
         for run, cell_id, cell, order in zip(*thresholds.to_pydict().values(), strict=True):
@@ -210,10 +210,12 @@ class Run(Tables[pd.DataFrame]):
             if order not in watched.setdefault(run, []):
                 watched[run].append(order)
         problems = [
-            f"{next(iter(own.values()))} is in {', '.join(own)}" for own in runs.values() if len(own) > 1
+            f"{next(iter(names.values()))} is in {', '.join(names)}"
+            for names in runs.values()
+            if len(names) > 1
         ]
-        if len({tuple(sorted(own)) for own in watched.values()}) > 1:
-            problems += [f"{run} watches {', '.join(own)}" for run, own in watched.items()]
+        if len({tuple(sorted(names)) for names in watched.values()}) > 1:
+            problems += [f"{run} watches {', '.join(names)}" for run, names in watched.items()]
         if problems:
             listed = "\n".join(f"  - {problem}" for problem in problems)
             raise TableError(f"the runs do not fit into one figure; draw each by itself:\n{listed}")
@@ -221,13 +223,13 @@ class Run(Tables[pd.DataFrame]):
     def _cell_id(self, cell: str) -> str:
         """Return the cell that is meant by its label or its cell_id."""
         columns = self.arrow.members.select(["cell_id", "cell"]).to_pydict()
-        known: dict[tuple[str, str], None] = dict.fromkeys(zip(*columns.values(), strict=True))
-        found = {cell_id for cell_id, label in known if cell in (cell_id, label)}
-        if len(found) == 1:
-            return found.pop()
-        there = "\n".join(f"  - {label}, cell_id {cell_id}" for cell_id, label in known)
-        what = f"{len(found)} cells are {cell!r}; choose by cell_id" if found else f"no cell {cell!r}; choose"
-        raise TableError(f"{what} from:\n{there}")
+        cells: dict[tuple[str, str], None] = dict.fromkeys(zip(*columns.values(), strict=True))
+        ids = {cell_id for cell_id, label in cells if cell in (cell_id, label)}
+        if len(ids) == 1:
+            return ids.pop()
+        listed = "\n".join(f"  - {label}, cell_id {cell_id}" for cell_id, label in cells)
+        what = f"{len(ids)} cells are {cell!r}; choose by cell_id" if ids else f"no cell {cell!r}; choose"
+        raise TableError(f"{what} from:\n{listed}")
 
 
 def load(run: str | Path, *more: str | Path) -> Run:
@@ -247,7 +249,7 @@ def load(run: str | Path, *more: str | Path) -> Run:
         >>> run.thresholds.groupby("run")["rho_c"].median().round(2).to_dict()
         {'digits': 0.8, 'digits_k10': 0.7}
     """
-    paths = {path.resolve(): path for one in (run, *more) for path in _paths(one)}
+    paths = {path.resolve(): path for pattern in (run, *more) for path in _paths(pattern)}
     names = [(path.parent if path.is_file() else path).name for path in paths]
     return Run(
         {
@@ -262,10 +264,10 @@ def _paths(run: str | Path) -> list[Path]:
     run = os.path.expanduser(run)
     path = Path(run)
     if not path.exists() and any(character in str(run) for character in "*?["):
-        there = sorted(map(Path, glob.glob(str(run), recursive=True)))
-        if found := [one for one in there if (one / "members.parquet").is_file()]:
-            return found
-        others = ", ".join(map(str, there)) or "nothing"
+        matches = sorted(map(Path, glob.glob(str(run), recursive=True)))
+        if runs := [folder for folder in matches if (folder / "members.parquet").is_file()]:
+            return runs
+        others = ", ".join(map(str, matches)) or "nothing"
         raise TableError(
             f"no folder {run} holds a members.parquet (found: {others}); give the folders that sweeps wrote"
         )
@@ -293,19 +295,21 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
         0    digits mlp 8,8  ou_samples         0.1  undecided
         1  digits mlp 16,16  ou_samples         0.1  undecided
     """
-    ((first_name, one), *others), ((second_name, two), *more) = first._runs.items(), second._runs.items()
-    if others or more:
+    if len(first._runs) > 1 or len(second._runs) > 1:
         raise TableError(f"compare takes two runs, found {first} and {second}; load them one by one")
-    shared = {*one.members["member_id"].to_pylist()} & {*two.members["member_id"].to_pylist()}
+    ((first_name, results),) = first._runs.items()
+    ((second_name, other),) = second._runs.items()
+    shared = {*results.members["member_id"].to_pylist()} & {*other.members["member_id"].to_pylist()}
     if shared:
         raise TableError(
             f"{first} and {second} have {len(shared)} members in common, so that what they say is not "
             "independent; sweep one of them with other seeds"
         )
-    found = one.summary.comparisons_with(two.members)
-    if not found.num_rows:
+    comparisons = results.summary.comparisons_with(other.members)
+    if not comparisons.num_rows:
         raise TableError(
             f"no cell of {first} corresponds to one of {second}: cells that do agree in all keys but those "
             "in which each run has one value; sweep the same cells in both"
         )
-    return pandas_frame(_with_name("first_run", first_name, _with_name("second_run", second_name, found)))
+    named = _with_name("first_run", first_name, _with_name("second_run", second_name, comparisons))
+    return pandas_frame(named)

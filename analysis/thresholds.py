@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import TableError
+from analysis.command import run_script
 from analysis.statistics.rule import Rules
 from analysis.statistics.summary import Summary, read_rule
-from analysis.streams import open_streams
 from analysis.tables.files import read_history, read_members, write_table
 from analysis.tables.flat import seed_thresholds, write_csv
 from analysis.tables.replacing import user_path
@@ -34,27 +34,24 @@ def _destination(arguments: argparse.Namespace) -> Path | None:
     """Where the table goes: never over a run's own table unless by that run's own settings."""
     if arguments.out is not None:
         return Path(arguments.out)
-    own_settings = not arguments.active_from and arguments.confidence is None
-    if own_settings and Path(arguments.run).is_dir():
+    by_run = not arguments.active_from and arguments.confidence is None
+    if by_run and Path(arguments.run).is_dir():
         return Path(arguments.run) / "thresholds.parquet"
     return None
 
 
 def _rule(arguments: argparse.Namespace) -> Rules:
     """Return the rule of the run, or what is given in place of it."""
-    asked = dict(arguments.active_from)
+    levels = dict(arguments.active_from)
     try:
-        own = read_rule(arguments.run)
+        rules = read_rule(arguments.run)
     except TableError:
-        if not asked or arguments.confidence is None:
+        if not levels or arguments.confidence is None:
             raise
-        return Rules(asked, arguments.confidence)
-    return Rules(
-        asked or own.active_from,
-        arguments.confidence or own.confidence,
-        {} if asked else own.half_widths,
-        own.margin,
-    )
+        return Rules(levels, arguments.confidence)
+    confidence = arguments.confidence or rules.confidence
+    half_widths = {} if levels else rules.half_widths
+    return Rules(levels or rules.active_from, confidence, half_widths, rules.margin)
 
 
 def _check_destination(path: Path) -> None:
@@ -126,49 +123,40 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tables(run: str, members: pa.Table, summary: Summary) -> dict[str, pa.Table]:
-    """Return the tables of a run by name, with the thresholds of a summary."""
-    return {
-        "members": members,
-        "history": read_history(run),
-        "thresholds": summary.thresholds,
-        "comparisons": summary.comparisons,
-        "seeds": seed_thresholds(summary.thresholds),
-    }
+def _recompute(arguments: argparse.Namespace) -> list[Path]:
+    """Write and print the tables of a run; return the paths of those that are written."""
+    members = read_members(arguments.run)
+    rule = _rule(arguments)
+    summary = Summary(members, rule)
+    thresholds, comparisons = summary.thresholds, summary.comparisons
+    written = []
+    if arguments.csv is not None:
+        history, seeds = read_history(arguments.run), seed_thresholds(thresholds)
+        tables = {
+            "members": members,
+            "history": history,
+            "thresholds": thresholds,
+            "comparisons": comparisons,
+        }
+        written += write_csv(tables | {"seeds": seeds}, arguments.csv)
+    destination = _destination(arguments)
+    if destination is not None:
+        _check_destination(destination)
+        write_table(thresholds, destination)
+        if arguments.out is None:
+            write_table(comparisons, destination.with_name("comparisons.parquet"))
+        written.append(destination)
+    print(format_results(thresholds, comparisons))
+    if sensitivity := format_sensitivity(members, rule):
+        print("\n" + sensitivity)
+    if not written:
+        print("not written; give --out FILE to keep this table")
+    return written
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
-    open_streams()
-    arguments = _parser().parse_args(argv)
-    try:
-        members = read_members(arguments.run)
-        rule = _rule(arguments)
-        summary = Summary(members, rule)
-        written = (
-            []
-            if arguments.csv is None
-            else write_csv(_tables(arguments.run, members, summary), arguments.csv)
-        )
-        destination = _destination(arguments)
-        if destination is not None:
-            _check_destination(destination)
-            write_table(summary.thresholds, destination)
-            if arguments.out is None:
-                write_table(summary.comparisons, destination.with_name("comparisons.parquet"))
-    except TableError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(format_results(summary.thresholds, summary.comparisons))
-    if sensitivity := format_sensitivity(members, rule):
-        print("\n" + sensitivity)
-    if destination is not None:
-        written.append(destination)
-    for path in written:
-        print(f"wrote {path}")
-    if not written:
-        print("not written; give --out FILE to keep this table")
-    return 0
+    return run_script(_parser(), argv, _recompute)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure, layer, legend, number, rho_axis, y_axis
+from analysis.charts.layout import Entry, figure, layer, legend, line_entry, nominal, number, rho_axis, y_axis
 from analysis.charts.looks import BLUE, STYLES, VERMILLION, Look, Spec
 from analysis.statistics.curves import curves, mean_curve, trained_range
 from analysis.statistics.intervals import Interval, student
@@ -31,24 +31,12 @@ def look_of(index: int) -> Look:
     return STYLES[index % len(STYLES)]
 
 
-def by_look(count: int, **channels: str) -> Spec:
-    """Return encodings of the field `look`, by channel: `colour`, `shape` or `dashes` of looks."""
-    looks = [look_of(index) for index in range(count)]
+def by_look(**channels: str) -> Spec:
+    """Return encodings of the field `look`, an index of `STYLES`, by channel: a trait of looks."""
     return {
-        channel: {
-            "field": "look",
-            "type": "nominal",
-            "scale": {"domain": list(range(count)), "range": [getattr(look, trait) for look in looks]},
-            "legend": None,
-        }
+        channel: nominal("look", range(len(STYLES)), [getattr(look, trait) for look in STYLES])
         for channel, trait in channels.items()
     }
-
-
-def line_entry(label: str, look: Look) -> Entry:
-    """Return the legend's entry of a line with markers."""
-    point = {"shape": look.shape, "color": look.colour, "size": 14, "filled": True, "opacity": 1}
-    return Entry(label, {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)}, point)
 
 
 def rows_axis(labels: Sequence[str], leftmost: bool) -> Spec:
@@ -70,19 +58,21 @@ def rows_axis(labels: Sequence[str], leftmost: bool) -> Spec:
     }
 
 
-def intervals(y: Spec, x: Spec, colours: Spec, shapes: Spec, clip: bool = False, **point: Any) -> list[Spec]:
+def intervals(
+    data: str, where: str, y: Spec, x: Spec, colours: Spec, shapes: Spec, clip: bool = False, **point: Any
+) -> list[Spec]:
     """Return rows with the fields `value`, `low` and `high` at `place` as dots with bars.
 
-    `clip` leaves out what lies beyond the axis.
+    Rows are of the table `data`, where `where` holds; `clip` leaves out what lies beyond the axis.
     """
     y, x = {"field": "place", **y}, {"type": "quantitative", **x}
     ends = {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, **colours}
     middle = {"x": {"field": "value", **x}, "y": y, **colours, **shapes}
-    has_ends = "isValid(datum.low) && isValid(datum.high)"
+    has_ends = f"{where} && isValid(datum.low) && isValid(datum.high)"
     dot: Spec = {"filled": True, "opacity": 1, "size": 20, "clip": clip, **point}
     return [
-        layer("rule", ends, where=has_ends, strokeWidth=1.2, clip=clip),
-        layer("point", middle, **dot),
+        layer("rule", ends, data, has_ends, strokeWidth=1.2, clip=clip),
+        layer("point", middle, data, where, **dot),
     ]
 
 
@@ -118,13 +108,10 @@ def plot_table(table: PublishedTable, shown: Sequence[Panel], run: PaperRun) -> 
     for index, panel in enumerate(shown):
         y = rows_axis(labels, index == 0)
         x = {"title": panel.label, "scale": {"zero": False, "padding": 6}, "axis": {"tickCount": 4}}
-        marks = intervals(y, x, {"color": {"value": BLUE}}, {})
-        for mark in marks:
-            mark["data"] = {"name": "ours"}
+        where = f"datum.panel == {index}"
+        marks = intervals("ours", where, y, x, {"color": {"value": BLUE}}, {})
         places = {"x": number("value", **x), "y": {"field": "place", **y}}
-        marks.append(layer("point", places, "published", size=24, **diamond))
-        for mark in marks:
-            mark["transform"] = [{"filter": f"datum.panel == {index}"}, *mark.get("transform", [])]
+        marks.append(layer("point", places, "published", where, size=24, **diamond))
         stacks.append([{"width": _WIDTH, "height": 19 * len(labels), "layer": marks}])
     entries = [
         *([Entry("published", point={"size": 24, **diamond})] if published else []),
@@ -148,11 +135,11 @@ def _published(table: PublishedTable, row: PublishedRow, panel: Panel) -> float 
 
 def _ours(table: PublishedTable, row: PublishedRow, panel: Panel, rows: Sequence[Row]) -> Interval | None:
     column = table.column(panel.column)
-    own = {key: sum(numbers[: panel.entries]) for key, numbers in replicates(rows, row, column).items()}
+    ours = {key: sum(numbers[: panel.entries]) for key, numbers in replicates(rows, row, column).items()}
     if column.ratio:
         base = replicates(rows, table.row(row.baseline), column)
-        own = {key: value / base[key][0] for key, value in own.items() if key in base}
-    return student(list(own.values()))
+        ours = {key: value / base[key][0] for key, value in ours.items() if key in base}
+    return student(list(ours.values()))
 
 
 def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
@@ -174,9 +161,9 @@ def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
     seed_rows, means, thresholds = [], [], []
     stacks = []
     for index, value in enumerate(values):
-        own = sorted((row for row in rows if row[panel] == value), key=lambda row: sum(row["latents"]))
+        cells = sorted((row for row in rows if row[panel] == value), key=lambda row: sum(row["latents"]))
         entries = []
-        for place, row in enumerate(own):
+        for place, row in enumerate(cells):
             look = widths.index(row["latents"][0]) if widths else place
             head = {"panel": index, "cell": place, "look": look % len(STYLES)}
             seeds = by_cell[row["cell_id"]]
@@ -201,7 +188,7 @@ def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
                     "title": {"text": title},
                     "width": _WIDTH,
                     "height": 130 + 8 * most,
-                    "encoding": {"y": y, **by_look(len(STYLES), color="colour")},
+                    "encoding": {"y": y, **by_look(color="colour")},
                     "layer": _transition_layers(index, (min(rhos), max(rhos))),
                 },
                 legend(entries, _WIDTH),
@@ -214,8 +201,8 @@ def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
 
 def _transition_layers(panel: int, rho: tuple[float, float]) -> list[Spec]:
     """Return the marks of one panel: seeds, means, and thresholds above them."""
-    x, shape = rho_axis("rho", rho), by_look(len(STYLES), shape="shape")
-    dash = by_look(len(STYLES), strokeDash="dashes")
+    x, shape = rho_axis("rho", rho), by_look(shape="shape")
+    dash = by_look(strokeDash="dashes")
     where = f"datum.panel == {panel}"
     dot: Spec = {"filled": True, "opacity": 1}
     ends = {"x": rho_axis("low", rho), "x2": {"field": "high"}}

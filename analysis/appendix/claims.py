@@ -7,12 +7,9 @@ exactly. A claim holds when all of its evidence does and does not hold when any 
 test of the claim as a whole at the level of each interval; a single failure among many pieces may be chance.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import TypeAlias
 
-from analysis.appendix.runs import PaperRun
 from analysis.statistics.intervals import Interval
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not enough data"
@@ -122,7 +119,3 @@ def _room(evidence: Evidence) -> float:
     if evidence.ours is None:
         return inf
     return min(evidence.ours.mean - evidence.region.low, evidence.region.high - evidence.ours.mean)
-
-
-ClaimsOf: TypeAlias = Callable[[PaperRun], tuple[Claim, ...]]
-"""Returns the claims of a table or figure, decided by its run."""

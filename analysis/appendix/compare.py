@@ -6,7 +6,7 @@ a tuple with a single entry, or with an entry per layer, top to bottom.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,61 +17,58 @@ from analysis.appendix.runs import PaperRun
 from analysis.statistics.intervals import Interval, ratio, student
 from analysis.tables.schema import Row
 from analysis.text.words import join, lost, plural
+from ouvae.declared import Cell, keys_of
+
+BUDGET = ("data_digest", *(name for name, key in keys_of(Cell).items() if not key.method))
+"""Keys in which compared rows must agree unless a claim varies them: all of a cell but its method."""
 
 Replicates: TypeAlias = dict[int, tuple[float, ...]]
+
+Measured: TypeAlias = tuple[Interval, ...]
+"""A number of ours: an interval per entry; empty without replicates."""
 
 
 @dataclass(frozen=True)
 class Quantity:
     """A quantity of our runs that is compared with a published number.
 
-    `of` takes members of one cell and rho, or one row of costs, and returns the quantity by replicate; rows
-    without it are left out. It is printed with `decimals` decimals.
+    `of` takes a completed member and returns its numbers, None where it has none; or it takes a row of costs
+    and returns a number per round. It is printed with `decimals` decimals.
     """
 
     decimals: int
-    of: Callable[[Sequence[Row]], Replicates]
+    of: Callable[[Row], Sequence[float] | None]
+
+    def replicates(self, rows: Sequence[Row]) -> Replicates:
+        """Return the numbers of members of one cell and rho by seed, or of one row of costs by round."""
+        by_replicate: Replicates = {}
+        for row in rows:
+            if "seed" not in row:
+                by_replicate |= {index: (number,) for index, number in enumerate(self.of(row) or ())}
+            elif row["status"] == "completed" and (numbers := self.of(row)) is not None:
+                by_replicate[row["seed"]] = tuple(map(float, numbers))
+        return by_replicate
 
 
-def _by_seed(value: Callable[[Row], tuple[float, ...] | None]) -> Callable[[Sequence[Row]], Replicates]:
-    def of(rows: Sequence[Row]) -> Replicates:
-        found = {row["seed"]: value(row) for row in rows if row["status"] == "completed"}
-        return {seed: numbers for seed, numbers in found.items() if numbers is not None}
-
-    return of
+def _scalar(column: str) -> Callable[[Row], Sequence[float] | None]:
+    return lambda row: None if row[column] is None else (row[column],)
 
 
-def _scalar(column: str) -> Callable[[Sequence[Row]], Replicates]:
-    return _by_seed(lambda row: None if row[column] is None else (float(row[column]),))
-
-
-def _summed(column: str) -> Callable[[Sequence[Row]], Replicates]:
-    return _by_seed(lambda row: None if row[column] is None else (float(sum(row[column])),))
-
-
-def _top_first(column: str) -> Callable[[Sequence[Row]], Replicates]:
-    def top_first(row: Row) -> tuple[float, ...] | None:
-        numbers = row.get(column)
-        return None if numbers is None else tuple(map(float, reversed(numbers)))
-
-    return _by_seed(top_first)
-
-
-def _cost(value: Callable[[Row], Sequence[float]]) -> Callable[[Sequence[Row]], Replicates]:
-    return lambda rows: {index: (number,) for row in rows for index, number in enumerate(value(row))}
+def _top_first(column: str) -> Callable[[Row], Sequence[float] | None]:
+    return lambda row: None if row.get(column) is None else row[column][::-1]
 
 
 QUANTITIES: Mapping[str, Quantity] = {
     "bound": Quantity(2, _scalar("test_bound_nats")),
     "elbo": Quantity(2, _scalar("test_elbo_nats")),
-    "kl": Quantity(2, _summed("test_kl_nats")),
+    "kl": Quantity(2, lambda row: None if row["test_kl_nats"] is None else (sum(row["test_kl_nats"]),)),
     "kl_top": Quantity(2, _scalar("test_kl_top_nats")),
     "active": Quantity(1, _top_first("test_active_units")),
     "active_one_draw": Quantity(1, _top_first("test_active_units_one_draw")),
-    "seconds": Quantity(3, _cost(lambda row: row["seconds_per_epoch"])),
-    "memory": Quantity(3, _cost(lambda row: [row["memory_bytes"] / 2**30])),
-    "parameters": Quantity(2, _cost(lambda row: [row["parameters"] / 1e6])),
-    "layers": Quantity(0, _cost(lambda row: [float(row["depth"])])),
+    "seconds": Quantity(3, lambda row: row["seconds_per_epoch"]),
+    "memory": Quantity(3, lambda row: (row["memory_bytes"] / 2**30,)),
+    "parameters": Quantity(2, lambda row: (row["parameters"] / 1e6,)),
+    "layers": Quantity(0, lambda row: (float(row["depth"]),)),
 }
 """Quantities by name, in nats, units, seconds, GiB or millions of parameters.
 
@@ -80,13 +77,6 @@ Members are measured on the test split. Lists are reversed: the top layer comes 
 
 WITHOUT_REPLICATES = frozenset({"memory", "parameters", "layers"})
 """Quantities that are counted once, and have no interval."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number of ours: an interval per entry; empty without replicates."""
-
-    parts: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +102,8 @@ def compare(table: PublishedTable, run: PaperRun) -> list[ComparedRow]:
     compared = []
     for row in shown_rows(table, run.rows):
         ours = {column.key: measured(table, row, column, run.rows) for column in table.columns}
-        found = filter(None, (selected(run.rows, where) for where in _wheres(table, row)))
-        budget = join(budget_of(table, rows) + _networks(run, rows[0]) for rows in found)
+        selections = filter(None, (selected(run.rows, where) for where in _wheres(table, row)))
+        budget = join(budget_of(table, rows) + _networks(run, rows[0]) for rows in selections)
         compared.append(ComparedRow(row, ours, budget))
     return compared
 
@@ -127,17 +117,20 @@ def shown_rows(table: PublishedTable, rows: Sequence[Row]) -> list[PublishedRow]
 
 def measured(table: PublishedTable, row: PublishedRow, column: Column, rows: Sequence[Row]) -> Measured:
     """Return our number for a row and a column of a published table."""
-    own = replicates(rows, row, column)
-    if not own:
-        return Measured()
-    if column.ratio:
-        if not row.baseline:
-            return Measured()
-        base = replicates(rows, table.row(row.baseline), column)
-        found = ratio(*({key: numbers[0] for key, numbers in side.items()} for side in (own, base)))
-        return Measured(() if found is None else (found,))
-    parts = (student(part) for part in zip(*own.values(), strict=True))
-    return Measured(tuple(part for part in parts if part is not None))
+    ours = replicates(rows, row, column)
+    if not column.ratio:
+        return intervals(ours.values())
+    if not row.baseline:
+        return ()
+    base = replicates(rows, table.row(row.baseline), column)
+    interval = ratio(*({key: numbers[0] for key, numbers in side.items()} for side in (ours, base)))
+    return () if interval is None else (interval,)
+
+
+def intervals(replicates: Iterable[Sequence[float]]) -> Measured:
+    """Return the mean of each entry over replicates with its interval."""
+    entries = (student(values) for values in zip(*replicates, strict=True))
+    return tuple(entry for entry in entries if entry is not None)
 
 
 def published_value(table: PublishedTable, row: PublishedRow, column: Column) -> Value | None:
@@ -146,15 +139,15 @@ def published_value(table: PublishedTable, row: PublishedRow, column: Column) ->
         return row.values.get(column.key)
     if not row.baseline:
         return None
-    own, base = (one.values[column.quantity] for one in (row, table.row(row.baseline)))
-    assert not isinstance(own, tuple)
+    number, base = (published.values[column.quantity] for published in (row, table.row(row.baseline)))
+    assert not isinstance(number, tuple)
     assert not isinstance(base, tuple)
-    return own / base
+    return number / base
 
 
 def replicates(rows: Sequence[Row], row: PublishedRow, column: Column) -> Replicates:
     """Return a column's quantity by replicate, from our rows for a published row."""
-    return QUANTITIES[column.quantity].of(selected(rows, {**row.where, **column.where}))
+    return QUANTITIES[column.quantity].replicates(selected(rows, {**row.where, **column.where}))
 
 
 def selected(rows: Sequence[Row], where: Where) -> list[Row]:
@@ -163,17 +156,30 @@ def selected(rows: Sequence[Row], where: Where) -> list[Row]:
     Raises TableError if it finds more: a mean over several models describes none of them.
     """
     where = settled(where, rows)
-    found = [row for row in rows if matches(row, where)]
-    names = list(dict.fromkeys(f"{row['cell']} at rho {row['rho']:g} ({row['cell_id']})" for row in found))
+    chosen = [row for row in rows if matches(row, where)]
+    names = list(dict.fromkeys(f"{row['cell']} at rho {row['rho']:g} ({row['cell_id']})" for row in chosen))
     if len(names) > 1:
         raise TableError(
             f"several models are one row of the paper's table: {'; '.join(names)}; "
             "give a run that has one of them"
         )
-    keys = [row.get("seed") for row in found]
+    keys = [row.get("seed") for row in chosen]
     if len(set(keys)) < len(keys):
         raise TableError(f"{names[0]} is there more than once; give a run that has it once")
-    return found
+    return chosen
+
+
+def unequal(rows: Sequence[Row], apart_from: Collection[str] = ()) -> str:
+    """Return in which keys of `BUDGET` members or costs differ, in words; empty if in none.
+
+    A key that rows lack, as costs lack the steps, is None for all of them.
+    """
+    differing = [
+        key
+        for key in BUDGET
+        if key not in apart_from and any(row.get(key) != rows[0].get(key) for row in rows)
+    ]
+    return f"they differ in {', '.join(differing)}" if differing else ""
 
 
 def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
@@ -189,8 +195,8 @@ def _wheres(table: PublishedTable, row: PublishedRow) -> list[Where]:
 def _networks(run: PaperRun, row: Row) -> str:
     """The activation, initial weights and normalisation of a row, if rows of the run differ in them."""
     keys = ("activation", "initialisation", "normalisation")
-    told = (row[key] for key in keys if len({other[key] for other in run.rows}) > 1)
-    return "".join(f", {word}" for word in told)
+    words = (row[key] for key in keys if len({other[key] for other in run.rows}) > 1)
+    return "".join(f", {word}" for word in words)
 
 
 def _cost_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
@@ -202,6 +208,10 @@ def _cost_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
 
 
 def _training_budget(table: PublishedTable, rows: Sequence[Row]) -> str:
+    return f"{rows[0]['steps']:,} steps, {seeds_text(rows)}"
+
+
+def seeds_text(rows: Sequence[Row]) -> str:
+    """Return how many members are completed, and how many more were lost: `2 seeds (1 more diverged)`."""
     statuses = Counter(row["status"] for row in rows)
-    seeds = plural(statuses["completed"], "seed")
-    return f"{rows[0]['steps']:,} steps, {seeds}{lost(statuses, more=' more')}"
+    return f"{plural(statuses['completed'], 'seed')}{lost(statuses, more=' more')}"

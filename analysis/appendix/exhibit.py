@@ -1,20 +1,21 @@
 """An exhibit: a table, figure or claim of the paper, and how our run is compared with it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
-from analysis.appendix.claims import ClaimsOf
+from analysis.appendix.charts import Panel, plot_table
+from analysis.appendix.claims import Claim
 from analysis.appendix.published import PublishedTable
-from analysis.appendix.runs import PaperRun, Source
+from analysis.appendix.runs import Lines, PaperRun, Source
 from analysis.charts.chart import Chart
-
-Lines: TypeAlias = Sequence[Sequence[str]]
-"""A table as text: a head and lines, all of one length; empty without a table."""
 
 
 def _nothing(run: PaperRun) -> tuple[()]:
     return ()
+
+
+def _nothing_to_draw(run: PaperRun) -> None:
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,8 @@ class Exhibit:
         name: the name of its space, `table6`.
         stands_in: for a claim, where it stands in the paper; empty for a table or figure.
         title: what it is about, in a few words.
-        plot: draws a run that is not missing; returns None if there is nothing to draw.
+        plot: draws a run that is not missing; returns None if there is nothing to draw. Not of a table.
+        panels: the panels in which a table is drawn.
         caption: what the drawing shows of ours.
         claims: decides the claims of the exhibit from a run; the run may be missing.
         source: the table of our run that the numbers come from.
@@ -43,12 +45,13 @@ class Exhibit:
     name: str
     stands_in: str = ""
     title: str
-    plot: Callable[[PaperRun], Chart | None]
+    plot: Callable[[PaperRun], Chart | None] = _nothing_to_draw
     caption: str = "Ours beside the published numbers."
-    claims: ClaimsOf = _nothing
+    claims: Callable[[PaperRun], tuple[Claim, ...]] = _nothing
     source: Source = "members"
     needs_history: bool = False
     table: PublishedTable | None = None
+    panels: Sequence[Panel] = ()
     shows: str = ""
     chosen: str = ""
     fresh_from: int = 1000
@@ -69,6 +72,12 @@ class Exhibit:
         """The number and the title, `Table 6. Posterior collapse …`."""
         return f"{self.number}. {self.title}"
 
+    def decide(self, run: PaperRun) -> tuple[Claim, ...]:
+        """Return the claims, decided by a run that may be missing."""
+        return tuple(replace(claim, missing=run.missing) for claim in self.claims(run))
+
     def draw(self, run: PaperRun) -> Chart | None:
         """Return the chart of a run; None where there is nothing to draw."""
-        return None if run.missing else self.plot(run)
+        if run.missing:
+            return None
+        return self.plot(run) if self.table is None else plot_table(self.table, self.panels, run)

@@ -3,15 +3,14 @@
 Lists go from the top layer to z_1, as the appendix prints them. Numbers are means over the completed seeds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.appendix.compare import Measured, selected
-from analysis.appendix.exhibit import Lines
+from analysis.appendix.compare import Measured, intervals, selected
 from analysis.appendix.published import PublishedRow, PublishedTable
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.text import published_text, values_text
-from analysis.statistics.intervals import Interval, student
+from analysis.statistics.intervals import Interval
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING
 
@@ -24,11 +23,9 @@ ONE_DRAW = "active_units_one_draw"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Metrics of the completed members of one row at one moment.
+    """Metrics of the completed members of one row at one moment: steps and split.
 
-    Attributes:
-        when: the steps and the split.
-        by_seed: the metrics of each member, under the names that they have on the validation split.
+    `by_seed` has them under the names of the validation split.
     """
 
     when: str
@@ -38,53 +35,50 @@ class Snapshot:
         """Return the means of a metric over seeds, one per layer (top first) or a single one."""
         values = [row.get(metric) for row in self.by_seed.values()]
         lists = [value if isinstance(value, list) else [value] for value in values if value is not None]
-        parts = (student([float(number) for number in layer]) for layer in zip(*lists, strict=True))
-        return Measured(tuple(part for part in parts if part is not None)[::-1])
+        return intervals(lists)[::-1]
 
     def mean(self, metric: str) -> float | None:
         """Return the mean of a number over seeds; None where it is not measured."""
-        parts = self.parts(metric).parts
+        parts = self.parts(metric)
         return parts[0].mean if parts else None
+
+    def information(self) -> tuple[float | None, float | None, float | None]:
+        """Return the means of the information in the top layer and of its two bounds."""
+        mean, low, high = (self.mean(f"information_top_{bound}nats") for bound in ("", "lower_", "upper_"))
+        return mean, low, high
 
 
 def histories(run: PaperRun) -> dict[str, list[Row]]:
     """Return the evaluations of each member, by `member_id`, in the order of their steps."""
-    found: dict[str, list[Row]] = {}
+    evaluations: dict[str, list[Row]] = {}
     for row in () if run.history is None else run.history.sort_by("step").to_pylist():
-        found.setdefault(row["member_id"], []).append(row)
-    return found
+        evaluations.setdefault(row["member_id"], []).append(row)
+    return evaluations
 
 
-def snapshots(
-    members: Sequence[Row], evaluations: Mapping[str, Sequence[Row]], marks: Iterable[int] = MARKS
-) -> list[Snapshot]:
-    """Return snapshots of one row's members: nearest to `marks`, at the last step, and on the test split.
+def snapshots(members: Sequence[Row], evaluations: Mapping[str, Sequence[Row]]) -> list[Snapshot]:
+    """Return snapshots of one row's members: nearest to `MARKS`, at the last step, and on the test split.
 
-    Args:
-        members: rows of one cell and rho.
-        evaluations: of each member, as `histories` returns them.
-        marks: optimizer steps.
+    `members` are of one cell and rho, `evaluations` as `histories` returns them.
     """
     completed = [row for row in members if row["status"] == "completed"]
     by_seed = {row["seed"]: evaluations.get(row["member_id"], ()) for row in completed}
-    steps = sorted({row["step"] for own in by_seed.values() for row in own})
-    wanted = {min(steps, key=lambda step: abs(step - mark)) for mark in marks if steps} | set(steps[-1:])
-    found = []
-    for step in sorted(wanted):
-        there = {seed: row for seed, own in by_seed.items() for row in own if row["step"] == step}
-        found.append(Snapshot(f"{step:,} steps, validation", there))
-    tested = {row["seed"]: _tested(row) for row in completed if row["test_elbo_nats"] is not None}
+    steps = sorted({row["step"] for history in by_seed.values() for row in history})
+    shown = {min(steps, key=lambda step: abs(step - mark)) for mark in MARKS if steps} | set(steps[-1:])
+    taken = []
+    for step in sorted(shown):
+        at_step = {seed: row for seed, history in by_seed.items() for row in history if row["step"] == step}
+        taken.append(Snapshot(f"{step:,} steps, validation", at_step))
+    tested = [row for row in completed if row["test_elbo_nats"] is not None]
     if tested:
-        chosen = " or ".join(sorted({f"{row['selected_step']:,}" for row in tested.values()}))
-        found.append(Snapshot(f"{chosen} steps, test", tested))
-    return found
+        steps_of_test = " or ".join(sorted({f"{row['selected_step']:,}" for row in tested}))
+        taken.append(Snapshot(f"{steps_of_test} steps, test", {row["seed"]: _tested(row) for row in tested}))
+    return taken
 
 
 def _tested(row: Row) -> Row:
     """The metrics on the test split, under their names without the split."""
-    return {name.removeprefix("test_"): value for name, value in row.items() if name.startswith("test_")} | {
-        "selected_step": row["selected_step"]
-    }
+    return {name.removeprefix("test_"): value for name, value in row.items() if name.startswith("test_")}
 
 
 HEAD = (
@@ -101,11 +95,11 @@ def layer_lines(table: PublishedTable, run: PaperRun) -> Lines:
     evaluations = histories(run)
     lines: list[Sequence[str]] = [HEAD]
     for row in table.rows:
-        found = snapshots(selected(run.rows, row.where), evaluations)
-        if not found:
+        taken = snapshots(selected(run.rows, row.where), evaluations)
+        if not taken:
             continue
         lines += [_published_line(table, row)] if row.values else []
-        lines += [[row.label, f"ours, {snapshot.when}", *snapshot_texts(snapshot)] for snapshot in found]
+        lines += [[row.label, f"ours, {snapshot.when}", *snapshot_texts(snapshot)] for snapshot in taken]
     return lines if len(lines) > 1 else ()
 
 
@@ -123,10 +117,13 @@ def snapshot_texts(snapshot: Snapshot) -> list[str]:
 
 def information_text(snapshot: Snapshot) -> str:
     """Return the information in the top layer with the means of its two bounds, `3.10 (2.00 to 4.50)`."""
-    mean, low, high = (snapshot.mean(f"information_top_{bound}nats") for bound in ("", "lower_", "upper_"))
-    if mean is None:
-        return NOTHING
-    return f"{mean:z.2f}" + (f" ({low:z.2f} to {high:z.2f})" if low is not None and high is not None else "")
+    mean, low, high = snapshot.information()
+    return NOTHING if mean is None else f"{mean:z.2f}{bounds_text(low, high)}"
+
+
+def bounds_text(low: float | None, high: float | None) -> str:
+    """Return two bounds to follow a number, ` (2.00 to 4.50)`; empty without both."""
+    return "" if low is None or high is None else f" ({low:z.2f} to {high:z.2f})"
 
 
 def share_about_x(snapshot: Snapshot) -> Interval | None:
@@ -135,8 +132,8 @@ def share_about_x(snapshot: Snapshot) -> Interval | None:
     None where one of them is not measured, or the KL is below a tenth of a nat.
     """
     kl = snapshot.mean("kl_top_nats")
-    ends = [snapshot.mean(f"information_top_{bound}nats") for bound in ("", "lower_", "upper_")]
-    if kl is None or kl < 0.1 or None in ends:
+    information = snapshot.information()
+    if kl is None or kl < 0.1 or None in information:
         return None
-    mean, low, high = (max(0.0, end or 0.0) / kl for end in ends)
+    mean, low, high = (max(0.0, nats or 0.0) / kl for nats in information)
     return Interval(mean, low, high, len(snapshot.by_seed))

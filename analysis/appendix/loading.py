@@ -26,19 +26,19 @@ def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Pap
     """
     folder = Path(folder)
     name, source = exhibit.name, exhibit.source
-    known = _space_of(folder)
-    if known is None:
+    space = _space_of(folder)
+    if space is None:
         budget = budget or _budget(name, folder.name) or DEFAULT_BUDGET
         return PaperRun(name, budget, folder, source, missing=_command(name, budget))
-    found = _require(name, folder, known)
+    run_budget = _require(name, folder, space)
     if not (folder / f"{source}.parquet").is_file():
-        return PaperRun(name, found, folder, source, missing=_command(name, found))
+        return PaperRun(name, run_budget, folder, source, missing=_command(name, run_budget))
     if source == "costs":
-        return PaperRun(name, found, folder, source, rows=rows_of(read_costs(folder)))
+        return PaperRun(name, run_budget, folder, source, rows=rows_of(read_costs(folder)))
     members = read_members(folder)
     _require(name, folder, _space_of_members(folder, members))
     history = read_history(folder) if exhibit.needs_history else None
-    return PaperRun(name, found, folder, source, rows=rows_of(members), members=members, history=history)
+    return PaperRun(name, run_budget, folder, source, rows=rows_of(members), members=members, history=history)
 
 
 def _require(name: str, folder: Path, space: str) -> str:
@@ -63,11 +63,7 @@ def _budget(name: str, space: str) -> str | None:
 
 
 def _space_of(folder: Path) -> str | None:
-    """The name of the space of the run in a folder; None if there is no run.
-
-    The name is read from space.yaml, or else from the members; a folder with costs only is named as its
-    space. Raises TableError for members of several spaces.
-    """
+    """The name of a run's space, by its settings, its members, or its folder; None without a run."""
     if (folder / "space.yaml").is_file():
         return str(read_settings(folder).get("name"))
     if (folder / "members.parquet").is_file():

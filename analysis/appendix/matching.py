@@ -54,6 +54,26 @@ Condition: TypeAlias = (
 Where: TypeAlias = Mapping[str, Condition]
 """A selector: a condition a column, which all must hold; a plain value stands for equality."""
 
+ACTIVATION: dict[str, Condition] = {"activation": Unless("relu")}
+"""The activation of a published row: any but ReLU, unless the run has ReLU only."""
+
+RELU: dict[str, Condition] = {"activation": Beside("relu")}
+"""ReLU in a run that has other activations too, for a row without published numbers."""
+
+GENERATIVE: dict[str, Condition] = {"smoothed_networks": ("generative",)}
+"""The reading of the paper that published rows are compared with: only p(z_l|z_l+1) is smoothed."""
+
+WITH_LIKELIHOOD: dict[str, Condition] = {"smoothed_networks": ("generative", "likelihood")}
+"""The other reading: p(x|z_1) is smoothed too."""
+
+WITH_INFERENCE: dict[str, Condition] = {"smoothed_networks": ("generative", "inference", "likelihood")}
+"""The widest reading: the inference networks q(z_l+1|z_l) are smoothed too."""
+
+VAE: dict[str, Condition] = {"system": "vae", "objective": "elbo", "rho": 1.0, **ACTIVATION}
+IWAE: dict[str, Condition] = {"system": "vae", "objective": "iwae", "rho": 1.0, **ACTIVATION}
+OU_VAE: dict[str, Condition] = {"system": "vae", "objective": "elbo", "rho": Below(1.0), **ACTIVATION}
+"""The models that several tables compare; rho = 1 is without smoothing."""
+
 
 def settled(where: Where, rows: Sequence[Row]) -> Where:
     """Return a selector whose conditions depend on no other row, for the rows of a run."""

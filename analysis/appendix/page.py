@@ -18,7 +18,6 @@ from analysis.appendix.claims import FAILS, HOLDS, UNDECIDED
 from analysis.appendix.compare import published_value
 from analysis.appendix.runs import settings, short_budget
 from analysis.appendix.sections import Section
-from analysis.appendix.tuning import tuning
 from analysis.charts.chart import Chart
 from analysis.charts.render import drawing, svg
 from analysis.text.markup import environment
@@ -53,7 +52,6 @@ def _environment() -> Environment:
         "wanted_text": text.wanted_text,
         "short_budget": short_budget,
         "settings": settings,
-        "tuning": tuning,
     }
     made.globals |= {
         "published_text": text.published_text,

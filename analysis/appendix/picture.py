@@ -90,8 +90,10 @@ class Trained:
     @property
     def effect(self) -> Evidence:
         """The top KL at the smallest rho minus the one at rho = 1, paired by seed."""
-        found = difference(top_kl(self.by_rho[self.smallest]), top_kl(self.plain))
-        return Evidence(f"top KL at ρ = {self.smallest:g} minus that at ρ = 1", found, Region(low=0), "nats")
+        interval = difference(top_kl(self.by_rho[self.smallest]), top_kl(self.plain))
+        return Evidence(
+            f"top KL at ρ = {self.smallest:g} minus that at ρ = 1", interval, Region(low=0), "nats"
+        )
 
     def _evidence(self, rows: Sequence[Row], rho: float, region: Region) -> Evidence:
         values = top_kl(rows)
@@ -107,7 +109,7 @@ def top_kl(rows: Iterable[Row]) -> dict[int, float]:
 
 def trained(run: PaperRun) -> dict[Choice, Trained]:
     """Return the choices of a run with their members, in the order of the space."""
-    found: dict[Choice, dict[float, list[Row]]] = {}
+    by_choice: dict[Choice, dict[float, list[Row]]] = {}
     for row in run.rows:
         choice = Choice(
             row["activation"],
@@ -117,12 +119,12 @@ def trained(run: PaperRun) -> dict[Choice, Trained]:
             tuple(row["smoothed_networks"]),
             row["kl_warmup"],
         )
-        found.setdefault(choice, {}).setdefault(row["rho"], []).append(row)
+        by_choice.setdefault(choice, {}).setdefault(row["rho"], []).append(row)
     return {
         choice: Trained(
             choice,
             dict(sorted(by_rho.items())),
-            by_rho.get(1.0) or found.get(choice.unsmoothed, {}).get(1.0, []),
+            by_rho.get(1.0) or by_choice.get(choice.unsmoothed, {}).get(1.0, []),
         )
-        for choice, by_rho in found.items()
+        for choice, by_rho in by_choice.items()
     }

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from analysis.appendix.matching import Where
+from analysis.appendix.matching import RELU, Where
 
 Value: TypeAlias = float | tuple[int, ...]
 
@@ -48,6 +48,12 @@ class PublishedRow:
     reading_of: str = ""
 
 
+def with_relu(*rows: PublishedRow) -> tuple[PublishedRow, ...]:
+    """Return the rows and a copy of each with ReLU, for runs that have ReLU and another activation."""
+    of_relu = (PublishedRow(f"{row.label}, ReLU", {}, {**row.where, **RELU}) for row in rows)
+    return (*rows, *of_relu)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PublishedTable:
     """The numbers of a table of the appendix.
@@ -63,17 +69,11 @@ class PublishedTable:
 
     def row(self, label: str) -> PublishedRow:
         """Return the row of that label; KeyError if there is none."""
-        for row in self.rows:
-            if row.label == label:
-                return row
-        raise KeyError(label)
+        return {row.label: row for row in self.rows}[label]
 
     def column(self, key: str) -> Column:
         """Return the column of that key; KeyError if there is none."""
-        for column in self.columns:
-            if column.key == key:
-                return column
-        raise KeyError(key)
+        return {column.key: column for column in self.columns}[key]
 
 
 ACTIVE_UNITS = Column("active", "Active units, top to bottom", "active")

@@ -13,6 +13,9 @@ from analysis.tables.schema import Row
 from analysis.text.words import data_used, join, plural
 from ouvae.declared.order_parameters import PAPERS
 
+Lines: TypeAlias = Sequence[Sequence[str]]
+"""A table as text: a head and lines, all of one length; empty without a table."""
+
 Source: TypeAlias = Literal["members", "costs"]
 """The table of a run that is set beside the paper."""
 
@@ -71,17 +74,17 @@ def settings(run: PaperRun) -> list[tuple[str, str]]:
         return []
     members = run.source == "members"
     data = join(data_used(row) if members else row["dataset"] for row in run.rows)
-    found = [("budget", run.budget or "that of the space"), ("data", data)]
-    found += [(word, _distinct(run.rows, key)) for word, key in _SETTINGS if key in run.rows[0]]
+    pairs = [("budget", run.budget or "that of the space"), ("data", data)]
+    pairs += [(word, _distinct(run.rows, key)) for word, key in _SETTINGS if key in run.rows[0]]
     if members:
-        found += [
+        pairs += [
             ("steps", join(f"{row['steps']:,}" for row in run.rows)),
             ("weights", join(str(row["select"]) for row in run.rows)),
             ("bound", join(map(_bound, run.rows))),
             ("PyTorch", _distinct(run.rows, "torch_version")),
             ("commit", _distinct(run.rows, "commit")),
         ]
-    return [(word, text) for word, text in found if text]
+    return [(word, text) for word, text in pairs if text]
 
 
 def short_budget(run: PaperRun) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from analysis.appendix.claims import Claim
 from analysis.appendix.compare import ComparedRow, compare
-from analysis.appendix.exhibit import Exhibit, Lines
-from analysis.appendix.loading import load
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.loading import DEFAULT_BUDGET, load
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.charts.chart import Chart
 
 
@@ -35,6 +35,26 @@ class Section:
             return f"not run: {self.run.missing}"
         return ", ".join(claim.verdict for claim in self.claims) or "no claims"
 
+    @property
+    def tuning(self) -> str:
+        """What was chosen on which seeds, and which seeds are shown; empty where no member is trained.
+
+        Sizes, learning rates, measures and numbers of seeds were chosen while looking at claims, so that
+        these seeds are no test of the claims. The spaces in `search_spaces/paper/` take other seeds.
+        """
+        if self.run.source != "members":
+            return ""
+        sentences = []
+        if self.run.budget == DEFAULT_BUDGET:
+            sentences.append(
+                f"Settings of {self.run.budget}: {self.exhibit.chosen}; more stands in the head of "
+                f"search_spaces/paper/{self.exhibit.name}.yaml."
+            )
+        if self.run.rows:
+            seeds = sorted({row["seed"] for row in self.run.rows})
+            sentences.append(_shown(seeds, self.exhibit.fresh_from))
+        return " ".join(sentences)
+
 
 def build(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Section:
     """Return the section of a table or figure, from a run that may be missing.
@@ -45,9 +65,27 @@ def build(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> Se
     return Section(
         exhibit,
         run,
-        exhibit.claims(run),
+        exhibit.decide(run),
         () if exhibit.table is None else compare(exhibit.table, run),
         exhibit.cells(run),
         exhibit.words(run),
         exhibit.draw(run),
     )
+
+
+def _shown(seeds: Sequence[int], fresh_from: int) -> str:
+    tuned = [seed for seed in seeds if seed < fresh_from]
+    if not tuned:
+        return f"Shown: seeds {_listed(seeds)}, on which nothing was chosen."
+    which = "tuning seeds" if tuned == seeds else f"of which {_listed(tuned)} are tuning seeds"
+    return (
+        f"Shown: seeds {_listed(seeds)}, {which}: settings may have been chosen while looking at them, so "
+        "that the verdicts are no independent test."
+    )
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """`1000 to 1004`, or one by one where some are left out."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))

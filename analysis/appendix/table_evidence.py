@@ -3,9 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from analysis.appendix.budget import unequal
 from analysis.appendix.claims import Evidence, Region
-from analysis.appendix.compare import WITHOUT_REPLICATES, Replicates, replicates, selected
+from analysis.appendix.compare import WITHOUT_REPLICATES, Replicates, replicates, selected, unequal
 from analysis.appendix.published import PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.statistics.intervals import Interval, difference, exact, ratio
@@ -19,9 +18,9 @@ class Rows:
     table: PublishedTable
     run: PaperRun
 
-    def ours(self, label: str, key: str, part: int = 0) -> dict[int, float]:
-        """Return one entry (the top layer's is 0) of our numbers, by replicate."""
-        return {index: numbers[part] for index, numbers in self.all_of(label, key).items()}
+    def ours(self, label: str, key: str) -> dict[int, float]:
+        """Return the first entry, the top layer's, of our numbers, by replicate."""
+        return {index: numbers[0] for index, numbers in self.all_of(label, key).items()}
 
     def all_of(self, label: str, key: str) -> Replicates:
         """Return our numbers of a row and column, by replicate."""
@@ -33,7 +32,7 @@ class Rows:
         return float(value[part]) if isinstance(value, tuple) else float(value)
 
     def unequal(self, key: str, *labels: str, apart_from: Collection[str] = ()) -> str:
-        """Return in which keys of the budget the rows of a column differ, see `analysis.appendix.budget`."""
+        """Return in which keys of the budget the rows of a column differ, as `unequal` does."""
         return unequal(self._rows_of(key, *labels), apart_from)
 
     def difference(self, first: str, second: str, key: str, unit: str) -> Evidence:
@@ -55,10 +54,10 @@ class Rows:
 
         With `on_cuda`, costs that were measured on another device decide nothing.
         """
-        own, other = self.ours(first, key), self.ours(second, key)
+        ours, baseline = self.ours(first, key), self.ours(second, key)
         return Evidence(
             f"{first} divided by {second}",
-            _exact_ratio(own, other) if key in WITHOUT_REPLICATES else ratio(own, other),
+            _exact_ratio(ours, baseline) if key in WITHOUT_REPLICATES else ratio(ours, baseline),
             region,
             "",
             self.published(first, key) / self.published(second, key),
@@ -67,9 +66,9 @@ class Rows:
 
     def measured_unlike(self, key: str, *labels: str, on_cuda: bool = False) -> str:
         """Return why costs cannot be compared as they were measured; empty if they can."""
-        found = self._rows_of(key, *labels)
-        devices = {row["device"] for row in found}
-        kinds = {row["memory_kind"] for row in found}
+        rows = self._rows_of(key, *labels)
+        devices = {row["device"] for row in rows}
+        kinds = {row["memory_kind"] for row in rows}
         if len(devices) > 1 or len(kinds) > 1:
             return f"they were measured unlike: {', '.join(sorted(devices | kinds))}"
         if on_cuda and devices and not all(device.startswith("cuda") for device in devices):

@@ -32,18 +32,16 @@ def measured_text(column: Column, ours: Measured) -> tuple[str, str]:
 
 def values_text(ours: Measured, decimals: int) -> tuple[str, str]:
     """Return means and, apart from them, their interval, as `measured_text` does."""
-    if not ours.parts:
+    if not ours:
         return NOTHING, ""
-    means = ", ".join(_rounded(part.mean, decimals) for part in ours.parts)
-    if len(ours.parts) == 1:
-        return means, interval_text(ours.parts[0], decimals)
-    lacks = {part.lack for part in ours.parts}
+    means = ", ".join(_rounded(entry.mean, decimals) for entry in ours)
+    if len(ours) == 1:
+        return means, interval_text(ours[0], decimals)
+    lacks = {entry.lack for entry in ours}
     (lack,) = lacks - {""} or {""}
     if lack and len(lacks) == 1:
         return means, lack
-    halves = (
-        NOTHING if part.low is None else _rounded(part.mean - part.low, decimals) for part in ours.parts
-    )
+    halves = (NOTHING if entry.low is None else _rounded(entry.mean - entry.low, decimals) for entry in ours)
     return means, f"± {', '.join(halves)}" + (f" ({NOTHING}: {lack})" if lack else "")
 
 
@@ -96,8 +94,12 @@ def summary(claim: Claim) -> str:
     held = sum(piece.verdict == HOLDS for piece in claim.evidence)
     count = f"{held} of {len(claim.evidence)} hold; " if len(claim.evidence) > 1 else ""
     word = "nearest: " if len(claim.evidence) > 1 else ""
-    why = f" ({closest.why})" if closest.why else ""
-    return f"{count}{word}{closest.what}: {evidence_text(closest)}, wanted {wanted_text(closest)}{why}"
+    return f"{count}{word}{_against_wanted(closest)}"
+
+
+def _against_wanted(evidence: Evidence) -> str:
+    why = f" ({evidence.why})" if evidence.why else ""
+    return f"{evidence.what}: {evidence_text(evidence)}, wanted {wanted_text(evidence)}{why}"
 
 
 def table_lines(table: PublishedTable, rows: Sequence[ComparedRow]) -> list[str]:
@@ -125,11 +127,7 @@ def claim_lines(claims: tuple[Claim, ...]) -> list[str]:
         if claim.missing:
             lines.append(f"  not run: {claim.missing}")
             continue
-        for piece in claim.evidence:
-            why = f" ({piece.why})" if piece.why else ""
-            lines.append(
-                f"  {piece.verdict}: {piece.what}: {evidence_text(piece)}, wanted {wanted_text(piece)}{why}"
-            )
+        lines += [f"  {piece.verdict}: {_against_wanted(piece)}" for piece in claim.evidence]
     return lines
 
 

@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from analysis.appendix.budget import unequal
-from analysis.appendix.exhibit import Lines
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.compare import unequal
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.text import significant
 from analysis.statistics.censored import Array, difference
 from analysis.statistics.curves import CellCurves, curves
@@ -21,12 +20,12 @@ STEEPNESS_WINDOW = 0.1
 The rise within a bracket would depend on where in it the threshold happens to lie."""
 
 
-def unequal_cells(run: PaperRun, one: Row, other: Row, apart_from: Collection[str]) -> str:
+def unequal_cells(run: PaperRun, first: Row, second: Row, apart_from: Collection[str]) -> str:
     """Return in which keys of the budget the members of two cells differ, in words; empty if in none.
 
-    The cells are rows of the thresholds; `apart_from` as in `analysis.appendix.budget.unequal`.
+    The cells are rows of the thresholds; `apart_from` as in `analysis.appendix.compare.unequal`.
     """
-    cells = {one["cell_id"], other["cell_id"]}
+    cells = {first["cell_id"], second["cell_id"]}
     return unequal([row for row in run.rows if row["cell_id"] in cells], apart_from)
 
 
@@ -51,15 +50,15 @@ def threshold_difference(
     medians = [run.results.summary.median(row["cell_id"], PAPERS) for row in (first, second)]
     if medians[0] is None or medians[1] is None:
         return None
-    found = difference(medians[0], medians[1])
+    posterior = difference(medians[0], medians[1])
     seeds = min(first["n_seeds"], second["n_seeds"])
-    low, high = found.interval(confidence)
-    known = [value for value in (found.median, low, high) if value is not None]
-    if not known:
+    low, high = posterior.interval(confidence)
+    values = [value for value in (posterior.median, low, high) if value is not None]
+    if not values:
         return None
     if seeds < 2:
-        return Interval(known[0], None, None, seeds)
-    return Interval(known[0], -np.inf if low is None else low, np.inf if high is None else high, seeds)
+        return Interval(values[0], None, None, seeds)
+    return Interval(values[0], -np.inf if low is None else low, np.inf if high is None else high, seeds)
 
 
 def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool = False) -> list[float]:
@@ -72,7 +71,7 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool
     and is per unit of rho.
     """
     inwards = -STEEPNESS_WINDOW if row["collapsed_side"] == "high" else STEEPNESS_WINDOW
-    found = []
+    slopes = []
     for seed in row["seeds"]:
         if seed["status"] != TRANSITION:
             continue
@@ -84,8 +83,8 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool
         if rho[0] <= ends[1] <= rho[-1]:
             at_threshold, beyond = np.interp(ends, rho, kl)
             height = kl.max() if relative else 1.0
-            found.append(float((beyond - at_threshold) / height) / STEEPNESS_WINDOW)
-    return found
+            slopes.append(float((beyond - at_threshold) / height) / STEEPNESS_WINDOW)
+    return slopes
 
 
 _HEAD = (
@@ -108,15 +107,15 @@ def threshold_lines(run: PaperRun) -> Lines:
 
 
 def _numbers(row: Row, by_cell: CellCurves) -> list[str]:
-    found = interval(row, 3) or NOTHING
+    ends = interval(row, 3) or NOTHING
     if row["rho_c"] is None:
-        return [NOTHING, found, *[NOTHING] * (len(_HEAD) - 5)]
+        return [NOTHING, ends, *[NOTHING] * (len(_HEAD) - 5)]
     slopes = (steepness(row, by_cell[row["cell_id"]], relative) for relative in (False, True))
     return [
         f"{row['rho_c']:.3f}",
-        found,
+        ends,
         f"{row['spread_left']:.3f}",
         f"{row['spread_right']:.3f}",
         NOTHING if row["jump"] is None else significant(row["jump"]),
-        *(significant(sum(own) / len(own)) if own else NOTHING for own in slopes),
+        *(significant(sum(values) / len(values)) if values else NOTHING for values in slopes),
     ]

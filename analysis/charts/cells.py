@@ -3,23 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from analysis.charts.looks import MOST_CELLS, Look, looks
 from analysis.results import Results
 from analysis.tables.schema import Row
-from analysis.text.words import cell_names, common_words
+from analysis.text.words import cell_names, common_words, heading
 
 
 @dataclass(frozen=True)
 class ChartCell:
-    """A cell of a chart.
+    """A cell of a chart: its run, a unique name, and its thresholds, a row per order parameter.
 
-    Attributes:
-        results: the results of its run.
-        name: unique in the chart.
-        rows: its rows of the thresholds table, one per order parameter.
-        look: None for a cell that is not drawn.
+    `look` is None for a cell that is not drawn.
     """
 
     results: Results
@@ -35,18 +31,17 @@ class ChartCell:
 
 def chart_cells(runs: Sequence[Results]) -> list[ChartCell]:
     """Return the cells of all runs in their order; the first `MOST_CELLS` of them are drawn."""
-    found = [
+    located = [
         (results, tuple(rows))
         for results in runs
         for _, rows in groupby(results.thresholds.to_pylist(), key=lambda row: str(row["cell_id"]))
     ]
-    names = cell_names([rows[0] for _, rows in found])
+    names = cell_names([rows[0] for _, rows in located])
     counts = Counter(names)
-    drawn = looks(min(len(found), MOST_CELLS))
     cells = []
-    for place, ((results, rows), name) in enumerate(zip(found, names, strict=True)):
+    for (results, rows), name, look in zip_longest(located, names, looks(min(len(names), MOST_CELLS))):
         unique = f"{name} of {results.folder.name}" if counts[name] > 1 else name
-        cells.append(ChartCell(results, unique, rows, drawn[place] if place < len(drawn) else None))
+        cells.append(ChartCell(results, unique, rows, look))
     return cells
 
 
@@ -55,3 +50,10 @@ def short_names(cells: Sequence[ChartCell]) -> list[str]:
     names = [cell.name for cell in cells]
     shared = common_words(names)
     return [name.removeprefix(shared).strip() for name in names]
+
+
+def cells_heading(cells: Sequence[ChartCell]) -> str:
+    """Return what the cells that are drawn have in common, and how many they are if some are left out."""
+    drawn = [cell.rows[0] for cell in cells if cell.look is not None]
+    left_out = f", the first {len(drawn)} of {len(cells)} cells" if len(drawn) < len(cells) else ""
+    return heading(drawn) + left_out

@@ -1,13 +1,14 @@
-"""Quantities against rho: members, the curve of each seed, their mean, and rho_c."""
+"""Quantities against rho: members, the curve of each seed, their mean; and rho_c, also cell by cell."""
 
 from collections.abc import Iterator, Sequence
 
-from analysis.charts.cells import ChartCell, short_names
+from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
 from analysis.charts.data import Drawn, Quantity, drawn_tables, order_quantities
 from analysis.charts.layout import (
     COLUMNS,
     HEIGHT,
+    LEVEL,
     PANEL_COLOURS,
     PANEL_HEIGHT,
     Entry,
@@ -23,7 +24,7 @@ from analysis.charts.layout import (
 )
 from analysis.charts.looks import BLACK, GREY, Spec
 from analysis.tables.schema import LOST
-from analysis.text.words import estimate, heading, interval_kind
+from analysis.text.words import estimate, interval_kind
 from ouvae.declared import OrderParameter
 
 NAME_TOLD = {"field": "name", "title": "cell"}
@@ -31,6 +32,8 @@ SEED_TOLD = {"field": "seed", "title": "seed"}
 RHO_TOLD = {"field": "rho", "title": "ρ", "format": ".4f"}
 MEMBER_TOLD = {"field": "member", "title": "member"}
 
+_ROW_HEIGHT = 20
+_SIDES = (("low", "above"), ("high", "below"))
 _CROSS = "M-1,-1L1,1M1,-1L-1,1"
 _DOTS = [1.5, 2.5]
 
@@ -54,6 +57,45 @@ def against_rho(quantity: Quantity, layout: Overlay, drawn: Drawn) -> Chart:
     return Chart(f"rho-{quantity.name}", quantity.title, spec, tables)
 
 
+def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> Chart:
+    """Return rho_c of each cell with its interval, and the thresholds of the seeds as ticks."""
+    of_order = f"{layout.seen} && datum.order == '{order.name}'"
+    cell = {
+        "field": "name_short",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": list(layout.names)},
+        "axis": {"labelLimit": 150, "grid": True},
+    }
+    low, high = ({"field": end, "title": f"{side} ρ", "format": ".4f"} for end, side in _SIDES)
+    ticks = {"x": layout.x("rho_c"), "color": layout.colour(), "tooltip": [NAME_TOLD, SEED_TOLD, low, high]}
+    seeds = layer("tick", ticks, "seeds", of_order, opacity=0.45, thickness=1, size=11)
+    shared = {"color": layout.colour(), "tooltip": [{"field": "text", "title": " "}]}
+    has_estimate = f"{of_order} && isValid(datum.rho_c)"
+    ends = {"x": layout.x("low"), "x2": {"field": "high"}, **shared}
+    dot = {"x": layout.x("rho_c"), "shape": layout.shape(), **shared}
+    parts = [
+        layer("rule", ends, "thresholds", has_estimate, strokeWidth=3, strokeCap="round"),
+        layer("point", dot, "thresholds", has_estimate, filled=True, size=90, opacity=1),
+    ]
+    for side, way in (("above", "right"), ("below", "left")):
+        bounded = f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"
+        look: Spec = {"shape": f"triangle-{way}", "size": 90, "strokeWidth": 2}
+        parts.append(layer("point", {"x": layout.x("bound"), **shared}, "thresholds", bounded, **look))
+    exact_tooltip = [NAME_TOLD, {"field": "exact", "title": "exact ρ_c", "format": ".4f"}]
+    is_exact = f"{of_order} && isValid(datum.exact)"
+    place = {"x": layout.x("exact"), "tooltip": exact_tooltip}
+    exact = layer("tick", place, "thresholds", is_exact, color=BLACK, thickness=2, size=16)
+    spec = layout.base() | {
+        "height": _ROW_HEIGHT * len(layout.names),
+        "encoding": {"y": cell},
+        "layer": [seeds, *parts, exact],
+    }
+    title = f"{order.words[:1].upper()}{order.words[1:]}: ρ_c by cell"
+    tables = {name: drawn.tables[name] for name in ("thresholds", "seeds")}
+    return Chart(f"thresholds-{order.name}", title, spec, tables)
+
+
 def order_parameters(cells: Sequence[ChartCell]) -> Chart:
     """Return the order parameters against rho: a stack of panels a cell, one panel an order parameter.
 
@@ -63,20 +105,20 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
     ones as crosses, failed ones as squares.
     """
     shown = [cell for cell in cells if cell.look is not None]
-    asked = order_quantities(cells)
-    drawn = drawn_tables(cells, asked)
+    quantities = order_quantities(cells)
+    drawn = drawn_tables(cells, quantities)
     members = drawn.tables["members"]
     rho = min(members["rho"]), max(members["rho"])
     width = panel_width(len(shown))
     lost = [status for status in LOST if status in members["status"]]
     stacks: list[list[Spec]] = [[] for _ in shown]
-    for level, quantity in enumerate(asked):
+    for level, quantity in enumerate(quantities):
         y = {"field": quantity.name, "type": "quantitative", "scale": _scale(quantity, drawn, bool(lost))}
         rows = [cell.rows[level] for cell in shown]
         estimates = [estimate(row) for row in rows]
         above = titles(short_names(shown), estimates, width) if level == 0 else [[text] for text in estimates]
         for place, (stack, lines) in enumerate(zip(stacks, above, strict=True)):
-            lowest = level == len(asked) - 1 and has_none_below(place, len(shown))
+            lowest = level == len(quantities) - 1 and has_none_below(place, len(shown))
             layout = Panel(place, rho, lowest)
             axis = y_axis(quantity.label, place % COLUMNS == 0, tickCount=5)
             stack.append(
@@ -88,16 +130,16 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
                     "layer": _layers(quantity, layout, y | axis),
                 }
             )
-    spec = figure(stacks, _heading(cells, shown, drawn), [*_entries(cells, drawn, asked, lost)])
+    spec = figure(stacks, _heading(cells, shown, drawn), [*_entries(cells, drawn, quantities, lost)])
     return Chart("order_parameters", "Order parameters against ρ", spec, drawn.tables)
 
 
 def _heading(cells: Sequence[ChartCell], shown: Sequence[ChartCell], drawn: Drawn) -> str:
     """Return what the cells have in common, and what is left out."""
-    text = heading([cell.rows[0] for cell in shown])
-    if len(shown) < len(cells):
-        return f"{text}, the first {len(shown)} of {len(cells)} cells"
-    return text if drawn.drawn == drawn.members else f"{text}, {drawn.drawn:,} of {drawn.members:,} members"
+    text = cells_heading(cells)
+    if len(shown) < len(cells) or drawn.drawn == drawn.members:
+        return text
+    return f"{text}, {drawn.drawn:,} of {drawn.members:,} members"
 
 
 def _scale(quantity: Quantity, drawn: Drawn, has_lost: bool) -> Spec:
@@ -111,7 +153,7 @@ def _scale(quantity: Quantity, drawn: Drawn, has_lost: bool) -> Spec:
 
 
 def _entries(
-    cells: Sequence[ChartCell], drawn: Drawn, asked: Sequence[Quantity], lost: Sequence[str]
+    cells: Sequence[ChartCell], drawn: Drawn, quantities: Sequence[Quantity], lost: Sequence[str]
 ) -> Iterator[Entry]:
     """Yield the legend's entries of what the panels show."""
     curve, thresholds = drawn.tables["members"]["curve"], drawn.tables["thresholds"]
@@ -126,12 +168,12 @@ def _entries(
         yield Entry("ρ_c", {"color": PANEL_COLOURS["rho_c"], "strokeWidth": 1.1})
         kind = interval_kind([row for cell in cells for row in cell.rows])
         yield Entry(kind, band={"color": PANEL_COLOURS["rho_c"], "opacity": 0.2})
-    bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in asked]
+    bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in quantities]
     if any(value is not None for column in bounds for value in column):
         yield Entry("bounds of the estimate", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
     if any(value is not None for value in thresholds["exact"]):
         yield Entry("ρ_c exact", {"color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]})
-    yield Entry("active from here", {"color": GREY, "strokeWidth": 0.6, "strokeDash": _DOTS})
+    yield Entry("active from here", LEVEL)
     for status in lost:
         shape = _CROSS if status == "diverged" else "square"
         yield Entry(status, point={"shape": shape, "color": BLACK, "size": 16, "strokeWidth": 1})
@@ -141,7 +183,7 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
     """Return the marks of a quantity from back to front."""
     order, name, sizes = quantity.order, quantity.name, layout.sizes
     bounds = order.bounds if order else None
-    told = [
+    tooltip = [
         NAME_TOLD, RHO_TOLD, SEED_TOLD,
         {"field": name, "title": quantity.title, "format": ".4~g"},
         *({"field": bound, "title": bound.replace("_", " "), "format": ".4~g"} for bound in bounds or ()),
@@ -155,7 +197,7 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
     look: Spec = {"strokeWidth": sizes["seed"], "opacity": sizes["opacity"]}
     seed_line = layer("line", thin, "members", f"{is_there} && datum.curve", **look)
     dot: Spec = {"filled": True, "size": sizes["point"], "opacity": 0.75}
-    members = layer("point", told_y | {"tooltip": told}, "members", is_there, **dot)
+    members = layer("point", told_y | {"tooltip": tooltip}, "members", is_there, **dot)
     line = {"y": number("value"), "color": layout.colour("mean"), "strokeDash": layout.dash()}
     bold = layer("line", line, mean, layout.seen, strokeWidth=sizes["mean"])
     level, upright = _thresholds(order, layout) if order else ([], [])
@@ -168,18 +210,18 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
     """Return where an order parameter is active from, and rho_c; of a panel its interval and exact rho_c."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
-    known = f"{of_order} && isValid(datum.rho_c)"
+    has_estimate = f"{of_order} && isValid(datum.rho_c)"
     table, colour, x = "thresholds", {"color": layout.colour("rho_c")}, {"x": layout.x("rho_c")}
     across = {"x": {"value": 0}, "x2": {"value": "width"}, "y": number("active_from")}
     width = 0.6 if isinstance(layout, Panel) else 1
     level = layer("rule", across, table, of_order, color=GREY, strokeDash=_DOTS, strokeWidth=width)
     if isinstance(layout, Overlay):
-        told = {"tooltip": [{"field": "text", "title": " "}]}
+        tooltip = {"tooltip": [{"field": "text", "title": " "}]}
         look: Spec = {"strokeWidth": 1.2, "strokeDash": [4, 3], "opacity": 0.8}
-        return [level], [layer("rule", x | colour | told, table, known, **look)]
+        return [level], [layer("rule", x | colour | tooltip, table, has_estimate, **look)]
     ends = {"x": layout.x("low"), "x2": {"field": "high"}}
-    interval = layer("rect", ends | colour, table, known, opacity=0.2)
-    upright = layer("rule", x | colour, table, known, strokeWidth=1.1)
+    interval = layer("rect", ends | colour, table, has_estimate, opacity=0.2)
+    upright = layer("rule", x | colour, table, has_estimate, strokeWidth=1.1)
     is_exact = f"{of_order} && isValid(datum.exact)"
     dashed: Spec = {"strokeWidth": 1, "strokeDash": [4, 2]}
     exact = layer("rule", {"x": layout.x("exact")}, table, is_exact, color=BLACK, **dashed)
@@ -189,8 +231,8 @@ def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Sp
 def _lost(layout: Overlay | Panel) -> list[Spec]:
     """Return the members without numbers, at the upper edge of the order parameters."""
     shape = {"condition": {"test": "datum.status == 'failed'", "value": "square"}, "value": _CROSS}
-    told = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
-    encoding = {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": told}
+    tooltip = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
+    encoding = {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": tooltip}
     where = f"{layout.seen_seed} && datum.status != 'completed'"
     look: Spec = {"filled": False, "size": layout.sizes["lost"], "strokeWidth": 1.2}
     return [layer("point", encoding, "members", where, **look)]

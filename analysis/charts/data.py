@@ -45,13 +45,9 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity that a chart draws against rho: a metric, or a metric's entry for one layer.
+    """A quantity that a chart draws against rho: a metric, or a metric's entry for one layer, counted from 1.
 
-    Attributes:
-        metric: the column of the members table.
-        title: with its unit.
-        layer: counted from 1; None if the metric is not a list.
-        order: the order parameter with this metric, if there is one.
+    `title` has the unit; `order` is the order parameter with this metric, if there is one.
     """
 
     metric: str
@@ -71,15 +67,15 @@ class Quantity:
 
     def values(self, members: pa.Table) -> list[float | None]:
         """Return its value for each member; None where there is none."""
-        column = members[self.metric]
+        if self.order is not None:
+            columns = {"status", "active_units_top", self.metric}
+            rows = members.select(sorted(columns)).to_pylist()
+            return [finite(curve_value(row, self.metric)) for row in rows]
+        values = members[self.metric].to_pylist()
         if self.layer is not None:
             place = self.layer - 1
-            lists = column.to_pylist()
-            return [None if own is None or len(own) <= place else finite(own[place]) for own in lists]
-        if self.order is not None:
-            rows = members.select(list({"status": 0, "active_units_top": 0, self.metric: 0})).to_pylist()
-            return [finite(curve_value(row, self.metric)) for row in rows]
-        return [finite(value) for value in column.to_pylist()]
+            values = [None if layers is None or len(layers) <= place else layers[place] for layers in values]
+        return [finite(value) for value in values]
 
 
 def quantities(cells: Sequence[ChartCell]) -> list[Quantity]:
@@ -101,22 +97,16 @@ def order_quantities(cells: Sequence[ChartCell]) -> list[Quantity]:
 
 def order_quantity(order: OrderParameter) -> Quantity:
     """Return an order parameter as a quantity."""
-    return Quantity(order.metric, _with_unit(order.words, order.unit), None, order)
-
-
-def _with_unit(words: str, unit: str) -> str:
-    return words[:1].upper() + words[1:] + (f" ({unit})" if unit != "1" else "")
+    unit = f" ({order.unit})" if order.unit != "1" else ""
+    return Quantity(order.metric, f"{order.words[:1].upper()}{order.words[1:]}{unit}", None, order)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The tables that the charts share, and how many of the members are in them.
+    """The tables that the charts share, by name, with `drawn` of the runs' `members`.
 
-    Attributes:
-        tables: by name.
-        groups: names of the groups of seeds that are switched together; `group` in `members` is an index.
-        drawn: number of members that are in the tables.
-        members: number of members that the runs have.
+    `groups` are names of the groups of seeds that are switched together; `group` in the table `members` is an
+    index.
     """
 
     tables: Mapping[str, Columns]
@@ -125,7 +115,7 @@ class Drawn:
     members: int
 
 
-def drawn_tables(cells: Sequence[ChartCell], asked: Sequence[Quantity]) -> Drawn:
+def drawn_tables(cells: Sequence[ChartCell], quantities: Sequence[Quantity]) -> Drawn:
     """Return the tables of the cells that are drawn.
 
     They are `members`, `thresholds`, `seeds` (the thresholds of seeds), and `mean-NAME` for each quantity.
@@ -133,57 +123,69 @@ def drawn_tables(cells: Sequence[ChartCell], asked: Sequence[Quantity]) -> Drawn
     shown = [cell for cell in cells if cell.look is not None]
     tables = [_members_of(cell) for cell in shown]
     groups = _groups(tables)
-    members: Columns = {}
-    means: dict[str, list[Row]] = {one.name: [] for one in asked}
+    drawn: Columns = {}
+    means: dict[str, list[Row]] = {quantity.name: [] for quantity in quantities}
     thresholds: list[Row] = []
-    seeds: list[Row] = []
-    for place, (cell, own) in enumerate(zip(shown, tables, strict=True)):
-        values = {one.name: one.values(own) for one in asked}
-        bounds = _bounds(own, asked)
-        rho, seed = own["rho"].to_pylist(), own["seed"].to_pylist()
-        for one in asked:
-            drawn_of_it = {"value": values[one.name]}
-            if one.order and one.order.bounds:
-                drawn_of_it |= {"lower": bounds[one.order.bounds[0]], "upper": bounds[one.order.bounds[1]]}
-            means[one.name] += _mean_rows(place, seed, rho, drawn_of_it)
-        kinds = _kinds(seed)
+    seed_thresholds: list[Row] = []
+    for place, (cell, members) in enumerate(zip(shown, tables, strict=True)):
+        values = {quantity.name: quantity.values(members) for quantity in quantities}
+        bounds = _bounds(members, quantities)
+        rhos, seeds = members["rho"].to_pylist(), members["seed"].to_pylist()
+        for quantity in quantities:
+            estimate = {"value": values[quantity.name]}
+            if quantity.order and quantity.order.bounds:
+                lower, upper = quantity.order.bounds
+                estimate |= {"lower": bounds[lower], "upper": bounds[upper]}
+            means[quantity.name] += _mean_rows(place, seeds, rhos, estimate)
+        kinds = _kinds(seeds)
+        group_of = {seed: groups.index(kind if kind in groups else OTHERS) for seed, kind in kinds.items()}
         columns: Columns = {
-            "member": own["member_id"].to_pylist(),
-            "cell": [place] * len(rho),
-            "seed": seed,
-            "group": [groups.index(_group(one, kinds, groups)) for one in seed],
-            "curve": [kinds[one] != PROBES for one in seed],
-            "rho": [finite(one) for one in rho],
-            "status": own["status"].to_pylist(),
+            "member": members["member_id"].to_pylist(),
+            "cell": [place] * len(rhos),
+            "seed": seeds,
+            "group": [group_of[seed] for seed in seeds],
+            "curve": [kinds[seed] != PROBES for seed in seeds],
+            "rho": [finite(rho) for rho in rhos],
+            "status": members["status"].to_pylist(),
             **values,
             **bounds,
         }
-        picked = _picked(seed, kinds, max(1, MOST_MEMBERS // len(shown)))
+        picked = _picked(seeds, kinds, max(1, MOST_MEMBERS // len(shown)))
         for name, column in columns.items():
-            members.setdefault(name, []).extend(column[index] for index in picked)
-        reach, own_seeds = _reach(cell, own), {seed[index] for index in picked}
-        thresholds += [_threshold(place, cell, row, reach) for row in cell.rows]
-        seeds += [
-            _seed(place, row, one) for row in cell.rows for one in row["seeds"] if one["seed"] in own_seeds
-        ]
-    found = {
-        "members": members,
+            drawn.setdefault(name, []).extend(column[index] for index in picked)
+        reach, picked_seeds = _reach(members), {seeds[index] for index in picked}
+        for row in cell.rows:
+            thresholds.append(_threshold(place, cell, row, reach))
+            seed_thresholds += [
+                {
+                    "cell": place,
+                    "order": row["order_parameter"],
+                    "seed": seed["seed"],
+                    "rho_c": seed["rho_c"],
+                    "low": seed["rho_low"],
+                    "high": seed["rho_high"],
+                }
+                for seed in row["seeds"]
+                if seed["seed"] in picked_seeds and seed["rho_c"] is not None
+            ]
+    by_name = {
+        "members": drawn,
         **{f"mean-{name}": columns_of(rows) for name, rows in means.items()},
         "thresholds": columns_of(thresholds),
-        "seeds": columns_of(row for row in seeds if row["rho_c"] is not None),
+        "seeds": columns_of(seed_thresholds),
     }
     runs = {id(cell.results): cell.results for cell in cells}.values()
-    counted = sum(results.members.num_rows for results in runs)
-    return Drawn(found, groups, len(members.get("member", [])), counted)
+    total = sum(results.members.num_rows for results in runs)
+    return Drawn(by_name, groups, len(drawn.get("member", [])), total)
 
 
 def columns_of(rows: Iterable[Row]) -> Columns:
     """Return rows as columns; numbers are rounded to six digits."""
-    found: Columns = {}
+    columns: Columns = {}
     for row in rows:
         for name, value in row.items():
-            found.setdefault(name, []).append(finite(value) if isinstance(value, float) else value)
-    return found
+            columns.setdefault(name, []).append(finite(value) if isinstance(value, float) else value)
+    return columns
 
 
 def rows_of(columns: Columns) -> list[Row]:
@@ -210,14 +212,10 @@ def _kinds(seeds: Sequence[int]) -> dict[int, str]:
 
 def _groups(tables: Sequence[pa.Table]) -> list[str]:
     """Return the names of the groups of seeds that are switched together: seeds, others, probes."""
-    kinds = {kind: seed for own in tables for seed, kind in _kinds(own["seed"].to_pylist()).items()}
-    own = sorted((seed, kind) for kind, seed in kinds.items() if kind != PROBES)
-    named = [kind for _, kind in own[:MOST_SEEDS]]
-    return [*named, *[OTHERS] * (len(own) > MOST_SEEDS), *[PROBES] * (PROBES in kinds)]
-
-
-def _group(seed: int, kinds: Mapping[int, str], groups: Sequence[str]) -> str:
-    return kinds[seed] if kinds[seed] in groups else OTHERS
+    kinds = {kind: seed for members in tables for seed, kind in _kinds(members["seed"].to_pylist()).items()}
+    curves = sorted((seed, kind) for kind, seed in kinds.items() if kind != PROBES)
+    named = [kind for _, kind in curves[:MOST_SEEDS]]
+    return [*named, *[OTHERS] * (len(curves) > MOST_SEEDS), *[PROBES] * (PROBES in kinds)]
 
 
 def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[int]:
@@ -229,37 +227,39 @@ def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[i
     for place, seed in enumerate(seeds):
         places.setdefault(seed, []).append(place)
     picked: list[int] = []
-    for own in sorted(places.values(), key=lambda own: kinds[seeds[own[0]]] == PROBES):
+    for seed in sorted(places, key=lambda seed: kinds[seed] == PROBES):
+        count = len(places[seed])
         if not picked:
-            picked += own[:: -(-len(own) // most)]
-        elif len(picked) + len(own) <= most:
-            picked += own
+            picked += places[seed][:: -(-count // most)]
+        elif len(picked) + count <= most:
+            picked += places[seed]
     return sorted(picked)
 
 
 def _mean_rows(
-    place: int, seeds: Sequence[int], rhos: Sequence[float], drawn: Mapping[str, Sequence[float | None]]
+    place: int, seeds: Sequence[int], rhos: Sequence[float], estimate: Mapping[str, Sequence[float | None]]
 ) -> Iterator[Row]:
     """Yield the means over the seeds of a cell of one quantity and its bounds, at most `MOST_POINTS`."""
     means = {
-        name: mean_curve(curves_of(zip(seeds, rhos, values, strict=True))) for name, values in drawn.items()
+        name: mean_curve(curves_of(zip(seeds, rhos, values, strict=True)))
+        for name, values in estimate.items()
     }
     rho, _ = means["value"]
-    found = {
+    by_rho = {
         name: dict(zip(*(array.tolist() for array in mean), strict=True)) for name, mean in means.items()
     }
-    taken = np.unique(np.linspace(0, rho.size - 1, min(rho.size, MOST_POINTS)).round().astype(int))
-    for at in rho[taken].tolist():
-        yield {"cell": place, "rho": at, **{name: values.get(at) for name, values in found.items()}}
+    thinned = np.unique(np.linspace(0, rho.size - 1, min(rho.size, MOST_POINTS)).round().astype(int))
+    for at in rho[thinned].tolist():
+        yield {"cell": place, "rho": at, **{name: values.get(at) for name, values in by_rho.items()}}
 
 
-def _bounds(members: pa.Table, asked: Sequence[Quantity]) -> Columns:
+def _bounds(members: pa.Table, quantities: Sequence[Quantity]) -> Columns:
     """Return the columns of bounds, for order parameters that are estimated between two bounds."""
-    names = [name for one in asked if one.order for name in one.order.bounds or ()]
+    names = [name for quantity in quantities if quantity.order for name in quantity.order.bounds or ()]
     return {name: [finite(value) for value in members[name].to_pylist()] for name in names}
 
 
-def _reach(cell: ChartCell, members: pa.Table) -> tuple[float, float]:
+def _reach(members: pa.Table) -> tuple[float, float]:
     """Return the lowest and highest rho of the completed members, or of all if none is completed."""
     counting = members.filter(pc.equal(members["status"], "completed"))
     rho = (counting if counting.num_rows else members)["rho"].to_numpy()
@@ -269,26 +269,21 @@ def _reach(cell: ChartCell, members: pa.Table) -> tuple[float, float]:
 def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float]) -> Row:
     """Return a cell's threshold for drawing: its interval within the trained range, or its bound."""
     low, high = ends_within(row, reach)
-    known, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
-    bound = None if known or row["status"] == "unresolved" else row["rho_c_low" if bounded else "rho_c_high"]
+    has_estimate, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
+    end = "rho_c_low" if bounded else "rho_c_high"
+    bound = None if has_estimate or row["status"] == "unresolved" else row[end]
     return {
         "cell": place,
         "order": row["order_parameter"],
         "rho_c": row["rho_c"],
-        "low": low if known else None,
-        "high": high if known else None,
+        "low": low if has_estimate else None,
+        "high": high if has_estimate else None,
         "bound": bound,
         "side": "above" if bounded else "below",
         "exact": row["rho_c_exact"],
         "active_from": row["active_from"],
         "text": threshold_sentence(row, cell.name),
     }
-
-
-def _seed(place: int, row: Row, seed: Mapping[str, Any]) -> Row:
-    order = row["order_parameter"]
-    ends = {"low": seed["rho_low"], "high": seed["rho_high"]}
-    return {"cell": place, "order": order, "seed": seed["seed"], "rho_c": seed["rho_c"], **ends}
 
 
 def histories(cells: Sequence[ChartCell]) -> Columns:
@@ -319,23 +314,17 @@ def _near(place: int, cell: ChartCell) -> Iterator[Row]:
     completed = members.filter(pc.equal(members["status"], "completed"))
     completed = completed.select(["member_id", "rho", "seed"]).to_pylist()
     near = sorted(completed, key=lambda member: (abs(member["rho"] - centre), member["seed"]))[:NEAR_MEMBERS]
-    picked = members.filter(pc.is_in(members["member_id"], pa.array([one["member_id"] for one in near])))
+    picked = members.filter(
+        pc.is_in(members["member_id"], pa.array([member["member_id"] for member in near]))
+    )
     yield from (row for row in _evaluations(place, cell, picked) if row["step"] > 0)
 
 
 def _evaluations(place: int, cell: ChartCell, members: pa.Table) -> list[Row]:
     """Return the evaluations of members of a cell, by step."""
-    by_id = {row["member_id"]: row for row in members.select(["member_id", "seed", "rho"]).to_pylist()}
-    history = cell.results.history.select(["member_id", "step", "kl_top_nats"])
-    history = history.filter(pc.is_in(history["member_id"], pa.array(list(by_id), pa.string())))
+    history = cell.results.history.select(["member_id", "seed", "rho", "step", "kl_top_nats"])
+    history = history.filter(pc.is_in(history["member_id"], members["member_id"].combine_chunks()))
     return [
-        {
-            "member": entry["member_id"],
-            "cell": place,
-            "seed": by_id[entry["member_id"]]["seed"],
-            "rho": by_id[entry["member_id"]]["rho"],
-            "step": entry["step"],
-            "kl_top_nats": finite(entry["kl_top_nats"]),
-        }
-        for entry in sorted(history.to_pylist(), key=lambda entry: entry["step"])
+        {"member": row.pop("member_id"), "cell": place, **row, "kl_top_nats": finite(row["kl_top_nats"])}
+        for row in sorted(history.to_pylist(), key=lambda row: row["step"])
     ]

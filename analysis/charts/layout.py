@@ -1,11 +1,11 @@
 """How a chart lies: cells over one another, as in the page, or a panel per cell, as in a figure."""
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from analysis.charts.looks import BLACK, BLUE, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
+from analysis.charts.looks import BLACK, BLUE, GREY, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
 
 COLUMNS = 3
 """Panels in a row of a figure, at most."""
@@ -21,6 +21,9 @@ Y_AXIS = 26
 
 PANEL_COLOURS = {"seed": SKY_BLUE, "probe": ORANGE, "mean": BLUE, "rho_c": VERMILLION, "lost": BLACK}
 """What the colours of a panel with one cell stand for."""
+
+LEVEL: Spec = {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
+"""The line of the level from which a member is active."""
 
 _GAP = 12
 _CHARACTER = 4.3  # points of a letter, at 7 points
@@ -41,6 +44,17 @@ def number(field: str, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", **more}
 
 
+def nominal(field: str, domain: Iterable[Any], values: Sequence[Any]) -> Spec:
+    """Return the encoding of a column whose values have these colours, markers or dashes."""
+    scale = {"domain": list(domain), "range": list(values)}
+    return {"field": field, "type": "nominal", "scale": scale, "legend": None}
+
+
+def colour_bar(length: int) -> Spec:
+    """Return the legend of a panel's colours, beside it, with its length in points."""
+    return {"orient": "right", "gradientLength": length, "gradientThickness": 8, "titleOrient": "right"}
+
+
 def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spec:
     """Return a horizontal axis of rho, the same in all charts of the same lowest and highest rho."""
     low, high = rho
@@ -58,22 +72,17 @@ def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spe
 class Overlay:
     """Cells over one another, each with its look; switches say which cells and groups of seeds are seen.
 
-    Attributes:
-        looks: of the cells that are drawn.
-        names: of these cells, short enough for an axis.
-        groups: number of groups of seeds.
-        rho: the lowest and highest rho of all members.
+    `names` are short enough for an axis, `groups` is the number of groups of seeds, `rho` the range over all
+    members.
     """
 
     looks: Sequence[Look]
     names: Sequence[str]
     groups: int
     rho: tuple[float, float]
-    seen: str = "indexof(cells, datum.cell) >= 0"
-    seen_seed: str = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
-    sizes: Spec = field(
-        default_factory=lambda: {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
-    )
+    seen = "indexof(cells, datum.cell) >= 0"
+    seen_seed = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
+    sizes: ClassVar[Spec] = {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
 
     def base(self) -> Spec:
         """Return what all charts of a page have, the parameters of the switches among it."""
@@ -93,37 +102,28 @@ class Overlay:
 
     def colour(self, role: str = "") -> Spec:
         """Return the colours of the cells. The role of the mark does not matter."""
-        return self._by_cell([look.colour for look in self.looks])
+        return self._by_cell("colour")
 
     def shape(self) -> Spec:
         """Return the markers of the cells."""
-        return self._by_cell([look.shape for look in self.looks])
+        return self._by_cell("shape")
 
     def dash(self) -> Spec:
         """Return the dashes of the cells."""
-        return self._by_cell([list(look.dashes) for look in self.looks])
+        return self._by_cell("dashes")
 
-    def _by_cell(self, values: Sequence[Any]) -> Spec:
-        scale = {"domain": list(range(len(self.looks))), "range": list(values)}
-        return {"field": "cell", "type": "nominal", "scale": scale, "legend": None}
+    def _by_cell(self, trait: str) -> Spec:
+        return nominal("cell", range(len(self.looks)), [getattr(look, trait) for look in self.looks])
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One cell by itself: colours say what a mark is.
-
-    Attributes:
-        cell: place of the cell.
-        rho: the lowest and highest rho of all panels.
-        labelled: whether the axis of rho has labels.
-    """
+    """The cell at a place by itself: colours say what a mark is. `rho` is its range over all panels."""
 
     cell: int
     rho: tuple[float, float]
     labelled: bool = True
-    sizes: Spec = field(
-        default_factory=lambda: {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
-    )
+    sizes: ClassVar[Spec] = {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
 
     @property
     def seen(self) -> str:
@@ -138,12 +138,10 @@ class Panel:
 
     def colour(self, role: str) -> Spec:
         """Return the colour of a mark by its role."""
-        if role == "member":
-            return {
-                "condition": {"test": "datum.curve", "value": PANEL_COLOURS["seed"]},
-                "value": PANEL_COLOURS["probe"],
-            }
-        return {"value": PANEL_COLOURS[role]}
+        if role != "member":
+            return {"value": PANEL_COLOURS[role]}
+        of_curves = {"test": "datum.curve", "value": PANEL_COLOURS["seed"]}
+        return {"condition": of_curves, "value": PANEL_COLOURS["probe"]}
 
     def shape(self) -> Spec:
         """Return the marker of all members."""
@@ -164,16 +162,6 @@ def has_none_below(index: int, panels: int) -> bool:
     return index + min(panels, COLUMNS) >= panels
 
 
-def in_rows(stacks: Sequence[Sequence[Spec]], columns: int = COLUMNS) -> Spec:
-    """Return stacks of panels side by side, up to so many a row."""
-    rows = [
-        {"hconcat": list(panels), "spacing": _GAP}
-        for place in range(0, len(stacks), columns)
-        for panels in zip(*stacks[place : place + columns], strict=True)
-    ]
-    return {"vconcat": rows, "spacing": _GAP}
-
-
 def y_axis(title: str, leftmost: bool, **axis: Any) -> Spec:
     """Return title and axis of a panel's vertical axis, of which the leftmost panel only has the labels."""
     if not leftmost:
@@ -192,14 +180,7 @@ def titles(names: Sequence[str], estimates: Sequence[str], width: int) -> list[l
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a figure's legend.
-
-    Attributes:
-        label: its text.
-        line: properties of a line mark, if it has one.
-        point: properties of a point mark, if it has one.
-        band: properties of a band, if it has one.
-    """
+    """An entry of a figure's legend: its text, and the properties of the marks that it has."""
 
     label: str
     line: Spec | None = None
@@ -210,6 +191,12 @@ class Entry:
     def width(self) -> float:
         """Points that it takes."""
         return _SWATCH + 5 + _CHARACTER * len(self.label) + 12
+
+
+def line_entry(label: str, look: Look, size: int = 14) -> Entry:
+    """Return the entry of a line with markers."""
+    point = {"shape": look.shape, "color": look.colour, "size": size, "filled": True, "opacity": 1}
+    return Entry(label, {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)}, point)
 
 
 def legend(entries: Sequence[Entry], width: float) -> Spec:
@@ -240,12 +227,15 @@ def legend(entries: Sequence[Entry], width: float) -> Spec:
 def figure(
     stacks: Sequence[Sequence[Spec]], heading: str, entries: Sequence[Entry], columns: int = COLUMNS
 ) -> Spec:
-    """Return a figure: a heading, panels in rows, and one legend below them."""
-    width = sum(stack[0]["width"] + _GAP for stack in stacks[:columns]) - _GAP
-    parts = [in_rows(stacks, columns), *([legend(entries, max(width, _LEGEND_WIDTH))] if entries else [])]
+    """Return a figure: a heading, stacks of panels side by side in rows, and one legend below them."""
+    rows = [
+        {"hconcat": list(panels), "spacing": _GAP}
+        for place in range(0, len(stacks), columns)
+        for panels in zip(*stacks[place : place + columns], strict=True)
+    ]
+    parts: list[Spec] = [{"vconcat": rows, "spacing": _GAP}]
+    if entries:
+        width = sum(stack[0]["width"] + _GAP for stack in stacks[:columns]) - _GAP
+        parts.append(legend(entries, max(width, _LEGEND_WIDTH)))
     title = {"title": {"text": heading, "fontSize": 9, "anchor": "middle", "offset": 8}} if heading else {}
-    return {
-        **title,
-        "vconcat": parts,
-        "spacing": 10,
-    }
+    return {**title, "vconcat": parts, "spacing": 10}

@@ -17,8 +17,12 @@ from analysis.charts.layout import (
     Y_AXIS,
     Entry,
     Overlay,
+    colour_bar,
     figure,
     layer,
+    line_entry,
+    nominal,
+    number,
     rho_axis,
     y_axis,
 )
@@ -35,12 +39,10 @@ _WIDTH = 150
 
 @dataclass(frozen=True)
 class Phases:
-    """The phase diagram of the cells of one model: their thresholds by size, and a map for each depth.
+    """The phase diagram of the cells of one model, which is named by all but its latents.
 
-    Attributes:
-        model: its name: all but the latents.
-        sizes: a table, a row per cell.
-        maps: by depth, a table with a row per cell and mean value: the order parameter over rho and size.
+    `sizes` is a table with a row per cell, `maps` by depth a table with a row per cell and mean value: the
+    order parameter over rho and size.
     """
 
     model: str
@@ -64,7 +66,7 @@ def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[st
         row = next((row for row in cell.rows if row["order_parameter"] == order.name), None)
         if row is not None and row["status"] != "unresolved" and place in means:
             located[place] = {**row, "cell": cell.name}
-    found = []
+    diagrams = []
     for model, places in _models(located).items():
         sizes: list[Row] = []
         maps: dict[int, list[Row]] = {}
@@ -73,8 +75,8 @@ def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[st
             sizes.append({**thresholds[place], "size": size, "depth": depth})
             maps.setdefault(depth, []).extend(_map_rows(means[place], size, located[place]["rho_c"]))
         by_depth = {depth: columns_of(rows) for depth, rows in sorted(maps.items())}
-        found.append(Phases(model, columns_of(sizes), by_depth))
-    return found
+        diagrams.append(Phases(model, columns_of(sizes), by_depth))
+    return diagrams
 
 
 def _models(located: Mapping[int, Row]) -> dict[str, list[int]]:
@@ -97,8 +99,7 @@ def edges(rho: Array) -> Array:
     if rho.size == 1:
         return np.array([rho[0] - 0.02, rho[0] + 0.02])
     middles = (rho[1:] + rho[:-1]) / 2
-    found: Array = np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
-    return found
+    return np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
 
 
 def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
@@ -127,21 +128,21 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
     }
     depths = {"domain": sorted(set(table["depth"])), "paddingOuter": 0.5}
     beside = {"field": "depth", "type": "ordinal", "scale": depths}
-    told = {"tooltip": [{"field": "text", "title": " "}]}
+    tooltip = {"tooltip": [{"field": "text", "title": " "}]}
     y = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
     parts: list[Spec] = []
     if any(rho_c is not None for rho_c in table["rho_c"]):
-        rho_c, known = {"y": {"field": "rho_c", **y}}, "isValid(datum.rho_c)"
+        rho_c, has_estimate = {"y": {"field": "rho_c", **y}}, "isValid(datum.rho_c)"
         ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colours["color"]}
         parts += [
-            layer("line", rho_c | line, where=known, strokeWidth=0.6 * width),
-            layer("rule", ends, where=known, strokeWidth=width),
-            layer("point", rho_c | colours | told, where=known, filled=True, size=size, opacity=1),
+            layer("line", rho_c | line, where=has_estimate, strokeWidth=0.6 * width),
+            layer("rule", ends, where=has_estimate, strokeWidth=width),
+            layer("point", rho_c | colours | tooltip, where=has_estimate, filled=True, size=size, opacity=1),
         ]
     bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
     for side, way in (("above", "up"), ("below", "down")):
         if side in bounded:
-            place = {"y": {"field": "bound", **y}, "color": colours["color"], **told}
+            place = {"y": {"field": "bound", **y}, "color": colours["color"], **tooltip}
             where = f"isValid(datum.bound) && datum.side == '{side}'"
             look: Spec = {"shape": f"triangle-{way}", "size": size, "strokeWidth": width}
             parts.append(layer("point", place, where=where, **look))
@@ -183,18 +184,13 @@ def _map(
     labelled: bool = True,
 ) -> list[Spec]:
     """Return the marks of a map."""
-    colour = {
-        "field": "value",
-        "type": "quantitative",
-        "scale": {"scheme": RHO_SCHEME, "domain": [0, highest]},
-        **key,
-    }
-    told = [
+    colour = number("value", scale={"scheme": RHO_SCHEME, "domain": [0, highest]}, **key)
+    tooltip = [
         NAME_TOLD, RHO_TOLD,
         {"field": "value", "title": order.words, "format": ".4~g"},
         {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
     ]  # fmt: skip
-    ends = {"x": rho_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": told}
+    ends = {"x": rho_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": tooltip}
     upright = {"x": rho_axis("rho_c", rho, labelled)}
     look: Spec = {"thickness": band / 12, "size": band}
     return [
@@ -206,57 +202,50 @@ def _map(
 def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     """Return rho_c against the size of the latents, a panel a model, over maps of the order parameter.
 
-    A line is a depth, a triangle a bound beyond which rho_c lies. The maps hold the mean over seeds over rho
-    and size, a row of maps a depth, with rho_c as an upright.
-
-    Raises:
-        TableError: no cell has a threshold.
+    A line is a depth, a triangle a bound beyond which rho_c lies. A row of maps is a depth. Raises TableError
+    where no cell has a threshold.
     """
     tables = drawn_tables(cells, [order_quantity(order)]).tables
     diagrams = phases(cells, order, tables)
     if not diagrams:
         raise TableError("no cell has members that count, so that there is no threshold to draw")
-    depths = sorted({depth for one in diagrams for depth in one.maps})
+    depths = sorted({depth for diagram in diagrams for depth in diagram.maps})
     rhos = tables["members"]["rho"]
     rho = min(rhos), max(rhos)
-    highest = max(order.active_from, *(one.highest for one in diagrams))
-    known = [row for one in diagrams for row in rows_of(one.sizes)]
-    ends = [row[key] for row in known for key in ("low", "high", "bound") if row[key] is not None]
+    highest = max(order.active_from, *(diagram.highest for diagram in diagrams))
+    sizes = [row for diagram in diagrams for row in rows_of(diagram.sizes)]
+    ends = [row[key] for row in sizes for key in ("low", "high", "bound") if row[key] is not None]
     margin = 0.08 * (max(ends) - min(ends)) or 0.02
     scale = {"domain": [min(ends) - margin, max(ends) + margin], "nice": False}
     look_of = dict(zip(depths, STYLES * len(depths), strict=False))
     data: dict[str, Columns] = {}
     stacks = []
-    for place, one in enumerate(diagrams):
-        data[f"sizes-{place}"] = one.sizes
+    for place, diagram in enumerate(diagrams):
+        data[f"sizes-{place}"] = diagram.sizes
         axis = y_axis("ρ_c", place == 0, tickCount=5)
-        top = _sizes(one, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
+        top = _sizes(diagram, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
         for part in top["layer"]:
             part["encoding"]["y"]["scale"] = scale
         stack = [
-            {"title": {"text": one.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,
+            {"title": {"text": diagram.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,
              "height": PANEL_HEIGHT} | top
         ]  # fmt: skip
         for depth in depths:
             name = f"map-{place}-{depth}"
-            data[name] = one.maps.get(depth, {})
-            sides = place == 0, depth == depths[-1], depth == min(diagrams[-1].maps) and one is diagrams[-1]
-            stack.append(_map_panel(name, one, depth, order, rho, highest, *sides))
+            data[name] = diagram.maps.get(depth, {})
+            sides = (
+                place == 0,
+                depth == depths[-1],
+                depth == min(diagrams[-1].maps) and diagram is diagrams[-1],
+            )
+            stack.append(_map_panel(name, diagram, depth, order, rho, highest, *sides))
         stacks.append(stack)
-    texts = [plural(depth, "layer") for depth in depths]
-    entries = [
-        Entry(
-            text,
-            {"color": look.colour, "strokeWidth": 1, "strokeDash": list(look.dashes)},
-            {"color": look.colour, "shape": look.shape, "size": 22, "filled": True, "opacity": 1},
-        )
-        for text, look in zip(texts, look_of.values(), strict=True)
-    ]
+    entries = [line_entry(plural(depth, "layer"), look, 22) for depth, look in look_of.items()]
     for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
-        if any(row["bound"] is not None and row["side"] == side for row in known):
+        if any(row["bound"] is not None and row["side"] == side for row in sizes):
             hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
             entries.append(Entry(f"ρ_c lies {side}", point=hollow))
-    shared = common_words([one.model for one in diagrams])
+    shared = common_words([diagram.model for diagram in diagrams])
     kind = interval_kind([row for cell in cells for row in cell.rows if row["order_parameter"] == order.name])
     text = f"{shared} " * bool(shared) + f"critical ρ of the {order.words}, {kind}"
     return Chart("phase_diagram", "Phase diagram", figure(stacks, text, entries), data)
@@ -264,15 +253,11 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
 
 def _by_depth(look_of: Mapping[int, Look]) -> tuple[Spec, Spec]:
     """Return the encodings of marks and of lines by depth."""
-
-    def encoded(values: list[Any]) -> Spec:
-        scale = {"domain": list(look_of), "range": values}
-        return {"field": "depth", "type": "nominal", "scale": scale, "legend": None}
-
-    colour = encoded([look.colour for look in look_of.values()])
-    shape = encoded([look.shape for look in look_of.values()])
-    dash = encoded([list(look.dashes) for look in look_of.values()])
-    return {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dash}
+    colour, shape, dashes = (
+        nominal("depth", look_of, [getattr(look, trait) for look in look_of.values()])
+        for trait in ("colour", "shape", "dashes")
+    )
+    return {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dashes}
 
 
 def _map_panel(
@@ -297,12 +282,6 @@ def _map_panel(
     y: Spec = {"field": "size", "type": "ordinal", "scale": {"domain": sizes}, "title": title}
     y["axis"] = {"minExtent": Y_AXIS if leftmost else 0}
     unit = f" ({order.unit})" if order.unit != "1" else ""
-    legend = {
-        "orient": "right",
-        "gradientLength": max(64, height),
-        "gradientThickness": 8,
-        "titleOrient": "right",
-    }
-    key = {"title": f"{order.words}{unit}", "legend": legend if has_legend else None}
+    key = {"title": f"{order.words}{unit}", "legend": colour_bar(max(64, height)) if has_legend else None}
     layers = _map(rho, order, key, highest, height // len(sizes), lowest)
     return panel | {"data": {"name": name}, "encoding": {"y": y}, "layer": layers}

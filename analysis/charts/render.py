@@ -26,10 +26,7 @@ _NOTICE = (
 def drawing(spec: Spec) -> str:
     """Return a chart as SVG text, one pixel per point, with subscripts.
 
-    `svg`, `png` and `pdf` make files of the text.
-
-    Raises:
-        TableError: it cannot be drawn.
+    `svg`, `png` and `pdf` make files of the text. Raises TableError where it cannot be drawn.
     """
     try:
         drawn = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
@@ -84,11 +81,7 @@ def begin() -> Future[str]:
 
 
 def vega() -> str:
-    """Return the script, which defines `vegaEmbed`.
-
-    Raises:
-        TableError: it cannot be made.
-    """
+    """Return the script, which defines `vegaEmbed`. Raises TableError where it cannot be made."""
     try:
         script = begin().result()
     except (ValueError, RuntimeError, OSError) as error:

@@ -2,25 +2,29 @@
 
 from collections.abc import Sequence
 
-from analysis.charts.cells import ChartCell, short_names
+from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
 from analysis.charts.curves import MEMBER_TOLD, NAME_TOLD, RHO_TOLD, SEED_TOLD
 from analysis.charts.data import Columns, histories
 from analysis.charts.layout import (
     COLUMNS,
     HEIGHT,
+    LEVEL,
     PANEL_HEIGHT,
     Entry,
     Overlay,
+    colour_bar,
     figure,
     has_none_below,
     layer,
+    nominal,
+    number,
     panel_width,
     titles,
     y_axis,
 )
-from analysis.charts.looks import BLACK, GREY, RHO_SCHEME, STYLES, Spec
-from analysis.text.words import estimate, heading
+from analysis.charts.looks import BLACK, RHO_SCHEME, STYLES, Spec
+from analysis.text.words import estimate
 from ouvae.declared.order_parameters import PAPERS
 
 _SEEDS_BY_DASH = 4
@@ -28,7 +32,7 @@ _SEEDS_BY_DASH = 4
 
 def near_threshold(layout: Overlay, table: Columns) -> Chart:
     """Return the top layer's KL against the step of the members near rho_c, cells over one another."""
-    told = [
+    tooltip = [
         NAME_TOLD, RHO_TOLD, SEED_TOLD,
         {"field": "step", "title": "step"},
         {"field": "kl_top_nats", "title": "top-layer KL (nats)", "format": ".4~g"},
@@ -37,7 +41,7 @@ def near_threshold(layout: Overlay, table: Columns) -> Chart:
     dot: Spec = {"filled": True, "size": 22, "opacity": 0.8}
     layers = [
         layer("line", {"detail": {"field": "member"}}, strokeWidth=1.2, opacity=0.7),
-        layer("point", {"shape": layout.shape(), "tooltip": told}, **dot),
+        layer("point", {"shape": layout.shape(), "tooltip": tooltip}, **dot),
     ]
     spec = layout.base() | {
         "height": HEIGHT,
@@ -52,12 +56,11 @@ def near_threshold(layout: Overlay, table: Columns) -> Chart:
 
 def _steps(labelled: bool, ticks: int) -> Spec:
     title = "optimizer step" if labelled else None
-    axis = {"tickCount": ticks, "labels": labelled}
-    return {"field": "step", "type": "quantitative", "title": title, "axis": axis}
+    return number("step", title=title, axis={"tickCount": ticks, "labels": labelled})
 
 
 def _kl(title: str | None) -> Spec:
-    return {"field": "kl_top_nats", "type": "quantitative", "title": title}
+    return number("kl_top_nats", title=title)
 
 
 def training(cells: Sequence[ChartCell]) -> Chart:
@@ -82,13 +85,8 @@ def training(cells: Sequence[ChartCell]) -> Chart:
         for seed, dash in zip(seeds, dashes, strict=False)
     ]
     if any(_level(cell) is not None for cell in shown):
-        entries.append(
-            Entry("active from here", {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]})
-        )
-    text = heading([cell.rows[0] for cell in shown])
-    if len(shown) < len(cells):
-        text += f", the first {len(shown)} of {len(cells)} cells"
-    spec = figure(stacks, text, entries)
+        entries.append(Entry("active from here", LEVEL))
+    spec = figure(stacks, cells_heading(cells), entries)
     return Chart("training", "Top-layer KL in training", spec, {"history": table})
 
 
@@ -113,28 +111,20 @@ def _panel(
     x["scale"] = {"domain": [0, last], "nice": False}
     y["scale"] = {"domain": [low, high + 0.05 * (high - low)], "nice": False}
     lowest = min(rhos, default=0.0)
-    colour = {
-        "field": "rho",
-        "type": "quantitative",
-        "title": "smoothing parameter ρ",
-        "scale": {"scheme": RHO_SCHEME, "domain": [lowest, max([lowest + 1e-3, *rhos])]},
-        "legend": {"orient": "right", "gradientLength": 90, "gradientThickness": 8, "titleOrient": "right"},
-    }
+    scale = {"scheme": RHO_SCHEME, "domain": [lowest, max([lowest + 1e-3, *rhos])]}
+    colour = number("rho", title="smoothing parameter ρ", scale=scale, legend=colour_bar(90))
     encoding = {"x": x, "y": y | y_axis(y["title"], place % COLUMNS == 0, tickCount=5)}
     marked: Spec = {"detail": {"field": "member"}, "color": colour}
     if dashes:
-        scale = {"domain": list(dashes), "range": list(dashes.values())}
-        marked["strokeDash"] = {"field": "seed", "type": "nominal", "scale": scale, "legend": None}
+        marked["strokeDash"] = nominal("seed", dashes, list(dashes.values()))
     layers = [layer("line", marked, "history", f"datum.cell == {place}", strokeWidth=0.8)]
-    once: Spec = {"data": {"values": [{}]}}
     if (level := _level(cell)) is not None:
         # Vega-Lite keeps the panel's field beside a datum, so the level is a field too.
         ends = {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"field": "active_from"}}
-        look: Spec = {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}
-        layers.insert(0, {"data": {"values": [{"active_from": level}]}} | layer("rule", ends, **look))
+        layers.insert(0, {"data": {"values": [{"active_from": level}]}} | layer("rule", ends, **LEVEL))
     if place not in table.get("cell", []):
         middle = {"x": {"value": width / 2}, "y": {"value": PANEL_HEIGHT / 2}}
-        layers.append(once | layer("text", middle, text="no evaluations", fontSize=8))
+        layers.append({"data": {"values": [{}]}} | layer("text", middle, text="no evaluations", fontSize=8))
     return {
         "title": {"text": list(lines), "anchor": "middle"},
         "width": width,

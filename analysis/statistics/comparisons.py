@@ -9,8 +9,7 @@ Statistics 6, 1979).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,34 +49,37 @@ def compare(
         confidence: one minus the level of the tests, and nominal coverage of the intervals.
         margin: thresholds closer than this are alike; None for no test of likeness.
     """
-    known: dict[int, _Known] = {}
+    drafts: dict[int, Comparison] = {}
     for place, pair in enumerate(pairs):
         first, second = medians[pair.first], medians[pair.second]
         if first is not None and second is not None:
-            known[place] = _known(difference(first, second), confidence, margin)
-    different = holm([one.p_different for one in known.values()])
-    alike = holm([one.p_alike for one in known.values()])
-    found = {
-        place: _comparison(one, p_different, None if margin is None else p_alike, confidence)
-        for (place, one), p_different, p_alike in zip(known.items(), different, alike, strict=True)
+            drafts[place] = _uncorrected(difference(first, second), confidence, margin)
+    different = holm([draft.p_different or 0.0 for draft in drafts.values()])
+    alike = holm([draft.p_alike or 0.0 for draft in drafts.values()])
+    corrected = {
+        place: _corrected(draft, p_different, None if margin is None else p_alike, 1 - confidence)
+        for (place, draft), p_different, p_alike in zip(drafts.items(), different, alike, strict=True)
     }
-    return [found.get(place, Comparison()) for place in range(len(pairs))]
+    return [corrected.get(place, Comparison()) for place in range(len(pairs))]
 
 
-class _Known(NamedTuple):
-    """Numbers from the posterior of a difference, which takes megabytes; p-values are uncorrected."""
+def _uncorrected(posterior: Difference, confidence: float, margin: float | None) -> Comparison:
+    """Return numbers from a posterior, which takes megabytes, and the verdict if they are different."""
+    below, above = posterior.below(0.0), posterior.above(0.0)
+    return Comparison(
+        posterior.median,
+        *posterior.interval(confidence),
+        2 * min(below, above),
+        None if margin is None else max(posterior.below(-margin), posterior.above(margin)),
+        HIGHER if above >= below else LOWER,
+    )
 
-    median: float | None
-    interval: tuple[float | None, float | None]
-    is_higher: bool
-    p_different: float
-    p_alike: float
 
-
-def _known(found: Difference, confidence: float, margin: float | None) -> _Known:
-    below, above = found.below(0.0), found.above(0.0)
-    p_alike = 1.0 if margin is None else max(found.below(-margin), found.above(margin))
-    return _Known(found.median, found.interval(confidence), above >= below, 2 * min(below, above), p_alike)
+def _corrected(draft: Comparison, p_different: float, p_alike: float | None, level: float) -> Comparison:
+    verdict = draft.verdict if p_different <= level else UNDECIDED
+    if p_alike is not None and p_alike <= level:
+        verdict = ALIKE
+    return replace(draft, p_different=p_different, p_alike=p_alike, verdict=verdict)
 
 
 def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
@@ -87,19 +89,10 @@ def is_settled(first: Marginal | None, second: Marginal | None) -> bool:
     """
     if first is None or second is None:
         return True
-    beyond = [(one.median < one.reach[0], one.median > one.reach[1]) for one in (first, second)]
+    beyond = [
+        (median.median < median.reach[0], median.median > median.reach[1]) for median in (first, second)
+    ]
     return any(map(all, zip(*beyond, strict=True)))
-
-
-def _comparison(known: _Known, p_different: float, p_alike: float | None, confidence: float) -> Comparison:
-    level = 1 - confidence
-    if p_alike is not None and p_alike <= level:
-        verdict = ALIKE
-    elif p_different <= level:
-        verdict = HIGHER if known.is_higher else LOWER
-    else:
-        verdict = UNDECIDED
-    return Comparison(known.median, *known.interval, p_different, p_alike, verdict)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -19,10 +19,10 @@ def curves_of(members: Iterable[tuple[int, float, float | None]]) -> Curves:
     """Return the curves of members given as seed, rho and value; values of None are skipped."""
     points: dict[int, list[tuple[float, float]]] = {}
     for seed, rho, value in members:
-        own = points.setdefault(seed, [])
+        curve = points.setdefault(seed, [])
         if value is not None:
-            own.append((rho, value))
-    return {seed: _arrays(own) for seed, own in points.items()}
+            curve.append((rho, value))
+    return {seed: _arrays(curve) for seed, curve in points.items()}
 
 
 def _arrays(points: list[tuple[float, float]]) -> tuple[Array, Array]:
@@ -109,17 +109,17 @@ def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
         ["member_id", "cell_id", "cell", "seed", "rho", "status", "active_units_top", metric]
     )
     for row in members.select(list(columns)).to_pylist():
-        own, place = points.setdefault(row["cell_id"], {}), (row["seed"], row["rho"])
+        of_cell, place = points.setdefault(row["cell_id"], {}), (row["seed"], row["rho"])
         value = curve_value(row, metric)
         if row["status"] != "completed" or (value is None and metric != "kl_top_nats"):
-            own.setdefault(place, None)
+            of_cell.setdefault(place, None)
             continue
         if value is None or not np.isfinite(value):
             unusable.append(row["member_id"])
             continue
-        if own.get(place) is not None:
+        if of_cell.get(place) is not None:
             repeated.add(f"{row['cell']} at rho {row['rho']:g}, seed {row['seed']}")
-        own[place] = value
+        of_cell[place] = value
     problems = []
     if unusable:
         problems.append(f"completed members without a finite {metric}: " + ", ".join(unusable))
@@ -128,6 +128,6 @@ def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
     if problems:
         raise TableError(listed("the members give no curves", problems))
     return {
-        cell: dict(curves_of((seed, rho, value) for (seed, rho), value in own.items()))
-        for cell, own in points.items()
+        cell: dict(curves_of((seed, rho, value) for (seed, rho), value in of_cell.items()))
+        for cell, of_cell in points.items()
     }

@@ -156,20 +156,20 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
     seeds = tuple(
         seed_threshold(seed, rho, values, active_from, side) for seed, (rho, values) in curves.items()
     )
-    known = [seed.interval for seed in seeds if seed.n_members]
-    if not known:
+    intervals = [seed.interval for seed in seeds if seed.n_members]
+    if not intervals:
         return CellThreshold(UNRESOLVED, side, seeds, confidence)
     lowest, highest = trained_range(curves)
-    found = population(Counter(known), (lowest, highest))
+    posterior = population(Counter(intervals), (lowest, highest))
     jumps = [seed.jump for seed in seeds if seed.jump is not None]
     shared: dict[str, Any] = {
         "collapsed_side": side,
         "seeds": seeds,
         "confidence": confidence,
-        "population": found,
+        "population": posterior,
         "jump": float(np.mean(jumps)) if jumps else None,
     }
-    median = found.median
+    median = posterior.median
     if median.median > highest:
         status = ALWAYS_ACTIVE if side == "high" else ALWAYS_COLLAPSED
         return CellThreshold(status, rho_c_low=min(median.quantile(1 - confidence), highest), **shared)
@@ -178,17 +178,17 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
         return CellThreshold(status, rho_c_high=max(median.quantile(confidence), lowest), **shared)
     low, high = median.seen_interval(confidence)
     (left_low, left_high), (right_low, right_high) = (
-        scale.interval(confidence) for scale in (found.left, found.right)
+        scale.interval(confidence) for scale in (posterior.left, posterior.right)
     )
     return CellThreshold(
         TRANSITION,
         rho_c=median.median,
         rho_c_low=low,
         rho_c_high=high,
-        spread_left=found.left.median,
+        spread_left=posterior.left.median,
         spread_left_low=left_low,
         spread_left_high=left_high,
-        spread_right=found.right.median,
+        spread_right=posterior.right.median,
         spread_right_low=right_low,
         spread_right_high=right_high,
         **shared,

@@ -36,7 +36,7 @@ def exact(value: float) -> Interval:
     return Interval(value, value, value, 1)
 
 
-def student(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def student(values: Sequence[float]) -> Interval | None:
     """Return the mean of independent values with Student's interval; None if there are no values.
 
     There is no interval where all values are equal: without width it would be no evidence.
@@ -47,7 +47,7 @@ def student(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval
     mean = float(sample.mean())
     if np.ptp(sample) == 0:
         return Interval(mean, None, None, int(sample.size))
-    margin = _quantile(sample.size - 1, confidence) * float(sample.std(ddof=1)) / float(np.sqrt(sample.size))
+    margin = _quantile(sample.size - 1) * float(sample.std(ddof=1)) / float(np.sqrt(sample.size))
     return Interval(mean, mean - margin, mean + margin, int(sample.size))
 
 
@@ -78,23 +78,11 @@ def ratio_of_groups(first: Sequence[float], second: Sequence[float]) -> Interval
     n = min(len(first), len(second))
     if n < 2 or np.ptp(logs[0]) == np.ptp(logs[1]) == 0:
         return _exponential(Interval(centre, None, None, n))
-    variances = (float(logs[0].var(ddof=1)), float(logs[1].var(ddof=1)))
-    margin = welch_margin(variances, (len(first), len(second)))
+    # The degrees of freedom are Welch and Satterthwaite's.
+    parts = [float(log.var(ddof=1)) / log.size for log in logs]
+    freedom = sum(parts) ** 2 / sum(part**2 / (log.size - 1) for part, log in zip(parts, logs, strict=True))
+    margin = _quantile(freedom) * float(np.sqrt(sum(parts)))
     return _exponential(Interval(centre, centre - margin, centre + margin, n))
-
-
-def welch_margin(variances: tuple[float, float], sizes: tuple[int, int]) -> float:
-    """Return half the width of Welch's interval of a difference of two means.
-
-    `variances` are of single values of the two groups, `sizes` (each at least 2) how many there are. The
-    degrees of freedom are Welch and Satterthwaite's.
-    """
-    parts = [variance / size for variance, size in zip(variances, sizes, strict=True)]
-    total = sum(parts)
-    if total == 0:
-        return 0.0
-    freedom = total**2 / sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
-    return _quantile(freedom, CONFIDENCE) * float(np.sqrt(total))
 
 
 def interval_text(interval: Interval, decimals: int) -> str:
@@ -104,8 +92,8 @@ def interval_text(interval: Interval, decimals: int) -> str:
     return f"[{interval.low:z.{decimals}f}, {interval.high:z.{decimals}f}]"
 
 
-def _quantile(freedom: float, confidence: float) -> float:
-    return float(stdtrit(freedom, (1 + confidence) / 2))
+def _quantile(freedom: float) -> float:
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _exponential(logarithm: Interval | None) -> Interval | None:

@@ -13,21 +13,24 @@ from ouvae.declared.searches import SEARCHES
 
 @dataclass(frozen=True)
 class Rule:
-    """How the thresholds of one order parameter are estimated.
-
-    Attributes:
-        order: the order parameter.
-        active_from: the value from which a member is active, or `half_plateau`.
-        confidence: nominal coverage of the intervals.
-    """
+    """How the thresholds of one order parameter are estimated: its entries of `Rules`."""
 
     order: OrderParameter
     active_from: float | str
     confidence: float
 
     def level(self, curves: Curves) -> float:
-        """Return the value from which a member of these curves is active."""
-        return level(curves, self.active_from, self.order.active_from)
+        """Return the value from which a member of these curves is active.
+
+        The plateau is the larger of the medians over seeds at the lowest and the highest rho, each seed with
+        its own outermost members. Half of it is taken as at least the order parameter's default level, so
+        that a curve that is nowhere active stays so.
+        """
+        if not isinstance(self.active_from, str):
+            return self.active_from
+        ends = end_medians(curves)
+        minimum = self.order.active_from
+        return minimum if ends is None else max(minimum, float(ends.max()) / 2)
 
     def threshold(self, curves: Curves) -> CellThreshold:
         """Return the threshold of a cell with these curves. Raises ValueError as `cell_threshold`."""
@@ -68,16 +71,3 @@ def rules_of(settings: Mapping[str, Any]) -> Rules:
         {settings["follow"]: float(settings["rho_tolerance"])} if aims else {},
         settings.get("margin"),
     )
-
-
-def level(curves: Curves, active_from: float | str, least: float) -> float:
-    """Return the value from which a member counts as active: `active_from`, or half of the plateau.
-
-    The plateau is the larger of the medians over seeds at the lowest and the highest rho, each seed with its
-    own outermost members; half of it is taken as at least `least`, so that a curve that is nowhere active
-    stays so.
-    """
-    if not isinstance(active_from, str):
-        return active_from
-    ends = end_medians(curves)
-    return least if ends is None else max(least, float(ends.max()) / 2)

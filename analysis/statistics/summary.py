@@ -1,7 +1,7 @@
 """What the members of a run say: the thresholds of its cells, and how they compare."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,14 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.statistics.censored import Marginal
 from analysis.statistics.comparisons import compare
-from analysis.statistics.curves import Curves, curves
-from analysis.statistics.estimate import TRANSITION, CellThreshold
-from analysis.statistics.remarks import remark
+from analysis.statistics.curves import curves
+from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, CellThreshold
 from analysis.statistics.rule import Rules, rules_of
 from analysis.tables.files import read_settings, rows_of, table_of
 from analysis.tables.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.order_parameters import PAPERS
 from ouvae.declared.pairs import Pair, comparable, corresponding
 
 METHOD = (
@@ -62,19 +62,16 @@ class Summary:
             self._statuses[cell_id][status] += 1
         self._cells = rows_of(members.take(pa.array(firsts, pa.int64())))
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
-        self._found: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
+        self._estimates: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
-            for cell_id, own in curves(members, order.metric).items():
-                self._found[cell_id, order.name] = self._estimate(own, order)
-
-    def _estimate(self, own: Curves, order: OrderParameter) -> tuple[float, CellThreshold]:
-        rule = self._rule.of(order.name)
-        return rule.level(own), rule.threshold(own)
+            of_order = rule.of(order.name)
+            for cell_id, seeds in curves(members, order.metric).items():
+                self._estimates[cell_id, order.name] = of_order.level(seeds), of_order.threshold(seeds)
 
     def median(self, cell_id: str, order: str) -> Marginal | None:
         """Return the posterior of a cell's threshold; None where nothing is known of it."""
-        known = self._found[cell_id, order][1].population
-        return None if known is None else known.median
+        posterior = self._estimates[cell_id, order][1].population
+        return None if posterior is None else posterior.median
 
     @cached_property
     def thresholds(self) -> pa.Table:
@@ -82,7 +79,7 @@ class Summary:
         rows = []
         for cell in self._cells:
             of_cell = [self._threshold_row(cell, order) for order in self._watched]
-            rows += [row | {"remark": remark(row, of_cell)} for row in of_cell]
+            rows += [row | {"remark": _remark(row, of_cell)} for row in of_cell]
         return table_of(rows, THRESHOLDS)
 
     @cached_property
@@ -106,7 +103,7 @@ class Summary:
         rows = []
         for order in self._watched:
             medians = [summary.median(cell["cell_id"], order.name) for summary, cell in sides]
-            for pair, found in zip(
+            for pair, comparison in zip(
                 pairs, compare(pairs, medians, self._rule.confidence, self._rule.margin), strict=True
             ):
                 first, second = sides[pair.first][1], sides[pair.second][1]
@@ -119,7 +116,7 @@ class Summary:
                         "first_cell": first["cell"],
                         "second_cell_id": second["cell_id"],
                         "second_cell": second["cell"],
-                        **asdict(found),
+                        **asdict(comparison),
                         "confidence": self._rule.confidence,
                         "margin": self._rule.margin,
                     }
@@ -127,20 +124,20 @@ class Summary:
         return table_of(rows, COMPARISONS)
 
     def _threshold_row(self, cell: Row, order: OrderParameter) -> dict[str, Any]:
-        active_from, found = self._found[cell["cell_id"], order.name]
-        asked = self._rule.active_from[order.name]
+        active_from, estimate = self._estimates[cell["cell_id"], order.name]
+        level = self._rule.active_from[order.name]
         statuses = self._statuses[cell["cell_id"]]
         return {
             **{name: cell[name] for name in _OF_CELL},
-            **{name: getattr(found, name) for name in _OF_ESTIMATE},
+            **{name: getattr(estimate, name) for name in _OF_ESTIMATE},
             "half_width_asked": self._rule.half_widths.get(order.name),
-            "seeds": [asdict(seed) for seed in found.seeds],
-            **{name: _retained(cell, getattr(found, f"rho_{name[2:]}")) for name in _G},
+            "seeds": [asdict(seed) for seed in estimate.seeds],
+            **{name: _retained(cell, getattr(estimate, f"rho_{name[2:]}")) for name in _G},
             "order_parameter": order.name,
-            "rule": asked if isinstance(asked, str) else "absolute",
+            "rule": level if isinstance(level, str) else "absolute",
             "active_from": active_from,
-            "n_seeds": len(found.seeds),
-            "n_resolved": sum(seed.status == TRANSITION for seed in found.seeds),
+            "n_seeds": len(estimate.seeds),
+            "n_resolved": sum(seed.status == TRANSITION for seed in estimate.seeds),
             "n_members": statuses.total(),
             **{f"n_{status}": statuses[status] for status in LOST},
             "method": METHOD,
@@ -162,6 +159,46 @@ def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
     if rho is None or not by_draws or member["hermite_degree"] is not None:
         return None
     return float(retained_variance(rho, member["ou_samples"]))
+
+
+_ON = (TRANSITION, ALWAYS_ACTIVE)
+
+
+def _remark(row: Row, of_cell: Iterable[Row]) -> str | None:
+    """Return how a row of `information_top` departs from that of `kl_top` among those `of_cell`.
+
+    Seeds with a curve are compared one by one, since they share all but rho. None where the two turn on in
+    the same step of rho for every seed, where either has nothing to say, and for other order parameters.
+    """
+    if row["order_parameter"] != "information_top":
+        return None
+    of_kl = next((other for other in of_cell if other["order_parameter"] == PAPERS), None)
+    if of_kl is None:
+        return None
+    pairs = [
+        (kl, information)
+        for kl, information in zip(of_kl["seeds"], row["seeds"], strict=True)
+        if min(kl["n_members"], information["n_members"]) > 1
+    ]
+    active = [(kl, information) for kl, information in pairs if kl["status"] in _ON]
+    never = sum(information["status"] == ALWAYS_COLLAPSED for _, information in active)
+    later = sum(_apart(kl, information) for kl, information in active)
+    if not (never or later):
+        return None
+    parts = [f"at another rho in {later}"] * bool(later) + [f"nowhere in {never}"] * bool(never)
+    return (
+        f"the KL turns on in {len(active)} of {len(pairs)} seeds, the information {' and '.join(parts)} of "
+        f"them: a KL without information is what z_{row['depth']} says of the noise of the layers below"
+    )
+
+
+def _apart(kl: Mapping[str, Any], information: Mapping[str, Any]) -> bool:
+    """Tell whether a seed's two thresholds lie in brackets that do not overlap."""
+    if TRANSITION not in (kl["status"], information["status"]) or information["status"] not in _ON:
+        return False
+    if kl["status"] != information["status"]:
+        return True
+    return bool(information["rho_high"] <= kl["rho_low"] or kl["rho_high"] <= information["rho_low"])
 
 
 def thresholds_table(members: pa.Table, rule: Rules) -> pa.Table:

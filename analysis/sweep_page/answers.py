@@ -20,16 +20,10 @@ MOST_ROWS = 150
 
 @dataclass(frozen=True)
 class Answer:
-    """What a sweep says by one order parameter.
+    """What a sweep says by one order parameter, in sentences; a comparison has whether it is decided.
 
-    Attributes:
-        order: the order parameter.
-        thresholds: sentences, one a cell.
-        comparisons: sentences, each with whether it is decided.
-        remarks: where information and KL part.
-        counts: how many comparisons are decided, and how; empty without any.
-        more_cells: cells without a sentence.
-        more_comparisons: comparisons without a sentence.
+    `counts` says how many comparisons are decided; it is empty without any. `more_cells` and
+    `more_comparisons` count those without a sentence.
     """
 
     order: OrderParameter
@@ -47,8 +41,8 @@ def compared(cells: Sequence[ChartCell]) -> list[Row]:
     rows: list[Row] = []
     for results in {id(cell.results): cell.results for cell in cells}.values():
         for row in results.comparisons.to_pylist():
-            own = {end: names[id(results), row[f"{end}_id"]] for end in ("first_cell", "second_cell")}
-            rows.append(row | own)
+            ends = {end: names[id(results), row[f"{end}_id"]] for end in ("first_cell", "second_cell")}
+            rows.append(row | ends)
     return sorted(rows, key=lambda row: bool(row["verdict"] == UNDECIDED))
 
 
@@ -59,8 +53,8 @@ def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answ
         for row in cell.rows:
             by_order.setdefault(row["order_parameter"], []).append((cell.name, row))
     return [
-        _answer(name, own, [row for row in comparisons if row["order_parameter"] == name])
-        for name, own in by_order.items()
+        _answer(name, rows, [row for row in comparisons if row["order_parameter"] == name])
+        for name, rows in by_order.items()
     ]
 
 

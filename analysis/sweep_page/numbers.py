@@ -40,28 +40,19 @@ def number_lines(cells: Sequence[ChartCell]) -> list[Sequence[str]]:
 def _curves(results: Results) -> dict[str, dict[float, list[Row]]]:
     """Return the completed members of a run by cell and rho."""
     members = results.members.select(["cell_id", "rho", "status", *METRICS])
-    found: dict[str, dict[float, list[Row]]] = {}
+    by_cell: dict[str, dict[float, list[Row]]] = {}
     for row in members.filter(pc.equal(members["status"], "completed")).to_pylist():
-        found.setdefault(row["cell_id"], {}).setdefault(row["rho"], []).append(row)
-    return found
+        by_cell.setdefault(row["cell_id"], {}).setdefault(row["rho"], []).append(row)
+    return by_cell
 
 
 def _numbers(rows: Sequence[Row]) -> list[str]:
-    information = _mean(_values(rows, "information_top_nats"))
-    low, high = (_values(rows, f"information_top_{bound}_nats") for bound in ("lower", "upper"))
-    if low and high:
-        information += f" ({sum(low) / len(low):z.2f} to {sum(high) / len(high):z.2f})"
+    kl, information, low, high, elbo = (
+        [row[metric] for row in rows if row[metric] is not None] for metric in METRICS[:-1]
+    )
+    bounds = f" ({sum(low) / len(low):z.2f} to {sum(high) / len(high):z.2f})" if low and high else ""
     units = [float(row["active_units"][-1]) for row in rows if row["active_units"]]
-    return [
-        _mean(_values(rows, "kl_top_nats")),
-        information,
-        _mean(_values(rows, "elbo_nats")),
-        _mean(units, 1),
-    ]
-
-
-def _values(rows: Sequence[Row], metric: str) -> list[float]:
-    return [row[metric] for row in rows if row[metric] is not None]
+    return [_mean(kl), _mean(information) + bounds, _mean(elbo), _mean(units, 1)]
 
 
 def _mean(values: Sequence[float], decimals: int = 2) -> str:

@@ -1,7 +1,8 @@
 """Where the numbers of a page come from: settings, versions, and the command that gives them again."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ import yaml
 from analysis.charts.cells import ChartCell
 from analysis.results import Results
 from analysis.tables.files import rows_of
-from analysis.tables.schema import LOST, Row
 from analysis.text.words import data_used, lost
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.labels import differing_keys
@@ -21,11 +21,7 @@ MOST_FAILURES = 5
 """Reasons for which members failed."""
 
 _LONGEST_TEXT, _LONGEST_SPACE = 160, 20_000
-_MACHINE = {
-    "processor": "processor",
-    "cpu_features": "features of the CPU",
-    "library_versions": "libraries",
-}
+_MACHINE = {"processor": "processor", "cpu_features": "features of the CPU", "library_versions": "libraries"}
 _VERSIONS = {
     "project_version": "version of the project",
     "commit": "commit",
@@ -40,12 +36,9 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Settings:
-    """The keys of cells: in which they differ, with each cell's values, and which they share.
+    """The keys of cells: in which they differ, a line per cell under a head, and which they share.
 
-    Attributes:
-        differing: lines of texts under a head, a line per cell; empty where the cells differ in nothing.
-        shared: keys with their values.
-        neutral: the shared keys that are at their neutral values, in which they play no role.
+    `neutral` are the shared keys at their neutral values, in which they play no role.
     """
 
     differing: list[list[str]]
@@ -56,30 +49,26 @@ class Settings:
 def settings_of(cells: Sequence[ChartCell]) -> Settings:
     """Return the keys of the cells."""
     rows = [cell.rows[0] for cell in cells]
-    told = differing_keys(rows)
-    lines = [[cell.name, *(text_of(row[key]) for key in told)] for cell, row in zip(cells, rows, strict=True)]
+    differing = differing_keys(rows)
+    lines = [
+        [cell.name, *(text_of(row[key]) for key in differing)] for cell, row in zip(cells, rows, strict=True)
+    ]
     shared, neutral = [], []
     for name, key in keys_of(Cell).items():
-        if name in told:
+        if name in differing:
             continue
         if key.has_neutral and text_of(rows[0][name]) == text_of(key.neutral):
             neutral.append(name)
         else:
             shared.append((name, text_of(rows[0][name])))
-    return Settings([["cell", *told], *lines] if told else [], shared, neutral)
+    return Settings([["cell", *differing], *lines] if differing else [], shared, neutral)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A run: how it was swept, what trained it, and how it is made again.
+    """A run: its space, how it was swept, what trained it, and the commands that make run and page again.
 
-    Attributes:
-        name: of its space.
-        question: of its space; empty where none is kept.
-        swept: keys of how it was swept, with their values.
-        made: versions, devices, data, times.
-        commands: that give the run and the page again.
-        space: its space.yaml; empty where that is too long for a page.
+    `question` is empty where the space keeps none, `space` where space.yaml is too long for a page.
     """
 
     name: str
@@ -93,9 +82,9 @@ class Origin:
 def origin_of(results: Results) -> Origin:
     """Return what is known of a run."""
     settings = results.settings
-    of_cells = {*keys_of(Cell), "name", "question"}
+    elsewhere = {*keys_of(Cell), "name", "question"}
     swept = [
-        (key, text_of(value)) for key, value in settings.items() if key not in of_cells and value is not None
+        (key, text_of(value)) for key, value in settings.items() if key not in elsewhere and value is not None
     ]
     space = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100)
     question = settings.get("question")
@@ -112,19 +101,15 @@ def origin_of(results: Results) -> Origin:
 def text_of(value: Any) -> str:
     """Return a value of a key as short text."""
     if isinstance(value, dict):
-        text = ", ".join(f"{key}: {text_of(one)}" for key, one in value.items())
+        text = ", ".join(f"{key}: {text_of(entry)}" for key, entry in value.items())
     elif isinstance(value, list | tuple):
-        text = "; ".join(map(text_of, value)) if _is_nested(value) else ", ".join(map(text_of, value))
-        text = text or "none"
+        nested = any(isinstance(entry, list | tuple | dict) for entry in value)
+        text = ("; " if nested else ", ").join(map(text_of, value)) or "none"
     elif isinstance(value, float):
         text = f"{value:g}"
     else:
         text = "null" if value is None else str(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
-
-
-def _is_nested(values: Iterable[Any]) -> bool:
-    return any(isinstance(one, list | tuple | dict) for one in values)
 
 
 def _made(results: Results) -> Pairs:
@@ -137,34 +122,28 @@ def _made(results: Results) -> Pairs:
         pairs.append(("mixed", f"{mixed} in their last digits (docs/clusters.md)"))
     ends = pc.min_max(members["finished_at"].cast(pa.timestamp("ms"))).as_py()  # in UTC
     first, last = (f"{ends[end]:%Y-%m-%d %H:%M}" for end in ("min", "max"))
-    statuses = {one["values"]: one["counts"] for one in pc.value_counts(members["status"]).to_pylist()}
-    counts = {status: statuses.get(status, 0) for status in LOST}
+    firsts = members.append_column("place", pa.array(range(members.num_rows))).group_by(
+        "cell_id", use_threads=False
+    )
+    of_cells = members.take(firsts.aggregate([("place", "min")])["place_min"])
     pairs += [
-        ("data", "; ".join(dict.fromkeys(data_used(row) for row in _first_members(results)))),
-        ("members", f"{members.num_rows:,}{lost(counts)}"),
+        ("data", "; ".join(dict.fromkeys(map(data_used, rows_of(of_cells))))),
+        ("members", f"{members.num_rows:,}{lost(Counter(members['status'].to_pylist()))}"),
         ("finished (UTC)", first if first == last else f"{first} to {last}"),
         ("time of training", f"{pc.sum(members['seconds']).as_py() / 60:,.1f} min"),
     ]
-    reasons = pc.value_counts(members["failure"].drop_null()).to_pylist()
-    for one in sorted(reasons, key=lambda one: -one["counts"])[:MOST_FAILURES]:
-        pairs.append((f"why {one['counts']:,} failed", one["values"]))
+    reasons = Counter(members["failure"].drop_null().to_pylist())
+    pairs += [(f"why {count:,} failed", reason) for reason, count in reasons.most_common(MOST_FAILURES)]
     return pairs
-
-
-def _first_members(results: Results) -> Sequence[Row]:
-    """Return a member of each cell."""
-    ids = results.members["cell_id"].to_pylist()
-    firsts = {cell_id: place for place, cell_id in reversed(list(enumerate(ids)))}
-    return rows_of(results.members.take(sorted(firsts.values())))
 
 
 def _values(results: Results, column: str) -> str:
     """Return the values of a column of the members; with how many have each, where there are several."""
-    found = pc.value_counts(results.members[column].drop_null()).to_pylist()
-    if len(found) == 1:
-        return str(found[0]["values"])
-    ordered = sorted(found, key=lambda one: -one["counts"])
-    return ", ".join(f"{one['values']} ({one['counts']:,} members)" for one in ordered) or "unknown"
+    counts = Counter(results.members[column].drop_null().to_pylist())
+    if len(counts) == 1:
+        return str(next(iter(counts)))
+    texts = (f"{value} ({count:,} members)" for value, count in counts.most_common())
+    return ", ".join(texts) or "unknown"
 
 
 def _commands(results: Results) -> list[str]:

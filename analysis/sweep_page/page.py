@@ -13,13 +13,12 @@ from markupsafe import Markup
 
 from analysis.charts.cells import ChartCell, chart_cells, short_names
 from analysis.charts.chart import Chart
-from analysis.charts.curves import against_rho
+from analysis.charts.curves import against_rho, thresholds_by_cell
 from analysis.charts.data import Drawn, Quantity, drawn_tables, near_histories, quantities
 from analysis.charts.layout import Overlay
 from analysis.charts.looks import SHAPES, Look
 from analysis.charts.phases import map_chart, phases, size_chart
 from analysis.charts.render import vega
-from analysis.charts.thresholds import thresholds as thresholds_chart
 from analysis.charts.training import near_threshold
 from analysis.results import Results
 from analysis.sweep_page.answers import MOST_ROWS, answers, compared
@@ -33,14 +32,14 @@ def render(runs: Sequence[Results]) -> str:
     """Return the page of some runs."""
     cells = chart_cells(runs)
     shown = [cell for cell in cells if cell.look is not None]
-    asked = quantities(cells)
-    drawn = drawn_tables(cells, asked)
-    groups = _charts(shown, asked, drawn)
+    drawn_quantities = quantities(cells)
+    drawn = drawn_tables(cells, drawn_quantities)
+    groups = _charts(shown, drawn_quantities, drawn)
     comparisons = compared(cells)
     numbers = number_lines(cells)
     rows = [(cell.name, row) for cell in cells for row in cell.rows]
     names, thresholds = [name for name, _ in rows], [row for _, row in rows]
-    charts = [chart for own in groups.values() for chart in own]
+    charts = [chart for group in groups.values() for chart in group]
     tables = {"members": drawn.tables["members"]}
     for chart in charts:
         tables |= chart.tables
@@ -70,49 +69,53 @@ def render(runs: Sequence[Results]) -> str:
                 for cell, short in zip(shown, short_names(shown), strict=True)
             ],
             "tables": tables,
-            "charts": [{"name": one.name, "tables": list(one.tables), "spec": one.spec} for one in charts],
+            "charts": [
+                {"name": chart.name, "tables": list(chart.tables), "spec": chart.spec} for chart in charts
+            ],
         },
-        css=_own("page.css"),
-        js=_own("page.js"),
+        css=_file("page.css"),
+        js=_file("page.js"),
         vega=Markup(vega()),  # noqa: S704 (a library's scripts)
     )
 
 
-def _own(name: str) -> Markup:
+def _file(name: str) -> Markup:
     """Return the text of a file of this package, which is not escaped."""
     return Markup(files("analysis.sweep_page").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def _charts(shown: Sequence[ChartCell], asked: Sequence[Quantity], drawn: Drawn) -> dict[str, list[Chart]]:
+def _charts(
+    shown: Sequence[ChartCell], drawn_quantities: Sequence[Quantity], drawn: Drawn
+) -> dict[str, list[Chart]]:
     """Return the charts by the section that they are in."""
     members = drawn.tables["members"]
     looks = [cell.look for cell in shown if cell.look]
     rho = min(members["rho"]), max(members["rho"])
     layout = Overlay(looks, short_names(shown), len(drawn.groups), rho)
-    curves = {
-        one.name: against_rho(one, layout, drawn)
-        for one in asked
-        if any(value is not None for value in members[one.name])
-    }
-    orders = [one.order for one in asked if one.order]
+    drawable = [
+        quantity
+        for quantity in drawn_quantities
+        if any(value is not None for value in members[quantity.name])
+    ]
+
+    def curves(*metrics: str) -> list[Chart]:
+        return [against_rho(quantity, layout, drawn) for quantity in drawable if quantity.metric in metrics]
+
+    orders = [quantity.order for quantity in drawn_quantities if quantity.order]
     diagrams = phases(shown, orders[0], drawn.tables)
-    highest = max([orders[0].active_from, *(one.highest for one in diagrams)])
+    highest = max([orders[0].active_from, *(diagram.highest for diagram in diagrams)])
     return {
-        "thresholds": [thresholds_chart(order, layout, drawn) for order in orders],
-        "curves": [curves[one.name] for one in asked if one.order and one.name in curves],
-        "layers": [curves[one.name] for one in asked if one.metric == "kl_nats" and one.name in curves],
-        "elbo": [curves[one.name] for one in asked if one.metric == "elbo_nats" and one.name in curves],
-        "units": [
-            curves[one.name]
-            for one in asked
-            if one.metric == "active_units" and one.layer and one.name in curves
-        ],
+        "thresholds": [thresholds_by_cell(order, layout, drawn) for order in orders],
+        "curves": curves(*(order.metric for order in orders)),
+        "layers": curves("kl_nats"),
+        "elbo": curves("elbo_nats"),
+        "units": curves("active_units"),
         "phases": [
             chart
-            for place, one in enumerate(diagrams)
+            for place, diagram in enumerate(diagrams)
             for chart in (
-                size_chart(layout, place, one),
-                *(map_chart(layout, place, depth, one, orders[0], highest) for depth in one.maps),
+                size_chart(layout, place, diagram),
+                *(map_chart(layout, place, depth, diagram, orders[0], highest) for depth in diagram.maps),
             )
         ],
         "training": [near_threshold(layout, near)] if (near := near_histories(shown)) else [],

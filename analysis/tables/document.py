@@ -22,7 +22,6 @@ _OF_ROWS = {
 
 _TYPES = {
     pa.string(): "text",
-    pa.bool_(): "true or false",
     pa.int32(): "whole number",
     pa.int64(): "whole number",
     pa.float64(): "number",
@@ -35,15 +34,8 @@ def tables() -> str:
 
 
 def _section(name: str, schema: pa.Schema) -> list[str]:
-    head = [
-        f"## {name}.parquet",
-        "",
-        _OF_ROWS[name],
-        "",
-        "| column | unit | type | |",
-        "| --- | --- | --- | --- |",
-    ]
-    return [*head, *(_row(field) for field in schema), ""]
+    head = ["| column | unit | type | |", "| --- | --- | --- | --- |"]
+    return [f"## {name}.parquet", "", _OF_ROWS[name], "", *head, *map(_row, schema), ""]
 
 
 def _row(field: pa.Field) -> str:

@@ -40,11 +40,7 @@ def read_members(run: str | Path) -> pa.Table:
 
 
 def read_history(run: str | Path) -> pa.Table:
-    """Read the history table of a run folder, or the one next to a given `members.parquet`.
-
-    It may have no rows: members may end before their first evaluation. Raises TableError as
-    `read_members` does otherwise.
-    """
+    """Read the history table as `read_members` does; it may have no rows."""
     return read_table(table_path(run, "history"), HISTORY)
 
 
@@ -89,9 +85,9 @@ def table_path(run: str | Path, table: str) -> Path:
     else:
         raise TableError(f"no such run: {run}; give the folder that a sweep wrote, or its members.parquet")
     if not path.is_file():
-        found = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
+        names = ", ".join(sorted(p.name for p in path.parent.iterdir())) or "nothing"
         raise TableError(
-            f"{path.parent} holds no {name} (found: {found}); "
+            f"{path.parent} holds no {name} (found: {names}); "
             "give the folder that a sweep wrote, after its end"
         )
     return path

@@ -86,8 +86,8 @@ def _entries(lists: pa.ListArray, place: int) -> pa.Array:
 def seed_thresholds(thresholds: pa.Table) -> pa.Table:
     """Return the thresholds of seeds, a row per cell, order parameter and seed, from a thresholds table."""
     seeds = thresholds["seeds"].combine_chunks()
-    own = [name for name in thresholds.column_names if name in _OF_CURVE]
-    table = thresholds.select(own).take(pc.list_parent_indices(seeds))
+    of_curve = [name for name in thresholds.column_names if name in _OF_CURVE]
+    table = thresholds.select(of_curve).take(pc.list_parent_indices(seeds))
     for field, column in zip(seeds.type.value_type, pc.list_flatten(seeds).flatten(), strict=True):
         table = table.append_column(field, column)
     return table

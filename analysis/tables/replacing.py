@@ -19,11 +19,7 @@ _FOLDER_UNSUPPORTED = UNSUPPORTED | {errno.EBADF, errno.EACCES}
 
 
 def user_path(text: str) -> Path:
-    """Return the path in an argument of a command, as `expanded`; the type of such arguments in argparse.
-
-    Raises:
-        argparse.ArgumentTypeError: as `expanded` raises ValueError.
-    """
+    """Return the path in an argument of a command, as `expanded`: the type of such arguments in argparse."""
     try:
         return expanded(text)
     except ValueError as error:

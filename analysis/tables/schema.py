@@ -16,7 +16,7 @@ Lists with an entry per layer go from z_1, the latent layer next to the data, to
 paper lists active units the other way round, top to bottom.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
@@ -37,25 +37,26 @@ LOST = ("diverged", "failed")
 """The statuses of a member that has no metrics: its loss was not finite, or it could not be trained."""
 
 
-def _field(name: str, dtype: pa.DataType, unit: str, description: str, nullable: bool = False) -> pa.Field:
-    metadata = {"unit": unit, "description": description}
-    return pa.field(name, dtype, nullable=nullable, metadata=metadata)
+def _field(name: str, dtype: pa.DataType, unit: str, description: str, null: str = "") -> pa.Field:
+    """Return a field that may be null if `null` says when."""
+    text = f"{description}; null {null}" if null else description
+    return pa.field(name, dtype, nullable=bool(null), metadata={"unit": unit, "description": text})
 
 
-def _label(name: str, description: str, nullable: bool = False) -> pa.Field:
-    return _field(name, pa.string(), "none", description, nullable)
+def _label(name: str, description: str, null: str = "") -> pa.Field:
+    return _field(name, pa.string(), "none", description, null)
 
 
-def _number(name: str, description: str, nullable: bool = False) -> pa.Field:
-    return _field(name, pa.float64(), "1", description, nullable)
+def _number(name: str, description: str, null: str = "") -> pa.Field:
+    return _field(name, pa.float64(), "1", description, null)
 
 
-def _count(name: str, description: str) -> pa.Field:
-    return _field(name, pa.int32(), "1", description)
+def _count(name: str, description: str, null: str = "") -> pa.Field:
+    return _field(name, pa.int32(), "1", description, null)
 
 
-def _steps(name: str, description: str, nullable: bool = False) -> pa.Field:
-    return _field(name, pa.int64(), "steps", description, nullable)
+def _steps(name: str, description: str, null: str = "") -> pa.Field:
+    return _field(name, pa.int64(), "steps", description, null)
 
 
 def _list(dtype: pa.DataType) -> pa.DataType:
@@ -63,7 +64,7 @@ def _list(dtype: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", dtype))
 
 
-def _schema(table: str, fields: Sequence[pa.Field]) -> pa.Schema:
+def _schema(table: str, *fields: pa.Field) -> pa.Schema:
     return pa.schema(fields, metadata={"schema_version": VERSIONS[table], "table": table})
 
 
@@ -84,33 +85,27 @@ def _arrow_type(annotation: Any, unit: str) -> pa.DataType:
 
 
 def _key_field(key: Key) -> pa.Field:
-    nullable = NoneType in get_args(key.annotation)
-    description = key.description
-    if nullable and "null" not in description:
-        description += "; null if it does not apply"
-    elif key.of is not None and not nullable:
+    description, _, null = key.description.partition("; null ")
+    if NoneType in get_args(key.annotation):
+        null = null or "if it does not apply"
+    elif key.of is not None:
         neutral = key.neutral if isinstance(key.neutral, str) else f"{key.neutral:g}"
         description += f"; {neutral} if it does not apply"
-    return _field(key.name, _arrow_type(key.annotation, key.unit), key.unit, description, nullable)
+    return _field(key.name, _arrow_type(key.annotation, key.unit), key.unit, description, null)
 
 
-def _metric_fields(metrics: Iterable[Metric], lost: str) -> list[pa.Field]:
-    """Return the columns of metrics, which are null where `lost` says and where they are not measured."""
-    fields = []
-    for metric in metrics:
-        dtype = pa.int64() if metric.unit == "steps" else pa.int32() if metric.whole else pa.float64()
-        when = f"null where {metric.condition}, and {lost}" if metric.condition else f"null {lost}"
-        if metric.undefined:
-            when = f"{'an entry is ' * metric.per_layer}null where {metric.undefined}; {when}"
-        layers = ", z_1 first" if metric.per_layer else ""
-        text = f"{metric.description}{layers}; {when}"
-        fields.append(
-            _field(metric.name, _list(dtype) if metric.per_layer else dtype, metric.unit, text, True)
-        )
-    return fields
+def _metric_field(metric: Metric, lost: str) -> pa.Field:
+    """Return the column of a metric, which is null where `lost` says and where it is not measured."""
+    dtype = pa.int64() if metric.unit == "steps" else pa.int32() if metric.whole else pa.float64()
+    description = metric.description
+    if metric.per_layer:
+        dtype = _list(dtype)
+        description += ", z_1 first"
+    if metric.undefined:
+        description += f"; {'an entry is ' * metric.per_layer}null where {metric.undefined}"
+    null = f"where {metric.condition}, and {lost}" if metric.condition else lost
+    return _field(metric.name, dtype, metric.unit, description, null)
 
-
-_INTS, _DOUBLES, _STRINGS = _list(pa.int32()), _list(pa.float64()), _list(pa.string())
 
 _CELL = [
     *(_key_field(key) for key in keys_of(Cell).values()),
@@ -126,132 +121,95 @@ _MACHINE = {
 
 MEMBERS = _schema(
     "members",
-    [
-        _label("member_id", "hash of everything that determines the numbers of this member"),
-        _label("space", "name of the search space that was swept"),
-        _label(
-            "cell_id",
-            "hash of the cell: everything that identifies a member except rho and seed",
-        ),
-        _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
-        _label("data_digest", "hash of the arrays of the data set"),
-        *(
-            _field(
-                name,
-                pa.int32(),
-                "1",
-                f"images in the {split} split of the loaded data set, before eval_images or bound_images "
-                "limits them; null in rows of older versions of the project",
-                nullable=True,
-            )
-            for name, split in zip(SPLIT_IMAGES, ("training", "validation", "test"), strict=True)
-        ),
-        _label(
-            "code_digest",
-            "hash of the files of your own system and data set; null for those that ship with the project",
-            nullable=True,
-        ),
-        *_CELL,
-        _number(
-            "rho",
-            "smoothing parameter between 0 and 1; 1 is no smoothing",
-        ),
-        _field(
-            "seed",
-            pa.int64(),
-            "none",
-            "realisation of weights, minibatches and noise, shared by all rho of a curve",
-        ),
-        _label("device", "kind of device that trained the member: cpu or cuda"),
-        _number(
-            "rho_c_exact",
-            "critical rho of the cell by its closed form; null if no closed form is known",
-            nullable=True,
-        ),
-        _label(
-            "status",
-            "`completed`; `diverged`: a loss was not finite; `failed`: the member could not be trained",
-        ),
-        _steps(
-            "diverged_at_step",
-            "first step at which the divergence was noticed; null unless the status is `diverged`",
-            nullable=True,
-        ),
-        _label(
-            "failure",
-            "reason of the failure, in one line; null unless the status is `failed`",
-            nullable=True,
-        ),
-        *_metric_fields(METRICS, "for a member that diverged or failed"),
-        *_metric_fields(TEST_METRICS, "for a member that diverged or failed"),
-        _field(
-            "parameters",
-            pa.int64(),
-            "1",
-            "number of trained parameters of the member; null for a member that failed",
-            nullable=True,
-        ),
+    _label("member_id", "hash of everything that determines the numbers of this member"),
+    _label("space", "name of the search space that was swept"),
+    _label("cell_id", "hash of the cell: everything that identifies a member except rho and seed"),
+    _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
+    _label("data_digest", "hash of the arrays of the data set"),
+    *(
         _count(
-            "pixels", "number of dimensions of an observation; bits per dimension are nats / (pixels ln 2)"
-        ),
-        _field(
-            "seconds",
-            pa.float64(),
-            "s",
-            "training time of the member's pack divided by its number of members; 0 for a member that failed",
-        ),
-        _label("pack_id", "name of the pack in which the member was trained"),
-        _count("pack_members", "number of members in this pack"),
-        _field(
-            "finished_at",
-            pa.timestamp("ms", tz="UTC"),
-            "none",
-            "time at which the member's pack finished, failed permanently, or was measured again",
-        ),
-        _count(
-            "numerics_version",
-            "version of the numerics, raised by every change of numbers; if only some metrics of a member "
-            "were measured again, the version of the others",
-        ),
-        _label("project_version", "version of the project that trained the member, or measured it again"),
-        _label(
-            "torch_version",
-            "version of PyTorch that trained the member; null for a member that failed",
-            nullable=True,
-        ),
-        _label(
-            "python_version",
-            "version of Python that trained the member; null for a member that failed",
-            nullable=True,
-        ),
-        *(
-            _label(
-                name,
-                f"{words}; null in rows of older versions, and null for a member that failed",
-                nullable=True,
-            )
-            for name, words in _MACHINE.items()
-        ),
-        _label(
-            "commit",
-            "commit of the project, with `-dirty` if files had changed; null outside of the project's own "
-            "repository (`unknown` in rows of older versions)",
-            nullable=True,
-        ),
-    ],
+            name,
+            f"images in the {split} split of the loaded data set, before eval_images or bound_images "
+            "limits them",
+            null="in rows of older versions of the project",
+        )
+        for name, split in zip(SPLIT_IMAGES, ("training", "validation", "test"), strict=True)
+    ),
+    _label(
+        "code_digest",
+        "hash of the files of your own system and data set",
+        null="for those that ship with the project",
+    ),
+    *_CELL,
+    _number("rho", "smoothing parameter between 0 and 1; 1 is no smoothing"),
+    _field(
+        "seed",
+        pa.int64(),
+        "none",
+        "realisation of weights, minibatches and noise, shared by all rho of a curve",
+    ),
+    _label("device", "kind of device that trained the member: cpu or cuda"),
+    _number("rho_c_exact", "critical rho of the cell by its closed form", null="if no closed form is known"),
+    _label(
+        "status", "`completed`; `diverged`: a loss was not finite; `failed`: the member could not be trained"
+    ),
+    _steps(
+        "diverged_at_step",
+        "first step at which the divergence was noticed",
+        null="unless the status is `diverged`",
+    ),
+    _label("failure", "reason of the failure, in one line", null="unless the status is `failed`"),
+    *(_metric_field(metric, "for a member that diverged or failed") for metric in METRICS + TEST_METRICS),
+    _field(
+        "parameters",
+        pa.int64(),
+        "1",
+        "number of trained parameters of the member",
+        null="for a member that failed",
+    ),
+    _count("pixels", "number of dimensions of an observation; bits per dimension are nats / (pixels ln 2)"),
+    _field(
+        "seconds",
+        pa.float64(),
+        "s",
+        "training time of the member's pack divided by its number of members; 0 for a member that failed",
+    ),
+    _label("pack_id", "name of the pack in which the member was trained"),
+    _count("pack_members", "number of members in this pack"),
+    _field(
+        "finished_at",
+        pa.timestamp("ms", tz="UTC"),
+        "none",
+        "time at which the member's pack finished, failed permanently, or was measured again",
+    ),
+    _count(
+        "numerics_version",
+        "version of the numerics, raised by every change of numbers; if only some metrics of a member "
+        "were measured again, the version of the others",
+    ),
+    _label("project_version", "version of the project that trained the member, or measured it again"),
+    _label("torch_version", "version of PyTorch that trained the member", null="for a member that failed"),
+    _label("python_version", "version of Python that trained the member", null="for a member that failed"),
+    *(
+        _label(name, words, null="in rows of older versions, and null for a member that failed")
+        for name, words in _MACHINE.items()
+    ),
+    _label(
+        "commit",
+        "commit of the project, with `-dirty` if files had changed",
+        null="outside of the project's own repository (`unknown` in rows of older versions)",
+    ),
 )
 """A row per member: what it is, how it was trained and what came out."""
 
 HISTORY = _schema(
     "history",
-    [
-        _label("member_id", "the member, as in the members table"),
-        _label("cell_id", "the member's cell, as in the members table"),
-        _number("rho", "smoothing parameter of the member, between 0 and 1"),
-        _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
-        _steps("step", "optimizer steps taken before this evaluation"),
-        *_metric_fields(METRICS, "where it was not finite"),
-    ],
+    _label("member_id", "the member, as in the members table"),
+    _label("cell_id", "the member's cell, as in the members table"),
+    _number("rho", "smoothing parameter of the member, between 0 and 1"),
+    _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
+    _steps("step", "optimizer steps taken before this evaluation"),
+    *(_metric_field(metric, "where it was not finite") for metric in METRICS),
 )
 """A row per member and evaluation during training, on the validation split."""
 
@@ -260,30 +218,19 @@ _SEED_THRESHOLD = pa.struct(
         _field("seed", pa.int64(), "none", "the realisation with this threshold"),
         _label(
             "status",
-            "`transition`; `always_active` or `always_collapsed` at all trained rho; `unresolved` without a "
-            "usable member",
+            "`transition`; `always_active` or `always_collapsed` at all trained rho; `unresolved` without "
+            "a usable member",
         ),
         _count("n_members", "number of usable members of the seed; 1 is a probe"),
         _number(
-            "rho_c",
-            "middle of the bracket of the seed's threshold; null unless its status is `transition`",
-            nullable=True,
+            "rho_c", "middle of the bracket of the seed's threshold", null="unless its status is `transition`"
         ),
-        _number(
-            "rho_low",
-            "lower bound of the seed's threshold; null if there is none",
-            nullable=True,
-        ),
-        _number(
-            "rho_high",
-            "upper bound of the seed's threshold; null if there is none",
-            nullable=True,
-        ),
+        _number("rho_low", "lower bound of the seed's threshold", null="if there is none"),
+        _number("rho_high", "upper bound of the seed's threshold", null="if there is none"),
         _number(
             "jump",
-            "rise of the order parameter from the collapsed to the active end of the bracket, in its unit; "
-            "null unless the status is `transition`",
-            nullable=True,
+            "rise of the order parameter from the collapsed to the active end of the bracket, in its unit",
+            null="unless the status is `transition`",
         ),
     ]
 )
@@ -292,186 +239,154 @@ _SEED_THRESHOLD = pa.struct(
 def _spread(side: str, words: str) -> list[pa.Field]:
     """Return the columns of the scale of the realisations on one side of rho_c."""
     name = f"spread_{side}"
-    when = "null unless status is `transition`"
+    null = "unless status is `transition`"
     return [
-        _number(name, f"scale of the realisations' thresholds {words} rho_c; {when}", nullable=True),
-        _number(f"{name}_low", f"lower end of the interval of {name}; {when}", nullable=True),
-        _number(f"{name}_high", f"upper end of the interval of {name}; {when}", nullable=True),
+        _number(name, f"scale of the realisations' thresholds {words} rho_c", null),
+        _number(f"{name}_low", f"lower end of the interval of {name}", null),
+        _number(f"{name}_high", f"upper end of the interval of {name}", null),
     ]
 
 
 THRESHOLDS = _schema(
     "thresholds",
-    [
-        _label("space", "name of the search space that was swept"),
-        _label("cell_id", "the cell, as in the members table"),
-        _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
-        *_CELL,
-        _label(
-            "order_parameter",
-            "metric that distinguishes the phases, e.g. `kl_top` or `information_top`",
-        ),
-        _label("rule", "kind of active_from: `absolute`, or `half_plateau`, half of the curve's plateau"),
-        _number("active_from", "minimum of the order parameter, in its unit, at which a member is active"),
-        _label(
-            "collapsed_side",
-            "side of the rho axis on which the order parameter is below active_from: `high` or `low`",
-        ),
+    _label("space", "name of the search space that was swept"),
+    _label("cell_id", "the cell, as in the members table"),
+    _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
+    *_CELL,
+    _label("order_parameter", "metric that distinguishes the phases, e.g. `kl_top` or `information_top`"),
+    _label("rule", "kind of active_from: `absolute`, or `half_plateau`, half of the curve's plateau"),
+    _number("active_from", "minimum of the order parameter, in its unit, at which a member is active"),
+    _label(
+        "collapsed_side",
+        "side of the rho axis on which the order parameter is below active_from: `high` or `low`",
+    ),
+    _number(
+        "rho_c",
+        "critical rho of the cell: the median of the realisations' thresholds, at which half of them "
+        "are active",
+        null="unless status is `transition`",
+    ),
+    _number(
+        "rho_c_low",
+        "lower end of the interval of rho_c, or one-sided lower bound",
+        null="if the interval is open there",
+    ),
+    _number(
+        "rho_c_high",
+        "upper end of the interval of rho_c, or one-sided upper bound",
+        null="if the interval is open there",
+    ),
+    _number(
+        "half_width", "half the width of the interval of rho_c", null="if the interval is open at an end"
+    ),
+    _number(
+        "half_width_asked",
+        "half_width at which the search stops unless it reaches max_members first",
+        null="if no search locates this order parameter",
+    ),
+    *_spread("left", "below"),
+    *_spread("right", "above"),
+    *(
         _number(
-            "rho_c",
-            "critical rho of the cell: the median of the realisations' thresholds, at which half of them are "
-            "active; null unless status is `transition`",
-            nullable=True,
-        ),
-        _number(
-            "rho_c_low",
-            "lower end of the interval of rho_c, or one-sided lower bound; null if the interval is open "
-            "there",
-            nullable=True,
-        ),
-        _number(
-            "rho_c_high",
-            "upper end of the interval of rho_c, or one-sided upper bound; null if the interval is open "
-            "there",
-            nullable=True,
-        ),
-        _number(
-            "half_width",
-            "half the width of the interval of rho_c; null if the interval is open at an end",
-            nullable=True,
-        ),
-        _number(
-            "half_width_asked",
-            "half_width at which the search stops unless it reaches max_members first; null if no search "
-            "locates this order parameter",
-            nullable=True,
-        ),
-        *_spread("left", "below"),
-        *_spread("right", "above"),
-        *(
-            _number(
-                name,
-                f"g = rho^2 + (1 - rho^2)/K at {of}, the share of the noise's variance that remains in a "
-                f"linear network; null if {of} is null or the smoothing has no g",
-                nullable=True,
-            )
-            for name, of in (("g_c", "rho_c"), ("g_c_low", "rho_c_low"), ("g_c_high", "rho_c_high"))
-        ),
-        _number("confidence", "nominal coverage of intervals and one-sided bounds"),
-        _number(
-            "jump",
-            "rise of the order parameter across the bracket of a seed, in its unit, averaged over seeds with "
-            "a transition; null if no seed has a transition",
-            nullable=True,
-        ),
-        _number(
-            "rho_c_exact",
-            "critical rho by its closed form; null if no closed form is known",
-            nullable=True,
-        ),
-        _count("n_seeds", "number of seeds of the cell"),
-        _count("n_resolved", "number of seeds whose threshold lies between two of their members"),
-        _count("n_members", "number of members of the cell, including diverged and failed ones"),
-        _count("n_diverged", "number of diverged members, which the estimate omits"),
-        _count("n_failed", "number of members that could not be trained, which the estimate omits"),
-        _label(
-            "status",
-            "`transition`; `always_active` or `always_collapsed` if rho_c lies beyond all trained rho; "
-            "`unresolved` without a usable member",
-        ),
-        _label(
-            "remark",
-            "how the information of the top layer departs from its KL, in words; null if it does not, and "
-            "for other order parameters",
-            nullable=True,
-        ),
-        _label("method", "method by which rho_c and its interval are estimated"),
-        _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
-    ],
+            name,
+            f"g = rho^2 + (1 - rho^2)/K at {of}, the share of the noise's variance that remains in a "
+            "linear network",
+            null=f"if {of} is null or the smoothing has no g",
+        )
+        for name, of in (("g_c", "rho_c"), ("g_c_low", "rho_c_low"), ("g_c_high", "rho_c_high"))
+    ),
+    _number("confidence", "nominal coverage of intervals and one-sided bounds"),
+    _number(
+        "jump",
+        "rise of the order parameter across the bracket of a seed, in its unit, averaged over seeds "
+        "with a transition",
+        null="if no seed has a transition",
+    ),
+    _number("rho_c_exact", "critical rho by its closed form", null="if no closed form is known"),
+    _count("n_seeds", "number of seeds of the cell"),
+    _count("n_resolved", "number of seeds whose threshold lies between two of their members"),
+    _count("n_members", "number of members of the cell, including diverged and failed ones"),
+    _count("n_diverged", "number of diverged members, which the estimate omits"),
+    _count("n_failed", "number of members that could not be trained, which the estimate omits"),
+    _label(
+        "status",
+        "`transition`; `always_active` or `always_collapsed` if rho_c lies beyond all trained rho; "
+        "`unresolved` without a usable member",
+    ),
+    _label(
+        "remark",
+        "how the information of the top layer departs from its KL, in words",
+        null="if it does not, and for other order parameters",
+    ),
+    _label("method", "method by which rho_c and its interval are estimated"),
+    _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
 )
 """A row per cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
 
 COMPARISONS = _schema(
     "comparisons",
-    [
-        _label("space", "name of the search space that was swept"),
-        _label("order_parameter", "the order parameter, as in the thresholds table"),
-        _label(
-            "differs_in",
-            "the only difference between the two cells: a key of a cell, `size` of the latents at one depth, "
-            "or `depth` at one size",
-        ),
-        _label("first_cell_id", "the first cell, as in the members table"),
-        _label("first_cell", "readable label of the first cell"),
-        _label("second_cell_id", "the second cell, as in the members table"),
-        _label("second_cell", "readable label of the second cell"),
-        _number(
-            "difference",
-            "rho_c of the first cell minus rho_c of the second; null if either may lie anywhere",
-            nullable=True,
-        ),
-        _number(
-            "difference_low",
-            "lower end of the interval of difference, for this pair only; null if it is open",
-            nullable=True,
-        ),
-        _number(
-            "difference_high",
-            "upper end of the interval of difference, for this pair only; null if it is open",
-            nullable=True,
-        ),
-        _number("confidence", "nominal coverage of the interval; the level of the tests is one minus this"),
-        _number(
-            "p_different",
-            "p-value of no difference, corrected for all comparisons of the order parameter (Holm); null if "
-            "either cell has no usable member",
-            nullable=True,
-        ),
-        _number(
-            "margin",
-            "equivalence margin: thresholds closer than this are called alike; null without a test",
-            nullable=True,
-        ),
-        _number(
-            "p_alike",
-            "p-value of a difference beyond the margin, from two one-sided tests, corrected like "
-            "p_different; null without a margin, and if either cell has no usable member",
-            nullable=True,
-        ),
-        _label(
-            "verdict",
-            "rho_c of the first cell is `lower` or `higher` than rho_c of the second, `alike` within the "
-            "margin, or `undecided`",
-        ),
-    ],
+    _label("space", "name of the search space that was swept"),
+    _label("order_parameter", "the order parameter, as in the thresholds table"),
+    _label(
+        "differs_in",
+        "the only difference between the two cells: a key of a cell, `size` of the latents at one "
+        "depth, or `depth` at one size",
+    ),
+    _label("first_cell_id", "the first cell, as in the members table"),
+    _label("first_cell", "readable label of the first cell"),
+    _label("second_cell_id", "the second cell, as in the members table"),
+    _label("second_cell", "readable label of the second cell"),
+    _number(
+        "difference", "rho_c of the first cell minus rho_c of the second", null="if either may lie anywhere"
+    ),
+    _number(
+        "difference_low", "lower end of the interval of difference, for this pair only", null="if it is open"
+    ),
+    _number(
+        "difference_high", "upper end of the interval of difference, for this pair only", null="if it is open"
+    ),
+    _number("confidence", "nominal coverage of the interval; the level of the tests is one minus this"),
+    _number(
+        "p_different",
+        "p-value of no difference, corrected for all comparisons of the order parameter (Holm)",
+        null="if either cell has no usable member",
+    ),
+    _number(
+        "margin", "equivalence margin: thresholds closer than this are called alike", null="without a test"
+    ),
+    _number(
+        "p_alike",
+        "p-value of a difference beyond the margin, from two one-sided tests, corrected like p_different",
+        null="without a margin, and if either cell has no usable member",
+    ),
+    _label(
+        "verdict",
+        "rho_c of the first cell is `lower` or `higher` than rho_c of the second, `alike` within the "
+        "margin, or `undecided`",
+    ),
 )
 """A row an order parameter and pair of cells that differ in one key: the difference of their thresholds."""
 
 COSTS = _schema(
     "costs",
-    [
-        _label("cell_id", "the cell that was measured, as in the members table"),
-        _label("cell", "readable label of the cell, e.g. `mnist mlp 40,40,40,40`"),
-        *_CELL,
-        _number("rho", "smoothing parameter of the measured members, between 0 and 1; 1 is no smoothing"),
-        _field("parameters", pa.int64(), "1", "number of trained parameters of one member"),
-        _field(
-            "seconds_per_epoch",
-            _DOUBLES,
-            "s",
-            "wall time of one pass over the training data, one entry per round; a round times each row in "
-            "turn",
-        ),
-        _field(
-            "memory_bytes", pa.int64(), "bytes", "peak memory of a training step, of the kind memory_kind"
-        ),
-        _label(
-            "memory_kind",
-            "meaning of memory_bytes: `cuda peak`, the peak of the allocator, or `autograd saved bytes`, the "
-            "tensors kept for the backward pass",
-        ),
-        _label("device", "kind of device that was measured: cpu or cuda"),
-    ],
+    _label("cell_id", "the cell that was measured, as in the members table"),
+    _label("cell", "readable label of the cell, e.g. `mnist mlp 40,40,40,40`"),
+    *_CELL,
+    _number("rho", "smoothing parameter of the measured members, between 0 and 1; 1 is no smoothing"),
+    _field("parameters", pa.int64(), "1", "number of trained parameters of one member"),
+    _field(
+        "seconds_per_epoch",
+        _list(pa.float64()),
+        "s",
+        "wall time of one pass over the training data, one entry per round; a round times each row in turn",
+    ),
+    _field("memory_bytes", pa.int64(), "bytes", "peak memory of a training step, of the kind memory_kind"),
+    _label(
+        "memory_kind",
+        "meaning of memory_bytes: `cuda peak`, the peak of the allocator, or `autograd saved bytes`, "
+        "the tensors kept for the backward pass",
+    ),
+    _label("device", "kind of device that was measured: cpu or cuda"),
 )
 """A row per cell and rho: what training costs in time and memory."""
 

@@ -33,16 +33,14 @@ SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
 def format_thresholds(table: pa.Table) -> str:
     """Return a thresholds table as text, narrow enough for a terminal, without a final newline.
 
-    A block per order parameter: under a heading a line per cell with rho_c, or the bound of one beyond
-    what was trained, its interval, the spread of the realisations below and above it, and the numbers of
-    seeds and of members. Below stands which cells have no transition, where intervals are wider than was
-    asked for, and where information and KL disagree.
+    Below the lines of each order parameter stands which cells have no transition, where intervals are wider
+    than was asked for, and where information and KL disagree.
     """
     rows = table.to_pylist()
     named: dict[str, list[tuple[str, Row]]] = {}
     for name, row in zip(cell_names(rows), rows, strict=True):
         named.setdefault(row["order_parameter"], []).append((name, row))
-    return "\n\n".join(_block(own) for own in named.values())
+    return "\n\n".join(_block(block) for block in named.values())
 
 
 def _block(named: Sequence[tuple[str, Row]]) -> str:
@@ -67,13 +65,7 @@ def _block(named: Sequence[tuple[str, Row]]) -> str:
 
 
 def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
-    """Return rows of a thresholds table as lines of texts under a head, with a name for each row's cell.
-
-    The columns are the cell, its budget, the order parameter, the status, rho_c with its interval or its
-    one-sided bound, the spread of the realisations below and above it, how many seeds have a bracket of
-    their own, and the number of members and of those that diverged or failed. A column with the exact rho_c
-    follows where one is known.
-    """
+    """Return rows of a thresholds table as lines of texts under a head, with a name for each row's cell."""
     columns = _columns(rows)
     named = zip(names, rows, strict=True)
     lines = [[name, *(text(row) for text in columns.values())] for name, row in named]
@@ -104,20 +96,16 @@ def threshold_notes(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def format_comparisons(table: pa.Table) -> str:
-    """Return a comparisons table as text, narrow enough for a terminal; empty without any.
-
-    A block per order parameter, a line per comparison: two cells, the difference of their rho_c with its
-    interval, and the verdict on the first cell.
-    """
+    """Return a comparisons table as text, narrow enough for a terminal; empty without any."""
     rows = table.to_pylist()
     blocks: dict[str, list[list[str]]] = {}
     for row in rows:
         lines = blocks.setdefault(
             row["order_parameter"], [["rho_c of", "minus that of", "difference", "interval", "verdict"]]
         )
-        known = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
+        difference = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
         ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
-        lines.append([row["first_cell"], row["second_cell"], known, ends, row["verdict"]])
+        lines.append([row["first_cell"], row["second_cell"], difference, ends, row["verdict"]])
     if not rows:
         return ""
     note = f"{interval_kind(rows)}; verdicts are corrected for all comparisons of an order parameter (Holm)"
@@ -126,11 +114,7 @@ def format_comparisons(table: pa.Table) -> str:
 
 
 def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
-    """Return rows of a comparisons table as lines of texts under a head.
-
-    The columns are the two cells, what they differ in, the order parameter, the difference of rho_c with its
-    interval, the corrected p-values and the verdict on the first cell.
-    """
+    """Return rows of a comparisons table as lines of texts under a head."""
     with_margin = any(row["margin"] is not None for row in rows)
     head = ["rho_c of", "minus that of", "they differ in", "order parameter", "difference", "interval"]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
@@ -170,13 +154,13 @@ def _p_value(value: float | None) -> str:
 
 def _rules(rows: Sequence[Row]) -> list[str]:
     """Return a line an order parameter: what it is, and from where on it counts as active."""
-    found: dict[str, set[str]] = {}
+    levels_of: dict[str, set[str]] = {}
     for row in rows:
-        half = row["rule"] == HALF_PLATEAU
-        found.setdefault(row["order_parameter"], set()).add("half of its plateau" if half else _level(row))
+        level = "half of its plateau" if row["rule"] == HALF_PLATEAU else _level(row)
+        levels_of.setdefault(row["order_parameter"], set()).add(level)
     return [
         f"{name}: active from {', '.join(sorted(levels))} of {ORDER_PARAMETERS[name].words}"
-        for name, levels in found.items()
+        for name, levels in levels_of.items()
     ]
 
 
@@ -188,17 +172,17 @@ def _level(row: Row) -> str:
 def format_sensitivity(members: pa.Table, rule: Rules) -> str:
     """Return rho_c by other rules as aligned text, a line per cell and order parameter in nats."""
     tables = {}
-    for asked in (*SENSITIVITY_NATS, HALF_PLATEAU):
-        watched = {name: asked for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
+    for level in (*SENSITIVITY_NATS, HALF_PLATEAU):
+        watched = {name: level for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
         if not watched:
             return ""
-        tables[asked] = thresholds_table(members, Rules(watched, rule.confidence)).to_pylist()
-    columns = [f"{asked:g}" if isinstance(asked, float) else "half plateau" for asked in tables]
+        tables[level] = thresholds_table(members, Rules(watched, rule.confidence)).to_pylist()
+    columns = [f"{level:g}" if isinstance(level, float) else "half plateau" for level in tables]
     rows = tables[HALF_PLATEAU]
     lines = [["cell", "rho_c by active from (nats)", *columns]]
     for index, name in enumerate(cell_names(rows)):
-        found = [table[index] for table in tables.values()]
-        texts = [STATUS[row["status"]] if row["rho_c"] is None else _number(row["rho_c"]) for row in found]
+        by_level = [table[index] for table in tables.values()]
+        texts = [STATUS[row["status"]] if row["rho_c"] is None else _number(row["rho_c"]) for row in by_level]
         lines.append([name, rows[index]["order_parameter"], *texts])
     return "\n".join(aligned(lines))
 
@@ -225,11 +209,11 @@ def _spread(row: Row) -> str:
 
 def _too_wide(row: Row) -> str:
     """Say that the search could not reach what it was asked for; empty where it did."""
-    asked, reached = row["half_width_asked"], row["half_width"]
-    if asked is None or (reached is not None and reached <= asked):
+    limit, reached = row["half_width_asked"], row["half_width"]
+    if limit is None or (reached is not None and reached <= limit):
         return ""
     if reached is not None:
-        return f"±{reached:.3f} after {row['n_members']} members, for ±{asked:g} asked; raise max_members"
+        return f"±{reached:.3f} after {row['n_members']} members, for ±{limit:g} asked; raise max_members"
     if row["rho_c_low"] is None and row["rho_c_high"] is None:
         return "no interval: no member that counts, or too few"
     side = "above" if row["rho_c_high"] is None else "below"

@@ -8,7 +8,7 @@ from analysis.text.words import NOTHING
 
 def environment(package: str) -> Environment:
     """Return the environment of the templates in a package; a name that a template lacks is an error."""
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader(package, ""),
         autoescape=True,
         undefined=StrictUndefined,
@@ -16,9 +16,9 @@ def environment(package: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of the page
-    made.filters |= {"indexed": indexed, "signed": signed}
-    return made
+    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of the page
+    templates.filters |= {"indexed": indexed, "signed": signed}
+    return templates
 
 
 def signed(words: str) -> Markup:
@@ -28,9 +28,9 @@ def signed(words: str) -> Markup:
     """
     if words == NOTHING:
         return Markup("\u2013")
-    found = [f"\u2212{w[1:]}" if w[:1] == "-" and w[1:2].isdigit() else w for w in words.split(" ")]
-    found = [f"[\u2212{w[2:]}" if w.startswith("[-") else w for w in found]
-    return indexed(" ".join(found))
+    words_signed = [f"\u2212{w[1:]}" if w[:1] == "-" and w[1:2].isdigit() else w for w in words.split(" ")]
+    words_signed = [f"[\u2212{w[2:]}" if w.startswith("[-") else w for w in words_signed]
+    return indexed(" ".join(words_signed))
 
 
 def indexed(words: str) -> Markup:

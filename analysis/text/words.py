@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 
 from analysis.tables.schema import LOST, SPLIT_IMAGES, Row
 from ouvae.declared import ARCHITECTURES, labels
@@ -48,8 +49,8 @@ def data_used(row: Row) -> str:
     return f"{row['dataset']} {row['data_digest'][:8]}, {', '.join(uses)} images"
 
 
-def _of(used: int | None, there: int) -> str:
-    return f"{there:,}" if used is None else f"{used:,} of {there:,}"
+def _of(used: int | None, total: int) -> str:
+    return f"{total:,}" if used is None else f"{used:,} of {total:,}"
 
 
 def plural(count: int, word: str) -> str:
@@ -70,21 +71,16 @@ def common_words(names: list[str]) -> str:
     """Return the leading words that several names share, leaving at least one word of each."""
     if len(names) < 2:
         return ""
-    words = [name.split(" ") for name in names]
-    shared = []
-    for column in zip(*(w[:-1] for w in words), strict=False):
-        if len(set(column)) > 1:
-            break
-        shared.append(column[0])
-    return " ".join(shared)
+    columns = zip(*(name.split(" ")[:-1] for name in names), strict=False)
+    return " ".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns))
 
 
 def heading(rows: Sequence[Row]) -> str:
     """Return what cells have in common: leading words of their names, activation, budget, smoothing."""
     layered = all(ARCHITECTURES[row["architecture"]].layered for row in rows)
     keys = ("activation",) * layered + ("steps", "smoothing", "ou_samples")
-    told = differing_keys(rows)
-    words = [word(rows[0], key) for key in keys if key not in told]
+    differing = differing_keys(rows)
+    words = [word(rows[0], key) for key in keys if key not in differing]
     return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)
 
 
@@ -153,21 +149,21 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
 
     The numbers count in the direction of the verdict: by how much the first is higher, or lower.
     """
-    verdict, one, other = row["verdict"], f"ρ_c of {first}", f"that of {second}"
+    verdict, rho_c, other_rho_c = row["verdict"], f"ρ_c of {first}", f"that of {second}"
     sign = -1 if verdict == "lower" else 1
     low, high = (
         None if row[name] is None else sign * row[name]
         for name in ("difference_low", "difference_high")[::sign]
     )
     ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
-    known = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
-    numbers = (known + _ends_with_share(ends, row)).removeprefix(", ")
+    number = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
+    numbers = (number + _ends_with_share(ends, row)).removeprefix(", ")
     if verdict in ("lower", "higher"):
-        return f"{one} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)
+        return f"{rho_c} is {verdict} than {other_rho_c}" + f" by {numbers}" * bool(numbers)
     tail = f": the difference is {numbers}" if numbers else ""
     if verdict == "alike":
-        return f"{one} and {other} are alike within ±{row['margin']:g}{tail}"
-    return f"whether {one} is lower or higher than {other} is undecided{tail}"
+        return f"{rho_c} and {other_rho_c} are alike within ±{row['margin']:g}{tail}"
+    return f"whether {rho_c} is lower or higher than {other_rho_c} is undecided{tail}"
 
 
 def _ends_with_share(ends: str, row: Row) -> str:

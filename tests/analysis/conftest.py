@@ -78,6 +78,11 @@ def panels(chart) -> list[dict]:
     return [panel for row in chart.spec["vconcat"][0]["vconcat"] for panel in row["hconcat"]]
 
 
+def titles_of(chart) -> list:
+    """Return the titles of the panels of a figure that have one."""
+    return [panel["title"]["text"] for panel in panels(chart) if "title" in panel]
+
+
 def legend(chart) -> list[str]:
     """Return the texts of the legend below a figure."""
     return [part["mark"]["text"] for part in chart.spec["vconcat"][1]["layer"] if "text" in part["mark"]]
@@ -95,12 +100,6 @@ def failed_row(row: dict) -> dict:
     """The row of a member like another one, had it failed."""
     failure = {"status": "failed", "failure": "OutOfMemoryError: CUDA out of memory", "seconds": 0.0}
     return row | dict.fromkeys(UNKNOWN) | failure
-
-
-@pytest.fixture
-def fail() -> Callable[[dict], dict]:
-    """Return a maker of the row of a failed member from that of another one."""
-    return failed_row
 
 
 @pytest.fixture
@@ -244,10 +243,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Return a writer of run folders `runs/NAME`: members with a history, or costs with a space.yaml."""
 
     def write(
-        name: str,
-        members: Sequence[dict] = (),
-        history: Sequence[dict] = (),
-        costs: Sequence[dict] = (),
+        name: str, members: Sequence[dict] = (), history: Sequence[dict] = (), costs: Sequence[dict] = ()
     ) -> Path:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from analysis.charts.curves import order_parameters
 from analysis.charts.data import rows_of
 from analysis.results import Results
 from analysis.statistics.curves import curves
-from analysis.statistics.rule import Rules, level
+from analysis.statistics.rule import Rule, Rules
 from analysis.statistics.summary import thresholds_table
 from analysis.tables.schema import MEMBERS
 from analysis.text.lines import format_sensitivity, format_thresholds
@@ -76,12 +76,14 @@ def test_thresholds_stand_in_g_too(make_members):
 
 
 def test_half_of_nothing_is_nothing():
+    def level(curves, active_from="half_plateau"):
+        return Rule(ORDER_PARAMETERS["kl_top"], active_from, 0.95).level(curves)
+
     flat = {0: (np.array([0.5, 1.0]), np.array([0.03, 0.0]))}
-    assert level(flat, "half_plateau", 0.1) == 0.1
-    assert level({}, "half_plateau", 0.1) == 0.1
-    assert level(flat, 0.02, 0.1) == 0.02
+    assert level(flat) == level({}) == 0.1
+    assert level(flat, 0.02) == 0.02
     ambient = {0: (np.array([0.0, 1.0]), np.array([0.0, 6.0]))}
-    assert level(ambient, "half_plateau", 0.1) == 3.0
+    assert level(ambient) == 3.0
 
 
 def test_it_is_said_where_the_information_departs_from_the_kl(make_members):

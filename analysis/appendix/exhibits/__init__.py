@@ -43,7 +43,6 @@ def exhibits_at(budget: str) -> tuple[Exhibit, ...]:
 
 def exhibit_of(name: str) -> Exhibit:
     """Return the exhibit of that name; TableError if there is none."""
-    for exhibit in EXHIBITS:
-        if exhibit.name == name:
-            return exhibit
-    raise TableError(f"no table or figure {name}; there are: {', '.join(NAMES)}")
+    if name not in NAMES:
+        raise TableError(f"no table or figure {name}; there are: {', '.join(NAMES)}")
+    return EXHIBITS[NAMES.index(name)]

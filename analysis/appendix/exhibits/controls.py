@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from analysis.appendix.charts import by_look, line_entry, look_of
+from analysis.appendix.charts import by_look, look_of
 from analysis.appendix.claims import OURS, Claim, Evidence, Region
-from analysis.appendix.exhibit import Exhibit, Lines
-from analysis.appendix.runs import PaperRun
+from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.runs import Lines, PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import figure, layer, y_axis
+from analysis.charts.layout import figure, layer, line_entry, number, y_axis
 from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.estimate import TRANSITION
 from analysis.statistics.intervals import ratio, student
@@ -43,7 +43,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
             smoothed = [row for row in rows if row["smoothing"] == "posterior"]
             shrunk = [row for row in rows if row["smoothing"] == "shrink"]
             evidence[0].append(_ranges(smoothed))
-            evidence[1] += [_needed(row, one) for one in shrunk for row in smoothed]
+            evidence[1] += [_needed(row, control) for control in shrunk for row in smoothed]
         evidence[2] = [_linear_information(run)]
     statements = (
         "Thresholds of the top-layer KL with K = 2, 5 and 20 draws agree better in g = ρ² + (1 − ρ²)/K than "
@@ -54,8 +54,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         "of x.",
     )
     return tuple(
-        Claim(statement, OURS, tuple(own), run.missing)
-        for statement, own in zip(statements, evidence, strict=True)
+        Claim(statement, OURS, tuple(pieces)) for statement, pieces in zip(statements, evidence, strict=True)
     )
 
 
@@ -85,8 +84,11 @@ def _ranges(rows: Sequence[Row]) -> Evidence:
     by_k = [_seeds(row) for row in rows]
     in_rho, in_g = {}, {}
     for seed in set.intersection(*map(set, by_k)) if by_k else ():
-        rho = [own[seed] for own in by_k]
-        g = [retained_variance(own[seed], row["ou_samples"]) for own, row in zip(by_k, rows, strict=True)]
+        rho = [thresholds[seed] for thresholds in by_k]
+        g = [
+            retained_variance(thresholds[seed], row["ou_samples"])
+            for thresholds, row in zip(by_k, rows, strict=True)
+        ]
         in_rho[seed], in_g[seed] = max(rho) - min(rho), max(g) - min(g)
     what = f"range of thresholds over K in g divided by that in ρ, {sizes(rows[0])}" if rows else ""
     return Evidence(what, ratio(in_g, in_rho), Region(high=1))
@@ -108,7 +110,7 @@ def _linear_information(run: PaperRun) -> Evidence:
     for row in run.rows:
         if row["architecture"] == "affine" and (row["kl_top_nats"] or 0) > ACTIVE_NATS:
             by_seed.setdefault(row["seed"], []).append(row["information_top_nats"])
-    means = [float(np.mean(own)) for own in by_seed.values()]
+    means = [float(np.mean(values)) for values in by_seed.values()]
     what = f"information of its members of more than {ACTIVE_NATS:g} nat of KL, mean over them and over seeds"
     return Evidence(what, student(means), Region(-KNOWS_NOTHING, KNOWS_NOTHING), unit="nats")
 
@@ -151,17 +153,17 @@ def _numbers(row: Row) -> list[str]:
 
 def _most(members: Iterable[Row], metric: str) -> Mapping[str, str]:
     """Return the largest mean over seeds that a metric has at any rho of a cell at which all seeds are."""
-    found: dict[str, dict[float, list[float]]] = {}
+    cells: dict[str, dict[float, list[float]]] = {}
     for row in members:
-        own = found.setdefault(row["cell_id"], {})
+        by_rho = cells.setdefault(row["cell_id"], {})
         if row[metric] is not None:
-            own.setdefault(row["rho"], []).append(row[metric])
-    return {cell: _largest_mean(by_rho.values()) for cell, by_rho in found.items()}
+            by_rho.setdefault(row["rho"], []).append(row[metric])
+    return {cell: _largest_mean(by_rho.values()) for cell, by_rho in cells.items()}
 
 
 def _largest_mean(by_rho: Collection[list[float]]) -> str:
     seeds = max(map(len, by_rho), default=0)
-    means = [float(np.mean(own)) for own in by_rho if len(own) == seeds]
+    means = [float(np.mean(values)) for values in by_rho if len(values) == seeds]
     return f"{max(means):.2f}" if means else NOTHING
 
 
@@ -179,9 +181,9 @@ def plot(run: PaperRun) -> Chart | None:
     for column, model in enumerate(models):
         rows = [row for row in run.rows if sizes(row) == model and row["architecture"] != "affine"]
         for line, name in enumerate(ORDERS):
-            for control, own, places in _against_g(rows):
+            for control, members, places in _against_g(rows):
                 look = controls.setdefault(control, len(controls) % (len(STYLES) - 1))
-                points += _points(column, line, look, places, own, ORDER_PARAMETERS[name])
+                points += _points(column, line, look, places, members, ORDER_PARAMETERS[name])
             points += _points(column, 2 + line, _WEIGHT, *_against_weight(rows), ORDER_PARAMETERS[name])
     stacks = []
     for column, model in enumerate(models):
@@ -202,15 +204,15 @@ def _against_g(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row], list[float
     """Yield each control with its members, and what is left of the noise at each."""
     swept = [row for row in rows if row["smoothed_networks"]]
     for control in dict.fromkeys(map(_control, swept)):
-        own = [row for row in swept if _control(row) == control]
-        yield control, own, [retained_variance(row["rho"], row["ou_samples"]) for row in own]
+        members = [row for row in swept if _control(row) == control]
+        yield control, members, [retained_variance(row["rho"], row["ou_samples"]) for row in members]
 
 
 def _against_weight(rows: Sequence[Row]) -> tuple[list[float], list[Row]]:
     """Return the weights of the top layer's KL, and the members that have them."""
     plain = [row for row in rows if row["rho"] == 1 and row["smoothed_networks"] and row["ou_samples"] == 5]
-    own = [*(row for row in rows if not row["smoothed_networks"]), *plain]
-    return [row["top_kl_weight"] for row in own], own
+    weighted = [*(row for row in rows if not row["smoothed_networks"]), *plain]
+    return [row["top_kl_weight"] for row in weighted], weighted
 
 
 def _points(
@@ -220,10 +222,7 @@ def _points(
     metrics = {"value": order.metric}
     if order.bounds is not None:
         metrics |= {"low": order.bounds[0], "high": order.bounds[1]}
-    means = {
-        name: dict(zip(*_means(places, [row[metric] for row in rows]), strict=True))
-        for name, metric in metrics.items()
-    }
+    means = {name: _means(places, [row[metric] for row in rows]) for name, metric in metrics.items()}
     head = {"column": column, "line": line, "look": look}
     return [
         {**head, "at": at, **{name: means.get(name, {}).get(at) for name in ("value", "low", "high")}}
@@ -237,14 +236,8 @@ def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
     words = ORDER_PARAMETERS[ORDERS[line % 2]].words.removeprefix("top-layer ")
     scale = {"domain": [-0.15 * highest, 1.1 * highest], "nice": False}
     y = {"type": "quantitative", "scale": scale} | y_axis(f"{words} (nats)", column == 0, tickCount=4)
-    x = {
-        "field": "at",
-        "type": "quantitative",
-        "scale": {"zero": False, "padding": 6},
-        "axis": {"tickCount": 5},
-    }
-    x["title"] = "noise that is left, g" if line < 2 else _WEIGHT_WORDS
-    colour = by_look(len(STYLES), color="colour")
+    title = "noise that is left, g" if line < 2 else _WEIGHT_WORDS
+    x = number("at", title=title, scale={"zero": False, "padding": 6}, axis={"tickCount": 5})
     value = {"y": {"field": "value", **y}}
     ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
     return {
@@ -252,23 +245,22 @@ def _panel(column: int, line: int, points: Sequence[Row]) -> Spec:
         "height": 85,
         "data": {"name": "points"},
         "transform": [{"filter": f"datum.column == {column} && datum.line == {line}"}],
-        "encoding": {"x": x, **colour},
+        "encoding": {"x": x, **by_look(color="colour")},
         "layer": [
             layer("area", ends, where="isValid(datum.low)", opacity=0.12, clip=True),
-            layer("line", value | by_look(len(STYLES), strokeDash="dashes"), strokeWidth=1),
-            layer("point", value | by_look(len(STYLES), shape="shape"), filled=True, size=12, opacity=1),
+            layer("line", value | by_look(strokeDash="dashes"), strokeWidth=1),
+            layer("point", value | by_look(shape="shape"), filled=True, size=12, opacity=1),
         ],
     }
 
 
-def _means(places: Sequence[float], values: Sequence[float | None]) -> tuple[list[float], list[float]]:
-    """Return the places in increasing order, and the mean of the values at each."""
+def _means(places: Sequence[float], values: Sequence[float | None]) -> dict[float, float]:
+    """Return the mean of the values at each place, in increasing order of the places."""
     by_place: dict[float, list[float]] = {}
     for place, value in zip(places, values, strict=True):
         if value is not None:
             by_place.setdefault(round(place, 6), []).append(value)
-    ordered = sorted(by_place)
-    return ordered, [float(np.mean(by_place[place])) for place in ordered]
+    return {place: float(np.mean(by_place[place])) for place in sorted(by_place)}
 
 
 EXHIBIT = Exhibit(

@@ -11,11 +11,7 @@ from analysis.appendix.charts import TRANSITIONS_CAPTION, plot_transitions
 from analysis.appendix.claims import ABSTRACT, OURS, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.transitions import (
-    threshold_difference,
-    threshold_lines,
-    unequal_cells,
-)
+from analysis.appendix.transitions import threshold_difference, threshold_lines, unequal_cells
 from analysis.tables.schema import Row
 
 MARGIN = 0.05
@@ -30,20 +26,20 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     evidence = []
     if run.members is not None:
         pairs = combinations(run.thresholds, 2)
-        evidence = [_alike(run, one, other) for one, other in pairs]
+        evidence = [_alike(run, first, second) for first, second in pairs]
     statement = (
         "ρ_c of one model is alike on all data sets. Two are alike where the "
         f"{100 * CONFIDENCE:g} % interval of their difference lies within ±{MARGIN:g}, set before any run "
         "(two one-sided tests at 5 %), and not alike where it lies outside; else the pair is undecided."
     )
-    return (Claim(statement, f"{ABSTRACT}; {OURS}", tuple(evidence), run.missing),)
+    return (Claim(statement, f"{ABSTRACT}; {OURS}", tuple(evidence)),)
 
 
-def _alike(run: PaperRun, one: Row, other: Row) -> Evidence:
-    unusable = unequal_cells(run, one, other, apart_from=("dataset", "data_digest"))
-    found = threshold_difference(run, one, other, CONFIDENCE)
-    what = f"ρ_c on {one['dataset']} minus that on {other['dataset']}"
-    return Evidence(what, found, Region(-MARGIN, MARGIN, closed=True), unusable=unusable)
+def _alike(run: PaperRun, first: Row, second: Row) -> Evidence:
+    unusable = unequal_cells(run, first, second, apart_from=("dataset", "data_digest"))
+    interval = threshold_difference(run, first, second, CONFIDENCE)
+    what = f"ρ_c on {first['dataset']} minus that on {second['dataset']}"
+    return Evidence(what, interval, Region(-MARGIN, MARGIN, closed=True), unusable=unusable)
 
 
 EXHIBIT = Exhibit(

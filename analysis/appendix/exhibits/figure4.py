@@ -5,15 +5,15 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import TableError
-from analysis.appendix.charts import line_entry
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
 from analysis.charts.chart import Chart
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure, layer
+from analysis.charts.layout import Entry, figure, layer, line_entry, nominal, number
 from analysis.charts.looks import STYLES, Spec
 from analysis.statistics.censored import Array
 from analysis.statistics.intervals import ratio
@@ -25,7 +25,7 @@ MARGIN = 0.05
 _COLUMNS = 2
 _PLAIN, _SMOOTHED = "without smoothing", "with smoothing"
 
-VarianceCurves: TypeAlias = dict[tuple[str, float], dict[int, tuple[Array, Array, Array]]]
+VarianceCurves: TypeAlias = dict[tuple[str, float], dict[int, tuple[Array, ...]]]
 
 
 def gradient_variances(history: pa.Table) -> VarianceCurves:
@@ -34,20 +34,16 @@ def gradient_variances(history: pa.Table) -> VarianceCurves:
     `rho` is that of the member in training; what it is measured with is the column `gradient_rho` of the
     members. Evaluations are left out unless both variances are there and positive.
     """
-    points: dict[tuple[str, float], dict[int, list[tuple[float, float, float]]]] = {}
-    columns = ["cell_id", "rho", "seed", "step", "gradient_variance", "gradient_variance_smoothed"]
-    for row in history.select(columns).to_pylist():
-        plain, smoothed = row["gradient_variance"], row["gradient_variance_smoothed"]
-        if plain is None or smoothed is None or not (plain > 0 and smoothed > 0):
-            continue
+    columns = ["gradient_variance", "gradient_variance_smoothed"]
+    positive = (pc.field(columns[0]) > 0) & (pc.field(columns[1]) > 0)
+    points: dict[tuple[str, float], dict[int, list[tuple[float, ...]]]] = {}
+    for row in history.select(["cell_id", "rho", "seed", "step", *columns]).filter(positive).to_pylist():
         seeds = points.setdefault((row["cell_id"], row["rho"]), {})
-        seeds.setdefault(row["seed"], []).append((row["step"], plain, smoothed))
-    found: VarianceCurves = {}
-    for key, by_seed in points.items():
-        for seed, values in by_seed.items():
-            steps, plain, smoothed = np.array(sorted(values), dtype=np.float64).T
-            found.setdefault(key, {})[seed] = (steps, plain, smoothed)
-    return found
+        seeds.setdefault(row["seed"], []).append((row["step"], *(row[name] for name in columns)))
+    return {
+        key: {seed: tuple(np.array(sorted(values), dtype=np.float64).T) for seed, values in seeds.items()}
+        for key, seeds in points.items()
+    }
 
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
@@ -64,7 +60,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         f"Smoothing lowers the gradient's variance by at least {MARGIN:.0%} (geometric mean over training, "
         "at the same seed)."
     )
-    return (Claim(statement, f"{STATED}; {OURS}", tuple(evidence), run.missing),)
+    return (Claim(statement, f"{STATED}; {OURS}", tuple(evidence)),)
 
 
 def plot(run: PaperRun) -> Chart | None:
@@ -80,7 +76,7 @@ def plot(run: PaperRun) -> Chart | None:
     stacks = []
     for panel, ((cell_id, rho), seeds) in enumerate(measured.items()):
         for index, kind in ((1, "plain"), (2, "smoothed")):
-            steps, values = _stacked({seed: (own[0], own[index]) for seed, own in seeds.items()})
+            steps, values = _stacked({seed: (curve[0], curve[index]) for seed, curve in seeds.items()})
             numbers = steps, np.exp(np.log(values).mean(0)), values.min(0), values.max(0)
             rows += [
                 {"panel": panel, "kind": kind, "step": step, "mean": mean, "low": low, "high": high}
@@ -99,37 +95,27 @@ def plot(run: PaperRun) -> Chart | None:
 
 def _panel(panel: int, title: Sequence[str], leftmost: bool, has_range: bool) -> Spec:
     """Return the panel of one kind of member."""
-    kinds, looks = ["plain", "smoothed"], (STYLES[1], STYLES[0])
-
-    def encoded(values: Sequence[object]) -> Spec:
-        return {
-            "field": "kind",
-            "type": "nominal",
-            "legend": None,
-            "scale": {"domain": kinds, "range": values},
-        }
-
-    x = {"field": "step", "type": "quantitative", "title": "optimizer step", "axis": {"tickCount": 5}}
+    looks = STYLES[1], STYLES[0]
+    colour, shape, dashes = (
+        nominal("kind", ("plain", "smoothed"), [getattr(look, trait) for look in looks])
+        for trait in ("colour", "shape", "dashes")
+    )
+    x = number("step", title="optimizer step", axis={"tickCount": 5})
     y: Spec = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": "~g", "tickCount": 4}}
     y["title"] = "gradient variance" if leftmost else None
     ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}}
-    shapes = {"shape": encoded([look.shape for look in looks])}
     mean = {"y": {"field": "mean", **y}}
-    dashes = {"strokeDash": encoded([list(look.dashes) for look in looks])}
     return {
         "title": {"text": list(title)},
         "width": 215,
         "height": 120,
         "data": {"name": "variances"},
         "transform": [{"filter": f"datum.panel == {panel}"}],
-        "encoding": {
-            "x": x,
-            "color": encoded([look.colour for look in looks]),
-        },
+        "encoding": {"x": x, "color": colour},
         "layer": [
             layer("area", ends, opacity=0.2 if has_range else 0),
-            layer("line", mean | dashes, strokeWidth=1.5),
-            layer("point", mean | shapes, filled=True, size=10, opacity=1),
+            layer("line", mean | {"strokeDash": dashes}, strokeWidth=1.5),
+            layer("point", mean | {"shape": shape}, filled=True, size=10, opacity=1),
         ],
     }
 

@@ -7,12 +7,7 @@ from analysis.appendix.charts import TRANSITIONS_CAPTION, plot_transitions
 from analysis.appendix.claims import STATED, Claim, Evidence, Region
 from analysis.appendix.exhibit import Exhibit
 from analysis.appendix.runs import PaperRun
-from analysis.appendix.transitions import (
-    sizes,
-    threshold_difference,
-    threshold_lines,
-    unequal_cells,
-)
+from analysis.appendix.transitions import sizes, threshold_difference, threshold_lines, unequal_cells
 from analysis.tables.schema import Row
 
 
@@ -20,12 +15,12 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     """Differences of rho_c between neighbouring latent sizes of a depth, smaller less larger."""
     evidence = []
     if run.members is not None:
-        rows = run.thresholds
+        rows = sorted(run.thresholds, key=lambda row: sum(row["latents"]))
         for depth in sorted({row["depth"] for row in rows}):
-            own = sorted((row for row in rows if row["depth"] == depth), key=lambda row: sum(row["latents"]))
-            evidence += [_falls(run, small, large) for small, large in pairwise(own)]
+            cells = [row for row in rows if row["depth"] == depth]
+            evidence += [_falls(run, small, large) for small, large in pairwise(cells)]
     statement = "At each depth, ρ_c is lower for larger latents (each size against the next larger one)."
-    return (Claim(statement, STATED, tuple(evidence), run.missing),)
+    return (Claim(statement, STATED, tuple(evidence)),)
 
 
 def _falls(run: PaperRun, small: Row, large: Row) -> Evidence:

@@ -34,9 +34,13 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
         rows, by_cell = run.thresholds, curves(run.members)
         mlp, conv = ([row for row in rows if row["architecture"] == name] for name in ("mlp", "conv"))
         all_pairs = list(product(conv, mlp))
-        same = [(one, other) for one, other in all_pairs if one["latents"] == other["latents"]]
+        same = [
+            (conv_row, mlp_row)
+            for conv_row, mlp_row in all_pairs
+            if conv_row["latents"] == mlp_row["latents"]
+        ]
         pairs = same or all_pairs
-    found = []
+    decided = []
     for relative, measure in (
         (False, f"the slope of a seed's top-layer KL over {STEEPNESS_WINDOW:g} of ρ from its onset on"),
         (True, "that slope divided by the seed's plateau, its largest top-layer KL"),
@@ -46,9 +50,9 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
             "than that of the MLP model. Steepness, a measure of ours as the appendix names none: "
             f"{measure}; geometric mean over seeds."
         )
-        evidence = tuple(_steeper(run, one, other, by_cell, relative) for one, other in pairs)
-        found.append(Claim(statement, f"{STATED}; {MEASURE}", evidence, run.missing))
-    return tuple(found)
+        evidence = tuple(_steeper(run, conv_row, mlp_row, by_cell, relative) for conv_row, mlp_row in pairs)
+        decided.append(Claim(statement, f"{STATED}; {MEASURE}", evidence))
+    return tuple(decided)
 
 
 def _steeper(run: PaperRun, conv: Row, mlp: Row, by_cell: CellCurves, relative: bool) -> Evidence:
@@ -58,7 +62,10 @@ def _steeper(run: PaperRun, conv: Row, mlp: Row, by_cell: CellCurves, relative: 
     if not conv["status"] == mlp["status"] == TRANSITION:
         return Evidence(what, None, region, unusable=f"no two transitions: {status_words(conv, mlp)}")
     slopes = [steepness(row, by_cell[row["cell_id"]], relative) for row in (conv, mlp)]
-    if any(len(own) < row["n_seeds"] or min(own) <= 0 for own, row in zip(slopes, (conv, mlp), strict=True)):
+    if any(
+        len(values) < row["n_seeds"] or min(values) <= 0
+        for values, row in zip(slopes, (conv, mlp), strict=True)
+    ):
         why = f"within {STEEPNESS_WINDOW:g} of ρ_c a seed's values of ρ end, or its KL falls again"
         return Evidence(what, None, region, unusable=why)
     unusable = unequal_cells(run, conv, mlp, apart_from=("architecture", "hidden", "latents"))

@@ -1,14 +1,20 @@
 """Table 8: latent sizes of a VAE with four layers, to tell selection of variables from collapse."""
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+import numpy as np
 
-from analysis.appendix.charts import Panel, plot_table
+from analysis.appendix.charts import Panel
 from analysis.appendix.claims import OURS, STATED, Claim, Evidence, Region
-from analysis.appendix.compare import Replicates
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.models import ACTIVATION, with_relu
-from analysis.appendix.published import ACTIVE_UNITS, BOUND_NOTE, Column, PublishedRow, PublishedTable, Value
+from analysis.appendix.matching import ACTIVATION
+from analysis.appendix.published import (
+    ACTIVE_UNITS,
+    BOUND_NOTE,
+    Column,
+    PublishedRow,
+    PublishedTable,
+    Value,
+    with_relu,
+)
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.table_evidence import Rows
 from analysis.statistics.intervals import student
@@ -44,76 +50,60 @@ TABLE = PublishedTable(
     note=BOUND_NOTE,
 )
 
-PANELS = (
-    Panel("active", "active units, top two layers", entries=2),
-    Panel("bound", "bound (nats)"),
-    Panel("kl_top", "top-layer KL (nats)"),
-)
-
 
 def claims(run: PaperRun) -> tuple[Claim, ...]:
     """Latent sizes: the range of the top two layers' active units beside that of the ELBO."""
     rows = Rows(TABLE, run)
+    sizes = [int(label.split("-")[0]) for label in _labels()]
+    # Active units that followed the sizes would range over twice their difference, in two layers.
+    allowed = 2 * (max(sizes) - min(sizes))
+    units = _range_over_sizes(
+        rows,
+        "active",
+        f"range of the top two layers' active units over the sizes, of {allowed} that the sizes allow",
+        Region(high=SHARE_OF_WIDTHS * allowed, closed=True),
+        "units",
+        layers=2,
+    )
+    bound = _range_over_sizes(
+        rows, "bound", "range of the V. ELBO over the sizes", Region(low=BOUND_RANGE_NATS), "nats"
+    )
     statement = (
         "Over the latent sizes the active units of the top two layers hardly change (they range over at most "
         f"{SHARE_OF_WIDTHS:.0%} of what the sizes allow) while the V. ELBO varies (over more than "
         f"{BOUND_RANGE_NATS:g} nats)."
     )
-    return (Claim(statement, f"{STATED}; {OURS}", (_units(rows), _bounds(rows)), run.missing),)
+    return (Claim(statement, f"{STATED}; {OURS}", (units, bound)),)
 
 
-def _units(rows: Rows) -> Evidence:
-    """The range of active units over the sizes, a seed that has all sizes at a time.
-
-    Active units that followed the sizes would range over twice the difference of the largest and
-    smallest size.
-    """
-    labels = [row.label for row in TABLE.rows if row.values]
-    sizes = [int(label.split("-")[0]) for label in labels]
-    allowed = 2 * (max(sizes) - min(sizes))
-    active = [rows.all_of(label, "active") for label in labels]
-    published = (sum(rows.published(label, "active", layer) for layer in range(2)) for label in labels)
-    return Evidence(
-        f"range of the top two layers' active units over the sizes, of {allowed} that the sizes allow",
-        student([_range(sum(own[seed][:2]) for own in active) for seed in _shared(active)]),
-        Region(high=SHARE_OF_WIDTHS * allowed, closed=True),
-        "units",
-        _range(published),
-        rows.unequal("active", *labels, apart_from=("latents",)),
-    )
+def _labels() -> list[str]:
+    return [row.label for row in TABLE.rows if row.values]
 
 
-def _bounds(rows: Rows) -> Evidence:
-    """The range of the bound over the sizes, a seed that has all sizes at a time."""
-    labels = [row.label for row in TABLE.rows if row.values]
-    bound = [rows.all_of(label, "bound") for label in labels]
-    return Evidence(
-        "range of the V. ELBO over the sizes",
-        student([_range(own[seed][0] for own in bound) for seed in _shared(bound)]),
-        Region(low=BOUND_RANGE_NATS),
-        "nats",
-        _range(rows.published(label, "bound") for label in labels),
-        rows.unequal("bound", *labels, apart_from=("latents",)),
-    )
-
-
-def _shared(rows: Sequence[Replicates]) -> list[int]:
-    """The replicates that all rows have."""
-    return [key for key in rows[0] if all(key in row for row in rows)]
-
-
-def _range(values: Iterable[float]) -> float:
-    found = list(values)
-    return max(found) - min(found)
+def _range_over_sizes(
+    rows: Rows, key: str, what: str, region: Region, unit: str, layers: int = 1
+) -> Evidence:
+    """The range over the sizes of a number, summed over the top layers, of each seed that has all sizes."""
+    labels = _labels()
+    ours = [rows.all_of(label, key) for label in labels]
+    seeds = [seed for seed in ours[0] if all(seed in by_seed for by_seed in ours)]
+    ranges = [float(np.ptp([sum(by_seed[seed][:layers]) for by_seed in ours])) for seed in seeds]
+    published = [sum(rows.published(label, key, layer) for layer in range(layers)) for label in labels]
+    unusable = rows.unequal(key, *labels, apart_from=("latents",))
+    return Evidence(what, student(ranges), region, unit, float(np.ptp(published)), unusable)
 
 
 EXHIBIT = Exhibit(
     name="table8",
     title="Latent sizes of a 4-layer MLP model on MNIST, trained with KL annealing",
     table=TABLE,
+    panels=(
+        Panel("active", "active units, top two layers", entries=2),
+        Panel("bound", "bound (nats)"),
+        Panel("kl_top", "top-layer KL (nats)"),
+    ),
     chosen="hidden layers and learning rate were chosen on seeds 0 to 4, the activation after a run of ReLU "
     "on seeds 1000 to 1002",
     fresh_from=2000,
     claims=claims,
-    plot=partial(plot_table, TABLE, PANELS),
 )

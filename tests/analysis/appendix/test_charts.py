@@ -9,7 +9,7 @@ from analysis.appendix.exhibits import controls, datasets, figure4, figure5, fig
 from analysis.appendix.loading import load
 from analysis.charts.data import rows_of
 from analysis.paper import main
-from tests.analysis.conftest import panels
+from tests.analysis.conftest import panels, titles_of
 
 SIZES = (40,) * 4
 
@@ -68,14 +68,12 @@ def test_figure_4_has_a_panel_a_member_kind_whose_title_has_room(
 
 def test_figures_5_and_6_have_a_panel_a_depth_or_architecture(every_run):
     by_depth = drawn(figure5, every_run / "figure5-quick")
-    titled = [panel for panel in panels(by_depth) if "title" in panel]
-    assert [panel["title"]["text"] for panel in titled] == ["3 layers", "4 layers"]
+    assert titles_of(by_depth) == ["3 layers", "4 layers"]
     last = panels(by_depth)[-1]["layer"]
     texts = [part["mark"]["text"] for part in last if part["mark"]["type"] == "text"]
     assert texts == ["10,10,10,10", "20,20,20,20 (always collapsed)"]
     by_architecture = drawn(figure6, every_run / "figure6-quick")
-    titled = [panel for panel in panels(by_architecture) if "title" in panel]
-    assert [panel["title"]["text"] for panel in titled] == ["mlp", "conv"]
+    assert titles_of(by_architecture) == ["mlp", "conv"]
     for chart in (by_depth, by_architecture):
         highest = max(chart.tables["seeds"]["kl"])
         top = panels(chart)[0]["encoding"]["y"]["scale"]["domain"][1]

@@ -15,8 +15,8 @@ from analysis.appendix.transitions import steepness, threshold_difference
 from analysis.statistics.estimate import seed_threshold
 from analysis.statistics.intervals import Interval, exact
 from analysis.tables.files import read_history
+from tests.analysis.statistics.test_intervals import T2
 
-T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
 METHODS = {
     "VAE": {},
     "IWAE (5 samples)": {"objective": "iwae", "importance_samples": 5},
@@ -38,7 +38,7 @@ METHODS |= {
 
 def decide(folder):
     exhibit = exhibit_of(folder.name.split("-")[0])
-    return exhibit.claims(load(exhibit, folder))
+    return exhibit.decide(load(exhibit, folder))
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from analysis.appendix.loading import load
 from analysis.appendix.runs import settings
 from analysis.appendix.sections import build
 from analysis.paper import main
+from tests.analysis.conftest import failed_row
 
 SIZES = (40,) * 4
 
 
-def test_a_run_of_failed_members_alone_has_a_page(paper_member, fail, write_run):
-    rows = [fail(paper_member("table6-quick", SIZES, (1, 3, 9, 17), seed)) for seed in range(2)]
+def test_a_run_of_failed_members_alone_has_a_page(paper_member, write_run):
+    rows = [failed_row(paper_member("table6-quick", SIZES, (1, 3, 9, 17), seed)) for seed in range(2)]
     section = build(table6.EXHIBIT, write_run("table6-quick", rows))
     assert section.rows[0].budget == "3,000 steps, 0 seeds (2 more failed)"
     assert "PyTorch" not in dict(settings(section.run))

@@ -22,7 +22,7 @@ from analysis.charts.training import training
 from analysis.figures import main, write_figures
 from analysis.results import Results
 from analysis.tables.files import read_history, read_members, write_table
-from tests.analysis.conftest import RHO, legend, panels
+from tests.analysis.conftest import RHO, legend, panels, titles_of
 
 ROOT = Path(__file__).parents[3]
 NAMES = [
@@ -43,10 +43,6 @@ SEVEN = {
 def cells_of(make_run):
     """Return a reader of the cells of a run with these members and keys of its space."""
     return lambda members, **keys: chart_cells([Results(make_run(members, **keys))])
-
-
-def titles_of(chart):
-    return [panel["title"]["text"] for panel in panels(chart)]
 
 
 def layers(panel, **mark):

@@ -1,7 +1,6 @@
 """The phase diagram: what stands where, of one run and of several."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from analysis import TableError
@@ -10,9 +9,8 @@ from analysis.charts.data import rows_of
 from analysis.charts.phases import phase_diagram
 from analysis.phase_diagram import main, write_phase_diagram
 from analysis.results import Results
-from analysis.tables.files import write_table
 from ouvae.declared import ORDER_PARAMETERS
-from tests.analysis.conftest import SPACE, legend, panels
+from tests.analysis.conftest import legend, panels, titles_of
 
 KL = ORDER_PARAMETERS["kl_top"]
 FALLING = {
@@ -24,29 +22,12 @@ FALLING = {
 }
 
 
-@pytest.fixture
-def run_of(tmp_path):
-    """Return a writer of runs: a name and members."""
-
-    def write(name: str, members: pa.Table, space: str = SPACE) -> str:
-        folder = tmp_path / name
-        write_table(members, folder / "members.parquet")
-        (folder / "space.yaml").write_text(space)
-        return str(folder)
-
-    return write
-
-
 def diagram(*runs):
     return phase_diagram(chart_cells([Results(run) for run in runs]), KL)
 
 
-def titles_of(chart):
-    return [panel["title"]["text"] for panel in panels(chart) if "title" in panel]
-
-
-def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, run_of):
-    run = run_of("one", make_members(FALLING))
+def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, make_run):
+    run = make_run(make_members(FALLING), "one")
     chart = diagram(run)
     rows = rows_of(chart.tables["sizes-0"])
     assert [(row["size"], row["depth"]) for row in rows] == [(8, 2), (16, 2), (32, 2), (8, 3), (16, 3)]
@@ -69,8 +50,8 @@ def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, run_of):
     assert legend(chart) == ["2 layers", "3 layers", "ρ_c lies above"]
 
 
-def test_the_map_holds_the_mean_curves_and_rho_c(make_members, run_of):
-    chart = diagram(run_of("one", make_members(FALLING)))
+def test_the_map_holds_the_mean_curves_and_rho_c(make_members, make_run):
+    chart = diagram(make_run(make_members(FALLING), "one"))
     rows = [row for row in rows_of(chart.tables["map-0-2"]) if row["size"] == 8]
     assert rows[0]["value"] == pytest.approx(10 * (0.9 - 0.5), abs=1e-6)
     assert rows[-1]["value"] == 0
@@ -82,40 +63,37 @@ def test_the_map_holds_the_mean_curves_and_rho_c(make_members, run_of):
     assert [panel["layer"][0]["encoding"]["color"]["legend"] is None for panel in maps] == [False, True]
 
 
-def test_models_stand_in_panels_of_their_own_and_runs_side_by_side(make_members, run_of):
-    one = run_of("one", make_members({(8, 8): [0.9, 0.88]}))
+def test_models_stand_in_panels_of_their_own_and_runs_side_by_side(make_members, make_run):
+    one = make_run(make_members({(8, 8): [0.9, 0.88]}), "one")
     other = make_members({(8, 8): [0.7, 0.72]}, architecture="conv", cell_id="conv", cell="digits conv 8,8")
-    chart = diagram(one, run_of("other", other))
+    chart = diagram(one, make_run(other, "other"))
     assert titles_of(chart) == ["digits mlp", "digits conv"]
 
 
-def test_a_model_keeps_a_word_that_reads_none(make_members, run_of):
+def test_a_model_keeps_a_word_that_reads_none(make_members, make_run):
     members = make_members({(8, 8): [0.9, 0.88]}, dataset="nonesuch", cell="nonesuch mlp 8,8")
-    (title,) = [
-        panel["title"]["text"] for panel in panels(diagram(run_of("one", members))) if "title" in panel
-    ]
-    assert title == "nonesuch mlp"
+    assert titles_of(diagram(make_run(members))) == ["nonesuch mlp"]
 
 
-def test_a_run_that_watches_another_order_parameter_is_drawn_by_it(make_members, run_of, capsys):
+def test_a_run_that_watches_another_order_parameter_is_drawn_by_it(make_members, make_run, capsys):
     members = make_members({(8, 8): [0.9, 0.88]}, active_units_top=4)
-    run = run_of("one", members, SPACE.replace("kl_top: 0.1", "active_units_top: 1"))
-    assert main([run]) == 0
+    run = make_run(members, "one", active_from={"active_units_top": 1})
+    assert main([str(run)]) == 0
     assert "wrote" in capsys.readouterr().out
 
 
 def test_it_is_written_beside_the_run_and_what_cannot_be_drawn_is_one_error(
-    make_members, run_of, tmp_path, capsys
+    make_members, make_run, tmp_path, capsys
 ):
-    run = run_of("one", make_members(FALLING))
+    run = make_run(make_members(FALLING), "one")
     paths = write_phase_diagram([run])
     assert [path.name for path in paths] == ["phase_diagram.png", "phase_diagram.svg"]
     assert paths[0].parent == tmp_path / "one" / "figures"
-    assert main([run, "--out", str(tmp_path / "mine")]) == 0
+    assert main([str(run), "--out", str(tmp_path / "mine")]) == 0
     assert (tmp_path / "mine" / "phase_diagram.svg").read_bytes() == paths[1].read_bytes()
-    assert main([run, "--order-parameter", "information_top"]) == 2
+    assert main([str(run), "--order-parameter", "information_top"]) == 2
     assert "has no threshold of information_top; choose from kl_top" in capsys.readouterr().err
     assert main(["nowhere"]) == 2
     lost = [((8, 8), 0, 0.5)]
     with pytest.raises(TableError, match="no cell has members that count"):
-        diagram(run_of("lost", make_members({(8, 8): [0.9]}, rho=[0.5], failed=lost)))
+        diagram(make_run(make_members({(8, 8): [0.9]}, rho=[0.5], failed=lost), "lost"))

@@ -5,7 +5,8 @@ import pytest
 
 from analysis.statistics.curves import mean_curve
 from analysis.statistics.estimate import cell_threshold, collapsed_side, seed_threshold
-from analysis.statistics.rule import level
+from analysis.statistics.rule import Rule
+from ouvae.declared import ORDER_PARAMETERS
 
 GRID = np.linspace(0, 1, 11)
 
@@ -180,7 +181,8 @@ def test_probes_of_one_seed_are_no_curve():
     """Whatever many seeds say at two values next to one another, the plateau is that of whole curves."""
     curves = as_curves(*[5 * onset(GRID, 0.7)] * 2)
     probes = {seed: (np.array([0.69, 0.695]), np.array([0.3, 0.2])) for seed in range(5, 20)}
-    assert level(curves | probes, "half_plateau", 0.1) == level(curves, "half_plateau", 0.1)
+    rule = Rule(ORDER_PARAMETERS["kl_top"], "half_plateau", 0.95)
+    assert rule.level(curves | probes) == rule.level(curves)
     turned = {seed: (np.array([0.69, 0.695]), np.array([0.0, 2.0])) for seed in range(5, 20)}
     assert collapsed_side(curves | turned, 0.1) == "high"
     assert np.array_equal(mean_curve(curves | probes)[0], GRID)

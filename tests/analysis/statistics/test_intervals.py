@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.intervals import (
-    Interval,
-    difference,
-    exact,
-    ratio,
-    ratio_of_groups,
-    student,
-    welch_margin,
-)
+from analysis.statistics.intervals import Interval, difference, exact, ratio, ratio_of_groups, student
 
 T2 = 4.302652729749464  # 0.975 quantile of Student's distribution, 2 degrees of freedom
 
@@ -65,4 +57,3 @@ def test_independent_groups_have_welch_s_interval():
     assert found.n == 4
     assert ratio_of_groups([2.0], [1.0, 1.0]) == Interval(pytest.approx(2), None, None, 1)
     assert ratio_of_groups([], [1.0]) is None
-    assert welch_margin((0.0, 0.0), (3, 3)) == 0

@@ -200,34 +200,21 @@ def test_members_and_history_round_trip(made_run, make_members, make_history):
     assert history.equals(make_history(members))
 
 
-def test_thresholds_are_read_alike_by_every_reader(make_members, tmp_path):
-    table = thresholds_table(make_members(CELLS, diverged=[((8, 8), 1, 0.5)]), RULE)
-    path = tmp_path / "thresholds.parquet"
+@pytest.mark.parametrize("name", ["members", "thresholds"])
+def test_a_table_is_read_alike_by_every_reader(make_members, tmp_path, name):
+    """DuckDB asks for pytz to hand over moments."""
+    pytest.importorskip("pytz")
+    members = make_members(CELLS, diverged=[((8, 8), 1, 0.5)])
+    table = members if name == "members" else thresholds_table(members, RULE)
+    path = tmp_path / f"{name}.parquet"
     write_table(table, path)
-    rows = table.to_pylist()
+    rows = plain(table.to_pylist())
     assert pq.read_table(path).equals(table)
     relation = duckdb.sql(f"select * from read_parquet('{path}')")
     from_duckdb = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
     assert plain(from_duckdb) == rows
     assert plain(pl.read_parquet(path).to_dicts()) == rows
     assert plain(pd.read_parquet(path).to_dict("records")) == rows
-
-
-def test_duckdb_hands_over_whole_rows(made_run):
-    """With their moments, for which it asks for pytz."""
-    pytest.importorskip("pytz")
-    rows = duckdb.sql(f"select * from '{made_run / 'members.parquet'}'").fetchall()
-    assert plain(rows) == plain([tuple(row.values()) for row in read_members(made_run).to_pylist()])
-
-
-def test_members_are_read_alike_by_every_reader(made_run):
-    path = made_run / "members.parquet"
-    names = ["member_id", "latents", "rho", "seed", "status", "kl_top_nats", "kl_nats"]
-    rows = read_members(made_run).select(names).to_pylist()
-    relation = duckdb.sql(f"select {', '.join(names)} from read_parquet('{path}')")
-    assert plain([dict(zip(names, row, strict=True)) for row in relation.fetchall()]) == rows
-    assert plain(pl.read_parquet(path, columns=names).to_dicts()) == rows
-    assert plain(pd.read_parquet(path, columns=names).to_dict("records")) == rows
 
 
 def test_a_folder_named_like_a_partition_adds_no_column(make_members, tmp_path):

@@ -62,10 +62,7 @@ class TestUserPath:
         [
             ("", "'' is no path; give the path of a file or folder"),
             ("a\0b", "is no path"),
-            (
-                "~nobody.here/runs",
-                "no home folder ~nobody.here is known; give .* as './~nobody.here/runs'",
-            ),
+            ("~nobody.here/runs", "no home folder ~nobody.here is known; give .* as './~nobody.here/runs'"),
             ("a" * 300, "is longer than the file system allows; give a shorter path"),
             ("a/" * 3000, "is longer than the file system allows; give a shorter path"),
         ],

@@ -6,8 +6,7 @@ import pytest
 
 import search_spaces
 from analysis.appendix.exhibits import EXHIBITS, table6, table9
-from analysis.appendix.loading import load
-from analysis.appendix.tuning import tuning
+from analysis.appendix.sections import build
 from analysis.paper import main
 
 
@@ -25,7 +24,7 @@ def test_the_seeds_that_are_shown_are_told_from_tuning_seeds(paper_member, write
         name = f"table6-{budget}"
         rows = [paper_member(name, (40,) * 4, (1, 3, 9, 17), seed) for seed in seeds]
         folder = write_run(name, rows)
-        said = tuning(table6.EXHIBIT, load(table6.EXHIBIT, folder))
+        said = build(table6.EXHIBIT, folder).tuning
         chosen = "Settings of quick: sizes, steps and the number of seeds were chosen on seeds 0 to 4"
         assert shown in said
         assert (chosen in said) == (budget == "quick")
@@ -35,7 +34,7 @@ def test_the_seeds_that_are_shown_are_told_from_tuning_seeds(paper_member, write
 
 def test_costs_say_nothing_of_seeds(cost_row, write_run):
     folder = write_run("table9-quick", costs=[cost_row("vae", (40,) * 4, [4.0])])
-    assert tuning(table9.EXHIBIT, load(table9.EXHIBIT, folder)) == ""
+    assert build(table9.EXHIBIT, folder).tuning == ""
 
 
 @pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)

@@ -5,8 +5,8 @@
 Above, a panel for each model but for its latents: rho_c with its interval against the size of the top layer,
 a line per depth; a median that lies beyond what was trained is a triangle. Below, a map for each depth: the
 order parameter, its mean over seeds, over rho and the size, with rho_c as an upright. Written as
-phase_diagram.png and .svg to the folder `figures` of the first run, or to DIR. Cells of several runs stand
-side by side, each by the rule of its own run.
+phase_diagram.png and .svg to the folder `figures` of the run, of several runs to the folder that holds the
+first, or to DIR. Cells of several runs stand side by side, each by the rule of its own run.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def write_phase_diagram(
                 f"{run.path} has no threshold of {order}; choose from {', '.join(run.rules.active_from)}, or "
                 "sweep with it in active_from"
             )
-    folder = results[0].folder / "figures" if out is None else out
+    first = results[0].folder
+    folder = (first / "figures" if len(results) == 1 else first.parent) if out is None else out
     return phase_diagram(chart_cells(results), ORDER_PARAMETERS[order]).save_in(folder)
 
 
@@ -52,7 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         help="whose thresholds are drawn (default: the first that the first run watches)",
     )
     parser.add_argument(
-        "--out", type=user_path, metavar="DIR", help="folder to write to (default: RUN/figures of the first)"
+        "--out",
+        type=user_path,
+        metavar="DIR",
+        help="folder to write to (default: RUN/figures; of several runs, the folder that holds the first)",
     )
     return parser
 

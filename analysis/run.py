@@ -12,7 +12,7 @@ Examples:
 
 import glob
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from analysis.charts.chart import Chart
+    from analysis.text.printed import PrintedTable
 
 Frame = TypeVar("Frame")
 
@@ -180,6 +181,20 @@ class Run(Tables[pd.DataFrame]):
                 rows += [(*head, *point) for point in zip(*curve, strict=True)]
         return pd.DataFrame(rows, columns=["run", "cell", "seed", "rho", metric])
 
+    def table(self) -> "PrintedTable":
+        """Return the thresholds with their intervals as a table of texts, for a paper or a page.
+
+        A notebook shows it; `to_latex`, `to_markdown` and `to_csv` return it as text.
+
+        Examples:
+            >>> from analysis import load
+            >>> print(load("runs/digits").table().to_markdown().splitlines()[2])
+            | digits mlp 8,8 | kl_top | 0.875 | [0.770, 0.980] 95% | -0.055 +0.055 | 3 (3 resolved) | 33 |
+        """
+        from analysis.text.printed import printed_thresholds
+
+        return printed_thresholds(self.arrow.thresholds.to_pylist())
+
     def plot(self) -> "Chart":
         """Return the chart of the transitions: the order parameters of each cell against rho, with rho_c.
 
@@ -232,13 +247,13 @@ class Run(Tables[pd.DataFrame]):
         raise TableError(f"{what} from:\n{listed}")
 
 
-def load(run: str | Path, *more: str | Path) -> Run:
+def load(*runs: str | Path | Iterable[str | Path]) -> Run:
     """Load a run, or several together.
 
     Args:
-        run: the folder that a sweep wrote, its members.parquet, or a pattern such as `runs/*`, which means
-            the folders of that name with a members.parquet.
-        more: further folders, files or patterns; a run that is named twice is loaded once.
+        runs: the folder that a sweep wrote, its members.parquet, or a pattern such as `runs/*`, which means
+            the folders of that name with a members.parquet; several of them, or lists of them. A run that is
+            named twice is loaded once.
 
     Raises:
         TableError: if there is no such run. Its tables raise it when they are read, see `Tables`.
@@ -249,7 +264,12 @@ def load(run: str | Path, *more: str | Path) -> Run:
         >>> run.thresholds.groupby("run")["rho_c"].median().round(2).to_dict()
         {'digits': 0.8, 'digits_k10': 0.7}
     """
-    paths = {path.resolve(): path for pattern in (run, *more) for path in _paths(pattern)}
+    patterns = [
+        pattern for given in runs for pattern in ([given] if isinstance(given, str | Path) else given)
+    ]
+    if not patterns:
+        raise TableError("load takes the folder of a run or several, found none")
+    paths = {path.resolve(): path for pattern in patterns for path in _paths(pattern)}
     names = [(path.parent if path.is_file() else path).name for path in paths]
     return Run(
         {
@@ -271,6 +291,8 @@ def _paths(run: str | Path) -> list[Path]:
         raise TableError(
             f"no folder {run} holds a members.parquet (found: {others}); give the folders that sweeps wrote"
         )
+    if path.is_dir() and not (path / "members.parquet").exists() and any(path.glob("*/members.parquet")):
+        raise TableError(f"{run} holds no members.parquet, and runs below it do; load them with '{path}/*'")
     table_path(path, "members")
     return [path]
 
@@ -295,6 +317,11 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
         0    digits mlp 8,8  ou_samples         0.1  undecided
         1  digits mlp 16,16  ou_samples         0.1  undecided
     """
+    return pandas_frame(compared(first, second))
+
+
+def compared(first: Run, second: Run) -> pa.Table:
+    """Return what `compare` does, as an Arrow table. Raises as `compare`."""
     if len(first._runs) > 1 or len(second._runs) > 1:
         raise TableError(f"compare takes two runs, found {first} and {second}; load them one by one")
     ((first_name, results),) = first._runs.items()
@@ -311,5 +338,4 @@ def compare(first: Run, second: Run) -> pd.DataFrame:
             f"no cell of {first} corresponds to one of {second}: cells that do agree in all keys but those "
             "in which each run has one value; sweep the same cells in both"
         )
-    named = _with_name("first_run", first_name, _with_name("second_run", second_name, comparisons))
-    return pandas_frame(named)
+    return _with_name("first_run", first_name, _with_name("second_run", second_name, comparisons))

@@ -1,18 +1,18 @@
 """The thresholds of a run and their comparisons: recompute both from `members.parquet`, and print them.
 
-    python analysis/thresholds.py RUN [--active-from NAME=RULE ...] [--confidence C] [--out FILE]
-                                      [--csv FOLDER]
+    python analysis/thresholds.py RUN [--active-from NAME=RULE ...] [--confidence C] [--format FORMAT]
+                                      [--out FILE] [--write] [--csv FOLDER]
 
-RUN is the folder of a run or the path of a members.parquet. With the settings of the run, the folder's
-thresholds.parquet and comparisons.parquet are rewritten. With rules or a confidence of one's own, or given a
-file in place of a folder, they are only printed, unless --out says where to write the thresholds. Another
-table says how rho_c depends on the rule; a search puts its members where its own rule needs them, so that
-the intervals of other rules are wider.
+RUN is the folder of a run or the path of a members.parquet. Nothing is written unless it is asked for: --out
+writes the thresholds to a file, and --write those of the run's own rule into the run. Other rules say how
+rho_c depends on the rule; a search puts its members where its own rule needs them, so that the intervals of
+other rules are wider.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,18 +26,9 @@ from analysis.tables.files import read_history, read_members, write_table
 from analysis.tables.flat import seed_thresholds, write_csv
 from analysis.tables.replacing import user_path
 from analysis.text.lines import format_results, format_sensitivity
+from analysis.text.printed import PrintedTable, printed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
-
-
-def _destination(arguments: argparse.Namespace) -> Path | None:
-    """Where the table goes: never over a run's own table unless by that run's own settings."""
-    if arguments.out is not None:
-        return Path(arguments.out)
-    by_run = not arguments.active_from and arguments.confidence is None
-    if by_run and Path(arguments.run).is_dir():
-        return Path(arguments.run) / "thresholds.parquet"
-    return None
 
 
 def _rule(arguments: argparse.Namespace) -> Rules:
@@ -107,10 +98,17 @@ def _parser() -> argparse.ArgumentParser:
         help="nominal coverage of the interval of rho_c (default: the run's own)",
     )
     parser.add_argument(
-        "--out",
-        type=user_path,
-        metavar="FILE",
-        help="where to write the table; needed to write one with other settings than the run's",
+        "--format",
+        choices=tuple(FORMATS),
+        default="text",
+        help="of what is printed: text with comparisons and sensitivity; a table of the thresholds in latex, "
+        "markdown or csv; or all numbers of both in json (default: text)",
+    )
+    parser.add_argument("--out", type=user_path, metavar="FILE", help="write the thresholds as parquet")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write thresholds.parquet and comparisons.parquet of the run anew, by its own rule",
     )
     parser.add_argument(
         "--csv",
@@ -123,34 +121,55 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _text(members: pa.Table, rule: Rules, summary: Summary) -> str:
+    parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rule)
+    return "\n\n".join(filter(None, parts))
+
+
+def _json(members: pa.Table, rule: Rules, summary: Summary) -> str:
+    tables = {"thresholds": summary.thresholds, "comparisons": summary.comparisons}
+    return json.dumps({name: table.to_pylist() for name, table in tables.items()}, default=str)
+
+
+FORMATS: Mapping[str, Callable[[pa.Table, Rules, Summary], str]] = {
+    "text": _text,
+    "latex": lambda members, rule, summary: _printed(summary).to_latex(),
+    "markdown": lambda members, rule, summary: _printed(summary).to_markdown(),
+    "csv": lambda members, rule, summary: _printed(summary).to_csv(),
+    "json": _json,
+}
+"""What is printed of members, their rule and the summary, by its format."""
+
+
+def _printed(summary: Summary) -> PrintedTable:
+    return printed_thresholds(summary.thresholds.to_pylist())
+
+
 def _recompute(arguments: argparse.Namespace) -> list[Path]:
-    """Write and print the tables of a run; return the paths of those that are written."""
-    members = read_members(arguments.run)
+    """Print the thresholds of a run, and return the paths of what was to be written too."""
+    run = Path(arguments.run)
+    if arguments.write and (arguments.active_from or arguments.confidence is not None or not run.is_dir()):
+        raise TableError(
+            "--write is for the run's own rule and its folder; give --out FILE to keep this table"
+        )
+    members = read_members(run)
     rule = _rule(arguments)
     summary = Summary(members, rule)
-    thresholds, comparisons = summary.thresholds, summary.comparisons
+    tables = {"thresholds": summary.thresholds, "comparisons": summary.comparisons}
     written = []
     if arguments.csv is not None:
-        history, seeds = read_history(arguments.run), seed_thresholds(thresholds)
-        tables = {
-            "members": members,
-            "history": history,
-            "thresholds": thresholds,
-            "comparisons": comparisons,
-        }
-        written += write_csv(tables | {"seeds": seeds}, arguments.csv)
-    destination = _destination(arguments)
-    if destination is not None:
-        _check_destination(destination)
-        write_table(thresholds, destination)
-        if arguments.out is None:
-            write_table(comparisons, destination.with_name("comparisons.parquet"))
-        written.append(destination)
-    print(format_results(thresholds, comparisons))
-    if sensitivity := format_sensitivity(members, rule):
-        print("\n" + sensitivity)
-    if not written:
-        print("not written; give --out FILE to keep this table")
+        seeds = seed_thresholds(summary.thresholds)
+        before = {"members": members, "history": read_history(run)}
+        written += write_csv({**before, **tables, "seeds": seeds}, arguments.csv)
+    if arguments.out is not None:
+        _check_destination(Path(arguments.out))
+        write_table(summary.thresholds, arguments.out)
+        written.append(Path(arguments.out))
+    if arguments.write:
+        for name, table in tables.items():
+            write_table(table, run / f"{name}.parquet")
+            written.append(run / f"{name}.parquet")
+    print(FORMATS[arguments.format](members, rule, summary))
     return written
 
 

@@ -12,8 +12,8 @@ terminal  what a user reads while a command runs
 machine   signals, processes, CPUs, locks
 ========= =============================================================================================
 
-The commands are `phase_transition`, `paper`, `evaluate`, `merge`, `clean`, `publish` and `moved`; `api` is for
-Python, and `driver` is the sweep itself.
+The commands are `phase_transition`, `paper`, `evaluate`, `merge`, `clean`, `publish` and `moved`; `api` is
+for Python, and `driver` is the sweep itself.
 """
 
 import warnings

@@ -80,6 +80,7 @@ def test_every_command_says_what_it_takes(call, capsys, name):
         ("ouvae-moved", "nowhere", 2, False),
         ("ouvae-thresholds", "nowhere", 2, False),
         ("ouvae-figures", "nowhere", 2, False),
+        ("ouvae-compare", "nowhere", 2, False),
         ("ouvae-phase-diagram", "nowhere", 2, False),
         ("ouvae-report", "nowhere", 2, False),
         ("ouvae-appendix", "tabel6", 2, False),

@@ -152,7 +152,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(write, make_members):
     ("pattern", "said"),
     [
         ("nowhere", "no such run: nowhere; give the folder that a sweep wrote"),
-        ("runs", r"runs holds no members.parquet \(found: digits, digits_k10\)"),
+        ("runs", r"runs holds no members.parquet, and runs below it do; load them with 'runs/\*'"),
         ("none*", r"no folder none\* holds a members.parquet \(found: nothing\); give the folders"),
         ("run?", r"no folder run\? holds a members.parquet \(found: runs\)"),
     ],

@@ -1,6 +1,7 @@
 """The thresholds script: what it prints, what it writes and what it refuses."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import load
 from analysis.statistics.rule import Rules
 from analysis.statistics.summary import Summary, thresholds_table
 from analysis.tables.files import read_members
@@ -20,6 +22,10 @@ from analysis.thresholds import main
 from tests.analysis.conftest import RULE
 
 ROOT = Path(__file__).parents[2]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_text_is_aligned_and_says_everything(make_members):
@@ -45,7 +51,7 @@ def test_the_text_is_aligned_and_says_everything(make_members):
 def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path):
     (made_run / "history.parquet").unlink()
     done = subprocess.run(
-        [sys.executable, ROOT / "analysis" / "thresholds.py", "run"],
+        [sys.executable, ROOT / "analysis" / "thresholds.py", "run", "--write"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -57,7 +63,8 @@ def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path
     sensitivity = format_sensitivity(read_members(made_run), RULE)
     comparisons = pq.read_table(made_run / "comparisons.parquet")
     results = format_results(table, comparisons)
-    assert done.stdout == f"{results}\n\n{sensitivity}\nwrote run/thresholds.parquet\n"
+    wrote = "wrote run/thresholds.parquet\nwrote run/comparisons.parquet\n"
+    assert done.stdout == f"{results}\n\n{sensitivity}\n{wrote}"
     assert comparisons.equals(Summary(read_members(made_run), RULE).comparisons)
     assert comparisons.num_rows == 1
     assert table["n_diverged"].to_pylist() == [0, 1]
@@ -65,37 +72,49 @@ def test_the_script_rewrites_the_table_from_the_members_alone(made_run, tmp_path
 
 def test_the_confidence_is_the_runs_own(made_run, capsys):
     (made_run / "space.yaml").write_text("name: made\nactive_from: {kl_top: 0.1}\nconfidence: 0.68\n")
-    assert main([str(made_run)]) == 0
+    assert main([str(made_run), "--write"]) == 0
     assert "68%" in capsys.readouterr().out
     table = pq.read_table(made_run / "thresholds.parquet")
     assert set(table["confidence"].to_pylist()) == {0.68}
     assert table.equals(thresholds_table(read_members(made_run), Rules({"kl_top": 0.1}, 0.68)))
 
 
-def test_other_settings_leave_the_table_of_the_run_alone(made_run, tmp_path, capsys):
-    assert main([str(made_run)]) == 0
-    before = (made_run / "thresholds.parquet").read_bytes()
+def test_nothing_is_written_unless_it_is_asked_for(made_run, tmp_path, capsys):
+    before = snapshot(made_run)
+    for more in ([], ["--active-from", "kl_top=0.5"], ["--confidence", "0.68"], ["--csv", f"{tmp_path}/csv"]):
+        assert main([str(made_run), *more]) == 0
+    assert snapshot(made_run) == before
+
+
+def test_a_table_by_other_settings_is_written_to_a_file_and_never_into_the_run(made_run, tmp_path, capsys):
+    assert main([str(made_run), "--write"]) == 0
+    before = snapshot(made_run)
     for setting in (["--active-from", "kl_top=0.5"], ["--confidence", "0.68"]):
-        capsys.readouterr()
-        assert main([str(made_run), *setting]) == 0
-        assert "not written; give --out FILE" in capsys.readouterr().out
-        assert (made_run / "thresholds.parquet").read_bytes() == before
         out = tmp_path / "elsewhere" / f"{setting[0]}.parquet"
         assert main([str(made_run), *setting, "--out", str(out)]) == 0
-        assert out.is_file()
+        assert main([str(made_run), *setting, "--write"]) == 2
+        assert "--write is for the run's own rule" in capsys.readouterr().err
     written = pq.read_table(tmp_path / "elsewhere" / "--active-from.parquet")
     assert set(written["active_from"].to_pylist()) == {0.5}
     assert set(written["confidence"].to_pylist()) == {0.95}
     written = pq.read_table(out)
     assert set(written["active_from"].to_pylist()) == {0.1}
     assert set(written["confidence"].to_pylist()) == {0.68}
+    assert snapshot(made_run) == before
 
 
-def test_comparisons_by_other_settings_are_not_written_into_the_run(made_run):
-    assert main([str(made_run)]) == 0
-    before = (made_run / "comparisons.parquet").read_bytes()
-    assert main([str(made_run), "--active-from", "kl_top=1", "--out", str(made_run / "mine.parquet")]) == 0
-    assert (made_run / "comparisons.parquet").read_bytes() == before
+class TestFormats:
+    def test_json_has_all_numbers_of_both_tables(self, made_run, capsys):
+        assert main([str(made_run), "--format", "json"]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        summary = Summary(read_members(made_run), RULE)
+        assert printed["thresholds"] == json.loads(json.dumps(summary.thresholds.to_pylist(), default=str))
+        assert len(printed["comparisons"]) == summary.comparisons.num_rows == 1
+
+    @pytest.mark.parametrize("name", ["latex", "markdown", "csv"])
+    def test_others_are_the_table_that_python_has(self, made_run, capsys, name):
+        assert main([str(made_run), "--format", name]) == 0
+        assert capsys.readouterr().out == getattr(load(made_run).table(), f"to_{name}")() + "\n"
 
 
 def test_the_margin_of_the_run_stays_whatever_else_is_asked(made_run, capsys):
@@ -118,6 +137,7 @@ def test_advice_is_of_what_would_help(make_members):
 def test_a_members_file_is_printed_and_written_only_on_demand(made_run, tmp_path, capsys):
     members = str(made_run / "members.parquet")
     assert main([members]) == 0
+    assert main([members, "--write"]) == 2
     assert "digits mlp 16,16" in capsys.readouterr().out
     assert not (made_run / "thresholds.parquet").exists()
     assert main([members, "--out", str(tmp_path / "mine.parquet")]) == 0

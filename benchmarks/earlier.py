@@ -79,7 +79,6 @@ class Side:
     """
 
     def __init__(self, stack: ExitStack, checkout: Path, asked: dict[str, Any]) -> None:
-        """Start the process and wait until its pack is built."""
         command = [sys.executable, "-P", __file__, "--serve", str(checkout), json.dumps(asked)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = stack.enter_context(subprocess.Popen(command, cwd=checkout, **pipes))  # type: ignore[call-overload]

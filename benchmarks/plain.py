@@ -34,7 +34,6 @@ class PlainMember:
     """
 
     def __init__(self, cell: Cell, data: Dataset, rho: float, seed: int, device: torch.device = CPU) -> None:
-        """Build the model at its initial weights."""
         self.cell, self.seed, self.done = cell, seed, 0
         dtype = weights_dtype(cell)
         dynamic = data.binarization == "dynamic"

@@ -68,7 +68,6 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        """Start at nothing."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.last: dict[str, float] = {}
 

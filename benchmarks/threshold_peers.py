@@ -151,7 +151,6 @@ class Fresh:
     """Measures the share of active members with seeds that nobody has used."""
 
     def __init__(self, realisations: Realisations) -> None:
-        """Begin with seed 0."""
         self._realisations, self._seeds = realisations, count()
 
     def is_active(self, rho: float) -> bool:

@@ -98,7 +98,6 @@ class Realisations(ABC):
     """
 
     def __init__(self, active_from: float, key: Sequence[int]) -> None:
-        """Train nothing yet."""
         self.active_from, self.key, self.members = active_from, tuple(key), 0
 
     @abstractmethod
@@ -132,7 +131,6 @@ class Drawn(Realisations):
     def __init__(
         self, family: Family, scatter: float, key: Sequence[int], median: float | None = None
     ) -> None:
-        """Draw the median."""
         super().__init__(0.1, key)
         self._family, self._scatter = family, scatter
         self._dice = np.random.default_rng(self.key)

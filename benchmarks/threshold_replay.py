@@ -60,7 +60,6 @@ class Replayed(Realisations):
     """The seeds of a cell in a random order, as seed 0, 1, 2, … of a search."""
 
     def __init__(self, cell: TrainedCell, key: Sequence[int]) -> None:
-        """Draw the order."""
         super().__init__(cell.active_from, key)
         self._cell = cell
         self._order = np.random.default_rng(self.key).permutation(cell.seeds).tolist()

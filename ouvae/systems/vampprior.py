@@ -43,7 +43,6 @@ class Merged(nn.Module):
     """A network of two inputs: features of each, hidden layers on their sum, and a head."""
 
     def __init__(self, first: nn.Module, second: nn.Module, joint: nn.Module, head: nn.Module) -> None:
-        """Take the features of the first and the second input, hidden layers, and a head."""
         super().__init__()
         self.first, self.second, self.joint, self.head = first, second, joint, head
 

@@ -29,7 +29,6 @@ class Feed:
     """
 
     def __init__(self, cell: Cell, images: Tensor, dynamic: bool, seeds: Sequence[int], block: int) -> None:
-        """Start the seeds' streams at the first step."""
         batch = min(cell.batch_size, len(images))
         count = draw_count(cell, leading_axes(batch, cell.importance_samples))
         self._minibatches = [Minibatches(images, dynamic, batch, seed) for seed in seeds]

@@ -90,7 +90,6 @@ class Minibatches:
     """
 
     def __init__(self, images: Tensor, dynamic: bool, batch: int, seed: int) -> None:
-        """Start the seed's streams at the first step."""
         self._images, self._dynamic, self._batch = images, dynamic, min(batch, len(images))
         self._uniform = images.new_empty(0)
         self._order_stream = stream(torch.device("cpu"), "minibatches", seed)

@@ -22,7 +22,6 @@ class Captured:
     """
 
     def __init__(self, function: Function) -> None:
-        """Capture nothing yet."""
         self._function = function
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []

@@ -61,18 +61,8 @@ CONTROLS = (Control(0.8, 5), Control(0.6, 3), Control(0.7, 10))
 class Found(NamedTuple):
     """The result of a sweep: a row of the file of `--out`.
 
-    Attributes:
-        ratio: r of the control.
-        draws: K of the control.
-        first_seed: the lowest seed of the sweep.
-        rho_c_exact: the exact threshold.
-        rho_c: the estimated threshold; None without an estimate.
-        rho_c_low: lower end of the interval; None for an open end.
-        rho_c_high: upper end of the interval; None for an open end.
-        half_width: half-width of the interval; None if an end is open.
-        members: number of members trained.
-        settings: digest of the settings of the space and of `--set`, without r, K and seeds; 12 hex digits.
-        commit: commit of the code.
+    Ends of the interval are None if they are open. `settings` is a digest of the settings of the space and of
+    `--set`, without r, K and seeds.
     """
 
     ratio: float

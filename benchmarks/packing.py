@@ -91,13 +91,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Training:
-    """A pack, or a single member, in training.
-
-    Attributes:
-        end: when it finished, in seconds of the system's clock.
-        seconds: how long it trained.
-        members: how many members it trained.
-    """
+    """A pack, or a single member, in training; `end` is in seconds of the system's clock."""
 
     end: float
     seconds: float
@@ -116,8 +110,6 @@ class Run:
     Attributes:
         started: start of the command; all times are in seconds of the system's clock.
         marks: ends of the phases before and after training, by name, in order.
-        ended: end of the command.
-        trainings: the packs or members that the command trained.
         slots: number of packs or members that can train at once.
         kl_top_nats: final top-layer KL of each member.
     """

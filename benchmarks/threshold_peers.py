@@ -165,11 +165,11 @@ class Fresh:
 def learner(realisations: Realisations, half_width: float) -> Steps:
     """Measure the share where adaptive's Learner1D asks for it."""
     fresh, dice = Fresh(realisations), np.random.default_rng(realisations.key)
-    own = adaptive.Learner1D(fresh.share, (LOWEST, HIGHEST))
+    sampler = adaptive.Learner1D(fresh.share, (LOWEST, HIGHEST))
     while True:
-        (rho,), _ = own.ask(1)
-        own.tell(rho, fresh.share(rho))
-        rhos, shares = np.array(sorted(own.data.items())).T
+        (rho,), _ = sampler.ask(1)
+        sampler.tell(rho, fresh.share(rho))
+        rhos, shares = np.array(sorted(sampler.data.items())).T
         yield crossing_interval(rhos, shares, dice)
 
 
@@ -191,22 +191,22 @@ def crossing_interval(rho: Array, shares: Array, dice: np.random.Generator) -> I
 def average_learner(realisations: Realisations, half_width: float) -> Steps:
     """Train single members where adaptive's AverageLearner1D asks for them."""
     fresh = Fresh(realisations)
-    own = adaptive.AverageLearner1D(
+    sampler = adaptive.AverageLearner1D(
         lambda sample: fresh.is_active(sample[1]),
         bounds=(LOWEST, HIGHEST),
         alpha=TAILS[0],
         min_samples=PROBES,
     )
     while True:
-        (sample,), _ = own.ask(1)
-        own.tell(sample, float(fresh.is_active(sample[1])))
-        yield band_interval(own.data, own.error)
+        (sample,), _ = sampler.ask(1)
+        sampler.tell(sample, float(fresh.is_active(sample[1])))
+        yield band_interval(sampler.data, sampler.error)
 
 
 def band_interval(means: dict[float, float], errors: dict[float, float]) -> Interval:
     """Return between which values of rho the means are not surely above or below one half."""
     rho = np.array(sorted(means))
-    mean, error = (np.array([values[one] for one in rho]) for values in (means, errors))
+    mean, error = (np.array([values[key] for key in rho]) for values in (means, errors))
     surely_active = np.logical_and.accumulate(mean - error > 0.5)
     surely_collapsed = np.logical_and.accumulate((mean + error < 0.5)[::-1])[::-1]
     low = rho[surely_active].max(initial=LOWEST)

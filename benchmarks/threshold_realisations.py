@@ -123,9 +123,6 @@ class Drawn(Realisations):
         scatter: standard deviation of the thresholds, in units of rho.
         key: seed of the run; it determines the median, the threshold of each seed and the flipped members.
         median: median of the thresholds; None draws it.
-
-    Attributes:
-        median: median of the thresholds.
     """
 
     def __init__(
@@ -161,11 +158,9 @@ class Found:
     """The result of a search.
 
     Attributes:
-        members: number of members that the search trained.
-        is_reached: whether the interval is as narrow as required.
-        low: lower end of the interval; -inf for an open end.
-        high: upper end of the interval; inf for an open end.
-        rho_c: the estimate of the median; None without an estimate.
+        members: number of trained members.
+        is_reached: whether the interval is as narrow as required; open ends are infinite.
+        rho_c: the estimate of the median, if there is one.
     """
 
     members: int

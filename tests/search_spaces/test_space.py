@@ -227,6 +227,11 @@ class TestRefusals:
             ({"active_from": "0.1"}, r"active_from: found 0.1; give a mapping, such as {kl_top: 0.1}"),
             ({"name": "../up"}, r"name: found '../up'; give letters, digits"),
             ({"name": ".."}, r"name: found '..';"),
+            ({"free_bits_nats": "1.0"}, "free_bits_nats: 1.0 with objective elbo"),
+            ({"select": "best"}, "bound_samples: missing, with select: best, which needs it"),
+            ({"bound_images": "10"}, "bound_samples: missing"),
+            ({"smoothed_networks": "[]"}, r"rho: \[0\.\d.* with smoothed_networks \[\], where it has no"),
+            ({"hidden": "[]"}, r"hidden: \[\] with architecture mlp, which needs a hidden layer"),
         ],
     )
     def test_one_problem(self, write, keys, expected):
@@ -260,32 +265,6 @@ class TestRefusals:
         (problem,) = problems(refusal(write(zzz="3")))
         assert problem.startswith("zzz: unknown key; allowed are ")
         assert {"dataset", "latents", "rho", "steps"} <= set(re.findall(r"\w+", problem))
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("dataset: digits\nsteps: 10\nsteps: 20\n", "key 'steps' is given twice"),
-            (
-                "dataset: digits\nrho: {low: 0.5, low: 0.6, points: 3}\n",
-                "key 'low' is given twice",
-            ),
-            ("dataset: [digits\n", "not a readable YAML file"),
-            ("? [a]\n: 3\n", "not a readable YAML file"),
-            ("a: !!python/object/apply:os.getpid []\n", "not a readable YAML file"),
-            ("- digits\n", "a space is a mapping of keys to values, found ['digits']"),
-            ("# empty\n", "a space is a mapping of keys to values, found None"),
-        ],
-    )
-    def test_a_file_without_a_mapping_is_refused(self, write, text, expected):
-        path = write(text)
-        message = refusal(path)
-        assert message.startswith(f"{path}: ")
-        assert expected in message
-
-    def test_a_file_without_text_is_refused(self, tmp_path: Path):
-        path = tmp_path / "made.yaml"
-        path.write_bytes(b"\xff\xfe\x00dataset")
-        assert "not a readable YAML file" in refusal(str(path))
 
     @pytest.mark.parametrize(
         ("override", "expected"),
@@ -491,25 +470,6 @@ class TestBudgets:
         path = write(budgets="{quick: {latents: [[4, 4]]}}", latents=None)
         with pytest.raises(SpaceError, match="1 problem in the space\n  --budget qick"):
             load(path, budget="qick")
-
-
-class TestObjectives:
-    @pytest.mark.parametrize(
-        ("keys", "expected"),
-        [
-            ({"free_bits_nats": "1.0"}, "free_bits_nats: 1.0 with objective elbo"),
-            ({"select": "best"}, "bound_samples: missing, with select: best, which needs it"),
-            ({"bound_images": "10"}, "bound_samples: missing"),
-            (
-                {"smoothed_networks": "[]"},
-                r"rho: \[0\.\d.* with smoothed_networks \[\], where it has no effect",
-            ),
-            ({"hidden": "[]"}, r"hidden: \[\] with architecture mlp, which needs a hidden layer"),
-        ],
-    )
-    def test_keys_that_contradict(self, write, keys, expected):
-        message = refusal(write(**keys))
-        assert any(re.match(expected, problem) for problem in problems(message)), message
 
 
 HERMITE = {

@@ -161,18 +161,6 @@ def test_noise_flows_only_downwards(ladder, draw):
         assert changed == [index < level for index in range(4)]
 
 
-def test_convolutions_fit(make_cell):
-    case = make_cell(
-        system="lvae", smoothed_networks=(), latents=(4, 3, 2), architecture="conv", hidden=(4, 4)
-    )
-    model = initial_model(case, (3, 8, 8), seed=0)
-    generator = torch.Generator().manual_seed(1)
-    noise = tuple(torch.randn(6, 7, size, generator=generator, dtype=torch.float64) for size in (4, 3, 2))
-    terms = model(torch.rand(7, 192, generator=generator).double(), Draws(noise, (), (), ()), None, False)
-    assert terms.kl.shape == (3, 6, 7)
-    assert (terms.log_likelihood - terms.kl.sum(0)).isfinite().all()
-
-
 def test_bottom_up_work_is_done_once_for_all_importance_samples(ladder, draw):
     model, case = ladder((3, 2))
     rows = []

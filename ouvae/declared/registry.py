@@ -51,11 +51,9 @@ class Registry(Mapping[str, T], Generic[T]):
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the listed names."""
         return iter(self._entries)
 
     def __len__(self) -> int:
-        """Return the number of listed choices."""
         return len(self._entries)
 
     def checked(self, name: str) -> str:
@@ -105,10 +103,15 @@ class Registry(Mapping[str, T], Generic[T]):
         return replace(traits, path=f"{name}.{self._attribute}" if self._attribute else name)
 
     def _unknown(self, name: str) -> str:
-        matches = difflib.get_close_matches(name.lower(), self._entries, n=1, cutoff=0.5)
-        suggestion = f", did you mean {matches[0]}?" if matches else ""
         users_class = ", or your own module:Class" if self._of_users is not None else ""
-        return f"unknown {self.kind}{suggestion}; allowed are {', '.join(self._entries)}{users_class}"
+        suggestion = nearest(name.lower(), self)
+        return f"unknown {self.kind}{suggestion}; allowed are {', '.join(self)}{users_class}"
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """Return `, did you mean …?` with the candidate most like `word`, or an empty string."""
+    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return f", did you mean {matches[0]}?" if matches else ""
 
 
 def _imported(path: str) -> Any:

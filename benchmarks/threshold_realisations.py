@@ -116,13 +116,9 @@ class Realisations(ABC):
 
 
 class Drawn(Realisations):
-    """Realisations of a family.
+    """Realisations of a family, with thresholds of the standard deviation `scatter`, in units of rho.
 
-    Args:
-        family: the distribution of the thresholds.
-        scatter: standard deviation of the thresholds, in units of rho.
-        key: seed of the run; it determines the median, the threshold of each seed and the flipped members.
-        median: median of the thresholds; None draws it.
+    The key determines the median if none is given, the threshold of each seed and the flipped members.
     """
 
     def __init__(

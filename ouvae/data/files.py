@@ -12,14 +12,7 @@ from ouvae.data.public import DATA_VARIABLE, Contents, PublicFile, read
 
 @dataclass(frozen=True)
 class Source:
-    """The places where data files come from.
-
-    Attributes:
-        data_dir: the only folder to search, without downloads. None searches the folder of `OUVAE_DATA`, then
-            the cache.
-        download: download a missing file into the cache.
-        progress: show a progress bar while downloading.
-    """
+    """The places where data files come from, see `ouvae.data.load`."""
 
     data_dir: Path | None = None
     download: bool = True

@@ -57,11 +57,9 @@ class Key:
     """The declaration of a key, without its bounds and its default.
 
     Attributes:
-        name: name of the key.
         annotation: its type.
         description: its meaning, for the documentation and the tables.
         unit: unit of its value: `nats`, `steps`, `1` for other numbers, `none` for words.
-        has_neutral: whether the key has a neutral value.
         neutral: the value that has the same effect as leaving the key out. Identities of members leave this
             value out, and a table without the key is read with it, so a key can be added at any time.
         of: the key whose choice decides whether this key is used, such as `system`.

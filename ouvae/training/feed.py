@@ -18,14 +18,10 @@ BLOCK_STEPS = {"cpu": 1, "cuda": 16}
 
 
 class Feed:
-    """The minibatches and noise of S seeds.
+    """The minibatches and noise of S distinct seeds, in blocks of `block` steps.
 
-    Args:
-        cell: the members' cell.
-        images: [N, D] training images, on the training device and of the training type.
-        dynamic: whether pixels are drawn, see `Minibatches`.
-        seeds: the distinct seeds.
-        block: steps in a block.
+    `images` [N, D] are the training images, on the training device and of the training type; for `dynamic`
+    see `Minibatches`.
     """
 
     def __init__(self, cell: Cell, images: Tensor, dynamic: bool, seeds: Sequence[int], block: int) -> None:

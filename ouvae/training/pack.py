@@ -76,12 +76,8 @@ def _unit_moments(system: System, x: Tensor, draws: Draws) -> tuple[Tensor, ...]
 class PackTraining:
     """P members of one cell in training.
 
-    Args:
-        cell: the members' cell.
-        members: rho and seed of each member.
-        data: the cell's data set; the test split is used only if the cell has `bound_samples`.
-        device: the training device.
-        evaluation_bytes: memory for the evaluation of L_k, which works in chunks.
+    Members are pairs of rho and seed. The test split is used only if the cell has `bound_samples`. The
+    evaluation of L_k works in chunks, with a memory of `evaluation_bytes`.
     """
 
     def __init__(
@@ -92,7 +88,6 @@ class PackTraining:
         device: torch.device | str = "cpu",
         evaluation_bytes: int = GIB,
     ) -> None:
-        """Build the members at their initial weights."""
         self.cell = cell
         self.members = list(members)
         self.step = 0
@@ -189,8 +184,7 @@ class PackTraining:
     def weights(self, best: bool = False) -> tuple[list[int], dict[str, Tensor]]:
         """Return the indices of members that have not diverged, and their weights by name, [P, …] each.
 
-        Args:
-            best: return the weights at the highest validation ELBO, if the cell has `select: best`.
+        `best` gives the weights at the highest validation ELBO, if the cell has `select: best`.
         """
         source = self._best.parameters if best and self._best is not None else self._parameters
         rows = [row for row, member in enumerate(self._rows) if member not in self._diverged]
@@ -205,10 +199,8 @@ class PackTraining:
         The pack must not have been trained. It takes the shape that it had after training: the last weights
         give the numbers of the last evaluation to the bit, the selected weights those of the test split.
 
-        Args:
-            places: indices of the members, as `weights` returns them.
-            weights: their weights by name, [P, …] each.
-            diverged: the step at which the other members diverged, by index.
+        `places` and `weights` are as the method `weights` returns them; `diverged` has the steps at which the
+        other members diverged, by index.
 
         Raises:
             ValueError: the weights differ in names or shapes from the members' parameters.

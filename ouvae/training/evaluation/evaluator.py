@@ -198,15 +198,11 @@ class Evaluator:
         return _Averages(average[:, 0], average[:, 1:], first_means, kl_top_of_images)
 
     def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
-        """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.
+        """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), k = `samples`, of [N, D] images: [P, N] nats.
 
-        Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a separate stream, so
-        that `rows` changes memory and rounding only.
-
-        Args:
-            images: images on the device.
-            samples: k.
-            rows: images times samples of a member to run at once; never less than one block of one image.
+        `rows` is the number of images times samples of a member to run at once, at least one block of one
+        image. Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a separate stream,
+        so that `rows` changes memory and rounding only.
         """
         blocks = range(math.ceil(samples / BOUND_SAMPLES))
         bounds = []

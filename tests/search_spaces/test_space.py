@@ -249,17 +249,19 @@ class TestRefusals:
         """The default space with a single cell, `--set latents=[[4, 4]]`, has one."""
         assert load(write(margin="0.05")).margin == 0.05
 
-    @pytest.mark.parametrize("key", ["stesp", "latent", "learning_rte", "active_fro", "ou_sample", "seed"])
-    def test_an_unknown_key_suggests_the_nearest(self, write, key):
-        nearest = {
-            "stesp": "steps",
-            "latent": "latents",
-            "learning_rte": "learning_rate",
-            "active_fro": "active_from",
-            "ou_sample": "ou_samples",
-            "seed": "seeds",
-        }
-        assert problems(refusal(write(**{key: "3"}))) == [f"{key}: unknown key, did you mean {nearest[key]}?"]
+    @pytest.mark.parametrize(
+        ("key", "nearest"),
+        [
+            ("stesp", "steps"),
+            ("latent", "latents"),
+            ("learning_rte", "learning_rate"),
+            ("active_fro", "active_from"),
+            ("ou_sample", "ou_samples"),
+            ("seed", "seeds"),
+        ],
+    )
+    def test_an_unknown_key_suggests_the_nearest(self, write, key, nearest):
+        assert problems(refusal(write(**{key: "3"}))) == [f"{key}: unknown key, did you mean {nearest}?"]
 
     def test_an_unknown_key_like_no_other_lists_the_keys(self, write):
         (problem,) = problems(refusal(write(zzz="3")))

@@ -44,7 +44,15 @@ from scipy import stats
 from analysis.statistics.censored import Array
 from analysis.statistics.estimate import TRANSITION, SeedThreshold, seed_threshold
 from analysis.statistics.rule import Rule
-from benchmarks.threshold_realisations import COARSE_RHO, CONFIDENCE, PROBES, Found, Realisations, Way
+from benchmarks.threshold_realisations import (
+    COARSE_RHO,
+    CONFIDENCE,
+    PROBES,
+    Found,
+    Realisations,
+    Way,
+    train_all,
+)
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.plan.cells import Point
 from sweeps.search.base import Search, curves_of_points
@@ -119,10 +127,8 @@ def refine(realisations: Realisations, half_width: float) -> Steps:
 def searched(
     realisations: Realisations, search: Search, observed: dict[Point, float | None]
 ) -> list[SeedThreshold]:
-    """Train what a search of observations asks for, and return the thresholds of its seeds."""
-    while not search.done:
-        for point in search.ask():
-            observed[point] = realisations.train(point)
+    """Return the thresholds of the seeds of a search of observations, after its training."""
+    train_all(search, observed, realisations)
     curves = curves_of_points(observed)
     return [seed_threshold(seed, *curve, realisations.active_from) for seed, curve in curves.items()]
 

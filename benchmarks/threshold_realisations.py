@@ -22,7 +22,7 @@ from analysis.statistics.censored import Array
 from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.plan.cells import Point
-from sweeps.search.base import Observations, StoppingRule
+from sweeps.search.base import Observations, Search, StoppingRule
 from sweeps.search.locate import LocateSearch
 
 COARSE_RHO = (0.4, 0.55, 0.7, 0.85, 1.0)
@@ -193,15 +193,20 @@ def search_for(
     return LocateSearch(observed, coarse, GRID_SEEDS, StoppingRule(rule, half_width, most), PROBES)
 
 
+def train_all(search: Search, observed: dict[Point, float | None], realisations: Realisations) -> None:
+    """Train what a search of observations asks for until it is done."""
+    while not search.done:
+        for point in search.ask():
+            observed[point] = realisations.train(point)
+
+
 def locate(
     realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
 ) -> Found:
     """Locate the median with the project's search."""
     observed: dict[Point, float | None] = {}
     search = search_for(observed, realisations, half_width, most, coarse)
-    while not search.done:
-        for point in search.ask():
-            observed[point] = realisations.train(point)
+    train_all(search, observed, realisations)
     threshold = search.threshold
     if threshold is None:
         raise RuntimeError("a search that is done has an estimate")

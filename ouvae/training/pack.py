@@ -317,8 +317,8 @@ class PackTraining:
         """Return mean and log scale of every member's top layer on images [B, D] with draws [P, …]."""
         return self._call(_top, x, draws)
 
-    def _run_units(self, x: Tensor, draws: Draws) -> list[tuple[Tensor, Tensor]]:
-        """Return moments of all posterior means over draws [S, I, …] on images [B, D], by layer."""
+    def _run_units(self, x: Tensor, draws: Draws) -> Sequence[Tensor]:
+        """Return moments of all posterior means over draws [S, I, …] on images [B, D]."""
         key = ("units", *(piece.shape for piece in draws.base))
         if key not in self._runs:
 
@@ -326,8 +326,7 @@ class PackTraining:
                 return self._call(_unit_moments, x, self._member_draws(Draws(base, (), (), ())))
 
             self._runs[key] = self._captured(run)
-        moments = self._runs[key](x, *draws.base)
-        return list(zip(moments[::2], moments[1::2], strict=True))
+        return self._runs[key](x, *draws.base)
 
     def _call(self, function: _SystemFunction, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
         """Return a function of every member's system, on images [B, D] with draws [P, …]."""

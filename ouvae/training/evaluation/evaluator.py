@@ -64,8 +64,8 @@ RunTop: TypeAlias = Callable[[Tensor, Draws], tuple[Tensor, ...]]
 PerMember: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the values of the members, [P, ...], from the values of the seeds, [S, ...]."""
 
-RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
-"""Gives mean and variance of all members' posterior means over I draws, [P, B, units] each, by layer."""
+RunUnits: TypeAlias = Callable[[Tensor, Draws], Sequence[Tensor]]
+"""Gives mean and variance of all members' posterior means over I draws, [P, B, units], layer after layer."""
 
 
 class _Averages(NamedTuple):
@@ -119,14 +119,12 @@ class Evaluator:
     def units(self, images: Tensor) -> list[UnitMoments]:
         """Return moments of each layer's posterior means on [N, D] images, without smoothing."""
         generators = self._streams("units")
-        chunks: list[list[tuple[Tensor, Tensor]]] = []
+        chunks: list[Sequence[Tensor]] = []
         for chunk in torch.split(images, UNIT_CHUNK):
             draws = sample_draws(self._plain, (UNIT_DRAWS, len(chunk)), generators, self.dtype)
             chunks.append(self.run_units(chunk, draws))
-        layers = [
-            [torch.cat(moment, 1) for moment in zip(*layer, strict=True)]
-            for layer in zip(*chunks, strict=True)
-        ]
+        moments = [torch.cat(parts, 1) for parts in zip(*chunks, strict=True)]
+        layers = zip(moments[::2], moments[1::2], strict=True)
         return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
 
     def information(self, images: Tensor) -> Information:

@@ -18,6 +18,7 @@ from ouvae.training.evaluation import evaluator
 from ouvae.training.noise import single_draws, stream
 from ouvae.training.pack import PackTraining, initial_model
 from ouvae.training.step.objectives import loss
+from tests.ouvae.packs import through_a_file, train
 from tests.ouvae.tensors import are_alike, images
 
 IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
@@ -329,9 +330,7 @@ def test_training_is_that_of_the_plain_model(case, data):
     Both have the pack's minibatches and noise.
     """
     case = case.model_copy(update={"learning_rate": 0.01, "steps": 4, "eval_every": 4})
-    pack = PackTraining(case, MEMBERS[:1], data)
-    for _ in range(3):
-        pack.train_step()
+    pack = train(PackTraining(case, MEMBERS[:1], data), until=3)
     first, *_ = PackTraining(case, MEMBERS[:1], data).losses_and_gradients()
     rho, seed = MEMBERS[0]
     model = initial_model(case, image_of(case), seed)
@@ -355,21 +354,14 @@ def test_training_is_that_of_the_plain_model(case, data):
 
 
 @pytest.mark.parametrize("case", GOES_ON, indirect=True, ids=" under ".join)
-def test_a_checkpoint_continues_exactly(case, data, tmp_path):
+def test_a_checkpoint_continues_exactly(case, data):
     test = {"select": "best", "bound_samples": 4, "bound_images": 6}
     case = case.model_copy(update={"steps": 4, "eval_every": 2} | test)
-    straight = PackTraining(case, MEMBERS, data)
-    while not straight.done:
-        straight.train_step()
-    stopped = PackTraining(case, MEMBERS, data)
-    for _ in range(3):
-        stopped.train_step()
-    path = tmp_path / "state.pt"
-    torch.save(stopped.state_dict(), path)
+    straight = train(PackTraining(case, MEMBERS, data))
+    stopped = train(PackTraining(case, MEMBERS, data), until=3)
     resumed = PackTraining(case, MEMBERS, data)
-    resumed.load_state_dict(torch.load(path, weights_only=True))
-    while not resumed.done:
-        resumed.train_step()
+    resumed.load_state_dict(through_a_file(stopped.state_dict()))
+    train(resumed)
     assert resumed.outcomes() == straight.outcomes()
     for outcome in straight.outcomes():
         assert [metrics["step"] for metrics in outcome.history] == [0, 2, 4]

@@ -50,12 +50,9 @@ class SweptCell:
 class SearchKeys(Strict):
     """The keys of the search: seeds, where and how long to sample, order parameters and their levels."""
 
-    seeds: Annotated[
-        tuple[Whole, ...],
-        BeforeValidator(_seed_list),
-        Field(min_length=1),
-        Distinct,
-    ] = key("the seeds, or their number (0, 1, …)", default=(0, 1, 2), unit="none")
+    seeds: Annotated[tuple[Whole, ...], BeforeValidator(_seed_list), Field(min_length=1), Distinct] = key(
+        "the seeds, or their number (0, 1, …)", default=(0, 1, 2), unit="none"
+    )
     search: SearchName = key(
         "`locate` trains the seeds on `rho`, then probes: fresh seeds with one rho each, where they locate "
         "rho_c best; `refine` narrows the bracket of each seed; `grid` trains `rho` only; `none` trains "
@@ -88,9 +85,7 @@ class SearchKeys(Strict):
         unit="none",
     )
     follow: OrderName = key(
-        "the target of the search, an order parameter of `active_from`",
-        default="kl_top",
-        unit="none",
+        "the target of the search, an order parameter of `active_from`", default="kl_top", unit="none"
     )
     confidence: Fraction = key("nominal coverage of the thresholds' intervals", default=0.95)
 

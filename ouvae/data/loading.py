@@ -13,12 +13,7 @@ from ouvae.declared import DATASETS, CellKeys, DatasetTraits
 
 
 def load(
-    name: str,
-    data_dir: Path | None = None,
-    *,
-    download: bool = True,
-    progress: bool = True,
-    **keys: Any,
+    name: str, data_dir: Path | None = None, *, download: bool = True, progress: bool = True, **keys: Any
 ) -> Dataset:
     """Return a data set by its name: one of `DATASETS`, or a user's `module:Class`.
 

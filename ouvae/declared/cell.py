@@ -115,9 +115,7 @@ class CellKeys(Strict):
         word="{} smoothing",
     )
     smoothed_networks: Annotated[
-        tuple[Network, ...],
-        Distinct,
-        AfterValidator(lambda networks: tuple(sorted(networks))),
+        tuple[Network, ...], Distinct, AfterValidator(lambda networks: tuple(sorted(networks)))
     ] = key(
         "the smoothed networks: `generative` is p(z_l|z_l+1), `likelihood` is p(x|z_1), `inference` is "
         "q(z_l+1|z_l)",

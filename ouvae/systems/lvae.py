@@ -57,10 +57,7 @@ class LadderVAE(System):
         latents = cell.latents
         self._density = likelihood_of(cell)
         self.features = nn.ModuleList(
-            [
-                image_features(cell, image_shape),
-                *(hidden_layers(cell, image_shape) for _ in latents[1:]),
-            ]
+            [image_features(cell, image_shape), *(hidden_layers(cell, image_shape) for _ in latents[1:])]
         )
         self.heads = nn.ModuleList(gaussian_head(cell, size, image_shape) for size in latents)
         self.generative = nn.ModuleList(

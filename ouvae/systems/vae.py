@@ -114,12 +114,7 @@ class HierarchicalVAE(System):
         return top.kl(zero, zero, closed_form=False)
 
     def _evaluate(
-        self,
-        name: Network,
-        network: nn.Module,
-        layer: GaussianDraw,
-        omega: Tensor | None,
-        rho: Tensor | None,
+        self, name: Network, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
     ) -> Tensor:
         """Return the network at the layer's sample: smoothed, shrunk, or plain."""
         cell, z = self.cell, layer.z

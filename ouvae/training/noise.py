@@ -35,10 +35,7 @@ def stream(device: torch.device, *names: object) -> torch.Generator:
 
 
 def sample_draws(
-    cell: Cell,
-    leading: Shape,
-    generators: Sequence[torch.Generator],
-    dtype: torch.dtype,
+    cell: Cell, leading: Shape, generators: Sequence[torch.Generator], dtype: torch.dtype
 ) -> Draws:
     """Return standard normal draws of S seeds, each tensor with a leading axis S.
 

@@ -18,11 +18,7 @@ CASES = {
     "ambient": {"smoothing": "ambient"},
     "shrink, all shrunk": {"smoothing": "shrink", "smoothed_networks": NETWORKS},
     "three layers, all smoothed": {"latents": (4, 3, 2), "smoothed_networks": NETWORKS},
-    "ambient, all smoothed, warm-up": {
-        "smoothing": "ambient",
-        "smoothed_networks": NETWORKS,
-        "kl_warmup": 9,
-    },
+    "ambient, all smoothed, warm-up": {"smoothing": "ambient", "smoothed_networks": NETWORKS, "kl_warmup": 9},
     "linear Gaussian": {
         "architecture": "affine",
         "latents": (2, 1),

@@ -137,10 +137,7 @@ class TestRefusals:
             ({"rho": "[true, 0.5]"}, r"rho: found .*true or false"),
             ({"rho": "{low: 0.5, high: 1.0, points: 1}"}, r"rho\.points: found 1; give 2 or more"),
             ({"rho": "{low: 0.5, high: 1.01, points: 3}"}, r"rho\.high: found 1.01;"),
-            (
-                {"rho": "{low: 0.9, high: 0.5, points: 3}"},
-                r"rho: found .*low \(0.9\) .*below high \(0.5\)",
-            ),
+            ({"rho": "{low: 0.9, high: 0.5, points: 3}"}, r"rho: found .*low \(0.9\) .*below high \(0.5\)"),
             ({"rho": "{low: 0.5, high: 0.500001, points: 5}"}, r"rho: found .*apart"),
             ({"rho": "{low: 0.5, high: 1.0, pionts: 3}"}, r"rho\.pionts: unknown key, did you mean points\?"),
             ({"rho": "{low: 0.5, high: 1.0}"}, r"rho\.points: missing, and it has no default"),
@@ -169,24 +166,15 @@ class TestRefusals:
             ({"steps": "yes"}, r"steps: found True; .*true or false"),
             ({"steps": "ten"}, r"steps: found 'ten'; give a whole number"),
             ({"learning_rate": "0"}, r"learning_rate: found 0; give more than 0"),
-            (
-                {"active_from": "{kl_top: .inf}"},
-                r"active_from\.kl_top: found inf; give a finite number",
-            ),
-            (
-                {"active_from": "{kl_top: half}"},
-                r"active_from\.kl_top: found 'half'; .*half_plateau",
-            ),
+            ({"active_from": "{kl_top: .inf}"}, r"active_from\.kl_top: found inf; give a finite number"),
+            ({"active_from": "{kl_top: half}"}, r"active_from\.kl_top: found 'half'; .*half_plateau"),
             ({"active_from": "{kl: 1}"}, r"active_from.kl.*: found 'kl'; not an order parameter; .*kl_top"),
             ({"active_from": "{kl_top: yes}"}, r"active_from: found .*; .*true or false"),
             ({"active_from": "{}"}, r"active_from: found {}; give 1 or more entries"),
             ({"follow": "information_top", "active_from": "{kl_top: 1}"}, r"follow: information_top without"),
             ({"confidence": "1"}, r"confidence: found 1; give less than 1"),
             ({"smoothed_networks": "[generative, generative]"}, r"smoothed_networks: found .*distinct"),
-            (
-                {"smoothed_networks": "[generativ]"},
-                r"smoothed_networks\.0: found 'generativ';",
-            ),
+            ({"smoothed_networks": "[generativ]"}, r"smoothed_networks\.0: found 'generativ';"),
             ({"dataset": "mnits"}, r"dataset: found 'mnits'; unknown dataset, did you mean mnist\?"),
             ({"dataset": None}, r"dataset: missing"),
             (
@@ -492,10 +480,7 @@ VAMPPRIOR = {
 
 class TestSystems:
     def test_each_loads_with_what_it_needs(self, write):
-        assert names_of(load(write(**HERMITE))) == [
-            "digits mlp 4 hermite",
-            "digits mlp 8 hermite",
-        ]
+        assert names_of(load(write(**HERMITE))) == ["digits mlp 4 hermite", "digits mlp 8 hermite"]
         assert load(write(**VAMPPRIOR)).pseudo_inputs == 5
 
     @pytest.mark.parametrize(

@@ -101,10 +101,7 @@ def test_chardata_columns_become_upright_images(contents_of):
         ({"data": GOOD, "testdata": GOOD.reshape(9, 50, 2)}, "testdata of shape 9 x 50 x 2"),
         ({"data": GOOD + 1.5, "testdata": GOOD}, "data with values from 1.5 to 1.5"),
         ({"data": GOOD - 0.5, "testdata": GOOD}, "data with values from -0.5 to -0.5"),
-        (
-            {"data": np.full((9, 100), 255, np.uint8), "testdata": GOOD},
-            "data with values from 255 to 255",
-        ),
+        ({"data": np.full((9, 100), 255, np.uint8), "testdata": GOOD}, "data with values from 255 to 255"),
         ({"data": GOOD * np.nan, "testdata": GOOD}, "data with values from nan to nan"),
         ({"data": GOOD * 1j, "testdata": GOOD}, "data without plain numbers"),
         ({"data": "text", "testdata": {"a": 1}}, "data without plain numbers; testdata without"),

@@ -111,8 +111,7 @@ def test_names():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "near"),
-    [("mnits", "mnist"), ("OMNIGLOT", "omniglot"), ("mnist-static", "mnist_static")],
+    ("wrong", "near"), [("mnits", "mnist"), ("OMNIGLOT", "omniglot"), ("mnist-static", "mnist_static")]
 )
 def test_unknown_name_suggests_the_nearest(wrong, near):
     with pytest.raises(DataError, match=f"'{wrong}': unknown dataset, did you mean {near}") as error:

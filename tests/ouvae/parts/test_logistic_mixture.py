@@ -82,11 +82,7 @@ def test_it_is_the_mixture_written_out():
     red_in_green, red_in_blue, green_in_blue = np.tanh(maps[7:, :, 0].numpy())
     for bytes_of_pixel in [(0, 0, 0), (255, 255, 255), (12, 200, 99), (255, 0, 128), (127, 128, 1)]:
         red, green, _ = values = [2 * level / 255 - 1 for level in bytes_of_pixel]
-        centres = [
-            mean[0],
-            mean[1] + red_in_green * red,
-            mean[2] + red_in_blue * red + green_in_blue * green,
-        ]
+        centres = [mean[0], mean[1] + red_in_green * red, mean[2] + red_in_blue * red + green_in_blue * green]
         probability = weights.copy()
         for channel, (value, byte) in enumerate(zip(values, bytes_of_pixel, strict=True)):
             logistic = scipy.stats.logistic(centres[channel], scale[channel])

@@ -26,8 +26,7 @@ def ladder(make_cell):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
-    [((0.0, 0.0), (0.0, 0.0)), ((1.0, -0.5), (-0.4, 0.3)), ((-2.0, 1.2), (0.3, -1.0))],
+    ("first", "second"), [((0.0, 0.0), (0.0, 0.0)), ((1.0, -0.5), (-0.4, 0.3)), ((-2.0, 1.2), (0.3, -1.0))]
 )
 def test_the_merge_is_the_normalised_product_of_the_densities(first, second):
     """Pointwise on a grid that is wide and fine enough for the sum to be the integral."""

@@ -48,9 +48,7 @@ def test_scales_that_multiply_up_a_deep_stack_stay_finite(make_cell, draw):
 def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
     dtype = getattr(torch, precision)
     for form, subset, (draws, batch, architecture) in itertools.product(
-        ("posterior", "ambient", "shrink"),
-        SUBSETS,
-        [(1, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
+        ("posterior", "ambient", "shrink"), SUBSETS, [(1, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")]
     ):
         case = make_cell(
             architecture=architecture,

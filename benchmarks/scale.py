@@ -212,7 +212,7 @@ def measure(cells: int, members: int, pack_size: int, track: str, refreshes: int
 
 
 def _in_a_process(folder: str, *values: object) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", folder, *map(str, values)]
+    command = [sys.executable, __file__, "--drive", folder, *map(str, values)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     costs: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return costs
@@ -228,10 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--track", choices=TRACKS, default="auto", help="what MLflow is told of, default auto")
     add("--refreshes", type=int, default=10, metavar="N", help="of the tables on the way, default 10")
     add("--out", type=Path, metavar="CSV", help="write the rows there too")
-    add("--one", nargs=6, help=argparse.SUPPRESS)
+    add("--drive", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    if given.one:
-        folder, cells, members, pack_size, track, refreshes = given.one
+    if given.drive:
+        folder, cells, members, pack_size, track, refreshes = given.drive
         space = space_of(int(cells), int(members), track)
         print(json.dumps(drive(Path(folder), space, int(pack_size), int(refreshes))))
         return 0

@@ -3,13 +3,13 @@
 import re
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
 from analysis.statistics.comparisons import Comparison
 from analysis.statistics.estimate import seed_threshold
+from analysis.tables.files import table_of
 from analysis.tables.schema import MEMBERS
 from benchmarks import thresholds
 from benchmarks.threshold_comparisons import Compared, comparison
@@ -18,6 +18,7 @@ from benchmarks.threshold_realisations import FAMILIES, Drawn, Found, locate
 from benchmarks.threshold_replay import Replayed, replays, trained_cells
 from benchmarks.threshold_tables import Setting, row_of
 from sweeps.plan.cells import Point
+from tests.analysis.conftest import member_row
 
 DRAWS = np.random.default_rng(5).random(40_000)
 FINE = tuple(np.linspace(0.5, 1.0, 26).round(2).tolist())
@@ -180,28 +181,17 @@ def test_a_difference_outside_the_interval_is_not_covered():
 # Replays
 
 
-def write_members(path, seeds=60, rho=FINE, missing=()):
-    """Write a members table of realisations whose thresholds scatter by 0.05 about 0.8; return these."""
-    normal = np.random.default_rng(11).standard_normal(seeds)
-    thresholds = 0.8 + 0.05 * normal
+def write_members(path, missing=()):
+    """Write a members table of 60 seeds whose thresholds scatter by 0.05 about 0.8; return these."""
+    thresholds = 0.8 + 0.05 * np.random.default_rng(11).standard_normal(60)
     rows = [
-        row_of_member(value, seed, 2.0 if value < thresholds[seed] else 0.01)
-        for seed in range(seeds)
-        for value in rho
-        if (value, seed) not in missing
+        member_row((4, 4), seed, rho, 2.0 if rho < thresholds[seed] else 0.01)
+        for seed in range(60)
+        for rho in FINE
+        if (rho, seed) not in missing
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=MEMBERS), path)
+    pq.write_table(table_of(rows, MEMBERS), path)
     return thresholds
-
-
-def row_of_member(rho, seed, kl_top_nats):
-    """Return a row of the members table, null where it may be, with something of the type elsewhere."""
-    plain = {pa.string(): "", pa.float64(): 0.0, pa.int32(): 0, pa.int64(): 0, pa.bool_(): False}
-    row = {field.name: None if field.nullable else plain.get(field.type, []) for field in MEMBERS}
-    return row | {
-        "cell_id": "one", "cell": "one", "status": "completed", "rho": rho, "seed": seed,
-        "kl_top_nats": kl_top_nats, "finished_at": 0,
-    }  # fmt: skip
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ def _work() -> Any:
         return importlib.import_module("sweeps.pack_work")
 
 
-def serve(checkout: str, asked: str) -> int:
-    """Build a pack with the code of a checkout, and take the turns that are asked for, one a line."""
+def serve(checkout: str, text: str) -> int:
+    """Build a pack with the code of a checkout; each line of standard input is the length of a turn."""
     import_from(checkout)
     import torch
 
@@ -52,12 +52,12 @@ def serve(checkout: str, asked: str) -> int:
     except ImportError:  # as it was called before
         from ouvae.pack import Pack as PackTraining  # type: ignore[no-redef,import-not-found]
     torch.set_num_threads(1)
-    wanted = json.loads(asked)
-    known = search_spaces.Space.model_fields  # a key that a commit does not have is neutral there
-    settings = [setting for setting in wanted["settings"] if setting.partition("=")[0] in known]
-    cell = search_spaces.load(wanted["space"], settings).cells()[0]
-    rho = torch.linspace(0.5, 1, wanted["members"]).tolist()
-    members = [(value, 0 if wanted["one_seed"] else seed) for seed, value in enumerate(rho)]
+    request = json.loads(text)
+    keys = search_spaces.Space.model_fields  # a key that a commit does not have is neutral there
+    settings = [setting for setting in request["settings"] if setting.partition("=")[0] in keys]
+    cell = search_spaces.load(request["space"], settings).cells()[0]
+    rho = torch.linspace(0.5, 1, request["members"]).tolist()
+    members = [(value, 0 if request["one_seed"] else seed) for seed, value in enumerate(rho)]
     pack = PackTraining(cell, members, load(cell.dataset, download=False))
     for _ in range(WARM_STEPS):
         pack.train_step()
@@ -72,15 +72,10 @@ def serve(checkout: str, asked: str) -> int:
 
 
 class Side:
-    """A pack in a process of its own.
+    """A pack in a process; `times` are the seconds of a step in each turn."""
 
-    Attributes:
-        times: seconds of a step, one a turn.
-    """
-
-    def __init__(self, stack: ExitStack, checkout: Path, asked: dict[str, Any]) -> None:
-        """Start the process and wait until its pack is built."""
-        command = [sys.executable, "-P", __file__, "--serve", str(checkout), json.dumps(asked)]
+    def __init__(self, stack: ExitStack, checkout: Path, request: dict[str, Any]) -> None:
+        command = [sys.executable, "-P", __file__, "--serve", str(checkout), json.dumps(request)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = stack.enter_context(subprocess.Popen(command, cwd=checkout, **pipes))  # type: ignore[call-overload]
         self._read()
@@ -104,10 +99,10 @@ class Side:
         return float(json.loads(line))
 
 
-def compare(earlier: Path, asked: dict[str, Any], turns: int) -> tuple[float, float]:
+def compare(earlier: Path, request: dict[str, Any], turns: int) -> tuple[float, float]:
     """Return the seconds of a step, earlier and today."""
     with ExitStack() as stack:
-        sides = [Side(stack, checkout, asked) for checkout in (earlier, ROOT)]
+        sides = [Side(stack, checkout, request) for checkout in (earlier, ROOT)]
         for turn in range(turns):
             for side in sides if turn % 2 else reversed(sides):
                 side.take_turn()
@@ -143,8 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             space, settings = MODELS[model]
             endless = ["steps=1000000000", "eval_every=1000000000", "eval_images=2"]
             for members in given.members:
-                asked = {"space": space, "settings": [*settings, *endless], "members": members}
-                before, now = compare(earlier, asked | {"one_seed": given.one_seed}, given.turns)
+                request = {"space": space, "settings": [*settings, *endless], "members": members}
+                before, now = compare(earlier, request | {"one_seed": given.one_seed}, given.turns)
                 rows.append(
                     {
                         "model": model,

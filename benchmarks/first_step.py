@@ -46,16 +46,16 @@ def timed(checkout: Path) -> tuple[float, float]:
         command += [word for key, value in SPACE.items() for word in ("--set", f"{key}={value}")]
         environment = os.environ | {"HOME": home, "PYTHONPATH": str(checkout)}
         started, first = time.perf_counter(), None
-        with (Path(home) / "said").open("w+") as said:
-            process = subprocess.Popen(command, cwd=home, env=environment, stdout=said, stderr=said)
+        with (Path(home) / "log").open("w+") as log:
+            process = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log)
             while process.poll() is None:
                 if first is None and any((out / "fragments").glob("*.members.parquet")):
                     first = time.perf_counter() - started
                 time.sleep(LOOK_SECONDS)
             ended = time.perf_counter() - started
             if process.returncode or first is None:
-                said.seek(0)
-                raise SystemExit(f"the command ended with {process.returncode}:\n{said.read()}")
+                log.seek(0)
+                raise SystemExit(f"the command ended with {process.returncode}:\n{log.read()}")
         return first, ended
 
 
@@ -76,13 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(codes: dict[str, Path], turns: int) -> list[dict[str, Any]]:
     """Measure each code in turns, and return a row of each."""
-    found: dict[str, list[tuple[float, float]]] = {code: [] for code in codes}
+    runs: dict[str, list[tuple[float, float]]] = {code: [] for code in codes}
     for _ in range(turns):
         for code, checkout in codes.items():
-            found[code].append(timed(checkout))
+            runs[code].append(timed(checkout))
     rows = []
-    for code, times in found.items():
-        first, ended = (statistics.median(each) for each in zip(*times, strict=True))
+    for code, times in runs.items():
+        first, ended = (statistics.median(seconds) for seconds in zip(*times, strict=True))
         row = {"code": code, "turns": turns, "first_pack_s": round(first, 2), "end_s": round(ended, 2)}
         row["first_pack_all_s"] = " ".join(f"{seconds:.2f}" for seconds, _ in times)
         print_row(row)

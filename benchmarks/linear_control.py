@@ -28,13 +28,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -61,18 +63,8 @@ CONTROLS = (Control(0.8, 5), Control(0.6, 3), Control(0.7, 10))
 class Found(NamedTuple):
     """The result of a sweep: a row of the file of `--out`.
 
-    Attributes:
-        ratio: r of the control.
-        draws: K of the control.
-        first_seed: the lowest seed of the sweep.
-        rho_c_exact: the exact threshold.
-        rho_c: the estimated threshold; None without an estimate.
-        rho_c_low: lower end of the interval; None for an open end.
-        rho_c_high: upper end of the interval; None for an open end.
-        half_width: half-width of the interval; None if an end is open.
-        members: number of members trained.
-        settings: digest of the settings of the space and of `--set`, without r, K and seeds; 12 hex digits.
-        commit: commit of the code.
+    Ends of the interval are None if they are open. `settings` is a digest of the settings of the space and of
+    `--set`, without r, K and seeds.
     """
 
     ratio: float
@@ -130,23 +122,14 @@ def kept(path: Path, settings: Sequence[str]) -> dict[tuple[Control, int], Found
     """Return the sweeps in a file of results. Raises ValueError if a sweep has other settings."""
     if not path.exists():
         return {}
-    with path.open(newline="") as file:
-        rows = [_typed(row) for row in csv.DictReader(file)]
+    options = pyarrow.csv.ConvertOptions(column_types={"settings": pa.string(), "commit": pa.string()})
+    rows = [Found(**row) for row in pyarrow.csv.read_csv(path, convert_options=options).to_pylist()]
     if others := {row.settings for row in rows} - {digest(settings)}:
         raise ValueError(
             f"{path} has sweeps with settings {', '.join(sorted(others))}, not {digest(settings)}: name "
             "another file with --out"
         )
     return {(Control(row.ratio, row.draws), row.first_seed): row for row in rows}
-
-
-def _typed(row: Mapping[str, str]) -> Found:
-    whole, text = {"draws", "first_seed", "members"}, {"settings", "commit"}
-    values: dict[str, Any] = {}
-    for name in Found._fields:
-        read = int if name in whole else str if name in text else float
-        values[name] = read(row[name]) if row[name] else None
-    return Found(**values)
 
 
 def keep(path: Path, result: Found) -> None:

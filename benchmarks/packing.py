@@ -91,13 +91,7 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Training:
-    """A pack, or a single member, in training.
-
-    Attributes:
-        end: when it finished, in seconds of the system's clock.
-        seconds: how long it trained.
-        members: how many members it trained.
-    """
+    """A pack, or a single member, in training; `end` is in seconds of the system's clock."""
 
     end: float
     seconds: float
@@ -116,8 +110,6 @@ class Run:
     Attributes:
         started: start of the command; all times are in seconds of the system's clock.
         marks: ends of the phases before and after training, by name, in order.
-        ended: end of the command.
-        trainings: the packs or members that the command trained.
         slots: number of packs or members that can train at once.
         kl_top_nats: final top-layer KL of each member.
     """
@@ -179,14 +171,11 @@ class Run:
         """Return the seconds of each phase without training; with `in_training` they add up to `wall`."""
         before = {name: at for name, at in self.marks.items() if at <= self.first_start}
         after = {name: at for name, at in self.marks.items() if at > self.first_start}
-        phases: dict[str, float] = {}
-        reached = self.started
-        for name, at in {**before, "first worker": self.first_start}.items():
-            phases[name], reached = at - reached, at
-        phases["between packs"] = self.last_end - self.first_start - self.in_training
-        reached = self.last_end
-        for name, at in {**after, "exit": self.ended}.items():
-            phases[name], reached = at - reached, at
+        ends = {**before, "first worker": self.first_start, "between packs": self.last_end}
+        ends |= {**after, "exit": self.ended}
+        starts = [self.started, *ends.values()]
+        phases = {name: end - start for (name, end), start in zip(ends.items(), starts, strict=False)}
+        phases["between packs"] -= self.in_training
         return phases
 
 
@@ -418,7 +407,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     return " ".join(f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
 
 
-def busy_cpus(seconds: float = 2.0) -> str:
+def busy_cpus() -> str:
     """Return the number of busy CPUs of this machine in words; `unknown` if the system does not tell."""
 
     def ticks() -> list[int]:
@@ -426,7 +415,7 @@ def busy_cpus(seconds: float = 2.0) -> str:
 
     try:
         before = ticks()
-        time.sleep(seconds)
+        time.sleep(2)
         spent = [after - earlier for after, earlier in zip(ticks(), before, strict=True)]
     except (OSError, ValueError):
         return "unknown"

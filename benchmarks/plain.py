@@ -23,18 +23,9 @@ CPU = torch.device("cpu")
 
 
 class PlainMember:
-    """A member that trains the ELBO by itself.
-
-    Args:
-        cell: what it is one of.
-        data: the cell's data set.
-        rho: its rho.
-        seed: its seed.
-        device: where it trains.
-    """
+    """A member that trains the ELBO by itself."""
 
     def __init__(self, cell: Cell, data: Dataset, rho: float, seed: int, device: torch.device = CPU) -> None:
-        """Build the model at its initial weights."""
         self.cell, self.seed, self.done = cell, seed, 0
         dtype = weights_dtype(cell)
         dynamic = data.binarization == "dynamic"

@@ -60,15 +60,9 @@ SPLITS = (1000, 400, 397)
 
 
 class Clock:
-    """Seconds of this process by what it did.
-
-    Attributes:
-        seconds: of each part.
-        last: of the last time that a part was done.
-    """
+    """Seconds of this process by part: in all, and of the last time."""
 
     def __init__(self) -> None:
-        """Start at nothing."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.last: dict[str, float] = {}
 
@@ -117,15 +111,11 @@ def space_of(cells: int, members: int, track: str) -> Space:
     return search_spaces.load("digits", settings)
 
 
-def threshold(point: Point) -> float:
-    """Return the made-up threshold of a seed: spread evenly between 0.6 and 0.9."""
-    return 0.6 + 0.3 * ((point.seed * 0.6180339887) % 1)
-
-
 def outcome(pack: Pack, point: Point) -> Outcome:
-    """Return a made-up outcome, with a number for each metric."""
+    """Return a made-up outcome, with a number for each metric; thresholds are spread from 0.6 to 0.9."""
     depth = pack.cell.cell.depth
-    kl = max(0.0, threshold(point) - point.rho) * 10
+    threshold = 0.6 + 0.3 * ((point.seed * 0.6180339887) % 1)
+    kl = max(0.0, threshold - point.rho) * 10
 
     def evaluation(step: int) -> dict[str, Any]:
         value = kl * step / EVALUATIONS[-1]
@@ -191,14 +181,13 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
             closed = recorder.close(0, Interrupts(10.0, print), Console(file=io.StringIO()))
     if not (schedule.done and closed.complete):
         raise RuntimeError(f"the sweep did not end well: {closed}")
-    own = clock.seconds
     return {
         "members": len(ledger.members),
         "packs": packs,
         "seconds": time.perf_counter() - started - made_up,
         "opened": opened,
         "last refresh": clock.last.get("refresh", 0.0),
-        "parts": {part: round(spent, 3) for part, spent in own.items()},
+        "parts": {part: round(spent, 3) for part, spent in clock.seconds.items()},
         "resident": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
 
@@ -223,18 +212,10 @@ def measure(cells: int, members: int, pack_size: int, track: str, refreshes: int
 
 
 def _in_a_process(folder: str, *values: object) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--one", folder, *map(str, values)]
+    command = [sys.executable, __file__, "--drive", folder, *map(str, values)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return found
-
-
-def one(arguments: Sequence[str]) -> int:
-    """Drive one sweep, as `_in_a_process` says, and print what it cost."""
-    folder, cells, members, pack_size, track, refreshes = arguments
-    space = space_of(int(cells), int(members), track)
-    print(json.dumps(drive(Path(folder), space, int(pack_size), int(refreshes))))
-    return 0
+    costs: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return costs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -247,10 +228,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--track", choices=TRACKS, default="auto", help="what MLflow is told of, default auto")
     add("--refreshes", type=int, default=10, metavar="N", help="of the tables on the way, default 10")
     add("--out", type=Path, metavar="CSV", help="write the rows there too")
-    add("--one", nargs=6, help=argparse.SUPPRESS)
+    add("--drive", nargs=6, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    if given.one:
-        return one(given.one)
+    if given.drive:
+        folder, cells, members, pack_size, track, refreshes = given.drive
+        space = space_of(int(cells), int(members), track)
+        print(json.dumps(drive(Path(folder), space, int(pack_size), int(refreshes))))
+        return 0
     rows = []
     for members in given.members:
         row = measure(given.cells, members, given.pack, given.track, given.refreshes)

@@ -85,13 +85,7 @@ COPIED_BYTES = 2**28
 
 @dataclass
 class Contender:
-    """What takes turns.
-
-    Attributes:
-        step: what is timed.
-        device: where it runs.
-        times: seconds of a step, one a turn.
-    """
+    """A step that is timed in turns; `times` are its seconds in each turn."""
 
     step: Callable[[], object]
     device: str
@@ -239,13 +233,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             space, settings = MODELS[name]
             cells = timed(space, [*settings, *given.set], given.steps)
             sizes = given.members or MEMBERS[given.device]
-            own = measure(cells, sizes, given.seconds, given.device, given.one_seed)
+            measured = measure(cells, sizes, given.seconds, given.device, given.one_seed)
         except DataError as error:
             print(f"\n{name}: left out: {error}")
             continue
-        own = [{"model": name, **row} for row in own]
-        print_rows(own)
-        rows += own
+        named = [{"model": name, **row} for row in measured]
+        print_rows(named)
+        rows += named
     if given.out and rows:
         write_rows(given.out, rows, about)
     return 0

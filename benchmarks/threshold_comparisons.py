@@ -22,22 +22,16 @@ VERDICTS = (LOWER, HIGHER, ALIKE, UNDECIDED)
 
 @dataclass(frozen=True)
 class Compared:
-    """A comparison of two cells.
-
-    Attributes:
-        difference: the true median of the first cell minus that of the second.
-        found: the estimated comparison.
-        members: number of members of both cells together.
-    """
+    """The true difference of the medians of two cells, its estimate, and the members of both cells."""
 
     difference: float
-    found: Comparison
+    estimate: Comparison
     members: int
 
     @property
     def is_covered(self) -> bool:
         """Whether the interval contains the true difference."""
-        low, high = self.found.difference_low, self.found.difference_high
+        low, high = self.estimate.difference_low, self.estimate.difference_high
         return low is not None and high is not None and low <= self.difference <= high
 
 
@@ -78,7 +72,7 @@ def print_comparisons(label: str, by_family: Mapping[str, Sequence[Compared]]) -
 
 
 def _line(name: str, runs: Sequence[Compared]) -> str:
-    shares = [_share(run.found.verdict == verdict for run in runs) for verdict in VERDICTS]
+    shares = [_share(run.estimate.verdict == verdict for run in runs) for verdict in VERDICTS]
     shares.append(_share(run.is_covered for run in runs))
     members = np.median([run.members for run in runs])
     return f"{name:<24}{''.join(f'{share:<12.3f}' for share in shares)}{members:.0f}"

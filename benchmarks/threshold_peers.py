@@ -44,7 +44,15 @@ from scipy import stats
 from analysis.statistics.censored import Array
 from analysis.statistics.estimate import TRANSITION, SeedThreshold, seed_threshold
 from analysis.statistics.rule import Rule
-from benchmarks.threshold_realisations import COARSE_RHO, CONFIDENCE, PROBES, Found, Realisations, Way
+from benchmarks.threshold_realisations import (
+    COARSE_RHO,
+    CONFIDENCE,
+    PROBES,
+    Found,
+    Realisations,
+    Way,
+    train_all,
+)
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.plan.cells import Point
 from sweeps.search.base import Search, curves_of_points
@@ -119,10 +127,8 @@ def refine(realisations: Realisations, half_width: float) -> Steps:
 def searched(
     realisations: Realisations, search: Search, observed: dict[Point, float | None]
 ) -> list[SeedThreshold]:
-    """Train what a search of observations asks for, and return the thresholds of its seeds."""
-    while not search.done:
-        for point in search.ask():
-            observed[point] = realisations.train(point)
+    """Return the thresholds of the seeds of a search of observations, after its training."""
+    train_all(search, observed, realisations)
     curves = curves_of_points(observed)
     return [seed_threshold(seed, *curve, realisations.active_from) for seed, curve in curves.items()]
 
@@ -151,7 +157,6 @@ class Fresh:
     """Measures the share of active members with seeds that nobody has used."""
 
     def __init__(self, realisations: Realisations) -> None:
-        """Begin with seed 0."""
         self._realisations, self._seeds = realisations, count()
 
     def is_active(self, rho: float) -> bool:
@@ -166,11 +171,11 @@ class Fresh:
 def learner(realisations: Realisations, half_width: float) -> Steps:
     """Measure the share where adaptive's Learner1D asks for it."""
     fresh, dice = Fresh(realisations), np.random.default_rng(realisations.key)
-    own = adaptive.Learner1D(fresh.share, (LOWEST, HIGHEST))
+    sampler = adaptive.Learner1D(fresh.share, (LOWEST, HIGHEST))
     while True:
-        (rho,), _ = own.ask(1)
-        own.tell(rho, fresh.share(rho))
-        rhos, shares = np.array(sorted(own.data.items())).T
+        (rho,), _ = sampler.ask(1)
+        sampler.tell(rho, fresh.share(rho))
+        rhos, shares = np.array(sorted(sampler.data.items())).T
         yield crossing_interval(rhos, shares, dice)
 
 
@@ -192,22 +197,22 @@ def crossing_interval(rho: Array, shares: Array, dice: np.random.Generator) -> I
 def average_learner(realisations: Realisations, half_width: float) -> Steps:
     """Train single members where adaptive's AverageLearner1D asks for them."""
     fresh = Fresh(realisations)
-    own = adaptive.AverageLearner1D(
+    sampler = adaptive.AverageLearner1D(
         lambda sample: fresh.is_active(sample[1]),
         bounds=(LOWEST, HIGHEST),
         alpha=TAILS[0],
         min_samples=PROBES,
     )
     while True:
-        (sample,), _ = own.ask(1)
-        own.tell(sample, float(fresh.is_active(sample[1])))
-        yield band_interval(own.data, own.error)
+        (sample,), _ = sampler.ask(1)
+        sampler.tell(sample, float(fresh.is_active(sample[1])))
+        yield band_interval(sampler.data, sampler.error)
 
 
 def band_interval(means: dict[float, float], errors: dict[float, float]) -> Interval:
     """Return between which values of rho the means are not surely above or below one half."""
     rho = np.array(sorted(means))
-    mean, error = (np.array([values[one] for one in rho]) for values in (means, errors))
+    mean, error = (np.array([values[key] for key in rho]) for values in (means, errors))
     surely_active = np.logical_and.accumulate(mean - error > 0.5)
     surely_collapsed = np.logical_and.accumulate((mean + error < 0.5)[::-1])[::-1]
     low = rho[surely_active].max(initial=LOWEST)

@@ -22,7 +22,7 @@ from analysis.statistics.censored import Array
 from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
 from sweeps.plan.cells import Point
-from sweeps.search.base import Observations, StoppingRule
+from sweeps.search.base import Observations, Search, StoppingRule
 from sweeps.search.locate import LocateSearch
 
 COARSE_RHO = (0.4, 0.55, 0.7, 0.85, 1.0)
@@ -98,7 +98,6 @@ class Realisations(ABC):
     """
 
     def __init__(self, active_from: float, key: Sequence[int]) -> None:
-        """Train nothing yet."""
         self.active_from, self.key, self.members = active_from, tuple(key), 0
 
     @abstractmethod
@@ -117,22 +116,14 @@ class Realisations(ABC):
 
 
 class Drawn(Realisations):
-    """Realisations of a family.
+    """Realisations of a family, with thresholds of the standard deviation `scatter`, in units of rho.
 
-    Args:
-        family: the distribution of the thresholds.
-        scatter: standard deviation of the thresholds, in units of rho.
-        key: seed of the run; it determines the median, the threshold of each seed and the flipped members.
-        median: median of the thresholds; None draws it.
-
-    Attributes:
-        median: median of the thresholds.
+    The key determines the median if none is given, the threshold of each seed and the flipped members.
     """
 
     def __init__(
         self, family: Family, scatter: float, key: Sequence[int], median: float | None = None
     ) -> None:
-        """Draw the median."""
         super().__init__(0.1, key)
         self._family, self._scatter = family, scatter
         self._dice = np.random.default_rng(self.key)
@@ -163,11 +154,9 @@ class Found:
     """The result of a search.
 
     Attributes:
-        members: number of members that the search trained.
-        is_reached: whether the interval is as narrow as required.
-        low: lower end of the interval; -inf for an open end.
-        high: upper end of the interval; inf for an open end.
-        rho_c: the estimate of the median; None without an estimate.
+        members: number of trained members.
+        is_reached: whether the interval is as narrow as required; open ends are infinite.
+        rho_c: the estimate of the median, if there is one.
     """
 
     members: int
@@ -204,15 +193,20 @@ def search_for(
     return LocateSearch(observed, coarse, GRID_SEEDS, StoppingRule(rule, half_width, most), PROBES)
 
 
+def train_all(search: Search, observed: dict[Point, float | None], realisations: Realisations) -> None:
+    """Train what a search of observations asks for until it is done."""
+    while not search.done:
+        for point in search.ask():
+            observed[point] = realisations.train(point)
+
+
 def locate(
     realisations: Realisations, half_width: float, most: int, coarse: Sequence[float] = COARSE_RHO
 ) -> Found:
     """Locate the median with the project's search."""
     observed: dict[Point, float | None] = {}
     search = search_for(observed, realisations, half_width, most, coarse)
-    while not search.done:
-        for point in search.ask():
-            observed[point] = realisations.train(point)
+    train_all(search, observed, realisations)
     threshold = search.threshold
     if threshold is None:
         raise RuntimeError("a search that is done has an estimate")

@@ -28,11 +28,10 @@ class TrainedCell:
     """The members of a cell.
 
     Attributes:
-        name: of the cell.
         rho: trained values, ascending.
         seeds: in ascending order.
         values: the order parameter by rho and seed; None for a member that diverged.
-        active_from: a member is active from this value of the order parameter on.
+        active_from: minimum order parameter of an active member.
     """
 
     name: str
@@ -60,7 +59,6 @@ class Replayed(Realisations):
     """The seeds of a cell in a random order, as seed 0, 1, 2, … of a search."""
 
     def __init__(self, cell: TrainedCell, key: Sequence[int]) -> None:
-        """Draw the order."""
         super().__init__(cell.active_from, key)
         self._cell = cell
         self._order = np.random.default_rng(self.key).permutation(cell.seeds).tolist()
@@ -83,10 +81,10 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
         by_cell.setdefault(row["cell_id"], []).append(row)
     declared = ORDER_PARAMETERS[order_parameter]
     active_from = _active_from(path, declared)
-    names = cell_names([own[0] for own in by_cell.values()])
+    names = cell_names([members[0] for members in by_cell.values()])
     cells: list[TrainedCell] = []
-    for name, own in zip(names, by_cell.values(), strict=True):
-        values = {Point(row["rho"], row["seed"]): curve_value(row, declared.metric) for row in own}
+    for name, members in zip(names, by_cell.values(), strict=True):
+        values = {Point(row["rho"], row["seed"]): curve_value(row, declared.metric) for row in members}
         rho = tuple(sorted({point.rho for point in values}))
         seeds = tuple(sorted({point.seed for point in values}))
         if len(values) != len(rho) * len(seeds) or len(seeds) <= len(GRID_SEEDS):
@@ -101,10 +99,10 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
 def _active_from(path: Path, order: OrderParameter) -> float:
     """Return the value from which the run counts a member as active, the declared one where there is none."""
     try:
-        asked = read_rule(path).active_from.get(order.name)
+        level = read_rule(path).active_from.get(order.name)
     except TableError:
-        asked = None
-    return asked if isinstance(asked, float) else order.active_from
+        level = None
+    return level if isinstance(level, float) else order.active_from
 
 
 def replays(cell: TrainedCell, half_width: float, runs: int, seed: int) -> Iterator[Found]:

@@ -32,25 +32,20 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
-    """A search by each method on the same realisations.
-
-    Attributes:
-        median: median of the realisations' thresholds.
-        found: the result of each method, by the method's name.
-    """
+    """The results of each method, by name, on the same realisations with this median of thresholds."""
 
     median: float
-    found: Mapping[str, Found]
+    results: Mapping[str, Found]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A summary of several searches.
+    """A summary of searches.
 
     Attributes:
-        covered: for each search, whether the interval contains the true median.
-        costs: for each search, its number of members; infinite if the limit on members stopped it.
-        errors: estimate minus true median, for each search with an estimate.
+        covered: whether each interval contains the true median.
+        costs: numbers of members; infinite for a search that the limit on members stopped.
+        errors: estimates minus true medians, of searches with an estimate.
     """
 
     covered: Sequence[bool]
@@ -90,7 +85,9 @@ def row_of(searches: Iterable[tuple[Found, float]]) -> Row:
 
 def print_located(setting: Setting, by_family: Mapping[str, Sequence[Run]], most: int) -> None:
     """Print the table of `locate`: a line for each family, and a line for all families."""
-    rows = {name: row_of((run.found[LOCATE], run.median) for run in runs) for name, runs in by_family.items()}
+    rows = {
+        name: row_of((run.results[LOCATE], run.median) for run in runs) for name, runs in by_family.items()
+    }
     print(f"\n{setting}\n{'':<24}{'coverage':<16}{'members (90 %)':<18}bias")
     for name, row in rows.items():
         tail = members(float(np.quantile(row.costs, 0.9, method="higher")), most)
@@ -110,7 +107,9 @@ def print_peers(
 ) -> None:
     """Print members and coverage of each method by family and for all families, and ratios of members."""
     rows = {
-        way: {name: row_of((run.found[way], run.median) for run in runs) for name, runs in by_family.items()}
+        way: {
+            name: row_of((run.results[way], run.median) for run in runs) for name, runs in by_family.items()
+        }
         for way in ways
     }
     print(f"\n{setting}: members, coverage\n{'':<24}{''.join(f'{way:<18}' for way in ways)}".rstrip())

@@ -166,13 +166,7 @@ def parser() -> argparse.ArgumentParser:
     add("--most", type=count, metavar="N", help=most)
     add("--workers", type=count, default=usable_cpus(), metavar="N", help="processes")
     shown = " ".join(f"{difference:g}" for difference in DIFFERENCES)
-    add(
-        "--comparisons",
-        type=float,
-        nargs="*",
-        metavar="DIFFERENCE",
-        help=f"of two medians, default {shown}",
-    )
+    add("--comparisons", type=float, nargs="*", metavar="DIFFERENCE", help=f"of two medians, default {shown}")
     add("--margin", type=fraction, metavar="M", help="of being alike in comparisons; default none")
     shown = f"folder of a run, or a members.parquet, default {REPLAYED.name}"
     add("--replay", type=Path, nargs="?", const=REPLAYED, metavar="RUN", help=shown)

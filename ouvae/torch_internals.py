@@ -19,10 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
-
-# The function behind `torch.optim.Adam`. The first `torch.optim.Adam` object of a process loads PyTorch's
-# compiler, which takes more than a second.
-from torch.optim.adam import adam as fused_adam
+from torch.optim.adam import adam
 
 # `make_fx` records the operations of a step. Without it, modules, vmap and autograd take as long as the
 # arithmetic of a small model.
@@ -33,6 +30,10 @@ except ImportError:
     make_fx = None  # type: ignore[assignment]
 
 _ATEN = torch.ops.aten
+
+fused_adam = adam
+"""The function behind `torch.optim.Adam`. The first `torch.optim.Adam` object of a process loads PyTorch's
+compiler, which takes more than a second."""
 
 # Gradients of activations from their results. PyTorch's layers keep the argument too, for the backward pass.
 elu_backward = _ATEN.elu_backward
@@ -134,22 +135,3 @@ def storage_of(tensor: Tensor) -> torch.UntypedStorage:
     On the meta device, where nothing has an address, the object is all that identifies memory.
     """
     return tensor.untyped_storage()
-
-
-__all__ = [
-    "TorchChangedError",
-    "autocast_dtype",
-    "elu_backward",
-    "fused_adam",
-    "layout",
-    "leaky_relu_backward",
-    "operation",
-    "operations",
-    "replacements",
-    "seeded_generator",
-    "softplus",
-    "storage_of",
-    "tanh_backward",
-    "threshold_backward",
-    "trace",
-]

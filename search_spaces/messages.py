@@ -70,20 +70,14 @@ def advice(item: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"give {_STRUCTURES[kind]}{example}"
     if kind not in _ADVICE:
         return str(item["msg"])
-    bounds = {
-        name: f"{value:g}" if isinstance(value, float) else value for name, value in _context(item).items()
-    }
+    context = item.get("ctx", {})
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     return "give " + _ADVICE[kind].format(**bounds)
-
-
-def _context(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    context: Mapping[str, Any] = item.get("ctx", {})
-    return context
 
 
 def _own_message(item: Mapping[str, Any], name: str, model: type[BaseModel]) -> str:
     """Return the message of a validator; YAML reads some words, such as `no`, as true or false."""
-    message = str(_context(item)["error"])
+    message = str(item["ctx"]["error"])
     words = get_args(model.model_fields[name].annotation) if name in model.model_fields else ()
     if isinstance(item["input"], bool) and words and all(isinstance(word, str) for word in words):
         return f"{message}; give {', '.join(words)}"

@@ -23,11 +23,7 @@ MAX_NUMBER_LENGTH = 100
 
 _PREFIX = "tag:yaml.org,2002:"
 _MERGE, _TEXT = f"{_PREFIX}merge", f"{_PREFIX}str"
-_CONVERTED = {
-    f"{_PREFIX}bool": "true or false",
-    f"{_PREFIX}int": "an integer",
-    f"{_PREFIX}float": "a number",
-}
+_CONVERTED = {f"{_PREFIX}bool": "true or false", f"{_PREFIX}int": "an integer", f"{_PREFIX}float": "a number"}
 _PLAIN = {_MERGE, _TEXT, *_CONVERTED, *(_PREFIX + name for name in ("null", "seq", "map"))}
 _MISLEADING = re.compile(r"[-+]?0[\d_]|.*:")
 _TOO_DEEP = f"lists or mappings within one another on more than {MAX_LEVELS} levels; write fewer"

@@ -1,11 +1,10 @@
 """Read a space by name or from a YAML file, with overrides; one error lists all problems."""
 
-import difflib
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ouvae.declared import labels
-from ouvae.declared.registry import find_modules_in
+from ouvae.declared.registry import find_modules_in, nearest
 from search_spaces.messages import advice
 from search_spaces.named_cells import RhoRange
 from search_spaces.plain_yaml import TextError, parse, printable, shown
@@ -111,12 +110,6 @@ def _with_budget(
     if isinstance(name, str | int | float) and not isinstance(name, bool):
         name = f"{name}-{chosen}"
     return values | {"name": name} | budgets[chosen], []
-
-
-def nearest(word: str, candidates: Iterable[str]) -> str:
-    """Return `, did you mean …?` with the candidate most like `word`, or an empty string."""
-    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
-    return f", did you mean {matches[0]}?" if matches else ""
 
 
 def _find(source: str) -> Path:

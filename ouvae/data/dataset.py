@@ -27,10 +27,7 @@ class Dataset:
     """Training, validation and test observations of one data set.
 
     Attributes:
-        name: the data set's name.
-        train: [N, D] float32, C-contiguous; pixels lie in [0, 1] unless `binarization` is `none`.
-        validation: as `train`.
-        test: as `train`.
+        train, validation, test: [N, D] float32, C-contiguous, in [0, 1] unless `binarization` is `none`.
         image_shape: (rows, columns) or (channels, rows, columns), in the order of a vector; (D,) for
             observations that are not images.
         binarization: how a pixel becomes 0 or 1, see `Binarization`.
@@ -50,7 +47,6 @@ class Dataset:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Check the splits, and compute the digest."""
         problems = [
             f"{split} {problem}"
             for split, images in self.splits().items()

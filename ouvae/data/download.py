@@ -38,10 +38,6 @@ def download(file: PublicFile, progress: bool = True) -> Path:
     A file enters the cache after its checksum was verified, by a rename: several processes can download the
     same file at once.
 
-    Args:
-        file: the file to fetch.
-        progress: show a progress bar on standard error.
-
     Raises:
         DataError: no mirror serves the file (the message has the reason for each mirror), or the cache folder
             cannot be written to.

@@ -1,7 +1,7 @@
 """Sources of data files: the given folder, `OUVAE_DATA`, the cache, the mirrors."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,7 @@ from ouvae.data.public import DATA_VARIABLE, Contents, PublicFile, read
 
 @dataclass(frozen=True)
 class Source:
-    """The places where data files come from.
-
-    Attributes:
-        data_dir: the only folder to search, without downloads. None searches the folder of `OUVAE_DATA`, then
-            the cache.
-        download: download a missing file into the cache.
-        progress: show a progress bar while downloading.
-    """
+    """The places where data files come from, see `ouvae.data.load`."""
 
     data_dir: Path | None = None
     download: bool = True
@@ -48,16 +41,15 @@ class Source:
             return read(file, download(file, self.progress))
         raise _missing(file, [*places, cached])
 
-    def unpacked(self, file: PublicFile, members: Iterable[str]) -> Path | None:
+    def unpacked(self, file: PublicFile, members: Sequence[str]) -> Path | None:
         """Return the first subfolder of the user's folder that holds a member of an archive, or None.
 
         Raises:
             DataError: the user's folder does not exist.
         """
         folder = self._folder()
-        names = list(members)
         places = file.places(folder) if folder else []
-        return next((place for place in places if _first_file(place / name for name in names)), None)
+        return next((place for place in places if _first_file(place / name for name in members)), None)
 
     def _folder(self) -> Path | None:
         """Return the user's folder of data files; None if none is named."""

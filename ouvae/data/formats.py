@@ -26,14 +26,10 @@ MIN_COLUMNS = 100
 
 
 def read_idx_images(contents: Contents, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return the images of an IDX file, [N, rows * columns] bytes.
+    """Return the images of an IDX file of the shape (N, rows, columns), [N, rows * columns] bytes.
 
     The format: four big-endian 32-bit numbers (magic 0x00000803, N, rows, columns), then N * rows * columns
     unsigned bytes, image by image, row by row.
-
-    Args:
-        contents: the file.
-        shape: the required (N, rows, columns).
 
     Raises:
         DataError: the magic number, the shape or the length is wrong.

@@ -25,10 +25,6 @@ def load(source: Source | None, data_variance: Sequence[float]) -> Dataset:
     diag(data_variance), up to float32 rounding. The critical threshold of the linear Gaussian VAE depends on
     the data only through their covariance, so its closed form holds for this finite sample.
 
-    Args:
-        source: not used.
-        data_variance: the variance of each dimension.
-
     Raises:
         DataError: there are no dimensions or more than `MAX_DIMENSIONS`, or a variance is not positive and
             finite in float32.

@@ -59,9 +59,7 @@ TRAIN_IMAGES = _idx_file("train-images-idx3-ubyte.gz", TRAIN + VALIDATION, "6bbc
 TEST_IMAGES = _idx_file("t10k-images-idx3-ubyte.gz", TEST, "2646ac647ad5339dbf082846283269ea")
 
 STATIC_TRAIN = _amat_file(
-    "binarized_mnist_train.amat",
-    TRAIN,
-    "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
+    "binarized_mnist_train.amat", TRAIN, "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d"
 )
 STATIC_VALIDATION = _amat_file(
     "binarized_mnist_valid.amat",
@@ -69,9 +67,7 @@ STATIC_VALIDATION = _amat_file(
     "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
 )
 STATIC_TEST = _amat_file(
-    "binarized_mnist_test.amat",
-    TEST,
-    "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
+    "binarized_mnist_test.amat", TEST, "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c"
 )
 
 

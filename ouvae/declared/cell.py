@@ -115,9 +115,7 @@ class CellKeys(Strict):
         word="{} smoothing",
     )
     smoothed_networks: Annotated[
-        tuple[Network, ...],
-        Distinct,
-        AfterValidator(lambda networks: tuple(sorted(networks))),
+        tuple[Network, ...], Distinct, AfterValidator(lambda networks: tuple(sorted(networks)))
     ] = key(
         "the smoothed networks: `generative` is p(z_l|z_l+1), `likelihood` is p(x|z_1), `inference` is "
         "q(z_l+1|z_l)",
@@ -245,16 +243,15 @@ class CellKeys(Strict):
                 f"likelihood: {self.likelihood} with dataset {self.dataset}, whose pixels it does not fit; "
                 f"use likelihood {' or '.join(dataset.likelihoods)}"
             )
-        if self.architecture not in system.architectures:
-            yield (
-                f"architecture: {self.architecture} with system {self.system}, which does not support "
-                f"it; use architecture {' or '.join(system.architectures)}"
-            )
-        if self.normalisation not in system.normalisations:
-            yield (
-                f"normalisation: {self.normalisation} with system {self.system}, which does not support "
-                f"it; use normalisation {' or '.join(system.normalisations)}"
-            )
+        for name, allowed in (
+            ("architecture", system.architectures),
+            ("normalisation", system.normalisations),
+        ):
+            if (value := getattr(self, name)) not in allowed:
+                yield (
+                    f"{name}: {value} with system {self.system}, which does not support it; use {name} "
+                    f"{' or '.join(allowed)}"
+                )
         if architecture.images and len(self.image_shape) < 2:
             yield (
                 f"architecture: {self.architecture} with dataset {self.dataset}, which has no images; use "

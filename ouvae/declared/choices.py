@@ -4,13 +4,7 @@ A new choice is a module, and an entry here.
 """
 
 from ouvae.declared.registry import Registry
-from ouvae.declared.traits import (
-    ArchitectureTraits,
-    DatasetTraits,
-    LikelihoodTraits,
-    SystemTraits,
-    Traits,
-)
+from ouvae.declared.traits import ArchitectureTraits, DatasetTraits, LikelihoodTraits, SystemTraits, Traits
 
 SYSTEMS = Registry(
     "system",

@@ -8,27 +8,16 @@ times scale^2. Thresholds of different K are compared in g, in which those of li
 """
 
 import math
-from typing import Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
-
-class _Number(Protocol):
-    """A float, or an array or tensor of them."""
-
-    def __add__(self, other: Self, /) -> Self: ...
-
-    def __mul__(self, other: Self, /) -> Self: ...
-
-    def __rsub__(self, other: int, /) -> Self: ...
-
-    def __truediv__(self, other: int, /) -> Self: ...
-
-
-N = TypeVar("N", bound=_Number)
+N = TypeVar("N", bound=Any)
+"""A float, or an array or tensor of them."""
 
 
 def retained_variance(rho: N, draws: int) -> N:
     """Return g(rho, K), the remaining share of a linear network's variance: from 1/K at rho = 0 to 1."""
-    return rho * rho + (1 - rho * rho) / draws
+    share: N = rho * rho + (1 - rho * rho) / draws
+    return share
 
 
 def rho_retaining(share: float, draws: int) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticUndefined
@@ -57,16 +57,14 @@ class Key:
     """The declaration of a key, without its bounds and its default.
 
     Attributes:
-        name: name of the key.
         annotation: its type.
         description: its meaning, for the documentation and the tables.
         unit: unit of its value: `nats`, `steps`, `1` for other numbers, `none` for words.
-        has_neutral: whether the key has a neutral value.
         neutral: the value that has the same effect as leaving the key out. Identities of members leave this
             value out, and a table without the key is read with it, so a key can be added at any time.
         of: the key whose choice decides whether this key is used, such as `system`.
         requires: another key without which this key is not used.
-        word: format of the value in a label.
+        word: format of the value in a label; an empty text is the name and the value.
         method: whether the key belongs to the method (system, objective, smoothed networks, …). Cells in a
             comparison of methods may differ in such a key.
     """
@@ -95,7 +93,7 @@ def key(
     unit: str = "1",
     of: str | None = None,
     requires: str | None = None,
-    word: str | None = None,
+    word: str = "",
     method: bool = False,
 ) -> Any:
     """Return the default of a field that declares a key, with the attributes of `Key`.
@@ -103,10 +101,10 @@ def key(
     The neutral value is also the default, and must never change. A key without a neutral value is part of
     every identity, and its default may change.
     """
+    has_neutral = neutral is not PydanticUndefined
     declared: dict[str, Any] = {"unit": unit, "of": of, "requires": requires, "word": word, "method": method}
-    if neutral is not PydanticUndefined:
-        default = neutral
-        declared["neutral"] = neutral
+    declared |= {"has_neutral": has_neutral, "neutral": neutral if has_neutral else None}
+    default = neutral if has_neutral else default
     return Field(default, description=description, json_schema_extra=declared)
 
 
@@ -115,23 +113,13 @@ def keys_of(model: type[BaseModel]) -> Mapping[str, Key]:
     """Return the declared keys of a model by name, in the order of declaration."""
     return MappingProxyType(
         {
-            name: _declared(name, field.annotation, field.description or "", field.json_schema_extra)
+            name: Key(
+                name,
+                field.annotation,
+                field.description or "",
+                **cast(dict[str, Any], field.json_schema_extra),
+            )
             for name, field in model.model_fields.items()
             if isinstance(field.json_schema_extra, dict)
         }
-    )
-
-
-def _declared(name: str, annotation: Any, description: str, extra: Any) -> Key:
-    return Key(
-        name,
-        annotation,
-        description,
-        extra["unit"],
-        "neutral" in extra,
-        extra.get("neutral"),
-        extra["of"],
-        extra["requires"],
-        extra["word"] or f"{name} {{}}",
-        extra["method"],
     )

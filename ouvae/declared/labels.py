@@ -35,7 +35,7 @@ def differing_keys(cells: Sequence[Values]) -> list[str]:
 
 def word(cell: Values, key: str) -> str:
     """Return a key's value as labels write it, such as `2000 steps`."""
-    return keys_of(Cell)[key].word.format(text(cell[key]))
+    return (keys_of(Cell)[key].word or f"{key} {{}}").format(text(cell[key]))
 
 
 def text(value: object) -> str:

@@ -73,11 +73,7 @@ _UNSMOOTHED = (
         per_layer=True,
         undefined="no unit of the layer has a variance above 0.01",
     ),
-    Metric(
-        "elbo_nats",
-        "nats",
-        "evidence lower bound per observation without smoothing; larger is better",
-    ),
+    Metric("elbo_nats", "nats", "evidence lower bound per observation without smoothing; larger is better"),
     Metric(
         "reconstruction_nats",
         "nats",

@@ -65,11 +65,9 @@ class Registry(Mapping[str, T], Generic[T]):
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the listed names."""
         return iter(self._entries)
 
     def __len__(self) -> int:
-        """Return the number of listed choices."""
         return len(self._entries)
 
     def checked(self, name: str) -> str:
@@ -124,12 +122,16 @@ class Registry(Mapping[str, T], Generic[T]):
         return next((suffix for suffix in self._of_files if name.endswith(suffix)), None)
 
     def _unknown(self, name: str) -> str:
-        matches = difflib.get_close_matches(name.lower(), self._entries, n=1, cutoff=0.5)
-        suggestion = f", did you mean {matches[0]}?" if matches else ""
         of_users = ["your own module:Class"] * (self._of_users is not None)
         of_users += [f"a file *{suffix}" for suffix in self._of_files]
-        allowed = ", or ".join([", ".join(self._entries), *of_users])
-        return f"unknown {self.kind}{suggestion}; allowed are {allowed}"
+        allowed = ", or ".join([", ".join(self), *of_users])
+        return f"unknown {self.kind}{nearest(name.lower(), self)}; allowed are {allowed}"
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """Return `, did you mean …?` with the candidate most like `word`, or an empty string."""
+    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return f", did you mean {matches[0]}?" if matches else ""
 
 
 def _imported(path: str) -> Any:

@@ -47,8 +47,7 @@ class SystemTraits(Traits):
 
     Attributes:
         smooths: the networks that it can smooth; empty for a system without smoothing.
-        smoothing: the forms of smoothing that it supports, by default those of
-            `ouvae.parts.smoothing.smooth`.
+        smoothing: the forms of smoothing that it supports, by default those of `ouvae.parts.smoothing`.
         architectures: the architectures that it supports.
         normalisations: the normalisations that it supports.
         depth: its number of latent layers; None for any number.

@@ -65,9 +65,7 @@ ACTIVATIONS: dict[ActivationName, Activation] = {
     "softplus": Activation(nn.Softplus, lambda x: softplus(x, out=x), _softplus_backward),
     "gelu": Activation(nn.GELU),
     "leaky_relu": Activation(
-        nn.LeakyReLU,
-        functional.leaky_relu_,
-        lambda g, y: leaky_relu_backward(g, y, LEAK, True),
+        nn.LeakyReLU, functional.leaky_relu_, lambda g, y: leaky_relu_backward(g, y, LEAK, True)
     ),
 }
 """The activations by the values of the key `activation`."""

@@ -29,7 +29,6 @@ class OnMaps(nn.Module):
     """Layers on maps, applied to flat vectors: [..., channels * rows * columns] -> [..., outputs]."""
 
     def __init__(self, maps: tuple[int, int, int], layers: Sequence[nn.Module]) -> None:
-        """Take the shape of the maps, (channels, rows, columns), and the layers."""
         super().__init__()
         self.maps = maps
         self.layers = nn.Sequential(*layers)

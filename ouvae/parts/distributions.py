@@ -96,14 +96,9 @@ def gaussian_kl_sample(
 
 
 class GaussianDraw(NamedTuple):
-    """A draw of a diagonal Gaussian, z = mean + exp(log_scale) * eps.
+    """A draw of a diagonal Gaussian, z = mean + exp(log_scale) * eps, [..., d] each.
 
-    Attributes:
-        mean: [..., d]; it may lack leading axes of the noise.
-        log_scale: logarithm of the standard deviation, in the shape of the mean.
-        scale: the standard deviation.
-        eps: [..., d] the base noise.
-        z: [..., d] the draw.
+    Mean and scales may lack leading axes of the base noise eps.
     """
 
     mean: Tensor

@@ -8,7 +8,8 @@ otherwise, with xi ~ N(0, 1). A unit with the pre-activation a = m + s xi and th
 and the Ornstein-Uhlenbeck semigroup of xi multiplies c_n by rho^n. A series is truncated after degree N; the
 rest has the variance sum_{n > N} rho^2n c_n^2.
 
-Coefficients are lists of N+1 tensors that broadcast against xi, degree 0 first.
+Coefficients are lists of N+1 tensors that broadcast against xi, degree 0 first. The functions of coefficients
+take the degree N >= 1, the mean m and the scale s > 0 in the shape of m.
 """
 
 import math
@@ -35,12 +36,6 @@ def coefficients_of(activation: ActivationName, degree: int, mean: Tensor, scale
 
     ReLU and leaky ReLU are exact. The others are computed by quadrature: for |m| <= 2 and s <= 3 the errors
     are below 1e-3 of the unit's root mean square for tanh and ELU, below 1e-5 for softplus and GELU.
-
-    Args:
-        activation: its name.
-        degree: N, at least 1.
-        mean: m.
-        scale: s > 0, in the shape of m.
     """
     if activation == "relu":
         return relu_coefficients(degree, mean, scale)
@@ -63,11 +58,6 @@ def relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
         c_0 = m Phi(t) + s phi(t),   c_1 = s Phi(t),   c_n = s He_{n-2}(-t) phi(t) / sqrt(n!)  for n >= 2,
 
     since c_n = s^n E[f^(n)(m + s xi)] / sqrt(n!) and the second derivative of a ReLU is a Dirac delta.
-
-    Args:
-        degree: N, at least 1.
-        mean: m.
-        scale: s > 0, in the shape of m.
     """
     ratio = (mean / scale).clamp(-FARTHEST, FARTHEST)
     below = torch.special.ndtr(ratio)
@@ -83,16 +73,9 @@ def relu_coefficients(degree: int, mean: Tensor, scale: Tensor) -> list[Tensor]:
 def quadrature_coefficients(
     activation: Callable[[Tensor], Tensor], degree: int, mean: Tensor, scale: Tensor, nodes: int = 64
 ) -> list[Tensor]:
-    """Return c_0 … c_degree of any activation by Gauss-Hermite quadrature.
+    """Return c_0 … c_degree of any elementwise activation by Gauss-Hermite quadrature.
 
     Exact for a polynomial of degree 2 nodes - 1 - N or less.
-
-    Args:
-        activation: f, elementwise.
-        degree: N.
-        mean: m.
-        scale: s, in the shape of m.
-        nodes: number of points.
     """
     points, weights = np.polynomial.hermite_e.hermegauss(nodes)
     xi = mean.new_tensor(points).view(-1, *[1] * mean.dim())
@@ -102,13 +85,7 @@ def quadrature_coefficients(
 
 
 def damped_series(coefficients: Sequence[Tensor], xi: Tensor, rho: Tensor) -> Tensor:
-    """Return U_rho of the series at xi, sum_n rho^n c_n h_n(xi).
-
-    Args:
-        coefficients: c_0 … c_N, which broadcast against xi.
-        xi: the standard normal variable.
-        rho: scalar tensor in [0, 1]; 0 gives c_0.
-    """
+    """Return U_rho of the series at xi, sum_n rho^n c_n h_n(xi), for a scalar tensor rho in [0, 1]."""
     damping = torch.ones_like(rho)
     total = torch.zeros_like(xi)
     for coefficient, polynomial in zip(

@@ -7,13 +7,13 @@ The mean of green depends on red, the mean of blue on red and green, by factors 
 """
 
 from math import prod
-from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ouvae.declared import Cell
+from ouvae.parts.likelihoods import Likelihood
 
 LEVELS = 256
 """Values of a pixel: x = k/255 for k = 0 … 255."""
@@ -25,7 +25,7 @@ bin above the smallest float32."""
 _BIN = 2 / (LEVELS - 1)
 
 
-class LogisticMixture:
+class LogisticMixture(Likelihood):
     """Mixtures of logistics, for images with one channel or three.
 
     The outputs are flattened maps: [parameter, component, row, column]. The parameters are the weight's
@@ -33,15 +33,10 @@ class LogisticMixture:
     in green, of red in blue and of green in blue: 3 M outputs for a grey pixel, 10 M for a coloured pixel.
     """
 
-    def __init__(self, components: int) -> None:
-        """Take M, the number of logistics in a pixel."""
-        self._components = components
-
-    @classmethod
-    def of(cls, cell: Cell) -> Self:
-        """Return the likelihood with the cell's `mixture_components`."""
-        assert cell.mixture_components is not None, "a logistic_mixture likelihood has mixture_components"
-        return cls(cell.mixture_components)
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        assert cell.mixture_components is not None
+        self._components = cell.mixture_components
 
     def outputs(self, image_shape: tuple[int, ...]) -> int:
         """Return the number of outputs: 3 M for each pixel with one channel, 10 M with three.

@@ -28,7 +28,6 @@ class Hidden(nn.Sequential):
     """
 
     def __init__(self, cell: Cell, inputs: int) -> None:
-        """Build the layers for vectors of this length."""
         super().__init__()
         for before, after in pairwise((inputs, *cell.hidden)):
             if cell.normalisation == "layer":
@@ -46,7 +45,6 @@ class AffineGaussian(nn.Module):
     """
 
     def __init__(self, inputs: int, size: int, initialisation: InitialisationName = "torch") -> None:
-        """Build for a Gaussian of `size` dimensions."""
         super().__init__()
         self.mean = Affine(inputs, size, initialisation=initialisation)
         self.log_scale = nn.Parameter(torch.zeros(size))

@@ -21,13 +21,4 @@ def draw_shapes(cell: Cell, leading: Shape) -> DrawShapes:
     return system_of(cell).draw_shapes(cell, leading)
 
 
-__all__ = [
-    "DrawShapes",
-    "Draws",
-    "System",
-    "Terms",
-    "build",
-    "draw_shapes",
-    "leading_axes",
-    "system_of",
-]
+__all__ = ["DrawShapes", "Draws", "System", "Terms", "build", "draw_shapes", "leading_axes", "system_of"]

@@ -61,7 +61,10 @@ def leading_axes(batch: int, samples: int = 1) -> Shape:
 
 
 class System(nn.Module):
-    """A single model. A subclass has its own module, and its traits in `ouvae.declared.choices`."""
+    """A single model. A subclass has its own module, and its traits in `ouvae.declared.choices`.
+
+    Methods take images [B, D], and noise in the shapes of `draw_shapes`; only `forward` smooths.
+    """
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         """Build the networks for images of shape (rows, columns) or (channels, rows, columns)."""
@@ -94,63 +97,43 @@ class System(nn.Module):
         """Return the bound's terms.
 
         Args:
-            x: [B, D] images.
-            draws: the noise, in the shapes of `draw_shapes`.
+            x: images.
+            draws: the noise.
             rho: the smoothing, a scalar tensor; None for none.
             closed_form: use the closed forms of layers' KLs.
         """
         raise NotImplementedError
 
     def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
-        """Return the draw of the top layer from its Gaussian given the earlier draws, without smoothing.
+        """Return the draw of the top layer, z [I, B, d_L], from its Gaussian given the earlier draws.
 
         The layer's information about the image follows from it: see `ouvae.training.evaluation.information`.
-        The last base draw is the noise of this draw; mean and log scale do not depend on it.
-
-        Args:
-            x: [B, D] images.
-            draws: the noise, in the shapes of `draw_shapes` without smoothing.
-
-        Returns:
-            z [I, B, d_L] and its parameters, which may lack the axis I.
+        The last base draw is the noise of this draw. Mean and log scale do not depend on it, and may lack the
+        axis I.
         """
         raise NotImplementedError
 
     def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
-        """Return the posterior means of each layer, z_1 first, without smoothing.
+        """Return the posterior means of each layer, z_1 first, [I, B, units] each.
 
-        By default they come from `forward`. Systems override this to skip the networks that inference does
-        not need, since an evaluation takes many draws.
-
-        Args:
-            x: [B, D] images.
-            draws: the noise of I samples, in the shapes of `draw_shapes` without smoothing.
-
-        Returns:
-            [I, B, units] each, or [B, units] if they do not depend on draws, as for z_1 of most systems.
+        A layer whose means do not depend on draws, as z_1 of most systems, may lack the axis I. By default
+        they come from `forward`. Systems override this to skip the networks that inference does not need,
+        since an evaluation takes many draws.
         """
         terms: Terms = self(x, draws, None)
         return terms.means
 
     def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
-        """Return the outputs of p(x|z) at a draw of the posterior, without smoothing, [I, B, outputs].
+        """Return the outputs of p(x|z) at a draw of the posterior, [I, B, outputs].
 
         `ouvae.parts.likelihoods` turns the outputs into a density. Training does not need this.
-
-        Args:
-            x: [B, D] images.
-            draws: the noise, in the shapes of `draw_shapes` without smoothing.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method reconstruct")
 
     def generate(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return the outputs of p(x|z) at draws of the prior, without smoothing, [count, outputs].
+        """Return the outputs of p(x|z) at draws of the prior, [count, outputs].
 
-        Training does not need this.
-
-        Args:
-            count: number of draws.
-            generator: a generator of the model's device.
+        The generator is of the model's device. Training does not need this.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method generate")
 

@@ -59,7 +59,6 @@ class Level(nn.Module):
     """
 
     def __init__(self, cell: Cell, image_shape: Shape, size: int) -> None:
-        """Build the networks for variables of `size` units each."""
         super().__init__()
         self.bottom_up = gaussian_head(cell, size, image_shape)
         self.up_latent = latent_features(cell, size, image_shape)

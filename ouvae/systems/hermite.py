@@ -54,12 +54,7 @@ class HermiteVAE(HierarchicalVAE):
         return System.draw_shapes(cell, leading)
 
     def _evaluate(
-        self,
-        name: Network,
-        network: nn.Module,
-        layer: GaussianDraw,
-        omega: Tensor | None,
-        rho: Tensor | None,
+        self, name: Network, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
     ) -> Tensor:
         """Return the network at the layer's sample, with its first hidden layer smoothed."""
         if rho is None:

@@ -23,16 +23,9 @@ from torch import Tensor, nn
 
 from ouvae.declared import Cell
 from ouvae.parts.distributions import GaussianDraw, gaussian_parameters
-from ouvae.parts.likelihoods import likelihood_of
-from ouvae.parts.networks import (
-    Shape,
-    gaussian_head,
-    gaussian_of_latent,
-    hidden_layers,
-    image_features,
-    pixels_of_latent,
-)
-from ouvae.systems.base import Draws, System, Terms
+from ouvae.parts.networks import Shape, gaussian_head, hidden_layers, image_features
+from ouvae.systems.base import Draws, Terms
+from ouvae.systems.vae import Hierarchy
 
 
 def merge(
@@ -49,26 +42,17 @@ def merge(
     return merged_mean, -0.5 * torch.logaddexp(log_precision, other_log_precision)
 
 
-class LadderVAE(System):
+class LadderVAE(Hierarchy):
     """The model. It is not smoothed."""
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         super().__init__(cell, image_shape)
         latents = cell.latents
-        self._density = likelihood_of(cell)
         self.features = nn.ModuleList(
-            [
-                image_features(cell, image_shape),
-                *(hidden_layers(cell, image_shape) for _ in latents[1:]),
-            ]
+            [image_features(cell, image_shape), *(hidden_layers(cell, image_shape) for _ in latents[1:])]
         )
         self.heads = nn.ModuleList(gaussian_head(cell, size, image_shape) for size in latents)
-        self.generative = nn.ModuleList(
-            gaussian_of_latent(cell, upper, lower, image_shape)
-            for lower, upper in zip(latents[:-1], latents[1:], strict=True)
-        )
-        outputs = self._density.outputs(image_shape)
-        self.likelihood = pixels_of_latent(cell, latents[0], image_shape, outputs)
+        self._build_generative()
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`."""
@@ -84,13 +68,6 @@ class LadderVAE(System):
         """Return p(x|z_1) at a draw of the posterior; see `System.reconstruct`."""
         layers, _ = self._descend(x, draws)
         return self.likelihood(layers[0].z)  # type: ignore[no-any-return]
-
-    def generate(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return p(x|z_1) at draws of the prior; see `System.generate`."""
-        z = self.standard(count, self.cell.latents[-1], generator)
-        for network in reversed(self.generative):
-            z = self.drawn(network(z), generator)
-        return self.likelihood(z)  # type: ignore[no-any-return]
 
     def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
         """Return the draw of q(z_L|x); see `System.top_draw`."""

@@ -5,6 +5,7 @@ has its own network. U_rho acts on the networks in `smoothed_networks`.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,25 +19,39 @@ from ouvae.parts.smoothing import shrunk_input, smooth
 from ouvae.systems.base import Draws, DrawShapes, System, Terms
 
 
-class HierarchicalVAE(System):
+class Hierarchy(System):
+    """The generative model p(x|z_1), p(z_l|z_l+1) and p(z_L) = N(0, I) of several systems."""
+
+    def _build_generative(self) -> None:
+        cell, image_shape = self.cell, self.image_shape
+        self._density = likelihood_of(cell)
+        self.generative = nn.ModuleList(
+            gaussian_of_latent(cell, upper, lower, image_shape) for lower, upper in pairwise(cell.latents)
+        )
+        outputs = self._density.outputs(image_shape)
+        self.likelihood = pixels_of_latent(cell, cell.latents[0], image_shape, outputs)
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return p(x|z_1) at draws of the prior; see `System.generate`."""
+        z = self.standard(count, self.cell.latents[-1], generator)
+        for network in reversed(self.generative):
+            z = self.drawn(network(z), generator)
+        return self.likelihood(z)  # type: ignore[no-any-return]
+
+
+class HierarchicalVAE(Hierarchy):
     """The model. The top layer's KL has a closed form; the others are one draw's estimates."""
 
     def __init__(self, cell: Cell, image_shape: Shape) -> None:
         super().__init__(cell, image_shape)
         latents = cell.latents
-        pairs = list(zip(latents[:-1], latents[1:], strict=True))
-        self._density = likelihood_of(cell)
         self.inference = nn.ModuleList(
             [
                 gaussian_of_image(cell, image_shape, latents[0]),
-                *(gaussian_of_latent(cell, lower, upper, image_shape) for lower, upper in pairs),
+                *(gaussian_of_latent(cell, lower, upper, image_shape) for lower, upper in pairwise(latents)),
             ]
         )
-        self.generative = nn.ModuleList(
-            gaussian_of_latent(cell, upper, lower, image_shape) for lower, upper in pairs
-        )
-        outputs = self._density.outputs(image_shape)
-        self.likelihood = pixels_of_latent(cell, latents[0], image_shape, outputs)
+        self._build_generative()
 
     @property
     def encoder(self) -> nn.Module:
@@ -84,13 +99,6 @@ class HierarchicalVAE(System):
         """Return p(x|z_1) at a draw of the posterior; see `System.reconstruct`."""
         return self.likelihood(self._infer(x, draws, None)[0].z)  # type: ignore[no-any-return]
 
-    def generate(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return p(x|z_1) at draws of the prior; see `System.generate`."""
-        z = self.standard(count, self.cell.latents[-1], generator)
-        for network in reversed(self.generative):
-            z = self.drawn(network(z), generator)
-        return self.likelihood(z)  # type: ignore[no-any-return]
-
     def _infer(self, x: Tensor, draws: Draws, rho: Tensor | None) -> list[GaussianDraw]:
         layers: list[GaussianDraw] = []
         for index, (network, eps) in enumerate(zip(self.inference, draws.base, strict=True)):
@@ -114,12 +122,7 @@ class HierarchicalVAE(System):
         return top.kl(zero, zero, closed_form=False)
 
     def _evaluate(
-        self,
-        name: Network,
-        network: nn.Module,
-        layer: GaussianDraw,
-        omega: Tensor | None,
-        rho: Tensor | None,
+        self, name: Network, network: nn.Module, layer: GaussianDraw, omega: Tensor | None, rho: Tensor | None
     ) -> Tensor:
         """Return the network at the layer's sample: smoothed, shrunk, or plain."""
         cell, z = self.cell, layer.z

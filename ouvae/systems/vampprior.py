@@ -43,7 +43,6 @@ class Merged(nn.Module):
     """A network of two inputs: features of each, hidden layers on their sum, and a head."""
 
     def __init__(self, first: nn.Module, second: nn.Module, joint: nn.Module, head: nn.Module) -> None:
-        """Take the features of the first and the second input, hidden layers, and a head."""
         super().__init__()
         self.first, self.second, self.joint, self.head = first, second, joint, head
 
@@ -80,8 +79,7 @@ class VampPrior(System):
 
     def forward(self, x: Tensor, draws: Draws, rho: Tensor | None = None, closed_form: bool = True) -> Terms:
         """Return the bound's terms; see `System.forward`. `rho` and `closed_form` have no effect."""
-        upper = self.top_draw(x, draws)
-        lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), draws.base[0])
+        lower, upper = self._infer(x, draws)
         prior_mean, prior_log_scale = gaussian_parameters(self.lower_prior(upper.z))
         lower_kl = lower.kl(prior_mean, prior_log_scale, closed_form=False)
         upper_log_posterior = gaussian_log_density(upper.z, upper.mean, upper.log_scale)
@@ -91,20 +89,22 @@ class VampPrior(System):
             (lower.mean, upper.mean.expand_as(upper.z)),
         )
 
+    def _infer(self, x: Tensor, draws: Draws) -> tuple[GaussianDraw, GaussianDraw]:
+        upper = self.top_draw(x, draws)
+        return GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), draws.base[0]), upper
+
     def top_draw(self, x: Tensor, draws: Draws) -> GaussianDraw:
         """Return the draw of q(z_2|x); see `System.top_draw`."""
         return GaussianDraw.of_outputs(self.upper_posterior(x), draws.base[-1])
 
     def posterior_means(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
         """Return the means of q(z_1|x, z_2) and q(z_2|x); see `System.posterior_means`."""
-        upper = self.top_draw(x, draws)
-        lower, _ = gaussian_parameters(self.lower_posterior(x, upper.z))
-        return lower, upper.mean
+        lower, upper = self._infer(x, draws)
+        return lower.mean, upper.mean
 
     def reconstruct(self, x: Tensor, draws: Draws) -> Tensor:
         """Return p(x|z_1, z_2) at a draw of the posterior; see `System.reconstruct`."""
-        upper = self.top_draw(x, draws)
-        lower = GaussianDraw.of_outputs(self.lower_posterior(x, upper.z), draws.base[0])
+        lower, upper = self._infer(x, draws)
         return self.likelihood(lower.z, upper.z)  # type: ignore[no-any-return]
 
     def generate(self, count: int, generator: torch.Generator) -> Tensor:

@@ -24,12 +24,8 @@ AUTOGRAD, CUDA = "autograd saved bytes", "cuda peak"
 class Cost:
     """The cost of one member.
 
-    Attributes:
-        parameters: number of trained parameters.
-        memory_bytes: memory of a training step at the cell's batch size.
-        memory_kind: `AUTOGRAD` or `CUDA`, see the module.
-        seconds_per_epoch: seconds per epoch in each round of timing; the steps of an epoch pass over all
-            training images once.
+    Memory is that of a training step at the cell's batch size; its kind is `AUTOGRAD` or `CUDA`, see the
+    module. Each round of timing has its seconds per epoch: the steps that pass over all training images once.
     """
 
     parameters: int
@@ -43,14 +39,8 @@ def measure(
 ) -> list[Cost]:
     """Measure members (cell, rho) side by side.
 
-    Members take turns, in another order each round, so that other load on the machine affects all of them.
-
-    Args:
-        members: the members to measure.
-        data: the data set; its training images make an epoch.
-        device: the training device.
-        rounds: rounds of timing; 0 measures no time.
-        steps: training steps in a round.
+    Members take turns of `steps` training steps, in another order each round, so that other load on the
+    machine affects all of them. No rounds measure no time.
     """
     packs = [_pack(cell, rho, data, device) for cell, rho in members] if rounds else []
     times: list[list[float]] = [[] for _ in members]

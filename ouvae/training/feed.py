@@ -18,18 +18,13 @@ BLOCK_STEPS = {"cpu": 1, "cuda": 16}
 
 
 class Feed:
-    """The minibatches and noise of S seeds.
+    """The minibatches and noise of S distinct seeds, in blocks of `block` steps.
 
-    Args:
-        cell: the members' cell.
-        images: [N, D] training images, on the training device and of the training type.
-        dynamic: whether pixels are drawn, see `Minibatches`.
-        seeds: the distinct seeds.
-        block: steps in a block.
+    `images` [N, D] are the training images, on the training device and of the training type; for `dynamic`
+    see `Minibatches`.
     """
 
     def __init__(self, cell: Cell, images: Tensor, dynamic: bool, seeds: Sequence[int], block: int) -> None:
-        """Start the seeds' streams at the first step."""
         batch = min(cell.batch_size, len(images))
         count = draw_count(cell, leading_axes(batch, cell.importance_samples))
         self._minibatches = [Minibatches(images, dynamic, batch, seed) for seed in seeds]

@@ -35,20 +35,12 @@ def stream(device: torch.device, *names: object) -> torch.Generator:
 
 
 def sample_draws(
-    cell: Cell,
-    leading: Shape,
-    generators: Sequence[torch.Generator],
-    dtype: torch.dtype,
+    cell: Cell, leading: Shape, generators: Sequence[torch.Generator], dtype: torch.dtype
 ) -> Draws:
     """Return standard normal draws of S seeds, each tensor with a leading axis S.
 
-    Each generator makes one flat draw, which is cut into the pieces of `Draws`.
-
-    Args:
-        cell: names the system and the smoothed networks.
-        leading: (B,) images, or (importance samples, B).
-        generators: one for each seed.
-        dtype: type of the draws.
+    The generator of each seed makes one flat draw, which is cut into the pieces of `Draws`. The leading axes
+    are (B,) images, or (importance samples, B).
     """
     flat = torch.empty(len(generators), draw_count(cell, leading), device=generators[0].device, dtype=dtype)
     for row, generator in zip(flat, generators, strict=True):
@@ -82,15 +74,11 @@ def single_draws(cell: Cell, leading: Shape, generator: torch.Generator, dtype: 
 class Minibatches:
     """The minibatches of one seed. Each epoch has a fresh permutation and a fresh binarization.
 
-    Args:
-        images: [N, D] training images on the training device.
-        dynamic: draw each pixel as Bernoulli(pixel) whenever an image is used.
-        batch: B; an epoch skips its last images if they are fewer than B.
-        seed: the member's seed.
+    Of `images` [N, D] on the training device, an epoch skips the last ones if they are fewer than `batch`. If
+    `dynamic`, each pixel is drawn as Bernoulli(pixel) whenever an image is used.
     """
 
     def __init__(self, images: Tensor, dynamic: bool, batch: int, seed: int) -> None:
-        """Start the seed's streams at the first step."""
         self._images, self._dynamic, self._batch = images, dynamic, min(batch, len(images))
         self._uniform = images.new_empty(0)
         self._order_stream = stream(torch.device("cpu"), "minibatches", seed)

@@ -12,8 +12,6 @@ class Outcome:
     """The result of training a member.
 
     Attributes:
-        rho: its rho.
-        seed: its seed.
         history: its evaluations on the validation split: the metrics, and `step`, the steps before it.
         diverged_at_step: the step at which a loss or an evaluation was not finite; None if all were.
         test: its metrics on the test split after training; None without `bound_samples`, or if it diverged.

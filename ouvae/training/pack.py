@@ -9,7 +9,7 @@ fixed, so members that diverged stay in the pack there and are ignored.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.device import usable_device
-from ouvae.training.evaluation.evaluator import Evaluator, TopDraws
+from ouvae.training.evaluation.evaluator import Evaluator
 from ouvae.training.evaluation.gradients import gradient_variances
 from ouvae.training.evaluation.metrics import completed, unit_moments, values_of
 from ouvae.training.feed import BLOCK_STEPS, Feed
@@ -47,43 +47,37 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
     return model.to(weights_dtype(cell))
 
 
-class _Top(nn.Module):
-    """`System.top_draw` as a `forward`, which is all that `functional_call` can call."""
+_SystemFunction: TypeAlias = Callable[[System, Tensor, Draws], tuple[Tensor, ...]]
 
-    def __init__(self, system: System) -> None:
-        """Wrap a system."""
+
+class _Call(nn.Module):
+    """A function of a system as a `forward`, which is all that `functional_call` can call."""
+
+    def __init__(self, system: System, function: _SystemFunction) -> None:
         super().__init__()
-        self.system = system
-
-    def forward(self, x: Tensor, draws: Draws) -> TopDraws:
-        """Return mean, log scale and z of the top layer, in the shape of z."""
-        top = self.system.top_draw(x, draws)
-        return top.mean.expand_as(top.z), top.log_scale.expand_as(top.z), top.z
-
-
-class _Units(nn.Module):
-    """Moments of `System.posterior_means` as a `forward`."""
-
-    def __init__(self, system: System) -> None:
-        """Wrap a system."""
-        super().__init__()
-        self.system = system
+        self.system, self._function = system, function
 
     def forward(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
-        """Return mean and variance over draws of the posterior means, layer after layer."""
-        means = self.system.posterior_means(x, draws)
-        return tuple(moment for layer in means for moment in unit_moments(layer))
+        return self._function(self.system, x, draws)
+
+
+def _top(system: System, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+    """Return mean and log scale of the top layer, in the shape of z."""
+    top = system.top_draw(x, draws)
+    return top.mean.expand_as(top.z), top.log_scale.expand_as(top.z)
+
+
+def _unit_moments(system: System, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+    """Return mean and variance over draws of the posterior means, layer after layer."""
+    means = system.posterior_means(x, draws)
+    return tuple(moment for layer in means for moment in unit_moments(layer))
 
 
 class PackTraining:
     """P members of one cell in training.
 
-    Args:
-        cell: the members' cell.
-        members: rho and seed of each member.
-        data: the cell's data set; the test split is used only if the cell has `bound_samples`.
-        device: the training device.
-        evaluation_bytes: memory for the evaluation of L_k, which works in chunks.
+    Members are pairs of rho and seed. The test split is used only if the cell has `bound_samples`. The
+    evaluation of L_k works in chunks, with a memory of `evaluation_bytes`.
     """
 
     def __init__(
@@ -94,7 +88,6 @@ class PackTraining:
         device: torch.device | str = "cpu",
         evaluation_bytes: int = GIB,
     ) -> None:
-        """Build the members at their initial weights."""
         self.cell = cell
         self.members = list(members)
         self.step = 0
@@ -191,8 +184,7 @@ class PackTraining:
     def weights(self, best: bool = False) -> tuple[list[int], dict[str, Tensor]]:
         """Return the indices of members that have not diverged, and their weights by name, [P, …] each.
 
-        Args:
-            best: return the weights at the highest validation ELBO, if the cell has `select: best`.
+        `best` gives the weights at the highest validation ELBO, if the cell has `select: best`.
         """
         source = self._best.parameters if best and self._best is not None else self._parameters
         rows = [row for row, member in enumerate(self._rows) if member not in self._diverged]
@@ -207,10 +199,8 @@ class PackTraining:
         The pack must not have been trained. It takes the shape that it had after training: the last weights
         give the numbers of the last evaluation to the bit, the selected weights those of the test split.
 
-        Args:
-            places: indices of the members, as `weights` returns them.
-            weights: their weights by name, [P, …] each.
-            diverged: the step at which the other members diverged, by index.
+        `places` and `weights` are as the method `weights` returns them; `diverged` has the steps at which the
+        other members diverged, by index.
 
         Raises:
             ValueError: the weights differ in names or shapes from the members' parameters.
@@ -305,10 +295,15 @@ class PackTraining:
         if key not in self._runs:
             counts = [len(group) for group in draws]
 
+            def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
+                return member_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
+
+            packed = cast(Callable[..., Terms], vmap(single, in_dims=(0, None, 0, 0)))
+
             def run(x: Tensor, *flat: Tensor) -> Sequence[Tensor]:
                 ordered = iter(flat)
                 cut = Draws(*(tuple(next(ordered) for _ in range(count)) for count in counts))
-                terms = self._run_packed(x, cut, smoothed, closed_form)
+                terms = packed(self._parameters, x, self._member_draws(cut), self._rho)
                 return terms.log_likelihood, terms.kl, *terms.means
 
             self._runs[key] = self._captured(run)
@@ -318,46 +313,31 @@ class PackTraining:
     def _captured(self, function: Function) -> Function:
         return Captured(function) if self._device.type == "cuda" else function
 
-    def _run_packed(self, x: Tensor, draws: Draws, smoothed: bool, closed_form: bool) -> Terms:
-        """Run every member, operation by operation; see `_run`."""
+    def _run_top(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return mean and log scale of every member's top layer on images [B, D] with draws [P, …]."""
+        return self._call(_top, x, draws)
 
-        def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
-            return member_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
-
-        run = cast(Callable[..., Terms], vmap(single, in_dims=(0, None, 0, 0)))
-        return run(self._parameters, x, self._member_draws(draws), self._rho)
-
-    def _run_top(self, x: Tensor, draws: Draws) -> TopDraws:
-        """Draw the top layer of every member on images [B, D] with draws [P, …] of each member."""
-
-        def single(parameters: dict[str, Tensor], draws: Draws) -> TopDraws:
-            named = {f"system.{name}": value for name, value in parameters.items()}
-            return cast(TopDraws, functional_call(_Top(self._model), named, (x, draws)))
-
-        run = cast(Callable[..., TopDraws], vmap(single))
-        return run(self._parameters, draws)
-
-    def _run_units(self, x: Tensor, draws: Draws) -> list[tuple[Tensor, Tensor]]:
-        """Return moments of all posterior means over draws [S, I, …] on images [B, D], by layer."""
+    def _run_units(self, x: Tensor, draws: Draws) -> Sequence[Tensor]:
+        """Return moments of all posterior means over draws [S, I, …] on images [B, D]."""
         key = ("units", *(piece.shape for piece in draws.base))
         if key not in self._runs:
 
             def run(x: Tensor, *base: Tensor) -> Sequence[Tensor]:
-                return self._run_units_packed(x, Draws(base, (), (), ()))
+                return self._call(_unit_moments, x, self._member_draws(Draws(base, (), (), ())))
 
             self._runs[key] = self._captured(run)
-        moments = self._runs[key](x, *draws.base)
-        return list(zip(moments[::2], moments[1::2], strict=True))
+        return self._runs[key](x, *draws.base)
 
-    def _run_units_packed(self, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
-        """Return mean and variance of each layer in turn."""
+    def _call(self, function: _SystemFunction, x: Tensor, draws: Draws) -> tuple[Tensor, ...]:
+        """Return a function of every member's system, on images [B, D] with draws [P, …]."""
+        call = _Call(self._model, function)
 
         def single(parameters: dict[str, Tensor], draws: Draws) -> tuple[Tensor, ...]:
             named = {f"system.{name}": value for name, value in parameters.items()}
-            return cast(tuple[Tensor, ...], functional_call(_Units(self._model), named, (x, draws)))
+            return cast(tuple[Tensor, ...], functional_call(call, named, (x, draws)))
 
         run = cast(Callable[..., tuple[Tensor, ...]], vmap(single))
-        return run(self._parameters, self._member_draws(draws))
+        return run(self._parameters, draws)
 
     def _member_draws(self, draws: Draws) -> Draws:
         """Return the draws of each member, [P, …], from those of the seeds, [S, …]."""

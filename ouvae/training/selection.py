@@ -10,7 +10,6 @@ class BestWeights:
     """The weights of each member at its highest validation ELBO so far."""
 
     def __init__(self, parameters: dict[str, Tensor], members: int) -> None:
-        """Start with the current weights, [P, …] each."""
         device = next(iter(parameters.values())).device
         self.parameters = {name: value.detach().clone() for name, value in parameters.items()}
         self.elbo = torch.full((members,), -torch.inf, dtype=torch.float64, device=device)

@@ -10,14 +10,14 @@ from benchmarks.linear_control import Control, Found, digest, keep, kept, line, 
 FEW = ["steps=2", "eval_every=2", "batch_size=10", "max_members=10"]
 
 
-def found(low, high, **columns):
+def result(low, high, **columns):
     values = {"rho_c": (low + high) / 2, "rho_c_low": low, "rho_c_high": high, "half_width": (high - low) / 2}
     values |= {"ratio": 0.64, "draws": 5, "first_seed": 0, "rho_c_exact": 0.8, "members": 28}
     return Found(**values | {"settings": "5e77", "commit": "unknown"} | columns)
 
 
 def test_a_line_counts_the_intervals_with_the_exact_threshold_in_them():
-    rows = [found(0.79, 0.81), found(0.795, 0.805), found(0.76, 0.78, members=34)]
+    rows = [result(0.79, 0.81), result(0.795, 0.805), result(0.76, 0.78, members=34)]
     assert line(Control(0.64, 5), rows) == (
         "r 0.64  K  5  rho_c 0.8000  inside 2 of 3  half-width 0.0100, at most 0.0100  "
         "bias -0.0100 (0.0100)  members 28"
@@ -25,8 +25,8 @@ def test_a_line_counts_the_intervals_with_the_exact_threshold_in_them():
 
 
 def test_a_sweep_without_an_interval_is_no_success():
-    unbounded = found(0.79, 0.81, rho_c=None, rho_c_high=None, half_width=None)
-    assert "inside 1 of 2" in line(Control(0.64, 5), [found(0.79, 0.81), unbounded])
+    unbounded = result(0.79, 0.81, rho_c=None, rho_c_high=None, half_width=None)
+    assert "inside 1 of 2" in line(Control(0.64, 5), [result(0.79, 0.81), unbounded])
 
 
 @pytest.mark.process
@@ -40,14 +40,17 @@ def test_a_sweep_is_of_its_control_and_its_seeds(tmp_path):
 
 
 def test_a_file_keeps_sweeps_of_one_setting_and_none_is_run_again(tmp_path, monkeypatch):
-    path, own = tmp_path / "results" / "control.csv", digest(FEW)
-    rows = [found(0.79, 0.81, settings=own), found(0.76, 0.78, first_seed=200, half_width=None, settings=own)]
+    path, settings = tmp_path / "results" / "control.csv", digest(FEW)
+    rows = [
+        result(0.79, 0.81, settings=settings),
+        result(0.76, 0.78, first_seed=200, half_width=None, settings=settings),
+    ]
     for row in rows:
         keep(path, row)
     assert list(kept(path, FEW).values()) == rows
     monkeypatch.setattr(linear_control, "CONTROLS", [Control(0.64, 5)])
     assert [row for _, row in sweeps(path, FEW, 2, 0, 1)] == rows
-    with pytest.raises(ValueError, match=rf"settings {own}, not \w+: name another file"):
+    with pytest.raises(ValueError, match=rf"settings {settings}, not \w+: name another file"):
         kept(path, ["steps=2"])
 
 

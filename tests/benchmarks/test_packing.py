@@ -90,16 +90,18 @@ def test_members_that_make_no_grid_are_refused(capsys):
 @pytest.mark.process
 @pytest.mark.proof
 def test_both_ways_are_compared():
-    said = benchmark("--members", "6", "--steps", "20", "--repeats", "1", "--set", "seeds=2")
-    assert "4 members (2 rho x 2 seeds) of 20 steps" in said
+    printed = benchmark("--members", "6", "--steps", "20", "--repeats", "1", "--set", "seeds=2")
+    assert "4 members (2 rho x 2 seeds) of 20 steps" in printed
     rates = {
-        way: re.search(f"run 1 {way} .*command {NUMBER}, running {NUMBER}, training {NUMBER}", said).groups()
+        way: re.search(
+            f"run 1 {way} .*command {NUMBER}, running {NUMBER}, training {NUMBER}", printed
+        ).groups()
         for way in ("packed", "plain ")
     }
-    (apart,) = re.findall(f"float32 differ by {NUMBER} {NUMBER} {NUMBER} nats", said)
+    (apart,) = re.findall(f"float32 differ by {NUMBER} {NUMBER} {NUMBER} nats", printed)
     assert float(apart[-1]) < 1e-3
     for index, name in enumerate(("command", "running", "training")):
-        columns = [float(text) for text in re.search(rf"(?m)^{name} +(.*)$", said).group(1).split()]
+        columns = [float(text) for text in re.search(rf"(?m)^{name} +(.*)$", printed).group(1).split()]
         packed, plain, ratio = columns[0::3]
         assert (packed, plain) == tuple(
             pytest.approx(float(rates[way][index]), abs=0.06) for way in ("packed", "plain ")
@@ -112,8 +114,8 @@ def test_both_ways_are_compared():
 def test_the_overhead_of_a_sweep_adds_up():
     settings = ("steps=40", "eval_every=40", "latents=[[4,4]]", "seeds=1", "rho=[0.5,1.0]", "search=grid")
     settings += (f"cpus_per_pack={packing.CPUS}",)
-    said = benchmark("--overhead", *(word for setting in settings for word in ("--set", setting)))
-    lines = re.findall(rf"(?m)^( *)(.*?) +{NUMBER} s +{NUMBER} %", said)
+    printed = benchmark("--overhead", *(word for setting in settings for word in ("--set", setting)))
+    lines = re.findall(rf"(?m)^( *)(.*?) +{NUMBER} s +{NUMBER} %", printed)
     seconds = {name: float(value) for _, name, value, _ in lines}
     wall, training, idle = seconds["wall time"], seconds["a pack in training"], seconds["not training"]
     assert 0 < training < wall

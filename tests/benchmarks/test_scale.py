@@ -56,19 +56,19 @@ def test_size_changes_no_table(tmp_path, monkeypatch, number, merged):
     """They are those of single members in a row, whatever finishes first, is merged, or is read again."""
     monkeypatch.setattr(fragments, "MERGED_PACKS", merged)
     space = scale.space_of(4, number, "sweep")
-    found = shuffled(tmp_path, space, merged)
+    tables = shuffled(tmp_path, space, merged)
     assert len(list(tmp_path.glob("fragments/merged-*.members.parquet"))) > 1
-    assert shuffled(tmp_path, space, merged) == found
+    assert shuffled(tmp_path, space, merged) == tables
     members, history = plain(space)
     thresholds = thresholds_table(members, rules_of(space.model_dump()))
-    for ours, table in zip(found, (members, history, thresholds), strict=True):
+    for ours, table in zip(tables, (members, history, thresholds), strict=True):
         expected = table.to_pylist()
         assert len(ours) == len(expected)
         for row, other in zip(ours, expected, strict=True):
             assert {key: row[key] for key in row if key not in TIMED} == {
                 key: other[key] for key in other if key not in TIMED
             }
-    assert len(found[0]) == number
+    assert len(tables[0]) == number
 
 
 @pytest.mark.process

@@ -3,13 +3,13 @@
 import re
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
 from analysis.statistics.comparisons import Comparison
 from analysis.statistics.estimate import seed_threshold
+from analysis.tables.files import table_of
 from analysis.tables.schema import MEMBERS
 from benchmarks import thresholds
 from benchmarks.threshold_comparisons import Compared, comparison
@@ -18,6 +18,7 @@ from benchmarks.threshold_realisations import FAMILIES, Drawn, Found, locate
 from benchmarks.threshold_replay import Replayed, replays, trained_cells
 from benchmarks.threshold_tables import Setting, row_of
 from sweeps.plan.cells import Point
+from tests.analysis.conftest import member_row
 
 DRAWS = np.random.default_rng(5).random(40_000)
 FINE = tuple(np.linspace(0.5, 1.0, 26).round(2).tolist())
@@ -45,10 +46,10 @@ def test_skewed_families_lean_to_the_side_that_they_are_named_for():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_of_the_realisations_are_active_at_the_median(family):
-    own = drawn(family)
-    active = [own.is_active(own.median, seed) for seed in range(2000)]
+    realisations = drawn(family)
+    active = [realisations.is_active(realisations.median, seed) for seed in range(2000)]
     assert np.mean(active) == pytest.approx(0.5, abs=0.045)
-    assert own.members == 2000
+    assert realisations.members == 2000
 
 
 def test_a_few_members_are_on_the_wrong_side_and_stay_there():
@@ -67,23 +68,21 @@ def test_a_seed_has_one_threshold_whatever_was_asked_for_before():
 
 
 def test_the_search_covers_the_median_of_every_family():
-    found = [
-        (locate(own, 0.05, 400), own.median) for f in FAMILIES for r in range(8) for own in [drawn(f, r)]
-    ]
-    row = row_of(found)
+    cases = [drawn(family, run) for family in FAMILIES for run in range(8)]
+    row = row_of((locate(realisations, 0.05, 400), realisations.median) for realisations in cases)
     assert row.coverage >= 0.85
     assert 27 <= row.members <= 90
     assert abs(row.bias[0]) < 0.015
 
 
 def test_a_row_says_what_the_searches_say():
-    found = [
+    searches = [
         (Found(20, True, 0.6, 0.8, 0.75), 0.7),
         (Found(30, True, 0.6, 0.8, 0.75), 0.85),
         (Found(90, False, 0.6, 0.9, 0.75), 0.8),
         (Found(90, False), 0.3),
     ]
-    row = row_of(found)
+    row = row_of(searches)
     assert row.covered == [True, False, True, False]
     assert row.costs == [20, 30, np.inf, np.inf]
     assert row.members == np.inf
@@ -109,22 +108,22 @@ class Counting(Drawn):
 @pytest.mark.parametrize("way", thresholds.WAYS)
 def test_each_way_counts_what_it_trains_and_does_the_same_again(way):
     first, second = (Counting(FAMILIES["normal"], 0.05, [0, 0, 3]) for _ in range(2))
-    found = thresholds.WAYS[way](first, 0.05, 400)
-    assert found.members == len(first.trained) == len(set(first.trained))
-    assert found == thresholds.WAYS[way](second, 0.05, 400)
+    result = thresholds.WAYS[way](first, 0.05, 400)
+    assert result.members == len(first.trained) == len(set(first.trained))
+    assert result == thresholds.WAYS[way](second, 0.05, 400)
     assert first.trained == second.trained
-    assert found.low < found.rho_c < found.high
-    assert found.is_reached == (found.high - found.low <= 0.1 + 1e-12)
-    assert found.low - 0.1 < first.median < found.high + 0.1
+    assert result.low < result.rho_c < result.high
+    assert result.is_reached == (result.high - result.low <= 0.1 + 1e-12)
+    assert result.low - 0.1 < first.median < result.high + 0.1
 
 
 @pytest.mark.parametrize("way", thresholds.WAYS)
 def test_no_way_trains_much_more_than_it_may(way):
-    found = thresholds.WAYS[way](drawn(), 0.002, 60)
-    assert not found.is_reached
-    assert found.cost == np.inf
+    result = thresholds.WAYS[way](drawn(), 0.002, 60)
+    assert not result.is_reached
+    assert result.cost == np.inf
     most = {"grid": 3 * 301, "refine": 200}.get(way, 72)  # these two need three seeds for an interval
-    assert 60 <= found.members <= most
+    assert 60 <= result.members <= most
 
 
 def test_the_bootstrap_finds_the_crossing_and_its_width():
@@ -159,51 +158,40 @@ def test_students_interval_is_that_of_the_textbook():
 def test_cells_that_differ_are_told_apart(difference, verdict):
     """Far apart against the scatter: each run says so, well before all members are used."""
     setting = Setting(0.05, 0.05)
-    own = [comparison(setting, difference, None, 200, 0, "uniform", run) for run in range(3)]
-    assert [one.found.verdict for one in own] == [verdict] * 3
-    assert all(60 <= one.members < 400 for one in own)
+    runs = [comparison(setting, difference, None, 200, 0, "uniform", run) for run in range(3)]
+    assert [run.estimate.verdict for run in runs] == [verdict] * 3
+    assert all(60 <= run.members < 400 for run in runs)
 
 
 def test_cells_that_are_alike_are_trained_until_that_is_known():
     setting = Setting(0.05, 0.05)
     without, within = (comparison(setting, 0.0, margin, 120, 0, "normal", 1) for margin in (None, 0.1))
-    assert (without.found.verdict, without.members) == ("undecided", 240)
-    assert within.found.verdict == "alike"
+    assert (without.estimate.verdict, without.members) == ("undecided", 240)
+    assert within.estimate.verdict == "alike"
     assert within.members < without.members
 
 
 def test_a_difference_outside_the_interval_is_not_covered():
-    found = Comparison(0.1, 0.05, 0.15, 0.01, None, "higher")
-    assert Compared(0.06, found, 90).is_covered
-    assert not Compared(0.04, found, 90).is_covered
+    estimate = Comparison(0.1, 0.05, 0.15, 0.01, None, "higher")
+    assert Compared(0.06, estimate, 90).is_covered
+    assert not Compared(0.04, estimate, 90).is_covered
     assert not Compared(0.0, Comparison(), 90).is_covered
 
 
 # Replays
 
 
-def write_members(path, seeds=60, rho=FINE, missing=()):
-    """Write a members table of realisations whose thresholds scatter by 0.05 about 0.8; return these."""
-    normal = np.random.default_rng(11).standard_normal(seeds)
-    own = 0.8 + 0.05 * normal
+def write_members(path, missing=()):
+    """Write a members table of 60 seeds whose thresholds scatter by 0.05 about 0.8; return these."""
+    thresholds = 0.8 + 0.05 * np.random.default_rng(11).standard_normal(60)
     rows = [
-        row_of_member(value, seed, 2.0 if value < own[seed] else 0.01)
-        for seed in range(seeds)
-        for value in rho
-        if (value, seed) not in missing
+        member_row((4, 4), seed, rho, 2.0 if rho < thresholds[seed] else 0.01)
+        for seed in range(60)
+        for rho in FINE
+        if (rho, seed) not in missing
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=MEMBERS), path)
-    return own
-
-
-def row_of_member(rho, seed, kl_top_nats):
-    """Return a row of the members table, null where it may be, with something of the type elsewhere."""
-    plain = {pa.string(): "", pa.float64(): 0.0, pa.int32(): 0, pa.int64(): 0, pa.bool_(): False}
-    row = {field.name: None if field.nullable else plain.get(field.type, []) for field in MEMBERS}
-    return row | {
-        "cell_id": "one", "cell": "one", "status": "completed", "rho": rho, "seed": seed,
-        "kl_top_nats": kl_top_nats, "finished_at": 0,
-    }  # fmt: skip
+    pq.write_table(table_of(rows, MEMBERS), path)
+    return thresholds
 
 
 @pytest.fixture
@@ -213,27 +201,27 @@ def table(tmp_path):
 
 
 def test_replays_cover_the_median_of_all_seeds(table):
-    path, own = table
+    path, realised = table
     (cell,) = trained_cells(path, "kl_top")
-    assert cell.median == pytest.approx(np.median(own), abs=0.011)
+    assert cell.median == pytest.approx(np.median(realised), abs=0.011)
     assert cell.coarse == (0.5, 0.62, 0.74, 0.88, 1.0)
-    found = list(replays(cell, 0.05, 30, seed=0))
-    assert sum(one.covers(cell.median) for one in found) >= 27
-    assert all(one.is_reached for one in found)
-    assert len({one.rho_c for one in found}) > 10
-    assert found[:5] == list(replays(cell, 0.05, 5, seed=0))
+    results = list(replays(cell, 0.05, 30, seed=0))
+    assert sum(result.covers(cell.median) for result in results) >= 27
+    assert all(result.is_reached for result in results)
+    assert len({result.rho_c for result in results}) > 10
+    assert results[:5] == list(replays(cell, 0.05, 5, seed=0))
 
 
 def test_a_replay_uses_each_seed_once_and_ends_with_the_last(table):
     path, _ = table
     (cell,) = trained_cells(path, "kl_top")
-    (found,) = replays(cell, 0.001, 1, seed=0)
-    assert not found.is_reached
-    assert found.members == 15 + 57
-    own = Replayed(cell, [0, 0])
-    orders = [own.order_parameter(Point(0.8, seed)) for seed in range(60)]
+    (result,) = replays(cell, 0.001, 1, seed=0)
+    assert not result.is_reached
+    assert result.members == 15 + 57
+    replay = Replayed(cell, [0, 0])
+    orders = [replay.order_parameter(Point(0.8, seed)) for seed in range(60)]
     assert sorted(orders) == sorted(cell.values[Point(0.8, seed)] for seed in range(60))
-    assert own.order_parameter(Point(0.8049, 7)) == own.order_parameter(Point(0.8, 7))
+    assert replay.order_parameter(Point(0.8049, 7)) == replay.order_parameter(Point(0.8, 7))
 
 
 def test_a_table_with_holes_is_refused(tmp_path, capsys):
@@ -248,17 +236,8 @@ def test_a_table_with_holes_is_refused(tmp_path, capsys):
 
 
 def test_it_prints_a_line_a_family_and_the_pooled_ones(capsys):
-    arguments = [
-        "--runs",
-        "3",
-        "--workers",
-        "1",
-        "--settings",
-        "0.08:0.06",
-        "--families",
-        "normal",
-        "uniform",
-    ]
+    arguments = ["--runs", "3", "--workers", "1", "--settings", "0.08:0.06"]
+    arguments += ["--families", "normal", "uniform"]
     assert thresholds.main([*arguments, "--peers", "grid", "bisection", "--most", "300"]) == 0
     printed = capsys.readouterr().out
     assert re.search(
@@ -276,7 +255,7 @@ def test_the_runs_are_those_of_the_key_whatever_else_is_simulated():
     alone = thresholds.simulate(setting, ["locate"], 300, 0, "uniform", 4)
     beside = thresholds.simulate(setting, ["bisection", "locate"], 300, 0, "uniform", 4)
     assert alone.median == beside.median
-    assert alone.found["locate"] == beside.found["locate"]
+    assert alone.results["locate"] == beside.results["locate"]
     assert thresholds.simulate(setting, ["locate"], 300, 1, "uniform", 4).median != alone.median
 
 

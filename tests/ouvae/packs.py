@@ -5,6 +5,11 @@ import math
 
 import numpy as np
 import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+from ouvae.training.pack import initial_model
+from ouvae.training.step.objectives import loss
+from tests.ouvae.tensors import are_alike
 
 NETWORKS = ("generative", "inference", "likelihood")
 MEMBERS = [(1.0, 0), (0.5, 0), (0.7, 1), (0.0, 2), (1.0, 1)]
@@ -13,11 +18,7 @@ CASES = {
     "ambient": {"smoothing": "ambient"},
     "shrink, all shrunk": {"smoothing": "shrink", "smoothed_networks": NETWORKS},
     "three layers, all smoothed": {"latents": (4, 3, 2), "smoothed_networks": NETWORKS},
-    "ambient, all smoothed, warm-up": {
-        "smoothing": "ambient",
-        "smoothed_networks": NETWORKS,
-        "kl_warmup": 9,
-    },
+    "ambient, all smoothed, warm-up": {"smoothing": "ambient", "smoothed_networks": NETWORKS, "kl_warmup": 9},
     "linear Gaussian": {
         "architecture": "affine",
         "latents": (2, 1),
@@ -55,6 +56,29 @@ def through_a_file(state):
     torch.save(state, file)
     file.seek(0)
     return torch.load(file, weights_only=True)
+
+
+def rho_one_is_plain(cell, image_shape, x, noise, rho=(1.0, 0.6, 1.0, 0.0)):
+    """Compare four packed seeds at these rho with themselves unsmoothed, in values and gradients.
+
+    Returns:
+        Whether members at rho = 1 agree with the plain model, and whether the second member's losses do.
+    """
+    models = [initial_model(cell, image_shape, seed) for seed in range(len(rho))]
+    stacked, _ = stack_module_state(models)
+
+    def run(rho):
+        def single(parameters, rho):
+            terms = functional_call(models[0], parameters, (x, noise, rho))
+            return terms.log_likelihood, terms.kl, loss(cell, terms)
+
+        values = vmap(single, in_dims=(0, None if rho is None else 0))(stacked, rho)
+        return [*values, *torch.autograd.grad(values[-1].sum(), list(stacked.values()))]
+
+    plain, mixed = run(None), run(torch.tensor(rho, dtype=x.dtype))
+    rows = [row for row, value in enumerate(rho) if value == 1]
+    agree = all(are_alike(value[rows], other[rows]) for value, other in zip(plain, mixed, strict=True))
+    return agree, are_alike(plain[2][1], mixed[2][1])
 
 
 def poison(pack, row, value=math.nan):

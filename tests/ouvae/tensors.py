@@ -6,10 +6,10 @@ from torch import Tensor, distributions
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
-def images(batch: int, pixels: int = 12) -> Tensor:
+def images(batch: int, pixels: int = 12, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return binary images, always the same."""
     generator = torch.Generator().manual_seed(5)
-    return (torch.rand(batch, pixels, generator=generator) < 0.5).double()
+    return (torch.rand(batch, pixels, generator=generator) < 0.5).to(dtype)
 
 
 def gaussian(parameters: Tensor) -> distributions.Normal:

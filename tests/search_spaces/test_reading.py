@@ -106,17 +106,10 @@ class TestFiles:
         assert re.fullmatch(rf"{re.escape(str(path))}: .*{expected}.*", message), message
         assert len(message) < len(str(path)) + SHORT
         assert time.process_time() - started < 10
-
-    @pytest.mark.parametrize("case", UNREADABLE | NO_MAPPING)
-    def test_a_runs_file_is_refused_in_the_same_words(self, write, case):
-        path = write((UNREADABLE | NO_MAPPING)[case][0])
-        with pytest.raises(SpaceError) as caught:
+        assert ("write a line KEY: VALUE for each key" in message) == (case in NO_MAPPING)
+        with pytest.raises(SpaceError) as of_a_run:
             read_yaml_mapping(path)
-        assert str(caught.value) == refusal(path)
-
-    @pytest.mark.parametrize("case", NO_MAPPING)
-    def test_the_refusal_of_no_mapping_says_what_to_write(self, write, case):
-        assert "write a line KEY: VALUE for each key" in refusal(write(NO_MAPPING[case][0]))
+        assert str(of_a_run.value) == message
 
     def test_the_place_of_the_mistake_is_reported(self, write):
         assert refusal(write(GOOD + "steps: 1\nsteps: 2\n")).endswith("(line 5, column 1)")
@@ -170,11 +163,9 @@ class TestFiles:
         assert "elu" in {cell.activation for cell in cells}
 
     @pytest.mark.parametrize("name", [*names(), *(f"paper/{name}" for name in names("paper"))])
-    def test_spaces_that_ship_and_their_dumps_read_as_yaml_reads_them(self, write, name):
+    def test_spaces_that_ship_read_as_yaml_reads_them(self, name):
         path = Path(__file__).parents[2] / "search_spaces" / f"{name}.yaml"
         assert read_yaml_mapping(path) == yaml.safe_load(path.read_text(encoding="utf-8"))
-        values = load(name).model_dump(mode="json")
-        assert read_yaml_mapping(write(yaml.safe_dump(values, sort_keys=False))) == values
 
 
 class TestOverrides:

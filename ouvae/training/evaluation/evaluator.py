@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -54,63 +54,32 @@ BOUND_SAMPLES = 10
 """Importance samples in a block of L_k. It determines the noise of L_k."""
 
 
-class Run(Protocol):
-    """Runs all members of a pack."""
+Run: TypeAlias = Callable[..., Terms]
+"""Returns all members' terms, with a leading axis P, from images [B, D] and noise [S, ...] of the seeds.
+Keywords: `smoothed` (with each member's rho, or not at all) and `closed_form` (see `System.forward`)."""
 
-    def __call__(self, x: Tensor, draws: Draws, *, smoothed: bool, closed_form: bool) -> Terms:
-        """Return the terms of P members, each field with a leading axis P.
-
-        Args:
-            x: [B, D] images, the same for all members.
-            draws: noise of the distinct seeds, each tensor with a leading axis S.
-            smoothed: smooth with each member's rho, or not at all.
-            closed_form: see `System.forward`.
-        """
-
-
-TopDraws: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Means, log scales and draws of the top layer, [P, I, B, d_L] each."""
-
-RunTop: TypeAlias = Callable[[Tensor, Draws], TopDraws]
-"""Draws the top layer of all members by `System.top_draw`, with noise [P, ...] of the members."""
+RunTop: TypeAlias = Callable[[Tensor, Draws], tuple[Tensor, ...]]
+"""Gives mean and log scale of all members' top layers, [P, I, B, d_L] each, with noise [P, ...]."""
 
 PerMember: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the values of the members, [P, ...], from the values of the seeds, [S, ...]."""
 
-RunUnits: TypeAlias = Callable[[Tensor, Draws], list[tuple[Tensor, Tensor]]]
-"""Gives mean and variance of all members' posterior means over I draws, [P, B, units] each, by layer."""
+RunUnits: TypeAlias = Callable[[Tensor, Draws], Sequence[Tensor]]
+"""Gives mean and variance of all members' posterior means over I draws, [P, B, units], layer after layer."""
 
 
 class _Averages(NamedTuple):
-    """Means over draws and images, with some values of single images.
+    """Means over draws and images, with some values of single images."""
 
-    Attributes:
-        log_likelihood: [P] log p(x|z), mean over draws and images.
-        kl: [P, L] KLs, mean over draws and images.
-        means: [P, N, d] posterior means of each layer at the first draw.
-        kl_top: [P, N] the top layer's KL of each image, mean over draws.
-    """
-
-    log_likelihood: Tensor
-    kl: Tensor
-    means: list[Tensor]
-    kl_top: Tensor
+    log_likelihood: Tensor  # [P]
+    kl: Tensor  # [P, L]
+    means: list[Tensor]  # [P, N, d] posterior means of each layer at the first draw
+    kl_top: Tensor  # [P, N] the top layer's KL of each image, mean over draws
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates the members behind `run`.
-
-    Attributes:
-        cell: the members' cell.
-        run: runs the members.
-        run_top: draws their top layers.
-        run_units: computes moments of their posterior means.
-        per_member: gives each member the values of its seed.
-        seeds: the distinct seeds, in the order of the draws.
-        device: the members' device.
-        dtype: the members' type.
-    """
+    """Evaluates the members of a cell. `seeds` are the distinct seeds, in the order of the draws."""
 
     cell: Cell
     run: Run
@@ -150,21 +119,19 @@ class Evaluator:
     def units(self, images: Tensor) -> list[UnitMoments]:
         """Return moments of each layer's posterior means on [N, D] images, without smoothing."""
         generators = self._streams("units")
-        chunks: list[list[tuple[Tensor, Tensor]]] = []
+        chunks: list[Sequence[Tensor]] = []
         for chunk in torch.split(images, UNIT_CHUNK):
             draws = sample_draws(self._plain, (UNIT_DRAWS, len(chunk)), generators, self.dtype)
             chunks.append(self.run_units(chunk, draws))
-        layers = [
-            [torch.cat(moment, 1) for moment in zip(*layer, strict=True)]
-            for layer in zip(*chunks, strict=True)
-        ]
+        moments = [torch.cat(parts, 1) for parts in zip(*chunks, strict=True)]
+        layers = zip(moments[::2], moments[1::2], strict=True)
         return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
 
     def information(self, images: Tensor) -> Information:
         """Return the top layer's information about [N, D] images, in nats, [P] each."""
         generators = self._streams("information")
         draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
-        probes, _ = self._noise((probe_count(self._size_below_top), 1), generators)
+        probes, _ = self._noise((probe_count(sum(self._base_sizes[:-1])), 1), generators)
         e, noise = self._noise((draws, count), generators)
         prior = [
             values.view(len(values), proposals, draws, count, values.shape[-1])
@@ -179,10 +146,6 @@ class Evaluator:
     def _base_sizes(self) -> list[int]:
         return [shape[-1] for shape in draw_shapes(self._plain, (1,)).base]
 
-    @property
-    def _size_below_top(self) -> int:
-        return sum(self._base_sizes[:-1])
-
     def _noise(self, leading: Shape, generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
         """Return base noise of the members: [P, *leading, D] below the top, [P, *leading, d_L] of the top."""
         base = sample_draws(self._plain, leading, generators, self.dtype).base
@@ -196,7 +159,7 @@ class Evaluator:
         for chunk in torch.split(e, INFORMATION_DRAWS, 1):
             unused = chunk.new_zeros(*chunk.shape[:-1], sizes[-1])
             *below, _ = torch.split(torch.cat([chunk, unused], -1), sizes, -1)
-            mean, log_scale, _ = self.run_top(images, Draws((*below, unused), (), (), ()))
+            mean, log_scale = self.run_top(images, Draws((*below, unused), (), (), ()))
             means.append(mean)
             log_scales.append(log_scale)
         return torch.cat(means, 1), torch.cat(log_scales, 1)
@@ -233,15 +196,11 @@ class Evaluator:
         return _Averages(average[:, 0], average[:, 1:], first_means, kl_top_of_images)
 
     def bound(self, images: Tensor, samples: int, rows: int) -> Tensor:
-        """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), of [N, D] images without smoothing: [P, N] nats.
+        """Return L_k, log (1/k) sum_k p(x, z)/q(z|x), k = `samples`, of [N, D] images: [P, N] nats.
 
-        Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a separate stream, so
-        that `rows` changes memory and rounding only.
-
-        Args:
-            images: images on the device.
-            samples: k.
-            rows: images times samples of a member to run at once; never less than one block of one image.
+        `rows` is the number of images times samples of a member to run at once, at least one block of one
+        image. Each group of `BOUND_IMAGES` images and block of `BOUND_SAMPLES` samples has a separate stream,
+        so that `rows` changes memory and rounding only.
         """
         blocks = range(math.ceil(samples / BOUND_SAMPLES))
         bounds = []

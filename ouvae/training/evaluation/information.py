@@ -198,11 +198,8 @@ def _log_density_of_all(model: LinearModel, z: Tensor) -> Tensor:
 def _log_mixture_of_images(model: LinearModel, among: Tensor, log_g: Tensor, z: Tensor) -> Tensor:
     """Return the log density at z [P, Q, N, d] of a mixture of some images' linear models: [P, Q, N].
 
-    Args:
-        model: the linear models of all images.
-        among: bool [N, N]; row i selects the images of the mixture for image i, the same number in each row.
-        log_g: log g_j(z_i), [P, Q, N, N], j last.
-        z: the draws.
+    Row i of `among` [N, N] selects the images of the mixture for image i, the same number in each row.
+    `log_g` is log g_j(z_i), [P, Q, N, N], j last.
     """
     shares = among.double() / among.sum(1, keepdim=True)
     mean_of_g = (log_g + shares.log()).logsumexp(-1)

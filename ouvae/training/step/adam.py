@@ -22,7 +22,6 @@ class Adam:
     """
 
     def __init__(self, parameters: Sequence[Tensor], learning_rate: float, weight_decay: float) -> None:
-        """Start with moments of zero."""
         self._parameters = list(parameters)
         self._learning_rate, self._weight_decay = learning_rate, weight_decay
         self._means = [torch.zeros_like(value, requires_grad=False) for value in parameters]

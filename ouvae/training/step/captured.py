@@ -15,14 +15,11 @@ class Captured:
     """A function that runs plainly in its first call, is captured in the second, and replayed from then on.
 
     Arguments are copied into buffers that never move, and results out of them. Everything else that the
-    function reads or writes must stay in place. The function may not wait for the host or use a generator.
-
-    Args:
-        function: of tensors whose shapes are the same in every call.
+    function reads or writes must stay in place. The function may not wait for the host or use a generator,
+    and the shapes of its arguments are the same in every call.
     """
 
     def __init__(self, function: Function) -> None:
-        """Capture nothing yet."""
         self._function = function
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []

@@ -18,10 +18,7 @@ Weight: TypeAlias = float | Tensor
 def loss(cell: Cell, terms: Terms, kl_weight: Weight = 1.0) -> Tensor:
     """Return the loss of a minibatch, a scalar: minus the cell's objective.
 
-    Args:
-        cell: names the objective.
-        terms: of the minibatch; with `importance_samples` > 1 they have the axis I and no closed forms.
-        kl_weight: weight of all layers' KLs, below 1 during KL warm-up.
+    With `importance_samples` > 1 the terms have the axis I and no closed forms.
     """
     weights = kl_weight, cell.top_kl_weight
     if cell.objective == "iwae":

@@ -74,9 +74,7 @@ def _only_renames(node: Node) -> bool:
 def _make_in_place(node: Node, overwriting: set[Node]) -> bool:
     """Let an operation write over its first argument if nothing else reads that; return whether it does.
 
-    Args:
-        node: the operation.
-        overwriting: the earlier operations that write over their argument.
+    `overwriting` are the earlier operations that write over their argument.
     """
     if node.target not in _IN_PLACE and node.target not in _ACTIVATION_GRADIENTS:
         return False

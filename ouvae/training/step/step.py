@@ -32,13 +32,9 @@ COMPILED_FROM = 20_000
 
 
 class Inputs(NamedTuple):
-    """The inputs of a step besides the parameters.
+    """Inputs of a step: images x [P, B, D], draws [P, …], rho [P], and a scalar weight of all layers' KL.
 
-    Attributes:
-        x: [P, B, D] images.
-        draws: the noise, each tensor with a leading axis P.
-        rho: [P].
-        kl_weight: scalar weight of all layers' KL: below 1 during warm-up.
+    The weight is below 1 during warm-up.
     """
 
     x: Tensor

@@ -1,9 +1,6 @@
 """Data sets: splits, digests, names, real files."""
 
 import gzip
-import os
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -53,28 +50,8 @@ def test_digits_are_complete_and_disjoint():
 
 
 def test_digits_digest_is_known():
+    """So it is the same in every process."""
     assert load("digits").digest == DIGITS_DIGEST
-
-
-@pytest.mark.process
-@pytest.mark.parametrize(
-    "arguments", ["'digits'", "'gaussian', data_variance=[0.8, 0.5]"], ids=["digits", "gaussian"]
-)
-def test_digest_is_the_same_in_two_fresh_processes(arguments):
-    program = f"from ouvae.data import load; print(load({arguments}).digest)"
-    root = Path(ouvae.data.__file__).parents[2]
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    assert len(digests) == 1
-    assert len(digests.pop()) == 64
 
 
 def small(binarization="dynamic", shape=(2, 2)) -> Dataset:
@@ -134,8 +111,7 @@ def test_names():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "near"),
-    [("mnits", "mnist"), ("OMNIGLOT", "omniglot"), ("mnist-static", "mnist_static")],
+    ("wrong", "near"), [("mnits", "mnist"), ("OMNIGLOT", "omniglot"), ("mnist-static", "mnist_static")]
 )
 def test_unknown_name_suggests_the_nearest(wrong, near):
     with pytest.raises(DataError, match=f"'{wrong}': unknown dataset, did you mean {near}") as error:

@@ -20,7 +20,7 @@ class Bare:
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def users_file(tmp_path, monkeypatch):
     """Write a user's module where Python finds it; return its file."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     find_modules_in([tmp_path])
@@ -39,7 +39,7 @@ def test_a_listed_choice_has_its_traits_and_its_class():
     assert SYSTEMS.users("gradient_rho") == ["vae"]
 
 
-def test_a_users_class_has_its_traits(own):
+def test_a_users_class_has_its_traits(users_file):
     name = "users_module:Own"
     assert SYSTEMS.checked(name) == name
     assert SYSTEMS[name] == SystemTraits(path=name, smooths=("inference",), depth=3)
@@ -51,7 +51,7 @@ def test_a_users_class_has_its_traits(own):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("users_module:Bare", "no attribute `traits` of type SystemTraits"),
         ("users_module:Nothing", "users_module has no Nothing"),
@@ -60,18 +60,18 @@ def test_a_users_class_has_its_traits(own):
         (":Own", "cannot be imported"),
     ],
 )
-def test_other_names_are_refused(own, name, said):
-    with pytest.raises(ValueError, match=said):
+def test_other_names_are_refused(users_file, name, message):
+    with pytest.raises(ValueError, match=message):
         SYSTEMS.checked(name)
 
 
-def test_a_script_that_ends_the_program_is_refused(own):
-    own.write_text("import sys\nsys.exit('no arguments')\n")
+def test_a_script_that_ends_the_program_is_refused(users_file):
+    users_file.write_text("import sys\nsys.exit('no arguments')\n")
     with pytest.raises(ValueError, match=r"ends the program \(SystemExit: no arguments\); put what it does"):
         SYSTEMS.checked("users_module:Own")
 
 
-def test_a_module_that_fails_is_refused_with_its_error(own):
-    own.write_text("1 / 0\n")
+def test_a_module_that_fails_is_refused_with_its_error(users_file):
+    users_file.write_text("1 / 0\n")
     with pytest.raises(ValueError, match="cannot be imported: ZeroDivisionError: division by zero"):
         SYSTEMS.checked("users_module:Own")

@@ -11,7 +11,8 @@ from ouvae.parts.convolution import strides
 from ouvae.systems import build
 from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model
-from tests.ouvae.tensors import are_alike
+from tests.ouvae.packs import rho_one_is_plain, train
+from tests.ouvae.tensors import images
 
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
 HIDDEN = [(3,), (3, 4), (3, 4, 5), (3, 4, 5, 2), (4,) * 5]
@@ -155,24 +156,10 @@ def test_outputs_see_the_features_around_them_and_no_others(conv):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_rho_one_is_the_plain_vae_in_a_pack_of_mixed_rho(conv, draw, precision):
-    dtype, image_shape = getattr(torch, precision), (8, 12)
-    networks_smoothed = ("generative", "inference", "likelihood")
-    case = conv(latents=(4, 3, 2), smoothed_networks=networks_smoothed, precision=precision)
-    stacked, _ = stack_module_state([initial_model(case, image_shape, seed) for seed in range(4)])
-    model, noise = initial_model(case, image_shape, 0), draw(case, 7)
-    x = (torch.rand(7, 96, generator=torch.Generator().manual_seed(5)) < 0.5).to(dtype)
-
-    def run(rho):
-        def single(parameters, rho):
-            terms = functional_call(model, parameters, (x, noise, rho))
-            return terms.log_likelihood, terms.kl, (terms.kl.sum(0) - terms.log_likelihood).mean()
-
-        values = vmap(single, in_dims=(0, None if rho is None else 0))(stacked, rho)
-        return [*values, *torch.autograd.grad(values[-1].sum(), list(stacked.values()))]
-
-    plain, mixed = run(None), run(torch.tensor([1.0, 0.6, 1.0, 0.0], dtype=dtype))
-    assert all(are_alike(value[[0, 2]], other[[0, 2]]) for value, other in zip(plain, mixed, strict=True))
-    assert not are_alike(plain[2][1], mixed[2][1]), "smoothing changes the others"
+    smoothed = ("generative", "inference", "likelihood")
+    case = conv(latents=(4, 3, 2), smoothed_networks=smoothed, precision=precision)
+    x = images(7, 96, getattr(torch, precision))
+    assert rho_one_is_plain(case, (8, 12), x, draw(case, 7)) == (True, False)
 
 
 def test_a_convolutional_model_learns(conv, data_of):
@@ -188,9 +175,7 @@ def test_a_convolutional_model_learns(conv, data_of):
         precision="float32",
     )
     pack = PackTraining(case, [(1.0, 0), (1.0, 1)], data_of((8, 8)))
-    while not pack.done:
-        pack.train_step()
-    for outcome in pack.outcomes():
+    for outcome in train(pack).outcomes():
         first, last = (metrics["elbo_nats"] for metrics in outcome.history)
         assert first < -64 * math.log(2)
         assert last > -30

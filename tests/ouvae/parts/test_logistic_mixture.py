@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 import torch
 
+from ouvae.declared import Cell
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.parts.logistic_mixture import LogisticMixture, bin_log_probability
 
@@ -23,9 +24,13 @@ def parameters(seed, channels, components, scale=1.0):
     return maps
 
 
+def mixture(components):
+    return LogisticMixture(Cell(dataset="digits", latents=(2,), mixture_components=components))
+
+
 def log_density(maps, x):
     """Return log p of pixels x [..., channels] under one pixel's maps."""
-    return LogisticMixture(maps.shape[1]).log_density(x, maps.flatten())
+    return mixture(maps.shape[1]).log_density(x, maps.flatten())
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0, 40.0])
@@ -77,11 +82,7 @@ def test_it_is_the_mixture_written_out():
     red_in_green, red_in_blue, green_in_blue = np.tanh(maps[7:, :, 0].numpy())
     for bytes_of_pixel in [(0, 0, 0), (255, 255, 255), (12, 200, 99), (255, 0, 128), (127, 128, 1)]:
         red, green, _ = values = [2 * level / 255 - 1 for level in bytes_of_pixel]
-        centres = [
-            mean[0],
-            mean[1] + red_in_green * red,
-            mean[2] + red_in_blue * red + green_in_blue * green,
-        ]
+        centres = [mean[0], mean[1] + red_in_green * red, mean[2] + red_in_blue * red + green_in_blue * green]
         probability = weights.copy()
         for channel, (value, byte) in enumerate(zip(values, bytes_of_pixel, strict=True)):
             logistic = scipy.stats.logistic(centres[channel], scale[channel])
@@ -113,7 +114,7 @@ def test_an_image_is_its_pixels_in_the_layout_of_maps(make_cell, image_shape, ch
 
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match=r"shape \(2, 4, 4\); it takes 1 or 3 channels"):
-        LogisticMixture(3).outputs((2, 4, 4))
+        mixture(3).outputs((2, 4, 4))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -127,7 +128,7 @@ def test_extreme_parameters_give_finite_values_and_gradients(channels, dtype):
             outputs = (size * signs).requires_grad_()
             x = torch.randint(256, (6, channels), generator=generator).to(dtype) / 255
             x[0], x[1] = 0, 1
-            density = LogisticMixture(4).log_density(x, outputs)
+            density = mixture(4).log_density(x, outputs)
             density.sum().backward()
             assert density.isfinite().all()
             assert (density <= 1e-6).all()
@@ -164,7 +165,7 @@ def test_the_mean_of_a_grey_pixel_is_that_of_its_probabilities():
     maps[1] *= 0.2
     maps[2] -= 2
     expected = (log_density(maps, VALUES[:, None]).exp() * VALUES).sum()
-    actual = LogisticMixture(4).mean(maps.flatten(), (1, 1))
+    actual = mixture(4).mean(maps.flatten(), (1, 1))
     assert actual.item() == pytest.approx(expected.item(), abs=1e-3)
 
 
@@ -172,6 +173,6 @@ def test_the_mean_of_a_coloured_pixel_is_where_narrow_logistics_are():
     maps = parameters(4, 3, 1)
     maps[MEAN] *= 0.2
     maps[LOG_SCALE] = -7
-    mean = LogisticMixture(1).mean(maps.flatten(), (3, 1, 1))
+    mean = mixture(1).mean(maps.flatten(), (3, 1, 1))
     near = colours(*([(value + by / 255) for by in (-8, 0, 8)] for value in mean.tolist()))
     assert log_density(maps, near).argmax() == len(near) // 2

@@ -181,19 +181,6 @@ def test_the_estimate_converges_to_the_operator(hermite, degree, rho):
     assert (error < 5 * values[-1].std(0) / math.sqrt(draws)).all()
 
 
-@pytest.mark.parametrize("draws", [1, 2, 5])
-@pytest.mark.parametrize("rho", [0.0, 0.6, 1.0])
-def test_retained_variance_is_the_variance_that_reaches_a_linear_network(draws, rho):
-    batch = 200_000
-    generator = torch.Generator().manual_seed(5)
-    eps = torch.randn(batch, 1, generator=generator, dtype=torch.float64)
-    omega = torch.randn(draws, batch, 1, generator=generator, dtype=torch.float64)
-    scale = torch.full_like(eps, SCALE)
-    output = smooth(lambda x: 3 * x, "posterior", MEAN + SCALE * eps, scale, eps, omega, scalar(rho))
-    share = output.var().item() / (3 * SCALE) ** 2
-    assert share == pytest.approx(retained_variance(rho, draws), rel=5 * math.sqrt(2 / batch))
-
-
 # The control that smooths nothing
 
 

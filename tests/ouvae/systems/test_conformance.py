@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.func import functional_call
 
 from ouvae.data import Dataset
 from ouvae.declared import SYSTEMS, Cell
@@ -19,6 +18,7 @@ from ouvae.training.evaluation import evaluator
 from ouvae.training.noise import single_draws, stream
 from ouvae.training.pack import PackTraining, initial_model
 from ouvae.training.step.objectives import loss
+from tests.ouvae.packs import through_a_file, train
 from tests.ouvae.tensors import are_alike, images
 
 IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
@@ -81,6 +81,8 @@ NETWORKS = {
         f"vae, {weights}": {"system": "vae", "activation": "tanh", "initialisation": weights}
         for weights in ("xavier", "he", "orthogonal")
     },
+    "vae, affine": {"system": "vae", "architecture": "affine", "hidden": ()},
+    "lvae, conv": {"system": "lvae", "architecture": "conv", "hidden": (4, 4), "smoothed_networks": ()},
     "vae, layer normalisation": {"system": "vae", "normalisation": "layer"},
     "vae, conv of tanh": {"system": "vae", "architecture": "conv", "hidden": (4, 3), "activation": "tanh"},
     "hermite, elu": CASES["hermite"] | {"activation": "elu"},
@@ -130,13 +132,9 @@ def image_of(case: Cell) -> tuple[int, ...]:
     return CONV_IMAGE if case.architecture == "conv" else IMAGE
 
 
-def leading(case: Cell) -> tuple[int, ...]:
-    return (BATCH,) if case.importance_samples == 1 else (case.importance_samples, BATCH)
-
-
 def noise_of(case: Cell, seed: int = 5) -> Draws:
     generator = torch.Generator().manual_seed(seed)
-    return single_draws(case, leading(case), generator, torch.float64)
+    return single_draws(case, leading_axes(BATCH, case.importance_samples), generator, torch.float64)
 
 
 def images_of(case: Cell, seed: int = 2) -> torch.Tensor:
@@ -265,7 +263,7 @@ def log_mean(logarithms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("rho", [None, 0.3, 1.0])
 def test_terms_have_their_shapes_and_are_finite(case, rho):
     terms = terms_of(initial_model(case, image_of(case), 0), case, rho)
-    axes = leading(case)
+    axes = leading_axes(BATCH, case.importance_samples)
     assert terms.log_likelihood.shape == axes
     assert terms.kl.shape == (len(case.latents), *axes)
     units = system_of(case).unit_counts(case)
@@ -326,28 +324,14 @@ def test_packed_equals_alone(case, data):
             torch.testing.assert_close(value[row], gradients_alone[name][0], rtol=1e-9, atol=1e-9)
 
 
-def test_packed_equals_the_plain_model(case, data):
-    """The same loss as the model without a pack, on the pack's minibatch and noise."""
-    pack = PackTraining(case, MEMBERS[:1], data)
-    x = pack._feed._minibatches[0].next(1)[0]
-    generator = torch.Generator()
-    generator.set_state(pack._feed._generators[0].get_state())
-    axes = (len(x),) if case.importance_samples == 1 else (case.importance_samples, len(x))
-    draws = single_draws(case, axes, generator, torch.float64)
-    model = initial_model(case, image_of(case), 0)
-    rho = torch.tensor(MEMBERS[0][0], dtype=torch.float64)
-    terms = functional_call(model, {}, (x, draws, rho, case.importance_samples == 1))
-    weight = 0.0 if case.kl_warmup else 1.0
-    packed, *_ = PackTraining(case, MEMBERS[:1], data).losses_and_gradients()
-    torch.testing.assert_close(loss(case, terms, weight), packed[0], rtol=1e-9, atol=1e-9)
-
-
 def test_training_is_that_of_the_plain_model(case, data):
-    """Steps of a plain loop with PyTorch's optimizer, on the pack's minibatches and noise."""
+    """The first loss, and the weights after steps of a plain loop with PyTorch's optimizer.
+
+    Both have the pack's minibatches and noise.
+    """
     case = case.model_copy(update={"learning_rate": 0.01, "steps": 4, "eval_every": 4})
-    pack = PackTraining(case, MEMBERS[:1], data)
-    for _ in range(3):
-        pack.train_step()
+    pack = train(PackTraining(case, MEMBERS[:1], data), until=3)
+    first, *_ = PackTraining(case, MEMBERS[:1], data).losses_and_gradients()
     rho, seed = MEMBERS[0]
     model = initial_model(case, image_of(case), seed)
     optimizer = torch.optim.Adam(
@@ -359,29 +343,25 @@ def test_training_is_that_of_the_plain_model(case, data):
         axes = leading_axes(len(x), case.importance_samples)
         draws = single_draws(case, axes, alone._feed._generators[0], torch.float64)
         terms = model(x, draws, torch.tensor(rho, dtype=torch.float64), case.importance_samples == 1)
+        value = loss(case, terms, min(1.0, step / case.kl_warmup) if case.kl_warmup else 1.0)
+        if step == 0:
+            torch.testing.assert_close(value.detach(), first[0], rtol=1e-9, atol=1e-9)
         optimizer.zero_grad()
-        loss(case, terms, min(1.0, step / case.kl_warmup) if case.kl_warmup else 1.0).backward()
+        value.backward()
         optimizer.step()
     for name, value in model.named_parameters():
         torch.testing.assert_close(pack._parameters[name][0], value, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("case", GOES_ON, indirect=True, ids=" under ".join)
-def test_a_checkpoint_continues_exactly(case, data, tmp_path):
+def test_a_checkpoint_continues_exactly(case, data):
     test = {"select": "best", "bound_samples": 4, "bound_images": 6}
     case = case.model_copy(update={"steps": 4, "eval_every": 2} | test)
-    straight = PackTraining(case, MEMBERS, data)
-    while not straight.done:
-        straight.train_step()
-    stopped = PackTraining(case, MEMBERS, data)
-    for _ in range(3):
-        stopped.train_step()
-    path = tmp_path / "state.pt"
-    torch.save(stopped.state_dict(), path)
+    straight = train(PackTraining(case, MEMBERS, data))
+    stopped = train(PackTraining(case, MEMBERS, data), until=3)
     resumed = PackTraining(case, MEMBERS, data)
-    resumed.load_state_dict(torch.load(path, weights_only=True))
-    while not resumed.done:
-        resumed.train_step()
+    resumed.load_state_dict(through_a_file(stopped.state_dict()))
+    train(resumed)
     assert resumed.outcomes() == straight.outcomes()
     for outcome in straight.outcomes():
         assert [metrics["step"] for metrics in outcome.history] == [0, 2, 4]

@@ -26,8 +26,7 @@ def ladder(make_cell):
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
-    [((0.0, 0.0), (0.0, 0.0)), ((1.0, -0.5), (-0.4, 0.3)), ((-2.0, 1.2), (0.3, -1.0))],
+    ("first", "second"), [((0.0, 0.0), (0.0, 0.0)), ((1.0, -0.5), (-0.4, 0.3)), ((-2.0, 1.2), (0.3, -1.0))]
 )
 def test_the_merge_is_the_normalised_product_of_the_densities(first, second):
     """Pointwise on a grid that is wide and fine enough for the sum to be the integral."""
@@ -159,18 +158,6 @@ def test_noise_flows_only_downwards(ladder, draw):
         assert not torch.equal(after.log_likelihood, before.log_likelihood)
         changed = [not torch.equal(*pair) for pair in zip(after.means, before.means, strict=True)]
         assert changed == [index < level for index in range(4)]
-
-
-def test_convolutions_fit(make_cell):
-    case = make_cell(
-        system="lvae", smoothed_networks=(), latents=(4, 3, 2), architecture="conv", hidden=(4, 4)
-    )
-    model = initial_model(case, (3, 8, 8), seed=0)
-    generator = torch.Generator().manual_seed(1)
-    noise = tuple(torch.randn(6, 7, size, generator=generator, dtype=torch.float64) for size in (4, 3, 2))
-    terms = model(torch.rand(7, 192, generator=generator).double(), Draws(noise, (), (), ()), None, False)
-    assert terms.kl.shape == (3, 6, 7)
-    assert (terms.log_likelihood - terms.kl.sum(0)).isfinite().all()
 
 
 def test_bottom_up_work_is_done_once_for_all_importance_samples(ladder, draw):

@@ -6,22 +6,17 @@ import math
 import pytest
 import torch
 from torch import distributions
-from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae.systems import Draws, draw_shapes
 from ouvae.training.pack import initial_model
-from tests.ouvae.tensors import are_alike
+from tests.ouvae.packs import rho_one_is_plain
+from tests.ouvae.tensors import are_alike, images
 
 NETWORKS = ("generative", "inference", "likelihood")
 SUBSETS = [chosen for size in range(4) for chosen in itertools.combinations(NETWORKS, size)]
 SIZES = (4, 3, 2, 3)
 PIXELS = 12
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
-
-
-def images(batch, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(5)
-    return (torch.rand(batch, PIXELS, generator=generator) < 0.5).to(dtype)
 
 
 def loss_of(terms):
@@ -43,7 +38,7 @@ def test_scales_that_multiply_up_a_deep_stack_stay_finite(make_cell, draw):
     with torch.no_grad():
         for network in model.inference:
             network[-1].bias[4:] = 30
-    terms = model(images(7, torch.float32), draw(case, 7), None, False)
+    terms = model(images(7, dtype=torch.float32), draw(case, 7), None, False)
     gradients = torch.autograd.grad(loss_of(terms), list(model.parameters()))
     assert all(tensor.isfinite().all() for tensor in [terms.kl, terms.log_likelihood, *gradients])
 
@@ -53,9 +48,7 @@ def test_scales_that_multiply_up_a_deep_stack_stay_finite(make_cell, draw):
 def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
     dtype = getattr(torch, precision)
     for form, subset, (draws, batch, architecture) in itertools.product(
-        ("posterior", "ambient", "shrink"),
-        SUBSETS,
-        [(1, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")],
+        ("posterior", "ambient", "shrink"), SUBSETS, [(1, 7, "mlp"), (5, 7, "mlp"), (5, 100, "affine")]
     ):
         case = make_cell(
             architecture=architecture,
@@ -66,7 +59,7 @@ def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
             precision=precision,
         )
         model = initial_model(case, (PIXELS,), seed=0)
-        x, noise = images(batch, dtype), draw(case, batch)
+        x, noise = images(batch, dtype=dtype), draw(case, batch)
         plain = everything(model, x, noise, None)
         smoothed = everything(model, x, noise, torch.tensor(1, dtype=dtype))
         assert all(map(are_alike, plain, smoothed)), (case, batch)
@@ -76,8 +69,6 @@ def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
 @pytest.mark.parametrize("form", ["posterior", "ambient", "shrink"])
 def test_rho_one_is_the_plain_vae_in_a_pack_of_mixed_rho(make_cell, draw, form, precision):
     dtype = getattr(torch, precision)
-    mixed = torch.tensor([1.0, 0.6, 1.0, 0.0], dtype=dtype)
-    plain_rows = [0, 2]
     for subset, depth, (draws, batch) in itertools.product(SUBSETS, (1, 2, 3), [(1, 7), (5, 40)]):
         case = make_cell(
             latents=SIZES[:depth],
@@ -86,42 +77,12 @@ def test_rho_one_is_the_plain_vae_in_a_pack_of_mixed_rho(make_cell, draw, form, 
             ou_samples=draws,
             precision=precision,
         )
-        models = [initial_model(case, (PIXELS,), seed) for seed in range(4)]
-        stacked, _ = stack_module_state(models)
-        x, noise = images(batch, dtype), draw(case, batch)
-
-        def run(rho, stacked=stacked, model=models[0], x=x, noise=noise):
-            def single(parameters, rho):
-                terms = functional_call(model, parameters, (x, noise, rho))
-                return terms.log_likelihood, terms.kl, loss_of(terms)
-
-            values = vmap(single, in_dims=(0, None if rho is None else 0))(stacked, rho)
-            return [*values, *torch.autograd.grad(values[-1].sum(), list(stacked.values()))]
-
-        pairs = list(zip(run(None), run(mixed), strict=True))
-        assert all(are_alike(plain[plain_rows], packed[plain_rows]) for plain, packed in pairs), case
+        x, noise = images(batch, dtype=dtype), draw(case, batch)
+        agree, others_agree = rho_one_is_plain(case, (PIXELS,), x, noise)
+        assert agree, case
         acts = draw_shapes(case.model_copy(update={"smoothing": "posterior"}), (batch,))[1:]
         if any(acts) and (form != "shrink" or draws > 1):
-            assert not are_alike(pairs[2][0][1], pairs[2][1][1]), "smoothing changes the others"
-
-
-@pytest.mark.parametrize("architecture", ["mlp", "affine"])
-@pytest.mark.parametrize("form", ["posterior", "ambient", "shrink"])
-@pytest.mark.parametrize("subset", SUBSETS)
-def test_terms_have_their_shapes_and_every_parameter_a_finite_gradient(
-    make_cell, draw, architecture, form, subset
-):
-    case = make_cell(architecture=architecture, latents=SIZES, smoothing=form, smoothed_networks=subset)
-    model = initial_model(case, (PIXELS,), seed=0)
-    terms = model(images(7), draw(case, 7), torch.tensor(0.6, dtype=torch.float64))
-    assert terms.log_likelihood.shape == (7,)
-    assert terms.kl.shape == (4, 7)
-    assert [mean.shape for mean in terms.means] == [(7, size) for size in SIZES]
-    loss = loss_of(terms)
-    assert loss.isfinite()
-    for gradient in torch.autograd.grad(loss, list(model.parameters())):
-        assert gradient.isfinite().all()
-        assert gradient.abs().max() > 0
+            assert not others_agree, "smoothing changes the others"
 
 
 def test_smoothing_acts_only_on_the_chosen_networks(make_cell, draw):

@@ -10,6 +10,7 @@ from ouvae.systems import Draws, vampprior
 from ouvae.systems.vampprior import mixture_log_density
 from ouvae.training.pack import initial_model
 from ouvae.training.step.objectives import loss
+from tests.ouvae.tensors import images
 
 PIXELS = 12
 TIGHT = {"rtol": 1e-11, "atol": 1e-11}
@@ -20,11 +21,6 @@ def case(make_cell):
     """Return a factory of cells of a small VampPrior model."""
     vamp = {"system": "vampprior", "latents": (3, 2), "smoothed_networks": (), "pseudo_inputs": 4}
     return lambda **changes: make_cell(**{**vamp, **changes})
-
-
-def images(batch):
-    generator = torch.Generator().manual_seed(5)
-    return (torch.rand(batch, PIXELS, generator=generator) < 0.5).double()
 
 
 def noise(generator, *shape):

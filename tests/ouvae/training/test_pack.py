@@ -41,19 +41,6 @@ def case(request, make_cell):
 # A pack against its members alone
 
 
-def test_a_pack_has_the_losses_gradients_and_kls_of_its_members_alone(case, data):
-    loss, gradients, kl = PackTraining(case, MEMBERS, data).losses_and_gradients()
-    assert loss.shape == (5,)
-    assert kl.shape == (5, len(case.latents))
-    for row, member in enumerate(MEMBERS):
-        own_loss, own_gradients, own_kl = PackTraining(case, [member], data).losses_and_gradients()
-        torch.testing.assert_close(loss[row], own_loss[0], rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(kl[row], own_kl[0], rtol=1e-9, atol=1e-9)
-        for name, gradient in gradients.items():
-            torch.testing.assert_close(gradient[row], own_gradients[name][0], rtol=1e-9, atol=1e-9)
-            assert gradient[row].abs().max() > 0 or case.kl_warmup
-
-
 def test_a_pack_trains_its_members_to_what_they_become_alone(case, data):
     pack = train(PackTraining(case, MEMBERS, data))
     stacked = parameters(pack)
@@ -550,14 +537,6 @@ def ends(pack):
 def assert_same_ends(ours, theirs):
     assert ours[0] == theirs[0]
     torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=0, equal_nan=True)
-
-
-def test_a_loaded_pack_continues_exactly(case, data):
-    uninterrupted = PackTraining(case, MEMBERS, data)
-    state = through_a_file(train(uninterrupted, until=13).state_dict())
-    resumed = PackTraining(case, MEMBERS, data)
-    resumed.load_state_dict(state)
-    assert_same_ends(ends(resumed), ends(uninterrupted))
 
 
 def test_a_pack_can_be_interrupted_anywhere(make_cell, data):

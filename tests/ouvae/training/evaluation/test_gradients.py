@@ -6,6 +6,7 @@ import torch
 from ouvae.training.evaluation.gradients import gradient_variance
 from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model
+from tests.ouvae.packs import train
 
 
 def noise(case, samples, images, seed=3):
@@ -59,10 +60,7 @@ def test_a_pack_measures_it_at_every_evaluation_and_trains_as_without(make_cell,
     members = [(1.0, 0), (0.6, 1)]
     outcomes = []
     for keys in ({}, {"gradient_samples": 6, "gradient_rho": 0.8}):
-        pack = PackTraining(make_cell(**keys), members, data)
-        while not pack.done:
-            pack.train_step()
-        outcomes.append(pack.outcomes())
+        outcomes.append(train(PackTraining(make_cell(**keys), members, data)).outcomes())
     for without, measured in zip(*outcomes, strict=True):
         assert [metrics["elbo_nats"] for metrics in without.history] == [
             metrics["elbo_nats"] for metrics in measured.history

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from ouvae.data import load as load_data
-from ouvae.data.dataset import Dataset
 from ouvae.training.evaluation import information as module
 from ouvae.training.evaluation.information import (
     INFORMATION_IMAGES,
@@ -17,6 +16,7 @@ from ouvae.training.evaluation.information import (
     probe_count,
 )
 from ouvae.training.pack import PackTraining
+from tests.ouvae.packs import train
 
 REPEATS = 8
 
@@ -195,10 +195,8 @@ def test_a_layer_that_encodes_noise_has_a_divergence_and_no_information(make_cel
         steps=700,
         eval_every=700,
     )
-    pack = PackTraining(cell, [(0.6, 0), (0.8, 0)], gaussian())
-    while not pack.done:
-        pack.train_step()
-    for outcome in pack.outcomes():
+    data = load_data("gaussian", data_variance=(0.5,))
+    for outcome in train(PackTraining(cell, [(0.6, 0), (0.8, 0)], data)).outcomes():
         last = outcome.history[-1]
         assert last["kl_top_nats"] > 1
         assert last["kl_nats"][0] < -0.8
@@ -207,10 +205,6 @@ def test_a_layer_that_encodes_noise_has_a_divergence_and_no_information(make_cel
         assert [last["information_top_nats"], *bounds] == pytest.approx([0] * 3, abs=0.02)
         assert abs(last["signal_share_top"]) < 0.1
         assert last["active_units_top"] == last["active_units"][-1] == 0
-
-
-def gaussian() -> Dataset:
-    return load_data("gaussian", data_variance=(0.5,))
 
 
 def test_a_packs_members_have_the_information_of_their_weights(make_cell):

@@ -86,23 +86,15 @@ def test_free_bits_stop_the_gradient_of_the_layers_below_them():
     assert kl.grad.tolist() == [[0.0, 0.0], [0.5, 0.5]]
 
 
-def test_the_cell_names_the_objective(make_cell, terms):
+@pytest.mark.parametrize("top", [1.0, 0.3])
+def test_the_cell_names_the_objective_and_the_weight_of_the_top_layer(make_cell, terms, top):
     flat, many = terms(), terms(5)
-    assert torch.equal(loss(make_cell(), flat, 0.7), elbo(flat, 0.7))
-    iwae = make_cell(objective="iwae", importance_samples=5)
-    assert torch.equal(loss(iwae, many, 0.7), importance_weighted(many, 0.7))
-    free = make_cell(objective="free_bits", free_bits_nats=2.0)
-    assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7))
-
-
-def test_the_cell_names_the_weight_of_the_top_layer(make_cell, terms):
-    flat, many = terms(), terms(5)
-    weight = {"top_kl_weight": 0.3}
-    assert torch.equal(loss(make_cell(**weight), flat, 0.7), elbo(flat, 0.7, 0.3))
-    iwae = make_cell(objective="iwae", importance_samples=5, **weight)
-    assert torch.equal(loss(iwae, many, 0.7), importance_weighted(many, 0.7, 0.3))
-    free = make_cell(objective="free_bits", free_bits_nats=2.0, **weight)
-    assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7, 0.3))
+    plain = make_cell(top_kl_weight=top)
+    assert torch.equal(loss(plain, flat, 0.7), elbo(flat, 0.7, top))
+    iwae = make_cell(objective="iwae", importance_samples=5, top_kl_weight=top)
+    assert torch.equal(loss(iwae, many, 0.7), importance_weighted(many, 0.7, top))
+    free = make_cell(objective="free_bits", free_bits_nats=2.0, top_kl_weight=top)
+    assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7, top))
 
 
 def test_the_bound_of_equal_weights_is_the_weight():

@@ -67,7 +67,6 @@ class Retries:
     """Decides what is trained after a failed attempt."""
 
     def __init__(self) -> None:
-        """Start with no failures."""
         self._failures: Counter[tuple[str, Kind]] = Counter()
 
     def after(self, pack: Pack, failure: Failure) -> list[Pack]:
@@ -96,7 +95,6 @@ class FirstPacks:
     """
 
     def __init__(self, cells: int) -> None:
-        """Start before the first pack."""
         self.over = False
         self.failing_cells: set[str] = set()
         self._cells = cells

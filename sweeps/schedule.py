@@ -108,7 +108,6 @@ class Schedule:
         slots: int,
         pack_size: int | None = None,
     ) -> None:
-        """Plan the first packs."""
         self.failures: list[tuple[Pack, str]] = []
         self.members_trained = self.work_done = 0
         self._ledger, self._pack_size = ledger, pack_size

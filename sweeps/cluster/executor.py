@@ -45,7 +45,6 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, process: RayProcess, log: Path) -> None:
-        """Take the process."""
         self._process, self._log = process, log
 
     def connect(self) -> Sequence[NodeResources]:

@@ -13,7 +13,6 @@ class StartWatch:
     """Watches the actors of this job: Tune makes an actor once its resources are reserved."""
 
     def __init__(self) -> None:
-        """Start before the first actor."""
         self._well, self._pending_since = time.time(), 0.0
 
     def look(self) -> Starting | None:

@@ -30,11 +30,9 @@ class Executor(ABC):
     """Trains packs. It starts when it is made, and is killed at the end of a `with` block."""
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Kill it."""
         self.kill()
 
     @abstractmethod

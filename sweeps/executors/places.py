@@ -54,7 +54,6 @@ class Places:
     def __init__(
         self, how: RunningKeys, nodes: Sequence[NodeResources], held: str | None, local: bool
     ) -> None:
-        """Choose the device and count the slots."""
         self.device = device_of(how, nodes, held)
         self.resources = resources_of(how, self.device)
         self._local = local

@@ -24,7 +24,6 @@ class DataSets:
     """
 
     def __init__(self, cells: Iterable[Cell], data_dir: Path | None, download: bool = True) -> None:
-        """Load them."""
         self._data: dict[DataKey, Dataset] = {}
         cells = list(cells)
         for cell in cells:

@@ -78,7 +78,6 @@ class UsersCode:
     """
 
     def __init__(self, cells: Iterable[Cell]) -> None:
-        """Read and hash the files."""
         needed = {module: _needed(module) for module in {name for cell in cells for name in _named(cell)}}
         self._bases = {module: _bases(places) for module, places in needed.items()}
         listing, together = _Listing(), _bases(place for places in needed.values() for place in places)

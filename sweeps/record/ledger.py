@@ -43,7 +43,6 @@ class Ledger:
     """
 
     def __init__(self, run: RunDirectory, space: str, target: OrderParameter) -> None:
-        """Read the fragments."""
         self.run = run
         self.members: dict[str, Row] = {}
         self.failed: dict[str, Row] = {}

@@ -26,7 +26,6 @@ class Paths:
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the folder."""
         self.path = path
 
     @property

@@ -31,7 +31,6 @@ class MeasuredCells:
     """
 
     def __init__(self, ledger: Ledger, space: Space, data_dir: Path | None) -> None:
-        """Read the cells and load their data sets."""
         self._cells: dict[str, PlannedCell] = {}
         self._unusable: dict[str, str] = {}
         for cell_id, row in cell_rows(ledger).items():

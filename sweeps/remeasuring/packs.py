@@ -46,7 +46,6 @@ class PackMeasuring:
     """
 
     def __init__(self, ledger: Ledger, cells: MeasuredCells, evaluation_bytes: int) -> None:
-        """Measure nothing yet."""
         self.measured = 0
         self._ledger, self._cells, self._evaluation_bytes = ledger, cells, evaluation_bytes
         self._left: defaultdict[str, list[str]] = defaultdict(list)  # ids of members by reason

@@ -52,7 +52,6 @@ class Search(ABC):
     """
 
     def __init__(self, observed: Observations) -> None:
-        """Start before the first round."""
         self.observed = observed
         self._reusable = sorted(observed)
         self._asked: set[Point] = set()

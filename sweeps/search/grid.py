@@ -10,7 +10,6 @@ class GridSearch(Search):
     """Train every rho with every seed, in one round."""
 
     def __init__(self, observed: Observations, rho: Sequence[float], seeds: Sequence[int]) -> None:
-        """Search the product of `rho` and `seeds`."""
         super().__init__(observed)
         self._points = [Point(value, seed) for seed in seeds for value in rho]
 

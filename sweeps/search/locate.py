@@ -56,7 +56,6 @@ class LocateSearch(Search):
         stopping: StoppingRule,
         probes: int,
     ) -> None:
-        """Start at the initial grid."""
         super().__init__(observed)
         self._stopping, self._batch_size = stopping, probes
         self._initial_grid = [Point(value, seed) for seed in seeds for value in sorted(rho)]
@@ -190,7 +189,6 @@ class Decisions:
     def __init__(
         self, searches: Sequence[LocateSearch], pairs: Sequence[Pair], confidence: float, margin: float | None
     ) -> None:
-        """Decide nothing yet."""
         self._searches, self._pairs = list(searches), list(pairs)
         self._confidence, self._margin = max(confidence, 1 - INTERIM_LEVEL), margin
         self._going_on: list[set[int]] = []

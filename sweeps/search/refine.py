@@ -38,7 +38,6 @@ class RefineSearch(Search):
         tolerance: float,
         points: int,
     ) -> None:
-        """Start at the coarse grid."""
         super().__init__(observed)
         self._coarse, self._seeds = sorted(rho), list(seeds)
         self._rule, self._tolerance, self._points = rule, tolerance, points

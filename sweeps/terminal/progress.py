@@ -48,7 +48,6 @@ class Progress:
     """
 
     def __init__(self, console: Console, schedule: Schedule, estimate: Estimate) -> None:
-        """Begin with nothing done."""
         self._console, self._schedule = console, schedule
         self._cells = _Cells(schedule, estimate)
         self._live: Live | None = None
@@ -125,7 +124,6 @@ class Countdown:
     """
 
     def __init__(self, console: Console, members: int, work: float) -> None:
-        """Begin with nothing done."""
         self._console, self._members, self._work = console, members, work
         self._members_done, self._work_done = 0, 0.0
         self._live: Live | None = None

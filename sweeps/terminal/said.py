@@ -31,7 +31,6 @@ class Said:
     """
 
     def __init__(self, space: Space, run: RunDirectory, console: Console) -> None:
-        """Say nothing yet."""
         self.console = console
         self._space, self._run = space, run
         self._started, self._seconds = time.monotonic(), 0.0

@@ -76,7 +76,6 @@ class Recorder:
         ledger: Ledger,
         uri: str,
     ) -> None:
-        """Tell MLflow and Optuna what the ledger holds."""
         self.problems: dict[str, str] = {}
         self.stopped = ""
         self._ledger, self._run, self.uri = ledger, ledger.run, uri

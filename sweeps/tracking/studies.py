@@ -44,7 +44,6 @@ class Studies:
     """
 
     def __init__(self, storage: Path, space: str, order: OrderParameter, largest_seed: int = 0) -> None:
-        """Open the file."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._order, self._largest_seed = storage, space, order, largest_seed
         self._studies: dict[str, Study] = {}

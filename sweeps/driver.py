@@ -6,7 +6,6 @@ from functools import partial
 
 from rich.console import Console
 
-from analysis.statistics.rule import rules_of
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.executors.events import Failed, Finished, Lost, Nodes, Progressed, Returned
@@ -17,13 +16,12 @@ from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell, plan_cells, require_computable
 from sweeps.plan.users_code import UsersCode
 from sweeps.preparing import Options, executor_of, leave, prepare, refuse
-from sweeps.record.agreement import require_same_space
 from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.schedule import Schedule
 from sweeps.scratch import leave_lost_folder, scratch_folder
-from sweeps.search.base import threshold_at
+from sweeps.search.base import rule_of, threshold_at
 from sweeps.search.of_space import searches_of
 from sweeps.terminal.progress import Progress
 from sweeps.terminal.said import Said
@@ -45,10 +43,8 @@ def sweep(space: Space, options: Options, console: Console) -> int:
     """
     uri, run = refuse(space, options), RunDirectory(options.run_directory(space))
     said, interrupts = Said(space, run, console), Interrupts(space.grace_seconds, console.print)
-    rule = rules_of(space.model_dump()).of(space.follow)
     with interrupts.caught(), scratch_folder() as scratch, run.held():
-        require_same_space(run, space)
-        ledger = Ledger(run, space.name, rule.order)
+        ledger = Ledger(run, space)
         said.start(options.address)
         users_code = UsersCode(space.cells())
         with executor_of(space, options, run, scratch, users_code) as executor:
@@ -61,12 +57,12 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             interrupts.begin_saving()
             run.begin(space.model_dump(mode="json"))
             ledger.keep_failed_of(cells)
-            searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+            searches = searches_of(space, [ledger.observed(cell) for cell in cells])
             recorder = Recorder(space, cells, searches, ledger, uri)
             interrupts.on_signal = recorder.interrupt
             schedule = Schedule(cells, searches, ledger, places.slots, space.pack_size)
             said.plan(options.address, places, schedule, ledger)
-            screen = Progress(console, schedule, partial(threshold_at, rule))
+            screen = Progress(console, schedule, partial(threshold_at, rule_of(space)))
             waiting = Waiting(space.wait_minutes, places, console.print)
             next_task = partial(next_of, schedule, space, run, interrupts)
             with said.timed(), recorder.stopped_by_errors(executor):

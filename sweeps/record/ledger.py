@@ -8,7 +8,8 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.tables.files import read_table, rows_of, table_of
 from analysis.tables.schema import COSTS, MEMBERS, Row
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
+from ouvae.declared import ORDER_PARAMETERS, curve_value
+from search_spaces import Space
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
 from sweeps.record import agreement, rows
@@ -30,8 +31,7 @@ class Ledger:
 
     Args:
         run: its directory, held.
-        space: name of its space.
-        target: the order parameter that searches observe.
+        space: its space, which says what searches observe.
 
     Attributes:
         run: the directory.
@@ -39,14 +39,17 @@ class Ledger:
         failed: rows of members that failed permanently, by their ids.
 
     Raises:
-        SweepError: a fragment cannot be read, or two hold a member with different results.
+        SweepError: the space conflicts with that of the run, a fragment cannot be read, or two hold a member
+            with different results.
+        TableError: the settings of the run were changed.
     """
 
-    def __init__(self, run: RunDirectory, space: str, target: OrderParameter) -> None:
+    def __init__(self, run: RunDirectory, space: Space) -> None:
+        agreement.require_same_space(run, space)
         self.run = run
         self.members: dict[str, Row] = {}
         self.failed: dict[str, Row] = {}
-        self._space, self._metric = space, target.metric
+        self._space, self._metric = space.name, ORDER_PARAMETERS[space.follow].metric
         self._observed: defaultdict[str, dict[Point, float | None]] = defaultdict(dict)  # by cell_id
         self._fragments = Fragments(run)
         self._fragments.read()

@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 
 import search_spaces
-from analysis.statistics.rule import rules_of
 from analysis.tables.schema import Row
 from analysis.text.words import plural
 from ouvae import NUMERICS_VERSION
@@ -23,7 +22,6 @@ from sweeps import SweepError
 from sweeps.driver import NOT_LOGGED
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import plan_cells
-from sweeps.record.agreement import require_same_space
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.remeasuring.cells import MeasuredCells
@@ -76,8 +74,7 @@ def measure_anew(path: Path, options: Options, console: Console) -> int:
     interrupts = Interrupts(space.grace_seconds, console.print, done="measured")
     interrupts.on_leave = partial(console.show_cursor, True)
     with interrupts.caught(), run.held():
-        require_same_space(run, space)
-        ledger = Ledger(run, space.name, rules_of(space.model_dump()).of(space.follow).order)
+        ledger = Ledger(run, space)
         for notice in run.notices:
             console.print(notice)
         device = require_measurable(ledger)
@@ -174,8 +171,7 @@ def finish(
     with suppress(OSError):  # trials never change; they are made again of the members
         run.studies.unlink(missing_ok=True)
     planned = plan_cells(space.swept(), cells.data.of, device, cells.users_code)
-    rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in planned], rule)
+    searches = searches_of(space, [ledger.observed(cell) for cell in planned])
     recorder = Recorder(space, planned, searches, ledger, uri)
     interrupts.on_signal = recorder.interrupt
     schedule = Schedule(planned, searches, ledger, 1, space.pack_size)

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from analysis.statistics.curves import Curves, curves_of
 from analysis.statistics.estimate import CellThreshold
-from analysis.statistics.rule import Rule
+from analysis.statistics.rule import Rule, rules_of
+from search_spaces import Space
 from sweeps.plan.cells import Point
 
 Observations: TypeAlias = Mapping[Point, float | None]
@@ -31,6 +32,11 @@ class StoppingRule:
     rule: Rule
     half_width: float
     max_members: int
+
+
+def rule_of(space: Space) -> Rule:
+    """Return the rule of the threshold that the searches of a space target."""
+    return rules_of(space.model_dump()).of(space.follow)
 
 
 def threshold_at(rule: Rule, observations: Observations) -> CellThreshold:

@@ -32,7 +32,6 @@ from sweeps.plan import cells
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
 from sweeps.record import tables
-from sweeps.record.agreement import require_same_space
 from sweeps.record.directory import RunDirectory
 from sweeps.record.fragments import Fragment
 from sweeps.record.ledger import Ledger
@@ -95,8 +94,7 @@ def held(path: Path, space: Space) -> Iterator[Ledger]:
     """Hold a run directory for a space as a sweep does before it begins, and give its ledger."""
     run = RunDirectory(path)
     with run.held():
-        require_same_space(run, space)
-        yield Ledger(run, space.name, rules_of(space.model_dump()).of(space.follow).order)
+        yield Ledger(run, space)
 
 
 @contextlib.contextmanager
@@ -110,8 +108,7 @@ def opened(path: Path, space: Space) -> Iterator[Ledger]:
 def schedule_of(space: Space, slots: int, ledger: Ledger) -> Schedule:
     """Open the schedule of a space's cells on made-up data."""
     cells = planned_cells(space)
-    rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+    searches = searches_of(space, [ledger.observed(cell) for cell in cells])
     return Schedule(cells, searches, ledger, slots, space.pack_size)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, seed_threshold
-from analysis.statistics.rule import Rule, rules_of
+from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import load
 from sweeps.plan.cells import Point
@@ -270,8 +270,7 @@ class TestGrid:
 
 def of_space(*overrides: str) -> list[Search]:
     space = load("digits", overrides)
-    rule = rules_of(space.model_dump()).of(space.follow)
-    return searches_of(space, space.swept(), [{} for _ in space.swept()], rule)
+    return searches_of(space, [{} for _ in space.swept()])
 
 
 class TestOfSpace:

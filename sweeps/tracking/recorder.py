@@ -4,6 +4,7 @@ Tables come first. Any other part may fail without the rest, and is then a line 
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -34,7 +35,7 @@ from sweeps.tracking.drawing import Drawing
 from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import without_password
-from sweeps.tracking.values import CELL_PARAMS, Points
+from sweeps.tracking.values import CELL_PARAMS, CompleteCell, Points, texts
 
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""
@@ -164,8 +165,8 @@ class Recorder:
             written = write_tables(self._ledger, self._cell_ids, self._rules, compared=False)
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
-                for cell_id, own in self._curves(written).items():
-                    self._tracker.log_known(cell_id, rows[cell_id], _points(own))
+                for cell_id, by_metric in self._curves(written).items():
+                    self._tracker.log_known(cell_id, rows[cell_id], _points(by_metric))
             tables = [self._run.table(name) for name in written]
             self._tracker.log_interim(tables, "tables")
             self._tracker.log_interim(self._drawing.drawn(), "figures")
@@ -212,11 +213,11 @@ class Recorder:
         return self._tracker.close(status, deadline, _Draining(console, self.uri))
 
     def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
-        by_member: dict[str, list[Row]] = {}
+        by_member: defaultdict[str, list[Row]] = defaultdict(list)
         for entry in history:
-            by_member.setdefault(entry["member_id"], []).append(entry)
+            by_member[entry["member_id"]].append(entry)
         for row in members:
-            self._tracker.log_member(row, by_member.get(row["member_id"], []))
+            self._tracker.log_member(row, by_member[row["member_id"]])
 
     def _log_tables(self, schedule: Schedule, written: Mapping[str, pa.Table]) -> None:
         """Hand the tables and the cells to the tracker."""
@@ -249,12 +250,12 @@ class Recorder:
 
     def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
         """Return the curves of each cell by the metric of each order parameter that is watched."""
-        found: dict[str, dict[str, Curves]] = {}
+        by_cell: defaultdict[str, dict[str, Curves]] = defaultdict(dict)
         for name in self._rules.active_from:
             metric = ORDER_PARAMETERS[name].metric
-            for cell_id, own in curves(written["members"], metric).items():
-                found.setdefault(cell_id, {})[metric] = own
-        return found
+            for cell_id, seeds in curves(written["members"], metric).items():
+                by_cell[cell_id][metric] = seeds
+        return dict(by_cell)
 
     def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:
         """Tell the studies of the thresholds, and return the rows of each cell."""
@@ -262,24 +263,35 @@ class Recorder:
         if self._studies is not None:
             with self.beside("studies"):
                 self._studies.describe(rows)
-        found: dict[str, list[Row]] = {}
+        by_cell: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
-            found.setdefault(row["cell_id"], []).append(row)
-        return found
+            by_cell[row["cell_id"]].append(row)
+        return dict(by_cell)
 
     def _log_cell(
         self, planned: PlannedCell, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]
     ) -> None:
         label = thresholds[0]["cell"]
-        params = {key: thresholds[0][key] for key in CELL_PARAMS}
-        means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
-        data = {planned.cell.dataset: planned.data_digest}
+        means = {
+            metric: [(float(rho), float(value)) for rho, value in zip(*mean_curve(seeds), strict=True)]
+            for metric, seeds in by_metric.items()
+        }
         note = "\n".join(
             f"- {ORDER_PARAMETERS[row['order_parameter']].words}: {threshold_sentence(row, label)}"
             for row in thresholds
         )
-        points = _points(by_metric)
-        self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note, points)
+        self._tracker.log_cell(
+            CompleteCell(
+                planned.cell_id,
+                label,
+                params=texts(thresholds[0], CELL_PARAMS),
+                curves=means,
+                thresholds=thresholds,
+                data={planned.cell.dataset: planned.data_digest},
+                note=note,
+                points=_points(by_metric),
+            )
+        )
 
 
 def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
@@ -287,8 +299,8 @@ def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
     return {
         metric: [
             (seed, float(rho), float(value))
-            for seed, own in curves.items()
-            for rho, value in zip(*own, strict=True)
+            for seed, curve in curves.items()
+            for rho, value in zip(*curve, strict=True)
         ]
         for metric, curves in by_metric.items()
     }

@@ -48,11 +48,11 @@ from sweeps.tracking.values import (
     MEMBER_TAGS,
     MEMBERS,
     STEPS_PER_RHO,
+    CompleteCell,
     Points,
     Value,
     cell_tags,
     curve_values,
-    digest_of,
     member_values,
     milliseconds,
     point_values,
@@ -181,22 +181,12 @@ class SweepRuns:
             self._log_counts()
         return True
 
-    def cell(
-        self,
-        cell_id: str,
-        label: str,
-        params: dict[str, str],
-        curves: Mapping[str, Sequence[tuple[float, float]]],
-        thresholds: Sequence[Mapping[str, Any]],
-        data: Mapping[str, str],
-        note: str,
-        points: Mapping[str, Points],
-    ) -> bool:
+    def cell(self, cell: CompleteCell) -> bool:
         """Log a cell's curves, thresholds, data and members' values; False if its run holds the same."""
         from mlflow.entities import RunTag
 
-        digest = digest_of(label, params, curves, thresholds)
-        run = old = self.cells.get(cell_id)
+        digest, params = cell.digest, cell.params
+        run = old = self.cells.get(cell.cell_id)
         if run and run.whole and run.tags.get("curve") == digest:
             return False
         if run and (run.tags.get("curve", digest) != digest or not _agree(run.params, params)):
@@ -205,18 +195,18 @@ class SweepRuns:
             kept = old.tags if old else {}
             tags = {key: kept[key] for key in (*CELL_TAGS, RUN_COLOR) if key in kept}
             tags |= {**texts(params, CELL_TAGS), "curve": digest}
-            run = self._create_cell(cell_id, label, tags, {})
+            run = self._create_cell(cell.cell_id, cell.label, tags, {})
         elif "curve" not in run.tags:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
-        values = curve_values(curves, run.start_ms) + threshold_values(thresholds, run.start_ms)
-        tags_after = [RunTag(*tag) for tag in (cell_tags(thresholds) | {DESCRIPTION: note}).items()]
+        values = curve_values(cell.curves, run.start_ms) + threshold_values(cell.thresholds, run.start_ms)
+        tags_after = [RunTag(*tag) for tag in (cell_tags(cell.thresholds) | {DESCRIPTION: cell.note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
-        self._log_points(run, points)
-        if data:
-            self.client.log_inputs(run.run_id, _inputs(data))
+        self._log_points(run, cell.points)
+        if cell.data:
+            self.client.log_inputs(run.run_id, _inputs(cell.data))
         for member in self.members.values():
-            if member.tags["cell_id"] == cell_id:
+            if member.tags["cell_id"] == cell.cell_id:
                 self._move(member, run)
         if old and old is not run:
             self.client.delete_run(old.run_id)

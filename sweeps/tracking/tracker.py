@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ouvae.declared.order_parameters import ORDER_PARAMETERS, WATCHED
 from sweeps.tracking.refusals import reason
 from sweeps.tracking.runs import SweepRuns
-from sweeps.tracking.values import Points, texts
+from sweeps.tracking.values import CompleteCell, Points, texts
 
 _ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 30.0
@@ -128,48 +128,21 @@ class Tracker:
         replaces it.
         """
         if self._track == "members":
-            self._submit("member", partial(self._runs.member, dict(row), list(history)))
+            self._submit("member", partial(self._runs.member, row, history))
         else:
             self._runs.untracked[row["member_id"]] = row["status"]
 
-    def log_cell(
-        self,
-        cell_id: str,
-        label: str,
-        settings: Mapping[str, Any],
-        curves: Mapping[str, Iterable[tuple[float, float]]],
-        thresholds: Sequence[Mapping[str, Any]],
-        data: Mapping[str, str] | None = None,
-        note: str = "",
-        points: Mapping[str, Points] | None = None,
-    ) -> None:
-        """Log a cell that is complete: its curves, its thresholds, its data, and what its members have.
+    def log_cell(self, cell: CompleteCell) -> None:
+        """Log a cell that is complete.
 
-        A run whose curves, thresholds or settings differ from an earlier log is replaced by a new
-        one (a point of a metric cannot be taken back), and its members move there.
-
-        Args:
-            cell_id: identifies the cell in the sweep.
-            label: the run's name.
-            settings: params of the cell's run.
-            curves: (rho, value) pairs by metric, means over seeds.
-            thresholds: the cell's rows of the thresholds table.
-            data: digests of the data sets that its members are trained on, by their names.
-            note: what is known of its thresholds, in words, in Markdown.
-            points: seed, rho and value of its members by metric; passed over where members are no runs.
+        A run whose curves, thresholds or params differ from an earlier log is replaced by a new run, and its
+        members move there.
         """
         if self._track == "sweep":
-            self._runs.untracked_cells.add(cell_id)
+            self._runs.untracked_cells.add(cell.cell_id)
             return
-        means = {
-            metric: sorted((float(rho), float(value)) for rho, value in curve)
-            for metric, curve in curves.items()
-        }
-        params = texts(settings, settings)
-        rows = list(map(dict, thresholds))
-        own = dict(points or {}) if self._track == "members" else {}
-        job = partial(self._runs.cell, cell_id, label, params, means, rows, dict(data or {}), note, own)
-        self._submit("cell", job)
+        cell = cell if self._track == "members" else replace(cell, points={})
+        self._submit("cell", partial(self._runs.cell, cell))
 
     def log_known(
         self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
@@ -181,8 +154,7 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
             points: seed, rho and value of its members by metric.
         """
-        rows = list(map(dict, thresholds))
-        self._jobs.put(_Job("known", partial(self._runs.known, cell_id, rows, dict(points))))
+        self._jobs.put(_Job("known", partial(self._runs.known, cell_id, thresholds, points)))
 
     def log_interim(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as they are by now, as `log_artifacts` does their last version; none is owed."""

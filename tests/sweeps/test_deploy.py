@@ -22,7 +22,7 @@ import yaml
 from search_spaces import load
 from sweeps.phase_transition import parser
 from tests.sweeps.cluster.test_cluster import Nodes
-from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets, tables_of, wait_until
+from tests.sweeps.conftest import ROOT, clean_environment, sets, tables_of, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -400,23 +400,3 @@ def test_one_gpu_asks_for_a_space_and_a_budget(one_gpu):
     process = one_gpu("table6", tools={})
     assert process.wait(60) == 2
     assert "name both, for example: deploy/one_gpu.sh table6 size" in process.stdout.read()
-
-
-def test_one_gpu_trains_a_space_in_stretches_to_the_tables_of_one(one_gpu, start_sweep, tmp_path):
-    """On the CPU: a stretch is over with each pack that is finished."""
-    settings = ("device=cpu", "variants=[]", "latents=[[4, 4]]", "seeds=1", "rho=[0.8, 1.0]", "pack_size=1")
-    given = sets([*settings, "dataset=digits", "steps=200", "eval_every=100"])
-    out = tmp_path / "run"
-    finished = 'compgen -G "$RUN/fragments/*.members.parquet" | wc -l'
-    nap = f"""
-    before=$({finished})
-    until [ "$({finished})" -gt "$before" ]; do /bin/sleep 0.1; done
-    """
-    process = one_gpu("choices", "quick", *given, "--out", str(out), tools={"sleep": nap}, RUN=str(out))
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert output.count("is over") >= 1
-    assert "1 members are there already" in output
-    here = start_sweep("one_gpu", "--budget", "quick", *SERIAL, *given, space=Path("paper/choices"))
-    assert here.wait() == 0, here.output
-    assert tables_of(out) == here.tables()

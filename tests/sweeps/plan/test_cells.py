@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 from types import NoneType
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -32,8 +31,7 @@ from sweeps.plan.packs import (
     largest_pack,
     pack_points,
 )
-
-ROOT = Path(__file__).parents[3]
+from tests.sweeps.conftest import ROOT
 
 CELL = {
     "dataset": "digits",

@@ -18,10 +18,8 @@ from search_spaces import Space
 from sweeps import SweepError
 from sweeps.record import directory
 from sweeps.record.directory import DiskFullError
-from tests.sweeps.conftest import opened, write_tables
+from tests.sweeps.conftest import ROOT, opened, write_tables
 from tests.sweeps.record.conftest import points
-
-ROOT = Path(__file__).parents[3]
 
 
 def fill(path: Path) -> None:

@@ -10,8 +10,7 @@ from analysis import paper
 from analysis.appendix.exhibits import NAMES
 from sweeps import publish
 from sweeps.tracking.store import check
-
-ROOT = Path(__file__).parents[3]
+from tests.sweeps.conftest import ROOT
 
 
 def command(*words):

@@ -29,7 +29,7 @@ from sweeps import SweepError
 from sweeps.tracking.store import check, connect
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import default_uri, ui_command
-from sweeps.tracking.values import CELL_PARAMS, member_values
+from sweeps.tracking.values import CELL_PARAMS, CompleteCell, member_values, texts
 
 ROOT = Path(__file__).parents[3]
 RHOS = (0.5, 0.7, 0.85, 1.0)
@@ -117,10 +117,22 @@ def log(
         for rho in rhos:
             row, history = member(depth, rho)
             tracker.log_member(row, history)
-        settings = {key: row[key] for key in CELL_PARAMS}
-        curve = [(rho, kl_top(depth, rho)) for rho in rhos]
-        known = {"kl_top_nats": curve}, [threshold(depth)], {"digits": "c0ffee"}, f"depth {depth}"
-        tracker.log_cell(row["cell_id"], row["cell"], settings, *known, points)
+        tracker.log_cell(cell(depth, rhos, points))
+
+
+def cell(depth: int, rhos: tuple[float, ...] = RHOS, points: Any = None, **changes: Any) -> CompleteCell:
+    """Return a complete cell of these members, with changes of its threshold."""
+    row, _ = member(depth, rhos[0])
+    return CompleteCell(
+        row["cell_id"],
+        row["cell"],
+        params=texts(row, CELL_PARAMS),
+        curves={"kl_top_nats": [(rho, kl_top(depth, rho)) for rho in rhos]},
+        thresholds=[threshold(depth) | changes],
+        data={"digits": "c0ffee"},
+        note=f"depth {depth}",
+        points=points or {},
+    )
 
 
 def tracker(uri: str, sweep_id: str = "sweep-1", track: str = "members", **params: Any) -> Tracker:
@@ -553,10 +565,7 @@ def test_an_extended_sweep_has_exactly_the_new_curve(uri: str) -> None:
 def test_a_threshold_computed_anew_replaces_the_old_one(uri: str) -> None:
     sweep(uri)
     writer = tracker(uri)
-    row, _ = member(2, 0.5)
-    curve = [(rho, kl_top(2, rho)) for rho in RHOS]
-    settings = {key: row[key] for key in CELL_PARAMS}
-    writer.log_cell("cell-2", row["cell"], settings, {"kl_top_nats": curve}, [threshold(2) | {"rho_c": 0.77}])
+    writer.log_cell(cell(2, rho_c=0.77))
     assert writer.close().logged == {"cell": 1}
     held = contents(uri)
     assert points(held["sweep-1/digits mlp 8,8"], "rho_c") == [(len(RHOS), 0.77)]
@@ -1036,44 +1045,9 @@ def test_check_gives_up_on_a_server_that_hangs() -> None:
         assert time.monotonic() - started < 7
 
 
-@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:///tmp/mlruns", ""])
-def test_check_refuses_file_stores(uri: str) -> None:
-    with pytest.raises(SweepError, match="no longer supports file stores; use sqlite:///PATH"):
-        check(uri)
-
-
-@pytest.mark.parametrize(
-    ("uri", "message"),
-    [
-        ("postgresql://me:secret@host/db", "'postgresql://host/db': not usable; use sqlite"),
-        ("sqlite://", "names no file"),
-        ("sqlite:///:memory:", "names no file"),
-        (
-            "sqlite:////proc/nowhere/mlflow.db",
-            "/proc/nowhere/mlflow.db cannot be written.*writable",
-        ),
-    ],
-)
-def test_check_refuses_what_cannot_hold_a_sweep(uri: str, message: str) -> None:
-    with pytest.raises(SweepError, match=message):
-        check(uri)
-
-
-def test_check_of_a_new_file_makes_nothing_and_loads_no_mlflow(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from sweeps.tracking.store import check\n"
-        f"check({default_uri(tmp_path / 'new')!r})\n"
-        "assert 'mlflow' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("not a database, " * 100)
-    with pytest.raises(SweepError, match=r"not a database\. Move the file away"):
-        check(f"sqlite:///{tmp_path / 'notes.txt'}")
+def test_check_refuses_what_cannot_be_written() -> None:
+    with pytest.raises(SweepError, match=r"/proc/nowhere/mlflow\.db cannot be written.*writable"):
+        check("sqlite:////proc/nowhere/mlflow.db")
 
 
 def test_check_refuses_the_database_of_another_program_and_leaves_it_as_it_is(tmp_path: Path) -> None:
@@ -1097,11 +1071,13 @@ def test_check_leaves_an_empty_file_as_it_is(tmp_path: Path) -> None:
 def test_a_new_store_is_created_in_silence_without_shared_memory(tmp_path: Path) -> None:
     uri = default_uri(tmp_path / "runs")
     script = f"""
-import sys, json
+import sys
+from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from sweeps.tracking import store as mlflow_store
-assert "mlflow" not in sys.modules
-mlflow_store.check({uri!r})
+from sweeps.tracking.store import check
+check({uri!r})
+assert "mlflow" not in sys.modules, "a look at a new file makes nothing and loads no MLflow"
+assert not Path({str(tmp_path)!r}, "runs").exists()
 import test_tracker
 test_tracker.sweep({uri!r})
 """

@@ -19,7 +19,6 @@ from sweeps.tracking.uri import (
     default_uri,
     sqlite_path,
     sqlite_uri,
-    ui_command,
     unused_variables,
     without_password,
     without_passwords,
@@ -312,7 +311,3 @@ def test_a_text_is_shown_without_the_passwords_in_it() -> None:
     said = "API request to {}host:5000/api failed: {}host:5000 is no server; ask a@b"
     found = said.format(f"http://me:{HIDDEN}@", f"https://{HIDDEN}@{HIDDEN}@")
     assert without_passwords(found) == said.format("http://", "https://")
-
-
-def test_a_servers_address_for_the_browser() -> None:
-    assert ui_command(f"https://me:{HIDDEN}@host:5000/mlflow") == "https://host:5000/mlflow"

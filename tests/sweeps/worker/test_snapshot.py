@@ -9,16 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import sweeps
 from sweeps import SweepError
 from sweeps.cluster.environment import environment
 from sweeps.plan.users_code import UsersCode
 from sweeps.worker import snapshot
 from tests.recipe import write_recipe
-from tests.sweeps.conftest import sets
+from tests.sweeps.conftest import ROOT, sets
 from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
-
-ROOT = Path(sweeps.__file__).parents[1]
 
 WORKER = """
 import json, os, sys

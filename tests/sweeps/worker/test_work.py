@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,7 @@ from search_spaces import load
 from sweeps.worker import work as work_module
 from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
-
-ROOT = Path(__file__).parents[3]
+from tests.sweeps.conftest import ROOT
 
 
 def test_a_result_is_plain_for_whom_torch_is_not_loaded():

@@ -18,9 +18,7 @@ class SweepError(Exception):
 LONGEST_GIST = 400
 """Characters of an error that fit a line of a terminal or a cell of a table."""
 
-
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-
 
 _FRAME = re.compile(r'^(Traceback \(most recent call last\):|\s*File ".*", line \d+)')
 

@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(
         description="Measure the members of a run anew from their kept weights, and write its tables again: "
-        "for when what is measured has changed.",
+        "for when what is measured has changed."
     )
     result.add_argument(
         "run", type=user_path, metavar="RUN", help="folder of a run that keeps weights (save_weights)"

@@ -13,10 +13,8 @@ ATTEMPTS: dict[Kind, int] = {"error": 2, "memory": 3, "lost": 4}
 """Attempts by kind of failure: an exception, a single member that does not fit the memory, a worker or node
 that dies without any progress in between. Another worker makes each attempt."""
 
-
 FIRST_ATTEMPTS: dict[Kind, int] = {"error": 1, "memory": 2, "lost": 2}
 """Failures of every first pack that end the sweep, by kind; a worker may die by chance."""
-
 
 MENDS: dict[Kind, str] = {
     "error": "mend that",
@@ -24,7 +22,6 @@ MENDS: dict[Kind, str] = {
     "lost": "see what Ray says in the log",
 }
 """What to do where one cause keeps all packs from training."""
-
 
 _NUMBER = re.compile(r"\d+")
 

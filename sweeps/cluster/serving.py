@@ -31,16 +31,7 @@ from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster import ray_internals
 from sweeps.cluster.environment import TUNE
 from sweeps.cluster.logs import last_error
-from sweeps.cluster.messages import (
-    Connected,
-    Ended,
-    Measure,
-    Measured,
-    Refused,
-    Stop,
-    Train,
-    Wanted,
-)
+from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Refused, Stop, Train, Wanted
 from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.errors import gist
 from sweeps.executors.events import Next, Notice

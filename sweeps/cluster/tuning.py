@@ -21,16 +21,7 @@ from sweeps.cluster.messages import Wanted
 from sweeps.cluster.ray_internals import tune_logger
 from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
-from sweeps.executors.events import (
-    Failed,
-    Finished,
-    Next,
-    Nodes,
-    Notice,
-    Progressed,
-    Returned,
-    Unseen,
-)
+from sweeps.executors.events import Failed, Finished, Next, Nodes, Notice, Progressed, Returned, Unseen
 from sweeps.executors.places import Resources
 
 LOOK_SECONDS = 2.0

@@ -63,12 +63,7 @@ class Interrupts:
         done: `trained` or `measured`: the word for what is saved.
     """
 
-    def __init__(
-        self,
-        grace_seconds: float,
-        say: Callable[[str], None],
-        done: str = "trained",
-    ) -> None:
+    def __init__(self, grace_seconds: float, say: Callable[[str], None], done: str = "trained") -> None:
         self.signal: signal.Signals | None = None
         self.on_signal: Callable[[], None] = lambda: None
         self.on_leave: Callable[[], object] = lambda: None

@@ -16,10 +16,7 @@ from sweeps.record.paths import Paths
 _ALIKE: dict[str, tuple[tuple[str, ...], str]] = {
     "device": ((), "set device to what is there"),
     "data_digest": (("dataset",), "point --data-dir to the data of then"),
-    "code_digest": (
-        ("dataset", "system"),
-        "put the files of then back, those beside the modules included,",
-    ),
+    "code_digest": (("dataset", "system"), "put the files of then back, those beside the modules included,"),
 }
 """Columns that all members of a run share, among those with equal keys; and the mend."""
 

@@ -70,12 +70,7 @@ class Recorder:
     """
 
     def __init__(
-        self,
-        space: Space,
-        cells: Sequence[PlannedCell],
-        searches: Sequence[Search],
-        ledger: Ledger,
-        uri: str,
+        self, space: Space, cells: Sequence[PlannedCell], searches: Sequence[Search], ledger: Ledger, uri: str
     ) -> None:
         self.problems: dict[str, str] = {}
         self.stopped = ""

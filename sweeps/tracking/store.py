@@ -38,7 +38,6 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
 }
 
-
 _BUSY_SECONDS = 20.0  # to wait for who writes, as MLflow does
 
 

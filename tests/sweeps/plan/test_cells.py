@@ -311,8 +311,7 @@ class TestCost:
         monkeypatch.setattr(f"ouvae.training.counts.{count}", broken)
         cell = planned(device="cuda" if count == "member_bytes" else "cpu")
         with pytest.raises(
-            SweepError,
-            match=r"made cannot be computed: KeyError: 'boom' \(test_cells.py, line \d+\); mend",
+            SweepError, match=r"made cannot be computed: KeyError: 'boom' \(test_cells.py, line \d+\); mend"
         ):
             largest_pack(cell)
 

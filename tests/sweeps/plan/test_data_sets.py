@@ -12,7 +12,6 @@ def test_an_error_of_a_users_loader_is_refused_with_its_place(make_space, monkey
 
     monkeypatch.setattr("sweeps.plan.data_sets.load", broken)
     with pytest.raises(
-        SweepError,
-        match=r"set digits cannot be loaded: KeyError: 'boom' \(test_data_sets.py, line \d+\)",
+        SweepError, match=r"set digits cannot be loaded: KeyError: 'boom' \(test_data_sets.py, line \d+\)"
     ):
         DataSets(make_space().cells(), None)

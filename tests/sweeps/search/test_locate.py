@@ -203,10 +203,7 @@ def test_cells_whose_comparison_is_undecided_go_on():
     (near, other), _ = decide((0.8, 0.77))
     (far, _), _ = decide((0.85, 0.6))
     assert far.answer_count < near.answer_count
-    assert near.answer_count == other.answer_count or 240 in (
-        near.answer_count,
-        other.answer_count,
-    )
+    assert near.answer_count == other.answer_count or 240 in (near.answer_count, other.answer_count)
     (a, b), _ = decide((0.8, 0.8), most=99)
     assert (a.answer_count, b.answer_count) == (99, 99), "what cannot be decided ends at max_members"
 

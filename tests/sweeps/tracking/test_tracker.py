@@ -662,10 +662,7 @@ def test_a_half_logged_member_that_was_trained_anew_has_the_new_points_only(uri:
     writer = tracker(uri)
     writer.log_member(row, history[:1])
     assert writer.close().logged == {"member": 1}
-    assert points(contents(uri)[path], "kl_top_nats") == [
-        (100, history[0]["kl_top_nats"]),
-        (300, 9.0),
-    ]
+    assert points(contents(uri)[path], "kl_top_nats") == [(100, history[0]["kl_top_nats"]), (300, 9.0)]
 
 
 def test_a_request_whose_answer_is_lost_is_not_carried_out_twice(
@@ -939,10 +936,7 @@ class Server:
         command += ["--port", str(self.port), "--workers", "1", "--artifacts-destination"]
         command += [str(Path(self.store.removeprefix("sqlite:///")).parent / "artifacts")]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        settings = {
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
+        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         self.process = subprocess.Popen(command, env=os.environ | settings, start_new_session=True, **quiet)
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:

@@ -50,16 +50,6 @@ class CellProgress:
     done: bool = False
 
     @property
-    def expected_members(self) -> int:
-        """Expected number of members of the search, the finished ones included."""
-        return self.search.expected_points()
-
-    @property
-    def finished_members(self) -> int:
-        """Members of the search that are finished."""
-        return self.search.answer_count
-
-    @property
     def open_members(self) -> int:
         """Members of the packs that wait or train."""
         training = (running.pack for running in self.training.values())
@@ -70,7 +60,7 @@ class CellProgress:
         """Members still to be trained, those of expected rounds included."""
         if self.done:
             return self.open_members
-        return max(self.open_members, self.expected_members - self.finished_members)
+        return max(self.open_members, self.search.expected_points() - self.search.answer_count)
 
     @property
     def work_left(self) -> int:
@@ -119,7 +109,7 @@ class Schedule:
             for cell, search in zip(cells, searches, strict=True)
         ]
         self.advance()
-        self.members_reused = sum(state.finished_members for state in self.cells)
+        self.members_reused = sum(state.search.answer_count for state in self.cells)
 
     @property
     def done(self) -> bool:

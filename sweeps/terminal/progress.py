@@ -89,7 +89,7 @@ class Progress:
         """Return the line."""
         cells = self._schedule.cells
         left = sum(state.members_left for state in cells)
-        finished = sum(state.finished_members for state in cells)
+        finished = sum(state.search.answer_count for state in cells)
         parts = [f"{duration(now - self._started)}  members {finished}/{finished + left}"]
         if self._first is not None and now - self._first[0] >= SPEED_SECONDS:
             since, before = self._first
@@ -172,7 +172,7 @@ class _Cells:
     @property
     def has_members(self) -> bool:
         """Whether any member is finished."""
-        return any(state.finished_members for state in self._schedule.cells)
+        return any(state.search.answer_count for state in self._schedule.cells)
 
     def view(self, rows: int, elapsed: float) -> list[RenderableType]:
         """Return the table of so many cells, those in training first, and how many more there are."""
@@ -192,7 +192,7 @@ class _Cells:
         return [table, Text(f"and {len(states) - len(shown)} more cells, {done} of them done")]
 
     def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
-        members = f"{state.finished_members}/{state.finished_members + state.members_left}"
+        members = f"{state.search.answer_count}/{state.search.answer_count + state.members_left}"
         threshold = self._threshold(state, elapsed)
         if threshold is None:
             return state.planned.label, members, "-", "", state.search.stage

@@ -72,7 +72,7 @@ class Said:
         kind = device if device == "cuda" or self._space.device != "auto" else f"{device}{chosen}"
         self.line(f"{'no Ray' if address == SERIAL else 'Ray'}: {places} ({kind})")
         there = f"{schedule.members_reused} members are there already"
-        expected = sum(state.expected_members for state in schedule.cells)
+        expected = sum(state.search.expected_points() for state in schedule.cells)
         if expected:
             steps = sorted({state.planned.cell.steps for state in schedule.cells})
             there += f" of about {expected} ({' or '.join(map(str, steps))} steps each)"

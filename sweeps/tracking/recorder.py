@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pyarrow as pa
 from rich.console import Console
@@ -45,9 +46,6 @@ DISK = "disk"
 
 TABLES_SECONDS, TABLES_SHARE = 60.0, 0.05
 """While the sweep goes on the tables are rewritten this often, and in at most this share of the time."""
-
-SAY_SECONDS = 5.0
-"""How often the end of a sweep says how far its log to MLflow is."""
 
 LAST_SECONDS = 2.0
 """What of the grace is left when the log to MLflow is closed."""
@@ -205,7 +203,7 @@ class Recorder:
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
         left = interrupts.seconds_left()
         deadline = None if left is None else left - LAST_SECONDS
-        return self._tracker.close(status, deadline, _Draining(console, self.uri))
+        return self._tracker.close(status, deadline, partial(_say_progress, console, self.uri))
 
     def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         by_member: defaultdict[str, list[Row]] = defaultdict(list)
@@ -289,6 +287,13 @@ class Recorder:
         )
 
 
+def _say_progress(console: Console, uri: str, done: int, total: int) -> None:
+    """Say how far the log to MLflow is."""
+    if done < total:
+        where = without_password(uri)
+        console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")
+
+
 def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
     """Return seed, rho and value of each member of a cell, by metric."""
     return {
@@ -306,17 +311,3 @@ def tracked(space: Space, members: int) -> str:
     if space.track != "auto":
         return space.track
     return "members" if members <= MOST_TRACKED else "cells"
-
-
-class _Draining:
-    """Says now and then how far the log to MLflow is."""
-
-    def __init__(self, console: Console, uri: str) -> None:
-        self._console, self._uri = console, uri
-        self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._said > SAY_SECONDS:
-            self._said = time.monotonic()
-            where = without_password(self._uri)
-            self._console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")

@@ -20,7 +20,7 @@ from sweeps.tracking.values import CompleteCell, Points, texts
 
 _ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 30.0
-_PROGRESS_SECONDS = 2.0
+_PROGRESS_SECONDS = 5.0
 _ENTRIES = ("member", "cell", "file")
 
 
@@ -173,17 +173,14 @@ class Tracker:
         for path in paths:
             self._submit("file", partial(self._runs.artifact, path, folder))
 
-    def interrupt(self, status: str = "KILLED") -> None:
+    def interrupt(self) -> None:
         """Say that the sweep is being stopped; return at once.
 
-        The sweep's run in the store gets the status next, before anything that waits to be logged, so
-        that a driver which is killed soon after leaves no RUNNING sweep; cells that are not complete
-        become KILLED. Logging goes on, and `close` sets the status that stays.
-
-        Args:
-            status: MLflow's status of the sweep's run: KILLED or FAILED.
+        The sweep's run in the store becomes KILLED next, before anything that waits to be logged, so that a
+        driver which is killed soon after leaves no RUNNING sweep; so do cells that are not complete. Logging
+        goes on, and `close` sets the status that stays.
         """
-        self._runs.status = status
+        self._runs.status = "KILLED"
         self.begin()
         self._open()
 
@@ -203,7 +200,7 @@ class Tracker:
                 are not complete become KILLED, until the sweep goes on.
             deadline_seconds: None waits as long as the store takes entries.
             on_progress: called with the number of entries whose fate is known and of all that were
-                handed in, every 2 seconds while entries are left and, if it was called, once after.
+                handed in, every 5 seconds while entries are left and, if it was called, once after.
         """
         if not self._closing.is_set():
             self._submit("sweep", partial(self._runs.finish, status))

@@ -855,11 +855,11 @@ def test_an_interrupt_wakes_a_writer_that_has_nothing_to_do(uri: str) -> None:
     writer = tracker(uri)
     writer.log_member(*member(2, 0.5))
     assert eventually(lambda: contents(uri).get(FAILED, {}).get("status") == "FINISHED")
-    writer.interrupt("FAILED")
-    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "FAILED")
-    report = writer.close("KILLED")
+    writer.interrupt()
+    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "KILLED")
+    report = writer.close("FAILED")
     assert (report.logged, report.present, report.failed) == ({"member": 1}, {}, {})
-    assert contents(uri)["sweep-1"]["status"] == "KILLED"
+    assert contents(uri)["sweep-1"]["status"] == "FAILED"
 
 
 def test_an_interrupted_sweep_stays_so_when_the_store_is_read_again(

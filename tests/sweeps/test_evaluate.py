@@ -30,7 +30,7 @@ from ouvae.training.pack import PackTraining
 from search_spaces import load
 from sweeps import evaluate, phase_transition
 from sweeps.record import directory, fragments
-from sweeps.remeasuring.measuring import covered
+from sweeps.remeasuring.packs import covered
 from sweeps.tracking.recorder import Recorder
 from tests.sweeps.conftest import opened
 

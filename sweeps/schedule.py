@@ -77,9 +77,7 @@ class Schedule:
     order of the space. Until a pack trains, cells with failures go last.
 
     Args:
-        cells: the cells.
         searches: of the cells, before they are asked.
-        ledger: the finished members.
         slots: packs that are trained at once.
         pack_size: maximum number of members in a pack; None follows the device.
 

@@ -37,12 +37,7 @@ class NoWorkers(RayLost):
 
 
 class RayExecutor(Executor):
-    """Trains packs on Ray, which is started again when it is lost.
-
-    Args:
-        process: the Ray process.
-        log: file with Ray's messages.
-    """
+    """Trains packs on Ray, which is started again when it is lost."""
 
     def __init__(self, process: RayProcess, log: Path) -> None:
         self._process, self._log = process, log

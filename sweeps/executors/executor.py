@@ -94,13 +94,7 @@ def next_of(schedule: Schedule, how: RunningKeys, run: Paths, interrupts: Interr
 
 
 def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
-    """Return the task of a pack.
-
-    Args:
-        pack: the pack.
-        how: keys of running packs.
-        run: where checkpoints and weights are.
-    """
+    """Return the task of a pack."""
     files = Paths(run.path.resolve())
     return Task(
         pack_id=pack.pack_id,

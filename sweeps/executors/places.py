@@ -38,13 +38,11 @@ class Places:
 
     Args:
         how: keys of running packs.
-        nodes: the nodes.
         held: device of the members of the run; None without members.
         local: whether the nodes are this machine.
 
     Attributes:
         device: where members train, `cpu` or `cuda`.
-        resources: of a pack.
         free: packs that fit the nodes at once.
 
     Raises:

@@ -14,7 +14,6 @@ class DataSets:
     """The data sets of cells.
 
     Args:
-        cells: the cells.
         data_dir: folder with the data files; None downloads them.
         download: whether to fetch missing files; without it, cells of missing data sets are left out.
 

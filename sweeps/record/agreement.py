@@ -51,11 +51,6 @@ def require_same_space(run: Paths, space: Space) -> None:
 def require_like(run: Paths, members: Iterable[Row], cells: Sequence[PlannedCell]) -> None:
     """Refuse to mix members of another device, data, code or numerics with the members of a run.
 
-    Args:
-        run: the run.
-        members: its finished members.
-        cells: of the space.
-
     Raises:
         SweepError: naming what differs.
     """

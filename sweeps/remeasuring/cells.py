@@ -17,8 +17,6 @@ class MeasuredCells:
     """The cells of the members of a run.
 
     Args:
-        ledger: the members.
-        space: the space of the run.
         data_dir: folder with the data files; None downloads them.
 
     Attributes:

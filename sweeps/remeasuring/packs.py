@@ -94,8 +94,6 @@ class PackMeasuring:
     """Measures packs, and notes which members are left.
 
     Args:
-        ledger: the members.
-        cells: their cells.
         evaluation_bytes: memory that the evaluation of L_k may take.
 
     Attributes:

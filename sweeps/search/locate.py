@@ -41,7 +41,6 @@ class LocateSearch(Search):
     """Locates the threshold of a cell, and goes on after that where a comparison asks for it.
 
     Args:
-        observed: of the cell's members.
         rho: the coarse values.
         seeds: of the initial grid; probes have the seeds after the largest of them.
         stopping: when the search ends.

@@ -21,10 +21,7 @@ class RefineSearch(Search):
     members inside it diverged.
 
     Args:
-        observed: of the cell's members.
         rho: the coarse values.
-        seeds: the seeds.
-        rule: of the threshold.
         tolerance: width of a bracket that needs no more points.
         points: values inside the bracket per round.
     """

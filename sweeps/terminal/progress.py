@@ -42,8 +42,6 @@ class Progress:
     the speed since the first report of a pack in training.
 
     Args:
-        console: where it is shown.
-        schedule: the schedule.
         estimate: returns the threshold of a cell with these observations.
     """
 
@@ -118,7 +116,6 @@ class Countdown:
     """Shows work of a known amount: members done, share, time left.
 
     Args:
-        console: where it is shown.
         members: their number.
         work: of all members, in any unit.
     """

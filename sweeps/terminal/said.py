@@ -22,13 +22,7 @@ from sweeps.tracking.uri import ui_command, unused_variables
 
 
 class Said:
-    """Says what a sweep does; what is too long for a line goes to its log.
-
-    Args:
-        space: the space.
-        run: its directory.
-        console: takes the lines.
-    """
+    """Says what a sweep does; what is too long for a line goes to its log."""
 
     def __init__(self, space: Space, run: RunDirectory, console: Console) -> None:
         self.console = console

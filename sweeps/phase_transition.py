@@ -159,15 +159,15 @@ def leave(main: Callable[[], int]) -> None:
 def _other_checkout(main: Callable[[], int]) -> str:
     """Say that a script would run other code than its checkout's, which Python finds first; empty if not."""
     script = Path(main.__code__.co_filename).resolve()
-    found = Path(sweeps.__file__).resolve().parent
-    if script.parent.name != found.name or script.parent == found:
+    imported = Path(sweeps.__file__).resolve().parent
+    if script.parent.name != imported.name or script.parent == imported:
         return ""
-    here, there = script.parent.parent, found.parent
+    here, there = script.parent.parent, imported.parent
     if _code(here) == _code(there):  # installed from here
         return ""
     return (
         f"{script} would run the code in {there}, which Python finds first; set PYTHONPATH={here}, or run "
-        f"{found / script.name}"
+        f"{imported / script.name}"
     )
 
 

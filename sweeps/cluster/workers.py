@@ -60,8 +60,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("error", gist_of(without_task(details)), details)
     if isinstance(error, RuntimeEnvSetupError):
         return Failure("error", gist(error), details)
-    said = _last_words(details) if isinstance(error, RayActorError) else gist(error)
-    return Failure("lost", f"its worker or node died: {said}" if said else "its worker or node died", details)
+    cause = _last_words(details) if isinstance(error, RayActorError) else gist(error)
+    return Failure("lost", ": ".join(filter(None, ["its worker or node died", cause])), details)
 
 
 def have_died(actors: Collection[str]) -> set[str]:

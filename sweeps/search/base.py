@@ -61,12 +61,12 @@ class Search(ABC):
         self.observed = observed
         self._reusable = sorted(observed)
         self._asked: set[Point] = set()
-        self._known: dict[Point, float | None] = {}
+        self._observations: dict[Point, float | None] = {}
         self._round: list[Point] = []
         self._ended = False
 
     @abstractmethod
-    def propose(self, known: Observations) -> list[Point] | None:
+    def propose(self, observations: Observations) -> list[Point] | None:
         """Return the next round, given all observations of the rounds before.
 
         None waits for another search, and is asked again; an empty round ends the search.
@@ -84,9 +84,9 @@ class Search(ABC):
         """
         if self._ended or any(point not in self.observed for point in self._round):
             return []
-        self._known.update((point, self.observed[point]) for point in self._round)
+        self._observations.update((point, self.observed[point]) for point in self._round)
         self._round = []
-        proposed = self.propose(self._known)
+        proposed = self.propose(self._observations)
         if proposed is None:
             return []
         self._round, self._ended = proposed, not proposed
@@ -107,12 +107,12 @@ class Search(ABC):
     def answers(self) -> Observations:
         """The observations of the points that it has asked for."""
         current = {point: self.observed[point] for point in self._round if point in self.observed}
-        return self._known | current
+        return self._observations | current
 
     @property
     def answer_count(self) -> int:
         """How many of the points that it has asked for are observed."""
-        return len(self._known) + sum(point in self.observed for point in self._round)
+        return len(self._observations) + sum(point in self.observed for point in self._round)
 
     @property
     def done(self) -> bool:

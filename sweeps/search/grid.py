@@ -18,9 +18,9 @@ class GridSearch(Search):
         """`grid`, then `done`."""
         return "done" if self._ended else "grid"
 
-    def propose(self, known: Observations) -> list[Point]:
+    def propose(self, observations: Observations) -> list[Point]:
         """Return the whole grid, once."""
-        return [] if known else self._points
+        return [] if observations else self._points
 
     def expected_points(self) -> int:
         """Return the size of the grid."""
@@ -32,7 +32,7 @@ class NoSearch(Search):
 
     stage = "done"
 
-    def propose(self, known: Observations) -> list[Point]:
+    def propose(self, observations: Observations) -> list[Point]:
         """Return nothing."""
         return []
 

@@ -159,7 +159,7 @@ class Recorder:
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
                 for cell_id, by_metric in self._curves(written).items():
-                    self._tracker.log_known(cell_id, rows[cell_id], _points(by_metric))
+                    self._tracker.log_interim_cell(cell_id, rows[cell_id], _points(by_metric))
             tables = [self._run.table(name) for name in written]
             self._tracker.log_interim(tables, "tables")
             self._tracker.log_interim(self._drawing.drawn(), "figures")

@@ -144,7 +144,7 @@ class Tracker:
         cell = cell if self._track == "members" else replace(cell, points={})
         self._submit("cell", partial(self._runs.cell, cell))
 
-    def log_known(
+    def log_interim_cell(
         self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
     ) -> None:
         """Log what is known by now of a cell that has members but is not complete, if there is time for it.
@@ -154,12 +154,12 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
             points: seed, rho and value of its members by metric.
         """
-        self._jobs.put(_Job("known", partial(self._runs.known, cell_id, thresholds, points)))
+        self._jobs.put(_Job("interim", partial(self._runs.interim_cell, cell_id, thresholds, points)))
 
     def log_interim(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as they are by now, as `log_artifacts` does their last version; none is owed."""
         for path in paths:
-            self._jobs.put(_Job("known", partial(self._runs.artifact, path, folder)))
+            self._jobs.put(_Job("interim", partial(self._runs.artifact, path, folder)))
 
     def log_note(self, note: str) -> None:
         """Log what the sweep found, in words, in Markdown."""
@@ -214,13 +214,13 @@ class Tracker:
 
     def _wait(self, seconds: float, on_progress: Callable[[int, int], None] | None) -> None:
         """Wait for the writer to end, at most so long, and say how far it is."""
-        deadline, said = time.monotonic() + seconds, False
+        deadline, has_reported = time.monotonic() + seconds, False
         while self._thread.ident is not None:
             self._thread.join(max(0.0, min(_PROGRESS_SECONDS, deadline - time.monotonic())))
             ended = not self._thread.is_alive() or time.monotonic() >= deadline
-            if on_progress and (said or not ended):
+            if on_progress and (has_reported or not ended):
                 on_progress(self._settled, _entries(self._submitted).total())
-                said = True
+                has_reported = True
             if ended:
                 return
 

@@ -44,7 +44,7 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
     logged, files = [], []
     silent = SimpleNamespace(
         log_member=lambda *rows: None,
-        log_known=lambda *known: logged.append(known),
+        log_interim_cell=lambda *known: logged.append(known),
         log_interim=lambda paths, folder: files.append({f"{folder}/{path.name}" for path in paths}),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: silent)
@@ -90,7 +90,7 @@ def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
     files: list[str] = []
     stub = SimpleNamespace(
         log_member=lambda *rows: None,
-        log_known=lambda *known: None,
+        log_interim_cell=lambda *known: None,
         log_interim=lambda paths, folder: files.extend(f"{folder}/{path.name}" for path in paths),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)

@@ -454,13 +454,13 @@ def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool)
         writer.log_member(*member(2, RHOS[members]))
         for _ in range(2):
             thresholds = [threshold(2) | {"n_members": members, "rho_c": members / 10}]
-            writer.log_known("cell-2", thresholds, known(members))
+            writer.log_interim_cell("cell-2", thresholds, known(members))
         if stopped:
             assert writer.close("KILLED").complete
             writer = tracker(uri)
     log(writer, depths=(2,), points=known(8))
-    writer.log_known("cell-2", [threshold(2) | {"n_members": 99}], known(8))
-    writer.log_known("of which there is no run", [threshold(2)], known(8))
+    writer.log_interim_cell("cell-2", [threshold(2) | {"n_members": 99}], known(8))
+    writer.log_interim_cell("of which there is no run", [threshold(2)], known(8))
     report = writer.close()
     assert report.complete
     assert report.logged == {"member": 1 if stopped else 4, "cell": 1}

@@ -129,20 +129,20 @@ def test_workers_train_with_the_users_code_of_the_start(start_sweep, tmp_path):
 SWEEP = """
 import sys
 from sweeps import driver, phase_transition
-from sweeps.terminal.said import Said
+from sweeps.terminal.lines import Lines
 
 def own():
     packages = ("ouvae", "search_spaces", "sweeps", "analysis")
     return {name for name in sys.modules if name.split(".")[0] in packages}
 
-take_time = Said.timed
+take_time = Lines.timed
 
-def watched(said):
+def watched(lines):
     global before
     before = own()
-    return take_time(said)
+    return take_time(lines)
 
-Said.timed = watched
+Lines.timed = watched
 code = phase_transition.main(sys.argv[1:])
 assert code == 0, code
 assert own() == before, own() - before

@@ -21,7 +21,7 @@ from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import ui_command, unused_variables
 
 
-class Said:
+class Lines:
     """Says what a sweep does; what is too long for a line goes to its log."""
 
     def __init__(self, space: Space, run: RunDirectory, console: Console) -> None:

@@ -31,8 +31,6 @@ class Attempt:
     """A failed attempt to train a pack, and what follows.
 
     Attributes:
-        pack: the pack.
-        failure: why it failed.
         again: packs to train in its place: itself, its halves, or none if it failed permanently.
         repeated: whether another first pack failed in the same way before.
     """

@@ -19,7 +19,6 @@ class Running:
     """A pack that was given out.
 
     Attributes:
-        pack: the pack.
         steps: training steps that it has done; None before its worker has begun.
     """
 
@@ -32,8 +31,6 @@ class CellProgress:
     """The progress of a cell's search.
 
     Attributes:
-        planned: the cell.
-        search: where it samples rho.
         multiply_adds: of a member's training step.
         batches: number of batches that the search has asked for.
         waiting: packs that are not in training yet.

@@ -34,12 +34,7 @@ _RESULTS = (
 
 @dataclass(frozen=True)
 class Fragment:
-    """The results of packs, finished or failed permanently.
-
-    Attributes:
-        members: rows of the members table.
-        history: rows of the history table.
-    """
+    """The results of packs, finished or failed permanently."""
 
     members: pa.Table
     history: pa.Table

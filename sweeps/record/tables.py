@@ -19,14 +19,11 @@ def write_tables(
     """Write and return members, history, thresholds and comparisons by name.
 
     Rows go by cell, seed, rho and step, in whatever order packs finished. Members and history are written
-    before anything is estimated from them.
+    before anything is estimated from them. Cells of the space come in the order of `cell_ids`, others after
+    them.
 
-    Args:
-        ledger: the members.
-        cell_ids: of the space's cells in their order; other cells come after them.
-        rules: of the thresholds.
-        compared: whether to compare cells, which have as many pairs as their number squared. Tables with
-            comparisons are the last of a sweep, and may take the reserve on a full disk.
+    Cells have as many pairs as their number squared, and are compared if `compared`. Tables with comparisons
+    are the last of a sweep, and may take the reserve on a full disk.
     """
     run = ledger.run
     run.follow()

@@ -66,12 +66,7 @@ def numbers_at(
 ) -> dict[int, Numbers]:
     """Return the numbers of a pack's members at their kept weights, by their places.
 
-    Args:
-        path: file of the weights.
-        pack: the pack.
-        members: rows of all its members, in their order.
-        data: its data set.
-        evaluation_bytes: memory that the evaluation of L_k may take.
+    The rows of all its members come in their order. The evaluation of L_k may take `evaluation_bytes`.
 
     Raises:
         WeightsError: the file cannot be read, or is of another pack.

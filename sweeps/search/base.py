@@ -24,7 +24,6 @@ class StoppingRule:
     """When the search of a cell stops.
 
     Attributes:
-        rule: of its threshold.
         half_width: of the threshold's interval, at which the cell is located.
         max_members: maximum number of members of the cell.
     """

@@ -59,7 +59,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             ledger.keep_failed_of(cells)
             searches = searches_of(space, [ledger.observed(cell) for cell in cells])
             recorder = Recorder(space, cells, searches, ledger, uri)
-            interrupts.on_signal = recorder.interrupt
+            interrupts.on_signal = recorder.tracker.interrupt
             schedule = Schedule(cells, searches, ledger, places.slots, space.pack_size)
             lines.plan(options.address, places, schedule, ledger)
             screen = Progress(console, schedule, partial(threshold_at, rule_of(space)))
@@ -72,7 +72,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                         case Progressed(pack_id, steps):
                             schedule.progressed(pack_id, steps)
                             with recorder.beside("progress"):
-                                recorder.begin()
+                                recorder.tracker.begin()
                                 screen.update()
                         case Finished(pack_id, result):
                             recorder.tell(ledger.add(schedule.pack(pack_id), result))

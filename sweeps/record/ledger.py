@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from analysis import TableError
-from analysis.tables.files import read_table, rows_of, table_of
-from analysis.tables.schema import COSTS, MEMBERS, Row
+from analysis.tables.files import read_table, rows_of
+from analysis.tables.schema import COSTS, Row
 from ouvae.declared import ORDER_PARAMETERS, curve_value
 from search_spaces import Space
 from sweeps.plan.cells import PlannedCell, Point
@@ -53,7 +53,7 @@ class Ledger:
         self._observed: defaultdict[str, dict[Point, float | None]] = defaultdict(dict)  # by cell_id
         self._fragments = Fragments(run)
         self._fragments.read()
-        for fragment in self._fragments.values():
+        for fragment in self._fragments.by_name.values():
             self._note(fragment.members)
         self.failed = {row["member_id"]: row for row in self._fragments.read_failed()}
         self._check_costs()
@@ -114,15 +114,11 @@ class Ledger:
 
     def results(self) -> Fragment:
         """Return all finished members."""
-        return joined(self._fragments.values())
-
-    def failed_members(self) -> pa.Table:
-        """Return the members that failed permanently."""
-        return table_of(list(self.failed.values()), MEMBERS)
+        return joined(self._fragments.by_name.values())
 
     def pack(self, pack_id: str) -> Fragment:
         """Return a finished pack, its members in their order."""
-        return self._fragments[self._fragments.with_pack(pack_id)].pack(pack_id)
+        return self._fragments.by_name[self._fragments.with_pack(pack_id)].pack(pack_id)
 
     def replace(self, pack_id: str, fragment: Fragment) -> None:
         """Write other rows in place of the rows of a finished pack. Raises SweepError."""

@@ -167,7 +167,7 @@ def finish(
     planned = plan_cells(space.swept(), cells.data.of, device, cells.users_code)
     searches = searches_of(space, [ledger.observed(cell) for cell in planned])
     recorder = Recorder(space, planned, searches, ledger, uri)
-    interrupts.on_signal = recorder.interrupt
+    interrupts.on_signal = recorder.tracker.interrupt
     schedule = Schedule(planned, searches, ledger, 1, space.pack_size)
     tables = recorder.write(schedule)
     results = recorder.results(tables)

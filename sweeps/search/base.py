@@ -5,7 +5,7 @@ trained, so that asking again after an interruption gives the same points.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -54,12 +54,15 @@ class Search(ABC):
     Args:
         observed: of the cell's members, kept up to date by its owner. Members that are there from the start
             are reusable, whoever asked for them.
+
+    Attributes:
+        asked: all points that it has asked for.
     """
 
     def __init__(self, observed: Observations) -> None:
         self.observed = observed
         self._reusable = sorted(observed)
-        self._asked: set[Point] = set()
+        self.asked: set[Point] = set()
         self._observations: dict[Point, float | None] = {}
         self._round: list[Point] = []
         self._ended = False
@@ -89,18 +92,13 @@ class Search(ABC):
         if proposed is None:
             return []
         self._round, self._ended = proposed, not proposed
-        self._asked.update(proposed)
+        self.asked.update(proposed)
         return proposed
 
     @property
     @abstractmethod
     def stage(self) -> str:
         """Where the search is, in a word or two."""
-
-    @property
-    def asked(self) -> Set[Point]:
-        """All points that it has asked for."""
-        return self._asked
 
     @property
     def answers(self) -> Observations:

@@ -118,19 +118,16 @@ class LocateSearch(Search):
     def initial_threshold(self) -> CellThreshold | None:
         """Return the threshold by the initial grid only; None while it is not all observed."""
         if self._initial_threshold is None and all(point in self.observed for point in self._initial_grid):
-            self._initial_threshold = self._estimate(
-                {point: self.observed[point] for point in self._initial_grid}
-            )
+            observations = {point: self.observed[point] for point in self._initial_grid}
+            self._initial_threshold = threshold_at(self._stopping.rule, observations)
         return self._initial_threshold
 
     def _current_threshold(self, observations: Observations) -> CellThreshold:
         """Return the threshold, estimated anew where members came."""
         if self.threshold is None or len(observations) > self._estimated_members:
-            self.threshold, self._estimated_members = self._estimate(observations), len(observations)
+            self.threshold = threshold_at(self._stopping.rule, observations)
+            self._estimated_members = len(observations)
         return self.threshold
-
-    def _estimate(self, observations: Observations) -> CellThreshold:
-        return threshold_at(self._stopping.rule, observations)
 
     def _is_narrow(self, threshold: CellThreshold) -> bool:
         """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.

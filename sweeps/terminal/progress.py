@@ -50,8 +50,6 @@ class Progress:
         self._cells = _Cells(schedule, estimate)
         self._live: Live | None = None
         self._first: tuple[float, float] | None = None  # time and work of the first report
-        self._started = self._printed = time.monotonic()
-        self._table_due = self._started + TABLE_SECONDS
 
     def shown(self, events: Iterable[Item]) -> Iterator[Item]:
         """Yield the events of a training that begins now, and show the progress meanwhile."""
@@ -124,7 +122,6 @@ class Countdown:
         self._console, self._members, self._work = console, members, work
         self._members_done, self._work_done = 0, 0.0
         self._live: Live | None = None
-        self._started = self._printed = time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[None]:

@@ -56,6 +56,7 @@ class Recorder:
 
     Attributes:
         problems: why something is not written or told, a line each, by its name.
+        tracker: of MLflow.
         uri: of the MLflow store.
         stopped: why the sweep ended early; empty if it did not.
 
@@ -90,7 +91,7 @@ class Recorder:
             self._run.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(
+        self.tracker = Tracker(
             uri, space.name, self._run.sweep_id, self._run.path.name, params, track, watched
         )
         with self.beside("MLflow"):
@@ -129,14 +130,6 @@ class Recorder:
         with self.beside("clean-up"):
             executor.end()
 
-    def interrupt(self) -> None:
-        """Say in MLflow that the sweep is being stopped."""
-        self._tracker.interrupt()
-
-    def begin(self) -> None:
-        """Make the sweep's run in MLflow, now that a pack is in training."""
-        self._tracker.begin()
-
     def tell(self, fragment: Fragment) -> None:
         """Tell Optuna and MLflow of a pack that is finished or failed permanently."""
         members, history = rows_of(fragment.members), rows_of(fragment.history)
@@ -159,10 +152,10 @@ class Recorder:
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
                 for cell_id, by_metric in self._curves(written).items():
-                    self._tracker.log_interim_cell(cell_id, rows[cell_id], _points(by_metric))
+                    self.tracker.log_interim_cell(cell_id, rows[cell_id], _points(by_metric))
             tables = [self._run.table(name) for name in written]
-            self._tracker.log_interim(tables, "tables")
-            self._tracker.log_interim(self._drawing.drawn(), "figures")
+            self.tracker.log_interim(tables, "tables")
+            self.tracker.log_interim(self._drawing.drawn(), "figures")
             self._drawing.begin()
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
@@ -199,18 +192,18 @@ class Recorder:
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
         if self._run.costs.exists():
-            self._tracker.log_artifacts([self._run.costs], "tables")
+            self.tracker.log_artifacts([self._run.costs], "tables")
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
         left = interrupts.seconds_left()
         deadline = None if left is None else left - LAST_SECONDS
-        return self._tracker.close(status, deadline, partial(_say_progress, console, self.uri))
+        return self.tracker.close(status, deadline, partial(_say_progress, console, self.uri))
 
     def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
         by_member: defaultdict[str, list[Row]] = defaultdict(list)
         for entry in history:
             by_member[entry["member_id"]].append(entry)
         for row in members:
-            self._tracker.log_member(row, by_member[row["member_id"]])
+            self.tracker.log_member(row, by_member[row["member_id"]])
 
     def _log_tables(self, schedule: Schedule, written: Mapping[str, pa.Table]) -> None:
         """Hand the tables and the cells to the tracker."""
@@ -220,14 +213,14 @@ class Recorder:
             if state.done and cell_id in rows:
                 self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
         tables = [self._run.table(name) for name in written]
-        self._tracker.log_artifacts([*tables, self._run.settings], "tables")
+        self.tracker.log_artifacts([*tables, self._run.settings], "tables")
 
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
         """Write figures and report of the tables and hand them to the tracker."""
         with self.beside("figures"):
             from analysis.figures import write_figures  # vl-convert
 
-            self._tracker.log_artifacts(write_figures(self._run.path), "figures")
+            self.tracker.log_artifacts(write_figures(self._run.path), "figures")
         with self.beside("report"):
             self._write_report(written)
 
@@ -238,8 +231,8 @@ class Recorder:
         from analysis.sweep_page.answers import in_words
 
         results = Results(self._run.path, written)
-        self._tracker.log_artifacts([write_report([results])], "figures")
-        self._tracker.log_note(in_words(results))
+        self.tracker.log_artifacts([write_report([results])], "figures")
+        self.tracker.log_note(in_words(results))
 
     def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
         """Return the curves of each cell by the metric of each order parameter that is watched."""
@@ -273,7 +266,7 @@ class Recorder:
             f"- {ORDER_PARAMETERS[row['order_parameter']].words}: {threshold_sentence(row, label)}"
             for row in thresholds
         )
-        self._tracker.log_cell(
+        self.tracker.log_cell(
             CompleteCell(
                 planned.cell_id,
                 label,

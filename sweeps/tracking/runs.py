@@ -189,7 +189,8 @@ class SweepRuns:
         run = old = self.cells.get(cell.cell_id)
         if run and run.whole and run.tags.get("curve") == digest:
             return False
-        if run and (run.tags.get("curve", digest) != digest or not _agree(run.params, params)):
+        agrees = run is not None and all(run.params.get(key, text) == text for key, text in params.items())
+        if run and (run.tags.get("curve", digest) != digest or not agrees):
             run = None
         if run is None:
             kept = old.tags if old else {}
@@ -430,7 +431,3 @@ def _params(texts: Mapping[str, str]) -> list[Param]:
     from mlflow.entities import Param
 
     return [Param(key, text) for key, text in texts.items()]
-
-
-def _agree(logged: Mapping[str, str], params: Mapping[str, str]) -> bool:
-    return all(logged.get(key, text) == text for key, text in params.items())

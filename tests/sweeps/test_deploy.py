@@ -22,7 +22,7 @@ import yaml
 from search_spaces import load
 from sweeps.phase_transition import parser
 from tests.sweeps.cluster.test_cluster import Nodes
-from tests.sweeps.conftest import ROOT, clean_environment, sets, tables_of, wait_until
+from tests.sweeps.conftest import ROOT, clean_environment, sets, tables_of, wait_until, write_tools
 
 pytestmark = pytest.mark.process
 
@@ -98,9 +98,7 @@ class Job:
             (self.checkout / "sweeps").symlink_to(ROOT / "sweeps")
         shutil.copy(SCRIPT, self.checkout / "deploy")
         (folder / "bin").mkdir(exist_ok=True)
-        for name, text in tools.items():
-            (folder / "bin" / name).write_text("#!/usr/bin/env bash\n" + text)
-            (folder / "bin" / name).chmod(0o755)
+        write_tools(folder / "bin", tools)
         slurm = {"JOB_ID": self.number, "SUBMIT_DIR": str(self.checkout), "NNODES": "2", "CPUS_PER_TASK": "7"}
         environment = clean_environment(folder / "home") | {
             f"SLURM_{name}": text for name, text in slurm.items()
@@ -297,8 +295,7 @@ def test_ray_takes_the_config_of_a_cluster_on_machines_of_ones_own():
 
 
 def test_a_submitted_job_is_the_command_and_writes_where_all_see_it(tmp_path):
-    (tmp_path / "ray").write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$PWD" "$@"\n')
-    (tmp_path / "ray").chmod(0o755)
+    write_tools(tmp_path, {"ray": 'printf "%s\\n" "$PWD" "$@"\n'})
 
     def submit(*arguments: str) -> subprocess.CompletedProcess:
         path = f"{tmp_path}:{os.environ['PATH']}"
@@ -324,9 +321,7 @@ def one_gpu(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     started = []
 
     def start(*arguments: str, tools: dict[str, str], **more: str) -> subprocess.Popen:
-        for name, text in tools.items():
-            (tmp_path / name).write_text("#!/usr/bin/env bash\n" + text)
-            (tmp_path / name).chmod(0o755)
+        write_tools(tmp_path, tools)
         environment = clean_environment(tmp_path / "home") | {"CALLS": str(tmp_path / "calls")} | more
         environment["PATH"] = f"{tmp_path}:{Path(sys.executable).parent}:{environment['PATH']}"
         process = subprocess.Popen(

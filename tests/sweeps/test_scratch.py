@@ -18,7 +18,7 @@ import pytest
 from sweeps import SweepError, scratch
 from sweeps.machine.processes import is_running
 from sweeps.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
-from tests.sweeps.conftest import ROOT, wait_until
+from tests.sweeps.conftest import ROOT, refusing, wait_until
 
 KILLED = """
 import os, signal
@@ -152,10 +152,7 @@ def test_a_link_within_a_folder_is_removed_and_not_followed(base):
 
 
 def test_without_locks_a_folder_is_there_all_the_same_and_nobodys_orphan(base, monkeypatch):
-    def flock(file, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.ENOLCK))
     with scratch_folder() as first:
         with scratch_folder() as second:
             assert first.exists()

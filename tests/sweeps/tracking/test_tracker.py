@@ -226,6 +226,21 @@ def uri(empty_store: Path, tmp_path: Path) -> str:
     return default_uri(tmp_path)
 
 
+@pytest.fixture
+def undisturbed(empty_store: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Return a maker of what an undisturbed sweep holds, after a shorter sweep of these rho if any."""
+
+    def make(shorter: tuple[float, ...] = ()) -> dict[str, Any]:
+        folder = tmp_path / "undisturbed"
+        folder.mkdir()
+        shutil.copy(empty_store, folder / "mlflow.db")
+        for rhos in (shorter, RHOS) if shorter else (RHOS,):
+            sweep(default_uri(folder), rhos)
+        return lasting(default_uri(folder))
+
+    return make
+
+
 def test_runs_nest_as_sweep_cell_member(uri: str) -> None:
     report = sweep(uri)
     assert report.complete
@@ -608,8 +623,7 @@ SQL = ("mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
 )
 def test_killed_anywhere_and_run_again_is_as_never_killed(
     uri: str,
-    empty_store: Path,
-    tmp_path: Path,
+    undisturbed: Callable[..., dict[str, Any]],
     owner: tuple[str, str],
     method: str,
     calls: int,
@@ -639,13 +653,7 @@ def test_killed_anywhere_and_run_again_is_as_never_killed(
     assert contents(uri), "every run has a parent, and no two are for one thing"
     assert sweep(uri).complete
 
-    (tmp_path / "whole").mkdir()
-    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
-    whole = default_uri(tmp_path / "whole")
-    if held:
-        sweep(whole, held)
-    sweep(whole)
-    ours, theirs = lasting(uri), lasting(whole)
+    ours, theirs = lasting(uri), undisturbed(held)
     for runs in (ours, theirs):  # its counts have a history, of which the last is the truth
         counts = runs["sweep-1"].pop("points")
         assert "('members', 0, 8.0)" in counts
@@ -890,7 +898,7 @@ def test_an_interrupted_sweep_stays_so_when_the_store_is_read_again(
 
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_cells_that_are_not_complete_are_killed_with_their_sweep_and_go_on_with_it(
-    uri: str, empty_store: Path, tmp_path: Path, interrupted: bool
+    uri: str, undisturbed: Callable[..., dict[str, Any]], interrupted: bool
 ) -> None:
     cells = [f"sweep-1/digits mlp {latents}" for latents in ("8,8", "8,8,8")]
 
@@ -913,10 +921,7 @@ def test_cells_that_are_not_complete_are_killed_with_their_sweep_and_go_on_with_
     assert goes_on.close().complete
     assert statuses() == ["FINISHED"] * 3
 
-    (tmp_path / "whole").mkdir()
-    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
-    sweep(default_uri(tmp_path / "whole"))
-    ours, theirs = lasting(uri), lasting(default_uri(tmp_path / "whole"))
+    ours, theirs = lasting(uri), undisturbed()
     for runs in (ours, theirs):
         assert "('members', 0, 8.0)" in runs["sweep-1"].pop("points")
     assert ours == theirs
@@ -964,7 +969,7 @@ def server(uri: str) -> Iterator[Server]:
 
 @pytest.mark.process
 def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
-    server: Server, uri: str, empty_store: Path, tmp_path: Path
+    server: Server, uri: str, undisturbed: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     check(server.uri)
     writer = tracker(server.uri)
@@ -972,10 +977,7 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     figure = tmp_path / "curves.svg"
     figure.write_text("curves")
     writer.log_artifacts([figure])
-    deadline = time.monotonic() + 60
-    while "sweep-1/digits mlp 8,8/rho=0.850 seed=0" not in contents(uri):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert eventually(lambda: "sweep-1/digits mlp 8,8/rho=0.850 seed=0" in contents(uri))
 
     server.kill()
     log(writer, depths=(3,))
@@ -998,10 +1000,7 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     assert report.logged["file"] == 1
     assert report.curves_url.startswith(f"{server.uri}/#/experiments/")
 
-    (tmp_path / "whole").mkdir()
-    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
-    sweep(default_uri(tmp_path / "whole"))
-    ours, theirs = lasting(uri), lasting(default_uri(tmp_path / "whole"))
+    ours, theirs = lasting(uri), undisturbed()
     assert ours.pop("sweep-1")["params"] == theirs.pop("sweep-1")["params"]
     assert ours == theirs
     assert sweep(server.uri).logged == {}

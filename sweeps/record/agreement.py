@@ -33,7 +33,9 @@ def require_same_space(run: Paths, space: Space) -> None:
     """
     if not run.settings.exists():
         return
-    held = {"name": None} | _neutral() | _read_space(run.settings)
+    # neutral values hold for a run that is older than the key
+    neutral = {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
+    held = {"name": None} | neutral | _read_space(run.settings)
     new = {"name": space.name, **space.shared()}
     conflicts = [
         f"{key}: {held.get(key)!r} there, {value!r} now"
@@ -84,11 +86,6 @@ def _can_be_measured(run: Paths, versions: set[int]) -> bool:
 
 def _picked(row: Row, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(row[key] for key in keys)
-
-
-def _neutral() -> dict[str, Any]:
-    """Return the neutral values of keys, which hold for a run that is older than the key."""
-    return {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
 
 
 def _read_space(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The searches `grid` and `none`: every rho with every seed, and nothing."""
+"""The searches `grid`, every rho with every seed, and `none`, a grid without points."""
 
 from collections.abc import Sequence
 
@@ -25,17 +25,3 @@ class GridSearch(Search):
     def expected_points(self) -> int:
         """Return the size of the grid."""
         return len(self._points)
-
-
-class NoSearch(Search):
-    """Train nothing."""
-
-    stage = "done"
-
-    def propose(self, observations: Observations) -> list[Point]:
-        """Return nothing."""
-        return []
-
-    def expected_points(self) -> int:
-        """Return 0."""
-        return 0

@@ -6,7 +6,7 @@ from analysis.statistics.rule import Rule
 from ouvae.declared.pairs import comparable, neighbours
 from search_spaces import Space, SweptCell
 from sweeps.search.base import Observations, Search, StoppingRule, rule_of
-from sweeps.search.grid import GridSearch, NoSearch
+from sweeps.search.grid import GridSearch
 from sweeps.search.locate import Decisions, LocateSearch
 from sweeps.search.refine import RefineSearch
 
@@ -35,7 +35,7 @@ def searches_of(space: Space, observed: Sequence[Observations]) -> list[Search]:
 
 def _independent(space: Space, swept: SweptCell, observed: Observations, rule: Rule) -> Search:
     if space.search == "none":
-        return NoSearch(observed)
+        return GridSearch(observed, (), ())
     if space.search == "grid":
         return GridSearch(observed, swept.rho, space.seeds)
     return RefineSearch(observed, swept.rho, space.seeds, rule, space.rho_tolerance, space.refine_points)

@@ -142,12 +142,6 @@ class TestToTheEnd:
         (cell,) = schedule.cells
         assert set(cell.search.answers.values()) == {7.0}
 
-    def test_a_grid_is_trained_once_each(self, tmp_path, make_space, sweep):
-        run = sweep(tmp_path, make_space(seeds=3, rho=[0.5, 0.6, 0.7, 1.0]))
-        found = {(row["rho"], row["seed"]) for row in run.tables[0].to_pylist()}
-        assert found == {(rho, seed) for rho in (0.5, 0.6, 0.7, 1.0) for seed in (0, 1, 2)}
-        assert len(run.members) == 12
-
     @pytest.mark.parametrize("order", range(1, 6))
     def test_the_order_in_which_packs_end_changes_nothing(self, tmp_path, make_space, sweep, order):
         space = make_space(**REFINED)

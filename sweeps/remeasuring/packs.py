@@ -138,7 +138,7 @@ class PackMeasuring:
         reason, path = "no weights of it are kept", self._ledger.run.weights_of(pack.pack_id)
         try:
             if completed and path.is_file():
-                data = self._cells.data_of(pack.cell.cell_id)
+                data = self._cells.data.of(pack.cell.cell)
                 numbers = numbers_at(path, pack, members, data, self._evaluation_bytes)
                 reason = "it is not in the file of its pack's weights"
         except WeightsError as error:

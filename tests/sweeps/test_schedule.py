@@ -28,10 +28,10 @@ LOCATED = {"search": "locate", "rho": [0.4, 0.55, 0.7, 0.85, 1.0], "rho_toleranc
 
 def curve_of(pack: Pack) -> Callable[[Point], float | None]:
     """A ramp through the threshold of each cell and seed; one member diverges."""
-    own = RHO_C[tuple(pack.cell.cell.latents)]
+    thresholds = RHO_C[tuple(pack.cell.cell.latents)]
 
     def rho_c(seed: int) -> float:
-        return own[seed] if seed in own else own[0] + random.Random(seed).gauss(0, 0.05)  # noqa: S311
+        return thresholds[seed] if seed in thresholds else thresholds[0] + random.Random(seed).gauss(0, 0.05)  # noqa: S311
 
     def kl_top(point: Point) -> float | None:
         if point == Point(0.6, 1):

@@ -59,9 +59,9 @@ def test_what_a_killed_owner_left_is_removed_by_the_next_and_nothing_else(base):
     assert done.returncode == -signal.SIGKILL
     orphan = Path(done.stdout.strip())
     assert (orphan / "ray").is_dir()
-    with scratch_folder() as one, scratch_folder() as other:
+    with scratch_folder() as first, scratch_folder() as other:
         assert not orphan.exists()
-        assert one.exists()
+        assert first.exists()
         assert other.exists()
         assert (base / "ouvae-mine").exists(), "without a lock it is nobody's scratch"
 

@@ -212,8 +212,8 @@ def test_cells_whose_comparison_is_undecided_go_on():
 def test_many_looks_do_not_make_a_difference(medians):
     """Each batch is another look: what stops before the last one is beyond chance at every one of them."""
     searches, _ = decide(medians)
-    known = [search.threshold.population.median for search in searches]
-    (found,) = compare([Pair(0, 1, "size")], known, 0.95, None)
+    posterior_medians = [search.threshold.population.median for search in searches]
+    (found,) = compare([Pair(0, 1, "size")], posterior_medians, 0.95, None)
     assert found.verdict == "higher"
     assert all(search.answer_count < 240 for search in searches)
     assert found.p_different <= 0.001

@@ -307,7 +307,7 @@ class TestOfSpace:
         searches = of_space(*keys, sizes)
         assert all(isinstance(search, LocateSearch) for search in searches)
         assert [search.decisions for search in searches] == [None] * 4
-        assert [[searches.index(one) for one in search.neighbours] for search in searches] == [
+        assert [[searches.index(neighbour) for neighbour in search.neighbours] for search in searches] == [
             [2, 3],
             [2],
             [0, 1],

@@ -481,8 +481,8 @@ def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool)
     assert report.logged == {"member": 1 if stopped else 4, "cell": 1}
     run = contents(uri)["sweep-1/digits mlp 8,8"]
     assert points(run, "rho_c") == [(1, 0.1), (2, 0.2), (3, 0.3), (len(RHOS), threshold(2)["rho_c"])]
-    own = [(round(1000 * rho), value) for _, rho, value in known(8)["kl_top_nats"]]
-    assert points(run, "members/kl_top_nats") == own
+    values = [(round(1000 * rho), value) for _, rho, value in known(8)["kl_top_nats"]]
+    assert points(run, "members/kl_top_nats") == values
     assert points(run, "kl_top_nats") == [(round(1000 * rho), kl_top(2, rho)) for rho in RHOS]
     assert count_of_runs(uri) == 6, "none is replaced"
 

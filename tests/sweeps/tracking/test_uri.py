@@ -288,14 +288,14 @@ class TestServers:
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
             address = full.getsockname()
             held = [socket.socket() for _ in range(8)]
-            for one in held:
-                one.setblocking(False)
-                one.connect_ex(address)
+            for client in held:
+                client.setblocking(False)
+                client.connect_ex(address)
             started = time.monotonic()
             assert "timed out" in refusal(f"http://127.0.0.1:{address[1]}")
             assert time.monotonic() - started < 7
-            for one in held:
-                one.close()
+            for client in held:
+                client.close()
 
     def test_one_behind_a_proxy_is_left_to_the_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")

@@ -32,8 +32,6 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from analysis.statistics.rule import rules_of
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
@@ -143,13 +141,12 @@ def drive(folder: Path, space: Space, pack_size: int, refreshes: int) -> dict[st
     clock, started = Clock(), time.perf_counter()
     run = RunDirectory(folder / space.name)
     cells = plan_cells(space.swept(), lambda cell: Splits(), "cpu")  # type: ignore[arg-type,return-value]
-    rule = rules_of(space.model_dump()).of(space.follow)
     with run.held():
-        ledger = Ledger(run, space.name, rule.order)
+        ledger = Ledger(run, space)
         run.begin(space.model_dump(mode="json"))
         opened = time.perf_counter() - started
         clock.count(recording, "write_tables", "tables")
-        searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+        searches = searches_of(space, [ledger.observed(cell) for cell in cells])
         expected = sum(search.expected_points() for search in searches)
         with clock.on("listeners told of what is there"):
             recorder = Recorder(space, cells, searches, ledger, f"sqlite:///{folder / 'mlflow.db'}")

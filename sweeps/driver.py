@@ -6,7 +6,6 @@ from functools import partial
 
 from rich.console import Console
 
-from analysis.statistics.rule import rules_of
 from search_spaces import Space
 from sweeps import SweepError
 from sweeps.executors.events import Failed, Finished, Lost, Nodes, Progressed, Returned
@@ -17,16 +16,15 @@ from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell, plan_cells, require_computable
 from sweeps.plan.users_code import UsersCode
 from sweeps.preparing import Options, executor_of, leave, prepare, refuse
-from sweeps.record.agreement import require_same_space
 from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.schedule import Schedule
 from sweeps.scratch import leave_lost_folder, scratch_folder
-from sweeps.search.base import threshold_at
+from sweeps.search.base import rule_of, threshold_at
 from sweeps.search.of_space import searches_of
+from sweeps.terminal.lines import Lines
 from sweeps.terminal.progress import Progress
-from sweeps.terminal.said import Said
 from sweeps.tracking.recorder import FAILED, OK, Recorder
 
 NOT_LOGGED = 3
@@ -44,13 +42,11 @@ def sweep(space: Space, options: Options, console: Console) -> int:
         Interrupted: a signal came before any training.
     """
     uri, run = refuse(space, options), RunDirectory(options.run_directory(space))
-    said = Said(space, run, console)
+    lines = Lines(space, run, console)
     interrupts = Interrupts(space.grace_seconds, console.print, ends_process=options.ends_process)
-    rule = rules_of(space.model_dump()).of(space.follow)
     with interrupts.caught(), scratch_folder() as scratch, run.held():
-        require_same_space(run, space)
-        ledger = Ledger(run, space.name, rule.order)
-        said.start(options.address)
+        ledger = Ledger(run, space)
+        lines.start(options.address)
         users_code = UsersCode(space.cells())
         with executor_of(space, options, run, scratch, users_code) as executor:
             interrupts.on_leave = partial(leave, executor, console)
@@ -62,22 +58,22 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             interrupts.begin_saving()
             run.begin(space.model_dump(mode="json"))
             ledger.keep_failed_of(cells)
-            searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+            searches = searches_of(space, [ledger.observed(cell) for cell in cells])
             recorder = Recorder(space, cells, searches, ledger, uri)
-            interrupts.on_signal = recorder.interrupt
+            interrupts.on_signal = recorder.tracker.interrupt
             schedule = Schedule(cells, searches, ledger, places.slots, space.pack_size)
-            said.plan(options.address, places, schedule, ledger)
-            screen = Progress(console, schedule, partial(threshold_at, rule))
+            lines.plan(options.address, places, schedule, ledger)
+            screen = Progress(console, schedule, partial(threshold_at, rule_of(space)))
             waiting = Waiting(space.wait_minutes, places, console.print)
             next_task = partial(next_of, schedule, space, run, interrupts)
-            with said.timed(), recorder.stopped_by_errors(executor):
+            with lines.timed(), recorder.stopped_by_errors(executor):
                 for event in screen.shown(executor.train(data.by_digest, next_task, places, interrupts)):
-                    said.event(event)
+                    lines.event(event)
                     match event:
                         case Progressed(pack_id, steps):
                             schedule.progressed(pack_id, steps)
                             with recorder.beside("progress"):
-                                recorder.begin()
+                                recorder.tracker.begin()
                                 screen.update()
                         case Finished(pack_id, result):
                             recorder.tell(ledger.add(schedule.pack(pack_id), result))
@@ -89,7 +85,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                             elif attempt.is_split:
                                 run.drop_checkpoint(pack_id)
                             schedule.advance()
-                            said.attempt(attempt)
+                            lines.attempt(attempt)
                         case Returned(pack_id):
                             schedule.returned(pack_id)
                         case Lost():
@@ -97,12 +93,12 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                         case Nodes(nodes):
                             places.resize(nodes)
                             schedule.resize(places.slots)
-                            said.nodes(places)
+                            lines.nodes(places)
                     waiting.look(schedule, event)
                 if schedule.done and interrupts.signal is None:
                     measure = partial(executor.measure, places, interrupts)
                     measure_missing(space.costs, cells, data.by_digest, run, measure)
-        return finish(space, cells, ledger, schedule, recorder, interrupts, said)
+        return finish(space, cells, ledger, schedule, recorder, interrupts, lines)
 
 
 def finish(
@@ -112,7 +108,7 @@ def finish(
     schedule: Schedule,
     recorder: Recorder,
     interrupts: Interrupts,
-    said: Said,
+    lines: Lines,
 ) -> int:
     """Write and log the tables, report, and return the exit code."""
     with suppress(SweepError):  # the run directory went with its folder, as the tables say
@@ -128,8 +124,8 @@ def finish(
         code = interrupts.exit_code
     else:
         code = OK if complete and not (problems or schedule.failures) else FAILED
-    report = recorder.close(code, interrupts, said.console)
+    report = recorder.close(code, interrupts, lines.console)
     if code == OK and not report.complete:
         code = NOT_LOGGED
-    said.end(problems, results, schedule, tables, report, recorder.uri, is_complete=code in (OK, NOT_LOGGED))
+    lines.end(problems, results, schedule, tables, report, recorder.uri, is_complete=code in (OK, NOT_LOGGED))
     return code

@@ -18,9 +18,7 @@ class SweepError(Exception):
 LONGEST_GIST = 400
 """Characters of an error that fit a line of a terminal or a cell of a table."""
 
-
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-
 
 _FRAME = re.compile(r'^(Traceback \(most recent call last\):|\s*File ".*", line \d+)')
 
@@ -76,8 +74,8 @@ def _shortened(line: str) -> str:
 def located(error: BaseException) -> str:
     """Return type, cause and place of an error in code that is not installed, which its user can mend."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not is_installed(Path(frame.filename))] or frames
-    return f"{type(error).__name__}: {gist(error)} ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+    users = [frame for frame in frames if not is_installed(Path(frame.filename))] or frames
+    return f"{type(error).__name__}: {gist(error)} ({Path(users[-1].filename).name}, line {users[-1].lineno})"
 
 
 def explained(error: Exception, note: Callable[[str], None]) -> str:

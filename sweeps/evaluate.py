@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(
         description="Measure the members of a run anew from their kept weights, and write its tables again: "
-        "for when what is measured has changed.",
+        "for when what is measured has changed."
     )
     result.add_argument(
         "run", type=user_path, metavar="RUN", help="folder of a run that keeps weights (save_weights)"
@@ -42,12 +42,12 @@ def _run(given: argparse.Namespace) -> int:
     from search_spaces import SpaceError
     from sweeps import SweepError
     from sweeps.machine.interrupts import Interrupted
-    from sweeps.remeasuring.evaluation import Options, measure_anew
+    from sweeps.remeasuring.evaluation import measure_anew
     from sweeps.terminal.console import Terminal
 
     console = Terminal()
     try:
-        return measure_anew(given.run, Options(given.tracking_uri, given.data_dir), console)
+        return measure_anew(given.run, given.tracking_uri, given.data_dir, console)
     except Interrupted as stopped:
         console.print("The evaluation is stopped before any measurement.")
         return stopped.exit_code

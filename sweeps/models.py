@@ -63,10 +63,10 @@ def load_model(run: str | Path, member_id: str) -> TrainedMember:
         WeightsError: there is no such member, or there are no weights of it.
     """
     members = read_members(run).select(["member_id", "pack_id", "rho", "seed", "status"])
-    found = members.filter(pc.equal(members["member_id"], member_id)).to_pylist()
-    if not found:
+    rows = members.filter(pc.equal(members["member_id"], member_id)).to_pylist()
+    if not rows:
         raise WeightsError(f"{run} has no member {member_id}; the column member_id of its members says which")
-    member, folder = found[0], Path(run) if Path(run).is_dir() else Path(run).parent
+    member, folder = rows[0], Path(run) if Path(run).is_dir() else Path(run).parent
     path = Paths(folder).weights_of(member["pack_id"])
     if member["status"] != "completed":
         raise WeightsError(f"member {member_id} of {run} has no weights: it {member['status']}")

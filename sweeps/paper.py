@@ -18,22 +18,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    known = search_spaces.names("paper")
+    names = search_spaces.names("paper")
     if given and not given[0].startswith("-"):
         name = given.pop(0)
-        if name not in known:
+        if name not in names:
             print(
-                f"error: no table or figure {name}{search_spaces.nearest(name, known)}; "
-                f"there are {', '.join(known)}",
+                f"error: no table or figure {name}{search_spaces.nearest(name, names)}; "
+                f"there are {', '.join(names)}",
                 file=sys.stderr,
             )
             return 2
         return phase_transition.main(["--space", f"paper/{name}", *given])
     if given in (["-h"], ["--help"]):
         called = Path(sys.argv[0]).name
-        print(f"usage: {called} NAME [options]\n\nNAME is one of {', '.join(known)}. The options are:\n")
+        print(f"usage: {called} NAME [options]\n\nNAME is one of {', '.join(names)}. The options are:\n")
         return phase_transition.main(["--help"])
-    print(f"error: name a table or figure first: {', '.join(known)}", file=sys.stderr)
+    print(f"error: name a table or figure first: {', '.join(names)}", file=sys.stderr)
     return 2
 
 

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
     result = argparse.ArgumentParser(
         description="Map the top layer's KL against rho over the cells of a search space, and report "
-        "the critical threshold of each. A sweep that was stopped goes on with the same command.",
+        "the critical threshold of each. A sweep that was stopped goes on with the same command."
     )
     add = result.add_argument
     add(
@@ -56,12 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--out", type=user_path, metavar="DIR", help="run directory; default runs/<space>")
     add_store_and_data(result)
-    add(
-        "--pack-size",
-        type=int,
-        metavar="N",
-        help="most members in a pack; same as --set pack_size=N",
-    )
+    add("--pack-size", type=int, metavar="N", help="most members in a pack; same as --set pack_size=N")
     add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
     add("--dry-run", action="store_true", help="print what would be trained and train nothing")
     add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
@@ -164,15 +159,15 @@ def leave(main: Callable[[], int]) -> None:
 def _other_checkout(main: Callable[[], int]) -> str:
     """Say that a script would run other code than its checkout's, which Python finds first; empty if not."""
     script = Path(main.__code__.co_filename).resolve()
-    found = Path(sweeps.__file__).resolve().parent
-    if script.parent.name != found.name or script.parent == found:
+    imported = Path(sweeps.__file__).resolve().parent
+    if script.parent.name != imported.name or script.parent == imported:
         return ""
-    here, there = script.parent.parent, found.parent
+    here, there = script.parent.parent, imported.parent
     if _code(here) == _code(there):  # installed from here
         return ""
     return (
         f"{script} would run the code in {there}, which Python finds first; set PYTHONPATH={here}, or run "
-        f"{found / script.name}"
+        f"{imported / script.name}"
     )
 
 

@@ -3,7 +3,6 @@
 from rich.console import Console
 from rich.table import Column, Table
 
-from analysis.statistics.rule import rules_of
 from analysis.text.words import data_used, duration, plural
 from ouvae.declared import labels
 from search_spaces import Space
@@ -14,7 +13,6 @@ from sweeps.plan.data_sets import DataSets
 from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
 from sweeps.preparing import Options
 from sweeps.record.rows import cell_columns
-from sweeps.search.base import Observations
 from sweeps.search.of_space import searches_of
 
 CORE_SPEED = 1.5e10
@@ -39,9 +37,7 @@ def plan(space: Space, options: Options, console: Console) -> None:
     table = Table(*(Column(name, no_wrap=True) for name in COLUMNS))
     total_seconds, total_members = 0.0, 0
     swept_cells = space.swept()
-    nothing: Observations = {}
-    rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, swept_cells, [nothing] * len(swept_cells), rule)
+    searches = searches_of(space, [{}] * len(swept_cells))
     names = labels(swept.cell for swept in swept_cells)
     for swept, search, name in zip(swept_cells, searches, names, strict=True):
         planned = PlannedCell(

@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     page = given.page / "paper.html" if given.page.is_dir() else given.page
     try:
-        said = _verdicts(page)
+        verdicts = _verdicts(page)
         uri = chosen_uri(given.tracking_uri, page.parent)
         store.check(uri)
-        name = f"appendix, {said['budget']}"
-        address = store.log_files(uri, EXPERIMENT, name, [page], said["verdicts"])
+        name = f"appendix, {verdicts['budget']}"
+        address = store.log_files(uri, EXPERIMENT, name, [page], verdicts["verdicts"])
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -66,13 +66,13 @@ def _verdicts(page: Path) -> dict[str, Any]:
         SweepError: there is no such page.
     """
     try:
-        found = _VERDICTS.search(page.read_text(encoding="utf-8"))
+        script = _VERDICTS.search(page.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        found = None
-    if found is None:
+        script = None
+    if script is None:
         raise SweepError(f"{page} is no page of the appendix; write it with: python analysis/paper.py all")
-    said: dict[str, Any] = json.loads(found.group(1))
-    return said
+    verdicts: dict[str, Any] = json.loads(script.group(1))
+    return verdicts
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ ATTEMPTS: dict[Kind, int] = {"error": 2, "memory": 3, "lost": 4}
 """Attempts by kind of failure: an exception, a single member that does not fit the memory, a worker or node
 that dies without any progress in between. Another worker makes each attempt."""
 
-
 FIRST_ATTEMPTS: dict[Kind, int] = {"error": 1, "memory": 2, "lost": 2}
 """Failures of every first pack that end the sweep, by kind; a worker may die by chance."""
-
 
 MENDS: dict[Kind, str] = {
     "error": "mend that",
@@ -24,7 +22,6 @@ MENDS: dict[Kind, str] = {
     "lost": "see what Ray says in the log",
 }
 """What to do where one cause keeps all packs from training."""
-
 
 _NUMBER = re.compile(r"\d+")
 
@@ -34,8 +31,6 @@ class Attempt:
     """A failed attempt to train a pack, and what follows.
 
     Attributes:
-        pack: the pack.
-        failure: why it failed.
         again: packs to train in its place: itself, its halves, or none if it failed permanently.
         repeated: whether another first pack failed in the same way before.
     """
@@ -67,7 +62,6 @@ class Retries:
     """Decides what is trained after a failed attempt."""
 
     def __init__(self) -> None:
-        """Start with no failures."""
         self._failures: Counter[tuple[str, Kind]] = Counter()
 
     def after(self, pack: Pack, failure: Failure) -> list[Pack]:
@@ -96,7 +90,6 @@ class FirstPacks:
     """
 
     def __init__(self, cells: int) -> None:
-        """Start before the first pack."""
         self.over = False
         self.failing_cells: set[str] = set()
         self._cells = cells

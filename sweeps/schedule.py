@@ -19,7 +19,6 @@ class Running:
     """A pack that was given out.
 
     Attributes:
-        pack: the pack.
         steps: training steps that it has done; None before its worker has begun.
     """
 
@@ -32,8 +31,6 @@ class CellProgress:
     """The progress of a cell's search.
 
     Attributes:
-        planned: the cell.
-        search: where it samples rho.
         multiply_adds: of a member's training step.
         batches: number of batches that the search has asked for.
         waiting: packs that are not in training yet.
@@ -50,16 +47,6 @@ class CellProgress:
     done: bool = False
 
     @property
-    def expected_members(self) -> int:
-        """Expected number of members of the search, the finished ones included."""
-        return self.search.expected_points()
-
-    @property
-    def finished_members(self) -> int:
-        """Members of the search that are finished."""
-        return self.search.answer_count
-
-    @property
     def open_members(self) -> int:
         """Members of the packs that wait or train."""
         training = (running.pack for running in self.training.values())
@@ -70,7 +57,7 @@ class CellProgress:
         """Members still to be trained, those of expected rounds included."""
         if self.done:
             return self.open_members
-        return max(self.open_members, self.expected_members - self.finished_members)
+        return max(self.open_members, self.search.expected_points() - self.search.answer_count)
 
     @property
     def work_left(self) -> int:
@@ -87,9 +74,7 @@ class Schedule:
     order of the space. Until a pack trains, cells with failures go last.
 
     Args:
-        cells: the cells.
         searches: of the cells, before they are asked.
-        ledger: the finished members.
         slots: packs that are trained at once.
         pack_size: maximum number of members in a pack; None follows the device.
 
@@ -108,7 +93,6 @@ class Schedule:
         slots: int,
         pack_size: int | None = None,
     ) -> None:
-        """Plan the first packs."""
         self.failures: list[tuple[Pack, str]] = []
         self.members_trained = self.work_done = 0
         self._ledger, self._pack_size = ledger, pack_size
@@ -120,7 +104,7 @@ class Schedule:
             for cell, search in zip(cells, searches, strict=True)
         ]
         self.advance()
-        self.members_reused = sum(state.finished_members for state in self.cells)
+        self.members_reused = sum(state.search.answer_count for state in self.cells)
 
     @property
     def done(self) -> bool:

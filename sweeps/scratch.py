@@ -22,7 +22,6 @@ LONGEST_BASE = 36
 """Longest path of the folder in which it is made: Ray puts sockets 70 characters deeper, and the path of a
 socket has at most 107."""
 
-
 LOCK = ".lock"
 
 PATIENCE_SECONDS = 15.0

@@ -14,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.sweeps.conftest import Sweep, _all_processes, clean_environment
+from tests.sweeps.conftest import Sweep, all_processes, clean_environment
 
 TRAINING = re.compile(r"ray::(_Inner\.tra|PackTraina)")
 """Names of the processes in which packs train."""
@@ -208,19 +208,19 @@ class ClusterPlace(Place):
 
     def second_raylets(self) -> list[int]:
         """Return the raylet of the second node, if it runs."""
-        processes = _all_processes()
+        processes = all_processes()
         nodes = [pid for pid, (_, parent, _) in processes.items() if parent == self._second.pid]
         return [pid for pid, (_, parent, name) in processes.items() if name == "raylet" and parent in nodes]
 
     def command(self, sweep: Sweep) -> int:
         """Return the process of the command, which `nsenter` has for its only child."""
-        children = [pid for pid, (_, parent, _) in _all_processes().items() if parent == sweep.process.pid]
+        children = [pid for pid, (_, parent, _) in all_processes().items() if parent == sweep.process.pid]
         return children[0] if children else sweep.process.pid
 
     def training(self, sweep: Sweep) -> list[int]:
         """Return the processes in which packs train."""
         return [
-            pid for pid, (*_, name) in _all_processes().items() if TRAINING.match(name) and self._holds(pid)
+            pid for pid, (*_, name) in all_processes().items() if TRAINING.match(name) and self._holds(pid)
         ]
 
     def close(self) -> None:

@@ -16,3 +16,12 @@ def write_recipe(folder: Path) -> Path:
         (text,) = [block for block in blocks if word in block]
         (folder / name).write_text(text)
     return folder / "flat.yaml"
+
+
+def write_beside(folder: Path) -> None:
+    """Write what the recipe's system imports and reads then: two files, one of which git ignores."""
+    for name, text in {"scale.py": "SCALE = 1", "scale.json": "1", ".gitignore": "*.json"}.items():
+        (folder / name).write_text(text)
+    with (folder / "flat.py").open("a") as file:
+        file.write("\nfrom pathlib import Path\n\nfrom scale import SCALE\n")
+        file.write("assert Path(__file__).with_name('scale.json').read_text() == '1'\nassert SCALE == 1\n")

@@ -1,35 +1,8 @@
 """Ray: a process of its own that connects to it and runs Tune, one trial a pack.
 
-address    which cluster, and with which token; knows no Ray
-executor   packs on Ray, which is started again when it is lost; imports no Ray
-messages   what the sweep and the Ray process say to each other
-dashboard  of a local Ray, whether it can be had; imports no Ray
-process    the Ray process as the sweep sees it; imports no Ray
-serving    the Ray process from within: connects, trains, measures
-tuning     Ray Tune: the search algorithm that hands out packs
-logs       the last error in Ray's log files; imports no Ray
-starts     whether workers come up
-deaths     what ended a worker
-trainable  a pack on a worker
-========== ==========================================================================================
-=======
-============= ============================================================================================
-address       which cluster
-tokens        the token that a cluster demands
-dashboard     the dashboard of a local Ray
-executor      packs on Ray, which is started again when it is lost
-process       the Ray process, seen from the sweep
-messages      messages between the sweep and the Ray process
-serving       the Ray process, from within: it connects, trains and measures
-tuning        Ray Tune: a search algorithm that suggests packs
-trainable     a pack on a worker
-starts        workers that do not come up
-deaths        the cause of a worker's death
-logs          the last error in Ray's log files
-ray_internals Ray's private and unstable surface
-============= ============================================================================================
-
-Only serving, tuning, trainable and deaths import Ray with the module.
+`executor` and `process` are the sweep's side, `serving` and `tuning` the side of the Ray process, `messages`
+what they say to each other, and `trainable` is a pack on a worker. Only serving, tuning, trainable and
+workers import Ray with the module.
 
 Ray ends a driver that has lost it, and prints to the driver's output. Both happen to the Ray process here:
 the sweep starts it again, and its output goes to the log of the run.

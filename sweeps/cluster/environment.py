@@ -17,11 +17,7 @@ TUNE = {
 }
 """What Tune reads where it runs, which may be a task on the cluster."""
 
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 _NO_HOOKS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
 """Under `uv run` Ray would start workers by `uv run` too, in a copy of the working folder."""

@@ -37,15 +37,9 @@ class NoWorkers(RayLost):
 
 
 class RayExecutor(Executor):
-    """Trains packs on Ray, which is started again when it is lost.
-
-    Args:
-        process: the Ray process.
-        log: file with Ray's messages.
-    """
+    """Trains packs on Ray, which is started again when it is lost."""
 
     def __init__(self, process: RayProcess, log: Path) -> None:
-        """Take the process."""
         self._process, self._log = process, log
 
     def connect(self) -> Sequence[NodeResources]:
@@ -135,5 +129,5 @@ def _check_start(starting: Starting) -> None:
     """End a wait for workers that have their slots and do not start. Raises NoWorkers."""
     patience = FAILED_START_SECONDS if starting.error else SILENT_START_SECONDS
     if starting.seconds > patience:
-        said = f": {starting.error}" if starting.error else ", and Ray's logs on this node name no error"
-        raise NoWorkers(f"no worker came up within {duration(patience)}, although slots are free{said}")
+        cause = f": {starting.error}" if starting.error else ", and Ray's logs on this node name no error"
+        raise NoWorkers(f"no worker came up within {duration(patience)}, although slots are free{cause}")

@@ -22,8 +22,6 @@ class Train:
     """Train packs until none is left; the answers are `Wanted` and events, `Ended` the last.
 
     Attributes:
-        resources: of a pack.
-        data: the data sets by digest.
         pending: packs that may wait for a slot, which an autoscaler looks at.
     """
 

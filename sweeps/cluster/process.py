@@ -140,8 +140,8 @@ class RayProcess:
         """Return what the process and Ray wrote last into the log, as the end of a sentence."""
         lines = [line for line in tail(self._log, self._log_start).splitlines() if line.strip()]
         trace = [place for place, line in enumerate(lines) if line.startswith("Traceback")]
-        said = gist_of("\n".join(lines[trace[-1] :] if trace else lines[-1:]))
-        return f": {said}" if said else ""
+        cause = gist_of("\n".join(lines[trace[-1] :] if trace else lines[-1:]))
+        return f": {cause}" if cause else ""
 
     def _start(self) -> None:
         address = addresses.resolve(self._given)

@@ -23,7 +23,7 @@ from sweeps.machine.processes import descendants
 
 LOCAL_ENVIRONMENT = {
     # Ray's switch for clusters on Windows and macOS also decides where a local Ray listens: 127.0.0.1 only.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
 }
 """What a local Ray must have in its environment."""
 

@@ -31,16 +31,7 @@ from sweeps.cluster import dashboard as dashboards
 from sweeps.cluster import ray_internals
 from sweeps.cluster.environment import TUNE
 from sweeps.cluster.logs import last_error
-from sweeps.cluster.messages import (
-    Connected,
-    Ended,
-    Measure,
-    Measured,
-    Refused,
-    Stop,
-    Train,
-    Wanted,
-)
+from sweeps.cluster.messages import Connected, Ended, Measure, Measured, Refused, Stop, Train, Wanted
 from sweeps.cluster.tuning import cluster_nodes, train
 from sweeps.errors import gist
 from sweeps.executors.events import Next, Notice
@@ -269,12 +260,12 @@ def _watch(local: bool, closing: threading.Event) -> None:
     Of a local Ray the servers are this process's children; of a cluster this node's own entry must be alive.
     """
     servers = ray_internals.local_servers() if local else []
-    own = ray.get_runtime_context().get_node_id()
+    node_id = ray.get_runtime_context().get_node_id()
     while not closing.wait(0.5 if local else 5):
         if local:
             alive = all(map(is_running, servers))
         else:
-            alive = any(node["NodeID"] == own and node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+            alive = any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
         if not alive and not closing.is_set():
             print("Ray is lost: its server or this node's raylet died", file=sys.stderr, flush=True)
             kill(descendants(os.getpid()), os.getpgrp())
@@ -282,18 +273,18 @@ def _watch(local: bool, closing: threading.Event) -> None:
 
 def _refusal(error: Exception, address: str | None, scratch: Path) -> str:
     """Say why Ray could not be reached or started, with the mend that fits."""
-    said = gist(error)
+    cause = gist(error)
     if address is None:
         logged = last_error(ray_internals.local_logs(scratch / "ray"), 0.0)
-        return f"a local Ray could not be started: {said}{logged and f' ({logged})'}"
+        return f"a local Ray could not be started: {cause}{logged and f' ({logged})'}"
     if isinstance(error, ConnectionError) and not isinstance(error, ConnectionAbortedError):
-        return f"no Ray at {address}: {said}; {addresses.HELP}"
-    return f"the Ray at {address} cannot be used: {said}{_mend(said)}"
+        return f"no Ray at {address}: {cause}; {addresses.HELP}"
+    return f"the Ray at {address} cannot be used: {cause}{_mend(cause)}"
 
 
-def _mend(said: str) -> str:
+def _mend(cause: str) -> str:
     """Return the mend for the versions of a cluster, which Ray compares by its own text only."""
-    if not ray_internals.is_version_mismatch(said):
+    if not ray_internals.is_version_mismatch(cause):
         return ""
     return f"; use Ray {ray.__version__} and Python {platform.python_version()} there, or theirs here"
 

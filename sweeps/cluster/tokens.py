@@ -27,9 +27,9 @@ def is_demanded(address: str) -> bool:
     token, source = find(os.environ)
     if token and _answer(address, token) != grpc.StatusCode.UNAUTHENTICATED:
         return True
-    found = f"does not take the token of {source}" if token else "demands a token, and there is none here"
+    problem = f"does not take the token of {source}" if token else "demands a token, and there is none here"
     raise SweepError(
-        f"the Ray at {address} {found}; copy ~/.ray/auth_token of the machine on which the cluster was "
+        f"the Ray at {address} {problem}; copy ~/.ray/auth_token of the machine on which the cluster was "
         "started to the same place here, or name such a file in RAY_AUTH_TOKEN_PATH"
     )
 

@@ -16,21 +16,11 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from sweeps.cluster.deaths import failure_of, have_died
 from sweeps.cluster.messages import Wanted
 from sweeps.cluster.ray_internals import tune_logger
-from sweeps.cluster.starts import StartWatch
 from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
-from sweeps.executors.events import (
-    Failed,
-    Finished,
-    Next,
-    Nodes,
-    Notice,
-    Progressed,
-    Returned,
-    Unseen,
-)
+from sweeps.cluster.workers import StartWatch, failure_of, have_died
+from sweeps.executors.events import Failed, Finished, Next, Nodes, Notice, Progressed, Returned, Unseen
 from sweeps.executors.places import Resources
 
 LOOK_SECONDS = 2.0

@@ -30,11 +30,9 @@ class Executor(ABC):
     """Trains packs. It starts when it is made, and is killed at the end of a `with` block."""
 
     def __enter__(self) -> Self:
-        """Return itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Kill it."""
         self.kill()
 
     @abstractmethod
@@ -96,13 +94,7 @@ def next_of(schedule: Schedule, how: RunningKeys, run: Paths, interrupts: Interr
 
 
 def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
-    """Return the task of a pack.
-
-    Args:
-        pack: the pack.
-        how: keys of running packs.
-        run: where checkpoints and weights are.
-    """
+    """Return the task of a pack."""
     files = Paths(run.path.resolve())
     return Task(
         pack_id=pack.pack_id,

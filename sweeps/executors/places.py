@@ -38,13 +38,11 @@ class Places:
 
     Args:
         how: keys of running packs.
-        nodes: the nodes.
         held: device of the members of the run; None without members.
         local: whether the nodes are this machine.
 
     Attributes:
         device: where members train, `cpu` or `cuda`.
-        resources: of a pack.
         free: packs that fit the nodes at once.
 
     Raises:
@@ -54,7 +52,6 @@ class Places:
     def __init__(
         self, how: RunningKeys, nodes: Sequence[NodeResources], held: str | None, local: bool
     ) -> None:
-        """Choose the device and count the slots."""
         self.device = device_of(how, nodes, held)
         self.resources = resources_of(how, self.device)
         self._local = local

@@ -42,7 +42,6 @@ class Serial(Executor):
     """
 
     def __init__(self, cpus: int, users_code: UsersCode) -> None:
-        """Take the settings."""
         self._cpus, self._users_code = cpus, users_code
 
     def connect(self) -> Sequence[NodeResources]:

@@ -23,7 +23,6 @@ class Waiting:
     """
 
     def __init__(self, minutes: float, places: Places, say: Callable[[str], None]) -> None:
-        """Begin to wait."""
         self._patience, self._places, self._say = 60 * minutes, places, say
         self._since = self._said = time.monotonic()
         self._starting = False

@@ -36,14 +36,14 @@ def _quotas(process: Path) -> Iterator[float]:
 
 def _mounts(process: Path) -> dict[str, tuple[PurePosixPath, Path]]:
     """Return the group at the root of each mounted hierarchy that can limit CPUs, and where it is mounted."""
-    found = {}
+    mounts = {}
     for line in (process / "mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         root, mounted = before.split()[3:5]
         kind, _, options = after.split()[:3]
         if kind == "cgroup2" or (kind == "cgroup" and "cpu" in options.split(",")):
-            found["cpu" if kind == "cgroup" else kind] = (PurePosixPath(root), Path(mounted))
-    return found
+            mounts["cpu" if kind == "cgroup" else kind] = (PurePosixPath(root), Path(mounted))
+    return mounts
 
 
 def _quota(folder: Path) -> Iterator[float]:

@@ -20,7 +20,6 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, exit_code: int) -> None:
-        """Take the exit code."""
         super().__init__(exit_code)
         self.exit_code = exit_code
 
@@ -77,7 +76,6 @@ class Interrupts:
         done: str = "trained",
         ends_process: bool = True,
     ) -> None:
-        """Listen to nothing yet."""
         self.signal: signal.Signals | None = None
         self.on_signal: Callable[[], None] = lambda: None
         self.on_leave: Callable[[], object] = lambda: None

@@ -19,12 +19,12 @@ def descendants(pid: int) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         if (parent := _parent(int(path.name))) is not None:
             children[parent].append(int(path.name))
-    found, left = [], [pid]
+    pids, left = [], [pid]
     while left:
-        own = children[left.pop()]
-        found += own
-        left += own
-    return found
+        below = children[left.pop()]
+        pids += below
+        left += below
+    return pids
 
 
 def kill(pids: Iterable[int], group: int) -> None:

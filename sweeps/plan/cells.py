@@ -30,7 +30,6 @@ class PlannedCell:
     """A cell with its name, its initial values of rho, and all that its members' numbers depend on.
 
     Attributes:
-        cell: the cell.
         label: its name, which no other cell of the space has.
         rho: initial values of its search, in increasing order.
         data_digest: of the data set's arrays.
@@ -89,11 +88,7 @@ class PlannedCell:
         if cell.smoothed_networks != ("likelihood",) or cell.objective != "elbo":
             return None
         return critical_rho(
-            cell.data_variance,
-            cell.observation_variance,
-            cell.ou_samples,
-            cell.smoothing,
-            cell.top_kl_weight,
+            cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing, cell.top_kl_weight
         )
 
     @cached_property

@@ -14,7 +14,6 @@ class DataSets:
     """The data sets of cells.
 
     Args:
-        cells: the cells.
         data_dir: folder with the data files; None downloads them.
         download: whether to fetch missing files; without it, cells of missing data sets are left out.
 
@@ -24,7 +23,6 @@ class DataSets:
     """
 
     def __init__(self, cells: Iterable[Cell], data_dir: Path | None, download: bool = True) -> None:
-        """Load them."""
         self._data: dict[DataKey, Dataset] = {}
         cells = list(cells)
         for cell in cells:

@@ -13,16 +13,13 @@ LARGEST_PACK, LARGEST_SMALL_PACK = 12, 24
 digits a pack of 24 takes 1.1 times as many member-steps a second as one of 12, on MNIST it gains nothing
 (`benchmarks/results/step.csv`)."""
 
-
 SMALL_STEP = 5 * 10**7
 """Multiply-adds up to which a member's step is small: 1.5e7 on digits, 1e8 on MNIST with 20,20,20."""
-
 
 NARROW_CHANNELS = 8
 """Channels of convolutional members up to which they are packed on a CPU. Stacked convolutions are grouped
 ones: of 8 channels a pack of 12 takes 1.4 times as many member-steps a second as a single member, of 16 and
 32 channels 0.9 times (docs/speed.md)."""
-
 
 LARGEST_GPU_PACK, GPU_PACK_BYTES = 512, 16 * 2**30
 """The same on a GPU, and the memory that a pack in training takes there at most. A step of 256 members is

@@ -50,23 +50,6 @@ class File:
     stamp: tuple[int, int] = field(compare=False)
 
 
-@dataclass(frozen=True)
-class Root:
-    """A folder to import from: the files in it that are users' code, by their paths relative to it."""
-
-    files: Mapping[str, File]
-
-    def digest(self, names: Collection[str] | None) -> str:
-        """Return the hash of relative paths and contents, of the top entries `names` or of all files."""
-        return _hash(
-            sorted(
-                (path, file.digest)
-                for path, file in self.files.items()
-                if names is None or path.partition("/")[0] in names
-            )
-        )
-
-
 class UsersCode:
     """The code of the users' own systems and data sets that some cells name.
 
@@ -78,21 +61,20 @@ class UsersCode:
     """
 
     def __init__(self, cells: Iterable[Cell]) -> None:
-        """Read and hash the files."""
         needed = {module: _needed(module) for module in {name for cell in cells for name in _named(cell)}}
         self._bases = {module: _bases(places) for module, places in needed.items()}
         listing, together = _Listing(), _bases(place for places in needed.values() for place in places)
-        self._roots = {base: Root(listing.files(base, names)) for base, names in together.items()}
+        self._roots = {base: listing.files(base, names) for base, names in together.items()}
 
     @property
-    def roots(self) -> list[Root]:
-        """The folders to import from, in a fixed order."""
+    def roots(self) -> list[dict[str, File]]:
+        """The files of each folder to import from by their relative paths, in a fixed order."""
         return [self._roots[base] for base in sorted(self._roots)]
 
     def digest(self, cell: Cell) -> str | None:
         """Return the hash of all code of users that a cell's members depend on; None without any."""
         digests = {
-            self._roots[base].digest(names)
+            _digest(self._roots[base], names)
             for module in _named(cell)
             for base, names in self._bases[module].items()
         }
@@ -105,7 +87,7 @@ class UsersCode:
             SweepError: naming a file that has changed.
         """
         for root in self.roots:
-            for file in root.files.values():
+            for file in root.values():
                 if _has_changed(file):
                     raise _changed(file.path)
 
@@ -116,7 +98,7 @@ class UsersCode:
             SweepError: a file has changed since it was read.
         """
         for number, root in enumerate(self.roots):
-            for name, file in root.files.items():
+            for name, file in root.items():
                 if name.partition("/")[0] in PACKAGES:  # a system in a checkout, which is copied as a whole
                     continue
                 content = _content(file.path)
@@ -125,6 +107,17 @@ class UsersCode:
                 copy = folder / str(number) / name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(content)
+
+
+def _digest(root: Mapping[str, File], names: Collection[str] | None) -> str:
+    """Return the hash of relative paths and contents, of the top entries `names` or of all files."""
+    return _hash(
+        sorted(
+            (path, file.digest)
+            for path, file in root.items()
+            if names is None or path.partition("/")[0] in names
+        )
+    )
 
 
 def _named(cell: Cell) -> list[str]:

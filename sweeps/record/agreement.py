@@ -18,10 +18,7 @@ from sweeps.record.paths import Paths
 _ALIKE: dict[str, tuple[tuple[str, ...], str]] = {
     "device": ((), "set device to what is there"),
     "data_digest": (("dataset",), "point --data-dir to the data of then"),
-    "code_digest": (
-        ("dataset", "system"),
-        "put the files of then back, those beside the modules included,",
-    ),
+    "code_digest": (("dataset", "system"), "put the files of then back, those beside the modules included,"),
 }
 """Columns that all members of a run share, among those with equal keys; and the mend."""
 
@@ -48,7 +45,9 @@ def space_conflicts(run: Paths, space: Space) -> list[str]:
     """Return the settings of a run that conflict with a space. Raises as `require_same_space`."""
     if not run.settings.exists():
         return []
-    held = {"name": None} | _neutral() | _read_space(run.settings)
+    # neutral values hold for a run that is older than the key
+    neutral = {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
+    held = {"name": None} | neutral | _read_space(run.settings)
     new = {"name": space.name, **space.shared()}
     return [
         f"{key}: {held.get(key)!r} there, {value!r} now"
@@ -76,11 +75,6 @@ def member_conflicts(members: pa.Table, others: pa.Table) -> list[str]:
 
 def require_like(run: Paths, members: Iterable[Row], cells: Sequence[PlannedCell]) -> None:
     """Refuse to mix members of another device, data, code or numerics with the members of a run.
-
-    Args:
-        run: the run.
-        members: its finished members.
-        cells: of the space.
 
     Raises:
         SweepError: naming what differs.
@@ -115,11 +109,6 @@ def _can_be_measured(run: Paths, versions: set[int]) -> bool:
 
 def _picked(row: Row, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(row[key] for key in keys)
-
-
-def _neutral() -> dict[str, Any]:
-    """Return the neutral values of keys, which hold for a run that is older than the key."""
-    return {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
 
 
 def _read_space(path: Path) -> dict[str, Any]:

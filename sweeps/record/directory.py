@@ -162,7 +162,7 @@ class RunDirectory(Paths):
     def follow(self) -> None:
         """Go on in the directory at its new path, if it was moved: a second one would split the results."""
         if moved := self._holding.follow():
-            self.path = moved
+            self.move(moved)
             self.note(f"the run directory was moved to {moved}")
 
     def drop_checkpoint(self, pack_id: str) -> None:

@@ -1,7 +1,7 @@
 """Fragments: the results of packs as two tables each, and their files."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,12 +34,7 @@ _RESULTS = (
 
 @dataclass(frozen=True)
 class Fragment:
-    """The results of packs, finished or failed permanently.
-
-    Attributes:
-        members: rows of the members table.
-        history: rows of the history table.
-    """
+    """The results of packs, finished or failed permanently."""
 
     members: pa.Table
     history: pa.Table
@@ -64,34 +59,28 @@ def joined(fragments: Iterable[Fragment]) -> Fragment:
     )
 
 
-class Fragments(Mapping[str, Fragment]):
-    """The fragments of a run by name; each member is in one of them.
+class Fragments:
+    """The fragments of a run; each member is in one of them.
 
     Args:
         run: the directory, held.
+
+    Attributes:
+        by_name: the fragments by name.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         """Hold nothing yet; see `read`."""
         self._run = run
-        self._held: dict[str, Fragment] = {}
+        self.by_name: dict[str, Fragment] = {}
         self._unmerged: list[str] = []
         self._ids: set[str] = set()
 
-    def __getitem__(self, name: str) -> Fragment:
-        return self._held[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
-
-    def __len__(self) -> int:
-        return len(self._held)
-
     def with_pack(self, pack_id: str) -> str:
         """Return the name of the fragment that holds a pack."""
-        if pack_id in self._held:
+        if pack_id in self.by_name:
             return pack_id
-        packs = ((name, fragment.members["pack_id"]) for name, fragment in self._held.items())
+        packs = ((name, fragment.members["pack_id"]) for name, fragment in self.by_name.items())
         return next(name for name, ids in packs if pc.index(ids, pack_id).as_py() >= 0)
 
     def read(self) -> None:
@@ -130,14 +119,14 @@ class Fragments(Mapping[str, Fragment]):
         if not self._unmerged or len(self._unmerged) % MERGED_PACKS:
             return
         name = _merged_name(self._unmerged)
-        merged = joined(self._held[pack_id] for pack_id in self._unmerged)
+        merged = joined(self.by_name[pack_id] for pack_id in self._unmerged)
         merged = Fragment(merged.members.combine_chunks(), merged.history.combine_chunks())
         with suppress(TableError):
             write_table(merged.history, self._run.fragment(name, "history"))
             write_table(merged.members, self._run.fragment(name, "members"))
-            self._held[name] = merged
+            self.by_name[name] = merged
             for pack_id in self._unmerged:
-                del self._held[pack_id]
+                del self.by_name[pack_id]
                 self._remove(pack_id)
             self._unmerged.clear()
 
@@ -150,7 +139,7 @@ class Fragments(Mapping[str, Fragment]):
             SweepError: they cannot be written.
         """
         name = self.with_pack(pack_id)
-        members, history = self._held[name].members, self._held[name].history
+        members, history = self.by_name[name].members, self.by_name[name].history
         of_pack = pc.equal(members["pack_id"], pack_id)
         of_members = _of_members(history, members.filter(of_pack))
         new = Fragment(
@@ -163,7 +152,7 @@ class Fragments(Mapping[str, Fragment]):
             raise SweepError(
                 f"the measured pack {pack_id} could not be written: {error}; {self._run.mend(error)}"
             ) from error
-        self._held[name] = new
+        self.by_name[name] = new
 
     def read_failed(self) -> list[Row]:
         """Return the members that failed permanently and are not finished. Raises as `read`."""
@@ -197,7 +186,7 @@ class Fragments(Mapping[str, Fragment]):
                 self.add_failed(pack_id, table_of(kept[pack_id], MEMBERS))
 
     def _hold(self, name: str, fragment: Fragment) -> None:
-        self._held[name] = fragment
+        self.by_name[name] = fragment
         self._ids.update(fragment.members["member_id"].to_pylist())
         if not name.startswith(MERGED):
             self._unmerged.append(name)
@@ -248,7 +237,7 @@ class Fragments(Mapping[str, Fragment]):
         """Return the earlier fragments that have these members; refuse members with other results there."""
         rows = {row["member_id"]: row for row in members.select(_RESULTS).to_pylist()}
         ids, holders = pa.array(list(rows), pa.string()), set()
-        for holder, fragment in self._held.items():
+        for holder, fragment in self.by_name.items():
             mask = pc.is_in(fragment.members["member_id"], value_set=ids)
             for row in fragment.members.filter(mask).select(_RESULTS).to_pylist():
                 holders.add(holder)

@@ -47,7 +47,6 @@ class Holding:
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        """Hold nothing yet."""
         self.notices: list[str] = []
         self._folder, self._names = folder, names
         self._made: list[Path] = []

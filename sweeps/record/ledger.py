@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from analysis import TableError
-from analysis.tables.files import read_table, rows_of, table_of
-from analysis.tables.schema import COSTS, MEMBERS, Row
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
+from analysis.tables.files import read_table, rows_of
+from analysis.tables.schema import COSTS, Row
+from ouvae.declared import ORDER_PARAMETERS, curve_value
+from search_spaces import Space
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
 from sweeps.record import agreement, rows
@@ -30,8 +31,7 @@ class Ledger:
 
     Args:
         run: its directory, held.
-        space: name of its space.
-        target: the order parameter that searches observe.
+        space: its space, which says what searches observe.
 
     Attributes:
         run: the directory.
@@ -39,19 +39,21 @@ class Ledger:
         failed: rows of members that failed permanently, by their ids.
 
     Raises:
-        SweepError: a fragment cannot be read, or two hold a member with different results.
+        SweepError: the space conflicts with that of the run, a fragment cannot be read, or two hold a member
+            with different results.
+        TableError: the settings of the run were changed.
     """
 
-    def __init__(self, run: RunDirectory, space: str, target: OrderParameter) -> None:
-        """Read the fragments."""
+    def __init__(self, run: RunDirectory, space: Space) -> None:
+        agreement.require_same_space(run, space)
         self.run = run
         self.members: dict[str, Row] = {}
         self.failed: dict[str, Row] = {}
-        self._space, self._metric = space, target.metric
+        self._space, self._metric = space.name, ORDER_PARAMETERS[space.follow].metric
         self._observed: defaultdict[str, dict[Point, float | None]] = defaultdict(dict)  # by cell_id
         self._fragments = Fragments(run)
         self._fragments.read()
-        for fragment in self._fragments.values():
+        for fragment in self._fragments.by_name.values():
             self._note(fragment.members)
         self.failed = {row["member_id"]: row for row in self._fragments.read_failed()}
         self._check_costs()
@@ -119,15 +121,11 @@ class Ledger:
 
     def results(self) -> Fragment:
         """Return all finished members."""
-        return joined(self._fragments.values())
-
-    def failed_members(self) -> pa.Table:
-        """Return the members that failed permanently."""
-        return table_of(list(self.failed.values()), MEMBERS)
+        return joined(self._fragments.by_name.values())
 
     def pack(self, pack_id: str) -> Fragment:
         """Return a finished pack, its members in their order."""
-        return self._fragments[self._fragments.with_pack(pack_id)].pack(pack_id)
+        return self._fragments.by_name[self._fragments.with_pack(pack_id)].pack(pack_id)
 
     def replace(self, pack_id: str, fragment: Fragment) -> None:
         """Write other rows in place of the rows of a finished pack. Raises SweepError."""

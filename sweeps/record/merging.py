@@ -52,7 +52,7 @@ def merge(into: Path, sources: Sequence[Path]) -> list[Joined]:
     if itself := [source for source in sources if source.resolve() == into.resolve()]:
         raise SweepError(f"{itself[0]} is the run itself; give the folder of another run")
     with run.held():
-        ledger = Ledger(run, space.name, rules_of(space.model_dump()).of(space.follow).order)
+        ledger = Ledger(run, space)
         others = [(source, _read(source, space)) for source in sources]
         _check(run, ledger, others)
         run.begin(space.model_dump(mode="json"))
@@ -85,7 +85,7 @@ def _read(source: Path, space: Space) -> Fragment:
             f"{source} has damaged files: {'; '.join(run.notices)}. Run its sweep again, which mends it, and "
             "then merge"
         )
-    return joined(fragments.values())
+    return joined(fragments.by_name.values())
 
 
 def _check(run: RunDirectory, ledger: Ledger, others: Sequence[tuple[Path, Fragment]]) -> None:

@@ -23,46 +23,28 @@ class Paths:
 
     Attributes:
         path: the folder of the run.
+        settings: the space as it was last run.
+        fragments: the folder of the packs' results.
+        checkpoints: the folder of the packs' states.
+        weights: the folder of the packs' trained weights.
+        log: the file for messages that are too long for the terminal.
+        studies: the journal of the Optuna studies.
+        costs: the table of costs.
     """
 
     def __init__(self, path: Path) -> None:
-        """Name the folder."""
+        self.move(path)
+
+    def move(self, path: Path) -> None:
+        """Name the files in this folder."""
         self.path = path
-
-    @property
-    def settings(self) -> Path:
-        """The space as it was last run."""
-        return self.path / "space.yaml"
-
-    @property
-    def fragments(self) -> Path:
-        """The folder of the packs' results."""
-        return self.path / "fragments"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the packs' states."""
-        return self.path / "checkpoints"
-
-    @property
-    def weights(self) -> Path:
-        """The folder of the packs' trained weights."""
-        return self.path / "weights"
-
-    @property
-    def log(self) -> Path:
-        """The file for messages that are too long for the terminal."""
-        return self.path / "sweep.log"
-
-    @property
-    def costs(self) -> Path:
-        """The table of costs."""
-        return self.table("costs")
-
-    @property
-    def studies(self) -> Path:
-        """The journal of the Optuna studies."""
-        return self.path / "studies.log"
+        self.settings = path / "space.yaml"
+        self.fragments = path / "fragments"
+        self.checkpoints = path / "checkpoints"
+        self.weights = path / "weights"
+        self.log = path / "sweep.log"
+        self.studies = path / "studies.log"
+        self.costs = self.table("costs")
 
     def table(self, name: str) -> Path:
         """Return the file of a table."""

@@ -7,8 +7,8 @@ import pyarrow.compute as pc
 
 from analysis.statistics.rule import Rules
 from analysis.statistics.summary import Summary
-from analysis.tables.files import rows_of, write_table
-from analysis.tables.schema import Row
+from analysis.tables.files import rows_of, table_of, write_table
+from analysis.tables.schema import MEMBERS, Row
 from ouvae.declared import labels
 from sweeps.record.ledger import Ledger
 
@@ -19,20 +19,18 @@ def write_tables(
     """Write and return members, history, thresholds and comparisons by name.
 
     Rows go by cell, seed, rho and step, in whatever order packs finished. Members and history are written
-    before anything is estimated from them.
+    before anything is estimated from them. Cells of the space come in the order of `cell_ids`, others after
+    them.
 
-    Args:
-        ledger: the members.
-        cell_ids: of the space's cells in their order; other cells come after them.
-        rules: of the thresholds.
-        compared: whether to compare cells, which have as many pairs as their number squared. Tables with
-            comparisons are the last of a sweep, and may take the reserve on a full disk.
+    Cells have as many pairs as their number squared, and are compared if `compared`. Tables with comparisons
+    are the last of a sweep, and may take the reserve on a full disk.
     """
     run = ledger.run
     run.follow()
     order = {cell_id: index for index, cell_id in enumerate(cell_ids)}
     results = ledger.results()
-    members = _named(pa.concat_tables([results.members, ledger.failed_members()]))
+    failed = table_of(list(ledger.failed.values()), MEMBERS)
+    members = _named(pa.concat_tables([results.members, failed]))
     places = pa.array([order.get(cell_id, len(order)) for cell_id in members["cell_id"].to_pylist()])
     members = _ordered(members, places, ("cell_id", "seed", "rho"))
     places = pc.index_in(results.history["member_id"], value_set=members["member_id"].combine_chunks())

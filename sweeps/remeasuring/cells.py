@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ouvae import TRAINING_VERSION
-from ouvae.data import Dataset
 from search_spaces import Space
 from sweeps.errors import gist
 from sweeps.plan.cells import PlannedCell, cell_of_member
@@ -17,8 +16,6 @@ class MeasuredCells:
     """The cells of the members of a run.
 
     Args:
-        ledger: the members.
-        space: the space of the run.
         data_dir: folder with the data files; None downloads them.
 
     Attributes:
@@ -31,7 +28,6 @@ class MeasuredCells:
     """
 
     def __init__(self, ledger: Ledger, space: Space, data_dir: Path | None) -> None:
-        """Read the cells and load their data sets."""
         self._cells: dict[str, PlannedCell] = {}
         self._unusable: dict[str, str] = {}
         for cell_id, row in cell_rows(ledger).items():
@@ -53,10 +49,6 @@ class MeasuredCells:
     def unusable(self, cell_id: str) -> str:
         """Return why the members of a cell cannot be measured; empty if they can."""
         return self._unusable.get(cell_id, "")
-
-    def data_of(self, cell_id: str) -> Dataset:
-        """Return the data set of a cell."""
-        return self.data.of(self._cells[cell_id].cell)
 
     def multiply_adds(self, cell_id: str) -> int:
         """Return the multiply-adds of a member's training step; 1 if this version cannot read the cell."""

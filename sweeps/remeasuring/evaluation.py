@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 
 import search_spaces
-from analysis.statistics.rule import rules_of
 from analysis.tables.schema import Row
 from analysis.text.words import plural
 from ouvae import NUMERICS_VERSION
@@ -23,7 +22,6 @@ from sweeps import SweepError
 from sweeps.driver import NOT_LOGGED
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import plan_cells
-from sweeps.record.agreement import require_same_space
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.remeasuring.cells import MeasuredCells
@@ -41,25 +39,17 @@ _INCOMPLETE = -1
 """In place of an exit code: MLflow's run of a sweep that lacks members becomes KILLED."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """Options of the command line.
-
-    Attributes:
-        tracking_uri: of the MLflow store; None is the environment's, or a SQLite file beside the run
-            directory.
-        data_dir: folder with the data files; None downloads them.
-    """
-
-    tracking_uri: str | None = None
-    data_dir: Path | None = None
-
-
-def measure_anew(path: Path, options: Options, console: Console) -> int:
+def measure_anew(path: Path, tracking_uri: str | None, data_dir: Path | None, console: Console) -> int:
     """Measure the members of a run anew, write its tables, and return the exit code.
 
     0: all completed members are measured; 1: some are not, or something could not be written; 3: all are, but
     MLflow lacks some of it; 128 and the number of a signal: interrupted.
+
+    Args:
+        path: folder of the run.
+        tracking_uri: of the MLflow store; None is the environment's, or a SQLite file beside the run.
+        data_dir: folder with the data files; None downloads them.
+        console: takes the lines.
 
     Raises:
         DataError: a data set cannot be loaded.
@@ -72,16 +62,15 @@ def measure_anew(path: Path, options: Options, console: Console) -> int:
     if not run.settings.is_file():
         raise SweepError(f"{path} holds no run: it has no space.yaml; give the folder that a sweep wrote")
     space = search_spaces.load(str(run.settings))
-    uri = chosen_uri(options.tracking_uri, Path(os.path.abspath(path)).parent)
+    uri = chosen_uri(tracking_uri, Path(os.path.abspath(path)).parent)
     interrupts = Interrupts(space.grace_seconds, console.print, done="measured")
     interrupts.on_leave = partial(console.show_cursor, True)
     with interrupts.caught(), run.held():
-        require_same_space(run, space)
-        ledger = Ledger(run, space.name, rules_of(space.model_dump()).of(space.follow).order)
+        ledger = Ledger(run, space)
         for notice in run.notices:
             console.print(notice)
         device = require_measurable(ledger)
-        cells = MeasuredCells(ledger, space, options.data_dir)
+        cells = MeasuredCells(ledger, space, data_dir)
         check_store(uri)
         run.begin(space.model_dump(mode="json"))
         interrupts.begin_saving()
@@ -142,13 +131,15 @@ def measure_all(
     """
     torch.set_num_threads(threads)
     keep_freed_memory()
-    rows: dict[str, list[Row]] = {}
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
     for row in ledger.members.values():
-        rows.setdefault(row["pack_id"], []).append(row)
-    work = {pack_id: len(own) * cells.multiply_adds(own[0]["cell_id"]) for pack_id, own in rows.items()}
-    members = len(ledger.members)
-    console.print(f"{plural(members, 'member')} in {plural(len(rows), 'pack')}")
-    countdown = Countdown(console, members, sum(work.values()))
+        rows[row["pack_id"]].append(row)
+    work = {
+        pack_id: len(members) * cells.multiply_adds(members[0]["cell_id"])
+        for pack_id, members in rows.items()
+    }
+    console.print(f"{plural(len(ledger.members), 'member')} in {plural(len(rows), 'pack')}")
+    countdown = Countdown(console, len(ledger.members), sum(work.values()))
     with countdown.shown():
         for pack_id in sorted(rows, key=lambda pack_id: not _behind(rows[pack_id])):
             if interrupts.signal is not None:
@@ -174,10 +165,9 @@ def finish(
     with suppress(OSError):  # trials never change; they are made again of the members
         run.studies.unlink(missing_ok=True)
     planned = plan_cells(space.swept(), cells.data.of, device, cells.users_code)
-    rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in planned], rule)
+    searches = searches_of(space, [ledger.observed(cell) for cell in planned])
     recorder = Recorder(space, planned, searches, ledger, uri)
-    interrupts.on_signal = recorder.interrupt
+    interrupts.on_signal = recorder.tracker.interrupt
     schedule = Schedule(planned, searches, ledger, 1, space.pack_size)
     tables = recorder.write(schedule)
     results = recorder.results(tables)

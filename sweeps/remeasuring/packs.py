@@ -1,14 +1,20 @@
-"""The members of a pack: their rows by the kept weights, and why some have none."""
+"""The members of a pack measured at their kept weights: their rows, and why some have none."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from analysis.tables.files import rows_of, table_of
 from analysis.tables.schema import HISTORY, MEMBERS, Row
 from analysis.text.words import plural
+from ouvae.data import Dataset
+from ouvae.declared import Cell
+from ouvae.training.outcome import Measured
+from ouvae.training.pack import PackTraining
 from sweeps.errors import gist
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
@@ -16,8 +22,7 @@ from sweeps.record.fragments import Fragment
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import confirmed, measured_anew, with_last_evaluation
 from sweeps.remeasuring.cells import MeasuredCells
-from sweeps.remeasuring.measuring import Numbers, covered, numbers_at
-from sweeps.worker.weights import WeightsError
+from sweeps.worker.weights import State, WeightsError, read_pack_weights
 
 MOST_NAMED = 3
 """Members that a line names, of those that were not measured for one reason."""
@@ -33,12 +38,57 @@ _NOT_BEST = (
 )
 
 
+class Numbers(NamedTuple):
+    """The numbers of a member, and the weights that they are of."""
+
+    state: State | None
+    measured: Measured
+
+
+def covered(cell: Cell, state: State | None, selected_step: int | None) -> tuple[bool, bool]:
+    """Return whether kept weights give a member's metrics on the validation split, and on the test split.
+
+    Metrics on the validation split are of the last step, those on the test split of the selected one.
+
+    Args:
+        cell: of the member.
+        state: which weights are kept; None if that is not known.
+        selected_step: of the member's row.
+    """
+    selected_is_last = cell.select == "last" or selected_step == cell.steps
+    validation = state == "last" or selected_is_last
+    test = state == cell.select or selected_is_last
+    return validation, test and cell.bound_samples is not None
+
+
+def numbers_at(
+    path: Path, pack: Pack, members: Sequence[Row], data: Dataset, evaluation_bytes: int
+) -> dict[int, Numbers]:
+    """Return the numbers of a pack's members at their kept weights, by their places.
+
+    The rows of all its members come in their order. The evaluation of L_k may take `evaluation_bytes`.
+
+    Raises:
+        WeightsError: the file cannot be read, or is of another pack.
+    """
+    cell = pack.cell.cell
+    kept = read_pack_weights(path)
+    points = [(point.rho, point.seed) for point in pack.points]
+    if kept.cell != cell or not set(kept.members) <= set(points):
+        raise WeightsError(f"{path} holds weights of other members; put back the file of this run")
+    training = PackTraining(cell, points, data, pack.cell.device, evaluation_bytes)
+    places = [points.index(member) for member in kept.members]
+    diverged = {
+        place: row["diverged_at_step"] for place, row in enumerate(members) if row["status"] != "completed"
+    }
+    measured = training.measured(places, kept.weights, diverged)
+    return {place: Numbers(kept.state, numbers) for place, numbers in measured.items()}
+
+
 class PackMeasuring:
     """Measures packs, and notes which members are left.
 
     Args:
-        ledger: the members.
-        cells: their cells.
         evaluation_bytes: memory that the evaluation of L_k may take.
 
     Attributes:
@@ -46,7 +96,6 @@ class PackMeasuring:
     """
 
     def __init__(self, ledger: Ledger, cells: MeasuredCells, evaluation_bytes: int) -> None:
-        """Measure nothing yet."""
         self.measured = 0
         self._ledger, self._cells, self._evaluation_bytes = ledger, cells, evaluation_bytes
         self._left: defaultdict[str, list[str]] = defaultdict(list)  # ids of members by reason
@@ -89,7 +138,7 @@ class PackMeasuring:
         reason, path = "no weights of it are kept", self._ledger.run.weights_of(pack.pack_id)
         try:
             if completed and path.is_file():
-                data = self._cells.data_of(pack.cell.cell_id)
+                data = self._cells.data.of(pack.cell.cell)
                 numbers = numbers_at(path, pack, members, data, self._evaluation_bytes)
                 reason = "it is not in the file of its pack's weights"
         except WeightsError as error:

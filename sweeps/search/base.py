@@ -5,13 +5,14 @@ trained, so that asking again after an interruption gives the same points.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from analysis.statistics.curves import Curves, curves_of
 from analysis.statistics.estimate import CellThreshold
-from analysis.statistics.rule import Rule
+from analysis.statistics.rule import Rule, rules_of
+from search_spaces import Space
 from sweeps.plan.cells import Point
 
 Observations: TypeAlias = Mapping[Point, float | None]
@@ -23,7 +24,6 @@ class StoppingRule:
     """When the search of a cell stops.
 
     Attributes:
-        rule: of its threshold.
         half_width: of the threshold's interval, at which the cell is located.
         max_members: maximum number of members of the cell.
     """
@@ -31,6 +31,11 @@ class StoppingRule:
     rule: Rule
     half_width: float
     max_members: int
+
+
+def rule_of(space: Space) -> Rule:
+    """Return the rule of the threshold that the searches of a space target."""
+    return rules_of(space.model_dump()).of(space.follow)
 
 
 def threshold_at(rule: Rule, observations: Observations) -> CellThreshold:
@@ -49,19 +54,21 @@ class Search(ABC):
     Args:
         observed: of the cell's members, kept up to date by its owner. Members that are there from the start
             are reusable, whoever asked for them.
+
+    Attributes:
+        asked: all points that it has asked for.
     """
 
     def __init__(self, observed: Observations) -> None:
-        """Start before the first round."""
         self.observed = observed
         self._reusable = sorted(observed)
-        self._asked: set[Point] = set()
-        self._known: dict[Point, float | None] = {}
+        self.asked: set[Point] = set()
+        self._observations: dict[Point, float | None] = {}
         self._round: list[Point] = []
         self._ended = False
 
     @abstractmethod
-    def propose(self, known: Observations) -> list[Point] | None:
+    def propose(self, observations: Observations) -> list[Point] | None:
         """Return the next round, given all observations of the rounds before.
 
         None waits for another search, and is asked again; an empty round ends the search.
@@ -79,13 +86,13 @@ class Search(ABC):
         """
         if self._ended or any(point not in self.observed for point in self._round):
             return []
-        self._known.update((point, self.observed[point]) for point in self._round)
+        self._observations.update((point, self.observed[point]) for point in self._round)
         self._round = []
-        proposed = self.propose(self._known)
+        proposed = self.propose(self._observations)
         if proposed is None:
             return []
         self._round, self._ended = proposed, not proposed
-        self._asked.update(proposed)
+        self.asked.update(proposed)
         return proposed
 
     @property
@@ -94,20 +101,15 @@ class Search(ABC):
         """Where the search is, in a word or two."""
 
     @property
-    def asked(self) -> Set[Point]:
-        """All points that it has asked for."""
-        return self._asked
-
-    @property
     def answers(self) -> Observations:
         """The observations of the points that it has asked for."""
         current = {point: self.observed[point] for point in self._round if point in self.observed}
-        return self._known | current
+        return self._observations | current
 
     @property
     def answer_count(self) -> int:
         """How many of the points that it has asked for are observed."""
-        return len(self._known) + sum(point in self.observed for point in self._round)
+        return len(self._observations) + sum(point in self.observed for point in self._round)
 
     @property
     def done(self) -> bool:

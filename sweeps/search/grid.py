@@ -1,4 +1,4 @@
-"""The searches `grid` and `none`: every rho with every seed, and nothing."""
+"""The searches `grid`, every rho with every seed, and `none`, a grid without points."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,6 @@ class GridSearch(Search):
     """Train every rho with every seed, in one round."""
 
     def __init__(self, observed: Observations, rho: Sequence[float], seeds: Sequence[int]) -> None:
-        """Search the product of `rho` and `seeds`."""
         super().__init__(observed)
         self._points = [Point(value, seed) for seed in seeds for value in rho]
 
@@ -19,24 +18,10 @@ class GridSearch(Search):
         """`grid`, then `done`."""
         return "done" if self._ended else "grid"
 
-    def propose(self, known: Observations) -> list[Point]:
+    def propose(self, observations: Observations) -> list[Point]:
         """Return the whole grid, once."""
-        return [] if known else self._points
+        return [] if observations else self._points
 
     def expected_points(self) -> int:
         """Return the size of the grid."""
         return len(self._points)
-
-
-class NoSearch(Search):
-    """Train nothing."""
-
-    stage = "done"
-
-    def propose(self, known: Observations) -> list[Point]:
-        """Return nothing."""
-        return []
-
-    def expected_points(self) -> int:
-        """Return 0."""
-        return 0

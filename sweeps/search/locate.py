@@ -41,7 +41,6 @@ class LocateSearch(Search):
     """Locates the threshold of a cell, and goes on after that where a comparison asks for it.
 
     Args:
-        observed: of the cell's members.
         rho: the coarse values.
         seeds: of the initial grid; probes have the seeds after the largest of them.
         stopping: when the search ends.
@@ -56,7 +55,6 @@ class LocateSearch(Search):
         stopping: StoppingRule,
         probes: int,
     ) -> None:
-        """Start at the initial grid."""
         super().__init__(observed)
         self._stopping, self._batch_size = stopping, probes
         self._initial_grid = [Point(value, seed) for seed in seeds for value in sorted(rho)]
@@ -77,14 +75,14 @@ class LocateSearch(Search):
             return "located" if self.is_located else "most members"
         if self.is_located:
             return "comparing"
-        return "probes" if self._known else "initial grid"
+        return "probes" if self._observations else "initial grid"
 
-    def propose(self, known: Observations) -> list[Point] | None:
+    def propose(self, observations: Observations) -> list[Point] | None:
         """Return the initial grid, then batches of probes; None while another cell is waited for."""
-        if not known:
+        if not observations:
             return self._initial_grid
-        threshold = self._current_threshold(known)
-        members_left = self._stopping.max_members - len(known)
+        threshold = self._current_threshold(observations)
+        members_left = self._stopping.max_members - len(observations)
         if threshold.population is None or members_left <= 0:
             return []
         self.is_located = self.is_located or self._is_narrow(threshold)
@@ -94,44 +92,42 @@ class LocateSearch(Search):
                 return None if goes_on is None else []
             self.rounds_on += 1
         posterior = threshold.population
-        if len(known) == len(self._initial_grid):
+        if len(observations) == len(self._initial_grid):
             thresholds = [neighbour.initial_threshold() for neighbour in self.neighbours]
             if None in thresholds:
                 return None
             observed = [neighbour for neighbour in thresholds if neighbour is not None]
             posterior = self._with_neighbours(threshold, observed)
-        trained = len(known) - len(self._initial_grid)
+        trained = len(observations) - len(self._initial_grid)
         return self._probes(posterior, trained, min(members_left, self._batch_size))
 
     def expected_points(self) -> int:
         """Return the members so far and those that the square root law of the interval asks for."""
         threshold, half_width = self.threshold, self._stopping.half_width
+        members, initial_members = len(self._observations), len(self._initial_grid)
         if self._ended:
-            return len(self._known)
-        if threshold is None or threshold.half_width is None or len(self._known) == len(self._initial_grid):
+            return members
+        if threshold is None or threshold.half_width is None or members == initial_members:
             # a bit at the median has 2/pi of the information of a whole threshold, and two thirds lie there
-            more = round(1.5 * (1.25 * 1.96 * TYPICAL_SPREAD / half_width) ** 2)
-            return min(self._stopping.max_members, len(self._initial_grid) + more)
-        share = min(1.0, (half_width / threshold.half_width) ** 2)
-        probes = max(len(self._known) - len(self._initial_grid), 1)
-        return min(self._stopping.max_members, len(self._initial_grid) + round(probes / share))
+            probes = round(1.5 * (1.25 * 1.96 * TYPICAL_SPREAD / half_width) ** 2)
+        else:
+            share = min(1.0, (half_width / threshold.half_width) ** 2)
+            probes = round(max(members - initial_members, 1) / share)
+        return min(self._stopping.max_members, initial_members + probes)
 
     def initial_threshold(self) -> CellThreshold | None:
         """Return the threshold by the initial grid only; None while it is not all observed."""
         if self._initial_threshold is None and all(point in self.observed for point in self._initial_grid):
-            self._initial_threshold = self._estimate(
-                {point: self.observed[point] for point in self._initial_grid}
-            )
+            observations = {point: self.observed[point] for point in self._initial_grid}
+            self._initial_threshold = threshold_at(self._stopping.rule, observations)
         return self._initial_threshold
 
-    def _current_threshold(self, known: Observations) -> CellThreshold:
+    def _current_threshold(self, observations: Observations) -> CellThreshold:
         """Return the threshold, estimated anew where members came."""
-        if self.threshold is None or len(known) > self._estimated_members:
-            self.threshold, self._estimated_members = self._estimate(known), len(known)
+        if self.threshold is None or len(observations) > self._estimated_members:
+            self.threshold = threshold_at(self._stopping.rule, observations)
+            self._estimated_members = len(observations)
         return self.threshold
-
-    def _estimate(self, observations: Observations) -> CellThreshold:
-        return threshold_at(self._stopping.rule, observations)
 
     def _is_narrow(self, threshold: CellThreshold) -> bool:
         """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.
@@ -190,7 +186,6 @@ class Decisions:
     def __init__(
         self, searches: Sequence[LocateSearch], pairs: Sequence[Pair], confidence: float, margin: float | None
     ) -> None:
-        """Decide nothing yet."""
         self._searches, self._pairs = list(searches), list(pairs)
         self._confidence, self._margin = max(confidence, 1 - INTERIM_LEVEL), margin
         self._going_on: list[set[int]] = []

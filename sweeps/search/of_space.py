@@ -5,25 +5,22 @@ from collections.abc import Sequence
 from analysis.statistics.rule import Rule
 from ouvae.declared.pairs import comparable, neighbours
 from search_spaces import Space, SweptCell
-from sweeps.search.base import Observations, Search, StoppingRule
-from sweeps.search.grid import GridSearch, NoSearch
+from sweeps.search.base import Observations, Search, StoppingRule, rule_of
+from sweeps.search.grid import GridSearch
 from sweeps.search.locate import Decisions, LocateSearch
 from sweeps.search.refine import RefineSearch
 
 
-def searches_of(
-    space: Space, swept: Sequence[SweptCell], observed: Sequence[Observations], rule: Rule
-) -> list[Search]:
+def searches_of(space: Space, observed: Sequence[Observations]) -> list[Search]:
     """Return a new search of the space's kind for each of its cells.
 
     A cell without smoothing gets a grid: rho has no effect there.
 
     Args:
         space: says which search, and how.
-        swept: the cells.
         observed: live observations of each cell.
-        rule: of the target's threshold.
     """
+    swept, rule = space.swept(), rule_of(space)
     if not space.search_traits.aims_at_half_width:
         return [_independent(space, *part, rule) for part in zip(swept, observed, strict=True)]
     smoothed = [index for index, cell in enumerate(swept) if cell.cell.smoothed_networks]
@@ -38,7 +35,7 @@ def searches_of(
 
 def _independent(space: Space, swept: SweptCell, observed: Observations, rule: Rule) -> Search:
     if space.search == "none":
-        return NoSearch(observed)
+        return GridSearch(observed, (), ())
     if space.search == "grid":
         return GridSearch(observed, swept.rho, space.seeds)
     return RefineSearch(observed, swept.rho, space.seeds, rule, space.rho_tolerance, space.refine_points)

@@ -21,10 +21,7 @@ class RefineSearch(Search):
     members inside it diverged.
 
     Args:
-        observed: of the cell's members.
         rho: the coarse values.
-        seeds: the seeds.
-        rule: of the threshold.
         tolerance: width of a bracket that needs no more points.
         points: values inside the bracket per round.
     """
@@ -38,7 +35,6 @@ class RefineSearch(Search):
         tolerance: float,
         points: int,
     ) -> None:
-        """Start at the coarse grid."""
         super().__init__(observed)
         self._coarse, self._seeds = sorted(rho), list(seeds)
         self._rule, self._tolerance, self._points = rule, tolerance, points
@@ -48,13 +44,13 @@ class RefineSearch(Search):
         """`coarse grid`, `refining` or `done`."""
         if self._ended:
             return "done"
-        return "refining" if self._known else "coarse grid"
+        return "refining" if self._observations else "coarse grid"
 
-    def propose(self, known: Observations) -> list[Point]:
+    def propose(self, observations: Observations) -> list[Point]:
         """Return the coarse grid, then a refinement of every seed whose bracket is too wide."""
-        if not known:
+        if not observations:
             return [Point(rho, seed) for seed in self._seeds for rho in self._coarse]
-        curves = curves_of_points(known)
+        curves = curves_of_points(observations)
         usable = {seed: curves[seed] for seed in self._seeds if curves[seed][0].size}
         if not usable:
             return []
@@ -64,9 +60,9 @@ class RefineSearch(Search):
         for seed, (rhos, values) in usable.items():
             threshold = seed_threshold(seed, rhos, values, active_from, side)
             inside, guard = self._refine(threshold, rhos, side)
-            if any(Point(rho, seed) not in known for rho in inside):
+            if any(Point(rho, seed) not in observations for rho in inside):
                 proposed += [Point(rho, seed) for rho in sorted({*inside, *guard})]
-        return [point for point in proposed if point not in known]
+        return [point for point in proposed if point not in observations]
 
     def expected_points(self) -> int:
         """Return the coarse points and the rounds that narrow the widest coarse step enough."""

@@ -42,19 +42,14 @@ class Progress:
     the speed since the first report of a pack in training.
 
     Args:
-        console: where it is shown.
-        schedule: the schedule.
         estimate: returns the threshold of a cell with these observations.
     """
 
     def __init__(self, console: Console, schedule: Schedule, estimate: Estimate) -> None:
-        """Begin with nothing done."""
         self._console, self._schedule = console, schedule
         self._cells = _Cells(schedule, estimate)
         self._live: Drawn | None = None
         self._first: tuple[float, float] | None = None  # time and work of the first report
-        self._started = self._printed = time.monotonic()
-        self._table_due = self._started + TABLE_SECONDS
 
     def shown(self, events: Iterable[Item]) -> Iterator[Item]:
         """Yield the events of a training that begins now, and show the progress meanwhile."""
@@ -90,7 +85,7 @@ class Progress:
         """Return the line."""
         cells = self._schedule.cells
         left = sum(state.members_left for state in cells)
-        finished = sum(state.finished_members for state in cells)
+        finished = sum(state.search.answer_count for state in cells)
         parts = [f"{duration(now - self._started)}  members {finished}/{finished + left}"]
         if self._first is not None and now - self._first[0] >= SPEED_SECONDS:
             since, before = self._first
@@ -109,17 +104,14 @@ class Countdown:
     """Shows work of a known amount: members done, share, time left.
 
     Args:
-        console: where it is shown.
         members: their number.
         work: of all members, in any unit.
     """
 
     def __init__(self, console: Console, members: int, work: float) -> None:
-        """Begin with nothing done."""
         self._console, self._members, self._work = console, members, work
         self._members_done, self._work_done = 0, 0.0
         self._live: Drawn | None = None
-        self._started = self._printed = time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -164,7 +156,7 @@ class _Cells:
     @property
     def has_members(self) -> bool:
         """Whether any member is finished."""
-        return any(state.finished_members for state in self._schedule.cells)
+        return any(state.search.answer_count for state in self._schedule.cells)
 
     def view(self, rows: int, elapsed: float) -> list[RenderableType]:
         """Return the table of so many cells, those in training first, and how many more there are."""
@@ -184,7 +176,7 @@ class _Cells:
         return [table, Text(f"and {len(states) - len(shown)} more cells, {done} of them done")]
 
     def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
-        members = f"{state.finished_members}/{state.finished_members + state.members_left}"
+        members = f"{state.search.answer_count}/{state.search.answer_count + state.members_left}"
         threshold = self._threshold(state, elapsed)
         if threshold is None:
             return state.planned.label, members, "-", "", state.search.stage

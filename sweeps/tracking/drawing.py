@@ -13,7 +13,6 @@ class Drawing:
     """
 
     def __init__(self, run: Path) -> None:
-        """Draw nothing yet."""
         self._run = run
         self._process: subprocess.Popen[bytes] | None = None
 

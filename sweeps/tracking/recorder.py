@@ -4,8 +4,10 @@ Tables come first. Any other part may fail without the rest, and is then a line 
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pyarrow as pa
 from rich.console import Console
@@ -34,7 +36,7 @@ from sweeps.tracking.drawing import Drawing
 from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import without_password
-from sweeps.tracking.values import CELL_PARAMS, Points
+from sweeps.tracking.values import CELL_PARAMS, CompleteCell, Points, texts
 
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""
@@ -45,9 +47,6 @@ DISK = "disk"
 TABLES_SECONDS, TABLES_SHARE = 60.0, 0.05
 """While the sweep goes on the tables are rewritten this often, and in at most this share of the time."""
 
-SAY_SECONDS = 5.0
-"""How often the end of a sweep says how far its log to MLflow is."""
-
 LAST_SECONDS = 2.0
 """What of the grace is left when the log to MLflow is closed."""
 
@@ -57,6 +56,7 @@ class Recorder:
 
     Attributes:
         problems: why something is not written or told, a line each, by its name.
+        tracker: of MLflow.
         uri: of the MLflow store.
         stopped: why the sweep ended early; empty if it did not.
 
@@ -69,14 +69,8 @@ class Recorder:
     """
 
     def __init__(
-        self,
-        space: Space,
-        cells: Sequence[PlannedCell],
-        searches: Sequence[Search],
-        ledger: Ledger,
-        uri: str,
+        self, space: Space, cells: Sequence[PlannedCell], searches: Sequence[Search], ledger: Ledger, uri: str
     ) -> None:
-        """Tell MLflow and Optuna what the ledger holds."""
         self.problems: dict[str, str] = {}
         self.stopped = ""
         self._ledger, self._run, self.uri = ledger, ledger.run, uri
@@ -97,7 +91,7 @@ class Recorder:
             self._run.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
-        self._tracker = Tracker(
+        self.tracker = Tracker(
             uri, space.name, self._run.sweep_id, self._run.path.name, params, track, watched
         )
         with self.beside("MLflow"):
@@ -136,14 +130,6 @@ class Recorder:
         with self.beside("clean-up"):
             executor.end()
 
-    def interrupt(self) -> None:
-        """Say in MLflow that the sweep is being stopped."""
-        self._tracker.interrupt()
-
-    def begin(self) -> None:
-        """Make the sweep's run in MLflow, now that a pack is in training."""
-        self._tracker.begin()
-
     def tell(self, fragment: Fragment) -> None:
         """Tell Optuna and MLflow of a pack that is finished or failed permanently."""
         members, history = rows_of(fragment.members), rows_of(fragment.history)
@@ -165,11 +151,11 @@ class Recorder:
             written = write_tables(self._ledger, self._cell_ids, self._rules, compared=False)
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
-                for cell_id, own in self._curves(written).items():
-                    self._tracker.log_known(cell_id, rows[cell_id], _points(own))
+                for cell_id, by_metric in self._curves(written).items():
+                    self.tracker.log_interim_cell(cell_id, rows[cell_id], _points(by_metric))
             tables = [self._run.table(name) for name in written]
-            self._tracker.log_interim(tables, "tables")
-            self._tracker.log_interim(self._drawing.drawn(), "figures")
+            self.tracker.log_interim(tables, "tables")
+            self.tracker.log_interim(self._drawing.drawn(), "figures")
             self._drawing.begin()
         taken = time.monotonic() - started
         self._due = time.monotonic() + max(TABLES_SECONDS, taken / TABLES_SHARE)
@@ -206,18 +192,18 @@ class Recorder:
     def close(self, code: int, interrupts: Interrupts, console: Console) -> Report:
         """Log what is left and end the sweep's run; return what became of it."""
         if self._run.costs.exists():
-            self._tracker.log_artifacts([self._run.costs], "tables")
+            self.tracker.log_artifacts([self._run.costs], "tables")
         status = {OK: "FINISHED", FAILED: "FAILED"}.get(code, "KILLED")
         left = interrupts.seconds_left()
         deadline = None if left is None else left - LAST_SECONDS
-        return self._tracker.close(status, deadline, _Draining(console, self.uri))
+        return self.tracker.close(status, deadline, partial(_say_progress, console, self.uri))
 
     def _log(self, members: Sequence[Row], history: Sequence[Row]) -> None:
-        by_member: dict[str, list[Row]] = {}
+        by_member: defaultdict[str, list[Row]] = defaultdict(list)
         for entry in history:
-            by_member.setdefault(entry["member_id"], []).append(entry)
+            by_member[entry["member_id"]].append(entry)
         for row in members:
-            self._tracker.log_member(row, by_member.get(row["member_id"], []))
+            self.tracker.log_member(row, by_member[row["member_id"]])
 
     def _log_tables(self, schedule: Schedule, written: Mapping[str, pa.Table]) -> None:
         """Hand the tables and the cells to the tracker."""
@@ -227,14 +213,14 @@ class Recorder:
             if state.done and cell_id in rows:
                 self._log_cell(state.planned, rows[cell_id], by_cell[cell_id])
         tables = [self._run.table(name) for name in written]
-        self._tracker.log_artifacts([*tables, self._run.settings], "tables")
+        self.tracker.log_artifacts([*tables, self._run.settings], "tables")
 
     def _draw(self, written: Mapping[str, pa.Table]) -> None:
         """Write figures and report of the tables and hand them to the tracker."""
         with self.beside("figures"):
             from analysis.figures import write_figures  # vl-convert
 
-            self._tracker.log_artifacts(write_figures(self._run.path), "figures")
+            self.tracker.log_artifacts(write_figures(self._run.path), "figures")
         with self.beside("report"):
             self._write_report(written)
 
@@ -245,17 +231,17 @@ class Recorder:
         from analysis.sweep_page.answers import in_words
 
         results = Results(self._run.path, written)
-        self._tracker.log_artifacts([write_report([results])], "figures")
-        self._tracker.log_note(in_words(results))
+        self.tracker.log_artifacts([write_report([results])], "figures")
+        self.tracker.log_note(in_words(results))
 
     def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
         """Return the curves of each cell by the metric of each order parameter that is watched."""
-        found: dict[str, dict[str, Curves]] = {}
+        by_cell: defaultdict[str, dict[str, Curves]] = defaultdict(dict)
         for name in self._rules.active_from:
             metric = ORDER_PARAMETERS[name].metric
-            for cell_id, own in curves(written["members"], metric).items():
-                found.setdefault(cell_id, {})[metric] = own
-        return found
+            for cell_id, seeds in curves(written["members"], metric).items():
+                by_cell[cell_id][metric] = seeds
+        return dict(by_cell)
 
     def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:
         """Tell the studies of the thresholds, and return the rows of each cell."""
@@ -263,24 +249,42 @@ class Recorder:
         if self._studies is not None:
             with self.beside("studies"):
                 self._studies.describe(rows)
-        found: dict[str, list[Row]] = {}
+        by_cell: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
-            found.setdefault(row["cell_id"], []).append(row)
-        return found
+            by_cell[row["cell_id"]].append(row)
+        return dict(by_cell)
 
     def _log_cell(
         self, planned: PlannedCell, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]
     ) -> None:
         label = thresholds[0]["cell"]
-        params = {key: thresholds[0][key] for key in CELL_PARAMS}
-        means = {metric: list(zip(*mean_curve(own), strict=True)) for metric, own in by_metric.items()}
-        data = {planned.cell.dataset: planned.data_digest}
+        means = {
+            metric: [(float(rho), float(value)) for rho, value in zip(*mean_curve(seeds), strict=True)]
+            for metric, seeds in by_metric.items()
+        }
         note = "\n".join(
             f"- {ORDER_PARAMETERS[row['order_parameter']].words}: {threshold_sentence(row, label)}"
             for row in thresholds
         )
-        points = _points(by_metric)
-        self._tracker.log_cell(planned.cell_id, label, params, means, thresholds, data, note, points)
+        self.tracker.log_cell(
+            CompleteCell(
+                planned.cell_id,
+                label,
+                params=texts(thresholds[0], CELL_PARAMS),
+                curves=means,
+                thresholds=thresholds,
+                data={planned.cell.dataset: planned.data_digest},
+                note=note,
+                points=_points(by_metric),
+            )
+        )
+
+
+def _say_progress(console: Console, uri: str, done: int, total: int) -> None:
+    """Say how far the log to MLflow is."""
+    if done < total:
+        where = without_password(uri)
+        console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")
 
 
 def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
@@ -288,8 +292,8 @@ def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
     return {
         metric: [
             (seed, float(rho), float(value))
-            for seed, own in curves.items()
-            for rho, value in zip(*own, strict=True)
+            for seed, curve in curves.items()
+            for rho, value in zip(*curve, strict=True)
         ]
         for metric, curves in by_metric.items()
     }
@@ -300,17 +304,3 @@ def tracked(space: Space, members: int) -> str:
     if space.track != "auto":
         return space.track
     return "members" if members <= MOST_TRACKED else "cells"
-
-
-class _Draining:
-    """Says now and then how far the log to MLflow is."""
-
-    def __init__(self, console: Console, uri: str) -> None:
-        self._console, self._uri = console, uri
-        self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._said > SAY_SECONDS:
-            self._said = time.monotonic()
-            where = without_password(self._uri)
-            self._console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")

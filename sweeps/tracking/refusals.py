@@ -28,8 +28,8 @@ _HALF = "already exists"
 def reason(error: BaseException) -> str:
     """Return in one line what the store, or the system below it, said, without passwords."""
     *_, root = _chain(error)
-    said = gist_of(str(root if isinstance(root, OSError | sqlite3.Error) else error))
-    return without_passwords(said or type(error).__name__)
+    text = gist_of(str(root if isinstance(root, OSError | sqlite3.Error) else error))
+    return without_passwords(text or type(error).__name__)
 
 
 def mend(error: BaseException, uri: str) -> str:

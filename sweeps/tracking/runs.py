@@ -48,11 +48,11 @@ from sweeps.tracking.values import (
     MEMBER_TAGS,
     MEMBERS,
     STEPS_PER_RHO,
+    CompleteCell,
     Points,
     Value,
     cell_tags,
     curve_values,
-    digest_of,
     member_values,
     milliseconds,
     point_values,
@@ -89,7 +89,7 @@ _TABLE_PARAMS = ("latents", "steps")
 
 
 @dataclass
-class _Known:
+class _Stored:
     """A run as the store holds it."""
 
     run_id: str
@@ -133,7 +133,7 @@ class SweepRuns:
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
         self.untracked_cells: set[str] = set()
-        self._known_from: dict[str, int] = {}  # number of members behind the logged thresholds, by run id
+        self._logged_members: dict[str, int] = {}  # number of members behind the logged thresholds, by run id
         self._points: dict[str, set[Value]] = {}  # logged values of the members, by run id
         self.opened = False
         self.curves_url: str | None = None
@@ -150,7 +150,7 @@ class SweepRuns:
         self.client = connect(self.uri)
         self.experiment = experiment_of(self.client, self.uri, self.space, self._note)
         self.curves_url = self._curves_url()
-        runs = [_known(run) for run in self._search()]
+        runs = [_stored(run) for run in self._search()]
         self.cells = self._unique("cell_id", runs, "cell")
         self.members = self._unique("member_id", runs, "member")
         for member in self.members.values():
@@ -181,42 +181,33 @@ class SweepRuns:
             self._log_counts()
         return True
 
-    def cell(
-        self,
-        cell_id: str,
-        label: str,
-        params: dict[str, str],
-        curves: Mapping[str, Sequence[tuple[float, float]]],
-        thresholds: Sequence[Mapping[str, Any]],
-        data: Mapping[str, str],
-        note: str,
-        points: Mapping[str, Points],
-    ) -> bool:
+    def cell(self, cell: CompleteCell) -> bool:
         """Log a cell's curves, thresholds, data and members' values; False if its run holds the same."""
         from mlflow.entities import RunTag
 
-        digest = digest_of(label, params, curves, thresholds)
-        run = old = self.cells.get(cell_id)
+        digest, params = cell.digest, cell.params
+        run = old = self.cells.get(cell.cell_id)
         if run and run.whole and run.tags.get("curve") == digest:
             return False
-        if run and (run.tags.get("curve", digest) != digest or not _agree(run.params, params)):
+        agrees = run is not None and all(run.params.get(key, text) == text for key, text in params.items())
+        if run and (run.tags.get("curve", digest) != digest or not agrees):
             run = None
         if run is None:
             kept = old.tags if old else {}
             tags = {key: kept[key] for key in (*CELL_TAGS, RUN_COLOR) if key in kept}
             tags |= {**texts(params, CELL_TAGS), "curve": digest}
-            run = self._create_cell(cell_id, label, tags, {})
+            run = self._create_cell(cell.cell_id, cell.label, tags, {})
         elif "curve" not in run.tags:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
-        values = curve_values(curves, run.start_ms) + threshold_values(thresholds, run.start_ms)
-        tags_after = [RunTag(*tag) for tag in (cell_tags(thresholds) | {DESCRIPTION: note}).items()]
+        values = curve_values(cell.curves, run.start_ms) + threshold_values(cell.thresholds, run.start_ms)
+        tags_after = [RunTag(*tag) for tag in (cell_tags(cell.thresholds) | {DESCRIPTION: cell.note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
-        self._log_points(run, points)
-        if data:
-            self.client.log_inputs(run.run_id, _inputs(data))
+        self._log_points(run, cell.points)
+        if cell.data:
+            self.client.log_inputs(run.run_id, _inputs(cell.data))
         for member in self.members.values():
-            if member.tags["cell_id"] == cell_id:
+            if member.tags["cell_id"] == cell.cell_id:
                 self._move(member, run)
         if old and old is not run:
             self.client.delete_run(old.run_id)
@@ -224,19 +215,19 @@ class SweepRuns:
         self._log_counts()
         return True
 
-    def known(
+    def interim_cell(
         self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
     ) -> bool:
         """Log the thresholds so far of a cell with an incomplete run; False if there are no new members."""
         run, members = self.cells.get(cell_id), thresholds[0]["n_members"]
-        if run is None or run.whole or self._known_from.get(run.run_id) == members:
+        if run is None or run.whole or self._logged_members.get(run.run_id) == members:
             return False
         self.client.log_batch(run.run_id, _metrics(threshold_values(thresholds, run.start_ms)))
         self._log_points(run, points)
-        self._known_from[run.run_id] = members
+        self._logged_members[run.run_id] = members
         return True
 
-    def _log_points(self, run: _Known, points: Mapping[str, Points]) -> None:
+    def _log_points(self, run: _Stored, points: Mapping[str, Points]) -> None:
         """Log the values of a cell's members, except those that this object has logged."""
         logged = self._points.setdefault(run.run_id, set())
         new = [value for value in point_values(points, run.start_ms) if value not in logged]
@@ -308,14 +299,14 @@ class SweepRuns:
             if not token:
                 return
 
-    def _unique(self, tag: str, known: Sequence[_Known], level: str) -> dict[str, _Known]:
+    def _unique(self, tag: str, stored: Sequence[_Stored], level: str) -> dict[str, _Stored]:
         """Map the runs of a level by `tag`; delete all but one of the runs with the same tag.
 
         Of a member's runs a complete run is kept, otherwise the newest. Duplicates come from a request whose
         answer was lost, or from an interrupted replacement of a cell's run.
         """
-        unique: dict[str, _Known] = {}
-        runs = [run for run in known if run.tags.get("level") == level]
+        unique: dict[str, _Stored] = {}
+        runs = [run for run in stored if run.tags.get("level") == level]
         for run in sorted(runs, key=lambda run: (level == "member" and run.whole, run.start_ms)):
             if run.tags[tag] in unique:
                 self.client.delete_run(unique[run.tags[tag]].run_id)
@@ -345,7 +336,7 @@ class SweepRuns:
             if run.status != status:
                 self._set_status(run, status)
 
-    def _set_status(self, run: _Known, status: str, end_ms: int | None = None) -> None:
+    def _set_status(self, run: _Stored, status: str, end_ms: int | None = None) -> None:
         if status == "RUNNING":
             self.client.update_run(run.run_id, status)
         else:
@@ -353,12 +344,12 @@ class SweepRuns:
         run.status = status
 
     def _create(
-        self, name: str, tags: dict[str, str], parent: _Known | None, start_ms: int | None = None
-    ) -> _Known:
+        self, name: str, tags: dict[str, str], parent: _Stored | None, start_ms: int | None = None
+    ) -> _Stored:
         parent_tag = {"mlflow.parentRunId": parent.run_id} if parent else {}
-        return _known(self.client.create_run(self.experiment, start_ms, {**tags, **parent_tag}, name))
+        return _stored(self.client.create_run(self.experiment, start_ms, {**tags, **parent_tag}, name))
 
-    def _create_cell(self, cell_id: str, label: str, tags: dict[str, str], params: dict[str, str]) -> _Known:
+    def _create_cell(self, cell_id: str, label: str, tags: dict[str, str], params: dict[str, str]) -> _Stored:
         color = _color(len(self.cells))
         identity = {"level": "cell", "cell_id": cell_id, "cell": label, "status": "running"}
         tags = {RUN_COLOR: color, **self.common, **self._source(), **tags, **identity}
@@ -368,7 +359,7 @@ class SweepRuns:
         self.cells[cell_id] = run
         return run
 
-    def _create_member(self, row: Mapping[str, Any], end: datetime) -> _Known:
+    def _create_member(self, row: Mapping[str, Any], end: datetime) -> _Stored:
         cell = self.cells.get(row["cell_id"]) or self._create_cell(
             row["cell_id"], row["cell"], texts(row, CELL_TAGS), texts(row, CELL_PARAMS)
         )
@@ -380,7 +371,7 @@ class SweepRuns:
         self.members[row["member_id"]] = run
         return run
 
-    def _move(self, child: _Known, parent: _Known | None) -> None:
+    def _move(self, child: _Stored, parent: _Stored | None) -> None:
         if parent and child.tags.get("mlflow.parentRunId") != parent.run_id:
             self.client.set_tag(child.run_id, "mlflow.parentRunId", parent.run_id)
             child.tags["mlflow.parentRunId"] = parent.run_id
@@ -423,9 +414,9 @@ def _color(index: int) -> str:
     return "#" + "".join(f"{round(255 * part):02X}" for part in colorsys.hls_to_rgb(hue, light, 0.7))
 
 
-def _known(run: Run) -> _Known:
+def _stored(run: Run) -> _Stored:
     info, data = run.info, run.data
-    return _Known(
+    return _Stored(
         info.run_id, info.start_time, info.status, dict(data.tags), dict(data.params), dict(data.metrics)
     )
 
@@ -440,7 +431,3 @@ def _params(texts: Mapping[str, str]) -> list[Param]:
     from mlflow.entities import Param
 
     return [Param(key, text) for key, text in texts.items()]
-
-
-def _agree(logged: Mapping[str, str], params: Mapping[str, str]) -> bool:
-    return all(logged.get(key, text) == text for key, text in params.items())

@@ -38,7 +38,6 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
 }
 
-
 _BUSY_SECONDS = 20.0  # to wait for who writes, as MLflow does
 
 
@@ -81,8 +80,8 @@ def log_files(uri: str, experiment: str, name: str, files: Iterable[Path], tags:
         client, uri, experiment, "Pages and other files that belong to no one sweep."
     )
     quoted = name.replace("'", "\\'")
-    found = client.search_runs([experiment_id], f"attributes.run_name = '{quoted}'", max_results=1)
-    run = found[0] if found else client.create_run(experiment_id, run_name=name)
+    runs = client.search_runs([experiment_id], f"attributes.run_name = '{quoted}'", max_results=1)
+    run = runs[0] if runs else client.create_run(experiment_id, run_name=name)
     run_id = run.info.run_id
     for key, text in tags.items():
         client.set_tag(run_id, key, text)
@@ -121,13 +120,13 @@ def experiment_of(client: MlflowClient, uri: str, name: str, note: str) -> str:
     """
     if uri.startswith("sqlite:"):
         move_artifacts(sqlite_path(uri), artifacts_of(uri))
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    held = client.get_experiment_by_name(name)
+    if held is None:
         location = (artifacts_of(uri) / name).as_uri() if uri.startswith("sqlite:") else None
         return client.create_experiment(name, location, {DESCRIPTION: note})
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if held.lifecycle_stage == "deleted":
+        client.restore_experiment(held.experiment_id)
+    return str(held.experiment_id)
 
 
 def connect(uri: str) -> MlflowClient:

@@ -8,8 +8,9 @@ twentieth of the time of a trial in SQLite. A journal with a changed line is set
 
 import os
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -44,7 +45,6 @@ class Studies:
     """
 
     def __init__(self, storage: Path, space: str, order: OrderParameter, largest_seed: int = 0) -> None:
-        """Open the file."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._order, self._largest_seed = storage, space, order, largest_seed
         self._studies: dict[str, Study] = {}
@@ -66,12 +66,12 @@ class Studies:
 
         A member that failed before and is trained now becomes another trial: Optuna's never change.
         """
-        by_cell: dict[str, list[Row]] = {}
+        by_cell: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
-            by_cell.setdefault(row["cell_id"], []).append(row)
+            by_cell[row["cell_id"]].append(row)
         with self._reported():
-            for cell_id, own in by_cell.items():
-                self._add(self._study_of(cell_id, own[0]["cell"]), cell_id, own)
+            for cell_id, members in by_cell.items():
+                self._add(self._study_of(cell_id, members[0]["cell"]), cell_id, members)
 
     def describe(self, thresholds: Sequence[Row]) -> None:
         """Say in the studies of cells what is known of their thresholds by now."""
@@ -107,32 +107,28 @@ class Studies:
         return self._studies[cell_id]
 
     def _add(self, study: Study, cell_id: str, rows: Sequence[Row]) -> None:
-        known = self._recorded[cell_id]
+        recorded = self._recorded[cell_id]
         new: dict[tuple[Point, TrialState], FrozenTrial] = {}
         for row in rows:
             point = Point(row["rho"], row["seed"])
             value = None if row["status"] in LOST else curve_value(row, self._order.metric)
             state = TrialState.FAIL if value is None else TrialState.COMPLETE
-            if not known & {(point, state), (point, TrialState.COMPLETE)}:
+            if not recorded & {(point, state), (point, TrialState.COMPLETE)}:
                 if row["seed"] > _end(self._parameters[cell_id]["seed"]):
                     self._parameters[cell_id] = _parameters(row["seed"])
                 new[point, state] = _trial(row, state, value, self._parameters[cell_id])
         study.add_trials(new.values())
-        known.update(new)
+        recorded.update(new)
 
-    def _reported(self) -> AbstractContextManager[None]:
-        return _reported(self._path)
-
-
-@contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, LookupError) as error:
-        raise SweepError(
-            f"the studies in {path} cannot be used: {error}; make room, or delete the file if it "
-            "is broken, and run the same command again: the studies follow from the fragments"
-        ) from error
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, LookupError) as error:
+            raise SweepError(
+                f"the studies in {self._path} cannot be used: {error}; make room, or delete the file if it "
+                "is broken, and run the same command again: the studies follow from the fragments"
+            ) from error
 
 
 def _parameters(largest_seed: int) -> dict[str, BaseDistribution]:

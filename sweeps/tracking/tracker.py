@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from ouvae.declared.order_parameters import ORDER_PARAMETERS, WATCHED
 from sweeps.tracking.refusals import reason
 from sweeps.tracking.runs import SweepRuns
-from sweeps.tracking.values import Points, texts
+from sweeps.tracking.values import CompleteCell, Points, texts
 
 _ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 30.0
-_PROGRESS_SECONDS = 2.0
+_PROGRESS_SECONDS = 5.0
 _ENTRIES = ("member", "cell", "file")
 
 
@@ -128,50 +128,23 @@ class Tracker:
         replaces it.
         """
         if self._track == "members":
-            self._submit("member", partial(self._runs.member, dict(row), list(history)))
+            self._submit("member", partial(self._runs.member, row, history))
         else:
             self._runs.untracked[row["member_id"]] = row["status"]
 
-    def log_cell(
-        self,
-        cell_id: str,
-        label: str,
-        settings: Mapping[str, Any],
-        curves: Mapping[str, Iterable[tuple[float, float]]],
-        thresholds: Sequence[Mapping[str, Any]],
-        data: Mapping[str, str] | None = None,
-        note: str = "",
-        points: Mapping[str, Points] | None = None,
-    ) -> None:
-        """Log a cell that is complete: its curves, its thresholds, its data, and what its members have.
+    def log_cell(self, cell: CompleteCell) -> None:
+        """Log a cell that is complete.
 
-        A run whose curves, thresholds or settings differ from an earlier log is replaced by a new
-        one (a point of a metric cannot be taken back), and its members move there.
-
-        Args:
-            cell_id: identifies the cell in the sweep.
-            label: the run's name.
-            settings: params of the cell's run.
-            curves: (rho, value) pairs by metric, means over seeds.
-            thresholds: the cell's rows of the thresholds table.
-            data: digests of the data sets that its members are trained on, by their names.
-            note: what is known of its thresholds, in words, in Markdown.
-            points: seed, rho and value of its members by metric; passed over where members are no runs.
+        A run whose curves, thresholds or params differ from an earlier log is replaced by a new run, and its
+        members move there.
         """
         if self._track == "sweep":
-            self._runs.untracked_cells.add(cell_id)
+            self._runs.untracked_cells.add(cell.cell_id)
             return
-        means = {
-            metric: sorted((float(rho), float(value)) for rho, value in curve)
-            for metric, curve in curves.items()
-        }
-        params = texts(settings, settings)
-        rows = list(map(dict, thresholds))
-        own = dict(points or {}) if self._track == "members" else {}
-        job = partial(self._runs.cell, cell_id, label, params, means, rows, dict(data or {}), note, own)
-        self._submit("cell", job)
+        cell = cell if self._track == "members" else replace(cell, points={})
+        self._submit("cell", partial(self._runs.cell, cell))
 
-    def log_known(
+    def log_interim_cell(
         self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
     ) -> None:
         """Log what is known by now of a cell that has members but is not complete, if there is time for it.
@@ -181,13 +154,12 @@ class Tracker:
             thresholds: the cell's rows of the thresholds table.
             points: seed, rho and value of its members by metric.
         """
-        rows = list(map(dict, thresholds))
-        self._jobs.put(_Job("known", partial(self._runs.known, cell_id, rows, dict(points))))
+        self._jobs.put(_Job("interim", partial(self._runs.interim_cell, cell_id, thresholds, points)))
 
     def log_interim(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as they are by now, as `log_artifacts` does their last version; none is owed."""
         for path in paths:
-            self._jobs.put(_Job("known", partial(self._runs.artifact, path, folder)))
+            self._jobs.put(_Job("interim", partial(self._runs.artifact, path, folder)))
 
     def log_note(self, note: str) -> None:
         """Log what the sweep found, in words, in Markdown."""
@@ -201,17 +173,14 @@ class Tracker:
         for path in paths:
             self._submit("file", partial(self._runs.artifact, path, folder))
 
-    def interrupt(self, status: str = "KILLED") -> None:
+    def interrupt(self) -> None:
         """Say that the sweep is being stopped; return at once.
 
-        The sweep's run in the store gets the status next, before anything that waits to be logged, so
-        that a driver which is killed soon after leaves no RUNNING sweep; cells that are not complete
-        become KILLED. Logging goes on, and `close` sets the status that stays.
-
-        Args:
-            status: MLflow's status of the sweep's run: KILLED or FAILED.
+        The sweep's run in the store becomes KILLED next, before anything that waits to be logged, so that a
+        driver which is killed soon after leaves no RUNNING sweep; so do cells that are not complete. Logging
+        goes on, and `close` sets the status that stays.
         """
-        self._runs.status = status
+        self._runs.status = "KILLED"
         self.begin()
         self._open()
 
@@ -231,7 +200,7 @@ class Tracker:
                 are not complete become KILLED, until the sweep goes on.
             deadline_seconds: None waits as long as the store takes entries.
             on_progress: called with the number of entries whose fate is known and of all that were
-                handed in, every 2 seconds while entries are left and, if it was called, once after.
+                handed in, every 5 seconds while entries are left and, if it was called, once after.
         """
         if not self._closing.is_set():
             self._submit("sweep", partial(self._runs.finish, status))
@@ -245,13 +214,13 @@ class Tracker:
 
     def _wait(self, seconds: float, on_progress: Callable[[int, int], None] | None) -> None:
         """Wait for the writer to end, at most so long, and say how far it is."""
-        deadline, said = time.monotonic() + seconds, False
+        deadline, has_reported = time.monotonic() + seconds, False
         while self._thread.ident is not None:
             self._thread.join(max(0.0, min(_PROGRESS_SECONDS, deadline - time.monotonic())))
             ended = not self._thread.is_alive() or time.monotonic() >= deadline
-            if on_progress and (said or not ended):
+            if on_progress and (has_reported or not ended):
                 on_progress(self._settled, _entries(self._submitted).total())
-                said = True
+                has_reported = True
             if ended:
                 return
 

@@ -171,9 +171,9 @@ def _decodes_paths() -> bool:
     return (int(major), int(minor)) >= (2, 1)
 
 
-def _refused(uri: str, found: str) -> SweepError:
+def _refused(uri: str, problem: str) -> SweepError:
     return SweepError(
-        f"tracking URI {without_password(uri)!r}: {found}; use sqlite:///PATH for a file or "
+        f"tracking URI {without_password(uri)!r}: {problem}; use sqlite:///PATH for a file or "
         "http(s)://HOST:PORT for an MLflow server."
     )
 
@@ -186,15 +186,15 @@ def _check_file(path: Path) -> None:
             "sqlite:///PATH"
         )
     try:
-        found, head = _unwritable(path), b""
-        if not found and path.exists():
+        problem, head = _unwritable(path), b""
+        if not problem and path.exists():
             with path.open("rb") as file:
                 head = file.read(len(_SQLITE_HEAD))
     except OSError as error:
-        found = str(error)
-    if found:
+        problem = str(error)
+    if problem:
         raise SweepError(
-            f"the tracking store {path} cannot be written: {found}. Make the folder and the file "
+            f"the tracking store {path} cannot be written: {problem}. Make the folder and the file "
             "writable, or name another with sqlite:///PATH."
         )
     if head not in (b"", _SQLITE_HEAD):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -43,6 +44,39 @@ MEMBERS = "members"
 
 Points: TypeAlias = Sequence[tuple[int, float, float]]
 """Seed, rho and value of each member."""
+
+
+@dataclass(frozen=True)
+class CompleteCell:
+    """What MLflow is told of a cell that is complete.
+
+    Attributes:
+        cell_id: identifies the cell in the sweep.
+        label: name of its run.
+        params: of its run.
+        curves: (rho, value) pairs by metric, means over seeds, in increasing order.
+        thresholds: its rows of the thresholds table.
+        data: digests of the data sets that its members are trained on, by their names.
+        note: what is known of its thresholds, in words, in Markdown.
+        points: its members by metric; passed over where members are no runs.
+    """
+
+    cell_id: str
+    label: str
+    params: dict[str, str]
+    curves: Mapping[str, Sequence[tuple[float, float]]]
+    thresholds: Sequence[Row]
+    data: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    points: Mapping[str, Points] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Hash of what a run holds for good: a point of a metric cannot be taken back."""
+        text = json.dumps(
+            [self.label, self.params, self.curves, self.thresholds], sort_keys=True, default=str
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Value(NamedTuple):
@@ -124,12 +158,7 @@ def point_values(points: Mapping[str, Points], base_ms: int) -> list[Value]:
 def threshold_values(thresholds: Sequence[Row], base_ms: int) -> list[Value]:
     """Return the numbers of a cell's thresholds, at step = number of members used."""
     return [
-        Value(
-            _name(key, row),
-            _number(row[key]),
-            base_ms + row["n_members"],
-            row["n_members"],
-        )
+        Value(_name(key, row), _number(row[key]), base_ms + row["n_members"], row["n_members"])
         for row in thresholds
         for key in THRESHOLD_METRICS
         if row.get(key) is not None
@@ -172,12 +201,6 @@ def _text(value: Any) -> str:
 def rho_text(rho: float) -> str:
     """Return rho as text with three decimals, or with up to six digits if three decimals are not enough."""
     return f"{rho:.3f}" if math.isclose(rho, round(rho, 3), abs_tol=1e-9) else f"{rho:.6g}"
-
-
-def digest_of(*values: Any) -> str:
-    """Return a hash of the values."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def utc(moment: datetime) -> datetime:

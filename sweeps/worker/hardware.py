@@ -57,9 +57,9 @@ def machine(device: str) -> Machine:
 def joined(machines: Sequence[Machine]) -> Machine:
     """Return what several machines trained with, one after the other, as that of one."""
     return {
-        "processor": _distinct(one["processor"] for one in machines),
-        "cpu_features": _distinct(one["cpu_features"] for one in machines),
-        "library_versions": _distinct(one["library_versions"] for one in machines),
+        "processor": _distinct(part["processor"] for part in machines),
+        "cpu_features": _distinct(part["cpu_features"] for part in machines),
+        "library_versions": _distinct(part["library_versions"] for part in machines),
     }
 
 
@@ -82,11 +82,11 @@ def _versions(device: str) -> dict[str, str]:
     import torch
 
     built = torch.__config__.show()
-    said = {
+    matches = {
         "MKL": re.search(r"Math Kernel Library Version ([\w.]+)", built),
         "oneDNN": re.search(r"(?:MKL-DNN|oneDNN) v([\w.]+)", built),
     }
-    versions = {"NumPy": numpy.__version__} | {name: found[1] for name, found in said.items() if found}
+    versions = {"NumPy": numpy.__version__} | {name: match[1] for name, match in matches.items() if match}
     if device == "cuda":
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         versions |= {"CUDA": str(torch.version.cuda), "cuDNN": str(cudnn)}

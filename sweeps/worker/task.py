@@ -15,11 +15,8 @@ class Task:
     """A pack to train.
 
     Attributes:
-        pack_id: of the pack.
-        cell: of its members.
         members: (rho, seed) of each.
         data: the data set's digest.
-        device: `cpu` or `cuda`.
         threads: of a worker.
         evaluation_bytes: memory that the evaluation of L_k may take.
         checkpoint: file of the pack's state, used where its folder exists, on a file system that the worker
@@ -47,11 +44,8 @@ class PackResult:
     """A trained pack.
 
     Attributes:
-        outcomes: of its members, in the pack's order.
         parameters: trained parameters of a member.
         seconds: wall time of the training, without interruptions.
-        torch_version: of the worker.
-        python_version: of the worker.
         machine: of the worker; of all workers, if the pack continued on another machine.
     """
 

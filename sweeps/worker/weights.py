@@ -37,7 +37,6 @@ class PackWeights:
     """The weights in a file.
 
     Attributes:
-        cell: of the members.
         members: (rho, seed) of each.
         state: which weights they are; None if an older version wrote the file with `select: best` and did not
             record the state.
@@ -58,15 +57,9 @@ def write_weights(
     weights: Mapping[str, Tensor],
     state: State,
 ) -> None:
-    """Write the weights of a pack, whole or not at all.
+    """Write the weights of a pack, whole or not at all, into a folder that is there.
 
-    Args:
-        path: the file, in a folder that is there.
-        cell: of its members.
-        image_shape: of the data.
-        members: (rho, seed) of each.
-        weights: of all, [P, …] by name, on the CPU.
-        state: which weights they are.
+    They are those of the members (rho, seed), [P, …] by name, on the CPU.
 
     Raises:
         OSError: it cannot be written.

@@ -26,10 +26,6 @@ class PackWork:
     Attributes:
         notices: lines for the user; the reader clears them.
         blind: whether the state or the weights cannot be saved, since their folder is not seen from here.
-
-    Args:
-        task: the pack, and where its state is saved.
-        data: its data set.
     """
 
     def __init__(self, task: Task, data: Dataset) -> None:

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,12 +27,12 @@ from ouvae.declared import METRICS
 from ouvae.training.outcome import Outcome
 from ouvae.training.pack import PackTraining
 from search_spaces import Space, load
+from sweeps import phase_transition
 from sweeps.machine import sockets
 from sweeps.plan import cells
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
 from sweeps.record import tables
-from sweeps.record.agreement import require_same_space
 from sweeps.record.directory import RunDirectory
 from sweeps.record.fragments import Fragment
 from sweeps.record.ledger import Ledger
@@ -95,8 +95,7 @@ def held(path: Path, space: Space) -> Iterator[Ledger]:
     """Hold a run directory for a space as a sweep does before it begins, and give its ledger."""
     run = RunDirectory(path)
     with run.held():
-        require_same_space(run, space)
-        yield Ledger(run, space.name, rules_of(space.model_dump()).of(space.follow).order)
+        yield Ledger(run, space)
 
 
 @contextlib.contextmanager
@@ -110,8 +109,7 @@ def opened(path: Path, space: Space) -> Iterator[Ledger]:
 def schedule_of(space: Space, slots: int, ledger: Ledger) -> Schedule:
     """Open the schedule of a space's cells on made-up data."""
     cells = planned_cells(space)
-    rule = rules_of(space.model_dump()).of(space.follow)
-    searches = searches_of(space, space.swept(), [ledger.observed(cell) for cell in cells], rule)
+    searches = searches_of(space, [ledger.observed(cell) for cell in cells])
     return Schedule(cells, searches, ledger, slots, space.pack_size)
 
 
@@ -283,7 +281,7 @@ class Sweep:
     def processes(self) -> dict[int, str]:
         """Return the command's processes, Ray's included, by id."""
         return {
-            pid: name for pid, (session, _, name) in _all_processes().items() if session == self.process.pid
+            pid: name for pid, (session, _, name) in all_processes().items() if session == self.process.pid
         }
 
     def workers(self) -> list[int]:
@@ -345,6 +343,38 @@ class Sweep:
         return {(address, names[pid]) for pid, found in sockets.listening(names).items() for address in found}
 
 
+def refusing(number: int) -> Callable[..., NoReturn]:
+    """Return a call of the system that fails with this error number."""
+
+    def refuse(*arguments: object, **options: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+def sweep_digits(out: Path, *keys: str) -> int:
+    """Sweep digits with these keys in this process, and return the exit code."""
+    return phase_transition.main(["--space", "digits", "--out", str(out), *SERIAL, *sets(keys)])
+
+
+def diverging(patch: pytest.MonkeyPatch, members: Collection[tuple[float, int]], at_step: int = 0) -> None:
+    """Let members (rho, seed) diverge at a step."""
+    note = PackTraining._note_diverged
+
+    def note_more(self: PackTraining, values: torch.Tensor, step: int) -> None:
+        bad = torch.tensor([self.members[row] in members for row in self._rows]) & (self.step >= at_step)
+        note(self, torch.where(bad, torch.nan, values), step)
+
+    patch.setattr(PackTraining, "_note_diverged", note_more)
+
+
+def write_tools(folder: Path, tools: Mapping[str, str]) -> None:
+    """Write scripts of bash by name into a folder."""
+    for name, text in tools.items():
+        (folder / name).write_text("#!/usr/bin/env bash\n" + text)
+        (folder / name).chmod(0o755)
+
+
 def sets(overrides: Iterable[str]) -> list[str]:
     """Return the arguments that set KEY=VALUE each."""
     return [word for override in overrides for word in ("--set", override)]
@@ -377,7 +407,7 @@ def _two_cpus_and_a_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # its end is a hangup for the session
 
 
-def _all_processes() -> dict[int, tuple[int, int, str]]:
+def all_processes() -> dict[int, tuple[int, int, str]]:
     """Return session, parent and name (15 characters of it) of every process that has not ended."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -486,15 +516,3 @@ def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     if folder.exists():
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., None]:
-    """Return the wait for a condition."""
-    return wait_until
-
-
-@pytest.fixture(scope="session")
-def all_processes() -> Callable[[], dict[int, tuple[int, int, str]]]:
-    """Return the list of processes."""
-    return _all_processes

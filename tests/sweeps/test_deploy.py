@@ -22,7 +22,7 @@ import yaml
 from search_spaces import load
 from sweeps.phase_transition import parser
 from tests.sweeps.cluster.test_cluster import Nodes
-from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, sets, tables_of, wait_until
+from tests.sweeps.conftest import ROOT, clean_environment, sets, tables_of, wait_until, write_tools
 
 pytestmark = pytest.mark.process
 
@@ -98,9 +98,7 @@ class Job:
             (self.checkout / "sweeps").symlink_to(ROOT / "sweeps")
         shutil.copy(SCRIPT, self.checkout / "deploy")
         (folder / "bin").mkdir(exist_ok=True)
-        for name, text in tools.items():
-            (folder / "bin" / name).write_text("#!/usr/bin/env bash\n" + text)
-            (folder / "bin" / name).chmod(0o755)
+        write_tools(folder / "bin", tools)
         slurm = {"JOB_ID": self.number, "SUBMIT_DIR": str(self.checkout), "NNODES": "2", "CPUS_PER_TASK": "7"}
         environment = clean_environment(folder / "home") | {
             f"SLURM_{name}": text for name, text in slurm.items()
@@ -297,8 +295,7 @@ def test_ray_takes_the_config_of_a_cluster_on_machines_of_ones_own():
 
 
 def test_a_submitted_job_is_the_command_and_writes_where_all_see_it(tmp_path):
-    (tmp_path / "ray").write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$PWD" "$@"\n')
-    (tmp_path / "ray").chmod(0o755)
+    write_tools(tmp_path, {"ray": 'printf "%s\\n" "$PWD" "$@"\n'})
 
     def submit(*arguments: str) -> subprocess.CompletedProcess:
         path = f"{tmp_path}:{os.environ['PATH']}"
@@ -324,9 +321,7 @@ def one_gpu(tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     started = []
 
     def start(*arguments: str, tools: dict[str, str], **more: str) -> subprocess.Popen:
-        for name, text in tools.items():
-            (tmp_path / name).write_text("#!/usr/bin/env bash\n" + text)
-            (tmp_path / name).chmod(0o755)
+        write_tools(tmp_path, tools)
         environment = clean_environment(tmp_path / "home") | {"CALLS": str(tmp_path / "calls")} | more
         environment["PATH"] = f"{tmp_path}:{Path(sys.executable).parent}:{environment['PATH']}"
         process = subprocess.Popen(
@@ -400,23 +395,3 @@ def test_one_gpu_asks_for_a_space_and_a_budget(one_gpu):
     process = one_gpu("table6", tools={})
     assert process.wait(60) == 2
     assert "name both, for example: deploy/one_gpu.sh table6 size" in process.stdout.read()
-
-
-def test_one_gpu_trains_a_space_in_stretches_to_the_tables_of_one(one_gpu, start_sweep, tmp_path):
-    """On the CPU: a stretch is over with each pack that is finished."""
-    settings = ("device=cpu", "variants=[]", "latents=[[4, 4]]", "seeds=1", "rho=[0.8, 1.0]", "pack_size=1")
-    given = sets([*settings, "dataset=digits", "steps=200", "eval_every=100"])
-    out = tmp_path / "run"
-    finished = 'compgen -G "$RUN/fragments/*.members.parquet" | wc -l'
-    nap = f"""
-    before=$({finished})
-    until [ "$({finished})" -gt "$before" ]; do /bin/sleep 0.1; done
-    """
-    process = one_gpu("choices", "quick", *given, "--out", str(out), tools={"sleep": nap}, RUN=str(out))
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert output.count("is over") >= 1
-    assert "1 members are there already" in output
-    here = start_sweep("one_gpu", "--budget", "quick", *SERIAL, *given, space=Path("paper/choices"))
-    assert here.wait() == 0, here.output
-    assert tables_of(out) == here.tables()

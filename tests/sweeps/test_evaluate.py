@@ -28,11 +28,11 @@ from ouvae.data import load as load_data
 from ouvae.declared import METRICS, TEST_METRICS
 from ouvae.training.pack import PackTraining
 from search_spaces import load
-from sweeps import evaluate, phase_transition
+from sweeps import evaluate
 from sweeps.record import directory, fragments
-from sweeps.remeasuring.measuring import covered
+from sweeps.remeasuring.packs import covered
 from sweeps.tracking.recorder import Recorder
-from tests.sweeps.conftest import opened
+from tests.sweeps.conftest import diverging, opened, sweep_digits
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
@@ -47,8 +47,7 @@ MEASURED_TEST_METRICS = {metric.name for metric in TEST_METRICS} - {"selected_st
 
 def sweep(out, *keys):
     """Run a sweep of four members in two packs, a pack a seed, and return its exit code."""
-    given = ["--space", "digits", "--out", str(out), "--address", "serial"]
-    return phase_transition.main(given + [word for key in (*KEYS, *keys) for word in ("--set", key)])
+    return sweep_digits(out, *KEYS, *keys)
 
 
 def evaluated(run, *options):
@@ -71,7 +70,7 @@ def trained(tmp_path_factory):
         if keys not in runs:
             runs[keys] = tmp_path_factory.mktemp("trained") / "run"
             with drawing_nothing() as patch:
-                diverging(patch, 35)
+                diverging(patch, [(0.9, 1)], at_step=35)
                 assert sweep(runs[keys], *keys) == 0
         return runs[keys]
 
@@ -83,17 +82,6 @@ def copy(trained, tmp_path):
     """Return a maker of copies of trained runs, of which no figures are drawn."""
     with drawing_nothing():
         yield lambda *keys: Path(shutil.copytree(trained(*keys).parent, tmp_path / "copy")) / "run"
-
-
-def diverging(patch, at_step):
-    """Let the member of rho 0.9 and seed 1 diverge at a step."""
-    noted = PackTraining._note_diverged
-
-    def note(self, values, step):
-        bad = torch.tensor([self.members[row] == (0.9, 1) for row in self._rows]) & (self.step >= at_step)
-        noted(self, torch.where(bad, torch.nan, values), step)
-
-    patch.setattr(PackTraining, "_note_diverged", note)
 
 
 def rows_of(run, table="members", without=()):
@@ -166,6 +154,9 @@ def test_what_the_weights_give_is_brought_back_to_the_bit(copy, capsys, keys, co
     assert rows_of(run, "history") == history
     assert fragments_of(run) == fragments
     versions = [row["numerics_version"] for row in rows_of(run)]
+    if "bound_samples=2" in keys:
+        assert all(row["test_elbo_nats"] < row["test_bound_nats"] < 0 for row in members[:3])
+        assert all(len(row["test_active_units"]) == 2 for row in members[:3])
     said = capsys.readouterr().out
     assert "3 members measured anew" in said
     if code == 0:
@@ -219,7 +210,7 @@ def test_a_run_of_another_version_is_mended_and_extended(copy, capsys):
     (run / "studies.log").write_text("an older journal")
     spoil(run, VALIDATION_METRICS)
     with pytest.MonkeyPatch.context() as patch:
-        diverging(patch, 35)
+        diverging(patch, [(0.9, 1)], at_step=35)
         assert sweep(run, "save_weights=last") == 2
         assert f"members of numerics version {NUMERICS_VERSION - 1}" in capsys.readouterr().err
         assert evaluated(run) == 0

@@ -172,9 +172,7 @@ def test_a_pack_that_ray_kills_for_its_memory_is_trained_in_halves(start_sweep, 
         pytest.skip(f"{free:.1f} GB of memory are free, too few to use some up")
     allowed = (total - free + RAY_GB + 2.6 * MEMBER_GB) / total
     sweep = start_sweep(
-        "memory",
-        space=write(tmp_path / "large.yaml", LARGE),
-        RAY_memory_usage_threshold=f"{allowed:.3f}",
+        "memory", space=write(tmp_path / "large.yaml", LARGE), RAY_memory_usage_threshold=f"{allowed:.3f}"
     )
     assert sweep.wait() == 0, sweep.output
     assert "Traceback" not in sweep.output

@@ -52,8 +52,7 @@ def test_the_exact_threshold_is_found(tmp_path):
     with opened(tmp_path, space) as ledger:
         cells = plan_cells(space.swept(), lambda cell: data, "cpu")
         rules = rules_of(space.model_dump())
-        observed = [ledger.observed(cell) for cell in cells]
-        searches = searches_of(space, space.swept(), observed, rules.of(space.follow))
+        searches = searches_of(space, [ledger.observed(cell) for cell in cells])
         schedule = Schedule(cells, searches, ledger, 1)
         train_here(schedule, ledger, data)
         assert schedule.done

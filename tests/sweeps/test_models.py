@@ -1,6 +1,6 @@
 """Members loaded back as models: their numbers are those of the tables, whatever trained them."""
 
-import os
+import errno
 import re
 import shutil
 
@@ -13,10 +13,10 @@ from ouvae.data import load as load_data
 from ouvae.training.noise import binarize, stream
 from ouvae.training.pack import PackTraining
 from search_spaces import SpaceError, load
-from sweeps import phase_transition
 from sweeps.models import load_model
 from sweeps.worker import weights
 from sweeps.worker.weights import WeightsError
+from tests.sweeps.conftest import diverging, refusing, sweep_digits
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
@@ -27,9 +27,7 @@ MEASURED = ("elbo_nats", "reconstruction_nats", "kl_nats")
 
 def sweep(out, *keys):
     """Run a sweep of four members in two packs and return its exit code."""
-    given = ["--space", "digits", "--out", str(out), "--address", "serial"]
-    given += [word for key in (*KEYS, *keys) for word in ("--set", key)]
-    return phase_transition.main([*given, "--tracking-uri", f"sqlite:///{out.parent / 'mlflow.db'}"])
+    return sweep_digits(out, *KEYS, *keys)
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +120,7 @@ def test_what_was_trained_without_weights_says_so(last, tmp_path):
 def test_members_that_diverged_have_none_and_the_others_have(tmp_path, monkeypatch, pack_size):
     """In a pack of their own, of which nobody is left, and in one with the others."""
     run = tmp_path / "run"
-    noted = PackTraining._note_diverged
-
-    def of_seed_1(self, values, step):
-        bad = torch.tensor([self.members[member][1] == 1 for member in self._rows])
-        noted(self, torch.where(bad, torch.nan, values), step)
-
-    monkeypatch.setattr(PackTraining, "_note_diverged", of_seed_1)
+    diverging(monkeypatch, [(0.5, 1), (0.9, 1)])
     assert sweep(run, "save_weights=last", f"pack_size={pack_size}") == 0
     monkeypatch.undo()
     assert len(list((run / "weights").iterdir())) == 1
@@ -154,10 +146,7 @@ def test_a_file_that_is_none_is_one_error(last, tmp_path, damage):
 
 
 def test_weights_that_cannot_be_written_cost_no_pack(tmp_path, monkeypatch, capsys):
-    def full(tensors, about):
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(weights, "save", full)
+    monkeypatch.setattr(weights, "save", refusing(errno.ENOSPC))
     assert sweep(tmp_path / "run", "save_weights=last") == 0
     assert capsys.readouterr().out.count("weights not kept: [Errno 28] No space left on device") == 2
     assert len(rows_of(tmp_path / "run")) == 4

@@ -120,30 +120,6 @@ def test_costs_are_measured_once(start_sweep, small_space, runs, monkeypatch):
     assert (sweep.out / "costs.parquet").stat().st_mtime_ns == written
 
 
-@pytest.mark.process
-def test_the_test_split_is_measured_where_it_is_asked_for(small_space, tmp_path):
-    keys = [
-        "search=grid",
-        "variants=[]",
-        "latents=[[4, 4]]",
-        "seeds=[0]",
-        "rho=[0.8]",
-        "steps=40",
-        "eval_every=20",
-        "select=best",
-        "bound_samples=7",
-        "bound_images=30",
-    ]
-    out = tmp_path / "bound"
-    given = ["--space", str(small_space), "--out", str(out), "--address", "serial", *sets(keys)]
-    assert phase_transition.main(given) == 0
-    (row,) = pq.read_table(out / "members.parquet").to_pylist()
-    assert row["selected_step"] in (0, 20, 40)
-    assert row["test_elbo_nats"] < row["test_bound_nats"] < 0
-    assert len(row["test_active_units"]) == 2
-    assert row["parameters"] > 0
-
-
 def test_help_names_the_tables():
     with pytest.raises(SystemExit) as ended:
         paper.main(["--help"])

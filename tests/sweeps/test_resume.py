@@ -13,7 +13,7 @@ import pytest
 from analysis.tables.files import read_history, read_members
 from search_spaces import load
 from sweeps.worker.checkpoints import read_checkpoint, write_checkpoint
-from tests.sweeps.conftest import SERIAL
+from tests.sweeps.conftest import SERIAL, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -46,7 +46,7 @@ def test_an_uninterrupted_sweep(uninterrupted):
     assert all(row["member_id"] in page for row in members)
 
 
-def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, small_space, short_folder, eventually, where):
+def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, small_space, short_folder, where):
     """Stopped by SIGTERM in its first packs, by Ctrl-C, killed between packs and before its tables."""
     address, expected = where
     often = ("--set", "checkpoint_minutes=0.001", *address)
@@ -90,7 +90,7 @@ def test_a_sweep_stopped_at_every_kind_of_moment(start_sweep, small_space, short
     assert left, "what is looked for below is looked for in the right place"
     between.kill()
     if not address:
-        eventually(lambda: not list(short_folder.iterdir()), "what Ray and Tune wrote is removed", 75)
+        wait_until(lambda: not list(short_folder.iterdir()), "what Ray and Tune wrote is removed", 75)
     assert finished.items() <= between.fragments().items(), "what was finished is not written again"
     finished = between.fragments()
     assert len(finished) < packs

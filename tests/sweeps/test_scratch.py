@@ -18,7 +18,7 @@ import pytest
 from sweeps import SweepError, scratch
 from sweeps.machine.processes import is_running
 from sweeps.scratch import LONGEST_BASE, leave_lost_folder, remove, scratch_folder
-from tests.sweeps.conftest import ROOT, wait_until
+from tests.sweeps.conftest import ROOT, refusing, wait_until
 
 KILLED = """
 import os, signal
@@ -59,9 +59,9 @@ def test_what_a_killed_owner_left_is_removed_by_the_next_and_nothing_else(base):
     assert done.returncode == -signal.SIGKILL
     orphan = Path(done.stdout.strip())
     assert (orphan / "ray").is_dir()
-    with scratch_folder() as one, scratch_folder() as other:
+    with scratch_folder() as first, scratch_folder() as other:
         assert not orphan.exists()
-        assert one.exists()
+        assert first.exists()
         assert other.exists()
         assert (base / "ouvae-mine").exists(), "without a lock it is nobody's scratch"
 
@@ -152,10 +152,7 @@ def test_a_link_within_a_folder_is_removed_and_not_followed(base):
 
 
 def test_without_locks_a_folder_is_there_all_the_same_and_nobodys_orphan(base, monkeypatch):
-    def flock(file, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.ENOLCK))
     with scratch_folder() as first:
         with scratch_folder() as second:
             assert first.exists()

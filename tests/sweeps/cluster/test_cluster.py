@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 from analysis.tables.files import read_members
-from tests.recipe import write_recipe
-from tests.sweeps.conftest import clean_environment, sets, wait_until
+from tests.recipe import write_beside, write_recipe
+from tests.sweeps.conftest import all_processes, clean_environment, sets, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -96,21 +96,21 @@ class Nodes:
             )
         wait_until(lambda: "Ray runtime started" in self._logs[-1].read_text(), "the node runs", 120)
 
-    def training(self, all_processes: dict[int, tuple[int, int, str]]) -> dict[int, int]:
+    def training(self) -> dict[int, int]:
         """Return the workers that train at this moment, with the node (its raylet's id) of each."""
         namespace = os.readlink(f"/proc/{self._inside}/ns/pid")
         found = {}
-        for pid, (_, parent, name) in all_processes.items():
+        for pid, (_, parent, name) in all_processes().items():
             if re.match(r"ray::(_Inner\.tra|PackTraina)", name) and _namespace(pid) == namespace:
                 found[pid] = parent
         return found
 
-    def both_train(self, all_processes: Callable[[], dict[int, tuple[int, int, str]]]) -> Callable[[], bool]:
+    def both_train(self) -> Callable[[], bool]:
         """Return the look whether two nodes have trained so far."""
         used: set[int] = set()
 
         def look() -> bool:
-            used.update(self.training(all_processes()).values())
+            used.update(self.training().values())
             return len(used) == 2
 
         return look
@@ -174,16 +174,14 @@ def write_token(home: Path, token: str) -> Path:
 
 
 @pytest.mark.proof
-def test_a_sweep_on_two_nodes_survives_a_killed_worker(
-    nodes, start_sweep, uninterrupted, eventually, all_processes
-):
+def test_a_sweep_on_two_nodes_survives_a_killed_worker(nodes, start_sweep, uninterrupted):
     """The cluster is found by itself, both nodes train, and the tables are those of a local Ray."""
     expected, _ = uninterrupted
     sweep = start_sweep("two_nodes", "--address", "auto", prefix=nodes.prefix, HOME=nodes.home)
-    sweep.until(nodes.both_train(all_processes), "both nodes train")
+    sweep.until(nodes.both_train(), "both nodes train")
     sweep.until(sweep.fragments, "a pack is finished")
     victims: dict[int, int] = {}
-    sweep.until(lambda: victims.update(nodes.training(all_processes())) or victims, "a worker trains")
+    sweep.until(lambda: victims.update(nodes.training()) or victims, "a worker trains")
     before = len(sweep.fragments())
     os.kill(min(victims), signal.SIGKILL)
     assert before < len(expected.fragments()), "the worker was killed while there was work"
@@ -195,9 +193,7 @@ def test_a_sweep_on_two_nodes_survives_a_killed_worker(
 
 
 @pytest.mark.proof
-def test_a_users_own_system_and_data_set_train_on_both_nodes_through_ray_client(
-    nodes, start_sweep, tmp_path, all_processes
-):
+def test_a_users_own_system_and_data_set_train_on_both_nodes_through_ray_client(nodes, start_sweep, tmp_path):
     """Their files lie beside the space, where neither node looks for modules; the driver is no node."""
     space = write_recipe(tmp_path)
     longer = sets(["search=grid", "pack_size=1", "seeds=2", "steps=600", "eval_every=300"])
@@ -205,7 +201,7 @@ def test_a_users_own_system_and_data_set_train_on_both_nodes_through_ray_client(
     sweep = start_sweep(
         "own", *longer, "--address", address, space=space, prefix=nodes.prefix, HOME=nodes.home
     )
-    sweep.until(nodes.both_train(all_processes), "both nodes train")
+    sweep.until(nodes.both_train(), "both nodes train")
     assert sweep.wait() == 0, sweep.output
     assert "Ray: 2 nodes, 2 CPUs" in sweep.output
     assert sweep.counts() == (0, 6)
@@ -246,12 +242,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
     lies beside it, and both are broken before the node comes: it trains with the code of the start.
     """
     space = write_recipe(tmp_path)
-    beside = {"scale.py": "SCALE = 1", "scale.json": "1", ".gitignore": "*.json"}
-    for name, content in beside.items():
-        (tmp_path / name).write_text(content)
-    with (tmp_path / "flat.py").open("a") as file:
-        file.write("\nfrom pathlib import Path\n\nfrom scale import SCALE\n")
-        file.write("assert Path(__file__).with_name('scale.json').read_text() == '1'\nassert SCALE == 1\n")
+    write_beside(tmp_path)
     nodes = Nodes(tmp_path, bare_python, runs / "home")
     try:
         nodes.start("--head", f"--port={PORT}", "--num-cpus=0")
@@ -278,7 +269,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         assert impatient.wait() == 1, "a token that the cluster does not know of is not shown to it"
         assert "error: no node with 1 CPU and 1 GPU for a pack came within 6 s" in impatient.output
         waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
-        for name in beside:
+        for name in ("scale.py", "scale.json"):
             (tmp_path / name).write_text("2")
         nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", hidden=waiting.out)
         assert waiting.wait() == 0, waiting.output

@@ -140,8 +140,8 @@ def waits(monkeypatch, nodes, event, seconds):
     """Return what is said of a pack that waits so long for its worker."""
     now, said = [0.0], []
     monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    own = Places(load("digits", ["device=cpu"]), nodes, None, local=False)
-    watch = Waiting(10.0, own, said.append)
+    slots = Places(load("digits", ["device=cpu"]), nodes, None, local=False)
+    watch = Waiting(10.0, slots, said.append)
     schedule = SimpleNamespace(in_training={"p": Running(None)})
     watch.look(schedule, event)
     now[0] = seconds

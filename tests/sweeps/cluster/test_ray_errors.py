@@ -14,11 +14,10 @@ from ray.exceptions import (
     RuntimeEnvSetupError,
 )
 
-from sweeps.cluster import deaths, serving, starts
-from sweeps.cluster.deaths import failure_of, have_died
+from sweeps.cluster import serving, workers
 from sweeps.cluster.logs import last_error
 from sweeps.cluster.serving import _refusal
-from sweeps.cluster.starts import StartWatch
+from sweeps.cluster.workers import StartWatch, failure_of, have_died
 
 LOGS = {
     "raylet.err": ("bash: line 1: /home/my: No such file or directory\n", "bash: line 1: /home/my: No such"),
@@ -66,9 +65,9 @@ def test_a_wait_for_workers_is_one_of_actors_of_which_none_lives(monkeypatch, tm
     actors: dict[str, dict[str, str]] = {}
     monkeypatch.setattr(state, "actors", lambda job_id: actors)
     monkeypatch.setattr(worker, "global_worker", SimpleNamespace(current_job_id="1"))
-    monkeypatch.setattr(starts, "session_logs", lambda: tmp_path)
+    monkeypatch.setattr(workers, "session_logs", lambda: tmp_path)
     clock = iter(range(100, 200, 10))
-    monkeypatch.setattr(starts.time, "time", lambda: next(clock))
+    monkeypatch.setattr(workers.time, "time", lambda: next(clock))
     watch = StartWatch()
     actors["queue"] = actor("ALIVE", "_QueueActor")
     assert watch.look() is None, "no pack has its slot"
@@ -107,7 +106,7 @@ def task_error(cause: Exception) -> RayTaskError:
     ],
 )
 def test_a_failure_follows_from_the_type_of_rays_error(monkeypatch, tmp_path, error, kind, reason):
-    monkeypatch.setattr(deaths, "session_logs", lambda: tmp_path)
+    monkeypatch.setattr(workers, "session_logs", lambda: tmp_path)
     failure = failure_of(error)
     assert failure.kind == kind
     assert reason in failure.reason
@@ -121,7 +120,7 @@ def test_an_error_that_tune_does_not_expect_is_what_it_was_raised_from():
 
 
 def test_a_worker_that_crashed_is_quoted(monkeypatch, tmp_path):
-    monkeypatch.setattr(deaths, "session_logs", lambda: tmp_path)
+    monkeypatch.setattr(workers, "session_logs", lambda: tmp_path)
     said = (
         ":job_id:1\nlibcuda: version too old\n[2026 E 1 1] logging.cc: @ 0x7f\nFatal Python error: Aborted\n"
     )
@@ -139,7 +138,7 @@ def test_dead_actors_are_those_that_ray_says_are_dead(monkeypatch):
     states = {"a": "DEAD", "b": "ALIVE"}
     monkeypatch.setattr(state, "actors", lambda actor_id: {"State": states[actor_id]})
     assert have_died(["a", "b"]) == {"a"}
-    monkeypatch.setattr(deaths, "DEATH_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "DEATH_SECONDS", 0.0)
     assert have_died(["b"]) == set()
     assert have_died([]) == set()
 

@@ -10,16 +10,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from sweeps.cluster import ray_internals
 from sweeps.cluster.environment import environment
+from tests.sweeps.conftest import ROOT
 
 pytestmark = pytest.mark.process
-
-ROOT = Path(__file__).parents[3]
 
 OBSERVE = """
 import json, logging, os, sys, time

@@ -2,25 +2,12 @@
 
 import errno
 import fcntl
-import os
 
 import pytest
 
 from analysis.tables.replacing import UNSUPPORTED
 from sweeps.machine.locks import lock
-
-
-@pytest.fixture
-def refuse(monkeypatch):
-    """Let all locks fail with an error number."""
-
-    def set_number(number: int) -> None:
-        def flock(file, operation):
-            raise OSError(number, os.strerror(number))
-
-        monkeypatch.setattr(fcntl, "flock", flock)
-
-    return set_number
+from tests.sweeps.conftest import refusing
 
 
 def test_one_holder_at_a_time(tmp_path):
@@ -32,13 +19,13 @@ def test_one_holder_at_a_time(tmp_path):
 
 @pytest.mark.parametrize("number", sorted(UNSUPPORTED), ids=errno.errorcode.get)
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_file_system_without_locks(tmp_path, refuse, number, wait):
-    refuse(number)
+def test_a_file_system_without_locks(tmp_path, monkeypatch, number, wait):
+    monkeypatch.setattr(fcntl, "flock", refusing(number))
     with (tmp_path / "lock").open("w") as file:
         assert not lock(file, wait)
 
 
-def test_another_error_is_none_of_the_file_systems_kind(tmp_path, refuse):
-    refuse(errno.EIO)
+def test_another_error_is_none_of_the_file_systems_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.EIO))
     with (tmp_path / "lock").open("w") as file, pytest.raises(OSError, match="Input/output error"):
         lock(file)

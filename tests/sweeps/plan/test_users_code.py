@@ -248,14 +248,14 @@ def test_a_module_in_an_archive_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_file_that_changes_while_it_is_used_ends_the_sweep(mine, tmp_path, monkeypatch):
-    own = UsersCode(cells())
+    code = UsersCode(cells())
     work = type("Work", (), {"advance": lambda self, seconds: {}, "notices": [], "steps_done": 1})()
     monkeypatch.setattr("sweeps.executors.serial.PackWork", lambda task, data: work)
     task, idle = SimpleNamespace(pack_id="a", data="d1g357"), Interrupts(25, print)
 
     def trained():
         tasks = iter([Next(task), Next(None, finished=True)])
-        return list(Serial(1, own).train({"d1g357": None}, lambda: next(tasks), None, idle))
+        return list(Serial(1, code).train({"d1g357": None}, lambda: next(tasks), None, idle))
 
     (mine / "scales/a.csv").touch()
     assert isinstance(trained()[-1], Finished), "the same text again"
@@ -265,4 +265,4 @@ def test_a_file_that_changes_while_it_is_used_ends_the_sweep(mine, tmp_path, mon
     ):
         trained()
     with pytest.raises(SweepError, match="has changed since the start"):
-        own.copy_to(tmp_path / "copy")
+        code.copy_to(tmp_path / "copy")

@@ -23,10 +23,7 @@ def train(make_space, plan_cells, result_of):
     """Return a function that "trains" points of a space's cell into a ledger."""
 
     def add(
-        ledger: Ledger,
-        points: Sequence[Point],
-        space: Space | None = None,
-        cell: PlannedCell | None = None,
+        ledger: Ledger, points: Sequence[Point], space: Space | None = None, cell: PlannedCell | None = None
     ) -> Pack:
         pack = Pack(cell or plan_cells(space or make_space())[0], tuple(points))
         ledger.add(pack, result_of(pack, kl_top))

@@ -49,13 +49,13 @@ class TestClaim:
         ("key", "value"), [("device", "cuda"), ("data_digest", "other"), ("code_digest", "c0de")]
     )
     def test_it_does_not_mix_devices_data_or_code(self, tmp_path, make_space, plan_cells, train, key, value):
-        own = plan_cells(make_space())
-        other = [dataclasses.replace(cell, **{key: value}) for cell in own]
+        alike = plan_cells(make_space())
+        other = [dataclasses.replace(cell, **{key: value}) for cell in alike]
         with opened(tmp_path / "run", make_space()) as ledger:
             ledger.require_like(other)
             train(ledger, points(0))
-            ledger.require_like(own)
-            held = getattr(own[0], key)
+            ledger.require_like(alike)
+            held = getattr(alike[0], key)
             with pytest.raises(SweepError, match=f"members with {key} {held}, this sweep has {value}"):
                 ledger.require_like(other)
 

@@ -4,12 +4,8 @@ import contextlib
 import errno
 import fcntl
 import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn
 
 import pytest
 
@@ -18,10 +14,8 @@ from search_spaces import Space
 from sweeps import SweepError
 from sweeps.record import directory
 from sweeps.record.directory import DiskFullError
-from tests.sweeps.conftest import opened, write_tables
+from tests.sweeps.conftest import opened, refusing, write_tables
 from tests.sweeps.record.conftest import points
-
-ROOT = Path(__file__).parents[3]
 
 
 def fill(path: Path) -> None:
@@ -32,41 +26,6 @@ def fill(path: Path) -> None:
 
 
 class TestHold:
-    HOLDER = """
-import sys, time
-from pathlib import Path
-from search_spaces import load
-from sweeps import SweepError
-from tests.sweeps.conftest import opened
-try:
-    with opened(Path(sys.argv[1]), load("digits")):
-        print("held", flush=True)
-        time.sleep(600)
-except SweepError as error:
-    print(error, flush=True)
-"""
-
-    def holder(self, path: Path) -> subprocess.Popen:
-        command = [sys.executable, "-c", self.HOLDER, str(path)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-    @pytest.mark.process
-    def test_one_driver_at_a_time_and_a_kill_lets_go(self, tmp_path):
-        with self.holder(tmp_path / "run") as first:
-            try:
-                assert first.stdout.readline() == "held\n"
-                with self.holder(tmp_path / "run") as second:
-                    refusal, _ = second.communicate(timeout=300)
-                assert f"{tmp_path / 'run'} is in use by another sweep" in refusal
-                first.kill()
-                first.wait(timeout=300)
-                with self.holder(tmp_path / "run") as third:
-                    assert third.stdout.readline() == "held\n"
-                    third.kill()
-            finally:
-                first.kill()
-
     def test_a_driver_that_is_refused_leaves_the_directory_to_the_other(
         self, tmp_path, make_space, monkeypatch
     ):
@@ -102,13 +61,6 @@ except SweepError as error:
 class TestFileSystems:
     """What the file system of a run lacks is done without, and said."""
 
-    @staticmethod
-    def refusing(number: int) -> Callable[..., NoReturn]:
-        def refuse(*arguments):
-            raise OSError(number, os.strerror(number))
-
-        return refuse
-
     def notices(self, run: Path, space: Space, train) -> list[str]:
         """Train a pack in a run, and another one later; return what was said of the file system each time."""
         said = []
@@ -125,7 +77,7 @@ class TestFileSystems:
 
     @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EOPNOTSUPP])
     def test_no_locks(self, tmp_path, make_space, train, monkeypatch, number):
-        monkeypatch.setattr(fcntl, "flock", self.refusing(number))
+        monkeypatch.setattr(fcntl, "flock", refusing(number))
         assert self.notices(tmp_path / "run", make_space(), train) == [
             f"the file system of {tmp_path / 'run'} has no locks: run one command at a time there, for a "
             "second one goes unnoticed"
@@ -133,14 +85,14 @@ class TestFileSystems:
 
     @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
     def test_no_syncs(self, tmp_path, make_space, train, monkeypatch, number):
-        monkeypatch.setattr(os, "fsync", self.refusing(number))
+        monkeypatch.setattr(os, "fsync", refusing(number))
         assert self.notices(tmp_path / "run", make_space(), train) == [
             f"the file system of {tmp_path / 'run'} does not sync files on request: run the same command "
             "again after a power cut, which may cost the last packs"
         ]
 
     def test_no_room_by_request(self, tmp_path, make_space, monkeypatch):
-        monkeypatch.setattr(os, "posix_fallocate", self.refusing(errno.EOPNOTSUPP))
+        monkeypatch.setattr(os, "posix_fallocate", refusing(errno.EOPNOTSUPP))
         with opened(tmp_path / "run", make_space()):
             assert (tmp_path / "run" / ".reserve").stat().st_size == 8_000_000
 
@@ -226,14 +178,11 @@ class TestWriting:
     def test_a_folder_that_becomes_read_only_is_one_error(self, tmp_path, make_space, train, monkeypatch):
         """Nothing that is cleaned up afterwards hides it, and it says nothing of a full disk."""
 
-        def refuse(*arguments, **more):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
         said = r"could not be written.*Read-only file system; make .*run writable"
         with pytest.raises(SweepError, match=said), opened(tmp_path / "run", make_space()) as ledger:
             train(ledger, points(0))
             for name in ("replace", "unlink", "rename"):
-                monkeypatch.setattr(os, name, refuse)
+                monkeypatch.setattr(os, name, refusing(errno.EROFS))
             ledger.run.drop_checkpoint("0123")
             ledger.run.note("goes on")
             train(ledger, points(1))

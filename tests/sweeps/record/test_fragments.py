@@ -18,10 +18,8 @@ from sweeps import SweepError
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
 from sweeps.record import directory, fragments
-from tests.sweeps.conftest import held, opened, write_tables
+from tests.sweeps.conftest import ROOT, held, opened, write_tables
 from tests.sweeps.record.conftest import kl_top, points, rows_in, snapshot, without_times
-
-ROOT = Path(__file__).parents[3]
 
 
 class TestFragments:

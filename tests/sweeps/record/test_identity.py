@@ -31,10 +31,10 @@ def test_it_stays_the_same_also_where_the_directory_is_moved(first):
 def test_a_copy_gets_another_once(first):
     made, _ = identify(first)
     copy = copied(first, "copy")
-    own, original = identify(copy)
-    assert own != made
+    renewed, original = identify(copy)
+    assert renewed != made
     assert original == first
-    assert identify(copy) == (own, None)
+    assert identify(copy) == (renewed, None)
     assert identify(first) == (made, None)
     assert identify(copied(copy, "copy of it"))[1] == copy
 
@@ -58,8 +58,8 @@ def test_a_directory_that_came_from_elsewhere_keeps_it(first):
 def test_a_copy_of_a_run_of_an_earlier_version_is_known(first):
     (first / ".sweep_id").write_text("0" * 32)
     copy = copied(first, "copy")
-    own, original = identify(copy)
-    assert own != "0" * 32
+    renewed, original = identify(copy)
+    assert renewed != "0" * 32
     assert original == first
     assert identify(first) == ("0" * 32, None)
 

@@ -15,8 +15,8 @@ class TestTables:
         for name, reverse in (("one", False), ("other", True)):
             with opened(tmp_path / name, space) as ledger:
                 work = [(cell, points(seed)) for cell in plan_cells(space) for seed in (0, 1)]
-                for cell, own in reversed(work) if reverse else work:
-                    train(ledger, own, space, cell)
+                for cell, of_seed in reversed(work) if reverse else work:
+                    train(ledger, of_seed, space, cell)
                 tables.append(write_tables(ledger, space))
         (members, history, thresholds), other = tables
         assert without_times(members) == without_times(other[0])

@@ -203,10 +203,7 @@ def test_cells_whose_comparison_is_undecided_go_on():
     (near, other), _ = decide((0.8, 0.77))
     (far, _), _ = decide((0.85, 0.6))
     assert far.answer_count < near.answer_count
-    assert near.answer_count == other.answer_count or 240 in (
-        near.answer_count,
-        other.answer_count,
-    )
+    assert near.answer_count == other.answer_count or 240 in (near.answer_count, other.answer_count)
     (a, b), _ = decide((0.8, 0.8), most=99)
     assert (a.answer_count, b.answer_count) == (99, 99), "what cannot be decided ends at max_members"
 
@@ -215,8 +212,8 @@ def test_cells_whose_comparison_is_undecided_go_on():
 def test_many_looks_do_not_make_a_difference(medians):
     """Each batch is another look: what stops before the last one is beyond chance at every one of them."""
     searches, _ = decide(medians)
-    known = [search.threshold.population.median for search in searches]
-    (found,) = compare([Pair(0, 1, "size")], known, 0.95, None)
+    posterior_medians = [search.threshold.population.median for search in searches]
+    (found,) = compare([Pair(0, 1, "size")], posterior_medians, 0.95, None)
     assert found.verdict == "higher"
     assert all(search.answer_count < 240 for search in searches)
     assert found.p_different <= 0.001

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, TRANSITION, seed_threshold
-from analysis.statistics.rule import Rule, rules_of
+from analysis.statistics.rule import Rule
 from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import load
 from sweeps.plan.cells import Point
 from sweeps.search.base import Search
-from sweeps.search.grid import GridSearch, NoSearch
+from sweeps.search.grid import GridSearch
 from sweeps.search.locate import LocateSearch
 from sweeps.search.of_space import searches_of
 from sweeps.search.refine import RefineSearch
@@ -270,8 +270,7 @@ class TestGrid:
 
 def of_space(*overrides: str) -> list[Search]:
     space = load("digits", overrides)
-    rule = rules_of(space.model_dump()).of(space.follow)
-    return searches_of(space, space.swept(), [{} for _ in space.swept()], rule)
+    return searches_of(space, [{} for _ in space.swept()])
 
 
 class TestOfSpace:
@@ -291,9 +290,9 @@ class TestOfSpace:
         assert isinstance(grid, GridSearch)
         assert grid.ask() == [Point(0.4, 5), Point(0.8, 5)]
         (none,) = of_space(*overrides, "search=none", "costs={rounds: 1}")
-        assert isinstance(none, NoSearch)
+        assert none.expected_points() == 0
         assert none.ask() == []
-        assert none.done
+        assert (none.done, none.stage) == (True, "done")
 
     def test_located_cells_know_their_neighbours_and_what_is_to_be_decided(self):
         keys = (
@@ -308,7 +307,7 @@ class TestOfSpace:
         searches = of_space(*keys, sizes)
         assert all(isinstance(search, LocateSearch) for search in searches)
         assert [search.decisions for search in searches] == [None] * 4
-        assert [[searches.index(one) for one in search.neighbours] for search in searches] == [
+        assert [[searches.index(neighbour) for neighbour in search.neighbours] for search in searches] == [
             [2, 3],
             [2],
             [0, 1],

@@ -128,7 +128,7 @@ def test_the_time_left_follows_the_speed_since_the_first_report(follow, result_o
         assert "left" not in shown.line(clock[0])
         clock[0] += 10
         progress_of(schedule, shown, pack, 5)
-        work = sum(len(one.points) for one in [pack, *schedule.cells[0].waiting])
+        work = sum(len(other.points) for other in [pack, *schedule.cells[0].waiting])
         left = 10 * (20 * work - 5 * len(pack.points)) / (5 * len(pack.points))
         assert f"about {duration(left)} left" in shown.line(clock[0])
 

@@ -27,7 +27,7 @@ from ouvae.declared import Cell
 from sweeps.tracking.store import check
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import default_uri, ui_command
-from sweeps.tracking.values import CELL_PARAMS
+from sweeps.tracking.values import CELL_PARAMS, CompleteCell, texts
 from tests.browsing import chromium, needs_browser, until
 
 pytestmark = needs_browser
@@ -84,7 +84,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for rho in RHOS:
             for seed in SEEDS:
                 tracker.log_member(row(depth, rho, seed), [])
-        settings = {key: row(depth, 0.5, 0)[key] for key in CELL_PARAMS}
+        params = texts(row(depth, 0.5, 0), CELL_PARAMS)
         curve = [(rho, kl_top(depth, rho)) for rho in RHOS]
         threshold = {
             "order_parameter": "kl_top",
@@ -93,7 +93,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "n_members": len(RHOS) * len(SEEDS),
             "status": "transition",
         }
-        tracker.log_cell(str(depth), LABELS[depth], settings, {"kl_top_nats": curve}, [threshold])
+        tracker.log_cell(CompleteCell(str(depth), LABELS[depth], params, {"kl_top_nats": curve}, [threshold]))
     report = tracker.close()
     assert report.complete
 

@@ -89,10 +89,10 @@ def test_files_that_lie_elsewhere_keep_their_address(runs, tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     with (
-        closing(sqlite3.connect(runs / "mlflow.db")) as one,
+        closing(sqlite3.connect(runs / "mlflow.db")) as source,
         closing(sqlite3.connect(alone / "mlflow.db")) as to,
     ):
-        one.backup(to)
+        source.backup(to)
     for folder in (runs, alone):
         assert moved.main([str(folder)]) == 0
         with closing(sqlite3.connect(folder / "mlflow.db")) as database:

@@ -1,7 +1,5 @@
 """The page of the appendix in MLflow, through the command lines."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,19 +7,10 @@ import pytest
 from analysis import paper
 from analysis.appendix.exhibits import NAMES
 from sweeps import publish
-from sweeps.tracking.store import check
-
-ROOT = Path(__file__).parents[3]
-
-
-def command(*words):
-    return subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+from tests.sweeps.conftest import ROOT
 
 
 def runs_of(store):
-    check(store)  # which imports MLflow so that it keeps quiet in this process
     from mlflow import MlflowClient
 
     client = MlflowClient(store)
@@ -29,17 +18,14 @@ def runs_of(store):
     return client, client.search_runs([experiment.experiment_id])
 
 
-@pytest.mark.process
-def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path):
+def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path, capsys):
     """No run is there: the page says so, and so do the tags."""
     store = f"sqlite:///{tmp_path}/runs/mlflow.db"
     for _ in range(2):
-        done = command("analysis/paper.py", "all", "--runs", tmp_path / "runs")
-        assert done.returncode == 0, done.stderr
-        assert f"python sweeps/publish.py {tmp_path / 'runs'}" in done.stdout
-        done = command("sweeps/publish.py", tmp_path / "runs")
-        assert done.returncode == 0, done.stderr
-        assert "logged to MLflow: http://127.0.0.1:5000/#/experiments/" in done.stdout
+        assert paper.main(["all", "--runs", str(tmp_path / "runs")]) == 0
+        assert f"python sweeps/publish.py {tmp_path / 'runs'}" in capsys.readouterr().out
+        assert publish.main([str(tmp_path / "runs")]) == 0
+        assert "logged to MLflow: http://127.0.0.1:5000/#/experiments/" in capsys.readouterr().out
     client, (run,) = runs_of(store)
     assert run.info.run_name == "appendix, quick"
     assert run.info.status == "FINISHED"

@@ -21,11 +21,11 @@ def recorded(run, make_space, result_of):
     """Give the recorder of a sweep whose packs are all finished, and its schedule."""
     space = make_space(active_from="{kl_top: 0.1}")
     with opened(run, space) as ledger:
-        own = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
+        recording = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
         schedule = schedule_of(space, 1, ledger)
         while pack := schedule.next_pack():
-            own.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0 - point.rho)))
-        yield own, schedule
+            recording.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0 - point.rho)))
+        yield recording, schedule
 
 
 def test_members_are_runs_unless_they_are_many_or_it_is_said(make_space):
@@ -44,7 +44,7 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
     logged, files = [], []
     silent = SimpleNamespace(
         log_member=lambda *rows: None,
-        log_known=lambda *known: logged.append(known),
+        log_interim_cell=lambda *known: logged.append(known),
         log_interim=lambda paths, folder: files.append({f"{folder}/{path.name}" for path in paths}),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: silent)
@@ -61,14 +61,14 @@ def test_tables_are_refreshed_now_and_then_and_take_a_twentieth_of_the_time(
 
     monkeypatch.setattr(recorder, "write_tables", write)
     with opened(tmp_path, space) as ledger:
-        own = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
+        recording = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
         schedule = schedule_of(space, 1, ledger)
         moments = (TABLES_SECONDS - 1, TABLES_SECONDS + 1)
         moments += tuple(TABLES_SECONDS + 1 + taken + pause + late for late in (-1, 1))
         for moment in moments:
             now = moment
             pack = schedule.next_pack()
-            own.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0)))
+            recording.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0)))
     assert written == [moments[1] + taken, moments[3] + taken]
     assert [(cell, [row["n_members"] for row in rows]) for cell, rows, _ in logged] == [
         (pack.cell.cell_id, [members] * len(rows))
@@ -90,23 +90,23 @@ def test_figures_are_drawn_beside_the_sweep_and_logged_with_the_next_ones(
     files: list[str] = []
     stub = SimpleNamespace(
         log_member=lambda *rows: None,
-        log_known=lambda *known: None,
+        log_interim_cell=lambda *known: None,
         log_interim=lambda paths, folder: files.extend(f"{folder}/{path.name}" for path in paths),
     )
     monkeypatch.setattr(recorder, "Tracker", lambda *given: stub)
-    with recorded(tmp_path / "run", make_space, result_of) as (own, _):
-        own.refresh()
+    with recorded(tmp_path / "run", make_space, result_of) as (recording, _):
+        recording.refresh()
         assert not [name for name in files if name.startswith("figures/")], "none is drawn yet"
-        process = own._drawing._process
-        own.refresh()
-        assert own._drawing._process is process, "one at a time"
+        process = recording._drawing._process
+        recording.refresh()
+        assert recording._drawing._process is process, "one at a time"
         assert process.wait(300) == 0
-        own.refresh()
+        recording.refresh()
         assert {"figures/order_parameters.png", "figures/training.svg"} <= set(files)
-        process = own._drawing._process
-        own._drawing.stop()
+        process = recording._drawing._process
+        recording._drawing.stop()
         assert process.poll() is not None
-        assert not own._drawing.drawn()
+        assert not recording._drawing.drawn()
 
 
 @pytest.fixture
@@ -148,13 +148,13 @@ def test_nothing_that_fails_beside_the_tables_prevents_them(
 ):
     monkeypatch.setattr("analysis.report.write_report", lambda sources: tmp_path / "report.html")
     monkeypatch.setattr(part, refuse)
-    with recorded(tmp_path, make_space, result_of) as (own, schedule):
-        written = own.write(schedule)
-        own.results(written)
+    with recorded(tmp_path, make_space, result_of) as (recording, schedule):
+        written = recording.write(schedule)
+        recording.results(written)
     assert set(written) == {"members", "history", "thresholds", "comparisons"}
     assert all((tmp_path / f"{table}.parquet").exists() for table in written)
     why = "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
-    assert own.problems == {name: f"{name} not complete: {why}; the same command tries again"}
+    assert recording.problems == {name: f"{name} not complete: {why}; the same command tries again"}
     assert "in refuse" in (tmp_path / "sweep.log").read_text()
     everything = {"figures/order_parameters.png", "figures/report.html", "tables/members.parquet"}
     assert everything - set(logged) == ({lost} - {None})
@@ -164,10 +164,10 @@ def test_an_error_that_nobody_foresaw_ends_the_training_and_is_a_problem(
     tmp_path, make_space, result_of, monkeypatch, logged
 ):
     executor = SimpleNamespace(kill=refuse, end=lambda: None)
-    with recorded(tmp_path, make_space, result_of) as (own, _), own.stopped_by_errors(executor):
+    with recorded(tmp_path, make_space, result_of) as (recording, _), recording.stopped_by_errors(executor):
         refuse()
-    assert own.stopped == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
-    assert list(own.problems) == ["clean-up"]
+    assert recording.stopped == "ArrowInvalid: nobody foresaw this (the traceback is in sweep.log)"
+    assert list(recording.problems) == ["clean-up"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
@@ -181,30 +181,30 @@ def test_a_disk_that_takes_nothing_is_said_once(tmp_path, make_space, result_of,
     for part in ("analysis.figures.write_figures", "analysis.report.write_report"):
         monkeypatch.setattr(part, fail)
     executor = SimpleNamespace(kill=lambda: None, end=lambda: None)
-    with recorded(tmp_path, make_space, result_of) as (own, schedule):
-        own.write(schedule)
-        assert list(own.problems.values()) == [
+    with recorded(tmp_path, make_space, result_of) as (recording, schedule):
+        recording.write(schedule)
+        assert list(recording.problems.values()) == [
             "figures not complete: cannot write a file; the same command tries again"
         ]
-        with own.stopped_by_errors(executor):
+        with recording.stopped_by_errors(executor):
             fail()
-    assert list(own.problems.values()) == [own.stopped]
+    assert list(recording.problems.values()) == [recording.stopped]
 
 
 def test_members_and_history_are_written_before_anything_is_estimated(
     tmp_path, make_space, result_of, monkeypatch, logged
 ):
     monkeypatch.setattr("sweeps.record.tables.Summary", refuse)
-    with recorded(tmp_path, make_space, result_of) as (own, schedule):
-        assert own.write(schedule) == {}
+    with recorded(tmp_path, make_space, result_of) as (recording, schedule):
+        assert recording.write(schedule) == {}
     assert {path.stem for path in tmp_path.glob("*.parquet")} == {"members", "history"}
-    assert list(own.problems) == ["tables"]
+    assert list(recording.problems) == ["tables"]
 
 
 def test_no_time_zone_database_is_needed(tmp_path, make_space, result_of, logged, without_time_zones):
-    with recorded(tmp_path, make_space, result_of) as (own, schedule):
-        own.write(schedule)
-    with recorded(tmp_path, make_space, result_of) as (own, schedule):
-        own.write(schedule)
-    assert own.problems == {}
+    with recorded(tmp_path, make_space, result_of) as (recording, schedule):
+        recording.write(schedule)
+    with recorded(tmp_path, make_space, result_of) as (recording, schedule):
+        recording.write(schedule)
+    assert recording.problems == {}
     assert "figures/report.html" in logged

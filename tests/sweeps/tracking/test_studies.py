@@ -97,13 +97,13 @@ def test_the_axis_of_the_seeds_is_as_wide_as_they_are(storage):
 def test_a_study_says_what_is_known_of_its_threshold(storage):
     studies = Studies(storage, "made", ORDER)
     studies.record([row(0.5)])
-    known = {"cell_id": CELL, "order_parameter": "kl_top", "status": "transition", "n_members": 1}
-    known |= {"rho_c": 0.6, "rho_c_low": None, "rho_c_high": 0.7, "confidence": 0.95}
-    studies.describe([known, known | {"cell_id": OTHER}])
+    threshold = {"cell_id": CELL, "order_parameter": "kl_top", "status": "transition", "n_members": 1}
+    threshold |= {"rho_c": 0.6, "rho_c_low": None, "rho_c_high": 0.7, "confidence": 0.95}
+    studies.describe([threshold, threshold | {"cell_id": OTHER}])
     studies.describe(
         [
-            known | {"n_members": 2, "rho_c": 0.65, "rho_c_high": None},
-            known | {"order_parameter": "information_top"},
+            threshold | {"n_members": 2, "rho_c": 0.65, "rho_c_high": None},
+            threshold | {"order_parameter": "information_top"},
         ]
     )
     attributes = optuna.load_study(study_name=f"digits mlp 4,4 {CELL}", storage=opened(storage)).user_attrs

@@ -29,7 +29,7 @@ from sweeps import SweepError
 from sweeps.tracking.store import check, connect
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import default_uri, ui_command
-from sweeps.tracking.values import CELL_PARAMS, member_values
+from sweeps.tracking.values import CELL_PARAMS, CompleteCell, member_values, texts
 
 ROOT = Path(__file__).parents[3]
 RHOS = (0.5, 0.7, 0.85, 1.0)
@@ -117,10 +117,22 @@ def log(
         for rho in rhos:
             row, history = member(depth, rho)
             tracker.log_member(row, history)
-        settings = {key: row[key] for key in CELL_PARAMS}
-        curve = [(rho, kl_top(depth, rho)) for rho in rhos]
-        known = {"kl_top_nats": curve}, [threshold(depth)], {"digits": "c0ffee"}, f"depth {depth}"
-        tracker.log_cell(row["cell_id"], row["cell"], settings, *known, points)
+        tracker.log_cell(cell(depth, rhos, points))
+
+
+def cell(depth: int, rhos: tuple[float, ...] = RHOS, points: Any = None, **changes: Any) -> CompleteCell:
+    """Return a complete cell of these members, with changes of its threshold."""
+    row, _ = member(depth, rhos[0])
+    return CompleteCell(
+        row["cell_id"],
+        row["cell"],
+        params=texts(row, CELL_PARAMS),
+        curves={"kl_top_nats": [(rho, kl_top(depth, rho)) for rho in rhos]},
+        thresholds=[threshold(depth) | changes],
+        data={"digits": "c0ffee"},
+        note=f"depth {depth}",
+        points=points or {},
+    )
 
 
 def tracker(uri: str, sweep_id: str = "sweep-1", track: str = "members", **params: Any) -> Tracker:
@@ -212,6 +224,21 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uri(empty_store: Path, tmp_path: Path) -> str:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return default_uri(tmp_path)
+
+
+@pytest.fixture
+def undisturbed(empty_store: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Return a maker of what an undisturbed sweep holds, after a shorter sweep of these rho if any."""
+
+    def make(shorter: tuple[float, ...] = ()) -> dict[str, Any]:
+        folder = tmp_path / "undisturbed"
+        folder.mkdir()
+        shutil.copy(empty_store, folder / "mlflow.db")
+        for rhos in (shorter, RHOS) if shorter else (RHOS,):
+            sweep(default_uri(folder), rhos)
+        return lasting(default_uri(folder))
+
+    return make
 
 
 def test_runs_nest_as_sweep_cell_member(uri: str) -> None:
@@ -442,20 +469,20 @@ def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool)
         writer.log_member(*member(2, RHOS[members]))
         for _ in range(2):
             thresholds = [threshold(2) | {"n_members": members, "rho_c": members / 10}]
-            writer.log_known("cell-2", thresholds, known(members))
+            writer.log_interim_cell("cell-2", thresholds, known(members))
         if stopped:
             assert writer.close("KILLED").complete
             writer = tracker(uri)
     log(writer, depths=(2,), points=known(8))
-    writer.log_known("cell-2", [threshold(2) | {"n_members": 99}], known(8))
-    writer.log_known("of which there is no run", [threshold(2)], known(8))
+    writer.log_interim_cell("cell-2", [threshold(2) | {"n_members": 99}], known(8))
+    writer.log_interim_cell("of which there is no run", [threshold(2)], known(8))
     report = writer.close()
     assert report.complete
     assert report.logged == {"member": 1 if stopped else 4, "cell": 1}
     run = contents(uri)["sweep-1/digits mlp 8,8"]
     assert points(run, "rho_c") == [(1, 0.1), (2, 0.2), (3, 0.3), (len(RHOS), threshold(2)["rho_c"])]
-    own = [(round(1000 * rho), value) for _, rho, value in known(8)["kl_top_nats"]]
-    assert points(run, "members/kl_top_nats") == own
+    values = [(round(1000 * rho), value) for _, rho, value in known(8)["kl_top_nats"]]
+    assert points(run, "members/kl_top_nats") == values
     assert points(run, "kl_top_nats") == [(round(1000 * rho), kl_top(2, rho)) for rho in RHOS]
     assert count_of_runs(uri) == 6, "none is replaced"
 
@@ -553,10 +580,7 @@ def test_an_extended_sweep_has_exactly_the_new_curve(uri: str) -> None:
 def test_a_threshold_computed_anew_replaces_the_old_one(uri: str) -> None:
     sweep(uri)
     writer = tracker(uri)
-    row, _ = member(2, 0.5)
-    curve = [(rho, kl_top(2, rho)) for rho in RHOS]
-    settings = {key: row[key] for key in CELL_PARAMS}
-    writer.log_cell("cell-2", row["cell"], settings, {"kl_top_nats": curve}, [threshold(2) | {"rho_c": 0.77}])
+    writer.log_cell(cell(2, rho_c=0.77))
     assert writer.close().logged == {"cell": 1}
     held = contents(uri)
     assert points(held["sweep-1/digits mlp 8,8"], "rho_c") == [(len(RHOS), 0.77)]
@@ -599,8 +623,7 @@ SQL = ("mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
 )
 def test_killed_anywhere_and_run_again_is_as_never_killed(
     uri: str,
-    empty_store: Path,
-    tmp_path: Path,
+    undisturbed: Callable[..., dict[str, Any]],
     owner: tuple[str, str],
     method: str,
     calls: int,
@@ -630,13 +653,7 @@ def test_killed_anywhere_and_run_again_is_as_never_killed(
     assert contents(uri), "every run has a parent, and no two are for one thing"
     assert sweep(uri).complete
 
-    (tmp_path / "whole").mkdir()
-    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
-    whole = default_uri(tmp_path / "whole")
-    if held:
-        sweep(whole, held)
-    sweep(whole)
-    ours, theirs = lasting(uri), lasting(whole)
+    ours, theirs = lasting(uri), undisturbed(held)
     for runs in (ours, theirs):  # its counts have a history, of which the last is the truth
         counts = runs["sweep-1"].pop("points")
         assert "('members', 0, 8.0)" in counts
@@ -653,10 +670,7 @@ def test_a_half_logged_member_that_was_trained_anew_has_the_new_points_only(uri:
     writer = tracker(uri)
     writer.log_member(row, history[:1])
     assert writer.close().logged == {"member": 1}
-    assert points(contents(uri)[path], "kl_top_nats") == [
-        (100, history[0]["kl_top_nats"]),
-        (300, 9.0),
-    ]
+    assert points(contents(uri)[path], "kl_top_nats") == [(100, history[0]["kl_top_nats"]), (300, 9.0)]
 
 
 def test_a_request_whose_answer_is_lost_is_not_carried_out_twice(
@@ -849,11 +863,11 @@ def test_an_interrupt_wakes_a_writer_that_has_nothing_to_do(uri: str) -> None:
     writer = tracker(uri)
     writer.log_member(*member(2, 0.5))
     assert eventually(lambda: contents(uri).get(FAILED, {}).get("status") == "FINISHED")
-    writer.interrupt("FAILED")
-    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "FAILED")
-    report = writer.close("KILLED")
+    writer.interrupt()
+    assert eventually(lambda: contents(uri)["sweep-1"]["status"] == "KILLED")
+    report = writer.close("FAILED")
     assert (report.logged, report.present, report.failed) == ({"member": 1}, {}, {})
-    assert contents(uri)["sweep-1"]["status"] == "KILLED"
+    assert contents(uri)["sweep-1"]["status"] == "FAILED"
 
 
 def test_an_interrupted_sweep_stays_so_when_the_store_is_read_again(
@@ -884,7 +898,7 @@ def test_an_interrupted_sweep_stays_so_when_the_store_is_read_again(
 
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_cells_that_are_not_complete_are_killed_with_their_sweep_and_go_on_with_it(
-    uri: str, empty_store: Path, tmp_path: Path, interrupted: bool
+    uri: str, undisturbed: Callable[..., dict[str, Any]], interrupted: bool
 ) -> None:
     cells = [f"sweep-1/digits mlp {latents}" for latents in ("8,8", "8,8,8")]
 
@@ -907,10 +921,7 @@ def test_cells_that_are_not_complete_are_killed_with_their_sweep_and_go_on_with_
     assert goes_on.close().complete
     assert statuses() == ["FINISHED"] * 3
 
-    (tmp_path / "whole").mkdir()
-    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
-    sweep(default_uri(tmp_path / "whole"))
-    ours, theirs = lasting(uri), lasting(default_uri(tmp_path / "whole"))
+    ours, theirs = lasting(uri), undisturbed()
     for runs in (ours, theirs):
         assert "('members', 0, 8.0)" in runs["sweep-1"].pop("points")
     assert ours == theirs
@@ -930,10 +941,7 @@ class Server:
         command += ["--port", str(self.port), "--workers", "1", "--artifacts-destination"]
         command += [str(Path(self.store.removeprefix("sqlite:///")).parent / "artifacts")]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        settings = {
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
+        settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         self.process = subprocess.Popen(command, env=os.environ | settings, start_new_session=True, **quiet)
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
@@ -961,7 +969,7 @@ def server(uri: str) -> Iterator[Server]:
 
 @pytest.mark.process
 def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
-    server: Server, uri: str, empty_store: Path, tmp_path: Path
+    server: Server, uri: str, undisturbed: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     check(server.uri)
     writer = tracker(server.uri)
@@ -969,10 +977,7 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     figure = tmp_path / "curves.svg"
     figure.write_text("curves")
     writer.log_artifacts([figure])
-    deadline = time.monotonic() + 60
-    while "sweep-1/digits mlp 8,8/rho=0.850 seed=0" not in contents(uri):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert eventually(lambda: "sweep-1/digits mlp 8,8/rho=0.850 seed=0" in contents(uri))
 
     server.kill()
     log(writer, depths=(3,))
@@ -995,10 +1000,7 @@ def test_a_server_that_dies_costs_entries_but_no_time_and_they_are_logged_later(
     assert report.logged["file"] == 1
     assert report.curves_url.startswith(f"{server.uri}/#/experiments/")
 
-    (tmp_path / "whole").mkdir()
-    shutil.copy(empty_store, tmp_path / "whole" / "mlflow.db")
-    sweep(default_uri(tmp_path / "whole"))
-    ours, theirs = lasting(uri), lasting(default_uri(tmp_path / "whole"))
+    ours, theirs = lasting(uri), undisturbed()
     assert ours.pop("sweep-1")["params"] == theirs.pop("sweep-1")["params"]
     assert ours == theirs
     assert sweep(server.uri).logged == {}
@@ -1036,44 +1038,9 @@ def test_check_gives_up_on_a_server_that_hangs() -> None:
         assert time.monotonic() - started < 7
 
 
-@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:///tmp/mlruns", ""])
-def test_check_refuses_file_stores(uri: str) -> None:
-    with pytest.raises(SweepError, match="no longer supports file stores; use sqlite:///PATH"):
-        check(uri)
-
-
-@pytest.mark.parametrize(
-    ("uri", "message"),
-    [
-        ("postgresql://me:secret@host/db", "'postgresql://host/db': not usable; use sqlite"),
-        ("sqlite://", "names no file"),
-        ("sqlite:///:memory:", "names no file"),
-        (
-            "sqlite:////proc/nowhere/mlflow.db",
-            "/proc/nowhere/mlflow.db cannot be written.*writable",
-        ),
-    ],
-)
-def test_check_refuses_what_cannot_hold_a_sweep(uri: str, message: str) -> None:
-    with pytest.raises(SweepError, match=message):
-        check(uri)
-
-
-def test_check_of_a_new_file_makes_nothing_and_loads_no_mlflow(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from sweeps.tracking.store import check\n"
-        f"check({default_uri(tmp_path / 'new')!r})\n"
-        "assert 'mlflow' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_check_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("not a database, " * 100)
-    with pytest.raises(SweepError, match=r"not a database\. Move the file away"):
-        check(f"sqlite:///{tmp_path / 'notes.txt'}")
+def test_check_refuses_what_cannot_be_written() -> None:
+    with pytest.raises(SweepError, match=r"/proc/nowhere/mlflow\.db cannot be written.*writable"):
+        check("sqlite:////proc/nowhere/mlflow.db")
 
 
 def test_check_refuses_the_database_of_another_program_and_leaves_it_as_it_is(tmp_path: Path) -> None:
@@ -1097,11 +1064,13 @@ def test_check_leaves_an_empty_file_as_it_is(tmp_path: Path) -> None:
 def test_a_new_store_is_created_in_silence_without_shared_memory(tmp_path: Path) -> None:
     uri = default_uri(tmp_path / "runs")
     script = f"""
-import sys, json
+import sys
+from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from sweeps.tracking import store as mlflow_store
-assert "mlflow" not in sys.modules
-mlflow_store.check({uri!r})
+from sweeps.tracking.store import check
+check({uri!r})
+assert "mlflow" not in sys.modules, "a look at a new file makes nothing and loads no MLflow"
+assert not Path({str(tmp_path)!r}, "runs").exists()
 import test_tracker
 test_tracker.sweep({uri!r})
 """

@@ -19,7 +19,6 @@ from sweeps.tracking.uri import (
     default_uri,
     sqlite_path,
     sqlite_uri,
-    ui_command,
     unused_variables,
     without_password,
     without_passwords,
@@ -289,14 +288,14 @@ class TestServers:
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
             address = full.getsockname()
             held = [socket.socket() for _ in range(8)]
-            for one in held:
-                one.setblocking(False)
-                one.connect_ex(address)
+            for client in held:
+                client.setblocking(False)
+                client.connect_ex(address)
             started = time.monotonic()
             assert "timed out" in refusal(f"http://127.0.0.1:{address[1]}")
             assert time.monotonic() - started < 7
-            for one in held:
-                one.close()
+            for client in held:
+                client.close()
 
     def test_one_behind_a_proxy_is_left_to_the_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -312,7 +311,3 @@ def test_a_text_is_shown_without_the_passwords_in_it() -> None:
     said = "API request to {}host:5000/api failed: {}host:5000 is no server; ask a@b"
     found = said.format(f"http://me:{HIDDEN}@", f"https://{HIDDEN}@{HIDDEN}@")
     assert without_passwords(found) == said.format("http://", "https://")
-
-
-def test_a_servers_address_for_the_browser() -> None:
-    assert ui_command(f"https://me:{HIDDEN}@host:5000/mlflow") == "https://host:5000/mlflow"

@@ -9,16 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import sweeps
 from sweeps import SweepError
 from sweeps.cluster.environment import environment
 from sweeps.plan.users_code import UsersCode
 from sweeps.worker import snapshot
-from tests.recipe import write_recipe
-from tests.sweeps.conftest import sets
+from tests.recipe import write_beside, write_recipe
+from tests.sweeps.conftest import ROOT, sets
 from tests.sweeps.plan.test_users_code import cells, mine  # noqa: F401 - a fixture
-
-ROOT = Path(sweeps.__file__).parents[1]
 
 WORKER = """
 import json, os, sys
@@ -113,12 +110,8 @@ def test_a_snapshot_that_cannot_be_written_is_refused(tmp_path):
 def test_workers_train_with_the_users_code_of_the_start(start_sweep, tmp_path):
     """Two files and one that git ignores, all of them broken once the sweep has started."""
     space = write_recipe(tmp_path)
-    beside = {"scale.py": "SCALE = 1", "scale.json": "1", ".gitignore": "*.json", "random.py": "1 / 0"}
-    for name, content in beside.items():
-        (tmp_path / name).write_text(content)
-    with (tmp_path / "flat.py").open("a") as file:
-        file.write("\nfrom pathlib import Path\n\nfrom scale import SCALE\n")
-        file.write("assert Path(__file__).with_name('scale.json').read_text() == '1'\nassert SCALE == 1\n")
+    write_beside(tmp_path)
+    (tmp_path / "random.py").write_text("1 / 0")
     settings = sets(["search=grid", "seeds=1", "steps=20", "eval_every=20", "rho=[0.5]", "track=sweep"])
     sweep = start_sweep("users_code", *settings, space=space)
     sweep.until(lambda: "starting Ray" in sweep.output, "the code is read")
@@ -132,20 +125,20 @@ def test_workers_train_with_the_users_code_of_the_start(start_sweep, tmp_path):
 SWEEP = """
 import sys
 from sweeps import driver, phase_transition
-from sweeps.terminal.said import Said
+from sweeps.terminal.lines import Lines
 
 def own():
     packages = ("ouvae", "search_spaces", "sweeps", "analysis")
     return {name for name in sys.modules if name.split(".")[0] in packages}
 
-take_time = Said.timed
+take_time = Lines.timed
 
-def watched(said):
+def watched(lines):
     global before
     before = own()
-    return take_time(said)
+    return take_time(lines)
 
-Said.timed = watched
+Lines.timed = watched
 code = phase_transition.main(sys.argv[1:])
 assert code == 0, code
 assert own() == before, own() - before

@@ -1,20 +1,17 @@
 """A pack on a worker, without one."""
 
-import os
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ouvae.data import load as load_data
+from ouvae.training.device import DeviceError
 from search_spaces import load
 from sweeps.worker import work as work_module
 from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_a_result_is_plain_for_whom_torch_is_not_loaded():
@@ -45,24 +42,12 @@ def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch
     assert result.machine == here | {"processor": "old CPU; new CPU"}
 
 
-def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out():
+def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out(make_space):
     """Ray may count a GPU where PyTorch is built for CPUs or finds none: the first touch of it says so."""
-    code = (
-        "from ouvae.data import load as load_data\n"
-        "from search_spaces import load\n"
-        "from sweeps.worker.task import Task\n"
-        "from sweeps.worker.work import PackWork\n"
-        "data = load_data('digits')\n"
-        "cell = load('digits', ['latents=[[2, 2]]', 'steps=1', 'eval_images=8']).cells()[0]\n"
-        "PackWork(Task('pack', cell, [(0.5, 0)], data.digest, 'cuda', 1, 2**20, '', 0.0), data)\n"
-    )
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    last = run.stderr.splitlines()[-1]
-    assert last.startswith("ouvae.training.device.DeviceError: "), run.stderr
-    assert "set device=cpu" in last
+    data = load_data("digits")
+    task = Task("pack", make_space().cells()[0], [(0.5, 0)], data.digest, "cuda:99", 1, 2**20, "", 0.0)
+    with pytest.raises(DeviceError, match="set device=cpu"):
+        PackWork(task, data)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What ended a worker, by the type of Ray's error and by what the worker said last."""
+"""Workers on Ray: whether they come up, by Ray's logs, and what ended them, by Ray's errors and their own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from collections.abc import Collection
 
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, RuntimeEnvSetupError
 
-from sweeps.cluster.logs import SAID, tail
-from sweeps.cluster.ray_internals import WORKER_ERRORS, is_dead, pids_of, session_logs, without_task
+from sweeps.cluster.logs import SAID, last_error, tail
+from sweeps.cluster.ray_internals import (
+    PENDING,
+    QUEUE_CLASS,
+    WORKER_ERRORS,
+    actor_states,
+    is_dead,
+    pids_of,
+    session_logs,
+    without_task,
+)
 from sweeps.errors import gist, gist_of
+from sweeps.executors.events import Starting
 from sweeps.worker.failures import Failure
 
 DEATH_SECONDS = 3.0
@@ -17,6 +27,23 @@ DEATH_SECONDS = 3.0
 
 _LEAD_LINES = 2
 """Lines before a fatal error of Python in which the library that aborted says why."""
+
+
+class StartWatch:
+    """Watches the actors of this job: Tune makes an actor once its resources are reserved."""
+
+    def __init__(self) -> None:
+        self._well, self._pending_since = time.time(), 0.0
+
+    def look(self) -> Starting | None:
+        """Return for how long actors have waited for a worker while none has come up; None without such."""
+        states = actor_states(QUEUE_CLASS)
+        now = time.time()
+        if "ALIVE" in states or not any(name in PENDING for name in states):
+            self._well, self._pending_since = now, 0.0
+            return None
+        self._pending_since = self._pending_since or now
+        return Starting(now - self._pending_since, last_error(session_logs(), self._well))
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -33,8 +60,8 @@ def failure_of(error: BaseException) -> Failure:
         return Failure("error", gist_of(without_task(details)), details)
     if isinstance(error, RuntimeEnvSetupError):
         return Failure("error", gist(error), details)
-    said = _last_words(details) if isinstance(error, RayActorError) else gist(error)
-    return Failure("lost", f"its worker or node died: {said}" if said else "its worker or node died", details)
+    cause = _last_words(details) if isinstance(error, RayActorError) else gist(error)
+    return Failure("lost", ": ".join(filter(None, ["its worker or node died", cause])), details)
 
 
 def have_died(actors: Collection[str]) -> set[str]:

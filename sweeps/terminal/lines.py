@@ -21,17 +21,10 @@ from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import ui_command, unused_variables
 
 
-class Said:
-    """Says what a sweep does; what is too long for a line goes to its log.
-
-    Args:
-        space: the space.
-        run: its directory.
-        console: takes the lines.
-    """
+class Lines:
+    """Says what a sweep does; what is too long for a line goes to its log."""
 
     def __init__(self, space: Space, run: RunDirectory, console: Console) -> None:
-        """Say nothing yet."""
         self.console = console
         self._space, self._run = space, run
         self._started, self._seconds = time.monotonic(), 0.0
@@ -73,7 +66,7 @@ class Said:
         kind = device if device == "cuda" or self._space.device != "auto" else f"{device}{chosen}"
         self.line(f"{'no Ray' if address == SERIAL else 'Ray'}: {places} ({kind})")
         there = f"{schedule.members_reused} members are there already"
-        expected = sum(state.expected_members for state in schedule.cells)
+        expected = sum(state.search.expected_points() for state in schedule.cells)
         if expected:
             steps = sorted({state.planned.cell.steps for state in schedule.cells})
             there += f" of about {expected} ({' or '.join(map(str, steps))} steps each)"

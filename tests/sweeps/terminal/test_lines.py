@@ -9,21 +9,21 @@ from search_spaces import load
 from sweeps.executors.events import Failed, Lost, Notice, Unseen
 from sweeps.executors.places import Places
 from sweeps.record.directory import RunDirectory
-from sweeps.terminal.said import Said
+from sweeps.terminal.lines import Lines
 from sweeps.worker.failures import Failure
 
 
 def saying(tmp_path, *settings):
     """Return the lines of a sweep, and its console."""
     console = Console(record=True, quiet=False, width=1000, file=(tmp_path / "out").open("w"))
-    return Said(load("digits", list(settings)), RunDirectory(tmp_path), console), console
+    return Lines(load("digits", list(settings)), RunDirectory(tmp_path), console), console
 
 
 @pytest.mark.parametrize("settings", [[], ["save_weights=last"]])
 def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, settings):
-    said, console = saying(tmp_path, *settings)
+    lines, console = saying(tmp_path, *settings)
     for node in ("a", "b", "a"):
-        said.event(Unseen(node))
+        lines.event(Unseen(node))
     (line,) = console.export_text().splitlines()
     lost, mend = " and weights are not kept" * bool(settings), " and save_weights=none" * bool(settings)
     assert f"checkpoints are off{lost}: node a does not see {tmp_path}, so that a pack whose worker" in line
@@ -33,21 +33,21 @@ def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, s
 
 
 def test_what_is_too_long_for_a_line_is_logged(tmp_path):
-    said, console = saying(tmp_path)
-    said.event(Failed("p", Failure("error", "odd", "a traceback")))
-    said.event(Lost("gone"))
-    said.event(Notice("all is well"))
+    lines, console = saying(tmp_path)
+    lines.event(Failed("p", Failure("error", "odd", "a traceback")))
+    lines.event(Lost("gone"))
+    lines.event(Notice("all is well"))
     assert console.export_text() == "all is well\n"
     assert (tmp_path / "sweep.log").read_text() == "pack p: odd\na traceback\ngone\n"
 
 
 def test_nodes_are_said_when_they_change(tmp_path):
-    said, console = saying(tmp_path)
+    lines, console = saying(tmp_path)
     places = Places(load("digits"), [{"CPU": 2.0}], None, local=False)
-    said.nodes(places)
-    said.nodes(places)
+    lines.nodes(places)
+    lines.nodes(places)
     places.resize([{"CPU": 2.0}, {"CPU": 1.0}])
-    said.nodes(places)
+    lines.nodes(places)
     assert console.export_text().splitlines() == [
         "Ray: 1 node, 2 CPUs: 2 packs at once",
         "Ray: 2 nodes, 3 CPUs: 3 packs at once",
@@ -63,8 +63,8 @@ def test_nodes_are_said_when_they_change(tmp_path):
     ],
 )
 def test_only_a_cluster_may_get_a_gpu(tmp_path, address, line):
-    said, console = saying(tmp_path)
+    lines, console = saying(tmp_path)
     places = Places(load("digits"), [{"CPU": 2.0, "GPU": 0.0}], None, local=address != "h:1")
     schedule, ledger = SimpleNamespace(members_reused=0, cells=[]), SimpleNamespace(failed={})
-    said.plan(address, places, schedule, ledger)
+    lines.plan(address, places, schedule, ledger)
     assert console.export_text().splitlines()[0] == line

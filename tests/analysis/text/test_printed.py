@@ -2,10 +2,6 @@
 
 import csv
 import io
-import shutil
-import subprocess
-
-import pytest
 
 from analysis.statistics.summary import thresholds_table
 from analysis.text.printed import PrintedTable, printed_thresholds
@@ -19,13 +15,6 @@ def test_latex_escapes_what_is_special_and_sets_numbers_as_formulas():
     assert lines[2] == r"cell & $\rho_c$ \\"
     assert lines[4] == r"a\_b 50\% $\beta$=1 | x & 0.940 \\"
     assert lines[5] == r"<c> \& \{d\} & $-0.003$ $+0.003$ \\"
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_is_typeset(tmp_path):
-    head = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
-    (tmp_path / "table.tex").write_text(head + TABLE.to_latex() + r"\end{document}")
-    subprocess.run(["pdflatex", "-halt-on-error", "table.tex"], cwd=tmp_path, check=True)
 
 
 def test_markdown_csv_and_html_keep_the_texts():

@@ -34,6 +34,12 @@ def names(folder: str = "") -> list[str]:
     return sorted(path.stem for path in (SPACES / folder).glob("*.yaml"))
 
 
+def question(name: str) -> str:
+    """Return the question of one of the project's spaces."""
+    folder, _, stem = name.rpartition("/")
+    return str(read_yaml_mapping(SPACES / folder / f"{stem}.yaml")["question"])
+
+
 def load(
     source: str | Mapping[str, Any],
     overrides: Sequence[str] = (),

@@ -13,9 +13,9 @@ from sweeps.executors.executor import next_of
 from sweeps.executors.places import Places
 from sweeps.executors.waiting import Waiting
 from sweeps.machine.interrupts import Interrupts
-from sweeps.plan.cells import PlannedCell, plan_cells, require_computable
+from sweeps.plan.cells import PlannedCell
 from sweeps.plan.users_code import UsersCode
-from sweeps.preparing import Options, executor_of, leave, prepare, refuse
+from sweeps.preparing import Options, executor_of, leave, planned, prepare, refuse
 from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
@@ -52,9 +52,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             interrupts.on_leave = partial(leave, executor, console)
             data = prepare(space, options, uri, interrupts)
             places = Places(space, executor.connect(), ledger.device, options.is_local)
-            cells = plan_cells(space.swept(), data.of, places.device, users_code)
-            ledger.require_like(cells)
-            require_computable(cells)
+            cells = planned(space.swept(), data, places.device, users_code, ledger)
             interrupts.begin_saving()
             run.begin(space.model_dump(mode="json"))
             ledger.keep_failed_of(cells)

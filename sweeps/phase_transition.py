@@ -9,8 +9,10 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import sweeps
@@ -47,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--address",
         metavar="ADDRESS",
-        help="of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; default: a local Ray",
+        help="of a running Ray cluster: auto, HOST:PORT or ray://HOST:PORT; serial trains in this process, "
+        "without Ray; default: a local Ray",
     )
     add(
         "--dashboard",
@@ -60,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
     add("--dry-run", action="store_true", help="print what would be trained and train nothing")
     add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
+    add("--version", action="version", version=f"ouvae-sweeps {version('ouvae-sweeps')}")
     return result
 
 
@@ -93,8 +97,9 @@ def _run(given: argparse.Namespace) -> int:
     import search_spaces
 
     if given.list_spaces:
-        papers = [f"paper/{name}" for name in search_spaces.names("paper")]
-        print("\n".join([*search_spaces.names(), *papers]))
+        names = [*search_spaces.names(), *(f"paper/{name}" for name in search_spaces.names("paper"))]
+        for name in names:
+            print(f"{name}\n{textwrap.indent(textwrap.fill(search_spaces.question(name), 96), '    ')}")
         return 0
     overrides = list(given.overrides)
     if given.pack_size is not None:

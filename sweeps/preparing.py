@@ -1,22 +1,26 @@
 """Before a sweep trains: its options, what they rule out, its executor, and what is loaded meanwhile."""
 
 import importlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from search_spaces import Space
+from search_spaces import Space, SweptCell
 from sweeps.cluster import dashboard
+from sweeps.cluster.address import resolve
 from sweeps.cluster.executor import RayExecutor
 from sweeps.cluster.process import RayProcess
 from sweeps.executors.executor import SERIAL, Executor
 from sweeps.executors.places import check_local
 from sweeps.machine.interrupts import Interrupts
+from sweeps.plan.cells import PlannedCell, plan_cells, require_computable
 from sweeps.plan.data_sets import DataSets
 from sweeps.plan.users_code import UsersCode
 from sweeps.record.directory import RunDirectory
+from sweeps.record.ledger import Ledger
 from sweeps.record.provenance import commit
 from sweeps.scratch import leave_lost_folder
 from sweeps.tracking.store import check as check_store
@@ -59,7 +63,14 @@ class Options:
 
 
 def refuse(space: Space, options: Options) -> str:
-    """Refuse options that cannot be used here, and return the URI of the MLflow store. Raises SweepError."""
+    """Refuse options that cannot be used here, and return the URI of the MLflow store.
+
+    What is wrong with a sweep raises here, in the run directory's `held`, in its `Ledger`, in `prepare` or in
+    `planned`. `--dry-run` calls the same.
+
+    Raises:
+        SweepError: an option cannot be used.
+    """
     run = options.run_directory(space)
     leave_lost_folder(run)
     uri = chosen_uri(options.tracking_uri, run.parent)
@@ -67,6 +78,8 @@ def refuse(space: Space, options: Options) -> str:
         dashboard.check(options.address)
     if options.is_local:
         check_local(space)
+    if options.address != SERIAL:
+        resolve(options.address)
     return uri
 
 
@@ -87,8 +100,12 @@ def leave(executor: Executor, console: Console) -> None:
     console.show_cursor(True)
 
 
-def prepare(space: Space, options: Options, uri: str, interrupts: Interrupts) -> DataSets:
+def prepare(
+    space: Space, options: Options, uri: str, interrupts: Interrupts, download: bool = True
+) -> DataSets:
     """Do what takes its time while Ray starts: load the data and the code, and look at the MLflow store.
+
+    Without `download`, data sets that a sweep would download are left out.
 
     Raises:
         DataError: a data set cannot be loaded.
@@ -97,7 +114,7 @@ def prepare(space: Space, options: Options, uri: str, interrupts: Interrupts) ->
     """
     commit()  # of the code that was copied, whatever is checked out later
     interrupts.check()
-    data = DataSets(space.cells(), options.data_dir)
+    data = DataSets(space.cells(), options.data_dir, download)
     for module in _NEEDED_LATER:
         with suppress(Exception):
             importlib.import_module(module)
@@ -105,3 +122,17 @@ def prepare(space: Space, options: Options, uri: str, interrupts: Interrupts) ->
     check_store(uri)
     interrupts.check()
     return data
+
+
+def planned(
+    swept: Sequence[SweptCell], data: DataSets, device: str, users_code: UsersCode, ledger: Ledger
+) -> list[PlannedCell]:
+    """Return the cells of a space, which can be computed and fit to the members of its run.
+
+    Raises:
+        SweepError: they differ from the members in device, data, code or numerics, or cannot be computed.
+    """
+    cells = plan_cells(swept, data.of, device, users_code)
+    ledger.require_like(cells)
+    require_computable(cells)
+    return cells

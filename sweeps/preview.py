@@ -1,76 +1,205 @@
-"""What a sweep would train, for `--dry-run`."""
+"""What a sweep would train, and how long that takes, for `--dry-run`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from analysis.text.words import data_used, duration, plural
-from ouvae.declared import labels
+from ouvae.data import Dataset
+from ouvae.declared import Cell, labels
 from search_spaces import Space
+from sweeps.executors.events import NodeResources
 from sweeps.executors.executor import SERIAL
+from sweeps.executors.places import device_of, resources_of
 from sweeps.machine.cpus import usable_cpus
-from sweeps.plan.cells import PlannedCell, plan_cells
+from sweeps.machine.interrupts import Interrupts
+from sweeps.plan.cells import PlannedCell
 from sweeps.plan.data_sets import DataSets
 from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
-from sweeps.preparing import Options
+from sweeps.plan.users_code import UsersCode
+from sweeps.preparing import Options, planned, prepare, refuse
+from sweeps.record.directory import RunDirectory
+from sweeps.record.ledger import Ledger
 from sweeps.record.rows import cell_columns
 from sweeps.search.of_space import searches_of
 
 CORE_SPEED = 1.5e10
-"""Multiply-adds a second of one CPU core in packed training, measured on digits; for estimates only."""
+"""Multiply-adds a second of a CPU core in packed training, where the data to measure it are not here."""
 
-COLUMNS = ("cell", "members", "packs at first", "member-steps", "core time")
+GPU_STEP_SECONDS, GPU_MEMBER_SECONDS, GPU_SPEED = 1e-3, 21e-6, 9e12
+"""Time of a step on a GPU: at least the first; else for each member the second, and its multiply-adds at the
+third, a second. Of an H100 (`benchmarks/results/step_cuda.csv`)."""
+
+WARM_STEPS, TIMED_SECONDS = 3, 1.0
+"""Steps of a pack before its steps are timed, and for how long: the first ones prepare the program."""
+
+AROUND_SECONDS = 20.0
+"""Start and end of a sweep: Ray, libraries, figures, report and MLflow."""
+
+COLUMNS = ("cell", "members", "trained", "packs at first", "member-steps", "slot time")
 
 LONGEST_LINE = 10_000
 """Characters that a line of the table may have, whatever the width of the terminal."""
 
 
 def plan(space: Space, options: Options, console: Console) -> None:
-    """Print cells, members, packs, data and the expected cost of the space; train and download nothing.
+    """Print cells, members, packs, data and the expected time of the space; record and download nothing.
 
-    The cost is an estimate: the arithmetic of the training steps at `CORE_SPEED` per core. A cluster is not
-    asked for its slots, and its packs are counted as if it had one.
+    What the sweep would refuse is refused in the same words. Steps on a CPU are timed with a pack of the
+    first cell; those of other cells follow from their multiply-adds. A cluster is not asked for its slots,
+    and its packs are counted as if it had one.
+
+    Raises:
+        DataError, SweepError, TableError: as `driver.sweep`.
+        Interrupted: a signal came.
     """
-    slots = _slots(space, options)
-    device = "cpu" if space.device == "auto" else space.device
-    data_lines = _data_lines(space, options, device)
-    console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
+    uri, run = refuse(space, options), RunDirectory(options.run_directory(space))
+    interrupts = Interrupts(space.grace_seconds, console.print, ends_process=options.ends_process)
+    with interrupts.caught(), run.held():
+        ledger, users_code = Ledger(run, space), UsersCode(space.cells())
+        data = prepare(space, options, uri, interrupts, download=False)
+        device = _device(space, options, ledger)
+        loaded = [swept for swept in space.swept() if swept.cell in data]
+        cells = planned(loaded, data, device, users_code, ledger)
+        _print(_Preview(space, ledger, device, _slots(space, options, device)), data, cells, console)
+
+
+@dataclass
+class _Preview:
+    """A sweep that is previewed: where it would train, and what is trained already."""
+
+    space: Space
+    ledger: Ledger
+    device: str
+    slots: int | None
+
+
+def _print(preview: _Preview, data: DataSets, loaded: Sequence[PlannedCell], console: Console) -> None:
+    space, by_cell = preview.space, {planned_cell.cell: planned_cell for planned_cell in loaded}
+    names = labels(space.cells())
+    cells = [
+        replace(by_cell[swept.cell], label=name)
+        if swept.cell in by_cell
+        else PlannedCell(cell=swept.cell, label=name, rho=swept.rho, device=preview.device, **_NOT_LOADED)
+        for swept, name in zip(space.swept(), names, strict=True)
+    ]
+    observed = [preview.ledger.observed(cell) for cell in cells]
+    speed = _speed(preview, data, loaded)
     table = Table(*(Column(name, no_wrap=True) for name in COLUMNS))
-    total_seconds, total_members = 0.0, 0
-    swept_cells = space.swept()
-    searches = searches_of(space, [{}] * len(swept_cells))
-    names = labels(swept.cell for swept in swept_cells)
-    for swept, search, name in zip(swept_cells, searches, names, strict=True):
-        planned = PlannedCell(
-            cell=swept.cell, label=name, rho=swept.rho, data_digest="", split_images=(0, 0, 0), device=device
-        )
-        largest = space.pack_size or largest_pack(planned)
-        packs = pack_points(search.ask(), packs_wanted(slots or 1, len(swept_cells)), largest, planned)
-        members = search.expected_points()
-        member_steps = members * swept.cell.steps
-        seconds = member_steps * planned.multiply_adds() / CORE_SPEED
-        table.add_row(name, f"{members}", f"{len(packs)}", f"{member_steps:,}", duration(seconds))
-        total_seconds, total_members = total_seconds + seconds, total_members + members
+    seconds, members, trained = 0.0, 0, 0
+    for cell, search, known in zip(cells, searches_of(space, observed), observed, strict=True):
+        largest = space.pack_size or largest_pack(cell)
+        packs = pack_points(search.ask(), packs_wanted(preview.slots or 1, len(cells)), largest, cell)
+        expected = search.expected_points()
+        left = max(0, expected - len(known))
+        time_left = left * speed(cell, max(1, min(largest, left)))
+        counts = (expected, len(known), len(packs), left * cell.cell.steps)
+        table.add_row(cell.label, *(f"{count:,}" for count in counts), duration(time_left))
+        seconds, members, trained = seconds + time_left, members + expected, trained + len(known)
+    console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
     table.width = console.measure(table, options=console.options.update(width=LONGEST_LINE)).maximum
     console.print(table)
-    console.print("\n".join(f"data: {line}" for line in data_lines))
-    cost = f"{total_members} members expected, about {duration(total_seconds)} of one core"
-    if slots is not None:
-        cost += f", {duration(total_seconds / slots)} on the {plural(slots, 'slot')} of this machine"
+    lines = [data_used(cell_columns(cell)) for cell in loaded]
+    lines += [f"{cell.dataset}, which the sweep will fetch" for cell in space.cells() if cell not in data]
+    console.print("\n".join(f"data: {line}" for line in dict.fromkeys(lines)))
+    there = f", {trained} of them trained" if trained else ""
+    cost = f"{members} members expected{there}, about {duration(seconds)} of one slot"
+    if preview.slots is not None:
+        whole = seconds / preview.slots + AROUND_SECONDS
+        cost += (
+            f", {duration(whole)} with start and end on the {plural(preview.slots, 'slot')} of this machine"
+        )
     console.print(cost)
 
 
-def _slots(space: Space, options: Options) -> int | None:
+_NOT_LOADED: dict[str, Any] = {"data_digest": "", "split_images": (0, 0, 0)}
+"""What is not known of a cell whose data set would be downloaded."""
+
+
+def _device(space: Space, options: Options, ledger: Ledger) -> str:
+    """Return where members would train; a cluster's nodes are not asked, and may have no GPU."""
+    if not options.is_local:
+        return ledger.device or ("cpu" if space.device == "auto" else space.device)
+    return device_of(space, [_this_machine()], ledger.device)
+
+
+def _this_machine() -> NodeResources:
+    import torch
+
+    return {"CPU": float(usable_cpus()), "GPU": float(torch.cuda.device_count())}
+
+
+def _slots(space: Space, options: Options, device: str) -> int | None:
     """Return how many packs train at once; None on a cluster."""
     if options.address == SERIAL:
         return 1
-    return max(1, usable_cpus() // space.cpus_per_pack) if options.is_local else None
+    return max(1, resources_of(space, device).slots_of([_this_machine()])) if options.is_local else None
 
 
-def _data_lines(space: Space, options: Options, device: str) -> list[str]:
-    """Return a line for each data set: what it is, or that the sweep will download it."""
-    data = DataSets(space.cells(), options.data_dir, download=False)
-    local = [swept for swept in space.swept() if swept.cell in data]
-    planned_cells = plan_cells(local, data.of, device)
-    lines = [data_used(cell_columns(planned)) for planned in planned_cells]
-    missing = [cell for cell in space.cells() if cell not in data]
-    return list(dict.fromkeys([*lines, *(f"{cell.dataset}, which the sweep will fetch" for cell in missing)]))
+def _speed(
+    preview: _Preview, data: DataSets, loaded: Sequence[PlannedCell]
+) -> Callable[[PlannedCell, int], float]:
+    """Return the seconds that a slot trains a member of a cell in a pack of so many."""
+    if preview.device == "cuda":
+        return _seconds_on_a_gpu
+    if not loaded:
+        return lambda cell, members: cell.cell.steps * cell.multiply_adds() / CORE_SPEED
+    first = loaded[0]
+    step, evaluation = _timed(first, data.of(first.cell), preview.space)
+
+    def seconds(cell: PlannedCell, members: int) -> float:
+        scale = cell.multiply_adds() / first.multiply_adds()
+        return scale * (
+            cell.cell.steps * step + _evaluations(cell.cell) * evaluation + _bound(cell.cell, step)
+        )
+
+    return seconds
+
+
+def _seconds_on_a_gpu(cell: PlannedCell, members: int) -> float:
+    member = GPU_MEMBER_SECONDS + cell.multiply_adds() / GPU_SPEED
+    step = max(GPU_STEP_SECONDS / members, member)
+    return cell.cell.steps * step + _bound(cell.cell, step)
+
+
+def _evaluations(cell: Cell) -> int:
+    return 1 + -(-cell.steps // cell.eval_every)
+
+
+def _bound(cell: Cell, step: float) -> float:
+    """Return the seconds of L_k on the test split: forward runs, of which a step is about three."""
+    images = cell.bound_images or 1000
+    return (cell.bound_samples or 0) * images / cell.batch_size * step / 3
+
+
+def _timed(planned_cell: PlannedCell, data: Dataset, space: Space) -> tuple[float, float]:
+    """Train a pack of a cell for a moment; return the seconds of a member's step and of its evaluation."""
+    import torch
+
+    from ouvae.training.pack import PackTraining
+
+    size = space.pack_size or largest_pack(planned_cell)
+    rho = planned_cell.rho
+    threads = torch.get_num_threads()
+    torch.set_num_threads(space.cpus_per_pack)
+    try:
+        pack = PackTraining(planned_cell.cell, [(rho[seed % len(rho)], seed) for seed in range(size)], data)
+        pack.evaluate()
+        evaluated = time.perf_counter()
+        pack.evaluate()
+        begun = time.perf_counter()
+        for _ in range(WARM_STEPS):
+            pack.train_step()
+        warm, steps = time.perf_counter(), 0
+        while steps < 2 or time.perf_counter() - warm < TIMED_SECONDS:
+            pack.train_step()
+            steps += 1
+        return (time.perf_counter() - warm) / steps / size, (begun - evaluated) / size
+    finally:
+        torch.set_num_threads(threads)

@@ -71,6 +71,7 @@ def test_every_command_says_what_it_takes(call, capsys, name):
     ("name", "argument", "code", "leaves"),
     [
         ("ouvae-sweep", "--list-spaces", 0, True),
+        ("ouvae-sweep", "--version", 0, False),
         ("ouvae-sweep", "--set=steps", 2, True),
         ("ouvae-paper", "tabel6", 2, True),
         ("ouvae-evaluate", "nowhere", 2, True),

@@ -15,7 +15,8 @@ class DataSets:
 
     Args:
         data_dir: folder with the data files; None downloads them.
-        download: whether to fetch missing files; without it, cells of missing data sets are left out.
+        download: whether to fetch missing files; without it, cells whose data sets would be fetched are left
+            out.
 
     Raises:
         DataError: a data set cannot be loaded.
@@ -33,7 +34,7 @@ class DataSets:
                     cell.dataset, data_dir, download=download, **keys_for_data(cell)
                 )
             except MissingDataError:
-                if download:
+                if download or data_dir is not None:
                     raise
             except DataError:
                 raise

@@ -73,8 +73,8 @@ class RunDirectory(Paths):
     def held(self) -> Iterator[Self]:
         """Hold the directory within the block.
 
-        Nothing in it changes until `begin`. What was made in it is removed if the block raises before
-        anything is trained.
+        Nothing in it changes until `begin`. What was made in it is removed if the block ends without `begin`,
+        or raises before anything is trained.
 
         Raises:
             SweepError: the directory cannot be written, or another process holds it.
@@ -100,7 +100,10 @@ class RunDirectory(Paths):
                 if not (self._begun and self._has_trained()):
                     holding.unmake(str(error))
                 raise
-            holding.release()
+            if self._begun:
+                holding.release()
+            else:
+                holding.unmake("")
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Write the settings and the identity, tidy up and reserve room: the run belongs to its space now.

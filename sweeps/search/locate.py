@@ -28,7 +28,7 @@ PROBE_DIGITS = 4
 NEIGHBOUR_WEIGHT = 0.5
 """Weight of a seed of a neighbour's initial grid where a cell's first probes are placed."""
 
-TYPICAL_SPREAD = 0.08
+TYPICAL_SPREAD = 0.02
 """Scale of the realisations before any is observed, for the expected number of members."""
 
 INTERIM_LEVEL = 0.001
@@ -113,7 +113,8 @@ class LocateSearch(Search):
         else:
             share = min(1.0, (half_width / threshold.half_width) ** 2)
             probes = round(max(members - initial_members, 1) / share)
-        return min(self._stopping.max_members, initial_members + probes)
+        batches = -(-probes // self._batch_size)
+        return min(self._stopping.max_members, initial_members + batches * self._batch_size)
 
     def initial_threshold(self) -> CellThreshold | None:
         """Return the threshold by the initial grid only; None while it is not all observed."""

@@ -142,7 +142,7 @@ class Lines:
             self.line(f"  then {report.curves_url}")
         if tables:
             for command in ("thresholds", "figures", "report"):
-                self.line(f"  python analysis/{command}.py {shlex.quote(str(self._run.path))}")
+                self.line(f"  ouvae-{command} {shlex.quote(str(self._run.path))}")
             self.line(f"  optuna-dashboard {shlex.quote(str(self._run.studies))}")
 
     def _note_unseen(self, node: str) -> None:

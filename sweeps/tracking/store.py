@@ -23,7 +23,7 @@ from sweeps import SweepError
 from sweeps.machine.locks import lock
 from sweeps.tracking.mlflow_internals import is_store, move_artifacts
 from sweeps.tracking.refusals import mend, reason
-from sweeps.tracking.uri import artifacts_of, check_uri, sqlite_path, sqlite_uri, without_password
+from sweeps.tracking.uri import artifacts_of, check_uri, sqlite_path, sqlite_uri, ui_port, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,7 +110,7 @@ def delete_sweep(uri: str, sweep_id: str) -> int:
 
 def server_of(uri: str) -> str:
     """Give where the store's pages are, with a SQLite store behind `ui_command`."""
-    return "http://127.0.0.1:5000" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")
+    return f"http://127.0.0.1:{ui_port()}" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")
 
 
 def experiment_of(client: MlflowClient, uri: str, name: str, note: str) -> str:

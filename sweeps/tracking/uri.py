@@ -16,6 +16,9 @@ from sweeps import SweepError
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection."""
 
+MLFLOW_PORT = 5000
+"""Where `mlflow ui` listens, on this machine alone, unless it is told otherwise."""
+
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 """The variable of the environment that names MLflow's store where no option does."""
 
@@ -93,17 +96,25 @@ def default_uri(folder: Path) -> str:
 
 
 def ui_command(uri: str) -> str:
-    """Give the command that shows the store in a browser; for a server, its address.
-
-    MLflow's own server listens on 127.0.0.1, port 5000, unless told otherwise.
-    """
+    """Give the command that shows the store in a browser, at `ui_port`; for a server, its address."""
     if not uri.startswith("sqlite:"):
         return without_password(uri)
     path = sqlite_path(uri)
     with suppress(ValueError, OSError):  # it lies elsewhere; the working folder is gone
         if Path.cwd() != Path("/"):
             path = path.relative_to(Path.cwd())
-    return f"mlflow ui --backend-store-uri {shlex.quote(sqlite_uri(path))}"
+    port = "" if ui_port() == MLFLOW_PORT else f" --port {ui_port()}"
+    return f"mlflow ui{port} --backend-store-uri {shlex.quote(sqlite_uri(path))}"
+
+
+@cache
+def ui_port() -> int:
+    """Return the first port from MLflow's own at which nothing listens on this machine, as it was once."""
+    for port in range(MLFLOW_PORT, MLFLOW_PORT + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    return MLFLOW_PORT
 
 
 def without_password(uri: str) -> str:

@@ -1,6 +1,7 @@
 """The command line: what it refuses, and how; what it prints without training."""
 
 import os
+import socket
 import time
 
 import pytest
@@ -9,6 +10,10 @@ import torch
 import search_spaces
 from ouvae.declared import labels
 from sweeps.phase_transition import main
+from sweeps.plan.cells import Point, plan_cells
+from sweeps.plan.data_sets import DataSets
+from tests.sweeps.conftest import held, opened, sets
+from tests.sweeps.record.conftest import snapshot, train  # noqa: F401
 
 TIMEOUT_SECONDS = 300
 
@@ -70,15 +75,17 @@ BAD = {
         ["--space", "mnist_mlp", "--data-dir", "."],
         ["train-images-idx3-ubyte"],
     ),
+    "a folder that cannot be made": (["--out", "/proc/nowhere"], ["/proc/nowhere", "give a writable --out"]),
 }
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["sweep", "dry run"])
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_clear_error(command, tmp_path, case):
+def test_bad_input_is_one_clear_error(command, tmp_path, case, dry):
     arguments, expected = BAD[case]
     started = time.monotonic()
-    code, out, err = command(*arguments)
+    code, out, err = command(*arguments, *dry)
     assert code == 2
     assert err.startswith("error: ")
     assert "Traceback" not in out + err
@@ -88,11 +95,12 @@ def test_bad_input_is_one_clear_error(command, tmp_path, case):
     assert not (tmp_path / "runs").exists(), "a refused sweep leaves no directory behind"
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["sweep", "dry run"])
 @pytest.mark.parametrize("case", EARLY)
-def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monkeypatch, case):
+def test_bad_input_is_refused_before_anything_is_started(command, tmp_path, monkeypatch, case, dry):
     arguments, expected = EARLY[case]
     monkeypatch.setattr("sweeps.preparing.RayProcess", None)
-    code, out, err = command(*arguments)
+    code, out, err = command(*arguments, *dry)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert len(err) < 1000
@@ -172,26 +180,56 @@ def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
 
 def test_a_dry_run_is_of_the_place_that_the_address_names(command, monkeypatch):
     monkeypatch.setattr("sweeps.preview.usable_cpus", lambda: 4)
-    last = {
-        address: command("--dry-run", *(("--address", address) if address else ()))[1].splitlines()[-1]
-        for address in ("", "serial", "10.0.0.1:6379")
-    }
+    with socket.create_server(("127.0.0.1", 0)) as cluster:
+        address = f"127.0.0.1:{cluster.getsockname()[1]}"
+        last = {
+            where: command("--dry-run", *(("--address", where) if where else ()))[1].splitlines()[-1]
+            for where in ("", "serial", address)
+        }
     assert last[""].endswith("on the 4 slots of this machine")
     assert last["serial"].endswith("on the 1 slot of this machine")
-    assert last["10.0.0.1:6379"].endswith("of one core"), "nothing is known of a cluster"
+    assert last[address].endswith("of one slot"), "nothing is known of a cluster"
+
+
+def test_a_dry_run_refuses_what_the_run_directory_rules_out_and_changes_nothing(command, tmp_path):
+    space = search_spaces.load("digits", ["steps=50"])
+    with opened(tmp_path / "run", space):
+        pass
+    before = snapshot(tmp_path)
+    code, _, err = command("--dry-run", "--out", "run")
+    assert code == 2
+    assert "steps: 50 there, 2400 now" in err
+    with held(tmp_path / "run", space):
+        assert "run is in use" in command("--dry-run", "--out", "run", "--set", "steps=50")[2]
+    assert command("--dry-run", "--out", "run", "--set", "steps=50")[0] == 0
+    assert snapshot(tmp_path) == before
+
+
+def test_a_dry_run_counts_what_is_trained(command, tmp_path, make_space, train):  # noqa: F811
+    space = search_spaces.load("digits", ["latents=[[4, 4]]", "steps=20", "search=grid", "eval_every=10"])
+    (swept,) = space.swept()
+    data = DataSets([swept.cell], None)
+    (cell,) = plan_cells([swept], data.of, "cpu")
+    with opened(tmp_path / "run", space) as ledger:
+        train(ledger, [Point(rho, seed) for rho in swept.rho[:2] for seed in space.seeds], cell=cell)
+    options = ["latents=[[4, 4]]", "steps=20", "search=grid", "eval_every=10"]
+    code, out, err = command("--dry-run", "--out", "run", *sets(options))
+    assert (code, err) == (0, "")
+    assert "15 members expected, 6 of them trained, about" in out
 
 
 def test_no_width_of_a_terminal_cuts_a_dry_run(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     _, out, _ = command("--dry-run", "--space", "paper/table6")
-    assert all(name in out for name in ("cell", "members", "packs at first", "member-steps", "core time"))
+    assert all(name in out for name in ("cell", "members", "packs at first", "member-steps", "slot time"))
     assert "…" not in out
 
 
 def test_the_spaces_are_listed(command):
     code, out, err = command("--list-spaces")
     assert (code, err) == (0, "")
-    listed = out.splitlines()
+    listed = [line for line in out.splitlines() if not line.startswith(" ")]
     assert listed[: len(search_spaces.names())] == search_spaces.names()
     assert all(search_spaces.load(name) for name in listed)
     assert "paper/table6" in listed
+    assert "Is the critical rho of the KL alike, within 0.05, for models of three" in out

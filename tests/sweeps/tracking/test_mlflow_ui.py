@@ -26,7 +26,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from ouvae.declared import Cell
 from sweeps.tracking.store import check
 from sweeps.tracking.tracker import Tracker
-from sweeps.tracking.uri import default_uri, ui_command
+from sweeps.tracking.uri import default_uri, ui_command, ui_port
 from sweeps.tracking.values import CELL_PARAMS, CompleteCell, texts
 from tests.browsing import chromium, needs_browser, until
 
@@ -108,7 +108,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/health"), "the server is up")
-        curves_url = report.curves_url.replace("127.0.0.1:5000", f"127.0.0.1:{port}")
+        curves_url = report.curves_url.replace(f"127.0.0.1:{ui_port()}", f"127.0.0.1:{port}")
         yield Site(port, curves_url.partition("?")[0], curves_url)
     finally:
         os.killpg(server.pid, signal.SIGKILL)

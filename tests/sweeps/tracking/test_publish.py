@@ -7,6 +7,7 @@ import pytest
 from analysis import paper
 from analysis.appendix.exhibits import NAMES
 from sweeps import publish
+from sweeps.tracking.uri import ui_port
 from tests.sweeps.conftest import ROOT
 
 
@@ -25,7 +26,7 @@ def test_the_page_is_logged_with_its_verdicts_and_replaced_by_the_next(tmp_path,
         assert paper.main(["all", "--runs", str(tmp_path / "runs")]) == 0
         assert f"python sweeps/publish.py {tmp_path / 'runs'}" in capsys.readouterr().out
         assert publish.main([str(tmp_path / "runs")]) == 0
-        assert "logged to MLflow: http://127.0.0.1:5000/#/experiments/" in capsys.readouterr().out
+        assert f"logged to MLflow: http://127.0.0.1:{ui_port()}/#/experiments/" in capsys.readouterr().out
     client, (run,) = runs_of(store)
     assert run.info.run_name == "appendix, quick"
     assert run.info.status == "FINISHED"

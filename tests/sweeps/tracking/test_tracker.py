@@ -28,7 +28,7 @@ from ouvae.declared import Cell
 from sweeps import SweepError
 from sweeps.tracking.store import check, connect
 from sweeps.tracking.tracker import Report, Tracker
-from sweeps.tracking.uri import default_uri, ui_command
+from sweeps.tracking.uri import default_uri, ui_command, ui_port
 from sweeps.tracking.values import CELL_PARAMS, CompleteCell, member_values, texts
 
 ROOT = Path(__file__).parents[3]
@@ -1144,12 +1144,23 @@ mlflow_store.connect({default_uri(tmp_path)!r})
 
 def test_the_command_for_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sweeps.tracking.uri.ui_port", lambda: 5000)
     assert ui_command(default_uri(Path("runs"))) == ("mlflow ui --backend-store-uri sqlite:///runs/mlflow.db")
     assert ui_command("sqlite:///runs/mlflow.db") == ui_command(default_uri(Path("runs")))
     assert ui_command("sqlite:////else where/m.db") == (
         "mlflow ui --backend-store-uri 'sqlite:////else where/m.db'"
     )
     assert ui_command("https://me:secret@host:5000") == "https://host:5000"
+    monkeypatch.setattr("sweeps.tracking.uri.ui_port", lambda: 5001)
+    assert ui_command("sqlite:////m.db") == "mlflow ui --port 5001 --backend-store-uri sqlite:////m.db"
+
+
+def test_the_port_is_one_at_which_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("sweeps.tracking.uri.MLFLOW_PORT", port)
+        assert ui_port.__wrapped__() > port
+    assert ui_port.__wrapped__() == port
 
 
 def test_a_report_reads_well() -> None:

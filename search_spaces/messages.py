@@ -66,7 +66,7 @@ def advice(item: Mapping[str, Any], model: type[BaseModel]) -> str:
         if name in FORMS:
             return "give " + FORMS[name].replace("`", "")
         value = item["input"]
-        example = f", such as [{value}]" if isinstance(value, int | float) else ""
+        example = f", such as [{value}]" if isinstance(value, int | float | str) else ""
         return f"give {_STRUCTURES[kind]}{example}"
     if kind not in _ADVICE:
         return str(item["msg"])

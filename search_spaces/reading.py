@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ouvae.declared import labels
+from ouvae.declared import CellKeys, keys_of, labels
 from ouvae.declared.registry import find_modules_in, nearest
 from search_spaces.messages import advice
 from search_spaces.named_cells import RhoRange
@@ -20,6 +20,11 @@ from search_spaces.running import Costs
 from search_spaces.space import VARIANT_KEYS, Space
 
 SPACES = Path(__file__).parent
+
+ASKED_ABOUT = frozenset(
+    ["latents", "variants", *(name for name, key in keys_of(CellKeys).items() if key.unit == "none")]
+)
+"""Keys that say which models and data a space sweeps. With others than its own its question does not fit."""
 
 MAX_BYTES = 1_000_000
 """Maximum size of a space file."""
@@ -50,9 +55,10 @@ def load(
 
     Args:
         source: the name, the path, or keys and values as in a file; tuples and NumPy's arrays are lists.
-        overrides: texts `KEY=VALUE`, which replace values.
+        overrides: texts `KEY=VALUE`, which replace values. With other models or data (`ASKED_ABOUT`) the
+            space loses its question.
         budget: one of the space's `budgets`, appended to the space's name; None takes the first one, if any.
-        keys: replace values, after the overrides.
+        keys: replace values in the same way, after the overrides.
 
     Raises:
         SpaceError: the message has the file, and every unknown key, bad value and contradiction.
@@ -68,16 +74,20 @@ def load(
     values, problems = _with_budget(values, name, budget)
     if problems:
         raise _error(where, problems)
+    new: dict[str, Any] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
             problems.append(f"--set {shown(override)}: write it as KEY=VALUE, for example --set steps=5000")
             continue
         try:
-            values[printable(key.strip())] = parse(text)
+            new[printable(key.strip())] = parse(text)
         except TextError as error:
             problems.append(f"--set {shown(override)}: the value is not readable YAML: {error}")
-    space, problems_of_values = _validate(values | _plain(keys or {}))
+    new |= _plain(keys or {})
+    if not ASKED_ABOUT.isdisjoint(new):
+        values.pop("question", None)
+    space, problems_of_values = _validate(values | new)
     problems += problems_of_values
     if space is None or problems:
         raise _error(where, problems, overrides)

@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             return 2
+        if any("--space".startswith(option.partition("=")[0]) for option in given if len(option) > 3):
+            print(f"error: --space with {name}, which is one; leave it out", file=sys.stderr)
+            return 2
         return phase_transition.main(["--space", f"paper/{name}", *given])
     if given in (["-h"], ["--help"]):
         called = Path(sys.argv[0]).name

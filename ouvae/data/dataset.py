@@ -1,6 +1,7 @@
 """A data set: three splits of float32 vectors, and a digest that identifies them."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -73,17 +74,18 @@ def contiguous(images: NDArray[Any]) -> Images:
     return np.ascontiguousarray(images, dtype=np.float32)
 
 
-def _problems(images: Images, dimensions: int, binarization: Binarization) -> list[str]:
-    """Return the problems of a split, a phrase for each."""
+def _problems(images: Images, dimensions: int, binarization: Binarization) -> Iterator[str]:
+    """Yield the problems of a split, a phrase for each."""
     if images.dtype != np.float32 or not images.flags.c_contiguous:
-        return [f"is {images.dtype}, expected float32 in C order"]
+        yield f"is {images.dtype}, expected float32 in C order"
     if images.ndim != 2 or len(images) == 0 or images.shape[1] != dimensions:
-        return [f"has shape {images.shape}, expected (N, {dimensions}) with N of at least 1"]
+        yield f"has shape {images.shape}, expected (N, {dimensions}) with N of at least 1"
+    if images.dtype.kind not in "buif" or images.size == 0:
+        return
     low, high = float(images.min()), float(images.max())
     if not np.isfinite([low, high]).all():
-        return ["holds a value that is not finite"]
-    if binarization != "none" and not 0 <= low <= high <= 1:
-        return [f"has pixels from {low:g} to {high:g}, expected 0 to 1"]
-    if binarization == "static" and not np.isin(images, (0, 1)).all():
-        return ["has pixels other than 0 and 1"]
-    return []
+        yield "holds a value that is not finite"
+    elif binarization != "none" and not 0 <= low <= high <= 1:
+        yield f"has pixels from {low:g} to {high:g}, expected 0 to 1"
+    elif binarization == "static" and not np.isin(images, (0, 1)).all():
+        yield "has pixels other than 0 and 1"

@@ -295,3 +295,23 @@ class TestValues:
         text += "{<<: [*a], steps: 5}]"
         cells = load(str(write(GOOD + text))).cells()
         assert [(cell.kl_warmup, cell.steps) for cell in cells] == [(1, 3), (4, 3), (1, 5)]
+
+
+class TestQuestion:
+    @pytest.mark.parametrize("override", ["steps=500", "seeds=5", "rho=[0.5, 1]", "learning_rate=0.01"])
+    def test_it_stays_with_other_training(self, override):
+        assert load("digits", [override]).question == load("digits").question is not None
+
+    @pytest.mark.parametrize(
+        "override", ["latents=[[4, 4]]", "activation=tanh", "dataset=mnist", "variants=[]"]
+    )
+    def test_it_goes_with_other_models_or_data(self, override):
+        assert load("digits", [override]).question is None
+        assert load("digits", [override, "question=Mine?"]).question == "Mine?"
+
+    def test_keys_of_a_call_are_overrides(self):
+        assert load("digits", keys={"latents": [(4, 4)]}).question is None
+        assert (
+            load({"dataset": "digits", "latents": [[4, 4]], "rho": [0.5, 1], "question": "Mine?"}).question
+            == "Mine?"
+        )

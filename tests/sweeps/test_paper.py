@@ -43,6 +43,8 @@ def test_there_is_one_for_each_table_figure_and_claim():
 def test_a_name_that_is_none_is_refused_with_the_nearest(capsys):
     assert paper.main(["tabel6"]) == 2
     assert "no table or figure tabel6, did you mean table6?" in capsys.readouterr().err
+    assert paper.main(["table6", "--space", "digits", "--dry-run"]) == 2
+    assert "--space with table6, which is one; leave it out" in capsys.readouterr().err
     assert paper.main([]) == 2
     assert "name a table or figure first" in capsys.readouterr().err
 

@@ -101,8 +101,14 @@ def test_dataset_refuses(fault, message):
 
 
 def test_dataset_names_all_faults_at_once():
-    with pytest.raises(DataError, match=r"train is float64.*; test is int64"):
-        replace(small(), train=np.ones((3, 4)), test=np.ones((3, 4), int))
+    faults = [
+        *("train is float64", "train has shape (3, 5), expected (N, 4)", "train has pixels from 2 to 2"),
+        *("test is int64, expected float32", "test has shape (4,)"),
+    ]
+    with pytest.raises(DataError) as error:
+        replace(small(), train=np.full((3, 5), 2.0), test=np.ones(4, int))
+    for fault in faults:
+        assert fault in str(error.value)
 
 
 def test_names():

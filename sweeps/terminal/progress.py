@@ -28,6 +28,9 @@ SPEED_SECONDS = 5.0
 ESTIMATES_SHARE = 0.02
 """Share of the time in which thresholds are estimated for the terminal."""
 
+LONGEST_LINE = 10_000
+"""Characters that a line of a plain log may have."""
+
 MOST_ROWS = 16
 """Maximum number of rows of the table."""
 
@@ -70,16 +73,28 @@ class Progress:
         elif now >= self._table_due and self._cells.has_members:
             self._printed = now
             self._table_due = now + min(now - self._started, LONGEST_SECONDS)
-            self._console.print(self.view(now))
+            self._print_whole(now)
         elif now - self._printed >= LOG_SECONDS:
             self._printed = now
             self._console.print(self.line(now), soft_wrap=True)
 
     def view(self, now: float) -> RenderableType:
-        """Return the table of the cells above the line."""
-        rows = min(MOST_ROWS, max(1, self._console.height - 4))
-        table = self._cells.view(rows, now - self._started) if self._cells.has_members else []
+        """Return the table of the cells above the line, which a terminal cuts to its width."""
+        table = self._table(now) if self._cells.has_members else []
         return Group(*table, Text(self.line(now), no_wrap=True, overflow="ellipsis"))
+
+    def _print_whole(self, now: float) -> None:
+        """Print the table and the line, whatever their width."""
+        options = self._console.options.update(width=LONGEST_LINE)
+        for part in self._table(now):
+            if isinstance(part, Table):
+                part.width = self._console.measure(part, options=options).maximum
+            self._console.print(part, soft_wrap=True)
+        self._console.print(self.line(now), soft_wrap=True)
+
+    def _table(self, now: float) -> list[RenderableType]:
+        rows = min(MOST_ROWS, max(1, self._console.height - 4))
+        return self._cells.view(rows, now - self._started)
 
     def line(self, now: float) -> str:
         """Return the line."""
@@ -178,7 +193,10 @@ class _Cells:
     def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
         members = f"{state.search.answer_count}/{state.search.answer_count + state.members_left}"
         threshold = self._threshold(state, elapsed)
-        if threshold is None:
+        is_early = (
+            state.batches == 1 and not state.done
+        )  # other members of the first batch may be in another phase
+        if threshold is None or (threshold.rho_c is None and is_early):
             return state.planned.label, members, "-", "", state.search.stage
         rho_c = STATUS[threshold.status] if threshold.rho_c is None else f"{threshold.rho_c:.3f}"
         interval = ends_text(threshold.rho_c_low, threshold.rho_c_high, ".3f")

@@ -98,6 +98,25 @@ def test_a_plain_log_gets_the_cells_with_their_thresholds_now_and_then(follow, r
     assert re.search(r"^1 min 30 s  members 30/36 · \d+ % · about \d+ s left · \d+\.\d/min · ", said(), re.M)
 
 
+def test_nothing_is_cut_in_a_plain_log(follow, result_of, clock):
+    schedule, shown, said = follow(width=40)
+    with showing(shown):
+        train(schedule, result_of, clock, shown, packs=1, seconds=31.0)
+        progress_of(schedule, shown, schedule.next_pack(), 10)
+    assert re.search(r"^digits mlp 30,30,30,30,30 +3/6 +0\.875 +above 0\.\d+ +grid *$", said(), re.M)
+    assert re.search(r"left · \d+\.\d/min · \d packs? training$", said(), re.M)
+    assert "…" not in said()
+
+
+def test_a_cell_is_not_said_to_be_active_before_its_first_batch_is_complete(follow, result_of, clock):
+    schedule, shown, said = follow(latents="[[4, 4]]", rho="[0.5, 0.6, 0.7, 0.75]", pack_size=4)
+    with showing(shown):
+        train(schedule, result_of, clock, shown, packs=1, seconds=31.0)
+        progress_of(schedule, shown, schedule.next_pack(), 10)
+        assert re.search(r"^digits mlp 4,4 +2/8 +- +grid", said(), re.M)
+    assert "always active" not in said()
+
+
 def test_a_cell_of_which_nothing_is_known_says_so(follow, result_of, clock):
     schedule, shown, said = follow()
     with showing(shown):

@@ -3,6 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.charts.cells import ChartCell, chart_cells
 from analysis.results import Results
@@ -36,14 +40,29 @@ class Answer:
 
 
 def compared(cells: Sequence[ChartCell]) -> list[Row]:
-    """Return the comparisons of all runs with the names of cells in the page; what is decided first."""
+    """Return the comparisons within and between runs, with the page's names of cells; decided ones first.
+
+    Runs that share members are not compared: what they say is not independent.
+    """
     names = {(id(cell.results), cell.cell_id): cell.name for cell in cells}
+    runs = list({id(cell.results): cell.results for cell in cells}.values())
     rows: list[Row] = []
-    for results in {id(cell.results): cell.results for cell in cells}.values():
-        for row in results.comparisons.to_pylist():
-            ends = {end: names[id(results), row[f"{end}_id"]] for end in ("first_cell", "second_cell")}
+    for first, second in combinations_with_replacement(runs, 2):
+        if first is second:
+            table = first.comparisons
+        elif pc.any(pc.is_in(first.members["member_id"], value_set=_ids(second))).as_py():
+            continue
+        else:
+            table = first.summary.comparisons_with(second.members)
+        for row in table.to_pylist():
+            ends = {"first_cell": names[id(first), row["first_cell_id"]]}
+            ends["second_cell"] = names[id(second), row["second_cell_id"]]
             rows.append(row | ends)
     return sorted(rows, key=lambda row: bool(row["verdict"] == UNDECIDED))
+
+
+def _ids(results: Results) -> pa.Array:
+    return results.members["member_id"].combine_chunks()
 
 
 def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answer]:

@@ -68,29 +68,27 @@ def settings_of(cells: Sequence[ChartCell]) -> Settings:
 class Origin:
     """A run: its space, how it was swept, what trained it, and the commands that make run and page again.
 
-    `question` is empty where the space keeps none, `space` where space.yaml is too long for a page.
+    `name` is that of its space, with its folder where several runs of the page have the same; `space` is
+    empty where space.yaml is too long for a page.
     """
 
     name: str
-    question: str
     swept: Pairs
     made: Pairs
     commands: Sequence[str]
     space: str
 
 
-def origin_of(results: Results) -> Origin:
-    """Return what is known of a run."""
+def origin_of(results: Results, name: str) -> Origin:
+    """Return what is known of a run, which has this name in the page."""
     settings = results.settings
     elsewhere = {*keys_of(Cell), "name", "question"}
     swept = [
         (key, text_of(value)) for key, value in settings.items() if key not in elsewhere and value is not None
     ]
     space = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100)
-    question = settings.get("question")
     return Origin(
-        results.name,
-        str(question) if question else "",
+        name,
         swept,
         _made(results),
         _commands(results),

@@ -64,10 +64,24 @@
     for (const box of document.querySelectorAll(`input[data-switch="${all}"]`)) box.checked = to === "on";
     update();
   });
+  const contents = document.querySelector(".contents");
+  for (const section of document.querySelectorAll("section[id]")) {
+    const link = document.createElement("a");
+    link.href = `#${section.id}`;
+    link.textContent = section.querySelector("h2").textContent;
+    contents.appendChild(document.createElement("li")).appendChild(link);
+  }
+
+  const folded = []; // on paper nothing is folded
   window.addEventListener("beforeprint", () => {
+    folded.push(...document.querySelectorAll("details:not([open])"));
+    for (const part of folded) part.open = true;
     for (const place of views.keys()) resize(place, PRINTED[place.dataset.width]);
   });
-  window.addEventListener("afterprint", () => window.dispatchEvent(new Event("resize")));
+  window.addEventListener("afterprint", () => {
+    for (const part of folded.splice(0)) part.open = false;
+    window.dispatchEvent(new Event("resize"));
+  });
   Promise.all(page.charts.map(draw)).then(() => {
     document.documentElement.dataset.drawn = views.size;
   });

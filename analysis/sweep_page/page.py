@@ -5,6 +5,7 @@ anything. Tables, answers and settings are HTML; the charts are drawn by Vega-Li
 `#data`: `{"cells": […], "tables": {name: {column: […]}}, "charts": [{"name", "tables", "spec"}]}`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -44,9 +45,14 @@ def render(runs: Sequence[Results]) -> str:
     for chart in charts:
         tables |= chart.tables
     page = environment("analysis.sweep_page").get_template("page.html.j2")
+    run_names = names_of_runs(runs)
+    questions: dict[str, list[str]] = {}
+    for results, name in zip(runs, run_names, strict=True):
+        questions.setdefault(str(results.settings.get("question") or ""), []).append(name)
     return page.render(
-        title=", ".join(dict.fromkeys(results.name for results in runs)),
-        origins=[origin_of(results) for results in runs],
+        title=", ".join(run_names),
+        questions=questions,
+        origins=[origin_of(*run) for run in zip(runs, run_names, strict=True)],
         answers=answers(cells, comparisons),
         thresholds=threshold_lines(thresholds, names)[: MOST_ROWS + 1],
         notes=threshold_notes(thresholds, names)[:MOST_ROWS],
@@ -77,6 +83,15 @@ def render(runs: Sequence[Results]) -> str:
         js=_file("page.js"),
         vega=Markup(vega()),  # noqa: S704 (a library's scripts)
     )
+
+
+def names_of_runs(runs: Sequence[Results]) -> list[str]:
+    """Return the names of the runs' spaces, with their folders where several runs have the same."""
+    counts = Counter(results.name for results in runs)
+    return [
+        results.name if counts[results.name] == 1 else f"{results.name} in {results.folder.name}"
+        for results in runs
+    ]
 
 
 def _file(name: str) -> Markup:

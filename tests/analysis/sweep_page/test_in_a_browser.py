@@ -5,6 +5,7 @@ With OUVAE_SCREENSHOTS=FOLDER the pages are kept as pictures.
 
 import base64
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,6 +63,11 @@ def keep(name: str, data: str) -> None:
         (Path(folder) / name).write_bytes(base64.b64decode(data))
 
 
+def brightness(colour: str) -> float:
+    """Return the mean of a CSS colour's parts, from 0 to 255."""
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+
 def test_the_page_in_a_browser(page):
     """One visit for all: a page takes seconds to draw."""
     places = page.find_elements(By.CLASS_NAME, "chart")
@@ -98,16 +104,35 @@ def test_the_page_in_a_browser(page):
             "return [document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
         )
         assert seen <= width, "nothing but tables is wider than the page"
+        cells = page.find_elements(By.CSS_SELECTOR, "#thresholds td")
+        assert all(cell.rect["x"] + cell.rect["width"] <= width for cell in cells), "no number is off screen"
         widths = [drawn for _, drawn in page.execute_script(WIDTHS)]
         assert 0.75 * NARROW < min(widths) <= max(widths) <= width
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = page.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         keep(f"report-{width}.png", shot["data"])
 
+    sections = page.find_elements(By.CSS_SELECTOR, "section[id] h2")
+    links = page.find_elements(By.CSS_SELECTOR, ".contents a")
+    assert [link.text for link in links] == [head.text for head in sections]
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    background, text = page.execute_script(
+        "const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]"
+    )
+    assert brightness(background) < 60 < 180 < brightness(text)
+    keep("report-dark.png", page.execute_cdp_cmd("Page.captureScreenshot", {})["data"])
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
     see(page, path, WIDE)
     printed = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
     keep("report.pdf", printed)
     assert base64.b64decode(printed).count(b"/Type /Page\n") in range(3, 12)
+    folded = "return document.querySelectorAll('details:not([open])').length"
+    before = page.execute_script(folded)
     page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.execute_script(folded) == 0 < before
     assert set(map(tuple, page.execute_script(WIDTHS))) == {("wide", 660), ("narrow", 318)}
+    page.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    assert page.execute_script(folded) == before
     assert page.get_log("browser") == []

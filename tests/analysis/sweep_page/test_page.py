@@ -1,16 +1,19 @@
 """The page: all that it says, whatever names say, and how much of a wide run is in it."""
 
 import json
+import shutil
 import statistics
 from html.parser import HTMLParser
 
 import pyarrow as pa
 import pytest
 
+from analysis.charts.cells import chart_cells
 from analysis.charts.looks import MOST_CELLS
 from analysis.report import main, write_report
 from analysis.results import Results, read_results
 from analysis.sweep_page import page as page_module
+from analysis.sweep_page.answers import compared
 from analysis.sweep_page.page import render
 
 BAD_TEXT = "digits </script><img src=x onerror=alert(1)> {{ 7 * 7 }}"
@@ -81,7 +84,41 @@ def test_a_run_without_a_commit_is_made_again_by_what_is_there(make_run, make_me
 
 
 def test_a_run_whose_space_has_no_question_says_so(made_run):
-    assert "The space made keeps no question" in Page(render([Results(made_run)])).text
+    assert "The space keeps no question" in Page(render([Results(made_run)])).text
+
+
+@pytest.fixture
+def two_runs(write_run, make_members):
+    """Return two runs of one space, of which the second is trained half as long and has other thresholds."""
+
+    def make(*steps):
+        runs = []
+        for index, number in enumerate(steps):
+            onsets = {size: [onset - 0.3 * index for onset in own] for size, own in CELLS.items()}
+            rows = [
+                row | {"member_id": f"{row['member_id']} {number}", "cell_id": f"{row['cell_id']} {number}"}
+                for row in make_members(onsets, steps=number).to_pylist()
+            ]
+            runs.append(Results(write_run(f"run{index}", rows)))
+        return runs
+
+    return make
+
+
+def test_several_runs_are_asked_once_and_compared(two_runs):
+    said = Page(render(two_runs(2000, 1000))).text
+    assert said.startswith("run0, run1 ")
+    assert said.count("The space keeps no question") == 1
+    assert "of digits mlp 8,8 2000 steps is higher than that of digits mlp 8,8 1000 steps by" in said
+    assert "of digits mlp 8,8 1000 steps is higher than that of digits mlp 16,16 1000 steps by" in said
+
+
+def test_runs_with_members_in_common_are_named_by_their_folders_and_not_compared(made_run, tmp_path):
+    copy = shutil.copytree(made_run, tmp_path / "copy")
+    runs = [Results(made_run), Results(copy)]
+    said = Page(render(runs)).text
+    assert said.startswith("made in run, made in copy ")
+    assert len(compared(chart_cells(runs))) == 2 * runs[0].comparisons.num_rows == 2
 
 
 def test_whatever_texts_say_stays_text(make_run, make_members):
@@ -100,7 +137,7 @@ def test_whatever_texts_say_stays_text(make_run, make_members):
 def test_nothing_in_it_is_elsewhere(made_run):
     tags = Page(render([Results(made_run)])).tags
     links = [own[name] for _, own in tags for name in ("src", "href", "data", "action") if name in own]
-    assert links == ["data:,"]
+    assert links == ["data:,", "#top"]
     (policy,) = [own["content"] for tag, own in tags if "http-equiv" in own]
     assert "default-src 'none'" in policy
 

@@ -162,9 +162,13 @@ def _speed(
     return seconds
 
 
+def gpu_step_seconds(cell: PlannedCell, members: int) -> float:
+    """Return the seconds of a step of so many members of a cell on a GPU."""
+    return max(GPU_STEP_SECONDS, members * (GPU_MEMBER_SECONDS + cell.multiply_adds() / GPU_SPEED))
+
+
 def _seconds_on_a_gpu(cell: PlannedCell, members: int) -> float:
-    member = GPU_MEMBER_SECONDS + cell.multiply_adds() / GPU_SPEED
-    step = max(GPU_STEP_SECONDS / members, member)
+    step = gpu_step_seconds(cell, members) / members
     return cell.cell.steps * step + _bound(cell.cell, step)
 
 

@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 import yaml
 
-from search_spaces import load
+from search_spaces import load, names
 from sweeps.phase_transition import parser
 from tests.sweeps.cluster.test_cluster import Nodes
 from tests.sweeps.conftest import ROOT, clean_environment, sets, tables_of, wait_until, write_tools
@@ -292,6 +292,18 @@ def test_ray_takes_the_config_of_a_cluster_on_machines_of_ones_own():
         assert "RAY_AUTH_MODE=token ray start" in start
         assert subprocess.run(["bash", "-n", "-c", start], check=False).returncode == 0
     assert config["file_mounts"] == {"~/.ray/auth_token": "~/.ray/auth_token"}
+
+
+def test_the_rented_machine_runs_the_readmes_install_and_the_command():
+    task = yaml.safe_load((ROOT / "deploy/skypilot.yaml").read_text())
+    for script in ("setup", "run"):
+        subprocess.run(["bash", "-n", "-c", task[script]], check=True)
+    assert "pip install -c constraints.txt -e ." in task["setup"]
+    command = task["run"].splitlines()[-1].replace('"$SPACE"', task["envs"]["SPACE"]).replace("$OPTIONS", "")
+    script, *arguments = shlex.split(command.removeprefix("python "))
+    assert (ROOT / script).is_file()
+    assert parser().parse_args(arguments).space in names()
+
 
 
 def test_a_submitted_job_is_the_command_and_writes_where_all_see_it(tmp_path):

@@ -305,7 +305,6 @@ def test_the_rented_machine_runs_the_readmes_install_and_the_command():
     assert parser().parse_args(arguments).space in names()
 
 
-
 def test_a_submitted_job_is_the_command_and_writes_where_all_see_it(tmp_path):
     write_tools(tmp_path, {"ray": 'printf "%s\\n" "$PWD" "$@"\n'})
 

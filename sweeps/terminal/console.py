@@ -71,10 +71,8 @@ class _NotebookOutput:
     """An output of a notebook's cell, as text."""
 
     def __init__(self) -> None:
-        from IPython.display import display
-
-        show: Any = display
-        self._handle = show({"text/plain": ""}, raw=True, display_id=True)
+        show = sys.modules["IPython"].display.display  # of the kernel in which this runs
+        self._handle: Any = show({"text/plain": ""}, raw=True, display_id=True)
 
     def update(self, view: RenderableType) -> None:
         """Draw this in its place."""

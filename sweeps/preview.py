@@ -32,7 +32,7 @@ from sweeps.search.of_space import searches_of
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of a CPU core in packed training, where the data to measure it are not here."""
 
-GPU_STEP_SECONDS, GPU_MEMBER_SECONDS, GPU_SPEED = 1e-3, 21e-6, 9e12
+GPU_STEP_SECONDS, GPU_MEMBER_SECONDS, GPU_SPEED = 0.85e-3, 21e-6, 9e12
 """Time of a step on a GPU: at least the first; else for each member the second, and its multiply-adds at the
 third, a second. Of an H100 (`benchmarks/results/step_cuda.csv`)."""
 

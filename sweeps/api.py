@@ -76,9 +76,8 @@ def sweep(
         raise SystemExit(code)
     path = options.run_directory(read)
     if code not in (OK, driver.NOT_LOGGED):
-        printed = console.export_text().splitlines()
-        reasons = [line for line in printed if line.startswith(("error: ", "FAILED "))]
-        raise SweepError("\n".join([f"the sweep in {path} is not complete; the same call goes on", *reasons]))
+        reasons = [f"the sweep in {path} is not complete; the same call goes on", *console.reasons()]
+        raise SweepError("\n".join(reasons))
     return load(path)
 
 

@@ -7,6 +7,8 @@ python sweeps/phase_transition.py --space my_space.yaml --set seeds=5 --set step
 
 import argparse
 import contextlib
+import io
+import json
 import os
 import sys
 import textwrap
@@ -62,6 +64,12 @@ def parser() -> argparse.ArgumentParser:
     add("--pack-size", type=int, metavar="N", help="most members in a pack; same as --set pack_size=N")
     add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
     add("--dry-run", action="store_true", help="print what would be trained and train nothing")
+    add("--quiet", action="store_true", help="print errors only")
+    add(
+        "--json",
+        action="store_true",
+        help="print errors only, and at the end one JSON object: exit_code, run, thresholds, comparisons",
+    )
     add("--list-spaces", action="store_true", help="list the spaces that ship with the project")
     add("--version", action="version", version=f"ouvae-sweeps {version('ouvae-sweeps')}")
     return result
@@ -117,17 +125,35 @@ def _run(given: argparse.Namespace) -> int:
     from sweeps.terminal.console import Terminal
 
     options = Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
-    console = Terminal()
+    is_quiet = (given.quiet or given.json) and not given.dry_run
+    console = Terminal(io.StringIO() if is_quiet else sys.stdout, record=is_quiet)
     try:
         if given.dry_run:
             preview.plan(space, options, console)
             return 0
-        return driver.sweep(space, options, console)
+        code = driver.sweep(space, options, console)
     except Interrupted as stopped:
         console.print("The sweep is stopped before any training.")
         return stopped.exit_code
     except (SweepError, DataError, TableError) as error:
         return _refuse(error)
+    if is_quiet:
+        for reason in console.reasons():
+            print(reason, file=sys.stderr)
+    if given.json:
+        print(_as_json(options.run_directory(space), code))
+    return code
+
+
+def _as_json(run: Path, code: int) -> str:
+    """Return what came of a sweep as one JSON object; without tables its thresholds are null."""
+    from analysis.results import Results
+
+    tables = dict.fromkeys(("thresholds", "comparisons"))
+    if (run / "members.parquet").is_file():
+        results = Results(run)
+        tables = {name: getattr(results, name).to_pylist() for name in tables}
+    return json.dumps({"exit_code": code, "run": str(run), **tables}, default=str)
 
 
 def _refuse(error: Exception) -> int:

@@ -36,6 +36,11 @@ class Terminal(Console):
         if not self.width:  # COLUMNS=0 would leave nothing of tables
             self.width = 80
 
+    def reasons(self) -> list[str]:
+        """Return the recorded lines that say why a sweep is not complete."""
+        lines = self.export_text(clear=False).splitlines()
+        return [line for line in lines if line.startswith(("error: ", "FAILED "))]
+
 
 class Drawn(Protocol):
     """A part of the output that is drawn anew."""

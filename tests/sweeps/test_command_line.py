@@ -1,5 +1,6 @@
 """The command line: what it refuses, and how; what it prints without training."""
 
+import json
 import os
 import socket
 import time
@@ -233,3 +234,30 @@ def test_the_spaces_are_listed(command):
     assert all(search_spaces.load(name) for name in listed)
     assert "paper/table6" in listed
     assert "Is the critical rho of the KL alike, within 0.05, for models of three" in out
+
+
+SMALL = ["latents=[[3, 3]]", "hidden=[8]", "rho=[0.6, 1.0]", "seeds=1", "steps=20", "eval_every=10"]
+
+
+@pytest.mark.process
+def test_a_script_gets_one_object_and_nothing_else(command, tmp_path):
+    options = sets([*SMALL, "search=grid", "track=sweep"])
+    code, out, err = command("--json", "--address", "serial", "--out", "run", *options)
+    assert (code, err) == (0, "")
+    printed = json.loads(out)
+    assert (printed["exit_code"], printed["run"]) == (0, "run")
+    assert [row["order_parameter"] for row in printed["thresholds"]] == ["kl_top", "information_top"]
+    assert printed["comparisons"] == []
+    assert command("--quiet", "--address", "serial", "--out", "run", *options) == (0, "", "")
+
+
+def test_a_quiet_sweep_says_why_it_is_not_complete(command, monkeypatch):
+    def swept(space, options, console):
+        console.print("space digits")
+        console.print("FAILED pack 1: no memory")
+        return 1
+
+    monkeypatch.setattr("sweeps.driver.sweep", swept)
+    assert command("--quiet") == (1, "", "FAILED pack 1: no memory\n")
+    code, out, _ = command("--json")
+    assert (code, json.loads(out)["thresholds"]) == (1, None)

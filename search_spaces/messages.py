@@ -13,6 +13,7 @@ FORMS: Mapping[str, str] = {
     "seeds": "a number, or a list of whole numbers",
     "active_from": "a mapping, such as `{kl_top: 0.1}`",
     "follow": ", ".join(ORDER_PARAMETERS),
+    "probes": "a whole number from 1, or `auto`",
     "costs": "`{rounds: N, steps: N}`",
     "variants": "a list of mappings",
     "latents": "a list of lists of whole numbers from 1, or `{size: [N, …], depth: [N, …]}`",

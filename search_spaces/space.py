@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from ouvae.declared import Cell, CellKeys
 from ouvae.declared.keys import INTEGER_LIMIT, Distinct, Positive, Strict, Whole, key
@@ -29,6 +29,13 @@ MAX_SEEDS = 10_000
 """Maximum number of seeds given as a number."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _probe_count(value: object) -> object:
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value < INTEGER_LIMIT
+    if not is_whole and value != "auto":
+        raise ValueError("give a whole number from 1, or auto")
+    return value
 
 
 def _seed_list(value: object) -> object:
@@ -66,7 +73,11 @@ class SearchKeys(Strict):
         default=0.05,
     )
     max_members: Positive = key("maximum number of members of a cell with `locate`", default=240)
-    probes: Positive = key("probes in a round of `locate`", default=12)
+    probes: Annotated[int | Literal["auto"], PlainValidator(_probe_count)] = key(
+        "probes in a round of `locate`; `auto` is fixed when the run starts, from its slots and cells: with "
+        "more probes a sweep takes fewer rounds and more members",
+        default=12,
+    )
     until: Literal["located", "decided"] = key(
         "`locate` stops when rho_c is `located` to rho_tolerance, or continues with the cells of comparisons "
         "until they are `decided`",

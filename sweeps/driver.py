@@ -16,13 +16,14 @@ from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
 from sweeps.plan.users_code import UsersCode
 from sweeps.preparing import Options, executor_of, leave, planned, prepare, refuse
+from sweeps.record.agreement import fixed_probes
 from sweeps.record.costs import are_measured, measure_missing
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.schedule import Schedule
 from sweeps.scratch import leave_lost_folder, scratch_folder
 from sweeps.search.base import rule_of, threshold_at
-from sweeps.search.of_space import searches_of
+from sweeps.search.of_space import searches_of, with_probes
 from sweeps.terminal.lines import Lines
 from sweeps.terminal.progress import Progress
 from sweeps.tracking.recorder import FAILED, OK, Recorder
@@ -53,6 +54,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             data = prepare(space, options, uri, interrupts)
             places = Places(space, executor.connect(), ledger.device, options.is_local)
             cells = planned(space.swept(), data, places.device, users_code, ledger)
+            space = with_probes(space, fixed_probes(run), places.slots, places.device)
             interrupts.begin_saving()
             run.begin(space.model_dump(mode="json"))
             ledger.keep_failed_of(cells)

@@ -24,10 +24,11 @@ from sweeps.plan.data_sets import DataSets
 from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
 from sweeps.plan.users_code import UsersCode
 from sweeps.preparing import Options, planned, prepare, refuse
+from sweeps.record.agreement import fixed_probes
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import cell_columns
-from sweeps.search.of_space import searches_of
+from sweeps.search.of_space import searches_of, with_probes
 
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of a CPU core in packed training, where the data to measure it are not here."""
@@ -67,7 +68,9 @@ def plan(space: Space, options: Options, console: Console) -> None:
         device = _device(space, options, ledger)
         loaded = [swept for swept in space.swept() if swept.cell in data]
         cells = planned(loaded, data, device, users_code, ledger)
-        _print(_Preview(space, ledger, device, _slots(space, options, device)), data, cells, console)
+        slots = _slots(space, options, device)
+        space = with_probes(space, fixed_probes(run), slots or 1, device)
+        _print(_Preview(space, ledger, device, slots), data, cells, console)
 
 
 @dataclass

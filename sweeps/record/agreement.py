@@ -56,6 +56,12 @@ def space_conflicts(run: Paths, space: Space) -> list[str]:
     ]
 
 
+def fixed_probes(run: Paths) -> int | None:
+    """Return the probes in a round of a run; None where it has none. Raises as `require_same_space`."""
+    probes = _read_space(run.settings).get("probes") if run.settings.exists() else None
+    return probes if isinstance(probes, int) else None
+
+
 def member_conflicts(members: pa.Table, others: pa.Table) -> list[str]:
     """Return how members of two runs differ in what the members of one run share."""
     conflicts = []

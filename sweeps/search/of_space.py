@@ -10,6 +10,24 @@ from sweeps.search.grid import GridSearch
 from sweeps.search.locate import Decisions, LocateSearch
 from sweeps.search.refine import RefineSearch
 
+PROBES, MOST_PROBES = 12, 48
+"""Least and most probes of `probes: auto`; more save no time (`benchmarks/results/cluster.csv`)."""
+
+PROBES_OF_A_SLOT = {"cpu": 12, "cuda": 24}
+"""Probes for each slot of a cell: on a GPU a step of 24 members takes hardly longer than one of 12."""
+
+
+def with_probes(space: Space, fixed: int | None, slots: int, device: str) -> Space:
+    """Return a space whose `probes: auto` is a number: that of its run, or one that suits so many slots.
+
+    It is written to the run's space.yaml, so that later commands go on with it on any number of slots.
+    """
+    if space.probes != "auto":
+        return space
+    of_slots = PROBES_OF_A_SLOT[device] * slots // len(space.cells())
+    whole = of_slots // PROBES * PROBES
+    return space.model_copy(update={"probes": fixed or min(MOST_PROBES, max(PROBES, whole))})
+
 
 def searches_of(space: Space, observed: Sequence[Observations]) -> list[Search]:
     """Return a new search of the space's kind for each of its cells.
@@ -48,7 +66,9 @@ def _locating(
     stopping = StoppingRule(rule, space.rho_tolerance, space.max_members)
     cells = [cell.cell for cell in swept]
     searches = [
-        LocateSearch(of_cell, cell.rho, space.seeds, stopping, space.probes)
+        LocateSearch(
+            of_cell, cell.rho, space.seeds, stopping, space.probes if space.probes != "auto" else PROBES
+        )
         for of_cell, cell in zip(observed, swept, strict=True)
     ]
     for search, indices in zip(searches, neighbours(cells), strict=True):

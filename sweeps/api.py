@@ -65,7 +65,7 @@ def sweep(
     source = space if isinstance(space, Mapping) else str(space)
     read = search_spaces.load(source, budget=budget, keys=keys)
     options = Options(address, _path(out), tracking_uri, _path(data_dir), ends_process=False)
-    console = Terminal(io.StringIO() if quiet else sys.stdout, record=True)
+    console = Terminal(io.StringIO() if quiet else sys.stdout)
     try:
         code = driver.sweep(read, options, console)
     except Interrupted as stopped:
@@ -76,7 +76,7 @@ def sweep(
         raise SystemExit(code)
     path = options.run_directory(read)
     if code not in (OK, driver.NOT_LOGGED):
-        reasons = [f"the sweep in {path} is not complete; the same call goes on", *console.reasons()]
+        reasons = [f"the sweep in {path} is not complete; the same call goes on", *console.reasons]
         raise SweepError("\n".join(reasons))
     return load(path)
 

@@ -126,7 +126,7 @@ def _run(given: argparse.Namespace) -> int:
 
     options = Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     is_quiet = (given.quiet or given.json) and not given.dry_run
-    console = Terminal(io.StringIO() if is_quiet else sys.stdout, record=is_quiet)
+    console = Terminal(io.StringIO() if is_quiet else sys.stdout)
     try:
         if given.dry_run:
             preview.plan(space, options, console)
@@ -138,7 +138,7 @@ def _run(given: argparse.Namespace) -> int:
     except (SweepError, DataError, TableError) as error:
         return _refuse(error)
     if is_quiet:
-        for reason in console.reasons():
+        for reason in console.reasons:
             print(reason, file=sys.stderr)
     if given.json:
         print(_as_json(options.run_directory(space), code))

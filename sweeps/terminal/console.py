@@ -1,6 +1,7 @@
 """The terminal: a console that goes on where nothing can be printed, and a notebook's output."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Protocol, cast
@@ -9,6 +10,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from analysis.streams import Lossy
+
+REDRAWN_SECONDS = 0.5
+"""Least time between two drawings in a notebook."""
 
 _NOTEBOOK_WIDTH = 100
 """Characters of a line in a notebook, which has no width of its own."""
@@ -19,27 +23,29 @@ class Terminal(Console):
 
     Attributes:
         is_notebook: whether its output is that of a notebook's cell.
+        reasons: the printed lines that say why a sweep is not complete.
     """
 
-    def __init__(self, file: IO[str] | None = None, record: bool = False) -> None:
+    def __init__(self, file: IO[str] | None = None) -> None:
         """Print words as they are: without markup, colours of numbers or breaks of lines."""
+        self.reasons: list[str] = []
         self.is_notebook = file in (None, sys.stdout) and _is_notebook()
         super().__init__(
             file=cast(IO[str], Lossy(file or sys.stdout)),
             highlight=False,
             markup=False,
             soft_wrap=True,
-            record=record,
             force_jupyter=False,
             force_terminal=False if self.is_notebook else None,  # a kernel says that it has one
         )
         if not self.width:  # COLUMNS=0 would leave nothing of tables
             self.width = 80
 
-    def reasons(self) -> list[str]:
-        """Return the recorded lines that say why a sweep is not complete."""
-        lines = self.export_text(clear=False).splitlines()
-        return [line for line in lines if line.startswith(("error: ", "FAILED "))]
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as a console does, and keep the reasons."""
+        lines = [line for text in objects if isinstance(text, str) for line in text.splitlines()]
+        self.reasons += [line for line in lines if line.startswith(("error: ", "FAILED "))]
+        super().print(*objects, **how)
 
 
 class Drawn(Protocol):
@@ -76,11 +82,15 @@ class _NotebookOutput:
     """An output of a notebook's cell, as text."""
 
     def __init__(self) -> None:
+        self._drawn = 0.0
         show = sys.modules["IPython"].display.display  # of the kernel in which this runs
         self._handle: Any = show({"text/plain": ""}, raw=True, display_id=True)
 
     def update(self, view: RenderableType) -> None:
-        """Draw this in its place."""
+        """Draw this in its place, unless it was drawn just now."""
+        if time.monotonic() - self._drawn < REDRAWN_SECONDS:
+            return
+        self._drawn = time.monotonic()
         console = Console(width=_NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
         with console.capture() as capture:
             console.print(view)

@@ -139,7 +139,12 @@ def test_an_interruption_saves_what_is_trained_and_the_program_goes_on(tmp_path)
 @pytest.mark.process
 def test_a_notebook_shows_the_progress_in_one_place(tmp_path):
     notebook = nbformat.v4.new_notebook()
-    keys = KEYS | {"latents": [[3, 3]], "rho": [0.6, 0.8, 1.0], "seeds": 2, "hidden": [8]}
+    keys = KEYS | {
+        "rho": [0.6, 0.8, 1.0],
+        "seeds": 2,
+        "steps": 2000,
+        "eval_every": 1000,
+    }  # packs last seconds
     code = f"from sweeps import sweep\nsweep({keys!r}, address='serial', out='run')"
     notebook.cells = [nbformat.v4.new_code_cell(code)]
     seen = []

@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -13,7 +15,7 @@ from ouvae.declared import labels
 from sweeps.phase_transition import main
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.data_sets import DataSets
-from tests.sweeps.conftest import held, opened, sets
+from tests.sweeps.conftest import ROOT, clean_environment, held, opened, sets
 from tests.sweeps.record.conftest import snapshot, train  # noqa: F401
 
 TIMEOUT_SECONDS = 300
@@ -240,15 +242,35 @@ SMALL = ["latents=[[3, 3]]", "hidden=[8]", "rho=[0.6, 1.0]", "seeds=1", "steps=2
 
 
 @pytest.mark.process
-def test_a_script_gets_one_object_and_nothing_else(command, tmp_path):
+def test_a_script_gets_one_object_and_nothing_else(tmp_path):
     options = sets([*SMALL, "search=grid", "track=sweep"])
-    code, out, err = command("--json", "--address", "serial", "--out", "run", *options)
-    assert (code, err) == (0, "")
-    printed = json.loads(out)
+    command = [
+        sys.executable,
+        str(ROOT / "sweeps/phase_transition.py"),
+        "--address",
+        "serial",
+        "--out",
+        "run",
+    ]
+
+    def ran(option: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, option, *options],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path / "home"),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    done = ran("--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = json.loads(done.stdout)
     assert (printed["exit_code"], printed["run"]) == (0, "run")
     assert [row["order_parameter"] for row in printed["thresholds"]] == ["kl_top", "information_top"]
     assert printed["comparisons"] == []
-    assert command("--quiet", "--address", "serial", "--out", "run", *options) == (0, "", "")
+    done = ran("--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_quiet_sweep_says_why_it_is_not_complete(command, monkeypatch):

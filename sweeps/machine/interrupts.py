@@ -1,6 +1,5 @@
 """SIGINT, SIGTERM and SIGHUP: the first asks the sweep to stop within a grace, the second ends it at once."""
 
-import _thread
 import os
 import signal
 import threading
@@ -143,7 +142,7 @@ class Interrupts:
         if self._ends_process:
             os._exit(self.exit_code)
         if threading.current_thread() is not threading.main_thread():
-            _thread.interrupt_main()  # calls this in the main thread, as a second signal would
+            os.kill(os.getpid(), signal.SIGINT)  # calls this in the main thread, whatever that waits for
             return
         raise KeyboardInterrupt
 

@@ -16,7 +16,7 @@ from analysis.command import run_script
 from analysis.run import compared, load
 from analysis.tables.replacing import user_path
 from analysis.text.lines import comparison_lines, comparison_note
-from analysis.text.printed import PrintedTable
+from analysis.text.printed import FORMATS, PrintedTable
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("second", type=user_path, metavar="SECOND", help="folder of another run")
     parser.add_argument(
         "--format",
-        choices=("text", "latex", "markdown", "csv", "json"),
+        choices=("text", *FORMATS, "json"),
         default="text",
         help="of what is printed; json has all numbers (default: text)",
     )
@@ -35,14 +35,14 @@ def _parser() -> argparse.ArgumentParser:
 def _compare(arguments: argparse.Namespace) -> list[Path]:
     """Print the comparisons; nothing is written."""
     rows = compared(load(arguments.first), load(arguments.second)).to_pylist()
-    if arguments.format == "json":
-        print(json.dumps(rows, default=str))
-        return []
     head, *lines = comparison_lines(rows)
     table = PrintedTable(head, lines)
-    texts = {"latex": table.to_latex, "markdown": table.to_markdown, "csv": table.to_csv}
-    note = f"\n{comparison_note(rows)}"
-    print(texts[arguments.format]() if arguments.format in texts else f"{table}{note}")
+    if arguments.format == "json":
+        print(json.dumps(rows, default=str))
+    elif arguments.format == "text":
+        print(f"{table}\n{comparison_note(rows)}")
+    else:
+        print(FORMATS[arguments.format](table))
     return []
 
 

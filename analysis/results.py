@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import TableError
 from analysis.statistics.rule import Rules
@@ -72,6 +73,11 @@ class Results:
     def comparisons(self) -> pa.Table:
         """A row an order parameter and pair of cells that differ in one key."""
         return self.summary.comparisons
+
+    def shared_members(self, other: "Results") -> int:
+        """Return how many members another run has too: what the two say is not independent then."""
+        others = other.members["member_id"].combine_chunks()
+        return int(pc.sum(pc.is_in(self.members["member_id"], value_set=others)).as_py() or 0)
 
 
 def read_results(runs: Iterable[str | Path]) -> list[Results]:

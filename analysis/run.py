@@ -326,10 +326,9 @@ def compared(first: Run, second: Run) -> pa.Table:
         raise TableError(f"compare takes two runs, found {first} and {second}; load them one by one")
     ((first_name, results),) = first._runs.items()
     ((second_name, other),) = second._runs.items()
-    shared = {*results.members["member_id"].to_pylist()} & {*other.members["member_id"].to_pylist()}
-    if shared:
+    if shared := results.shared_members(other):
         raise TableError(
-            f"{first} and {second} have {len(shared)} members in common, so that what they say is not "
+            f"{first} and {second} have {shared} members in common, so that what they say is not "
             "independent; sweep one of them with other seeds"
         )
     comparisons = results.summary.comparisons_with(other.members)

@@ -12,7 +12,7 @@ other rules are wider.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ from analysis.tables.files import read_history, read_members, write_table
 from analysis.tables.flat import seed_thresholds, write_csv
 from analysis.tables.replacing import user_path
 from analysis.text.lines import format_results, format_sensitivity
-from analysis.text.printed import PrintedTable, printed_thresholds
+from analysis.text.printed import FORMATS, printed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
 
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
+        choices=("text", *FORMATS, "json"),
         default="text",
         help="of what is printed: text with comparisons and sensitivity; a table of the thresholds in latex, "
         "markdown or csv; or all numbers of both in json (default: text)",
@@ -121,28 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _text(members: pa.Table, rule: Rules, summary: Summary) -> str:
-    parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rule)
-    return "\n\n".join(filter(None, parts))
-
-
-def _json(members: pa.Table, rule: Rules, summary: Summary) -> str:
-    tables = {"thresholds": summary.thresholds, "comparisons": summary.comparisons}
-    return json.dumps({name: table.to_pylist() for name, table in tables.items()}, default=str)
-
-
-FORMATS: Mapping[str, Callable[[pa.Table, Rules, Summary], str]] = {
-    "text": _text,
-    "latex": lambda members, rule, summary: _printed(summary).to_latex(),
-    "markdown": lambda members, rule, summary: _printed(summary).to_markdown(),
-    "csv": lambda members, rule, summary: _printed(summary).to_csv(),
-    "json": _json,
-}
-"""What is printed of members, their rule and the summary, by its format."""
-
-
-def _printed(summary: Summary) -> PrintedTable:
-    return printed_thresholds(summary.thresholds.to_pylist())
+def _printed(name: str, members: pa.Table, rule: Rules, summary: Summary) -> str:
+    """Return what is printed of members, their rule and the summary in a format."""
+    if name == "text":
+        parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rule)
+        return "\n\n".join(filter(None, parts))
+    if name == "json":
+        tables = {"thresholds": summary.thresholds, "comparisons": summary.comparisons}
+        return json.dumps({name: table.to_pylist() for name, table in tables.items()}, default=str)
+    return FORMATS[name](printed_thresholds(summary.thresholds.to_pylist()))
 
 
 def _recompute(arguments: argparse.Namespace) -> list[Path]:
@@ -169,7 +156,7 @@ def _recompute(arguments: argparse.Namespace) -> list[Path]:
         for name, table in tables.items():
             write_table(table, run / f"{name}.parquet")
             written.append(run / f"{name}.parquet")
-    print(FORMATS[arguments.format](members, rule, summary))
+    print(_printed(arguments.format, members, rule, summary))
     return written
 
 

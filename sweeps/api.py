@@ -5,15 +5,14 @@
 >>> run.thresholds[["cell", "order_parameter", "rho_c"]]
 """
 
-import io
-import os
-import sys
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import search_spaces
 from analysis.run import Run, load
+from analysis.tables.replacing import expanded
 from search_spaces import Space
 from sweeps import driver
 from sweeps.errors import SweepError
@@ -59,18 +58,20 @@ def sweep(
         SweepError: the options are wrong, or the sweep is not complete; what is trained is in the run
             directory.
         TableError: the run directory holds tables that cannot be read.
+        ValueError: no file can have a path.
     """
     if isinstance(space, Space):
         space = space.model_dump(mode="json")
     source = space if isinstance(space, Mapping) else str(space)
     read = search_spaces.load(source, budget=budget, keys=keys)
-    options = Options(address, _path(out), tracking_uri, _path(data_dir), ends_process=False)
-    console = Terminal(io.StringIO() if quiet else sys.stdout)
+    folders = [None if path is None else expanded(str(path)) for path in (out, data_dir)]
+    options = Options(address, folders[0], tracking_uri, folders[1], ends_process=False)
+    console = Terminal(quiet)
     try:
         code = driver.sweep(read, options, console)
     except Interrupted as stopped:
         code = stopped.exit_code
-    if code == 128 + 2:
+    if code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if code > 128:
         raise SystemExit(code)
@@ -79,7 +80,3 @@ def sweep(
         reasons = [f"the sweep in {path} is not complete; the same call goes on", *console.reasons]
         raise SweepError("\n".join(reasons))
     return load(path)
-
-
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(os.path.expanduser(path))

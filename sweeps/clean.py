@@ -8,16 +8,18 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from analysis.streams import open_streams
 from analysis.tables.replacing import user_path
 from analysis.text.words import aligned, duration, plural
 from sweeps import SweepError
-from sweeps.record.removal import RunState, remove_run, run_states, sweep_id_of
+from sweeps.record.identity import plain_id
+from sweeps.record.removal import RunState, remove_run, run_states
 from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.store import delete_sweep
-from sweeps.tracking.uri import URI_VARIABLE, chosen_uri
+from sweeps.tracking.uri import add_store, chosen_uri
 
 HEAD = ["run", "members", "MB", "last written", "state"]
 
@@ -31,11 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("runs", type=user_path, metavar="RUN", nargs="+", help="folder of a run, or of several to list them")
     add("--delete", action="store_true", help="delete the named runs")
-    add(
-        "--tracking-uri",
-        metavar="URI",
-        help=f"MLflow store; default: {URI_VARIABLE}, else mlflow.db beside the run",
-    )
+    add_store(result, "the run")
     return result
 
 
@@ -50,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             states = run_states(given.runs)
             print("\n".join(aligned([HEAD, *map(_line, states)])))
-            names = " ".join(shlex.quote(str(state.path)) for state in states[:1])
-            print(f"to delete a run, name it: ouvae-clean {names} --delete")
+            print(f"to delete a run, name it: ouvae-clean {shlex.quote(str(states[0].path))} --delete")
     except SweepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -70,25 +67,23 @@ def _line(run: RunState) -> list[str]:
 
 def _delete(run: Path, tracking_uri: str | None) -> None:
     """Delete a run's runs in MLflow, and then its directory. Raises SweepError."""
-    (state,) = run_states([run]) if (run / "space.yaml").is_file() else [None]
-    if state is None:
-        raise SweepError(f"{run} is no run; only a run that is named itself is deleted")
-    if state.state == "in use":
-        raise SweepError(f"{run} is in use by a sweep or an evaluation; wait for its end")
-    uri, deleted = chosen_uri(tracking_uri, run.absolute().parent), 0
-    if sweep_id := sweep_id_of(run):
-        try:
-            deleted = delete_sweep(uri, sweep_id)
-        except SweepError:
-            raise
-        except Exception as error:
-            raise SweepError(
-                f"{run} is not deleted, as its runs in MLflow cannot be: {reason(error)}. {mend(error, uri)}"
-            ) from error
-    left = remove_run(run)
-    print(f"deleted {run}: {plural(state.members, 'member')}, {plural(deleted, 'run')} of MLflow")
+    uri = chosen_uri(tracking_uri, run.absolute().parent)
+    left = remove_run(run, partial(_delete_in_mlflow, uri))
     if left:
         print(f"left in it, as no sweep made it: {', '.join(path.name for path in left)}")
+
+
+def _delete_in_mlflow(uri: str, run: RunState) -> None:
+    """Delete a run's runs in MLflow, and say what goes. Raises SweepError."""
+    try:
+        deleted = delete_sweep(uri, sweep_id) if (sweep_id := plain_id(run.path)) else 0
+    except SweepError:
+        raise
+    except Exception as error:
+        raise SweepError(
+            f"{run.path} is not deleted, as its runs in MLflow cannot be: {reason(error)}. {mend(error, uri)}"
+        ) from error
+    print(f"deleted {run.path}: {plural(run.members, 'member')}, {plural(deleted, 'run')} of MLflow")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python sweeps/paper.py table6 --budget quick
 python sweeps/paper.py table6 --budget paper --address auto
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             return 2
-        if any("--space".startswith(option.partition("=")[0]) for option in given if len(option) > 3):
+        no_space = argparse.Namespace(space=None)  # instead of the option's default
+        if phase_transition.parser().parse_args(given, no_space).space is not None:
             print(f"error: --space with {name}, which is one; leave it out", file=sys.stderr)
             return 2
         return phase_transition.main(["--space", f"paper/{name}", *given])

@@ -7,7 +7,6 @@ python sweeps/phase_transition.py --space my_space.yaml --set seeds=5 --set step
 
 import argparse
 import contextlib
-import io
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ from analysis.streams import open_streams
 from analysis.tables.replacing import user_path
 from sweeps import SweepError
 from sweeps.machine.interrupts import Interrupted, left_on_signals
+from sweeps.tracking.uri import add_store
 from sweeps.worker.snapshot import PACKAGES
 
 
@@ -77,14 +77,8 @@ def parser() -> argparse.ArgumentParser:
 
 def add_store_and_data(result: argparse.ArgumentParser) -> None:
     """Add the options that say where the MLflow store and the data are."""
-    add = result.add_argument
-    add(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: "
-        "MLFLOW_TRACKING_URI, else mlflow.db beside the run",
-    )
-    add(
+    add_store(result, "the run")
+    result.add_argument(
         "--data-dir",
         type=user_path,
         metavar="DIR",
@@ -126,7 +120,7 @@ def _run(given: argparse.Namespace) -> int:
 
     options = Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
     is_quiet = (given.quiet or given.json) and not given.dry_run
-    console = Terminal(io.StringIO() if is_quiet else sys.stdout)
+    console = Terminal(is_quiet)
     try:
         if given.dry_run:
             preview.plan(space, options, console)
@@ -147,13 +141,14 @@ def _run(given: argparse.Namespace) -> int:
 
 def _as_json(run: Path, code: int) -> str:
     """Return what came of a sweep as one JSON object; without tables its thresholds are null."""
-    from analysis.results import Results
+    from analysis.tables.files import read_table
+    from analysis.tables.schema import COMPARISONS, THRESHOLDS
 
-    tables = dict.fromkeys(("thresholds", "comparisons"))
-    if (run / "members.parquet").is_file():
-        results = Results(run)
-        tables = {name: getattr(results, name).to_pylist() for name in tables}
-    return json.dumps({"exit_code": code, "run": str(run), **tables}, default=str)
+    rows = {}
+    for name, schema in (("thresholds", THRESHOLDS), ("comparisons", COMPARISONS)):
+        path = run / f"{name}.parquet"
+        rows[name] = read_table(path, schema).to_pylist() if path.is_file() else None
+    return json.dumps({"exit_code": code, "run": str(run), **rows}, default=str)
 
 
 def _refuse(error: Exception) -> int:

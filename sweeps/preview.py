@@ -29,6 +29,7 @@ from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import cell_columns
 from sweeps.search.of_space import searches_of, with_probes
+from sweeps.terminal.console import print_whole
 
 CORE_SPEED = 1.5e10
 """Multiply-adds a second of a CPU core in packed training, where the data to measure it are not here."""
@@ -44,9 +45,6 @@ AROUND_SECONDS = 20.0
 """Start and end of a sweep: Ray, libraries, figures, report and MLflow."""
 
 COLUMNS = ("cell", "members", "trained", "packs at first", "member-steps", "slot time")
-
-LONGEST_LINE = 10_000
-"""Characters that a line of the table may have, whatever the width of the terminal."""
 
 
 def plan(space: Space, options: Options, console: Console) -> None:
@@ -106,8 +104,7 @@ def _print(preview: _Preview, data: DataSets, loaded: Sequence[PlannedCell], con
         table.add_row(cell.label, *(f"{count:,}" for count in counts), duration(time_left))
         seconds, members, trained = seconds + time_left, members + expected, trained + len(known)
     console.print(f"space {space.name}: search {space.search}, seeds {list(space.seeds)}")
-    table.width = console.measure(table, options=console.options.update(width=LONGEST_LINE)).maximum
-    console.print(table)
+    print_whole(console, table)
     lines = [data_used(cell_columns(cell)) for cell in loaded]
     lines += [f"{cell.dataset}, which the sweep will fetch" for cell in space.cells() if cell not in data]
     console.print("\n".join(f"data: {line}" for line in dict.fromkeys(lines)))

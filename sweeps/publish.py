@@ -16,7 +16,7 @@ from analysis.tables.replacing import user_path
 from sweeps import SweepError
 from sweeps.tracking import store
 from sweeps.tracking.refusals import mend, reason
-from sweeps.tracking.uri import URI_VARIABLE, chosen_uri, ui_command
+from sweeps.tracking.uri import add_store, chosen_uri, ui_command
 
 EXPERIMENT = "paper"
 
@@ -30,11 +30,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "page", type=user_path, metavar="PAGE", help="that analysis/paper.py wrote, or the folder of the runs"
     )
-    add(
-        "--tracking-uri",
-        metavar="URI",
-        help=f"MLflow store; default: {URI_VARIABLE}, else mlflow.db beside the page",
-    )
+    add_store(result, "the page")
     return result
 
 

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from analysis.charts.cells import ChartCell, chart_cells
 from analysis.results import Results
 from analysis.statistics.comparisons import UNDECIDED
@@ -50,7 +47,7 @@ def compared(cells: Sequence[ChartCell]) -> list[Row]:
     for first, second in combinations_with_replacement(runs, 2):
         if first is second:
             table = first.comparisons
-        elif pc.any(pc.is_in(first.members["member_id"], value_set=_ids(second))).as_py():
+        elif first.shared_members(second):
             continue
         else:
             table = first.summary.comparisons_with(second.members)
@@ -59,10 +56,6 @@ def compared(cells: Sequence[ChartCell]) -> list[Row]:
             ends["second_cell"] = names[id(second), row["second_cell_id"]]
             rows.append(row | ends)
     return sorted(rows, key=lambda row: bool(row["verdict"] == UNDECIDED))
-
-
-def _ids(results: Results) -> pa.Array:
-    return results.members["member_id"].combine_chunks()
 
 
 def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answer]:

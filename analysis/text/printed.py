@@ -4,7 +4,7 @@ import csv
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from analysis.tables.schema import Row
 from analysis.text.lines import threshold_lines
@@ -75,6 +75,14 @@ class PrintedTable:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.head)
         rows = "".join(f"<tr>{''.join(line)}</tr>" for line in cells)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+FORMATS: Mapping[str, Callable[[PrintedTable], str]] = {
+    "latex": PrintedTable.to_latex,
+    "markdown": PrintedTable.to_markdown,
+    "csv": PrintedTable.to_csv,
+}
+"""How commands print a table, by the name of the format."""
 
 
 def printed_thresholds(rows: Sequence[Row]) -> PrintedTable:

@@ -10,7 +10,7 @@ from analysis.tables.files import check_settings
 from analysis.tables.schema import Row
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import CellKeys, keys_of
-from search_spaces import Space, SpaceError, read_yaml_mapping
+from search_spaces import Space, SpaceError, load, read_yaml_mapping
 from sweeps.errors import SweepError
 from sweeps.plan.cells import PlannedCell
 from sweeps.record.paths import Paths
@@ -21,6 +21,18 @@ _ALIKE: dict[str, tuple[tuple[str, ...], str]] = {
     "code_digest": (("dataset", "system"), "put the files of then back, those beside the modules included,"),
 }
 """Columns that all members of a run share, among those with equal keys; and the mend."""
+
+
+def space_of(run: Paths) -> Space:
+    """Return the space of a run.
+
+    Raises:
+        SpaceError: its settings cannot be read.
+        SweepError: the folder holds no run.
+    """
+    if not run.settings.is_file():
+        raise SweepError(f"{run.path} holds no run: it has no space.yaml; give the folder that a sweep wrote")
+    return load(str(run.settings))
 
 
 def require_same_space(run: Paths, space: Space) -> None:

@@ -19,22 +19,13 @@ from search_spaces.plain_yaml import text_of
 from sweeps.errors import SweepError
 from sweeps.record.holding import HeldError, Holding
 from sweeps.record.identity import ORIGIN, SWEEP_ID, identify
-from sweeps.record.paths import Paths
+from sweeps.record.paths import WRITTEN, Paths
 
 MINIMUM_FREE_BYTES = 64_000_000
 """A sweep does not start with less free space, which its tables and checkpoints need."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-_WRITTEN = {
-    "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|[a-z_]+\.parquet)",
-    "fragments": r"[^.]+\.(members|history|failed)\.parquet",
-    "checkpoints": r"[^.]+\.pt",
-    "weights": r"[^.]+\.safetensors",
-    "figures": r"[^.].*",
-}
-"""Patterns of the files that are written aside first, by their folder."""
 
 
 class DiskFullError(SweepError):
@@ -133,7 +124,7 @@ class RunDirectory(Paths):
         for act in self._due:
             with suppress(OSError):  # the next run tries again
                 act()
-        holding.clear_leftovers(_WRITTEN)
+        holding.clear_leftovers(WRITTEN)
 
     def at_begin(self, act: Callable[[], object]) -> None:
         """Do something in `begin`, when nothing can refuse the run any more."""
@@ -201,7 +192,7 @@ class RunDirectory(Paths):
 
     def _check_kinds(self) -> None:
         """Refuse a folder in place of a file, and the reverse; a pipe would be waited for."""
-        for name, pattern in _WRITTEN.items():
+        for name, pattern in WRITTEN.items():
             folder = self.path / name
             files = [path for path in folder.glob("*") if re.fullmatch(pattern, path.name) and path.exists()]
             wrong = [path for path in files if not path.is_file()]

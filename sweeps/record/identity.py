@@ -27,7 +27,7 @@ def identify(folder: Path) -> tuple[str, Path | None]:
         TableError: the identity cannot be written.
     """
     record = _record(folder)
-    plain = _plain_id(folder)
+    plain = plain_id(folder)
     sweep_id = record.get("sweep_id", plain)
     original = _original(folder, record, sweep_id) if sweep_id else None
     if original or not sweep_id:
@@ -59,11 +59,11 @@ def _original(folder: Path, record: Mapping[str, Any], sweep_id: str) -> Path | 
 def _has(folder: Path, sweep_id: str, here: Path) -> bool:
     """Tell whether another directory than the one here has this identity."""
     with suppress(OSError):
-        return not folder.samefile(here) and _plain_id(folder) == sweep_id
+        return not folder.samefile(here) and plain_id(folder) == sweep_id
     return False
 
 
-def _plain_id(folder: Path) -> str:
+def plain_id(folder: Path) -> str:
     """Return what `.sweep_id` says; empty where it says no identity."""
     with suppress(OSError, UnicodeDecodeError):
         text = (folder / SWEEP_ID).read_text(encoding="utf-8").strip()

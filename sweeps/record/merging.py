@@ -8,12 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import search_spaces
 from analysis.statistics.rule import rules_of
 from analysis.tables.replacing import replacing
 from search_spaces import Space
 from sweeps.errors import SweepError
-from sweeps.record.agreement import member_conflicts, space_conflicts
+from sweeps.record.agreement import member_conflicts, space_conflicts, space_of
 from sweeps.record.directory import RunDirectory
 from sweeps.record.fragments import Fragment, Fragments, joined
 from sweeps.record.holding import is_in_use
@@ -48,7 +47,8 @@ def merge(into: Path, sources: Sequence[Path]) -> list[Joined]:
             run; nothing is written then. Or the run cannot be written.
         TableError: a table or weights cannot be written, or settings were changed.
     """
-    run, space = RunDirectory(into), _space_of(into)
+    run = RunDirectory(into)
+    space = space_of(run)
     if itself := [source for source in sources if source.resolve() == into.resolve()]:
         raise SweepError(f"{itself[0]} is the run itself; give the folder of another run")
     with run.held():
@@ -62,17 +62,10 @@ def merge(into: Path, sources: Sequence[Path]) -> list[Joined]:
         return results
 
 
-def _space_of(path: Path) -> Space:
-    settings = RunDirectory(path).settings
-    if not settings.is_file():
-        raise SweepError(f"{path} holds no run: it has no space.yaml; give the folder that a sweep wrote")
-    return search_spaces.load(str(settings))
-
-
 def _read(source: Path, space: Space) -> Fragment:
     """Return the finished members of a run, which is not written to."""
     run = RunDirectory(source)
-    _space_of(source)
+    space_of(run)
     if conflicts := space_conflicts(run, space):
         listed = "\n  ".join(conflicts)
         raise SweepError(f"{source} holds a sweep of another space\n  {listed}\n  merge runs of one space")

@@ -17,6 +17,15 @@ Every file that a number is read from carries a digest, which is checked on ever
 
 from pathlib import Path
 
+WRITTEN = {
+    "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|[a-z_]+\.parquet)",
+    "fragments": r"[^.]+\.(members|history|failed)\.parquet",
+    "checkpoints": r"[^.]+\.pt",
+    "weights": r"[^.]+\.safetensors",
+    "figures": r"[^.].*",
+}
+"""Patterns of the files that are written aside first, by their folder."""
+
 
 class Paths:
     """Paths of a run's files.

@@ -1,8 +1,9 @@
 """The run directories in a folder, and the removal of one with everything that a sweep made in it."""
 
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +15,14 @@ from analysis.text.words import plural
 from sweeps.errors import SweepError
 from sweeps.machine.locks import lock
 from sweeps.record.holding import LOCK, is_in_use
-from sweeps.record.identity import SWEEP_ID
-from sweeps.record.paths import Paths
+from sweeps.record.paths import WRITTEN, Paths
 
-_WRITTEN = {
-    "fragments": ("*.members.parquet*", "*.history.parquet*", "*.failed.parquet*"),
-    "checkpoints": ("*.pt*",),
-    "weights": ("*.safetensors*",),
-    "figures": ("*.png", "*.svg"),
-    "": (
-        *("report.html", "sweep.log", "studies.log", ".reserve*", ".origin", SWEEP_ID, "space.yaml"),
-        *(f"{name}.parquet*" for name in ("members", "history", "thresholds", "comparisons", "costs")),
-    ),
+_MADE = WRITTEN | {
+    "figures": r"[a-z_]+\.(png|svg)",
+    "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|sweep\.log|studies\.log"
+    r"|(members|history|thresholds|comparisons|costs)\.parquet)",
 }
-"""Patterns of what a sweep writes, by folder; damaged files end with .bad. The lock comes last."""
+"""Patterns of what a sweep makes, by folder: narrower than `WRITTEN` where users may keep their own files."""
 
 
 @dataclass(frozen=True)
@@ -65,31 +60,31 @@ def run_states(folders: list[Path]) -> list[RunState]:
     return states
 
 
-def sweep_id_of(run: Path) -> str:
-    """Return the identity of a run's sweep in MLflow; empty where it has none."""
-    with suppress(OSError, UnicodeDecodeError):
-        return (run / SWEEP_ID).read_text(encoding="utf-8").strip()
-    return ""
-
-
-def remove_run(run: Path) -> list[Path]:
+def remove_run(run: Path, first: Callable[[RunState], object]) -> list[Path]:
     """Remove all that a sweep made in a run directory, and the directory if nothing else is in it.
 
     Returns what was left: files that are not the project's.
 
+    Args:
+        run: the directory, held meanwhile.
+        first: is called before; if it raises, nothing is removed.
+
     Raises:
-        SweepError: the run is in use, or a file cannot be removed.
+        SweepError: it is no run, is in use, or a file cannot be removed.
     """
     if not (run / "space.yaml").is_file():
-        raise SweepError(f"{run} is no run: it has no space.yaml")
+        raise SweepError(f"{run} is no run; only a run that is named itself is deleted")
+    state = _state(Paths(run))
     try:
         with (run / LOCK).open("ab") as file:
             lock(file, wait=False)
-            for path in _made(run):
-                path.unlink(missing_ok=True)
-            for name in filter(None, _WRITTEN):
-                with suppress(OSError):  # it is missing, or holds other files
-                    (run / name).rmdir()
+            first(state)
+            for folder in (*filter(None, _MADE), ""):
+                for path in _made(run / folder, _MADE[folder]):
+                    path.unlink(missing_ok=True)
+                if folder:
+                    with suppress(OSError):  # it is missing, or holds other files
+                        (run / folder).rmdir()
             (run / LOCK).unlink(missing_ok=True)
     except BlockingIOError:
         raise SweepError(f"{run} is in use by a sweep or an evaluation; wait for its end") from None
@@ -100,11 +95,10 @@ def remove_run(run: Path) -> list[Path]:
     return sorted(run.iterdir()) if run.exists() else []
 
 
-def _made(run: Path) -> Iterator[Path]:
-    """Yield the files that a sweep made."""
-    for name, patterns in _WRITTEN.items():
-        for pattern in patterns:
-            yield from (path for path in (run / name).glob(pattern) if not path.is_dir())
+def _made(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a pattern, damaged ones, which end with .bad, among them."""
+    names = re.compile(rf"{pattern}(\.bad)?")
+    return [path for path in folder.glob("*") if names.fullmatch(path.name) and not path.is_dir()]
 
 
 def _state(run: Paths) -> RunState:

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-import search_spaces
 from analysis.tables.schema import Row
 from analysis.text.words import plural
 from ouvae import NUMERICS_VERSION
@@ -22,6 +21,7 @@ from sweeps import SweepError
 from sweeps.driver import NOT_LOGGED
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import plan_cells
+from sweeps.record.agreement import space_of
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.remeasuring.cells import MeasuredCells
@@ -59,9 +59,7 @@ def measure_anew(path: Path, tracking_uri: str | None, data_dir: Path | None, co
     """
     leave_lost_folder(path)
     run = RunDirectory(path)
-    if not run.settings.is_file():
-        raise SweepError(f"{path} holds no run: it has no space.yaml; give the folder that a sweep wrote")
-    space = search_spaces.load(str(run.settings))
+    space = space_of(run)
     uri = chosen_uri(tracking_uri, Path(os.path.abspath(path)).parent)
     interrupts = Interrupts(space.grace_seconds, console.print, done="measured")
     interrupts.on_leave = partial(console.show_cursor, True)

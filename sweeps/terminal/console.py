@@ -8,8 +8,12 @@ from typing import IO, Any, Protocol, cast
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.table import Table
 
 from analysis.streams import Lossy
+
+LONGEST_LINE = 10_000
+"""Characters that a line of a table may have."""
 
 REDRAWN_SECONDS = 0.5
 """Least time between two drawings in a notebook."""
@@ -19,24 +23,25 @@ _NOTEBOOK_WIDTH = 100
 
 
 class Terminal(Console):
-    """A console on a stream, by default standard output, which goes on where nothing can be printed.
+    """A console on standard output, which goes on where nothing can be printed.
 
     Attributes:
         is_notebook: whether its output is that of a notebook's cell.
         reasons: the printed lines that say why a sweep is not complete.
     """
 
-    def __init__(self, file: IO[str] | None = None) -> None:
-        """Print words as they are: without markup, colours of numbers or breaks of lines."""
+    def __init__(self, quiet: bool = False) -> None:
+        """Print words as they are: without markup, colours of numbers or breaks of lines; or nothing."""
         self.reasons: list[str] = []
-        self.is_notebook = file in (None, sys.stdout) and _is_notebook()
+        self.is_notebook = _is_notebook() and not quiet
         super().__init__(
-            file=cast(IO[str], Lossy(file or sys.stdout)),
+            file=cast(IO[str], Lossy(sys.stdout)),
+            quiet=quiet,
             highlight=False,
             markup=False,
             soft_wrap=True,
             force_jupyter=False,
-            force_terminal=False if self.is_notebook else None,  # a kernel says that it has one
+            force_terminal=False if self.is_notebook or quiet else None,  # a kernel says that it has one
         )
         if not self.width:  # COLUMNS=0 would leave nothing of tables
             self.width = 80
@@ -46,6 +51,13 @@ class Terminal(Console):
         lines = [line for text in objects if isinstance(text, str) for line in text.splitlines()]
         self.reasons += [line for line in lines if line.startswith(("error: ", "FAILED "))]
         super().print(*objects, **how)
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table in its own width, whatever the console's, which would cut it."""
+    options = console.options.update(width=LONGEST_LINE)
+    table.width = console.measure(table, options=options).maximum
+    console.print(table, soft_wrap=True)
 
 
 class Drawn(Protocol):

@@ -13,7 +13,7 @@ from analysis.statistics.estimate import CellThreshold
 from analysis.text.words import STATUS, duration, ends_text, plural
 from sweeps.schedule import CellProgress, Schedule
 from sweeps.search.base import Observations
-from sweeps.terminal.console import Drawn, redrawn
+from sweeps.terminal.console import Drawn, print_whole, redrawn
 
 LOG_SECONDS = 15.0
 """Time between two lines of a plain log."""
@@ -27,9 +27,6 @@ SPEED_SECONDS = 5.0
 
 ESTIMATES_SHARE = 0.02
 """Share of the time in which thresholds are estimated for the terminal."""
-
-LONGEST_LINE = 10_000
-"""Characters that a line of a plain log may have."""
 
 MOST_ROWS = 16
 """Maximum number of rows of the table."""
@@ -80,19 +77,18 @@ class Progress:
 
     def view(self, now: float) -> RenderableType:
         """Return the table of the cells above the line, which a terminal cuts to its width."""
-        table = self._table(now) if self._cells.has_members else []
+        table = self._table(now) if self._cells.has_members else ()
         return Group(*table, Text(self.line(now), no_wrap=True, overflow="ellipsis"))
 
     def _print_whole(self, now: float) -> None:
         """Print the table and the line, whatever their width."""
-        options = self._console.options.update(width=LONGEST_LINE)
-        for part in self._table(now):
-            if isinstance(part, Table):
-                part.width = self._console.measure(part, options=options).maximum
-            self._console.print(part, soft_wrap=True)
+        table, *notes = self._table(now)
+        print_whole(self._console, table)
+        for note in notes:
+            self._console.print(note, soft_wrap=True)
         self._console.print(self.line(now), soft_wrap=True)
 
-    def _table(self, now: float) -> list[RenderableType]:
+    def _table(self, now: float) -> tuple[Table, *tuple[Text, ...]]:
         rows = min(MOST_ROWS, max(1, self._console.height - 4))
         return self._cells.view(rows, now - self._started)
 
@@ -173,7 +169,7 @@ class _Cells:
         """Whether any member is finished."""
         return any(state.search.answer_count for state in self._schedule.cells)
 
-    def view(self, rows: int, elapsed: float) -> list[RenderableType]:
+    def view(self, rows: int, elapsed: float) -> tuple[Table, *tuple[Text, ...]]:
         """Return the table of so many cells, those in training first, and how many more there are."""
         states = self._schedule.cells
         by_need = sorted(states, key=lambda state: (not state.training, state.done))
@@ -186,9 +182,9 @@ class _Cells:
             if id(state) in shown:
                 table.add_row(*self._texts(state, elapsed))
         if len(states) == len(shown):
-            return [table]
+            return (table,)
         done = sum(state.done for state in states if id(state) not in shown)
-        return [table, Text(f"and {len(states) - len(shown)} more cells, {done} of them done")]
+        return table, Text(f"and {len(states) - len(shown)} more cells, {done} of them done")
 
     def _texts(self, state: CellProgress, elapsed: float) -> tuple[str, ...]:
         members = f"{state.search.answer_count}/{state.search.answer_count + state.members_left}"

@@ -1,5 +1,6 @@
 """Where an MLflow store is: a SQLite file or a server. Knows the URIs, not MLflow."""
 
+import argparse
 import os
 import re
 import shlex
@@ -33,6 +34,16 @@ _UNUSED_VARIABLES = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_R
 _SQLITE = "sqlite:///"
 _SQLITE_HEAD = b"SQLite format 3\0"
 _PORTS = range(1, 2**16)
+
+
+def add_store(parser: argparse.ArgumentParser, beside: str) -> None:
+    """Add the option that names the store; `beside` says where the default store lies."""
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store: sqlite:///FILE or http(s)://HOST:PORT; default: "
+        f"{URI_VARIABLE}, else mlflow.db beside {beside}",
+    )
 
 
 def check_uri(uri: str) -> None:

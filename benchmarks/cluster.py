@@ -63,7 +63,7 @@ class Members:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulatedSweep:
     """A sweep in virtual time: its members, its seconds, and the seconds in which slots trained."""
 
     members: int
@@ -77,7 +77,7 @@ class Outcome:
 
 def simulate(
     space: Space, slots: int, seed: int, step_seconds: Callable[[PlannedCell, int], float]
-) -> Outcome:
+) -> SimulatedSweep:
     """Run a space on so many slots, with realisations of this seed.
 
     `step_seconds` are those of a pack of so many members of a cell.
@@ -104,7 +104,7 @@ def simulate(
             members += len(pack.points)
             heapq.heappush(running, (start + seconds, members, pack))
         if not running:
-            return Outcome(members, now, training)
+            return SimulatedSweep(members, now, training)
         now, _, pack = heapq.heappop(running)
         for point in pack.points:
             ledger.observed(pack.cell)[point] = drawn[pack.cell.cell_id].train(point)

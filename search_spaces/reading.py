@@ -24,7 +24,7 @@ SPACES = Path(__file__).parent
 ASKED_ABOUT = frozenset(
     ["latents", "variants", *(name for name, key in keys_of(CellKeys).items() if key.unit == "none")]
 )
-"""Keys that say which models and data a space sweeps. With others than its own its question does not fit."""
+"""Keys that say which models and data a space sweeps. Its question asks about these."""
 
 MAX_BYTES = 1_000_000
 """Maximum size of a space file."""

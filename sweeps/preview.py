@@ -35,8 +35,8 @@ CORE_SPEED = 1.5e10
 """Multiply-adds a second of a CPU core in packed training, where the data to measure it are not here."""
 
 GPU_STEP_SECONDS, GPU_MEMBER_SECONDS, GPU_SPEED = 0.85e-3, 21e-6, 9e12
-"""Time of a step on a GPU: at least the first; else for each member the second, and its multiply-adds at the
-third, a second. Of an H100 (`benchmarks/results/step_cuda.csv`)."""
+"""A step on a GPU takes `GPU_MEMBER_SECONDS` per member and the time of its multiply-adds, `GPU_SPEED` per
+second, but at least `GPU_STEP_SECONDS`. Measured on an H100 (`benchmarks/results/step_cuda.csv`)."""
 
 WARM_STEPS, TIMED_SECONDS = 3, 1.0
 """Steps of a pack before its steps are timed, and for how long: the first ones prepare the program."""

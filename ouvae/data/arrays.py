@@ -2,8 +2,8 @@
 
 The file holds the arrays `train`, `validation` and `test`, or one array `images`, which is divided by the
 entries `split` and `seed` of the file. Observations are vectors [N, D], images [N, rows, columns], or images
-with channels before or after rows and columns: of the two axes the shorter. Pixels go from 0 to 1, or from 0
-to 255.
+with channels, [N, channels, rows, columns] or [N, rows, columns, channels]: the shorter of the second and the
+last axis has the channels. Pixels go from 0 to 1, or from 0 to 255.
 
 >>> np.savez("my.npz", images=images, split=[0.8, 0.1, 0.1], seed=0)
 """
@@ -71,7 +71,7 @@ def load(name: str, source: Source | None = None) -> Dataset:
 
 
 def _found(name: str) -> Path:
-    """Return the file of a name, which is found as modules are: here, or on Python's path."""
+    """Return the file of a name. Like a module it is in the current folder or on Python's path."""
     given = Path(os.path.expanduser(name))
     for folder in ("", *sys.path):
         if os.path.isfile(folder / given):

@@ -54,7 +54,7 @@ class Terminal(Console):
 
 
 def print_whole(console: Console, table: Table) -> None:
-    """Print a table in its own width, whatever the console's, which would cut it."""
+    """Print a table in its full width, which may be more than the console's."""
     options = console.options.update(width=LONGEST_LINE)
     table.width = console.measure(table, options=options).maximum
     console.print(table, soft_wrap=True)

@@ -16,6 +16,7 @@ from analysis import Run, TableError, compare, load
 from analysis.charts import cells
 from analysis.charts.cells import chart_cells
 from analysis.charts.curves import order_parameters
+from analysis.phase_diagram import write_phase_diagram
 from analysis.results import Results
 from analysis.statistics.summary import Summary
 from analysis.tables.files import read_history, read_members, write_table
@@ -139,6 +140,9 @@ def test_several_runs_stand_under_one_another_each_by_its_own_rule(runs, write, 
     twice = load("runs/wide", "runs/w*", "runs/digits/members.parquet")
     assert twice.members["run"].unique().tolist() == ["wide", "digits"]
     assert repr(twice) == "load('runs/wide', 'runs/digits/members.parquet')"
+    assert repr(load(["runs/wide", Path("runs/digits")])) == "load('runs/wide', 'runs/digits')"
+    with pytest.raises(TableError, match="load takes the folder of a run or several, found none"):
+        load()
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(write, make_members):
@@ -324,3 +328,16 @@ def test_a_run_whose_members_ended_before_an_evaluation_has_an_empty_history(wri
     assert {"kl_1_nats", "kl_top_nats"} - {*run.history.columns} == {"kl_1_nats"}, (
         "of no layer is anything known"
     )
+
+
+def test_names_that_are_imported_late_are_listed():
+    assert {"load", "compare", "Run", "TableError"} <= {*dir(analysis)}
+
+
+def test_the_phase_diagram_of_several_runs_is_written_beside_them(runs):
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    paths = write_phase_diagram(["runs/digits", "runs/digits_k10"])
+    assert paths == [Path("runs/phase_diagram.png"), Path("runs/phase_diagram.svg")]
+    for path, content in before.items():
+        assert path.read_bytes() == content
+    assert write_phase_diagram(["runs/digits"])[0] == Path("runs/digits/figures/phase_diagram.png")

@@ -74,11 +74,14 @@ def _uncorrected(posterior: Difference, confidence: float, margin: float | None,
     """Return numbers from a posterior, which takes megabytes, and the verdict if they are different."""
     below, above = posterior.below(0.0), posterior.above(0.0)
     apart = None if margin is None else margin / scale.unit
+    middle, low, high = (
+        None if distance is None else scale.span(distance)
+        for distance in (posterior.median, *posterior.interval(confidence))
+    )
     return Comparison(
-        *(
-            None if distance is None else scale.span(distance)
-            for distance in (posterior.median, *posterior.interval(confidence))
-        ),
+        middle,
+        low,
+        high,
         2 * min(below, above),
         None if apart is None else max(posterior.below(-apart), posterior.above(apart)),
         HIGHER if above >= below else LOWER,

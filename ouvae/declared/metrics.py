@@ -134,8 +134,8 @@ METRICS = _measured_on(
             "objective_nats",
             "nats",
             "smoothed objective per observation, which training maximises after KL warm-up; it includes "
-            "top_kl_weight. With a weight of 1 the ambient form is a bound of the smoothed model; the "
-            "posterior form at small rho is no bound",
+            "kl_weight and top_kl_weight. With weights of 1 the ambient form is a bound of the smoothed "
+            "model; the posterior form at small rho is no bound",
         ),
         *(
             Metric(name, "1", f"{_GRADIENT}, {how} smoothing", condition="gradient_samples is null")

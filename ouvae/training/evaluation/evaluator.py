@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
@@ -27,7 +26,6 @@ from ouvae.training.evaluation.information import (
 )
 from ouvae.training.evaluation.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
 from ouvae.training.noise import sample_draws, stream
-from ouvae.training.step.objectives import loss
 
 EVALUATION_DRAWS = 2
 """Independent draws per image."""
@@ -64,6 +62,9 @@ RunTop: TypeAlias = Callable[[Tensor, Draws], tuple[Tensor, ...]]
 PerMember: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the values of the members, [P, ...], from the values of the seeds, [S, ...]."""
 
+LossOf: TypeAlias = Callable[[Terms], Tensor]
+"""Gives all members' losses [P] from their terms."""
+
 RunUnits: TypeAlias = Callable[[Tensor, Draws], Sequence[Tensor]]
 """Gives mean and variance of all members' posterior means over I draws, [P, B, units], layer after layer."""
 
@@ -85,6 +86,7 @@ class Evaluator:
     run: Run
     run_top: RunTop
     run_units: RunUnits
+    loss_of: LossOf
     per_member: PerMember
     seeds: Sequence[int]
     device: torch.device
@@ -167,19 +169,16 @@ class Evaluator:
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, with the weights after KL warm-up.
 
-        Unlike any other metric it includes `top_kl_weight`. Free bits apply to the mean over all images, in
-        training to the mean over a minibatch.
+        Unlike any other metric it includes `kl_weight` and `top_kl_weight`. Free bits apply to the mean over
+        all images, in training to the mean over a minibatch.
         """
         if self.cell.importance_samples == 1:
             log_likelihood, kl, *_ = self._averages(images, smoothed=True)
-            return self._objective(Terms(log_likelihood[:, None], kl[..., None], ()))
+            return -self.loss_of(Terms(log_likelihood[:, None], kl[..., None], ()))
         total: Tensor | float = 0.0
         for _, terms in self._terms(images, smoothed=True, samples=self.cell.importance_samples):
-            total = total + terms.kl.shape[-1] * self._objective(terms)
+            total = total - terms.kl.shape[-1] * self.loss_of(terms)
         return torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
-
-    def _objective(self, terms: Terms) -> Tensor:
-        return -vmap(lambda member_terms: loss(self.cell, member_terms))(terms)
 
     def _averages(self, images: Tensor, *, smoothed: bool) -> _Averages:
         total: Tensor | float = 0.0

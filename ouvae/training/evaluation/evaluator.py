@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ouvae.declared import Cell
+from ouvae.parts.distributions import gaussian_kl_to_standard
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
 from ouvae.training.evaluation.information import (
@@ -99,12 +100,13 @@ class Evaluator:
         share = torch.stack([signal_share(layer) for layer in units], dim=1)
         active = torch.stack([active_units(layer) for layer in units], dim=1)
         one_draw = torch.stack([active_units_one_draw(layer) for layer in means], dim=1)
-        nats = self.information(images[:INFORMATION_IMAGES])
+        nats, kl_units = self.top_layer(images[:INFORMATION_IMAGES])
         return {
             "kl_top_nats": kl[:, -1],
             "kl_top_nats_sd": kl_top.std(1, correction=0),
             "kl_top_pair_nats": kl[:, -2:].sum(1),
             "kl_nats": kl,
+            "kl_units_top_nats": kl_units,
             "information_top_nats": nats.estimate,
             "information_top_lower_nats": nats.lower,
             "information_top_upper_nats": nats.upper,
@@ -129,8 +131,13 @@ class Evaluator:
         layers = zip(moments[::2], moments[1::2], strict=True)
         return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
 
-    def information(self, images: Tensor) -> Information:
-        """Return the top layer's information about [N, D] images, in nats, [P] each."""
+    def top_layer(self, images: Tensor) -> tuple[Information, Tensor]:
+        """Measure the top layer on [N, D] images, in nats.
+
+        Returns:
+            Its information about the images, [P] each; and the KL of each unit from a standard normal,
+            [P, d_L], the largest first.
+        """
         generators = self._streams("information")
         draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
         probes, _ = self._noise((probe_count(sum(self._base_sizes[:-1])), 1), generators)
@@ -142,7 +149,8 @@ class Evaluator:
         top = partial(self._top, images)
         mean, log_scale = top(e)
         z = mean + log_scale.exp() * noise
-        return information(top, probes.squeeze(2), e, z, *prior)
+        kl = gaussian_kl_to_standard(mean[..., None], log_scale[..., None]).mean((1, 2))
+        return information(top, probes.squeeze(2), e, z, *prior), kl.sort(descending=True).values
 
     @property
     def _base_sizes(self) -> list[int]:

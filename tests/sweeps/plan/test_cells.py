@@ -344,9 +344,14 @@ class TestExactThreshold:
 
     def test_of_a_weighed_kl(self):
         """rho_c^2 + (1 - rho_c^2) / K = 0.8 / 1.25 with K = 5."""
-        rho = planned(**self.CONTROL, top_kl_weight=1.25).exact_rho()
-        assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
-        assert planned(**self.CONTROL, top_kl_weight=0).exact_rho() is None
+        for weights in (
+            {"top_kl_weight": 1.25},
+            {"kl_weight": 1.25},
+            {"kl_weight": 2.5, "top_kl_weight": 0.5},
+        ):
+            rho = planned(**self.CONTROL, **weights).exact_rho()
+            assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
+        assert planned(**self.CONTROL, kl_weight=0).exact_rho() is None
 
     def test_it_falls_with_less_variance(self):
         values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_rho() for v in (0.4, 0.6, 0.8)]

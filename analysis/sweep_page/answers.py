@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from analysis.charts.cells import ChartCell, chart_cells
+from analysis.charts.cells import ChartCell, chart_cells, short_names
 from analysis.results import Results
 from analysis.statistics.comparisons import UNDECIDED
 from analysis.tables.schema import Row
-from analysis.text.words import comparison_sentence, threshold_sentence
+from analysis.text.words import comparison_sentence, estimate, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 MOST_SENTENCES = 12
@@ -71,15 +71,24 @@ def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answ
 
 
 def in_words(results: Results) -> str:
-    """Return the question of a run and its answers as Markdown."""
+    """Return the answer of a run in a line, its question, and its answers in sentences, as Markdown."""
     cells = chart_cells([results])
-    lines = [str(question)] if (question := results.settings.get("question")) else []
+    lines = [in_short(cells), ""]
+    lines += [str(question)] if (question := results.settings.get("question")) else []
     for answer in answers(cells, compared(cells)):
         lines += ["", f"By the {answer.order.words}:", ""]
         lines += [f"- {text}" for text in answer.thresholds]
         lines += [f"- {text}" for text, _ in answer.comparisons]
         lines += [f"- {text}" for text in answer.remarks]
     return "\n".join(lines).strip()
+
+
+def in_short(cells: Sequence[ChartCell]) -> str:
+    """Return the thresholds of the first cells by the first order parameter in a line."""
+    named = zip(short_names(cells), cells, strict=True)
+    texts = [f"{short or cell.name}: {estimate(cell.rows[0])}" for short, cell in named]
+    more = [f"and {len(texts) - MOST_SENTENCES} more"] if len(texts) > MOST_SENTENCES else []
+    return "; ".join([*texts[:MOST_SENTENCES], *more])
 
 
 def _answer(name: str, rows: Sequence[tuple[str, Row]], comparisons: Sequence[Row]) -> Answer:

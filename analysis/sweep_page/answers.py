@@ -11,6 +11,7 @@ from analysis.statistics.comparisons import UNDECIDED
 from analysis.tables.schema import Row
 from analysis.text.words import comparison_sentence, estimate, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.order_parameters import PAPERS
 
 MOST_SENTENCES = 12
 """Sentences about the cells, and about the comparisons, of an order parameter; tables say the rest."""
@@ -73,7 +74,7 @@ def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answ
 def in_words(results: Results) -> str:
     """Return the answer of a run in a line, its question, and its answers in sentences, as Markdown."""
     cells = chart_cells([results])
-    lines = [in_short(cells), ""]
+    lines = [_in_short(cells, results.settings.get("follow", PAPERS)), ""]
     lines += [str(question)] if (question := results.settings.get("question")) else []
     for answer in answers(cells, compared(cells)):
         lines += ["", f"By the {answer.order.words}:", ""]
@@ -83,10 +84,14 @@ def in_words(results: Results) -> str:
     return "\n".join(lines).strip()
 
 
-def in_short(cells: Sequence[ChartCell]) -> str:
-    """Return the thresholds of the first cells by the first order parameter in a line."""
-    named = zip(short_names(cells), cells, strict=True)
-    texts = [f"{short or cell.name}: {estimate(cell.rows[0])}" for short, cell in named]
+def _in_short(cells: Sequence[ChartCell], target: str) -> str:
+    """Return the thresholds of the first cells by the targeted order parameter in a line."""
+    texts = [
+        f"{name}: {estimate(row)}"
+        for name, cell in zip(short_names(cells), cells, strict=True)
+        for row in cell.rows
+        if row["order_parameter"] == target
+    ]
     more = [f"and {len(texts) - MOST_SENTENCES} more"] if len(texts) > MOST_SENTENCES else []
     return "; ".join([*texts[:MOST_SENTENCES], *more])
 

@@ -27,20 +27,21 @@ def of_sweep(answer: str, pages: Mapping[str, str]) -> str:
     return "\n\n".join(filter(None, [short, _links(pages), details.strip()]))
 
 
-def of_experiment(sweep: str, others: Mapping[str, str]) -> str:
+def of_experiment(answer: str, pages: Mapping[str, str], others: Mapping[str, str]) -> str:
     """Return the description of an experiment, sealed so that `is_replaceable` knows it.
 
     Args:
-        sweep: description of the newest sweep; what exceeds the longest description is left out.
-        others: address of the other sweeps, by name, the newest first.
+        answer: of the latest sweep; what is too long for MLflow is left out.
+        pages: of the latest sweep.
+        others: address of each other sweep, by name.
     """
-    short, links, *details = sweep.split("\n\n")
-    blocks = [short, links] + [f"Other sweeps of this space: {_links(others)}"] * bool(others) + details
-    text = blocks[0]
-    for block in blocks[1:]:
+    short, _, details = answer.partition("\n")
+    links = [f"Other sweeps of this space: {_links(others)}"] if others else []
+    text = of_sweep(short, pages)
+    for block in [*links, *details.strip().split("\n\n")]:
         if len(text) + len(block) > _LONGEST:
             break
-        text += f"\n\n{block}"
+        text += f"\n\n{block}" if block else ""
     return text + _SEAL.format(_digest(text))
 
 

@@ -37,8 +37,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ouvae.declared import OrderParameter
-from sweeps.tracking import descriptions
-from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW, cells_view, members_view, runs_page
+from sweeps.tracking import descriptions, views
+from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW
 from sweeps.tracking.store import DESCRIPTION, connect, experiment_of, server_of
 from sweeps.tracking.values import (
     CELL_PARAMS,
@@ -54,7 +54,6 @@ from sweeps.tracking.values import (
     rho_text,
     stamp,
     texts,
-    threshold_name,
     threshold_values,
     utc,
 )
@@ -71,14 +70,6 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 _GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 stay far apart
 
 _COMMAND = "sweeps/phase_transition.py"
-
-_TABLE_METRICS = ("rho_c", "rho_c_low", "rho_c_high", "half_width", "n_members")
-_TABLE_TAGS = ("status",)
-_TABLE_PARAMS = ("latents", "steps")
-"""Columns of the table of cells in the shared view, besides the thresholds of the other order parameters."""
-
-_MEMBER_PARAMS = ("seed", "latents")
-"""Columns of the table of members in the shared view, besides rho and the order parameters."""
 
 
 @dataclass
@@ -140,7 +131,8 @@ class SweepRuns:
         """Read the sweep's runs from the store, and repair what a killed writer left."""
         self.client = connect(self.uri)
         self.experiment = experiment_of(self.client, self.uri, self.space)
-        self.curves_url = f"{server_of(self.uri)}/{self._pages()['curves']}"
+        self._pages = views.pages(self.experiment, self.common["sweep_id"])
+        self.curves_url = f"{server_of(self.uri)}/{self._pages[views.CURVES]}"
         runs = [_stored(run) for run in self._search()]
         self.cells = self._unique("cell_id", runs, "cell")
         self.members = self._unique("member_id", runs, "member")
@@ -150,7 +142,8 @@ class SweepRuns:
         self.sweep = next(iter(sweeps.values()), None) or self._create(
             self.name, {**self.common, "level": "sweep", **self._source()}, None
         )
-        self._share_views()
+        for key, state in views.states(self.common["sweep_id"], self.watched).items():
+            self.client.set_experiment_tag(self.experiment, SHARED_VIEW + key, json.dumps(state))
         if DESCRIPTION not in self.sweep.tags:
             self.describe(descriptions.IN_TRAINING)
         for cell in self.cells.values():
@@ -222,12 +215,12 @@ class SweepRuns:
 
         The experiment keeps a description that a user wrote, and an answer until there is another.
         """
-        text = descriptions.of_sweep(answer, self._pages())
+        text = descriptions.of_sweep(answer, self._pages)
         self.client.set_tag(self.sweep.run_id, DESCRIPTION, text)
         current = self.client.get_experiment(self.experiment).tags.get(DESCRIPTION)
         is_answer = answer != descriptions.IN_TRAINING
         if not current or (is_answer and descriptions.is_replaceable(current)):
-            text = descriptions.of_experiment(text, self._other_sweeps())
+            text = descriptions.of_experiment(answer, self._pages, self._other_sweeps())
             self.client.set_experiment_tag(self.experiment, DESCRIPTION, text)
         return True
 
@@ -238,7 +231,7 @@ class SweepRuns:
             [self.experiment], "tags.level = 'sweep'", max_results=_MOST_SWEEPS, order_by=newest
         )
         return {
-            run.info.run_name: runs_page(self.experiment, run.data.tags["sweep_id"], "TABLE")
+            run.info.run_name: views.pages(self.experiment, run.data.tags["sweep_id"])[views.THRESHOLDS]
             for run in runs
             if run.info.run_id != self.sweep.run_id
         }
@@ -254,42 +247,6 @@ class SweepRuns:
         self.status = status
         self._settle()
         return True
-
-    def _pages(self) -> dict[str, str]:
-        """Return the pages about the sweep by what they show, relative to the start page."""
-        cells, members = self._view_keys()
-        return {
-            "thresholds": runs_page(self.experiment, cells, "TABLE"),
-            "curves": runs_page(self.experiment, cells, "CHART"),
-            "members": runs_page(self.experiment, members, "CHART"),
-        }
-
-    def _view_keys(self) -> tuple[str, str]:
-        """Return the keys of the views of the sweep's cells and of its members."""
-        sweep_id = self.common["sweep_id"]
-        return sweep_id, f"{sweep_id}-members"
-
-    def _share_views(self) -> None:
-        """Store the views that the pages about the sweep open."""
-        sweep_id, (cells_key, members_key) = self.common["sweep_id"], self._view_keys()
-        first, *others = (order.name for order in self.watched)
-        curves = [order.metric for order in self.watched]
-        cells = cells_view(
-            sweep_id,
-            columns=[
-                *(f"metrics.{threshold_name(key, first)}" for key in _TABLE_METRICS),
-                *(f"metrics.{threshold_name('rho_c', name)}" for name in others),
-                *(f"tags.{threshold_name(key, first)}" for key in _TABLE_TAGS),
-                *(f"params.{key}" for key in _TABLE_PARAMS),
-            ],
-            thresholds={threshold_name("rho_c", first): f"rho_c, of {first}"},
-            curves=curves,
-        )
-        columns = ["metrics.rho", *(f"metrics.{metric}" for metric in curves), "tags.status"]
-        columns += [f"params.{key}" for key in _MEMBER_PARAMS]
-        members = members_view(sweep_id, columns, "rho", curves)
-        for key, state in ((cells_key, cells), (members_key, members)):
-            self.client.set_experiment_tag(self.experiment, SHARED_VIEW + key, json.dumps(state))
 
     def _source(self) -> dict[str, str]:
         """Return the tags that the UI shows as the run's source: command, commit and user."""
@@ -375,7 +332,9 @@ class SweepRuns:
         )
         rho = rho_text(row["rho"])
         tags = {**self.common, **texts(row, MEMBER_TAGS), "level": "member", "rho": rho}
-        tags |= {"finished_at": stamp(end), **{k: cell.tags[k] for k in (RUN_COLOR,) if k in cell.tags}}
+        tags["finished_at"] = stamp(end)
+        if RUN_COLOR in cell.tags:
+            tags[RUN_COLOR] = cell.tags[RUN_COLOR]
         start_ms = milliseconds(end) - round(1000 * row["seconds"])
         run = self._create(f"rho={rho} seed={row['seed']}", tags, cell, start_ms)
         self.members[row["member_id"]] = run

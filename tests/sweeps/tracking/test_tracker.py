@@ -516,8 +516,35 @@ def test_runs_say_what_made_them_of_what_and_what_was_found(uri: str) -> None:
     assert runs["sweep-1"]["tags"]["mlflow.note.content"].startswith("both collapse\n\n[thresholds](#/")
     cell = runs["sweep-1/digits mlp 8,8"]
     assert cell["tags"]["mlflow.note.content"] == "depth 2"
-    (found,) = MlflowClient(uri).get_run(cell["run_uuid"]).inputs.dataset_inputs
+    run = MlflowClient(uri).get_run(cell["run_uuid"])
+    (found,) = run.inputs.dataset_inputs
     assert (found.dataset.name, found.dataset.digest) == ("digits", "c0ffee")
+    assert next(iter(run.data.metrics)) == "rho_c", "the UI lists metrics in this order"
+
+
+def test_an_experiment_has_the_latest_answer_unless_a_user_describes_it(uri: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+
+    def describe(sweep_id: str, *notes: str) -> str:
+        writer = tracker(uri, sweep_id)
+        writer.begin()
+        for note in notes:
+            writer.log_note(note)
+        assert writer.close().complete
+        return str(client.get_experiment_by_name("depths").tags["mlflow.note.content"])
+
+    assert describe("sweep-1").startswith("in training\n\n[thresholds](#/")
+    assert describe("sweep-1", "alike").startswith("alike\n\n[thresholds](#/")
+    assert describe("sweep-2").startswith("alike\n\n"), "it has no answer yet"
+    both = describe("sweep-2", "different")
+    assert both.startswith("different\n\n")
+    assert "[sweep-1](#/" in both
+    client.set_experiment_tag(
+        client.get_experiment_by_name("depths").experiment_id, "mlflow.note.content", "mine"
+    )
+    assert describe("sweep-2", "different again") == "mine"
 
 
 @pytest.mark.parametrize("page", [3, 100])

@@ -40,7 +40,7 @@ class Holding:
 
     Args:
         folder: made with its parents where it is missing.
-        names: of files that other parts of the program make in it.
+        names: of files that other parts of the program append to.
 
     Attributes:
         notices: lines about what the file system lacks.
@@ -51,6 +51,7 @@ class Holding:
         self._folder, self._names = folder, names
         self._made: list[Path] = []
         self._later: list[Path] = []
+        self._before: dict[Path, os.stat_result] = {}
 
     def lock(self) -> IO[bytes]:
         """Return the lock file, held: the system lets it go when it is closed, or when the process ends.
@@ -80,6 +81,7 @@ class Holding:
             )
         files = [self._folder / name for name in self._names]
         self._later = [file for file in files if not file.exists()]
+        self._before = {file: file.stat() for file in files if file.is_file()}
         self._lock = lock
         return lock
 
@@ -121,11 +123,19 @@ class Holding:
             self._made.append(file)
 
     def unmake(self, message: str) -> None:
-        """Remove what was made, but for files that a message names, and folders that hold other files too."""
+        """Remove what was made or appended, except in files that a message names.
+
+        Folders that hold other files too stay.
+        """
         for path in reversed((*self._made, *self._later)):
             if str(path) not in message or path.is_dir():
                 with suppress(OSError):
                     path.rmdir() if path.is_dir() else path.unlink()
+        for path, before in self._before.items():
+            with suppress(OSError):
+                if str(path) not in message and path.stat().st_size > before.st_size:
+                    os.truncate(path, before.st_size)
+                    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def check_writable(self, least_free_bytes: int) -> None:
         """Try to write into the folder, and leave nothing behind."""

@@ -352,6 +352,23 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
             raise SweepError(f"no; see {log if named else 'elsewhere'}")
         assert snapshot(tmp_path) == ({"run": None, "run/sweep.log": b"why\n"} if named else {})
 
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_log_of_before_keeps_what_a_refusal_adds_if_it_is_named(
+        self, tmp_path, make_space, train, named
+    ):
+        """Ray warns while it starts, beside checks that may refuse the sweep."""
+        run, space = tmp_path / "run", make_space()
+        with opened(run, space) as ledger:
+            train(ledger, points(0))
+            ledger.run.note("before")
+        before, log = snapshot(run), run / "sweep.log"
+        written = log.stat().st_mtime_ns
+        with pytest.raises(SweepError, match="no"), held(run, space) as ledger:
+            ledger.run.note("why")
+            raise SweepError(f"no; see {log if named else 'elsewhere'}")
+        assert snapshot(run) == before | ({"sweep.log": b"before\nwhy\n"} if named else {})
+        assert (log.stat().st_mtime_ns == written) is not named
+
     def test_a_finished_pack_needs_no_checkpoint_any_more(self, tmp_path, make_space, plan_cells, train):
         with opened(tmp_path / "run", make_space()) as ledger:
             pack = Pack(plan_cells(make_space())[0], tuple(points(0)))

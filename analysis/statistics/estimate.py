@@ -207,9 +207,9 @@ def cell_threshold(
     )
 
 
-def _spreads(posterior: Population, confidence: float, scale: Scale) -> dict[str, float]:
+def _spreads(posterior: Population, confidence: float, scale: Scale) -> dict[str, Any]:
     """Return the spreads with their intervals, as spans, by the names of their attributes."""
-    spreads = {}
+    spreads: dict[str, float] = {}
     for name, of_side in (("spread_left", posterior.left), ("spread_right", posterior.right)):
         low, high = of_side.interval(confidence)
         of_name = {name: of_side.median, f"{name}_low": low, f"{name}_high": high}

@@ -48,7 +48,8 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """The columns in the order of their roles."""
-        return [self.control, self.value, *[self.seed] * (self.seed is not None), *self.by]
+        seed = [] if self.seed is None else [self.seed]
+        return [self.control, self.value, *seed, *self.by]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+import torch
 
 from analysis.thresholds import _parser, main
 
@@ -42,6 +43,15 @@ def test_the_program_runs(capsys):
     assert program["found"].next(12).num_rows == 12
 
 
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_the_loop_finds_the_exact_critical_value(capsys):
     program: dict = {}
     exec(LOOP, program)  # noqa: S102

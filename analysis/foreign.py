@@ -1,12 +1,4 @@
-"""Thresholds of a table of your own runs: `thresholds_of`.
-
-Examples:
-    >>> from analysis import thresholds_of
-    >>> runs = {"beta": [1, 2, 4, 8] * 2, "kl": [3, 2, 0, 0, 3, 1, 0, 0], "seed": [0] * 4 + [1] * 4}
-    >>> found = thresholds_of(runs, control="beta", value="kl", seed="seed", scale="log")
-    >>> round(found.thresholds["critical_value"][0].as_py(), 1)
-    2.8
-"""
+"""Thresholds of a table of your own runs: `thresholds_of`."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -266,6 +258,13 @@ def thresholds_of(
     Raises:
         TableError: as `analysis.tables.foreign.groups_of`; for a file that cannot be read.
         ValueError: for another scale or end, a level that is not positive, a confidence outside (0, 1).
+
+    Examples:
+        >>> from analysis import thresholds_of
+        >>> runs = {"beta": [1, 2, 4, 8] * 2, "kl": [3, 2, 0, 0, 3, 1, 0, 0], "seed": [0] * 4 + [1] * 4}
+        >>> found = thresholds_of(runs, control="beta", value="kl", seed="seed", scale="log")
+        >>> round(found.thresholds["critical_value"][0].as_py(), 1)
+        2.8
     """
     if isinstance(active_from, str) and active_from != HALF_PLATEAU:
         raise ValueError(f"active_from must be a number or {HALF_PLATEAU!r}, not {active_from!r}")

@@ -1,14 +1,4 @@
-"""An ask/tell search for the critical value of a control parameter, for training code of your own.
-
-Examples:
-    >>> from analysis import ThresholdSearch
-    >>> search = ThresholdSearch(0.1, 10, scale="log")
-    >>> while members := search.ask():
-    ...     for beta, seed in members:
-    ...         search.tell(beta, seed, 1.0 if beta < 2 + 0.01 * (seed % 3) else 0.0)
-    >>> round(search.threshold.rho_c, 1)
-    2.0
-"""
+"""An ask/tell search for the critical value of a control parameter, for training code of your own."""
 
 from math import isfinite
 from typing import NamedTuple
@@ -55,6 +45,15 @@ class ThresholdSearch:
 
     Raises:
         ValueError: `low` is not below `high`, or is not positive on a log scale; a number is out of range.
+
+    Examples:
+        >>> from analysis import ThresholdSearch
+        >>> search = ThresholdSearch(0.1, 10, scale="log")
+        >>> while members := search.ask():
+        ...     for beta, seed in members:
+        ...         search.tell(beta, seed, 1.0 if beta < 2 + 0.01 * (seed % 3) else 0.0)
+        >>> round(search.threshold.rho_c)
+        2
     """
 
     def __init__(

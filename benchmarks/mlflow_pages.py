@@ -21,6 +21,10 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.expected_conditions import (
+    element_to_be_clickable,
+    presence_of_element_located,
+)
 from selenium.webdriver.support.wait import WebDriverWait
 
 from sweeps.tracking.uri import default_uri, ui_command, ui_port
@@ -75,22 +79,27 @@ def new_browser() -> Iterator[WebDriver]:
 def take(browser: WebDriver, start: str, experiment: str, folder: Path) -> None:
     """Go from the start page to each page of an experiment's latest sweep, and keep pictures of them."""
     wait = WebDriverWait(browser, WAIT_SECONDS, ignored_exceptions=[WebDriverException])
-    wait.until(lambda _: browser.get(start) is None)
-    wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, _CLOSE))
+
+    def is_open(_: WebDriver) -> bool:
+        browser.get(start)
+        return True
+
+    def click(by: str, place: str) -> None:
+        wait.until(element_to_be_clickable((by, place))).click()
+
+    wait.until(is_open)
+    wait.until(presence_of_element_located((By.CSS_SELECTOR, _CLOSE)))
     for text in ("Model training", experiment):
-        name = f"//*[normalize-space(text())='{text}']"
-        wait.until(lambda _, name=name: browser.find_element(By.XPATH, name).click() is None)
-    wait.until(lambda _: browser.find_element(By.CSS_SELECTOR, "[role=row] a").text)
+        click(By.XPATH, f"//*[normalize-space(text())='{text}']")
+    wait.until(presence_of_element_located((By.CSS_SELECTOR, "[role=row] a")))
     browser.save_screenshot(str(folder / "mlflow_answer.png"))
-    browser.find_element(By.CSS_SELECTOR, _CLOSE).click()
-    browser.find_element(By.CSS_SELECTOR, _EXPAND).click()
-    links = {
-        text: wait.until(lambda _, text=text: browser.find_element(By.LINK_TEXT, text)).get_attribute("href")
-        for text in PAGES
-    }
-    for text, drawn in PAGES.items():
-        browser.get(links[text])
-        wait.until(lambda _, drawn=drawn: browser.find_elements(By.CSS_SELECTOR, drawn))
+    click(By.CSS_SELECTOR, _CLOSE)
+    click(By.CSS_SELECTOR, _EXPAND)
+    links = [wait.until(presence_of_element_located((By.LINK_TEXT, text))) for text in PAGES]
+    addresses = [link.get_attribute("href") for link in links]
+    for (text, drawn), address in zip(PAGES.items(), addresses, strict=True):
+        browser.get(str(address))
+        wait.until(presence_of_element_located((By.CSS_SELECTOR, drawn)))
         browser.save_screenshot(str(folder / f"mlflow_{text}.png"))
 
 

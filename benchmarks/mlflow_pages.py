@@ -98,6 +98,7 @@ def take(browser: WebDriver, start: str, experiment: str, folder: Path) -> None:
     links = [wait.until(presence_of_element_located((By.LINK_TEXT, text))) for text in PAGES]
     addresses = [link.get_attribute("href") for link in links]
     for (text, drawn), address in zip(PAGES.items(), addresses, strict=True):
+        browser.switch_to.new_window("tab")  # in which the description is folded
         browser.get(str(address))
         wait.until(presence_of_element_located((By.CSS_SELECTOR, drawn)))
         browser.save_screenshot(str(folder / f"mlflow_{text}.png"))

@@ -262,8 +262,8 @@ def thresholds_of(
     Examples:
         >>> from analysis import thresholds_of
         >>> runs = {"beta": [1, 2, 4, 8] * 2, "kl": [3, 2, 0, 0, 3, 1, 0, 0], "seed": [0] * 4 + [1] * 4}
-        >>> found = thresholds_of(runs, control="beta", value="kl", seed="seed", scale="log")
-        >>> round(found.thresholds["critical_value"][0].as_py(), 1)
+        >>> result = thresholds_of(runs, control="beta", value="kl", seed="seed", scale="log")
+        >>> round(result.thresholds["critical_value"][0].as_py(), 1)
         2.8
     """
     if isinstance(active_from, str) and active_from != HALF_PLATEAU:

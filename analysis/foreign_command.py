@@ -11,16 +11,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from analysis import TableError
-from analysis.foreign import ACTIVE_FROM, TableThresholds, thresholds_of
 from analysis.statistics.scale import SCALE_KINDS
-from analysis.tables.foreign import read_foreign
 from analysis.tables.replacing import replacing, user_path
-from analysis.text.printed import FORMATS, PrintedTable
+
+if TYPE_CHECKING:
+    from analysis.foreign import TableThresholds
 
 _OF_TABLE = ("control", "value", "seed", "by", "scale", "collapsed", "page", "figure", "next")
 """Options of a table."""
@@ -72,8 +70,11 @@ def print_table_thresholds(arguments: argparse.Namespace) -> list[Path]:
 
     Raises TableError as `thresholds_of`, and for options that do not fit a table.
     """
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.foreign import ACTIVE_FROM, thresholds_of
+
     _check(arguments)
-    found = thresholds_of(
+    result = thresholds_of(
         arguments.run,
         control=arguments.control,
         value=arguments.value,
@@ -84,10 +85,10 @@ def print_table_thresholds(arguments: argparse.Namespace) -> list[Path]:
         collapsed=arguments.collapsed,
         confidence=arguments.confidence or 0.95,
     )
-    written = _write(found, arguments)
-    text = _next(found, arguments.next) if arguments.next else _printed(found, arguments.format)
+    written = _write(result, arguments)
+    text = _next(result, arguments.next) if arguments.next else _printed(result, arguments.format)
     if arguments.next or arguments.format != "text":
-        for note in found.notes:
+        for note in result.notes:
             print(f"note: {note}", file=sys.stderr)
     print(text)
     return written
@@ -95,6 +96,8 @@ def print_table_thresholds(arguments: argparse.Namespace) -> list[Path]:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raise TableError for options that are missing, of a run, or name files of another kind."""
+    from analysis.tables.foreign import read_foreign
+
     if arguments.control is None or arguments.value is None:
         columns = ", ".join(read_foreign(arguments.run).column_names)
         raise TableError(
@@ -112,17 +115,19 @@ def _check(arguments: argparse.Namespace) -> None:
             raise TableError(f"--{option} {path} must end in {' or '.join(allowed)}")
 
 
-def _write(found: TableThresholds, arguments: argparse.Namespace) -> list[Path]:
+def _write(result: "TableThresholds", arguments: argparse.Namespace) -> list[Path]:
+    import pyarrow.parquet as pq
+
     written: list[Path] = []
     if arguments.out is not None:
         _refuse_other_file(arguments.out)
         with replacing(arguments.out) as file:
-            pq.write_table(found.thresholds, file, compression="zstd")
+            pq.write_table(result.thresholds, file, compression="zstd")
         written.append(arguments.out)
     if arguments.figure is not None:
-        written.append(found.plot().save(arguments.figure))
+        written.append(result.plot().save(arguments.figure))
     if arguments.page is not None:
-        page = found.page().encode()
+        page = result.page().encode()
         with replacing(arguments.page) as file:
             file.write(page)
         written.append(arguments.page)
@@ -131,6 +136,9 @@ def _write(found: TableThresholds, arguments: argparse.Namespace) -> list[Path]:
 
 def _refuse_other_file(path: Path) -> None:
     """Raise TableError if `path` holds anything else than such thresholds: it may be the table itself."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.exists():
         return
     try:
@@ -141,17 +149,21 @@ def _refuse_other_file(path: Path) -> None:
         raise TableError(f"{path} exists and holds no critical values; give --out a new file, or remove it")
 
 
-def _next(found: TableThresholds, count: int) -> str:
+def _next(result: "TableThresholds", count: int) -> str:
     """Return the next members as CSV, with a line of names."""
-    members = found.next(count)
+    from analysis.text.printed import PrintedTable
+
+    members = result.next(count)
     lines: Sequence[Sequence[str]] = [list(map(str, row.values())) for row in members.to_pylist()]
     return PrintedTable(members.column_names, lines).to_csv()
 
 
-def _printed(found: TableThresholds, name: str) -> str:
+def _printed(result: "TableThresholds", name: str) -> str:
+    from analysis.text.printed import FORMATS
+
     if name == "text":
-        return str(found)
+        return str(result)
     if name == "json":
-        tables = {"thresholds": found.thresholds, "comparisons": found.comparisons}
+        tables = {"thresholds": result.thresholds, "comparisons": result.comparisons}
         return json.dumps({name: table.to_pylist() for name, table in tables.items()}, default=str)
-    return FORMATS[name](found.table())
+    return FORMATS[name](result.table())

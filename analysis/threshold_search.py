@@ -48,12 +48,12 @@ class ThresholdSearch:
 
     Examples:
         >>> from analysis import ThresholdSearch
-        >>> search = ThresholdSearch(0.1, 10, scale="log", half_width=0.01)
+        >>> search = ThresholdSearch(0.1, 10, scale="log")
         >>> while members := search.ask():
         ...     for beta, seed in members:
         ...         search.tell(beta, seed, 1.0 if beta < 2 + 0.01 * (seed % 3) else 0.0)
-        >>> round(search.threshold.rho_c, 1)
-        2.0
+        >>> round(search.threshold.rho_c)
+        2
     """
 
     def __init__(

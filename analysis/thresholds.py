@@ -21,26 +21,27 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from analysis import TableError
-from analysis.command import run_script
+from analysis.command import TABLE_FORMATS, run_script
 from analysis.foreign_command import add_options, is_of_table, print_table_thresholds
-from analysis.statistics.rule import Rules
-from analysis.statistics.summary import Summary, read_rule
-from analysis.tables.files import read_history, read_members, write_table
-from analysis.tables.flat import seed_thresholds, write_csv
 from analysis.tables.replacing import user_path
-from analysis.text.lines import format_results, format_sensitivity
-from analysis.text.printed import FORMATS, printed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def _rule(arguments: argparse.Namespace) -> Rules:
+    from analysis.statistics.rule import Rules
+    from analysis.statistics.summary import Summary
+
+
+def _rule(arguments: argparse.Namespace) -> "Rules":
     """Return the rule of the run, or what is given in place of it."""
+    from analysis.statistics.rule import Rules
+    from analysis.statistics.summary import read_rule
+
     levels = dict(arguments.active_from)
     try:
         rules = read_rule(arguments.run)
@@ -55,6 +56,9 @@ def _rule(arguments: argparse.Namespace) -> Rules:
 
 def _check_destination(path: Path) -> None:
     """Raise TableError if `path` holds anything else than a thresholds table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.exists():
         return
     try:
@@ -113,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--format",
-        choices=("text", *FORMATS, "json"),
+        choices=("text", *TABLE_FORMATS, "json"),
         default="text",
         help="of what is printed: text with comparisons and sensitivity; a table of the thresholds in latex, "
         "markdown or csv; or all numbers of both in json (default: text)",
@@ -136,8 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _printed(name: str, members: pa.Table, rule: Rules, summary: Summary) -> str:
+def _printed(name: str, members: "pa.Table", rule: "Rules", summary: "Summary") -> str:
     """Return what is printed of members, their rule and the summary in a format."""
+    from analysis.text.lines import format_results, format_sensitivity
+    from analysis.text.printed import FORMATS, printed_thresholds
+
     if name == "text":
         parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rule)
         return "\n\n".join(filter(None, parts))
@@ -149,6 +156,11 @@ def _printed(name: str, members: pa.Table, rule: Rules, summary: Summary) -> str
 
 def _recompute(arguments: argparse.Namespace) -> list[Path]:
     """Print the thresholds of a run or a table, and return the paths of what was to be written too."""
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.statistics.summary import Summary
+    from analysis.tables.files import read_history, read_members, write_table
+    from analysis.tables.flat import seed_thresholds, write_csv
+
     if is_of_table(arguments):
         return print_table_thresholds(arguments)
     run = Path(arguments.run)

@@ -72,16 +72,16 @@ def _cells(thresholds: TableThresholds) -> list[ChartCell]:
 
 def _row(thresholds: TableThresholds, place: int) -> dict[str, object]:
     """Return a group's row with the columns of a run's thresholds table that charts read."""
-    found = thresholds.estimates[place]
+    estimate = thresholds.estimates[place]
     return {
         **thresholds.rows[place],
         "cell_id": str(place),
         "order_parameter": thresholds.rule.order.name,
-        "rho_c": found.rho_c,
-        "rho_c_low": found.rho_c_low,
-        "rho_c_high": found.rho_c_high,
+        "rho_c": estimate.rho_c,
+        "rho_c_low": estimate.rho_c_low,
+        "rho_c_high": estimate.rho_c_high,
         "rho_c_exact": None,
-        "seeds": [asdict(seed) for seed in found.seeds],
+        "seeds": [asdict(seed) for seed in estimate.seeds],
     }
 
 

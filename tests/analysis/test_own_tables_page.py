@@ -40,7 +40,7 @@ def test_the_program_runs(capsys):
     exec(TABLE, program)  # noqa: S102
     assert "critical beta" in capsys.readouterr().out
     assert Path("runs.png").exists()
-    assert program["found"].next(12).num_rows == 12
+    assert program["result"].next(12).num_rows == 12
 
 
 @pytest.fixture

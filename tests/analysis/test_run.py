@@ -73,8 +73,8 @@ def test_the_example_of_a_docstring_is_right(example, runs):
 
 
 def test_each_name_that_is_exported_has_an_example():
-    shown = {example.name.partition(".")[2] for example in examples()}
-    assert {*analysis.__all__} - shown == {"TableError"}
+    named = {one.name.partition(".")[2] for one in examples()}
+    assert {*analysis.__all__} - named == {"TableError"}
     with pytest.raises(AttributeError, match="'analysis' has no attribute 'lod'"):
         _ = analysis.lod
 

@@ -3,10 +3,10 @@
 python benchmarks/threshold_search.py
 python benchmarks/threshold_search.py --runs 400 --half-width 0.02
 
-Realisations are those of `threshold_realisations`, at powers of ten: a threshold is 10 to the power of a place
-between 0 and 2, and the range is 1 to 100. Thresholds scatter by 0.08 decades. A line for each part of the
-range has the share of runs whose 95 % interval contains the true median, with its standard error, and the
-median number of members. The simulation includes the stopping rule.
+Realisations are those of `threshold_realisations`, at powers of ten: the range is 1 to 100, and thresholds
+scatter by 0.08 decades. A line for each part of the range has the share of runs whose 95 % interval contains
+the true median, with its standard error, and the median number of members. The simulation includes the
+stopping rule.
 """
 
 import argparse

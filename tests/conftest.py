@@ -18,7 +18,7 @@ TIERS = ("unit", "process", "browser")
 
 PROOF = "proof"
 
-SHARED = {"where": "serial", "uninterrupted": "clusters", "nodes": "clusters"}
+SHARED = {"where": "serial", "uninterrupted": "clusters", "head": "clusters"}
 """Fixtures that take long to make, each with the name of those tests that one worker takes because of it."""
 
 EXCUSES = (

@@ -15,7 +15,7 @@ from ouvae.declared import labels
 from sweeps.phase_transition import main
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.data_sets import DataSets
-from tests.sweeps.conftest import ROOT, clean_environment, held, opened, sets
+from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, drawing_nothing, held, opened, sets
 from tests.sweeps.record.conftest import snapshot, train  # noqa: F401
 
 TIMEOUT_SECONDS = 300
@@ -132,11 +132,10 @@ def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
     assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]
 
 
-@pytest.mark.process
 def test_a_gpu_that_this_machine_lacks(command, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    code, _, err = command("--set", "device=cuda")
+    code, _, err = command("--set", "device=cuda", *SERIAL)
     assert code == 2
     assert "0 packs at once, and a pack asks for 1 CPU and 1 GPU" in err
     assert not (tmp_path / "runs" / "digits").exists()
@@ -243,35 +242,23 @@ SMALL = ["latents=[[3, 3]]", "hidden=[8]", "rho=[0.6, 1.0]", "seeds=1", "steps=2
 
 
 @pytest.mark.process
-def test_a_script_gets_one_object_and_nothing_else(tmp_path):
-    options = sets([*SMALL, "search=grid", "track=sweep"])
-    command = [
-        sys.executable,
-        str(ROOT / "sweeps/phase_transition.py"),
-        "--address",
-        "serial",
-        "--out",
-        "run",
-    ]
-
-    def ran(option: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, option, *options],
-            cwd=tmp_path,
-            env=clean_environment(tmp_path / "home"),
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    done = ran("--json")
+def test_a_script_gets_one_object_and_nothing_else(command, tmp_path):
+    options = [*SERIAL, "--out", "run", *sets([*SMALL, "search=grid", "track=sweep"])]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--json", *options],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     printed = json.loads(done.stdout)
     assert (printed["exit_code"], printed["run"]) == (0, "run")
     assert [row["order_parameter"] for row in printed["thresholds"]] == ["kl_top", "information_top"]
     assert printed["comparisons"] == []
-    done = ran("--quiet")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with drawing_nothing():
+        assert command("--quiet", *options) == (0, "", "")
 
 
 def test_a_quiet_sweep_says_why_it_is_not_complete(command, monkeypatch):

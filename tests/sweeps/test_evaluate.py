@@ -3,7 +3,6 @@
 Most tests spoil numbers of a copied run and ask the command to bring back what training wrote.
 """
 
-import contextlib
 import errno
 import fcntl
 import itertools
@@ -31,8 +30,7 @@ from search_spaces import load
 from sweeps import evaluate
 from sweeps.record import directory, fragments
 from sweeps.remeasuring.packs import covered
-from sweeps.tracking.recorder import Recorder
-from tests.sweeps.conftest import diverging, opened, sweep_digits
+from tests.sweeps.conftest import diverging, drawing_nothing, opened, sweep_digits
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
@@ -54,21 +52,15 @@ def evaluated(run, *options):
     return evaluate.main([str(run), *options])
 
 
-@contextlib.contextmanager
-def drawing_nothing():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorder, "_draw", lambda self, written: None)
-        yield patch
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, empty_store):
     """Return a maker of runs: each is trained once, with the member of rho 0.9 and seed 1 that diverges."""
     runs = {}
 
     def make(*keys):
         if keys not in runs:
             runs[keys] = tmp_path_factory.mktemp("trained") / "run"
+            shutil.copy(empty_store, runs[keys].parent)
             with drawing_nothing() as patch:
                 diverging(patch, [(0.9, 1)], at_step=35)
                 assert sweep(runs[keys], *keys) == 0

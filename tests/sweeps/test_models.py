@@ -16,23 +16,27 @@ from search_spaces import SpaceError, load
 from sweeps.models import load_model
 from sweeps.worker import weights
 from sweeps.worker.weights import WeightsError
-from tests.sweeps.conftest import diverging, refusing, sweep_digits
+from tests.sweeps.conftest import diverging, drawing_nothing, refusing, sweep_digits
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
     *("steps=200", "eval_every=50", "batch_size=50", "pack_size=3", "learning_rate=0.01"),
 ]
+pytestmark = pytest.mark.usefixtures("store_is_there")
+
 MEASURED = ("elbo_nats", "reconstruction_nats", "kl_nats")
 
 
 def sweep(out, *keys):
-    """Run a sweep of four members in two packs and return its exit code."""
-    return sweep_digits(out, *KEYS, *keys)
+    """Run a sweep of four members in two packs, draw nothing, and return its exit code."""
+    with drawing_nothing():
+        return sweep_digits(out, *KEYS, *keys)
 
 
 @pytest.fixture(scope="module")
-def last(tmp_path_factory):
+def last(tmp_path_factory, empty_store):
     out = tmp_path_factory.mktemp("last") / "run"
+    shutil.copy(empty_store, out.parent)
     assert sweep(out, "save_weights=last") == 0
     return out
 

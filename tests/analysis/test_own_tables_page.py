@@ -52,11 +52,13 @@ def one_thread():
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_the_loop_finds_the_exact_critical_value(capsys):
+@pytest.mark.parametrize("half_width", [0.1, pytest.param(0.05, marks=pytest.mark.proof)])
+def test_the_loop_finds_the_exact_critical_value(capsys, half_width):
+    """The page's half width is the default, 0.05 decades."""
     program: dict = {}
-    exec(LOOP, program)  # noqa: S102
+    exec(LOOP.replace("active_from=0.05", f"active_from=0.05, half_width={half_width}"), program)  # noqa: S102
     critical, low, high = map(float, capsys.readouterr().out.split())
-    assert critical == pytest.approx(4 * exp(-0.1), rel=0.04)
+    assert critical == pytest.approx(4 * exp(-0.1), rel=0.8 * half_width)
     assert low < critical < high
     assert len(LOOP.split("def trained_kl")[1].splitlines()) <= 25
 

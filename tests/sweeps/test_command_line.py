@@ -23,8 +23,12 @@ TIMEOUT_SECONDS = 300
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process, in an empty folder; return exit code, output and errors."""
+    """Run the command line in this process, in an empty folder; return exit code, output and errors.
+
+    A dry run times few steps.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sweeps.preview.TIMED_SECONDS", 0.0)
     before = dict(os.environ)  # what Ray reads is set there
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -128,7 +132,7 @@ def test_a_home_that_nobody_has(command, tmp_path, capsys, option):
 def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
     for module in ("executors.places", "preview"):
         monkeypatch.setattr(f"sweeps.{module}.usable_cpus", lambda: 1)
-    assert "on the 1 slot of this machine" in command("--dry-run")[1]
+    assert "on the 1 slot of this machine" in command("--dry-run", *QUICKLY_TIMED)[1]
     assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]
 
 
@@ -170,10 +174,13 @@ def test_a_cluster_that_is_not_running_is_not_found_by_itself(command, tmp_path,
     assert "no Ray at auto: no cluster was started" in error
 
 
-def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.preview.TIMED_SECONDS", 0.0)
+QUICKLY_TIMED = sets(["pack_size=1", "eval_images=20"])
+"""What makes the pack that a dry run times small, of a cell with a large model too."""
+
+
+def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
     for name in search_spaces.names():
-        code, out, err = command("--space", name, "--dry-run")
+        code, out, err = command("--space", name, "--dry-run", *QUICKLY_TIMED)
         assert (code, err) == (0, "")
         for label in labels(search_spaces.load(name).cells()):
             assert label in out
@@ -186,12 +193,12 @@ def test_a_dry_run_is_of_the_place_that_the_address_names(command, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as cluster:
         address = f"127.0.0.1:{cluster.getsockname()[1]}"
         last = {
-            where: command("--dry-run", *(("--address", where) if where else ()))[1].splitlines()[-1]
+            where: command("--dry-run", *QUICKLY_TIMED, *(("--address", where) if where else ()))[1]
             for where in ("", "serial", address)
         }
-    assert last[""].endswith("on the 4 slots of this machine")
-    assert last["serial"].endswith("on the 1 slot of this machine")
-    assert last[address].endswith("of one slot"), "nothing is known of a cluster"
+    assert last[""].endswith("on the 4 slots of this machine\n")
+    assert last["serial"].endswith("on the 1 slot of this machine\n")
+    assert last[address].endswith("of one slot\n"), "nothing is known of a cluster"
 
 
 def test_a_dry_run_refuses_what_the_run_directory_rules_out_and_changes_nothing(command, tmp_path):
@@ -223,7 +230,7 @@ def test_a_dry_run_counts_what_is_trained(command, tmp_path, make_space, train):
 
 def test_no_width_of_a_terminal_cuts_a_dry_run(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    _, out, _ = command("--dry-run", "--space", "paper/table6")
+    _, out, _ = command("--dry-run", "--space", "paper/table6", *QUICKLY_TIMED)
     assert all(name in out for name in ("cell", "members", "packs at first", "member-steps", "slot time"))
     assert "…" not in out
 

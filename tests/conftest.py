@@ -22,7 +22,7 @@ SHARED = {
     "where": "serial",
     "uninterrupted": "clusters",
     "head": "clusters",
-    "trained": "evaluate",
+    "trained_runs": "evaluate",
     "last": "models",
 }
 """Fixtures that take long to make, each with the name of those tests that one worker takes because of it."""

@@ -53,7 +53,7 @@ def evaluated(run, *options):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, empty_store):
+def trained_runs(tmp_path_factory, empty_store):
     """Return a maker of runs: each is trained once, with the member of rho 0.9 and seed 1 that diverges."""
     runs = {}
 
@@ -70,10 +70,10 @@ def trained(tmp_path_factory, empty_store):
 
 
 @pytest.fixture
-def copy(trained, tmp_path):
+def copy(trained_runs, tmp_path):
     """Return a maker of copies of trained runs, of which no figures are drawn."""
     with drawing_nothing():
-        yield lambda *keys: Path(shutil.copytree(trained(*keys).parent, tmp_path / "copy")) / "run"
+        yield lambda *keys: Path(shutil.copytree(trained_runs(*keys).parent, tmp_path / "copy")) / "run"
 
 
 def rows_of(run, table="members", without=()):
@@ -213,8 +213,8 @@ def test_a_run_of_another_version_is_mended_and_extended(copy, capsys):
     assert {row["numerics_version"] for row in rows_of(run)} == {NUMERICS_VERSION}
 
 
-def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained, tmp_path, capsys):
-    run = Path(shutil.copytree(trained("save_weights=last").parent, tmp_path / "copy")) / "run"
+def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained_runs, tmp_path, capsys):
+    run = Path(shutil.copytree(trained_runs("save_weights=last").parent, tmp_path / "copy")) / "run"
     space = (run / "space.yaml").read_text()
     (run / "space.yaml").write_text(space.partition("\n")[2].replace("track: sweep", "track: members"))
     store = f"sqlite:///{tmp_path}/other.db"
@@ -405,7 +405,7 @@ def test_a_file_that_does_not_say_which_weights_it_holds_is_not_used_for_either(
 # Input that cannot be used
 
 
-def test_no_run_and_no_weights_are_one_line(copy, trained, tmp_path, capsys):
+def test_no_run_and_no_weights_are_one_line(copy, tmp_path, capsys):
     assert "nowhere holds no run: it has no space.yaml; give the folder" in refusal(
         capsys, tmp_path / "nowhere"
     )

@@ -18,7 +18,13 @@ TIERS = ("unit", "process", "browser")
 
 PROOF = "proof"
 
-SHARED = {"where": "serial", "uninterrupted": "clusters", "nodes": "clusters"}
+SHARED = {
+    "where": "serial",
+    "uninterrupted": "clusters",
+    "head": "clusters",
+    "trained_runs": "evaluate",
+    "last": "models",
+}
 """Fixtures that take long to make, each with the name of those tests that one worker takes because of it."""
 
 EXCUSES = (
@@ -38,16 +44,18 @@ EXCUSES = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Make a unit test of whatever names no tier, before `-m` chooses; leave proofs to who asks for them.
 
-    With several workers, one takes all that use what is `SHARED`, and all others of a file but unit tests,
-    which come last: they fill what time is left to the worker that is ready sooner.
+    With several workers, one takes all that use what is `SHARED`, and all others of a file but unit tests.
+    Unit tests come last: they fill the time that is left to the worker that is ready sooner.
     """
     for item in items:
+        names = getattr(item, "fixturenames", ())
+        group = next((group for name, group in SHARED.items() if name in names), None)
         if any(item.get_closest_marker(tier) for tier in TIERS[1:]):
-            names = getattr(item, "fixturenames", ())
-            group = next((group for name, group in SHARED.items() if name in names), item.path.stem)
-            item.add_marker(pytest.mark.xdist_group(group))
+            group = group or item.path.stem
         elif not item.get_closest_marker(TIERS[0]):
             item.add_marker(TIERS[0])
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker(TIERS[0]) is not None)
     if PROOF not in config.option.markexpr:
         proofs = [item for item in items if item.get_closest_marker(PROOF)]

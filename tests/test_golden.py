@@ -16,6 +16,7 @@ from search_spaces import load
 from sweeps import phase_transition
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.packs import Pack
+from tests.sweeps.conftest import drawing_nothing
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.glob("v*"))
@@ -102,7 +103,8 @@ def test_it_is_extended_and_resumed(run, capsys):
     (state,) = (run / "checkpoints").glob("*.pt")
     given = ["--space", str(GOLDEN / "space.yaml"), "--out", str(run), "--address", "serial"]
     given += ["--set", "latents=[[2, 2], [3, 2]]", "--set", "seeds=3"]
-    assert phase_transition.main(given) == 0
+    with drawing_nothing():
+        assert phase_transition.main(given) == 0
     said = capsys.readouterr().out
     assert "6 members are there already" in said
     assert "12 members" in said.splitlines()[-1]

@@ -46,13 +46,6 @@ def test_importing_all_of_a_package_loads_nothing_foreign(package):
     assert FORBIDDEN[package].isdisjoint(loaded)
 
 
-@pytest.mark.process
-def test_import_contracts_are_kept():
-    lint = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("registry", [SYSTEMS, DATASETS, LIKELIHOODS], ids=lambda registry: registry.kind)
 def test_what_a_choice_names_is_there(registry):
     for name in registry:
@@ -81,11 +74,10 @@ def test_planning_does_not_load_pytorchs_compiler():
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("module", ["sweeps.driver", "sweeps.cluster.serving", "sweeps.cluster.trainable"])
-def test_what_starts_ray_does_not_wait_for_seconds_of_imports(module):
+def test_what_starts_ray_does_not_wait_for_seconds_of_imports():
     """The command loads them while Ray starts, the Ray process never does, a worker when it has a pack."""
     code = (
-        f"import sys, {module}\n"
+        "import sys, sweeps.driver, sweeps.cluster.serving, sweeps.cluster.trainable\n"
         "found = {'torch', 'mlflow', 'vl_convert'}.intersection(sys.modules)\n"
         "assert not found, found\n"
     )

@@ -13,6 +13,7 @@ from search_spaces import load
 from search_spaces.table_of_keys import BEGIN, END, tables
 from sweeps.phase_transition import main
 from tests.recipe import write_recipe
+from tests.sweeps.conftest import drawing_nothing
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,15 +25,24 @@ def recipe(tmp_path) -> Path:
     return tmp_path
 
 
-def sweep(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--space", str(folder / "flat.yaml")]
-    return subprocess.run(
-        [*command, "--out", str(folder / "run"), "--address", "serial", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+def arguments_of(folder: Path) -> list[str]:
+    """Return the command line's arguments for the files in a folder."""
+    return ["--space", str(folder / "flat.yaml"), "--out", str(folder / "run"), "--address", "serial"]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return the command on the files in a folder, in this process: its exit code, output and errors."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments_of(folder), *arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    yield run
+    for name in ("flat", "stripes"):
+        sys.modules.pop(name, None)
 
 
 SETTINGS = ("--set", "steps=60", "--set", "seeds=2", "--set", "search=grid")
@@ -43,13 +53,16 @@ def swept(tmp_path_factory) -> Path:
     """Return the folder of the page's files, with the run of them by the real command."""
     folder = tmp_path_factory.mktemp("recipe")
     write_recipe(folder)
-    done = sweep(folder, *SETTINGS)
+    script = [sys.executable, str(ROOT / "sweeps/phase_transition.py")]
+    done = subprocess.run(
+        [*script, *arguments_of(folder), *SETTINGS], cwd=ROOT, capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
 @pytest.mark.process
-def test_the_shown_system_and_data_set_are_swept_by_the_command(swept):
+def test_the_shown_system_and_data_set_are_swept_by_the_command(swept, command):
     recipe = swept
     members = pq.read_table(recipe / "run/members.parquet").to_pylist()
     assert [(row["seed"], row["rho"]) for row in members] == [
@@ -62,35 +75,31 @@ def test_the_shown_system_and_data_set_are_swept_by_the_command(swept):
     assert len({row["code_digest"] for row in members}) == 1
     thresholds = pq.read_table(recipe / "run/thresholds.parquet").to_pylist()
     assert {(row["system"], row["dataset"]) for row in thresholds} == {("flat:FlatVAE", "stripes:Stripes")}
-    again = sweep(recipe, *SETTINGS)
-    assert "6 members are there already" in again.stdout
-    assert again.returncode == 0, again.stderr
+    with drawing_nothing():
+        code, out, err = command(recipe, *SETTINGS)
+    assert (code, err) == (0, "")
+    assert "6 members are there already" in out
 
 
 @pytest.mark.process
-def test_another_text_of_a_users_file_is_not_mixed_with_the_one_before(swept, tmp_path):
+def test_another_text_of_a_users_file_is_not_mixed_with_the_one_before(swept, command, tmp_path):
     recipe = Path(shutil.copytree(swept, tmp_path / "recipe"))
     (recipe / "stripes.py").write_text((recipe / "stripes.py").read_text() + "\n")
-    done = sweep(recipe, *SETTINGS)
-    assert done.returncode == 2
-    assert re.search(
-        r"members with code_digest \w+, this sweep has \w+: .*put the files of then back", done.stderr
-    )
+    code, _, err = command(recipe, *SETTINGS)
+    assert code == 2
+    assert re.search(r"members with code_digest \w+, this sweep has \w+: .*put the files of then back", err)
 
 
 @pytest.fixture
-def refused(recipe, monkeypatch, capsys):
-    """Return a function that runs the command on the recipe in this process, and returns the error."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def refused(recipe, command):
+    """Return a function that runs the command on the recipe, and returns the error."""
 
     def run(*arguments: str) -> str:
-        space, out = recipe / "flat.yaml", recipe / "run"
-        assert main(["--space", str(space), "--out", str(out), "--address", "serial", *arguments]) == 2
-        return capsys.readouterr().err
+        code, _, error = command(recipe, *arguments)
+        assert code == 2
+        return error
 
-    yield run
-    for name in ("flat", "stripes"):
-        sys.modules.pop(name, None)
+    return run
 
 
 @pytest.mark.parametrize(

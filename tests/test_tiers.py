@@ -31,11 +31,11 @@ SHARING = """
 import pytest
 
 @pytest.fixture
-def nodes(): ...
+def head(): ...
 
 @pytest.mark.process
 @pytest.mark.parametrize("number", range(8))
-def test_with_nodes(nodes, number): ...
+def test_with_head(head, number): ...
 
 @pytest.mark.process
 def test_without(): ...
@@ -80,7 +80,7 @@ def test_proofs_run_where_they_are_asked_for(run_tests):
 def test_one_worker_takes_all_that_share_a_fixture(run_tests):
     done = run_tests(SHARING, "-n", "2", "-v")
     done.assert_outcomes(passed=9)
-    workers = {line.split("]")[0] for line in done.outlines if "PASSED" in line and "test_with_nodes" in line}
+    workers = {line.split("]")[0] for line in done.outlines if "PASSED" in line and "test_with_head" in line}
     assert len(workers) == 1
 
 

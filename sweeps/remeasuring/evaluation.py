@@ -138,6 +138,7 @@ def measure_all(
     }
     console.print(f"{plural(len(ledger.members), 'member')} in {plural(len(rows), 'pack')}")
     countdown = Countdown(console, len(ledger.members), sum(work.values()))
+    gc.freeze()  # what is imported stays: each collection would look through it, for a second
     with countdown.shown():
         for pack_id in sorted(rows, key=lambda pack_id: not _behind(rows[pack_id])):
             if interrupts.signal is not None:

@@ -5,6 +5,7 @@ import fcntl
 import math
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -38,6 +39,9 @@ from sweeps.record.fragments import Fragment
 from sweeps.record.ledger import Ledger
 from sweeps.schedule import Schedule
 from sweeps.search.of_space import searches_of
+from sweeps.tracking.recorder import Recorder
+from sweeps.tracking.store import connect
+from sweeps.tracking.uri import default_uri
 from sweeps.worker.failures import Failure
 from sweeps.worker.task import PackResult
 
@@ -357,6 +361,14 @@ def sweep_digits(out: Path, *keys: str) -> int:
     return phase_transition.main(["--space", "digits", "--out", str(out), *SERIAL, *sets(keys)])
 
 
+@contextlib.contextmanager
+def drawing_nothing() -> Iterator[pytest.MonkeyPatch]:
+    """Let sweeps in this process write neither figures nor a report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "_draw", lambda self, written: None)
+        yield patch
+
+
 def diverging(patch: pytest.MonkeyPatch, members: Collection[tuple[float, int]], at_step: int = 0) -> None:
     """Let members (rho, seed) diverge at a step."""
     note = PackTraining._note_diverged
@@ -440,6 +452,20 @@ def write_small_space(path: Path) -> Path:
 def small_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of the small space."""
     return write_small_space(tmp_path_factory.mktemp("space") / "small.yaml")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of an MLflow store that nothing was logged to: MLflow takes seconds to make it."""
+    folder = tmp_path_factory.mktemp("store") / "a b#c%d é"
+    connect(default_uri(folder))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store_is_there(empty_store: Path, tmp_path: Path) -> None:
+    """Put an empty MLflow store into the test's folder, where sweeps into folders beside it log to."""
+    shutil.copy(empty_store, tmp_path)
 
 
 @pytest.fixture(scope="session")

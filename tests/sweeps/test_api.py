@@ -1,5 +1,6 @@
 """A sweep from Python: the run of the command, in a program or a notebook that goes on."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from nbclient import NotebookClient
 import sweeps
 from search_spaces import SpaceError, load
 from sweeps import SweepError
-from tests.sweeps.conftest import ROOT, clean_environment, wait_until
+from tests.sweeps.conftest import ROOT, clean_environment, drawing_nothing, wait_until
 
 KEYS = {
     "dataset": "digits",
@@ -38,9 +39,10 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, empty_store):
     """Return the run of a sweep of keys, without Ray and in silence."""
     out = tmp_path_factory.mktemp("swept") / "run"
+    shutil.copy(empty_store, out.parent)
     return sweeps.sweep(KEYS, out=out, address="serial", quiet=True)
 
 
@@ -61,8 +63,9 @@ def test_the_same_call_in_a_thread_goes_on_with_the_run(run, capsys):
         again.append(sweeps.sweep(KEYS | {"rho": [0.6, 0.8, 0.9, 1]}, out=results.path, address="serial"))
 
     thread = threading.Thread(target=more)
-    thread.start()
-    thread.join()
+    with drawing_nothing():
+        thread.start()
+        thread.join()
     assert "6 members are there already of about 8" in capsys.readouterr().out
     assert len(again[0].members) == 8
 

@@ -15,7 +15,7 @@ from ouvae.declared import labels
 from sweeps.phase_transition import main
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.data_sets import DataSets
-from tests.sweeps.conftest import ROOT, clean_environment, held, opened, sets
+from tests.sweeps.conftest import ROOT, SERIAL, clean_environment, drawing_nothing, held, opened, sets
 from tests.sweeps.record.conftest import snapshot, train  # noqa: F401
 
 TIMEOUT_SECONDS = 300
@@ -23,8 +23,12 @@ TIMEOUT_SECONDS = 300
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process, in an empty folder; return exit code, output and errors."""
+    """Run the command line in this process, in an empty folder; return exit code, output and errors.
+
+    A dry run times few steps.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sweeps.preview.TIMED_SECONDS", 0.0)
     before = dict(os.environ)  # what Ray reads is set there
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -128,15 +132,14 @@ def test_a_home_that_nobody_has(command, tmp_path, capsys, option):
 def test_slots_are_those_of_the_cpus_that_may_be_used(command, monkeypatch):
     for module in ("executors.places", "preview"):
         monkeypatch.setattr(f"sweeps.{module}.usable_cpus", lambda: 1)
-    assert "on the 1 slot of this machine" in command("--dry-run")[1]
+    assert "on the 1 slot of this machine" in command("--dry-run", *QUICKLY_TIMED)[1]
     assert "cpus_per_pack: 2 with 1 CPUs for this process" in command("--set", "cpus_per_pack=2")[2]
 
 
-@pytest.mark.process
 def test_a_gpu_that_this_machine_lacks(command, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    code, _, err = command("--set", "device=cuda")
+    code, _, err = command("--set", "device=cuda", *SERIAL)
     assert code == 2
     assert "0 packs at once, and a pack asks for 1 CPU and 1 GPU" in err
     assert not (tmp_path / "runs" / "digits").exists()
@@ -171,10 +174,13 @@ def test_a_cluster_that_is_not_running_is_not_found_by_itself(command, tmp_path,
     assert "no Ray at auto: no cluster was started" in error
 
 
-def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("sweeps.preview.TIMED_SECONDS", 0.0)
+QUICKLY_TIMED = sets(["pack_size=1", "eval_images=20"])
+"""What makes the pack that a dry run times small, of a cell with a large model too."""
+
+
+def test_a_dry_run_of_every_space_trains_and_writes_nothing(command, tmp_path):
     for name in search_spaces.names():
-        code, out, err = command("--space", name, "--dry-run")
+        code, out, err = command("--space", name, "--dry-run", *QUICKLY_TIMED)
         assert (code, err) == (0, "")
         for label in labels(search_spaces.load(name).cells()):
             assert label in out
@@ -187,12 +193,12 @@ def test_a_dry_run_is_of_the_place_that_the_address_names(command, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as cluster:
         address = f"127.0.0.1:{cluster.getsockname()[1]}"
         last = {
-            where: command("--dry-run", *(("--address", where) if where else ()))[1].splitlines()[-1]
+            where: command("--dry-run", *QUICKLY_TIMED, *(("--address", where) if where else ()))[1]
             for where in ("", "serial", address)
         }
-    assert last[""].endswith("on the 4 slots of this machine")
-    assert last["serial"].endswith("on the 1 slot of this machine")
-    assert last[address].endswith("of one slot"), "nothing is known of a cluster"
+    assert last[""].endswith("on the 4 slots of this machine\n")
+    assert last["serial"].endswith("on the 1 slot of this machine\n")
+    assert last[address].endswith("of one slot\n"), "nothing is known of a cluster"
 
 
 def test_a_dry_run_refuses_what_the_run_directory_rules_out_and_changes_nothing(command, tmp_path):
@@ -224,7 +230,7 @@ def test_a_dry_run_counts_what_is_trained(command, tmp_path, make_space, train):
 
 def test_no_width_of_a_terminal_cuts_a_dry_run(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    _, out, _ = command("--dry-run", "--space", "paper/table6")
+    _, out, _ = command("--dry-run", "--space", "paper/table6", *QUICKLY_TIMED)
     assert all(name in out for name in ("cell", "members", "packs at first", "member-steps", "slot time"))
     assert "…" not in out
 
@@ -243,35 +249,23 @@ SMALL = ["latents=[[3, 3]]", "hidden=[8]", "rho=[0.6, 1.0]", "seeds=1", "steps=2
 
 
 @pytest.mark.process
-def test_a_script_gets_one_object_and_nothing_else(tmp_path):
-    options = sets([*SMALL, "search=grid", "track=sweep"])
-    command = [
-        sys.executable,
-        str(ROOT / "sweeps/phase_transition.py"),
-        "--address",
-        "serial",
-        "--out",
-        "run",
-    ]
-
-    def ran(option: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, option, *options],
-            cwd=tmp_path,
-            env=clean_environment(tmp_path / "home"),
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-
-    done = ran("--json")
+def test_a_script_gets_one_object_and_nothing_else(command, tmp_path):
+    options = [*SERIAL, "--out", "run", *sets([*SMALL, "search=grid", "track=sweep"])]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--json", *options],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     printed = json.loads(done.stdout)
     assert (printed["exit_code"], printed["run"]) == (0, "run")
     assert [row["order_parameter"] for row in printed["thresholds"]] == ["kl_top", "information_top"]
     assert printed["comparisons"] == []
-    done = ran("--quiet")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with drawing_nothing():
+        assert command("--quiet", *options) == (0, "", "")
 
 
 def test_a_quiet_sweep_says_why_it_is_not_complete(command, monkeypatch):

@@ -3,7 +3,6 @@
 Most tests spoil numbers of a copied run and ask the command to bring back what training wrote.
 """
 
-import contextlib
 import errno
 import fcntl
 import itertools
@@ -31,8 +30,7 @@ from search_spaces import load
 from sweeps import evaluate
 from sweeps.record import directory, fragments
 from sweeps.remeasuring.packs import covered
-from sweeps.tracking.recorder import Recorder
-from tests.sweeps.conftest import diverging, opened, sweep_digits
+from tests.sweeps.conftest import diverging, drawing_nothing, opened, sweep_digits
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
@@ -54,21 +52,15 @@ def evaluated(run, *options):
     return evaluate.main([str(run), *options])
 
 
-@contextlib.contextmanager
-def drawing_nothing():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorder, "_draw", lambda self, written: None)
-        yield patch
-
-
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained_runs(tmp_path_factory, empty_store):
     """Return a maker of runs: each is trained once, with the member of rho 0.9 and seed 1 that diverges."""
     runs = {}
 
     def make(*keys):
         if keys not in runs:
             runs[keys] = tmp_path_factory.mktemp("trained") / "run"
+            shutil.copy(empty_store, runs[keys].parent)
             with drawing_nothing() as patch:
                 diverging(patch, [(0.9, 1)], at_step=35)
                 assert sweep(runs[keys], *keys) == 0
@@ -78,10 +70,10 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def copy(trained, tmp_path):
+def copy(trained_runs, tmp_path):
     """Return a maker of copies of trained runs, of which no figures are drawn."""
     with drawing_nothing():
-        yield lambda *keys: Path(shutil.copytree(trained(*keys).parent, tmp_path / "copy")) / "run"
+        yield lambda *keys: Path(shutil.copytree(trained_runs(*keys).parent, tmp_path / "copy")) / "run"
 
 
 def rows_of(run, table="members", without=()):
@@ -221,8 +213,8 @@ def test_a_run_of_another_version_is_mended_and_extended(copy, capsys):
     assert {row["numerics_version"] for row in rows_of(run)} == {NUMERICS_VERSION}
 
 
-def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained, tmp_path, capsys):
-    run = Path(shutil.copytree(trained("save_weights=last").parent, tmp_path / "copy")) / "run"
+def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained_runs, tmp_path, capsys):
+    run = Path(shutil.copytree(trained_runs("save_weights=last").parent, tmp_path / "copy")) / "run"
     space = (run / "space.yaml").read_text()
     (run / "space.yaml").write_text(space.partition("\n")[2].replace("track: sweep", "track: members"))
     store = f"sqlite:///{tmp_path}/other.db"
@@ -413,7 +405,7 @@ def test_a_file_that_does_not_say_which_weights_it_holds_is_not_used_for_either(
 # Input that cannot be used
 
 
-def test_no_run_and_no_weights_are_one_line(copy, trained, tmp_path, capsys):
+def test_no_run_and_no_weights_are_one_line(copy, tmp_path, capsys):
     assert "nowhere holds no run: it has no space.yaml; give the folder" in refusal(
         capsys, tmp_path / "nowhere"
     )

@@ -16,23 +16,28 @@ from search_spaces import SpaceError, load
 from sweeps.models import load_model
 from sweeps.worker import weights
 from sweeps.worker.weights import WeightsError
-from tests.sweeps.conftest import diverging, refusing, sweep_digits
+from tests.sweeps.conftest import diverging, drawing_nothing, refusing, sweep_digits
 
 KEYS = [
     *("latents=[[6, 4]]", "hidden=[16]", "ou_samples=2", "search=grid", "rho=[0.5, 0.9]", "seeds=2"),
     *("steps=200", "eval_every=50", "batch_size=50", "pack_size=3", "learning_rate=0.01"),
 ]
+pytestmark = pytest.mark.usefixtures("store_is_there")
+
+FEW_STEPS = ("steps=20", "eval_every=10")
 MEASURED = ("elbo_nats", "reconstruction_nats", "kl_nats")
 
 
 def sweep(out, *keys):
-    """Run a sweep of four members in two packs and return its exit code."""
-    return sweep_digits(out, *KEYS, *keys)
+    """Run a sweep of four members in two packs, draw nothing, and return its exit code."""
+    with drawing_nothing():
+        return sweep_digits(out, *KEYS, *keys)
 
 
 @pytest.fixture(scope="module")
-def last(tmp_path_factory):
+def last(tmp_path_factory, empty_store):
     out = tmp_path_factory.mktemp("last") / "run"
+    shutil.copy(empty_store, out.parent)
     assert sweep(out, "save_weights=last") == 0
     return out
 
@@ -108,12 +113,13 @@ def test_a_model_reconstructs_and_samples(last):
 
 def test_what_was_trained_without_weights_says_so(last, tmp_path):
     run = tmp_path / "run"
-    assert sweep(run) == 0
+    assert sweep(run, *FEW_STEPS) == 0
     assert not (run / "weights").exists()
     member_id = rows_of(run)[0]["member_id"]
     with pytest.raises(WeightsError, match=rf"keeps no weights of member {member_id}.*save_weights=last"):
         load_model(run, member_id)
-    assert sweep(run, "save_weights=last", "seeds=3") == 0, "the members that are new have them"
+    more = sweep(run, *FEW_STEPS, "save_weights=last", "seeds=3")
+    assert more == 0, "the members that are new have them"
     kept = {row["seed"] for row in rows_of(run) if (run / f"weights/{row['pack_id']}.safetensors").exists()}
     assert kept == {2}
     with pytest.raises(WeightsError, match="has no member nobody; the column member_id"):
@@ -127,7 +133,7 @@ def test_members_that_diverged_have_none_and_the_others_have(tmp_path, monkeypat
     """In a pack of their own, of which nobody is left, and in one with the others."""
     run = tmp_path / "run"
     diverging(monkeypatch, [(0.5, 1), (0.9, 1)])
-    assert sweep(run, "save_weights=last", f"pack_size={pack_size}") == 0
+    assert sweep(run, *FEW_STEPS, "save_weights=last", f"pack_size={pack_size}") == 0
     monkeypatch.undo()
     assert len(list((run / "weights").iterdir())) == 1
     for row in rows_of(run):
@@ -153,7 +159,7 @@ def test_a_file_that_is_none_is_one_error(last, tmp_path, damage):
 
 def test_weights_that_cannot_be_written_cost_no_pack(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(weights, "save", refusing(errno.ENOSPC))
-    assert sweep(tmp_path / "run", "save_weights=last") == 0
+    assert sweep(tmp_path / "run", *FEW_STEPS, "save_weights=last") == 0
     assert capsys.readouterr().out.count("weights not kept: [Errno 28] No space left on device") == 2
     assert len(rows_of(tmp_path / "run")) == 4
     assert list((tmp_path / "run/weights").iterdir()) == []

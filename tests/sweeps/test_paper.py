@@ -51,7 +51,8 @@ def test_a_name_that_is_none_is_refused_with_the_nearest(capsys):
 
 def test_a_dry_run_says_what_would_be_trained(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert paper.main(["table6", "--budget", "quick", "--dry-run"]) == 0
+    small = sets(["pack_size=1", "eval_images=20"])  # a pack of the first cell is timed
+    assert paper.main(["table6", "--budget", "quick", "--dry-run", *small]) == 0
     said = capsys.readouterr().out
     assert "iwae-5" in said
     assert "75 members expected" in said
@@ -63,7 +64,7 @@ def test_a_dry_run_says_which_images_each_cell_uses(capsys, monkeypatch, tmp_pat
     monkeypatch.setenv("OUVAE_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     variants = "[{dataset: digits}, {dataset: digits, eval_images: null}, {dataset: omniglot}]"
-    test = sets([f"variants={variants}", "bound_samples=5", "bound_images=100"])
+    test = sets([f"variants={variants}", "bound_samples=5", "bound_images=100", "pack_size=1"])
     assert paper.main(["figure5", "--dry-run", *test]) == 0
     said = capsys.readouterr().out
     digest = load("digits").digest[:8]

@@ -43,7 +43,7 @@ def test_scales_that_multiply_up_a_deep_stack_stay_finite(make_cell, draw):
     assert all(tensor.isfinite().all() for tensor in [terms.kl, terms.log_likelihood, *gradients])
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
     dtype = getattr(torch, precision)
@@ -69,7 +69,7 @@ def test_rho_one_is_the_plain_vae(make_cell, draw, precision, depth):
 @pytest.mark.parametrize("form", ["posterior", "ambient", "shrink"])
 def test_rho_one_is_the_plain_vae_in_a_pack_of_mixed_rho(make_cell, draw, form, precision):
     dtype = getattr(torch, precision)
-    for subset, depth, (draws, batch) in itertools.product(SUBSETS, (1, 2, 3), [(1, 7), (5, 40)]):
+    for subset, depth, (draws, batch) in itertools.product(SUBSETS, (1, 3), [(1, 7), (5, 40)]):
         case = make_cell(
             latents=SIZES[:depth],
             smoothing=form,

@@ -42,9 +42,10 @@ def case(request, make_cell):
 
 
 def test_a_pack_trains_its_members_to_what_they_become_alone(case, data):
-    pack = train(PackTraining(case, MEMBERS, data))
+    members = [(1.0, 0), (0.7, 1), (0.0, 2)]
+    pack = train(PackTraining(case, members, data))
     stacked = parameters(pack)
-    for row, (member, outcome) in enumerate(zip(MEMBERS, pack.outcomes(), strict=True)):
+    for row, (member, outcome) in enumerate(zip(members, pack.outcomes(), strict=True)):
         alone = train(PackTraining(case, [member], data))
         assert_close(outcome, alone.outcomes()[0])
         for name, value in parameters(alone).items():

@@ -31,6 +31,14 @@ TINY = ("variants=[]", "latents=[[4, 4]]", "seeds=1", "search=grid", "pack_size=
 TINY += ("steps=20", "eval_every=20")
 
 
+FOUND = """
+import sys
+from importlib.util import find_spec
+print(*(name for name in sys.argv[1:] if find_spec(name)))
+"""
+"""Prints which of some packages a Python finds, without the seconds of their imports."""
+
+
 class Nodes:
     """Two Ray nodes of one CPU each; all of them ends with the process that holds their namespace."""
 
@@ -141,29 +149,34 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = sysconfig.get_paths()
     (site_packages / "installed.pth").write_text(f"{installed['purelib']}\n{installed['platlib']}\n")
     python = folder / "bin" / "python"
-    for name, found in (("ray, torch", True), ("ouvae", False), ("sweeps", False), ("search_spaces", False)):
-        done = subprocess.run(
-            [str(python), "-c", f"import {name}"], cwd=folder, capture_output=True, text=True
-        )
-        if done.returncode == 0 and not found:
-            pytest.skip("the project is installed as a copy, so that no Python here can be without it")
-        assert (done.returncode == 0) == found, done.stderr
+    packages, project = {"ray", "torch"}, {"ouvae", "sweeps", "search_spaces"}
+    command = [str(python), "-c", FOUND, *packages, *project]
+    found = set(subprocess.check_output(command, cwd=folder, text=True).split())
+    if found & project:
+        pytest.skip("the project is installed as a copy, so that no Python here can be without it")
+    assert found == packages
     return python
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory, bare_python: Path) -> Iterator[Nodes]:
-    """Start two nodes where there is a token: a head then demands it, and other nodes are told to send it."""
+def head(tmp_path_factory: pytest.TempPathFactory, bare_python: Path) -> Iterator[Nodes]:
+    """Start a head of one CPU where there is a token, which it then demands."""
     folder = tmp_path_factory.mktemp("nodes")
     home = folder / "home"
     write_token(home, secrets.token_hex(32))
     made = Nodes(folder, bare_python, home)
     try:
         made.start("--head", f"--port={PORT}", "--num-cpus=1")
-        made.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", RAY_AUTH_MODE="token")
         yield made
     finally:
         made.end()
+
+
+@pytest.fixture(scope="module")
+def nodes(head: Nodes) -> Nodes:
+    """Start a second node beside the head; it is told to send the token."""
+    head.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", RAY_AUTH_MODE="token")
+    return head
 
 
 def write_token(home: Path, token: str) -> Path:
@@ -216,13 +229,13 @@ def test_a_users_own_system_and_data_set_train_on_both_nodes_through_ray_client(
 
 @pytest.mark.parametrize("address", [f"127.0.0.1:{PORT}", f"ray://127.0.0.1:{CLIENT_PORT}"])
 @pytest.mark.parametrize("has_token", [True, False])
-def test_a_token_that_is_refused_is_said_to_be_the_reason(nodes, start_sweep, tmp_path, address, has_token):
+def test_a_token_that_is_refused_is_said_to_be_the_reason(head, start_sweep, tmp_path, address, has_token):
     home = tmp_path / "home"
     if has_token:
         write_token(home, secrets.token_hex(32))
     started = time.monotonic()
     sweep = start_sweep(
-        "token", *sets(TINY), "--address", address, prefix=nodes.prefix, HOME=str(home), MPLCONFIGDIR="."
+        "token", *sets(TINY), "--address", address, prefix=head.prefix, HOME=str(home), MPLCONFIGDIR="."
     )
     assert sweep.wait() == 2, sweep.output
     *announced, error = sweep.output.splitlines()

@@ -43,9 +43,10 @@ def files(runs):
 
 
 @pytest.fixture
-def runs(tmp_path):
+def runs(empty_store, tmp_path):
     folder = tmp_path / "a folder" / "runs"
     folder.mkdir(parents=True)
+    shutil.copy(empty_store, folder)
     assert not log(folder, "first space", "members", "history")
     assert not log(folder, "other", "members")
     return folder

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import math
 import os
 import shutil
@@ -26,7 +27,7 @@ from analysis.tables.files import rows_of, table_of
 from analysis.tables.schema import HISTORY, MEMBERS
 from ouvae.declared import Cell
 from sweeps import SweepError
-from sweeps.tracking.store import check, connect
+from sweeps.tracking.store import check
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import default_uri, ui_command, ui_port
 from sweeps.tracking.values import CELL_PARAMS, CompleteCell, member_values, texts
@@ -210,32 +211,25 @@ def unfinished(uri: str) -> tuple[str, bool, bool]:
     return name, params is not None, metrics is not None
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store") / "a b#c%d é"
-    connect(default_uri(folder))
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def uri(empty_store: Path, tmp_path: Path) -> str:
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     return default_uri(tmp_path)
 
 
-@pytest.fixture
-def undisturbed(empty_store: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+@pytest.fixture(scope="module")
+def undisturbed(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
     """Return a maker of what an undisturbed sweep holds, after a shorter sweep of these rho if any."""
 
-    def make(shorter: tuple[float, ...] = ()) -> dict[str, Any]:
-        folder = tmp_path / "undisturbed"
-        folder.mkdir()
+    @functools.cache
+    def swept(shorter: tuple[float, ...]) -> str:
+        folder = tmp_path_factory.mktemp("undisturbed")
         shutil.copy(empty_store, folder / "mlflow.db")
         for rhos in (shorter, RHOS) if shorter else (RHOS,):
             sweep(default_uri(folder), rhos)
-        return lasting(default_uri(folder))
+        return default_uri(folder)
 
-    return make
+    return lambda shorter=(): lasting(swept(shorter))
 
 
 def test_runs_nest_as_sweep_cell_member(uri: str) -> None:
@@ -817,16 +811,16 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_closing_logs_all_that_is_left_and_says_how_far_it_is(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeps.tracking.tracker._PROGRESS_SECONDS", 0.2)
+    monkeypatch.setattr("sweeps.tracking.tracker._PROGRESS_SECONDS", 0.05)
     said: list[tuple[int, int]] = []
     writer = tracker(uri)
-    members(writer, 300)
+    members(writer, 100)
     report = writer.close(on_progress=lambda done, total: said.append((done, total)))
-    assert (report.complete, report.logged) == (True, {"member": 300})
+    assert (report.complete, report.logged) == (True, {"member": 100})
     assert len(said) > 5
     assert said == sorted(said)
-    assert (said[0][0] < 100, said[-1]) == (True, (300, 300))
-    assert {total for _, total in said} == {300}
+    assert (said[0][0] < 50, said[-1]) == (True, (100, 100))
+    assert {total for _, total in said} == {100}
 
 
 @pytest.mark.usefixtures("slow")
@@ -1148,8 +1142,8 @@ sys.path.insert(0, {str(ROOT)!r})
 from sweeps.tracking import store as mlflow_store
 mlflow_store.connect({default_uri(tmp_path)!r})
 """
-    together = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
-    assert [process.wait(120) for process in together] == [0, 0, 0]
+    together = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
+    assert [process.wait(120) for process in together] == [0, 0]
     assert contents(default_uri(tmp_path)) == {}
 
 

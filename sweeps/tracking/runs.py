@@ -9,8 +9,8 @@ run          holds
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
 cell         settings; the numbers of its thresholds at step = number of members used; its curves,
-             means over seeds at step = 1000 rho, such as `kl_top_nats`; and the values of its
-             members, such as `members/kl_top_nats`
+             means over seeds at step = 1000 rho, such as `kl_top_nats`; the values of its
+             members, such as `members/kl_top_nats`; and its sheet as an artifact
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from analysis.charts.sheets import cell_of_file
 from ouvae.declared import OrderParameter
 from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW, view
 from sweeps.tracking.store import DESCRIPTION, connect, experiment_of, server_of
@@ -241,8 +242,9 @@ class SweepRuns:
         return True
 
     def artifact(self, path: Path, folder: str | None) -> bool:
-        """Log a file."""
-        self.client.log_artifact(self.sweep.run_id, str(path), folder)
+        """Log a file: the sheet of a cell at the cell's run, if it has one, and others at the sweep's."""
+        run = self.cells.get(cell_of_file(path.stem) or "", self.sweep)
+        self.client.log_artifact(run.run_id, str(path), folder)
         return True
 
     def finish(self, status: str) -> bool:

@@ -15,9 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.foreign import thresholds_of
     from analysis.run import Run, compare, load
+    from analysis.threshold_search import ThresholdSearch
 
-__all__ = ["Run", "TableError", "compare", "load"]
+__all__ = ["Run", "TableError", "ThresholdSearch", "compare", "load", "thresholds_of"]
+
+_MODULES = {"ThresholdSearch": "analysis.threshold_search", "thresholds_of": "analysis.foreign"}
+"""Modules of the names that `analysis.run` does not have."""
 
 
 class TableError(Exception):
@@ -28,12 +33,12 @@ class TableError(Exception):
 
 
 def __getattr__(name: str) -> Any:
-    """Import what `run` holds when it is asked for: the errors and words of this package ask for no Arrow."""
+    """Import a public name when it is asked for: the errors and words of this package ask for no Arrow."""
     if name in __all__:
-        return getattr(import_module("analysis.run"), name)
+        return getattr(import_module(_MODULES.get(name, "analysis.run")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """Return the names of the package, those of `run` among them."""
+    """Return the names of the package, with the public names that are not imported yet."""
     return sorted({*globals(), *__all__})

@@ -12,11 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.command import run_script
-from analysis.run import compared, load
+from analysis.command import TABLE_FORMATS, run_script
 from analysis.tables.replacing import user_path
-from analysis.text.lines import comparison_lines, comparison_note
-from analysis.text.printed import FORMATS, PrintedTable
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("second", type=user_path, metavar="SECOND", help="folder of another run")
     parser.add_argument(
         "--format",
-        choices=("text", *FORMATS, "json"),
+        choices=("text", *TABLE_FORMATS, "json"),
         default="text",
         help="of what is printed; json has all numbers (default: text)",
     )
@@ -34,6 +31,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _compare(arguments: argparse.Namespace) -> list[Path]:
     """Print the comparisons; nothing is written."""
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.run import compared, load
+    from analysis.text.lines import comparison_lines, comparison_note
+    from analysis.text.printed import FORMATS, PrintedTable
+
     rows = compared(load(arguments.first), load(arguments.second)).to_pylist()
     head, *lines = comparison_lines(rows)
     table = PrintedTable(head, lines)

@@ -16,13 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.charts.cells import chart_cells
-from analysis.charts.curves import order_parameters
-from analysis.charts.phases import phase_diagram
-from analysis.charts.sheets import sheet
-from analysis.charts.training import training
 from analysis.command import run_script
-from analysis.results import read_results
 from analysis.tables.replacing import user_path
 from ouvae.declared import ORDER_PARAMETERS
 
@@ -34,6 +28,14 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     Raises TableError if the members or the history cannot be read, with the problems of both, and
     before anything is written.
     """
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.charts.cells import chart_cells
+    from analysis.charts.curves import order_parameters
+    from analysis.charts.phases import phase_diagram
+    from analysis.charts.sheets import sheet
+    from analysis.charts.training import training
+    from analysis.results import read_results
+
     (results,) = read_results([run])
     cells = chart_cells([results])
     charts = [order_parameters(cells), training(cells)]

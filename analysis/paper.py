@@ -15,24 +15,28 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis import TableError
-from analysis.appendix.exhibits import NAMES, exhibit_of, exhibits_at
-from analysis.appendix.loading import DEFAULT_BUDGET
-from analysis.appendix.page import render
-from analysis.appendix.sections import Section, build
-from analysis.appendix.text import claim_lines, settings_line, table_lines
+from analysis.appendix.names import DEFAULT_BUDGET, NAMES
 from analysis.command import run_script
 from analysis.tables.replacing import replacing, user_path
-from analysis.text.words import aligned
+
+if TYPE_CHECKING:
+    from analysis.appendix.sections import Section
 
 
-def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
+def write_page(runs: str | Path, budget: str, out: str | Path) -> "list[Section]":
     """Write the page of all runs of a budget; return its sections.
 
     Raises TableError with the problems of all runs that are there and cannot be read, and then writes
     nothing.
     """
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.appendix.exhibits import exhibits_at
+    from analysis.appendix.page import render
+    from analysis.appendix.sections import build
+
     sections, problems = [], []
     for exhibit in exhibits_at(budget):
         try:
@@ -47,8 +51,11 @@ def write_page(runs: str | Path, budget: str, out: str | Path) -> list[Section]:
     return sections
 
 
-def report(section: Section) -> str:
+def report(section: "Section") -> str:
     """Return a section as text: the table or thresholds, the claims, and what the run was made with."""
+    from analysis.appendix.text import claim_lines, settings_line, table_lines
+    from analysis.text.words import aligned
+
     exhibit = section.exhibit
     lines = [exhibit.heading]
     if exhibit.table is not None:
@@ -68,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Put the tables and figures of the paper's appendix beside our runs.",
         epilog=f"NAME is all, or one of {', '.join(NAMES)}.",
     )
-    parser.add_argument("name", metavar="NAME", help="a table or figure, or all for the page")
+    name = parser.add_argument("name", metavar="NAME", help="a table or figure, or all for the page")
+    name.completer = lambda **_: ("all", *NAMES)  # type: ignore[attr-defined]  # argcomplete calls it
     parser.add_argument(
         "run", type=user_path, metavar="RUN", nargs="?", help="folder of its run (default: RUNS/NAME-BUDGET)"
     )
@@ -100,6 +108,9 @@ def _page(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _exhibit(arguments: argparse.Namespace) -> list[Path]:
+    from analysis.appendix.exhibits import exhibit_of
+    from analysis.appendix.sections import build
+
     exhibit = exhibit_of(arguments.name)
     if arguments.out is not None:
         raise TableError(f"--out {arguments.out}: only all writes a page; figures go into the run")

@@ -15,10 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import TableError
-from analysis.charts.cells import chart_cells
-from analysis.charts.phases import phase_diagram
 from analysis.command import run_script
-from analysis.results import Results
 from analysis.tables.replacing import user_path
 from ouvae.declared import ORDER_PARAMETERS
 
@@ -31,6 +28,11 @@ def write_phase_diagram(
     `order` names the order parameter; None is the first that the first run watches. Raises TableError where a
     run cannot be read or does not watch it, and without a threshold to draw.
     """
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.charts.cells import chart_cells
+    from analysis.charts.phases import phase_diagram
+    from analysis.results import Results
+
     results = [Results(path) for path in runs]
     order = order or next(iter(results[0].rules.active_from))
     for run in results:

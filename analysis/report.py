@@ -11,20 +11,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.command import run_script
-from analysis.results import Results, read_results
-from analysis.sweep_page.page import render
 from analysis.tables.replacing import replacing, user_path
+
+if TYPE_CHECKING:
+    from analysis.results import Results
 
 NAME = "report.html"
 
 
-def write_report(runs: Sequence[Results], out: str | Path | None = None) -> Path:
+def write_report(runs: "Sequence[Results]", out: str | Path | None = None) -> Path:
     """Write the page of runs to `out`, by default `report.html` in the run or beside the first of several.
 
     Raises TableError where it cannot be made or written.
     """
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.sweep_page.page import render
+
     folder = runs[0].folder if len(runs) == 1 else runs[0].folder.parent
     path = folder / NAME if out is None else Path(out)
     page = render(runs).encode()
@@ -45,11 +50,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _report(arguments: argparse.Namespace) -> list[Path]:
+    from analysis.results import read_results
+
+    return [write_report(read_results(arguments.runs), arguments.out)]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script; return its exit code, 2 after a TableError."""
-    return run_script(
-        _parser(), argv, lambda arguments: [write_report(read_results(arguments.runs), arguments.out)]
-    )
+    return run_script(_parser(), argv, _report)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,18 @@
 
     python analysis/thresholds.py RUN [--active-from NAME=RULE ...] [--confidence C] [--format FORMAT]
                                       [--out FILE] [--write] [--csv FOLDER]
+    python analysis/thresholds.py TABLE --control COLUMN --value COLUMN [--seed COLUMN] [--by COLUMN,...]
+                                        [--scale linear|log] [--active-from RULE] [--collapsed low|high]
+                                        [--confidence C] [--format FORMAT] [--out FILE] [--page FILE]
+                                        [--figure FILE] [--next N]
 
 RUN is the folder of a run or the path of a members.parquet. Nothing is written unless it is asked for: --out
 writes the thresholds to a file, and --write those of the run's own rule into the run. Other rules say how
 rho_c depends on the rule; a search puts its members where its own rule needs them, so that the intervals of
 other rules are wider.
+
+TABLE is a CSV or Parquet file of runs of any program, with a row per trained model: see
+`analysis.foreign_command`.
 """
 
 import argparse
@@ -14,25 +21,27 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from analysis import TableError
-from analysis.command import run_script
-from analysis.statistics.rule import Rules
-from analysis.statistics.summary import Summary, read_rule
-from analysis.tables.files import read_history, read_members, write_table
-from analysis.tables.flat import seed_thresholds, write_csv
+from analysis.command import TABLE_FORMATS, run_script
+from analysis.foreign_command import add_options, is_of_table, print_table_thresholds
 from analysis.tables.replacing import user_path
-from analysis.text.lines import format_results, format_sensitivity
-from analysis.text.printed import FORMATS, printed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def _rule(arguments: argparse.Namespace) -> Rules:
+    from analysis.statistics.rule import Rules
+    from analysis.statistics.summary import Summary
+
+
+def _rule(arguments: argparse.Namespace) -> "Rules":
     """Return the rule of the run, or what is given in place of it."""
+    from analysis.statistics.rule import Rules
+    from analysis.statistics.summary import read_rule
+
     levels = dict(arguments.active_from)
     try:
         rules = read_rule(arguments.run)
@@ -47,6 +56,9 @@ def _rule(arguments: argparse.Namespace) -> Rules:
 
 def _check_destination(path: Path) -> None:
     """Raise TableError if `path` holds anything else than a thresholds table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.exists():
         return
     try:
@@ -58,8 +70,9 @@ def _check_destination(path: Path) -> None:
 
 
 def _order_rule(text: str) -> tuple[str, float | str]:
-    name, _, rule = text.partition("=")
-    if name not in ORDER_PARAMETERS:
+    """Read NAME=RULE, or the RULE of a table, which has no name."""
+    name, _, rule = text.rpartition("=")
+    if name and name not in ORDER_PARAMETERS:
         raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(ORDER_PARAMETERS)}")
     if rule == HALF_PLATEAU:
         return name, rule
@@ -68,7 +81,8 @@ def _order_rule(text: str) -> tuple[str, float | str]:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{rule!r} of {name} is no positive number, and not {HALF_PLATEAU}")
+        of_name = f" of {name}" if name else ""
+        raise argparse.ArgumentTypeError(f"{rule!r}{of_name} is no positive number, and not {HALF_PLATEAU}")
     return name, value
 
 
@@ -80,26 +94,30 @@ def _fraction(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Recompute and print the thresholds of a run.")
-    parser.add_argument("run", type=user_path, metavar="RUN", help="folder of a run, or a members.parquet")
+    parser = argparse.ArgumentParser(
+        description="Print the thresholds of a run, or of a table of your own runs."
+    )
+    parser.add_argument(
+        "run", type=user_path, metavar="RUN|TABLE", help="folder of a run, a members.parquet, or a table"
+    )
     parser.add_argument(
         "--active-from",
         type=_order_rule,
         action="append",
         default=[],
-        metavar="NAME=RULE",
+        metavar="[NAME=]RULE",
         help="an order parameter, and the value from which a member is active, or half_plateau; several may "
-        "be given (default: the run's own)",
+        "be given (default: the run's own). Of a table: the RULE only (default: 0.1)",
     )
     parser.add_argument(
         "--confidence",
         type=_fraction,
         metavar="C",
-        help="nominal coverage of the interval of rho_c (default: the run's own)",
+        help="nominal coverage of the interval of rho_c (default: the run's own; of a table 0.95)",
     )
     parser.add_argument(
         "--format",
-        choices=("text", *FORMATS, "json"),
+        choices=("text", *TABLE_FORMATS, "json"),
         default="text",
         help="of what is printed: text with comparisons and sensitivity; a table of the thresholds in latex, "
         "markdown or csv; or all numbers of both in json (default: text)",
@@ -118,11 +136,15 @@ def _parser() -> argparse.ArgumentParser:
         "threshold of each seed, to FOLDER: a line of names, null is empty, what is of a layer has a column "
         "a layer (latent_1, ..., latent_top, kl_1_nats, ...), other lists are text such as 64,64",
     )
+    add_options(parser)
     return parser
 
 
-def _printed(name: str, members: pa.Table, rule: Rules, summary: Summary) -> str:
+def _printed(name: str, members: "pa.Table", rule: "Rules", summary: "Summary") -> str:
     """Return what is printed of members, their rule and the summary in a format."""
+    from analysis.text.lines import format_results, format_sensitivity
+    from analysis.text.printed import FORMATS, printed_thresholds
+
     if name == "text":
         parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rule)
         return "\n\n".join(filter(None, parts))
@@ -133,8 +155,17 @@ def _printed(name: str, members: pa.Table, rule: Rules, summary: Summary) -> str
 
 
 def _recompute(arguments: argparse.Namespace) -> list[Path]:
-    """Print the thresholds of a run, and return the paths of what was to be written too."""
+    """Print the thresholds of a run or a table, and return the paths of what was to be written too."""
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.statistics.summary import Summary
+    from analysis.tables.files import read_history, read_members, write_table
+    from analysis.tables.flat import seed_thresholds, write_csv
+
+    if is_of_table(arguments):
+        return print_table_thresholds(arguments)
     run = Path(arguments.run)
+    if any(not name for name, _ in arguments.active_from):
+        raise TableError("--active-from of a run needs the order parameter: --active-from kl_top=0.1")
     if arguments.write and (arguments.active_from or arguments.confidence is not None or not run.is_dir()):
         raise TableError(
             "--write is for the run's own rule and its folder; give --out FILE to keep this table"

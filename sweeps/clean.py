@@ -10,16 +10,18 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from analysis.streams import open_streams
+from analysis.command import parsed
 from analysis.tables.replacing import user_path
-from analysis.text.words import aligned, duration, plural
 from sweeps import SweepError
 from sweeps.record.identity import plain_id
-from sweeps.record.removal import RunState, remove_run, run_states
 from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.store import delete_sweep
 from sweeps.tracking.uri import add_store, chosen_uri
+
+if TYPE_CHECKING:
+    from sweeps.record.removal import RunState
 
 HEAD = ["run", "members", "MB", "last written", "state"]
 
@@ -39,8 +41,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for runs that cannot be used."""
-    open_streams()
-    given = parser().parse_args(arguments)
+    given = parsed(parser(), arguments)
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.text.words import aligned
+    from sweeps.record.removal import run_states
+
     try:
         if given.delete:
             for run in given.runs:
@@ -55,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _line(run: RunState) -> list[str]:
+def _line(run: "RunState") -> list[str]:
+    from analysis.text.words import duration
+
     return [
         str(run.path),
         f"{run.members}",
@@ -67,14 +74,18 @@ def _line(run: RunState) -> list[str]:
 
 def _delete(run: Path, tracking_uri: str | None) -> None:
     """Delete a run's runs in MLflow, and then its directory. Raises SweepError."""
+    from sweeps.record.removal import remove_run
+
     uri = chosen_uri(tracking_uri, run.absolute().parent)
     left = remove_run(run, partial(_delete_in_mlflow, uri))
     if left:
         print(f"left in it, as no sweep made it: {', '.join(path.name for path in left)}")
 
 
-def _delete_in_mlflow(uri: str, run: RunState) -> None:
+def _delete_in_mlflow(uri: str, run: "RunState") -> None:
     """Delete a run's runs in MLflow, and say what goes. Raises SweepError."""
+    from analysis.text.words import plural
+
     try:
         deleted = delete_sweep(uri, sweep_id) if (sweep_id := plain_id(run.path)) else 0
     except SweepError:

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from analysis.streams import open_streams
+from analysis.command import parsed
 from analysis.tables.replacing import user_path
 from sweeps.phase_transition import add_store_and_data, leave
 
@@ -27,8 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see `measure_anew`, and 2 for unusable input."""
-    open_streams()
-    given = parser().parse_args(arguments)
+    given = parsed(parser(), arguments)
     try:
         return _run(given)
     except KeyboardInterrupt:  # while all is imported, before the evaluation listens for signals

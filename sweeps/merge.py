@@ -8,15 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from analysis import TableError
+from analysis.command import parsed
 from analysis.figures import write_figures
 from analysis.report import write_report
-from analysis.results import read_results
-from analysis.streams import open_streams
 from analysis.tables.replacing import user_path
-from analysis.text.words import plural
 from search_spaces import SpaceError
 from sweeps import SweepError
-from sweeps.record.merging import merge
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,8 +31,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for runs that cannot be merged."""
-    open_streams()
-    given = parser().parse_args(arguments)
+    given = parsed(parser(), arguments)
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.results import read_results
+    from analysis.text.words import plural
+    from sweeps.record.merging import merge
+
     try:
         for joined in merge(given.into, given.sources):
             known = f", {joined.known} are there already" if joined.known else ""

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.streams import open_streams
+from analysis.command import parsed
 from analysis.tables.replacing import user_path
-from analysis.text.words import plural
 from sweeps.tracking.mlflow_internals import move_artifacts
 from sweeps.tracking.uri import artifacts_of, default_uri, sqlite_path, sqlite_uri, ui_command
 
@@ -30,8 +29,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
-    open_streams()
-    given: Path = parser().parse_args(arguments).store
+    given: Path = parsed(parser(), arguments).store
+    # Imported only now: a shell that completes the command waits for none of it.
+    from analysis.text.words import plural
+
     uri = sqlite_uri(given) if given.is_file() else default_uri(given)
     store = sqlite_path(uri)
     try:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import argcomplete
+
 from analysis.streams import open_streams
 from sweeps import phase_transition
 
@@ -20,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     names = search_spaces.names("paper")
+    argcomplete.autocomplete(_completed(names), exclude=["--space"])
     if given and not given[0].startswith("-"):
         name = given.pop(0)
         if name not in names:
@@ -40,6 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return phase_transition.main(["--help"])
     print(f"error: name a table or figure first: {', '.join(names)}", file=sys.stderr)
     return 2
+
+
+def _completed(names: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser by which a shell completes the command: a name, then the options of a sweep."""
+    result = phase_transition.parser()
+    result.add_argument("name", choices=names)
+    return result
 
 
 def command() -> None:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import sweeps
-from analysis.streams import open_streams
+from analysis.command import parsed
 from analysis.tables.replacing import user_path
 from sweeps import SweepError
 from sweeps.machine.interrupts import Interrupted, left_on_signals
@@ -34,12 +34,13 @@ def parser() -> argparse.ArgumentParser:
         "the critical threshold of each. A sweep that was stopped goes on with the same command."
     )
     add = result.add_argument
-    add(
+    space = add(
         "--space",
         default="digits",
         metavar="NAME|FILE",
         help=f"a space by name ({', '.join(search_spaces.names())}) or a YAML file; default digits",
     )
+    space.completer = lambda **_: _spaces()  # type: ignore[attr-defined]  # argcomplete calls it
     add(
         "--set",
         dest="overrides",
@@ -75,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def _spaces() -> list[str]:
+    """Return the names of the spaces that ship with the project, the paper's among them."""
+    import search_spaces
+
+    return [*search_spaces.names(), *(f"paper/{name}" for name in search_spaces.names("paper"))]
+
+
 def add_store_and_data(result: argparse.ArgumentParser) -> None:
     """Add the options that say where the MLflow store and the data are."""
     add_store(result, "the run")
@@ -88,9 +96,8 @@ def add_store_and_data(result: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: that of `driver.sweep`, or 2 for unusable input."""
-    open_streams()
     try:
-        return _run(parser().parse_args(arguments))
+        return _run(parsed(parser(), arguments))
     except KeyboardInterrupt:  # while all is imported, before the sweep listens for signals
         return 130
 
@@ -99,8 +106,7 @@ def _run(given: argparse.Namespace) -> int:
     import search_spaces
 
     if given.list_spaces:
-        names = [*search_spaces.names(), *(f"paper/{name}" for name in search_spaces.names("paper"))]
-        for name in names:
+        for name in _spaces():
             print(f"{name}\n{textwrap.indent(textwrap.fill(search_spaces.question(name), 96), '    ')}")
         return 0
     overrides = list(given.overrides)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.streams import open_streams
+from analysis.command import parsed
 from analysis.tables.replacing import user_path
 from sweeps import SweepError
 from sweeps.tracking import store
@@ -36,8 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for input that cannot be used."""
-    open_streams()
-    given = parser().parse_args(arguments)
+    given = parsed(parser(), arguments)
     page = given.page / "paper.html" if given.page.is_dir() else given.page
     try:
         verdicts = _verdicts(page)

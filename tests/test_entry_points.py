@@ -1,5 +1,6 @@
 """The installed commands: each is there, says what it takes, and ends as its script does."""
 
+import json
 import os
 import runpy
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.text.printed import FORMATS
 from sweeps import phase_transition
 from sweeps.worker.snapshot import PACKAGES
 
@@ -90,6 +92,44 @@ def test_every_command_says_what_it_takes(call, capsys, name):
 def test_it_ends_with_the_code_of_its_script(call, name, argument, code, leaves):
     ended = call(name, argument)
     assert (ended.code, isinstance(ended, Left)) == (code, leaves)
+
+
+ANSWER_A_SHELL = """
+import json, os, pathlib, sys
+from importlib.metadata import EntryPoint
+os._exit = sys.exit
+answer = pathlib.Path(os.environ["_ARGCOMPLETE_STDOUT_FILENAME"])
+answers = {}
+for line, target in json.load(sys.stdin).items():
+    os.environ |= {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    answer.write_text("")
+    name = line.partition(" ")[0]
+    sys.argv = [name, "--help"]  # which a command that answers does not look at
+    try:
+        EntryPoint(name, target, "console_scripts").load()()
+    except SystemExit:
+        answers[line] = answer.read_text().replace(" ", "").split("\\v")
+print(json.dumps([answers, list(sys.modules)]))
+"""
+
+
+@pytest.mark.process
+def test_a_shell_completes_every_command_at_once(tmp_path):
+    """Arrow, torch, Ray and MLflow take seconds, at every press of Tab."""
+    expected = {f"{name} --hel": ["--help"] for name in SCRIPTS} | {
+        "ouvae-sweep --space omni": ["omniglot_mlp"],
+        "ouvae-sweep --space paper/table1": ["paper/table10"],
+        "ouvae-paper figure": ["figure4", "figure5", "figure6"],
+        "ouvae-appendix figure": ["figure4", "figure5", "figure6"],
+        "ouvae-thresholds runs --format ": ["text", *FORMATS, "json"],
+    }
+    asked = json.dumps({line: SCRIPTS[line.partition(" ")[0]] for line in expected})
+    environment = {**os.environ, "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "answer")}
+    command = [sys.executable, "-c", ANSWER_A_SHELL]
+    done = subprocess.run(command, cwd=ROOT, env=environment, input=asked, capture_output=True, text=True)
+    answers, modules = json.loads(done.stdout.splitlines()[-1])
+    assert answers == expected
+    assert {"pyarrow", "torch", "ray", "mlflow"} & {*modules} == set()
 
 
 @pytest.mark.parametrize("name", ["phase_transition", "evaluate", "paper"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from search_spaces import load
 from search_spaces.table_of_keys import BEGIN, END, tables
 from sweeps.phase_transition import main
 from tests.recipe import write_recipe
@@ -120,6 +121,20 @@ def test_data_that_are_not_as_their_traits_say_are_refused(recipe, refused):
     path = recipe / "stripes.py"
     path.write_text(path.read_text().replace("image_shape=(4, 4)", "image_shape=(2, 8)"))
     assert "has image_shape (4, 4), but its traits have (2, 8); correct the traits" in refused()
+
+
+def test_the_shown_spaces_can_be_loaded(tmp_path):
+    page = (ROOT / "docs/spaces.md").read_text(encoding="utf-8")
+    plain, varied = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "my_space.yaml"
+    path.write_text(plain)
+    assert len(load(str(path)).cells()) == 4
+    path.write_text(varied)
+    for budget, steps, seeds in (("quick", 600, 2), ("full", 5000, 5)):
+        space = load(str(path), budget=budget)
+        cells = [(cell.activation, len(cell.latents), cell.steps) for cell in space.cells()]
+        assert sorted(cells) == [(name, depth, steps) for name in ("elu", "relu") for depth in (2, 3)]
+        assert (space.name, len(space.seeds)) == (f"my_space-{budget}", seeds)
 
 
 def test_the_tables_of_keys_follow_from_the_declarations():

@@ -11,11 +11,9 @@ import pyarrow as pa
 
 from analysis import TableError
 from analysis.appendix.exhibit import Exhibit
+from analysis.appendix.names import DEFAULT_BUDGET
 from analysis.appendix.runs import PaperRun
 from analysis.tables.files import read_costs, read_history, read_members, read_settings, rows_of
-
-DEFAULT_BUDGET = "quick"
-"""The budget of a missing run, if neither the caller nor the folder's name gives one."""
 
 
 def load(exhibit: Exhibit, folder: str | Path, budget: str | None = None) -> PaperRun:

@@ -7,7 +7,8 @@ from pathlib import Path
 from analysis.appendix.claims import Claim
 from analysis.appendix.compare import ComparedRow, compare
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.loading import DEFAULT_BUDGET, load
+from analysis.appendix.loading import load
+from analysis.appendix.names import DEFAULT_BUDGET
 from analysis.appendix.runs import Lines, PaperRun
 from analysis.charts.chart import Chart
 

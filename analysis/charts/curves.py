@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
+from analysis.charts.control import SMOOTHING, Control
 from analysis.charts.data import Drawn, Quantity, drawn_tables, order_quantities
 from analysis.charts.layout import (
     COLUMNS,
@@ -24,7 +25,7 @@ from analysis.charts.layout import (
 )
 from analysis.charts.looks import BLACK, GREY, Spec
 from analysis.tables.schema import LOST
-from analysis.text.words import estimate, interval_kind
+from analysis.text.words import interval_kind
 from ouvae.declared import OrderParameter
 
 NAME_TOLD = {"field": "name", "title": "cell"}
@@ -67,7 +68,10 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
         "scale": {"domain": list(layout.names)},
         "axis": {"labelLimit": 150, "grid": True},
     }
-    low, high = ({"field": end, "title": f"{side} ρ", "format": ".4f"} for end, side in _SIDES)
+    control = layout.control
+    low, high = (
+        {"field": end, "title": f"{side} {control.symbol}", "format": control.digits} for end, side in _SIDES
+    )
     ticks = {"x": layout.x("rho_c"), "color": layout.colour(), "tooltip": [NAME_TOLD, SEED_TOLD, low, high]}
     seeds = layer("tick", ticks, "seeds", of_order, opacity=0.45, thickness=1, size=11)
     shared = {"color": layout.colour(), "tooltip": [{"field": "text", "title": " "}]}
@@ -91,7 +95,7 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
         "encoding": {"y": cell},
         "layer": [seeds, *parts, exact],
     }
-    title = f"{order.words[:1].upper()}{order.words[1:]}: ρ_c by cell"
+    title = f"{order.words[:1].upper()}{order.words[1:]}: {control.critical} by cell"
     tables = {name: drawn.tables[name] for name in ("thresholds", "seeds")}
     return Chart(f"thresholds-{order.name}", title, spec, tables)
 
@@ -104,9 +108,21 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
     estimate lies between the means of its bounds. Members without a value stand at the upper edge: diverged
     ones as crosses, failed ones as squares.
     """
-    shown = [cell for cell in cells if cell.look is not None]
     quantities = order_quantities(cells)
     drawn = drawn_tables(cells, quantities)
+    shown = [cell for cell in cells if cell.look is not None]
+    return transitions(cells, quantities, drawn, _heading(cells, shown, drawn))
+
+
+def transitions(
+    cells: Sequence[ChartCell],
+    quantities: Sequence[Quantity],
+    drawn: Drawn,
+    heading: str,
+    control: Control = SMOOTHING,
+) -> Chart:
+    """Return the quantities against a control parameter: a stack of panels a cell, one panel a quantity."""
+    shown = [cell for cell in cells if cell.look is not None]
     members = drawn.tables["members"]
     rho = min(members["rho"]), max(members["rho"])
     width = panel_width(len(shown))
@@ -115,11 +131,11 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
     for level, quantity in enumerate(quantities):
         y = {"field": quantity.name, "type": "quantitative", "scale": _scale(quantity, drawn, bool(lost))}
         rows = [cell.rows[level] for cell in shown]
-        estimates = [estimate(row) for row in rows]
+        estimates = [control.estimate(row) for row in rows]
         above = titles(short_names(shown), estimates, width) if level == 0 else [[text] for text in estimates]
         for place, (stack, lines) in enumerate(zip(stacks, above, strict=True)):
             lowest = level == len(quantities) - 1 and has_none_below(place, len(shown))
-            layout = Panel(place, rho, lowest)
+            layout = Panel(place, rho, lowest, control)
             axis = y_axis(quantity.label, place % COLUMNS == 0, tickCount=5)
             stack.append(
                 {
@@ -130,8 +146,8 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
                     "layer": _layers(quantity, layout, y | axis),
                 }
             )
-    spec = figure(stacks, _heading(cells, shown, drawn), [*_entries(cells, drawn, quantities, lost)])
-    return Chart("order_parameters", "Order parameters against ρ", spec, drawn.tables)
+    spec = figure(stacks, heading, [*_entries(cells, drawn, quantities, lost, control)])
+    return Chart("order_parameters", f"Order parameters against {control.symbol}", spec, drawn.tables)
 
 
 def _heading(cells: Sequence[ChartCell], shown: Sequence[ChartCell], drawn: Drawn) -> str:
@@ -153,7 +169,11 @@ def _scale(quantity: Quantity, drawn: Drawn, has_lost: bool) -> Spec:
 
 
 def _entries(
-    cells: Sequence[ChartCell], drawn: Drawn, quantities: Sequence[Quantity], lost: Sequence[str]
+    cells: Sequence[ChartCell],
+    drawn: Drawn,
+    quantities: Sequence[Quantity],
+    lost: Sequence[str],
+    control: Control,
 ) -> Iterator[Entry]:
     """Yield the legend's entries of what the panels show."""
     curve, thresholds = drawn.tables["members"]["curve"], drawn.tables["thresholds"]
@@ -165,14 +185,14 @@ def _entries(
         yield Entry("probes", point=dot)
     yield Entry("mean of seeds", {"color": PANEL_COLOURS["mean"], "strokeWidth": 1.8})
     if any(value is not None for value in thresholds["rho_c"]):
-        yield Entry("ρ_c", {"color": PANEL_COLOURS["rho_c"], "strokeWidth": 1.1})
+        yield Entry(control.critical, {"color": PANEL_COLOURS["rho_c"], "strokeWidth": 1.1})
         kind = interval_kind([row for cell in cells for row in cell.rows])
         yield Entry(kind, band={"color": PANEL_COLOURS["rho_c"], "opacity": 0.2})
     bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in quantities]
     if any(value is not None for column in bounds for value in column):
         yield Entry("bounds of the estimate", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
     if any(value is not None for value in thresholds["exact"]):
-        yield Entry("ρ_c exact", {"color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]})
+        yield Entry(f"{control.critical} exact", {"color": BLACK, "strokeWidth": 1, "strokeDash": [4, 2]})
     yield Entry("active from here", LEVEL)
     for status in lost:
         shape = _CROSS if status == "diverged" else "square"
@@ -184,7 +204,7 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
     order, name, sizes = quantity.order, quantity.name, layout.sizes
     bounds = order.bounds if order else None
     tooltip = [
-        NAME_TOLD, RHO_TOLD, SEED_TOLD,
+        NAME_TOLD, _value_told(layout), SEED_TOLD,
         {"field": name, "title": quantity.title, "format": ".4~g"},
         *({"field": bound, "title": bound.replace("_", " "), "format": ".4~g"} for bound in bounds or ()),
         MEMBER_TOLD,
@@ -205,6 +225,11 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
     if isinstance(layout, Panel):
         return [*level, *between, bold, seed_line, members, *upright, *lost]
     return [*level, *upright, *between, seed_line, members, bold, *lost]
+
+
+def _value_told(layout: Overlay | Panel) -> Spec:
+    """Return the line of a tooltip with a member's value of the control parameter."""
+    return {"field": "rho", "title": layout.control.symbol, "format": layout.control.digits}
 
 
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
@@ -231,7 +256,7 @@ def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Sp
 def _lost(layout: Overlay | Panel) -> list[Spec]:
     """Return the members without numbers, at the upper edge of the order parameters."""
     shape = {"condition": {"test": "datum.status == 'failed'", "value": "square"}, "value": _CROSS}
-    tooltip = [NAME_TOLD, RHO_TOLD, SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
+    tooltip = [NAME_TOLD, _value_told(layout), SEED_TOLD, {"field": "status", "title": "status"}, MEMBER_TOLD]
     encoding = {"y": {"value": 5}, "color": layout.colour("lost"), "shape": shape, "tooltip": tooltip}
     where = f"{layout.seen_seed} && datum.status != 'completed'"
     look: Spec = {"filled": False, "size": layout.sizes["lost"], "strokeWidth": 1.2}

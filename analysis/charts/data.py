@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.charts.cells import ChartCell
+from analysis.charts.control import SMOOTHING, Control
 from analysis.statistics.curves import curves_of, mean_curve
 from analysis.tables.schema import Row
-from analysis.text.words import ends_within, threshold_sentence
+from analysis.text.words import ends_within
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
 
 Columns: TypeAlias = dict[str, list[Any]]
@@ -115,7 +116,9 @@ class Drawn:
     members: int
 
 
-def drawn_tables(cells: Sequence[ChartCell], quantities: Sequence[Quantity]) -> Drawn:
+def drawn_tables(
+    cells: Sequence[ChartCell], quantities: Sequence[Quantity], control: Control = SMOOTHING
+) -> Drawn:
     """Return the tables of the cells that are drawn.
 
     They are `members`, `thresholds`, `seeds` (the thresholds of seeds), and `mean-NAME` for each quantity.
@@ -136,7 +139,7 @@ def drawn_tables(cells: Sequence[ChartCell], quantities: Sequence[Quantity]) -> 
             if quantity.order and quantity.order.bounds:
                 lower, upper = quantity.order.bounds
                 estimate |= {"lower": bounds[lower], "upper": bounds[upper]}
-            means[quantity.name] += _mean_rows(place, seeds, rhos, estimate)
+            means[quantity.name] += _mean_rows(place, seeds, rhos, estimate, control)
         kinds = _kinds(seeds)
         group_of = {seed: groups.index(kind if kind in groups else OTHERS) for seed, kind in kinds.items()}
         columns: Columns = {
@@ -155,7 +158,7 @@ def drawn_tables(cells: Sequence[ChartCell], quantities: Sequence[Quantity]) -> 
             drawn.setdefault(name, []).extend(column[index] for index in picked)
         reach, picked_seeds = _reach(members), {seeds[index] for index in picked}
         for row in cell.rows:
-            thresholds.append(_threshold(place, cell, row, reach))
+            thresholds.append(_threshold(place, cell, row, reach, control))
             seed_thresholds += [
                 {
                     "cell": place,
@@ -237,11 +240,15 @@ def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[i
 
 
 def _mean_rows(
-    place: int, seeds: Sequence[int], rhos: Sequence[float], estimate: Mapping[str, Sequence[float | None]]
+    place: int,
+    seeds: Sequence[int],
+    rhos: Sequence[float],
+    estimate: Mapping[str, Sequence[float | None]],
+    control: Control,
 ) -> Iterator[Row]:
     """Yield the means over the seeds of a cell of one quantity and its bounds, at most `MOST_POINTS`."""
     means = {
-        name: mean_curve(curves_of(zip(seeds, rhos, values, strict=True)))
+        name: mean_curve(curves_of(zip(seeds, rhos, values, strict=True)), control.scale)
         for name, values in estimate.items()
     }
     rho, _ = means["value"]
@@ -266,7 +273,7 @@ def _reach(members: pa.Table) -> tuple[float, float]:
     return float(rho.min()), float(rho.max())
 
 
-def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float]) -> Row:
+def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float], control: Control) -> Row:
     """Return a cell's threshold for drawing: its interval within the trained range, or its bound."""
     low, high = ends_within(row, reach)
     has_estimate, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
@@ -282,7 +289,7 @@ def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float]
         "side": "above" if bounded else "below",
         "exact": row["rho_c_exact"],
         "active_from": row["active_from"],
-        "text": threshold_sentence(row, cell.name),
+        "text": control.sentence(row, cell.name),
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from analysis.charts.control import SMOOTHING, Control
 from analysis.charts.looks import BLACK, BLUE, GREY, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
 
 COLUMNS = 3
@@ -55,15 +56,19 @@ def colour_bar(length: int) -> Spec:
     return {"orient": "right", "gradientLength": length, "gradientThickness": 8, "titleOrient": "right"}
 
 
-def rho_axis(field: str, rho: tuple[float, float], labelled: bool = True) -> Spec:
+def rho_axis(
+    field: str, rho: tuple[float, float], labelled: bool = True, control: Control = SMOOTHING
+) -> Spec:
     """Return a horizontal axis of rho, the same in all charts of the same lowest and highest rho."""
-    low, high = rho
+    scale = control.scale
+    low, high = map(scale.place, rho)
     margin = 0.03 * (high - low) or 0.02
+    kind: Spec = {"zero": False} if scale.kind == "linear" else {"type": "log"}
     return {
         "field": field,
         "type": "quantitative",
-        "title": "smoothing parameter ρ" if labelled else None,
-        "scale": {"domain": [low - margin, high + margin], "nice": False, "zero": False},
+        "title": control.title if labelled else None,
+        "scale": {"domain": [scale.value(low - margin), scale.value(high + margin)], "nice": False, **kind},
         "axis": {"tickCount": 6, "format": "~g", "labels": labelled},
     }
 
@@ -80,6 +85,7 @@ class Overlay:
     names: Sequence[str]
     groups: int
     rho: tuple[float, float]
+    control: Control = SMOOTHING
     seen = "indexof(cells, datum.cell) >= 0"
     seen_seed = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
     sizes: ClassVar[Spec] = {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
@@ -98,7 +104,7 @@ class Overlay:
 
     def x(self, field: str) -> Spec:
         """Return the axis of rho."""
-        return rho_axis(field, self.rho)
+        return rho_axis(field, self.rho, control=self.control)
 
     def colour(self, role: str = "") -> Spec:
         """Return the colours of the cells. The role of the mark does not matter."""
@@ -123,6 +129,7 @@ class Panel:
     cell: int
     rho: tuple[float, float]
     labelled: bool = True
+    control: Control = SMOOTHING
     sizes: ClassVar[Spec] = {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
 
     @property
@@ -134,7 +141,7 @@ class Panel:
 
     def x(self, field: str) -> Spec:
         """Return the axis of rho."""
-        return rho_axis(field, self.rho, self.labelled)
+        return rho_axis(field, self.rho, self.labelled, self.control)
 
     def colour(self, role: str) -> Spec:
         """Return the colour of a mark by its role."""

@@ -190,7 +190,12 @@ def _map(
         {"field": "value", "title": order.words, "format": ".4~g"},
         {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
     ]  # fmt: skip
-    ends = {"x": _map_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": tooltip}
+    ends = {
+        "x": _map_axis("low", rho, labelled),
+        "x2": {"field": "high"},
+        "color": colour,
+        "tooltip": tooltip,
+    }
     upright = {"x": _map_axis("rho_c", rho, labelled)}
     look: Spec = {"thickness": band / 12, "size": band}
     return [

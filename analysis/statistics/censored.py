@@ -1,7 +1,8 @@
 """The median of a population of thresholds, each known to lie in an interval.
 
-A seed says of its threshold T that it lies in (a, b]: between two trained values of rho, or, open at an end,
-beyond the last of them. Over seeds, T is taken to be distributed as
+A seed says of its threshold T that it lies in (a, b]: between two trained values of the control parameter,
+or, open at an end, beyond the last of them. Values are places on a scale (`analysis.statistics.scale`); the
+places of rho are its values. Over seeds, T is taken to be distributed as
 
     F(x) = (1 - e) Phi((x - m) / s) + e U(x - m),    s = s_left for x < m, s_right for x >= m,
 
@@ -28,13 +29,13 @@ STRAY = 0.02
 """Share of realisations that may lie anywhere."""
 
 SCALES = np.geomspace(0.001, 0.4, 16)
-"""Values that the scales to the left and to the right of the median may take, in units of rho."""
+"""Values that the scales to the left and to the right of the median may take, in units of the scale."""
 
 SKEW = 0.8
 """Standard deviation of the logarithm of the ratio of the two scales, before anything is seen."""
 
 BEYOND = 0.3
-"""How far beyond the values of rho that were trained the median may lie."""
+"""How far beyond the trained places the median may lie."""
 
 _POINTS = 201  # of the grid of m
 _COARSE_POINTS = 51  # of the grids on which the place of the fine one is found

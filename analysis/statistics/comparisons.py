@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.statistics.censored import Difference, Marginal, difference
+from analysis.statistics.scale import RHO, Scale
 from ouvae.declared.pairs import Pair
 
 LOWER, HIGHER, ALIKE, UNDECIDED = "lower", "higher", "alike", "undecided"
@@ -26,6 +27,7 @@ class Comparison:
     `difference_low` and `difference_high` are the interval at the nominal coverage, for this pair only.
     `p_different`, `p_alike` (None without a margin) and `verdict` are corrected for all comparisons. The
     verdict is `alike` within the margin, else `lower` or `higher` for the first cell, else `undecided`.
+    Differences are spans of the scale: on a log scale, decades of the ratio.
     The difference or an end of its interval is None if the data do not bound it. All numbers are None if
     nothing is known of a cell.
     """
@@ -39,7 +41,11 @@ class Comparison:
 
 
 def compare(
-    pairs: Sequence[Pair], medians: Sequence[Marginal | None], confidence: float, margin: float | None
+    pairs: Sequence[Pair],
+    medians: Sequence[Marginal | None],
+    confidence: float,
+    margin: float | None,
+    scale: Scale = RHO,
 ) -> list[Comparison]:
     """Return a comparison for each pair.
 
@@ -47,13 +53,14 @@ def compare(
         pairs: of cells, by their places.
         medians: the posterior of each cell's threshold; None where nothing is known of it.
         confidence: one minus the level of the tests, and nominal coverage of the intervals.
-        margin: thresholds closer than this are alike; None for no test of likeness.
+        margin: thresholds closer than this span are alike; None for no test of likeness.
+        scale: on which the medians are places.
     """
     drafts: dict[int, Comparison] = {}
     for place, pair in enumerate(pairs):
         first, second = medians[pair.first], medians[pair.second]
         if first is not None and second is not None:
-            drafts[place] = _uncorrected(difference(first, second), confidence, margin)
+            drafts[place] = _uncorrected(difference(first, second), confidence, margin, scale)
     different = holm([draft.p_different or 0.0 for draft in drafts.values()])
     alike = holm([draft.p_alike or 0.0 for draft in drafts.values()])
     corrected = {
@@ -63,14 +70,20 @@ def compare(
     return [corrected.get(place, Comparison()) for place in range(len(pairs))]
 
 
-def _uncorrected(posterior: Difference, confidence: float, margin: float | None) -> Comparison:
+def _uncorrected(posterior: Difference, confidence: float, margin: float | None, scale: Scale) -> Comparison:
     """Return numbers from a posterior, which takes megabytes, and the verdict if they are different."""
     below, above = posterior.below(0.0), posterior.above(0.0)
+    apart = None if margin is None else margin / scale.unit
+    middle, low, high = (
+        None if distance is None else scale.span(distance)
+        for distance in (posterior.median, *posterior.interval(confidence))
+    )
     return Comparison(
-        posterior.median,
-        *posterior.interval(confidence),
+        middle,
+        low,
+        high,
         2 * min(below, above),
-        None if margin is None else max(posterior.below(-margin), posterior.above(margin)),
+        None if apart is None else max(posterior.below(-apart), posterior.above(apart)),
         HIGHER if above >= below else LOWER,
     )
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from analysis import TableError
 from analysis.statistics.censored import Array
+from analysis.statistics.scale import RHO, Scale
 from analysis.tables.files import listed
 from ouvae.declared import curve_value
 
@@ -36,27 +37,30 @@ def trained_range(curves: Curves) -> tuple[float, float]:
     return float(trained.min()), float(trained.max())
 
 
-def mean_curve(curves: Curves) -> tuple[Array, Array]:
+def mean_curve(curves: Curves, scale: Scale = RHO) -> tuple[Array, Array]:
     """Average the curves of several seeds, at every rho that any of them has.
 
-    Each seed is interpolated linearly inside its own range of rho and never beyond it; the mean at a rho is
-    over the seeds whose range covers it. Probes are used only if there are no curves. Returns two arrays of
-    shape (M,), M the number of distinct rho, ascending; empty ones if there is no member.
+    Each seed is interpolated linearly on the scale, inside its own range of rho and never beyond it; the mean
+    at a rho is over the seeds whose range covers it. Probes are used only if there are no curves. Returns two
+    arrays of shape (M,), M the number of distinct rho, ascending; empty ones if there is no member.
     """
-    usable = _wide(curves) or _usable(curves)
+    usable = _wide(curves, scale) or _usable(curves)
     if not usable:
         return np.empty(0), np.empty(0)
     grid = np.unique(np.concatenate([rho for rho, _ in usable]))
-    sampled = [np.interp(grid, rho, values, left=np.nan, right=np.nan) for rho, values in usable]
+    places = scale.places(grid)
+    sampled = [
+        np.interp(places, scale.places(rho), values, left=np.nan, right=np.nan) for rho, values in usable
+    ]
     return grid, np.nanmean(np.stack(sampled), axis=0)
 
 
-def _wide(curves: Curves) -> list[tuple[Array, Array]]:
+def _wide(curves: Curves, scale: Scale) -> list[tuple[Array, Array]]:
     """The curves that span at least half of the range of rho of all members; probes do not."""
     usable = _usable(curves)
-    ends = [end for rho, _ in usable for end in rho[[0, -1]]]
+    ends = [scale.places(rho[[0, -1]]) for rho, _ in usable]
     half = np.ptp(ends) / 2 if ends else 0.0
-    return [(rho, values) for rho, values in usable if rho.size > 1 and np.ptp(rho) >= half]
+    return [curve for curve, of_curve in zip(usable, ends, strict=True) if np.ptp(of_curve) >= half > 0]
 
 
 def _usable(curves: Curves) -> list[tuple[Array, Array]]:
@@ -85,9 +89,9 @@ def sorted_curve(rho: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
     return rho_array, value_array
 
 
-def end_medians(curves: Curves) -> Array | None:
+def end_medians(curves: Curves, scale: Scale = RHO) -> Array | None:
     """Return the medians over seeds at their lowest and highest rho; None without a curve."""
-    ends = [values[[0, -1]] for _, values in _wide(curves)]
+    ends = [values[[0, -1]] for _, values in _wide(curves, scale)]
     return np.median(np.stack(ends), axis=0) if ends else None
 
 

@@ -6,6 +6,8 @@ a mapping from seed to curve; one of a single member is a probe. A seed is one r
 (weights, minibatches, noise), and rho the control parameter moved within it: each seed has a threshold of its
 own, and that of a cell is their median, the rho at which half of the realisations are active.
 
+Values of rho are spaced on a `Scale`: the estimate is that of their places, and comes back in values of rho.
+
 A member is *active* when its order parameter is at least `active_from`, else *collapsed*. The threshold of
 a seed lies between the first active member, walking in from the collapsed side, and the collapsed one
 before it; nothing is assumed of the curve beyond, which need not be monotone, nor of where between the two
@@ -21,6 +23,7 @@ import numpy as np
 
 from analysis.statistics.censored import Array, Population, population
 from analysis.statistics.curves import Curves, end_medians, sorted_curve, trained_range
+from analysis.statistics.scale import RHO, Scale
 
 TRANSITION = "transition"
 ALWAYS_ACTIVE = "always_active"
@@ -33,9 +36,10 @@ class SeedThreshold:
     """What the members of one seed say of its threshold.
 
     It lies between `rho_low` and `rho_high`, two neighbouring rho of which one is active and one collapsed,
-    and `rho_c` is the middle of the two. One end is None, and `rho_c` with it, where all members are active
-    (`always_active`) or collapsed (`always_collapsed`), and both where there are none (`unresolved`). `jump`
-    is the order parameter at the active end minus that at the collapsed one; None unless both are there.
+    and `rho_c` is the middle of the two on the scale. One end is None, and `rho_c` with it, where all members
+    are active (`always_active`) or collapsed (`always_collapsed`), and both where there are none
+    (`unresolved`). `jump` is the order parameter at the active end minus that at the collapsed one; None
+    unless both are there.
     """
 
     seed: int
@@ -62,7 +66,8 @@ class CellThreshold:
     interval. An end that may lie beyond all that was trained is None: the data do not say where. Where the
     median itself lies there, `always_active` or `always_collapsed`, there is a one-sided bound; where nothing
     is known, `unresolved`, there is none. `jump` is the mean over seeds that have one. `seeds` holds what
-    each seed has to say, `population` the whole posterior.
+    each seed has to say, `population` the whole posterior, in places on the `scale`; spreads and the half
+    width are spans of the scale.
     """
 
     status: str
@@ -80,13 +85,14 @@ class CellThreshold:
     spread_right_low: float | None = None
     spread_right_high: float | None = None
     jump: float | None = None
+    scale: Scale = RHO
 
     @property
     def half_width(self) -> float | None:
         """Half the width of the interval of rho_c; None where it has not two ends."""
         if self.rho_c_low is None or self.rho_c_high is None:
             return None
-        return (self.rho_c_high - self.rho_c_low) / 2
+        return self.scale.between(self.rho_c_low, self.rho_c_high) / 2
 
 
 def _check_active_from(active_from: float) -> None:
@@ -100,6 +106,7 @@ def seed_threshold(
     values: Sequence[float] | Array,
     active_from: float,
     collapsed_side: str = "high",
+    scale: Scale = RHO,
 ) -> SeedThreshold:
     """Find between which members the top layer of one seed turns on, walking in from the collapsed side.
 
@@ -125,10 +132,10 @@ def seed_threshold(
         status = ALWAYS_ACTIVE if outer is None else ALWAYS_COLLAPSED
         return SeedThreshold(seed, status, n, rho_low=low, rho_high=high)
     jump = float(walk[first] - walk[first - 1])
-    return SeedThreshold(seed, TRANSITION, n, (low + high) / 2, low, high, jump)
+    return SeedThreshold(seed, TRANSITION, n, scale.middle(low, high), low, high, jump)
 
 
-def collapsed_side(curves: Curves, active_from: float) -> str:
+def collapsed_side(curves: Curves, active_from: float, scale: Scale = RHO) -> str:
     """Return the side of the rho axis, `high` or `low`, on which the top layer is collapsed.
 
     It is `high`, where the paper finds it, unless the median over seeds is below
@@ -136,31 +143,41 @@ def collapsed_side(curves: Curves, active_from: float) -> str:
     collapses there). Each seed counts with its own outermost members, and none that is no curve.
     """
     _check_active_from(active_from)
-    ends = end_medians(curves)
+    ends = end_medians(curves, scale)
     if ends is None:
         return "high"
     at_lowest, at_highest = ends
     return "low" if at_lowest < active_from <= at_highest else "high"
 
 
-def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95) -> CellThreshold:
+def cell_threshold(
+    curves: Curves,
+    active_from: float,
+    confidence: float = 0.95,
+    scale: Scale = RHO,
+    side: str | None = None,
+) -> CellThreshold:
     """Estimate the threshold of a cell, the median of its realisations, from the curves of its seeds.
 
-    Each seed says that its threshold lies in an interval: see `analysis.statistics.censored`.
+    Each seed says that its threshold lies in an interval: see `analysis.statistics.censored`. `side` is the
+    collapsed side, by default that of `collapsed_side`.
 
-    Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` refuses.
+    Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` or the scale refuses.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
-    side = collapsed_side(curves, active_from)
+    side = side or collapsed_side(curves, active_from, scale)
     seeds = tuple(
-        seed_threshold(seed, rho, values, active_from, side) for seed, (rho, values) in curves.items()
+        seed_threshold(seed, rho, values, active_from, side, scale) for seed, (rho, values) in curves.items()
     )
-    intervals = [seed.interval for seed in seeds if seed.n_members]
-    if not intervals:
-        return CellThreshold(UNRESOLVED, side, seeds, confidence)
-    lowest, highest = trained_range(curves)
-    posterior = population(Counter(intervals), (lowest, highest))
+    counted = Counter(seed.interval for seed in seeds if seed.n_members)
+    if not counted:
+        return CellThreshold(UNRESOLVED, side, seeds, confidence, scale=scale)
+    lowest, highest = map(scale.place, trained_range(curves))
+    posterior = population(
+        {(scale.place(low), scale.place(high)): seeds for (low, high), seeds in counted.items()},
+        (lowest, highest),
+    )
     jumps = [seed.jump for seed in seeds if seed.jump is not None]
     shared: dict[str, Any] = {
         "collapsed_side": side,
@@ -168,28 +185,33 @@ def cell_threshold(curves: Curves, active_from: float, confidence: float = 0.95)
         "confidence": confidence,
         "population": posterior,
         "jump": float(np.mean(jumps)) if jumps else None,
+        "scale": scale,
     }
     median = posterior.median
     if median.median > highest:
         status = ALWAYS_ACTIVE if side == "high" else ALWAYS_COLLAPSED
-        return CellThreshold(status, rho_c_low=min(median.quantile(1 - confidence), highest), **shared)
+        bound = scale.value(min(median.quantile(1 - confidence), highest))
+        return CellThreshold(status, rho_c_low=bound, **shared)
     if median.median < lowest:
         status = ALWAYS_COLLAPSED if side == "high" else ALWAYS_ACTIVE
-        return CellThreshold(status, rho_c_high=max(median.quantile(confidence), lowest), **shared)
+        bound = scale.value(max(median.quantile(confidence), lowest))
+        return CellThreshold(status, rho_c_high=bound, **shared)
     low, high = median.seen_interval(confidence)
-    (left_low, left_high), (right_low, right_high) = (
-        scale.interval(confidence) for scale in (posterior.left, posterior.right)
-    )
     return CellThreshold(
         TRANSITION,
-        rho_c=median.median,
-        rho_c_low=low,
-        rho_c_high=high,
-        spread_left=posterior.left.median,
-        spread_left_low=left_low,
-        spread_left_high=left_high,
-        spread_right=posterior.right.median,
-        spread_right_low=right_low,
-        spread_right_high=right_high,
+        rho_c=scale.value(median.median),
+        rho_c_low=None if low is None else scale.value(low),
+        rho_c_high=None if high is None else scale.value(high),
+        **_spreads(posterior, confidence, scale),
         **shared,
     )
+
+
+def _spreads(posterior: Population, confidence: float, scale: Scale) -> dict[str, Any]:
+    """Return the spreads with their intervals, as spans, by the names of their attributes."""
+    spreads: dict[str, float] = {}
+    for name, of_side in (("spread_left", posterior.left), ("spread_right", posterior.right)):
+        low, high = of_side.interval(confidence)
+        of_name = {name: of_side.median, f"{name}_low": low, f"{name}_high": high}
+        spreads |= {key: scale.span(distance) for key, distance in of_name.items()}
+    return spreads

@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.statistics.curves import Curves, end_medians
 from analysis.statistics.estimate import CellThreshold, cell_threshold
+from analysis.statistics.scale import RHO, Scale
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.order_parameters import HALF_PLATEAU, PAPERS
 from ouvae.declared.searches import SEARCHES
@@ -13,11 +14,17 @@ from ouvae.declared.searches import SEARCHES
 
 @dataclass(frozen=True)
 class Rule:
-    """How the thresholds of one order parameter are estimated: its entries of `Rules`."""
+    """How the thresholds of one order parameter are estimated: its entries of `Rules`.
+
+    `scale` spaces the values of the control parameter. `side` is the collapsed side, `low` or `high`; None
+    takes it from the curves.
+    """
 
     order: OrderParameter
     active_from: float | str
     confidence: float
+    scale: Scale = RHO
+    side: str | None = None
 
     def level(self, curves: Curves) -> float:
         """Return the value from which a member of these curves is active.
@@ -28,13 +35,13 @@ class Rule:
         """
         if not isinstance(self.active_from, str):
             return self.active_from
-        ends = end_medians(curves)
+        ends = end_medians(curves, self.scale)
         minimum = self.order.active_from
         return minimum if ends is None else max(minimum, float(ends.max()) / 2)
 
     def threshold(self, curves: Curves) -> CellThreshold:
         """Return the threshold of a cell with these curves. Raises ValueError as `cell_threshold`."""
-        return cell_threshold(curves, self.level(curves), self.confidence)
+        return cell_threshold(curves, self.level(curves), self.confidence, self.scale, self.side)
 
 
 @dataclass(frozen=True)

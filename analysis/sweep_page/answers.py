@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from analysis.charts.cells import ChartCell, chart_cells
+from analysis.charts.cells import ChartCell, chart_cells, short_names
 from analysis.results import Results
 from analysis.statistics.comparisons import UNDECIDED
 from analysis.tables.schema import Row
-from analysis.text.words import comparison_sentence, threshold_sentence
+from analysis.text.words import comparison_sentence, estimate, threshold_sentence
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.order_parameters import PAPERS
 
 MOST_SENTENCES = 12
 """Sentences about the cells, and about the comparisons, of an order parameter; tables say the rest."""
@@ -71,15 +72,28 @@ def answers(cells: Sequence[ChartCell], comparisons: Sequence[Row]) -> list[Answ
 
 
 def in_words(results: Results) -> str:
-    """Return the question of a run and its answers as Markdown."""
+    """Return the answer of a run in a line, its question, and its answers in sentences, as Markdown."""
     cells = chart_cells([results])
-    lines = [str(question)] if (question := results.settings.get("question")) else []
+    lines = [_in_short(cells, results.settings.get("follow", PAPERS)), ""]
+    lines += [str(question)] if (question := results.settings.get("question")) else []
     for answer in answers(cells, compared(cells)):
         lines += ["", f"By the {answer.order.words}:", ""]
         lines += [f"- {text}" for text in answer.thresholds]
         lines += [f"- {text}" for text, _ in answer.comparisons]
         lines += [f"- {text}" for text in answer.remarks]
     return "\n".join(lines).strip()
+
+
+def _in_short(cells: Sequence[ChartCell], target: str) -> str:
+    """Return the thresholds of the first cells by the targeted order parameter in a line."""
+    texts = [
+        f"{name}: {estimate(row)}"
+        for name, cell in zip(short_names(cells), cells, strict=True)
+        for row in cell.rows
+        if row["order_parameter"] == target
+    ]
+    more = [f"and {len(texts) - MOST_SENTENCES} more"] if len(texts) > MOST_SENTENCES else []
+    return "; ".join([*texts[:MOST_SENTENCES], *more])
 
 
 def _answer(name: str, rows: Sequence[tuple[str, Row]], comparisons: Sequence[Row]) -> Answer:

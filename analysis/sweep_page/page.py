@@ -42,9 +42,6 @@ def render(runs: Sequence[Results]) -> str:
     rows = [(cell.name, row) for cell in cells for row in cell.rows]
     names, thresholds = [name for name, _ in rows], [row for _, row in rows]
     charts = [chart for group in groups.values() for chart in group]
-    tables = {"members": drawn.tables["members"]}
-    for chart in charts:
-        tables |= chart.tables
     page = environment("analysis.sweep_page").get_template("page.html.j2")
     run_names = names_of_runs(runs)
     questions: dict[str, list[str]] = {}
@@ -72,20 +69,30 @@ def render(runs: Sequence[Results]) -> str:
         charts=groups,
         sheets=[sheet for cell in shown if (sheet := sheet_of(cell)) is not None],
         unreadable_sheets=[text for results in runs for text in results.sheet_problems.values()],
-        data={
-            "cells": [
-                {"name": cell.name, "short": short}
-                for cell, short in zip(shown, short_names(shown), strict=True)
-            ],
-            "tables": tables,
-            "charts": [
-                {"name": chart.name, "tables": list(chart.tables), "spec": chart.spec} for chart in charts
-            ],
-        },
-        css=_file("page.css"),
-        js=_file("page.js"),
-        vega=Markup(vega()),  # noqa: S704 (a library's scripts)
+        data=page_data(shown, charts, drawn),
+        **assets(),
     )
+
+
+def page_data(shown: Sequence[ChartCell], charts: Sequence[Chart], drawn: Drawn) -> dict[str, Any]:
+    """Return the one JSON of a page: names of the cells that are drawn, tables, and charts."""
+    tables = {"members": drawn.tables["members"]}
+    for chart in charts:
+        tables |= chart.tables
+    names = zip(shown, short_names(shown), strict=True)
+    return {
+        "cells": [{"name": cell.name, "short": short} for cell, short in names],
+        "tables": tables,
+        "charts": [
+            {"name": chart.name, "tables": list(chart.tables), "spec": chart.spec} for chart in charts
+        ],
+    }
+
+
+def assets() -> dict[str, Markup]:
+    """Return the styles and scripts of a page by their names in `base.html.j2`; they are not escaped."""
+    vega_script = Markup(vega())  # noqa: S704 (a library's scripts)
+    return {"css": _file("page.css"), "js": _file("page.js"), "vega": vega_script}
 
 
 def names_of_runs(runs: Sequence[Results]) -> list[str]:
@@ -98,7 +105,7 @@ def names_of_runs(runs: Sequence[Results]) -> list[str]:
 
 
 def _file(name: str) -> Markup:
-    """Return the text of a file of this package, which is not escaped."""
+    """Return the text of a file of this package."""
     return Markup(files("analysis.sweep_page").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
 
 

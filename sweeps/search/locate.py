@@ -1,10 +1,8 @@
 """The search `locate`: an initial grid, then fresh seeds where they tell most about rho_c.
 
-The initial grid is a few seeds on the coarse values of rho. A *probe* is a member of a fresh seed at one rho:
-it says on which side of that rho the seed's threshold lies. Two thirds of the probes of a batch lie at the
-current estimate of the median, where they say most of it, and a sixth on either side at `OFFSET` scales of
-the realisations, where they say most of the scales. A seed that has a member from an earlier sweep is probed
-there, so that the member is reused.
+The initial grid is a few seeds on the coarse values of rho. Batches of probes follow, by the rule of
+`analysis.statistics.probes`. A seed that has a member from an earlier sweep is probed there, so that the
+member is reused.
 """
 
 from __future__ import annotations
@@ -15,12 +13,10 @@ from collections.abc import Sequence
 from analysis.statistics.censored import Population, population
 from analysis.statistics.comparisons import UNDECIDED, compare, is_settled
 from analysis.statistics.estimate import CellThreshold
+from analysis.statistics.probes import is_located, probe_places
 from ouvae.declared.pairs import Pair
 from sweeps.plan.cells import Point
 from sweeps.search.base import Observations, Search, StoppingRule, threshold_at
-
-OFFSET = 0.8
-"""Distance of a sixth of the probes from the median, on either side, in scales of the realisations."""
 
 PROBE_DIGITS = 4
 """Decimals of rho of a probe."""
@@ -58,7 +54,7 @@ class LocateSearch(Search):
         super().__init__(observed)
         self._stopping, self._batch_size = stopping, probes
         self._initial_grid = [Point(value, seed) for seed in seeds for value in sorted(rho)]
-        self._lowest, self._highest = min(rho), max(rho)
+        self._range = min(rho), max(rho)
         self._first_seed = max(seeds) + 1
         self.neighbours: Sequence[LocateSearch] = ()
         self.decisions: Decisions | None = None
@@ -85,7 +81,7 @@ class LocateSearch(Search):
         members_left = self._stopping.max_members - len(observations)
         if threshold.population is None or members_left <= 0:
             return []
-        self.is_located = self.is_located or self._is_narrow(threshold)
+        self.is_located = self.is_located or is_located(threshold, self._range, self._stopping.half_width)
         if self.is_located:
             goes_on = self.decisions is not None and self.decisions.goes_on(self)
             if not goes_on:
@@ -130,18 +126,6 @@ class LocateSearch(Search):
             self._estimated_members = len(observations)
         return self.threshold
 
-    def _is_narrow(self, threshold: CellThreshold) -> bool:
-        """Tell whether the interval, as far as it lies within the coarse values, is narrow enough.
-
-        The median may lie beyond them, where no probe can say more.
-        """
-        low, high = threshold.rho_c_low, threshold.rho_c_high
-        if low is None and high is None:
-            return False
-        low = self._lowest if low is None else low
-        high = self._highest if high is None else high
-        return high - low <= 2 * self._stopping.half_width
-
     def _with_neighbours(self, threshold: CellThreshold, neighbours: Sequence[CellThreshold]) -> Population:
         """Return the posterior with the neighbours' initial grids: it places first probes, nothing else."""
         weights: defaultdict[tuple[float, float], float] = defaultdict(float)
@@ -153,22 +137,16 @@ class LocateSearch(Search):
 
     def _probes(self, posterior: Population, trained: int, count: int) -> list[Point]:
         """Return the first `count` of a batch of fresh seeds around the median."""
-        size, median = self._batch_size, posterior.median.median
-        # a sixth of all to either side, in turn where a batch is small
-        left = (trained + size) // 6 - trained // 6
-        right = (trained + size + 3) // 6 - (trained + 3) // 6
-        rhos = [median - OFFSET * posterior.left.median] * left
-        rhos += [median] * (size - left - right)
-        rhos += [median + OFFSET * posterior.right.median] * right
-        first = self._first_seed + trained
-        return [self._probe(first + index, rho) for index, rho in enumerate(rhos[:count])]
+        rhos = probe_places(posterior, trained, self._batch_size)[:count]
+        return [self._probe(self._first_seed + trained + index, rho) for index, rho in enumerate(rhos)]
 
     def _probe(self, seed: int, rho: float) -> Point:
         """Return the reusable member of a seed that is nearest to a rho, or else a new one there."""
         reusable = [point for point in self._reusable if point.seed == seed]
         if reusable:
             return min(reusable, key=lambda point: abs(point.rho - rho))
-        return Point(min(max(round(rho, PROBE_DIGITS), self._lowest), self._highest), seed)
+        lowest, highest = self._range
+        return Point(min(max(round(rho, PROBE_DIGITS), lowest), highest), seed)
 
 
 class Decisions:

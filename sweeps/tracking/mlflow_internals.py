@@ -14,8 +14,8 @@ import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, Literal
+from urllib.parse import quote, unquote, urlencode
 
 RUN_COLOR = "mlflow.runColor"
 """The tag of a run with its colour in charts."""
@@ -85,57 +85,93 @@ _LINE = {
 }
 
 
-def view(
-    sweep_id: str,
-    columns: Sequence[str],
-    thresholds: Mapping[str, str],
-    curves: Sequence[str],
-    members: Sequence[str],
+def runs_page(experiment: str, view: str, mode: Literal["TABLE", "CHART"]) -> str:
+    """Return the address of an experiment's runs in a view, relative to the start page.
+
+    The UI opens on its pages about GenAI unless the address says otherwise.
+
+    Args:
+        experiment: id of the experiment.
+        view: key of the view, behind `SHARED_VIEW`.
+        mode: how the runs are shown.
+    """
+    query = {"workflowType": "machine_learning", "viewStateShareKey": view, "compareRunsMode": mode}
+    return f"#/experiments/{experiment}/runs?{urlencode(query, quote_via=quote)}"
+
+
+def cells_view(
+    sweep_id: str, columns: Sequence[str], thresholds: Mapping[str, str], curves: Sequence[str]
 ) -> dict[str, Any]:
     """Return the state of the UI in which it shows the cells of a sweep as a table and as charts.
-
-    Curves and thresholds come before the charts that the UI makes of every metric. A cell in training has no
-    mean curve; the values of its members stand in for the curve.
 
     Args:
         sweep_id: value of the tag `sweep_id` of the runs.
         columns: of the table: `metrics.NAME`, `params.NAME` or `tags.NAME`.
         thresholds: metrics of thresholds, with the title of their chart. The first orders the table.
         curves: metrics whose step is rho.
-        members: the same metrics of single members.
     """
     first = next(iter(thresholds))
+    parallel = _chart(
+        "PARALLEL",
+        "parallel",
+        displayName=f"Depth, latents and {first}",
+        selectedParams=["depth", "latents"],
+        selectedMetrics=[first],
+        showAllRuns=False,
+    )
+    bars = (_chart("BAR", name, displayName=title, metricKey=name) for name, title in thresholds.items())
+    return _view("cell", sweep_id, first, columns, [*map(_line_chart, curves), *bars, parallel])
+
+
+def members_view(
+    sweep_id: str, columns: Sequence[str], control: str, curves: Sequence[str]
+) -> dict[str, Any]:
+    """Return the state of the UI in which it shows the members of a sweep as a table and as points.
+
+    Args:
+        sweep_id: value of the tag `sweep_id` of the runs.
+        columns: as of `cells_view`.
+        control: metric that orders the table and is the x-axis of the charts.
+        curves: metrics to draw against it.
+    """
+    x = {"key": control, "type": "METRIC"}
+    points = [
+        _chart("SCATTER", metric, displayName=metric, xaxis=x, yaxis={"key": metric, "type": "METRIC"})
+        for metric in curves
+    ]
+    return _view("member", sweep_id, control, columns, points)
+
+
+def _view(
+    level: str, sweep_id: str, first: str, columns: Sequence[str], charts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the state of the UI in which it shows the runs of a level with these charts above all others.
+
+    The table is ordered by a metric: in the order of time the UI folds runs up under their parents. Two
+    charts side by side, without the list of runs, are legible beside the UI's assistant on a small screen.
+    """
+    selected = [re.sub(r"\.(.*)", r".`\1`", column) for column in columns]
     return {
-        "searchFilter": f'tags.level = "cell" and tags.sweep_id = "{sweep_id}"',
+        "searchFilter": f'tags.level = "{level}" and tags.sweep_id = "{sweep_id}"',
         "orderByKey": f"metrics.`{first}`",
         "orderByAsc": True,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": [re.sub(r"\.(.*)", r".`\1`", column) for column in columns],
+        "selectedColumns": selected,
+        "columnOrder": selected,
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
         "runsHiddenMode": "SHOWALL",
+        "runListHidden": True,
         "isAccordionReordered": True,
         "compareRunSections": [
-            {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False}
+            {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "columns": 2}
             for name in (_SECTION, _OTHERS)
         ],
-        "compareRunCharts": [
-            *map(_line_chart, curves),
-            *(_chart("BAR", name, displayName=title, metricKey=name) for name, title in thresholds.items()),
-            _chart(
-                "PARALLEL",
-                "parallel",
-                displayName=f"Depth, latents and {first}",
-                selectedParams=["depth", "latents"],
-                selectedMetrics=[first],
-                showAllRuns=False,
-            ),
-            *map(_line_chart, members),
-        ],
+        "compareRunCharts": charts,
     }
 
 

@@ -36,7 +36,7 @@ from sweeps.tracking.drawing import Drawing
 from sweeps.tracking.studies import Studies
 from sweeps.tracking.tracker import Report, Tracker
 from sweeps.tracking.uri import without_password
-from sweeps.tracking.values import CELL_PARAMS, CompleteCell, Points, texts
+from sweeps.tracking.values import CELL_PARAMS, CompleteCell, texts
 
 OK, FAILED = 0, 1
 """Exit codes of a sweep that is complete, and of one in which something failed."""
@@ -151,8 +151,8 @@ class Recorder:
             written = write_tables(self._ledger, self._cell_ids, self._rules, compared=False)
             rows = self._thresholds(written)
             if self._track == "members":  # no cell has a run before it is complete otherwise
-                for cell_id, by_metric in self._curves(written).items():
-                    self.tracker.log_interim_cell(cell_id, rows[cell_id], _points(by_metric))
+                for cell_id, thresholds in rows.items():
+                    self.tracker.log_interim_cell(cell_id, thresholds)
             tables = [self._run.table(name) for name in written]
             self.tracker.log_interim(tables, "tables")
             self.tracker.log_interim(self._drawing.drawn(), "figures")
@@ -275,7 +275,6 @@ class Recorder:
                 thresholds=thresholds,
                 data={planned.cell.dataset: planned.data_digest},
                 note=note,
-                points=_points(by_metric),
             )
         )
 
@@ -285,18 +284,6 @@ def _say_progress(console: Console, uri: str, done: int, total: int) -> None:
     if done < total:
         where = without_password(uri)
         console.print(f"MLflow: {done} of {total} entries are logged in {where}; the rest follows")
-
-
-def _points(by_metric: Mapping[str, Curves]) -> dict[str, Points]:
-    """Return seed, rho and value of each member of a cell, by metric."""
-    return {
-        metric: [
-            (seed, float(rho), float(value))
-            for seed, curve in curves.items()
-            for rho, value in zip(*curve, strict=True)
-        ]
-        for metric, curves in by_metric.items()
-    }
 
 
 def tracked(space: Space, members: int) -> str:

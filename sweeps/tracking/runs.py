@@ -9,8 +9,7 @@ run          holds
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
 cell         settings; the numbers of its thresholds at step = number of members used; its curves,
-             means over seeds at step = 1000 rho, such as `kl_top_nats`; the values of its
-             members, such as `members/kl_top_nats`; and its sheet as an artifact
+             means over seeds at step = 1000 rho, such as `kl_top_nats`; and its sheet as an artifact
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
@@ -36,31 +35,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
 
 from analysis.charts.sheets import cell_of_file
 from ouvae.declared import OrderParameter
-from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW, view
+from sweeps.tracking import descriptions, views
+from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW
 from sweeps.tracking.store import DESCRIPTION, connect, experiment_of, server_of
 from sweeps.tracking.values import (
     CELL_PARAMS,
     CELL_TAGS,
     MEMBER_PARAMS,
     MEMBER_TAGS,
-    MEMBERS,
-    STEPS_PER_RHO,
     CompleteCell,
-    Points,
     Value,
     cell_tags,
     curve_values,
     member_values,
     milliseconds,
-    point_values,
     rho_text,
     stamp,
     texts,
-    threshold_name,
     threshold_values,
     utc,
 )
@@ -70,23 +64,13 @@ if TYPE_CHECKING:
 
 _PAGE = 100
 _LONGEST_DIGEST = 36
-_MOST_VALUES = 1000  # values of metrics in one request
+_MOST_SWEEPS = 12  # that an experiment's description links
 
 # Okabe and Ito's palette, distinct to colour-blind eyes. MLflow's default colours can repeat.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 _GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 stay far apart
 
 _COMMAND = "sweeps/phase_transition.py"
-
-_NOTE = (
-    'Curves against rho: search for `tags.level = "cell"`, expand the sweep (+), open the chart '
-    f"view: `{{metric}}`, at step = {STEPS_PER_RHO} rho."
-)
-
-_TABLE_METRICS = ("rho_c", "rho_c_low", "rho_c_high", "n_members")
-_TABLE_TAGS = ("status", "half_width", "half_width_asked")
-_TABLE_PARAMS = ("latents", "steps")
-"""Columns of the table of cells in the shared view, besides the thresholds of the other order parameters."""
 
 
 @dataclass
@@ -129,13 +113,11 @@ class SweepRuns:
     ) -> None:
         self.uri, self.space, self.name, self.params = uri, space, sweep_name, params
         self.watched = watched
-        self._note = _NOTE.format(metric=watched[0].metric)
         self.common = {"sweep_id": sweep_id, "space": space}
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
         self.untracked_cells: set[str] = set()
         self._logged_members: dict[str, int] = {}  # number of members behind the logged thresholds, by run id
-        self._points: dict[str, set[Value]] = {}  # logged values of the members, by run id
         self.opened = False
         self.curves_url: str | None = None
 
@@ -149,8 +131,9 @@ class SweepRuns:
     def _read(self) -> None:
         """Read the sweep's runs from the store, and repair what a killed writer left."""
         self.client = connect(self.uri)
-        self.experiment = experiment_of(self.client, self.uri, self.space, self._note)
-        self.curves_url = self._curves_url()
+        self.experiment = experiment_of(self.client, self.uri, self.space)
+        self._pages = views.pages(self.experiment, self.common["sweep_id"])
+        self.curves_url = f"{server_of(self.uri)}/{self._pages[views.CURVES]}"
         runs = [_stored(run) for run in self._search()]
         self.cells = self._unique("cell_id", runs, "cell")
         self.members = self._unique("member_id", runs, "member")
@@ -158,9 +141,12 @@ class SweepRuns:
             self._move(member, self.cells.get(member.tags["cell_id"]))
         sweeps = self._unique("sweep_id", runs, "sweep")
         self.sweep = next(iter(sweeps.values()), None) or self._create(
-            self.name, {**self.common, "level": "sweep", DESCRIPTION: self._note, **self._source()}, None
+            self.name, {**self.common, "level": "sweep", **self._source()}, None
         )
-        self._share_view()
+        for key, state in views.states(self.common["sweep_id"], self.watched).items():
+            self.client.set_experiment_tag(self.experiment, SHARED_VIEW + key, json.dumps(state))
+        if DESCRIPTION not in self.sweep.tags:
+            self.describe(descriptions.IN_TRAINING)
         for cell in self.cells.values():
             self._move(cell, self.sweep)
         self._describe_sweep()
@@ -183,7 +169,7 @@ class SweepRuns:
         return True
 
     def cell(self, cell: CompleteCell) -> bool:
-        """Log a cell's curves, thresholds, data and members' values; False if its run holds the same."""
+        """Log a cell's thresholds, curves and data; False if its run holds the same."""
         from mlflow.entities import RunTag
 
         digest, params = cell.digest, cell.params
@@ -201,10 +187,10 @@ class SweepRuns:
         elif "curve" not in run.tags:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
-        values = curve_values(cell.curves, run.start_ms) + threshold_values(cell.thresholds, run.start_ms)
+        # The UI lists metrics as they came: thresholds first, not the KL at the last rho.
+        values = threshold_values(cell.thresholds, run.start_ms) + curve_values(cell.curves, run.start_ms)
         tags_after = [RunTag(*tag) for tag in (cell_tags(cell.thresholds) | {DESCRIPTION: cell.note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
-        self._log_points(run, cell.points)
         if cell.data:
             self.client.log_inputs(run.run_id, _inputs(cell.data))
         for member in self.members.values():
@@ -216,30 +202,40 @@ class SweepRuns:
         self._log_counts()
         return True
 
-    def interim_cell(
-        self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
-    ) -> bool:
+    def interim_cell(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> bool:
         """Log the thresholds so far of a cell with an incomplete run; False if there are no new members."""
         run, members = self.cells.get(cell_id), thresholds[0]["n_members"]
         if run is None or run.whole or self._logged_members.get(run.run_id) == members:
             return False
         self.client.log_batch(run.run_id, _metrics(threshold_values(thresholds, run.start_ms)))
-        self._log_points(run, points)
         self._logged_members[run.run_id] = members
         return True
 
-    def _log_points(self, run: _Stored, points: Mapping[str, Points]) -> None:
-        """Log the values of a cell's members, except those that this object has logged."""
-        logged = self._points.setdefault(run.run_id, set())
-        new = [value for value in point_values(points, run.start_ms) if value not in logged]
-        for first in range(0, len(new), _MOST_VALUES):
-            self.client.log_batch(run.run_id, _metrics(new[first : first + _MOST_VALUES]))
-        logged.update(new)
+    def describe(self, answer: str) -> bool:
+        """Set the descriptions of the sweep and its experiment: its result in words, and the pages about it.
 
-    def describe(self, note: str) -> bool:
-        """Set the description of the sweep: its result in words."""
-        self.client.set_tag(self.sweep.run_id, DESCRIPTION, f"{note}\n\n{self._note}")
+        The experiment keeps a description that a user wrote, and an answer until there is another.
+        """
+        text = descriptions.of_sweep(answer, self._pages)
+        self.client.set_tag(self.sweep.run_id, DESCRIPTION, text)
+        current = self.client.get_experiment(self.experiment).tags.get(DESCRIPTION)
+        is_answer = answer != descriptions.IN_TRAINING
+        if not current or (is_answer and descriptions.is_replaceable(current)):
+            text = descriptions.of_experiment(answer, self._pages, self._other_sweeps())
+            self.client.set_experiment_tag(self.experiment, DESCRIPTION, text)
         return True
+
+    def _other_sweeps(self) -> dict[str, str]:
+        """Return the pages of the thresholds of the space's other sweeps by name, the newest first."""
+        newest = ["attributes.start_time DESC"]
+        runs = self.client.search_runs(
+            [self.experiment], "tags.level = 'sweep'", max_results=_MOST_SWEEPS, order_by=newest
+        )
+        return {
+            run.info.run_name: views.pages(self.experiment, run.data.tags["sweep_id"])[views.THRESHOLDS]
+            for run in runs
+            if run.info.run_id != self.sweep.run_id
+        }
 
     def artifact(self, path: Path, folder: str | None) -> bool:
         """Log a file: the sheet of a cell at the cell's run, if it has one, and others at the sweep's."""
@@ -253,35 +249,6 @@ class SweepRuns:
         self.status = status
         self._settle()
         return True
-
-    def _curves_url(self) -> str:
-        query = {
-            "workflowType": "machine_learning",
-            "viewStateShareKey": self.common["sweep_id"],
-            "compareRunsMode": "CHART",
-        }
-        return (
-            f"{server_of(self.uri)}/#/experiments/{self.experiment}/runs?{urlencode(query, quote_via=quote)}"
-        )
-
-    def _share_view(self) -> None:
-        """Store the view that `curves_url` opens: all cells of the sweep, drawn, with their thresholds."""
-        sweep_id = self.common["sweep_id"]
-        first, *others = (order.name for order in self.watched)
-        curves = [order.metric for order in self.watched]
-        state = view(
-            sweep_id,
-            columns=[
-                *(f"metrics.{threshold_name(key, first)}" for key in _TABLE_METRICS),
-                *(f"metrics.{threshold_name('rho_c', name)}" for name in others),
-                *(f"tags.{threshold_name(key, first)}" for key in _TABLE_TAGS),
-                *(f"params.{key}" for key in _TABLE_PARAMS),
-            ],
-            thresholds={threshold_name("rho_c", first): f"rho_c, of {first}"},
-            curves=curves,
-            members=[f"{MEMBERS}/{metric}" for metric in curves],
-        )
-        self.client.set_experiment_tag(self.experiment, SHARED_VIEW + sweep_id, json.dumps(state))
 
     def _source(self) -> dict[str, str]:
         """Return the tags that the UI shows as the run's source: command, commit and user."""
@@ -368,6 +335,8 @@ class SweepRuns:
         rho = rho_text(row["rho"])
         tags = {**self.common, **texts(row, MEMBER_TAGS), "level": "member", "rho": rho}
         tags["finished_at"] = stamp(end)
+        if RUN_COLOR in cell.tags:
+            tags[RUN_COLOR] = cell.tags[RUN_COLOR]
         start_ms = milliseconds(end) - round(1000 * row["seconds"])
         run = self._create(f"rho={rho} seed={row['seed']}", tags, cell, start_ms)
         self.members[row["member_id"]] = run

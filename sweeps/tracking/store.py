@@ -113,8 +113,8 @@ def server_of(uri: str) -> str:
     return f"http://127.0.0.1:{ui_port()}" if uri.startswith("sqlite:") else without_password(uri).rstrip("/")
 
 
-def experiment_of(client: MlflowClient, uri: str, name: str, note: str) -> str:
-    """Give the id of an experiment, which exists after it.
+def experiment_of(client: MlflowClient, uri: str, name: str, note: str = "") -> str:
+    """Give the id of an experiment, which exists after it; a new one has a note as its description.
 
     A SQLite store that was moved or copied with its mlartifacts/ has its files where they are now.
     """
@@ -123,7 +123,7 @@ def experiment_of(client: MlflowClient, uri: str, name: str, note: str) -> str:
     held = client.get_experiment_by_name(name)
     if held is None:
         location = (artifacts_of(uri) / name).as_uri() if uri.startswith("sqlite:") else None
-        return client.create_experiment(name, location, {DESCRIPTION: note})
+        return client.create_experiment(name, location, {DESCRIPTION: note} if note else None)
     if held.lifecycle_stage == "deleted":
         client.restore_experiment(held.experiment_id)
     return str(held.experiment_id)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ouvae.declared.order_parameters import ORDER_PARAMETERS, WATCHED
 from sweeps.tracking.refusals import reason
 from sweeps.tracking.runs import SweepRuns
-from sweeps.tracking.values import CompleteCell, Points, texts
+from sweeps.tracking.values import CompleteCell, texts
 
 _ATTEMPTS = 3
 _LONGEST_WAIT_SECONDS = 30.0
@@ -141,20 +141,16 @@ class Tracker:
         if self._track == "sweep":
             self._runs.untracked_cells.add(cell.cell_id)
             return
-        cell = cell if self._track == "members" else replace(cell, points={})
         self._submit("cell", partial(self._runs.cell, cell))
 
-    def log_interim_cell(
-        self, cell_id: str, thresholds: Sequence[Mapping[str, Any]], points: Mapping[str, Points]
-    ) -> None:
-        """Log what is known by now of a cell that has members but is not complete, if there is time for it.
+    def log_interim_cell(self, cell_id: str, thresholds: Sequence[Mapping[str, Any]]) -> None:
+        """Log the thresholds so far of a cell that is not complete, if there is time for it.
 
         Args:
             cell_id: identifies the cell in the sweep.
             thresholds: the cell's rows of the thresholds table.
-            points: seed, rho and value of its members by metric.
         """
-        self._jobs.put(_Job("interim", partial(self._runs.interim_cell, cell_id, thresholds, points)))
+        self._jobs.put(_Job("interim", partial(self._runs.interim_cell, cell_id, thresholds)))
 
     def log_interim(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """Log files as they are by now, as `log_artifacts` does their last version; none is owed."""
@@ -162,7 +158,7 @@ class Tracker:
             self._jobs.put(_Job("interim", partial(self._runs.artifact, path, folder)))
 
     def log_note(self, note: str) -> None:
-        """Log what the sweep found, in words, in Markdown."""
+        """Log what the sweep found, in Markdown, whose first line is the answer in short."""
         self._jobs.put(_Job("note", partial(self._runs.describe, note)))
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from analysis.tables.schema import Row
 from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
@@ -28,22 +28,16 @@ _MEASURED = (*METRICS, *TEST_METRICS)
 _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "test_bits_per_dimension"}
 """Names of bounds in bits per dimension, for images of bytes: minus the bound in nats / (pixels ln 2)."""
 
-# The UI orders charts by name: a metric whose name precedes the curves' pushes the curves down the page.
 THRESHOLD_METRICS = (
-    "rho_c", "rho_c_low", "rho_c_high", "rho_c_exact", "g_c", "spread_left", "spread_right", "n_seeds",
-    "n_resolved", "n_members", "n_diverged",
+    "rho_c", "rho_c_low", "rho_c_high", "half_width", "rho_c_exact", "g_c", "spread_left",
+    "spread_left_low", "spread_left_high", "spread_right", "spread_right_low", "spread_right_high", "jump",
+    "n_seeds", "n_resolved", "n_members", "n_diverged",
 )  # fmt: skip
+"""What MLflow sorts and draws of a threshold, in the order in which a cell's page lists it."""
+
 THRESHOLD_TAGS = (
-    "status", "collapsed_side", "method", "confidence", "half_width", "half_width_asked", "jump", "rule",
-    "active_from", "spread_left_low", "spread_left_high", "spread_right_low", "spread_right_high",
+    "status", "collapsed_side", "method", "confidence", "half_width_asked", "rule", "active_from",
 )  # fmt: skip
-
-
-MEMBERS = "members"
-"""Prefix of per-member metrics in a cell's run."""
-
-Points: TypeAlias = Sequence[tuple[int, float, float]]
-"""Seed, rho and value of each member."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,6 @@ class CompleteCell:
         thresholds: its rows of the thresholds table.
         data: digests of the data sets that its members are trained on, by their names.
         note: what is known of its thresholds, in words, in Markdown.
-        points: its members by metric; passed over where members are no runs.
     """
 
     cell_id: str
@@ -68,7 +61,6 @@ class CompleteCell:
     thresholds: Sequence[Row]
     data: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
-    points: Mapping[str, Points] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -139,19 +131,6 @@ def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: i
         Value(metric, _number(value), base_ms + round(STEPS_PER_RHO * rho), round(STEPS_PER_RHO * rho))
         for metric, curve in curves.items()
         for rho, value in curve
-    ]
-
-
-def point_values(points: Mapping[str, Points], base_ms: int) -> list[Value]:
-    """Return the value of each member of a cell, as metric `members/METRIC` at step = 1000 rho.
-
-    Repeated calls return the same timestamps, so MLflow keeps each value once.
-    """
-    return [
-        Value(f"{MEMBERS}/{metric}", _number(value), base_ms + round(STEPS_PER_RHO * rho) + seed, step)
-        for metric, members in points.items()
-        for seed, rho, value in members
-        for step in [round(STEPS_PER_RHO * rho)]
     ]
 
 

@@ -43,8 +43,8 @@ def parameters(pack):
 def numbers(outcome):
     """Return all of a member's metrics in one array, with -1 for null: evaluations, then the test."""
     measured = [*outcome.history, *filter(None, [outcome.test])]
-    values = np.hstack([entry for metrics in measured for entry in metrics.values()])
-    return np.array([-1.0 if value is None else value for value in values], dtype=float)
+    values = [np.atleast_1d(entry) for metrics in measured for entry in metrics.values()]
+    return np.array([-1.0 if value is None else value for entry in values for value in entry], dtype=float)
 
 
 def assert_close(ours, theirs):

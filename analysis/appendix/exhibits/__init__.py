@@ -1,39 +1,13 @@
-"""Every table, figure and claim that there is: a new one is a module of its own, and a line here."""
+"""Every table, figure and claim: each is a module, and its name a line in `analysis.appendix.names`."""
+
+from importlib import import_module
 
 from analysis import TableError
 from analysis.appendix.exhibit import Exhibit
-from analysis.appendix.exhibits import (
-    choices,
-    controls,
-    datasets,
-    figure4,
-    figure5,
-    figure6,
-    table5,
-    table6,
-    table7,
-    table8,
-    table9,
-    table10,
-)
+from analysis.appendix.names import NAMES
 
-EXHIBITS: tuple[Exhibit, ...] = (
-    table5.EXHIBIT,
-    table6.EXHIBIT,
-    table7.EXHIBIT,
-    table8.EXHIBIT,
-    table9.EXHIBIT,
-    table10.EXHIBIT,
-    figure4.EXHIBIT,
-    figure5.EXHIBIT,
-    figure6.EXHIBIT,
-    datasets.EXHIBIT,
-    controls.EXHIBIT,
-    choices.EXHIBIT,
-)
-"""The tables and figures, the claims of the main text and controls of ours, in the order of the page."""
-
-NAMES = tuple(exhibit.name for exhibit in EXHIBITS)
+EXHIBITS: tuple[Exhibit, ...] = tuple(import_module(f"{__name__}.{name}").EXHIBIT for name in NAMES)
+"""In the order of the page."""
 
 
 def exhibits_at(budget: str) -> tuple[Exhibit, ...]:

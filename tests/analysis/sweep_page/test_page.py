@@ -1,6 +1,7 @@
 """The page: all that it says, whatever names say, and how much of a wide run is in it."""
 
 import json
+import re
 import shutil
 import statistics
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from analysis.charts.looks import MOST_CELLS
 from analysis.report import main, write_report
 from analysis.results import Results, read_results
 from analysis.sweep_page import page as page_module
-from analysis.sweep_page.answers import compared
+from analysis.sweep_page.answers import compared, in_words
 from analysis.sweep_page.page import render
 
 BAD_TEXT = "digits </script><img src=x onerror=alert(1)> {{ 7 * 7 }}"
@@ -66,6 +67,12 @@ def test_it_says_question_answer_settings_and_origin(make_run, make_members):
     for text in ("8, 8", "16, 16", "seeds 0, 1, 2", "2.13.0", "3.11.7", "git checkout c0ffee"):
         assert text in said, text
     assert f"--space {run}/space.yaml --set device=cpu --out {run}-again" in said
+
+
+def test_the_answer_in_words_begins_with_the_thresholds_in_short(make_run, make_members):
+    lines = in_words(Results(make_run(make_members(CELLS), question="Does it fall?"))).split("\n")
+    assert re.fullmatch(r"8,8: ρ_c = 0\.8\d+ \[.+\]; 16,16: ρ_c = 0\.6\d+ \[.+\]", lines[0])
+    assert lines[1:3] == ["", "Does it fall?"]
 
 
 def test_a_run_that_mixes_kinds_of_machines_says_so(make_run, make_members):

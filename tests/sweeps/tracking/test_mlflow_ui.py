@@ -1,4 +1,4 @@
-"""MLflow's own pages show a tracked sweep: nested runs, filters, curves over one another.
+"""MLflow's own pages show a tracked sweep: its answer, nested runs, filters, curves over one another.
 
 A real browser (Chromium, headless) reads what `mlflow ui` serves. With OUVAE_SCREENSHOTS=FOLDER
 the pages are kept as pictures.
@@ -12,18 +12,21 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
 from ouvae.declared import Cell
+from sweeps.machine import processes, sockets
 from sweeps.tracking.store import check
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import default_uri, ui_command, ui_port
@@ -36,6 +39,7 @@ RHOS = (0.5, 0.6, 0.7, 0.76, 0.8, 0.85, 0.9, 1.0)
 SEEDS = (0, 1)
 ONSET = {2: 0.86, 3: 0.79}
 LABELS = {2: "digits mlp 8,8", 3: "digits mlp 8,8,8"}
+ANSWER = "8,8: ρ_c = 0.840 [0.832, 0.848]; 8,8,8: ρ_c = 0.770 [0.762, 0.778]"
 
 
 def kl_top(depth: int, rho: float) -> float:
@@ -65,7 +69,8 @@ def row(depth: int, rho: float, seed: int) -> dict[str, Any]:
 class Site:
     """A served store: where, and the page of the curves."""
 
-    port: int
+    start: str
+    pid: int
     experiment: str
     curves_url: str
 
@@ -89,11 +94,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         threshold = {
             "order_parameter": "kl_top",
             "rho_c": ONSET[depth] - 0.02,
+            "half_width": depth / 1000,
             "n_seeds": 2,
             "n_members": len(RHOS) * len(SEEDS),
             "status": "transition",
         }
         tracker.log_cell(CompleteCell(str(depth), LABELS[depth], params, {"kl_top_nats": curve}, [threshold]))
+    tracker.log_note(f"{ANSWER}\n\nIs a question answered?")
     report = tracker.close()
     assert report.complete
 
@@ -109,7 +116,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/health"), "the server is up")
         curves_url = report.curves_url.replace(f"127.0.0.1:{ui_port()}", f"127.0.0.1:{port}")
-        yield Site(port, curves_url.partition("?")[0], curves_url)
+        yield Site(f"http://127.0.0.1:{port}/", server.pid, curves_url.partition("?")[0], curves_url)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
@@ -123,12 +130,12 @@ def answers(url: str) -> bool:
         return False
 
 
-def listening(port: int) -> list[str]:
-    """Return the IPv4 and IPv6 addresses, in hexadecimal, at which somebody listens on a port."""
-    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
-    sockets = [line.split() for line in lines]
-    local = [fields[1].split(":") for fields in sockets if fields[3] == "0A"]
-    return [address for address, number in local if int(number, 16) == port]
+PANEL = "[data-component-id='mlflow.assistant.chat_panel.close']"
+"""The first visit opens a panel, "Assistant", over a quarter of the page; this closes it."""
+
+
+EXPAND = "[data-component-id='mlflow.experiment.metadata_editor.expand_button']"
+"""Shows more than the first line of an experiment's description."""
 
 
 class Page:
@@ -137,9 +144,7 @@ class Page:
     def __init__(self, browser: WebDriver, url: str) -> None:
         self.browser = browser
         browser.get(url)
-        # The first visit opens a panel, "Assistant", over a quarter of the page.
-        close = "[data-component-id='mlflow.assistant.chat_panel.close']"
-        until(lambda: self.all(close), "the panel")[0].click()
+        until(lambda: self.all(PANEL), "the panel")[0].click()
 
     def all(self, selector: str) -> list[WebElement]:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
@@ -203,9 +208,6 @@ class Page:
         """
         return self.browser.execute_script(script, column)
 
-    def show_charts(self) -> None:
-        self.browser.execute_script("document.querySelector('input[value=CHART]').click()")
-
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
         """Return the lines of the chart of `kl_top_nats`: by colour, their x and y."""
         script = """
@@ -219,6 +221,15 @@ class Page:
         return {
             color: (list(x), list(y)) for color, drawn, x, y in self.browser.execute_script(script) if drawn
         }
+
+    def points(self, title: str) -> int:
+        """Return how many points the chart of this title has."""
+        script = """
+            const cards = [...document.querySelectorAll('[data-testid$=compare-runs-card]')]
+            const card = cards.find(c => c.querySelector('h4')?.innerText === arguments[0])
+            return card?.querySelectorAll('.scatterlayer .point').length ?? 0
+        """
+        return int(self.browser.execute_script(script, title))
 
     def search(self, query: str) -> None:
         [box] = self.all("[data-testid=search-box]")
@@ -241,8 +252,54 @@ def member_names(rhos: tuple[float, ...] = RHOS) -> set[str]:
     return {f"rho={rho:.3f} seed={seed}" for rho in rhos for seed in SEEDS}
 
 
+def click(browser: WebDriver, text: str) -> None:
+    """Click what has this text, once it is there and nothing covers it."""
+
+    def clicked() -> bool:
+        with suppress(ElementClickInterceptedException, StaleElementReferenceException):
+            for element in browser.find_elements(By.XPATH, f"//*[normalize-space(text())='{text}']"):
+                element.click()
+                return True
+        return False
+
+    until(clicked, f"a click on {text}")
+
+
+def is_legible(browser: WebDriver, text: str) -> bool:
+    """Tell whether a text is on a line of the window, and nothing covers or cuts either of its ends."""
+    script = """
+        const paragraph = [...document.querySelectorAll('p')].find(p => p.innerText === arguments[0])
+        if (!paragraph) return false
+        const range = document.createRange()
+        range.selectNodeContents(paragraph)
+        const lines = [...range.getClientRects()]
+        const seen = (x, y) => paragraph.contains(document.elementFromPoint(x, y))
+        return lines.length === 1 && lines.every(line =>
+            seen(line.left + 1, line.top + 1) && seen(line.right - 1, line.bottom - 1))
+    """
+    return bool(browser.execute_script(script, text))
+
+
 def test_the_server_listens_on_this_machine_alone(site: Site) -> None:
-    assert listening(site.port) == ["0100007F"]  # 127.0.0.1
+    addresses = sockets.listening([site.pid, *processes.descendants(site.pid)]).values()
+    assert set().union(*addresses) == {"127.0.0.1"}
+
+
+def test_the_answer_is_two_clicks_from_the_start_page(browser: WebDriver, site: Site) -> None:
+    """On a small screen, beside the panel that MLflow opens on the first visit."""
+    browser.set_window_size(1280, 900)
+    browser.get(site.start)
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, PANEL), "the panel")
+    for text in ("Model training", "depths"):
+        click(browser, text)
+    until(lambda: is_legible(browser, ANSWER), "the answer")
+    browser.find_element(By.CSS_SELECTOR, EXPAND).click()
+    [link] = until(lambda: browser.find_elements(By.LINK_TEXT, "members"), "the links below the answer")
+    members = link.get_attribute("href")
+
+    page = Page(browser, members)
+    until(lambda: page.points("rho vs. kl_top_nats") == len(member_names()) * len(ONSET), "a point each")
+    page.keep("mlflow-members")
 
 
 def test_runs_are_nested(browser: WebDriver, site: Site) -> None:
@@ -287,21 +344,8 @@ CURVES = {
 }
 
 
-def test_the_curves_of_two_cells_are_drawn_over_one_another(browser: WebDriver, site: Site) -> None:
-    page = Page(browser, site.runs_url)
-    page.see(["depths"])
-    page.search('tags.level = "cell"')
-    until(lambda: "3 matching runs" in page.all("body")[0].text, "two cells and their sweep")
-    page.expand("depths")
-    page.see(["depths", LABELS[3], LABELS[2]])
-    page.show_charts()
-    until(lambda: len(page.curves()) == 2, "two curves")
-    assert page.curves() == CURVES
-
-
 def test_the_address_in_the_report_leads_to_the_curves(browser: WebDriver, site: Site) -> None:
     page = Page(browser, site.curves_url)
-    page.see([LABELS[3], LABELS[2]])
     until(lambda: len(page.curves()) == 2, "two curves")
     assert page.curves() == CURVES
     page.keep("mlflow-curves")
@@ -312,5 +356,6 @@ def test_the_same_view_as_a_table_has_the_columns_that_matter(browser: WebDriver
     page.see([LABELS[3], LABELS[2]])
     numbers = until(lambda: page.values("metrics.`rho_c`"), "the column rho_c")
     assert [float(number) for number in numbers] == pytest.approx([ONSET[3] - 0.02, ONSET[2] - 0.02])
+    assert page.values("metrics.`half_width`") == ["0.003", "0.002"]
     assert page.values("tags.`status`") == ["transition"] * 2
     page.keep("mlflow-thresholds")

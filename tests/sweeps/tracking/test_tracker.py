@@ -110,17 +110,15 @@ def threshold(depth: int) -> dict[str, Any]:
     }
 
 
-def log(
-    tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...] = (2, 3), points: Any = None
-) -> None:
+def log(tracker: Tracker, rhos: tuple[float, ...] = RHOS, depths: tuple[int, ...] = (2, 3)) -> None:
     for depth in depths:
         for rho in rhos:
             row, history = member(depth, rho)
             tracker.log_member(row, history)
-        tracker.log_cell(cell(depth, rhos, points))
+        tracker.log_cell(cell(depth, rhos))
 
 
-def cell(depth: int, rhos: tuple[float, ...] = RHOS, points: Any = None, **changes: Any) -> CompleteCell:
+def cell(depth: int, rhos: tuple[float, ...] = RHOS, **changes: Any) -> CompleteCell:
     """Return a complete cell of these members, with changes of its threshold."""
     row, _ = member(depth, rhos[0])
     return CompleteCell(
@@ -131,7 +129,6 @@ def cell(depth: int, rhos: tuple[float, ...] = RHOS, points: Any = None, **chang
         thresholds=[threshold(depth) | changes],
         data={"digits": "c0ffee"},
         note=f"depth {depth}",
-        points=points or {},
     )
 
 
@@ -453,14 +450,9 @@ def test_the_sweep_is_there_before_its_first_member(uri: str) -> None:
     assert contents(uri)["sweep-1"]["status"] == "KILLED"
 
 
-def known(members: int) -> dict[str, list[tuple[int, float, float]]]:
-    """Return seed, rho and KL of so many members of the cell of depth 2."""
-    return {"kl_top_nats": [(seed % 2, RHOS[seed // 2], 1.0 + seed) for seed in range(members)]}
-
-
 @pytest.mark.parametrize("stopped", [False, True])
 def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool) -> None:
-    """A threshold each time that members came, and each member once, in the run of the complete cell.
+    """A threshold each time that members came, in the run of the complete cell.
 
     Also where the sweep is stopped and goes on in between, which says all of it again.
     """
@@ -469,31 +461,20 @@ def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool)
         writer.log_member(*member(2, RHOS[members]))
         for _ in range(2):
             thresholds = [threshold(2) | {"n_members": members, "rho_c": members / 10}]
-            writer.log_interim_cell("cell-2", thresholds, known(members))
+            writer.log_interim_cell("cell-2", thresholds)
         if stopped:
             assert writer.close("KILLED").complete
             writer = tracker(uri)
-    log(writer, depths=(2,), points=known(8))
-    writer.log_interim_cell("cell-2", [threshold(2) | {"n_members": 99}], known(8))
-    writer.log_interim_cell("of which there is no run", [threshold(2)], known(8))
+    log(writer, depths=(2,))
+    writer.log_interim_cell("cell-2", [threshold(2) | {"n_members": 99}])
+    writer.log_interim_cell("of which there is no run", [threshold(2)])
     report = writer.close()
     assert report.complete
     assert report.logged == {"member": 1 if stopped else 4, "cell": 1}
     run = contents(uri)["sweep-1/digits mlp 8,8"]
     assert points(run, "rho_c") == [(1, 0.1), (2, 0.2), (3, 0.3), (len(RHOS), threshold(2)["rho_c"])]
-    values = [(round(1000 * rho), value) for _, rho, value in known(8)["kl_top_nats"]]
-    assert points(run, "members/kl_top_nats") == values
     assert points(run, "kl_top_nats") == [(round(1000 * rho), kl_top(2, rho)) for rho in RHOS]
     assert count_of_runs(uri) == 6, "none is replaced"
-
-
-def test_many_members_are_more_than_one_request(uri: str) -> None:
-    """MLflow takes 1000 values at a time."""
-    writer = tracker(uri)
-    many = {"kl_top_nats": [(seed, 0.5, seed / 10) for seed in range(2100)]}
-    log(writer, depths=(2,), points=many)
-    assert writer.close().complete
-    assert len(points(contents(uri)["sweep-1/digits mlp 8,8"], "members/kl_top_nats")) == 2100
 
 
 def test_files_as_they_are_by_now_are_there_and_not_counted(uri: str, tmp_path: Path) -> None:
@@ -512,8 +493,11 @@ def test_cells_have_colors_of_their_own(uri: str) -> None:
     for depth in depths:
         writer.log_member(*member(depth, 0.5))
     assert writer.close().complete
-    cells = [run for run in contents(uri).values() if run["tags"]["level"] == "cell"]
-    assert len({run["tags"]["mlflow.runColor"] for run in cells}) == len(depths)
+    colors: dict[str, list[str]] = {"cell": [], "member": []}
+    for run in contents(uri).values():
+        colors.get(run["tags"]["level"], []).append(run["tags"].get("mlflow.runColor"))
+    assert len(set(colors["cell"])) == len(depths)
+    assert sorted(colors["member"]) == sorted(colors["cell"])
 
 
 def test_runs_say_what_made_them_of_what_and_what_was_found(uri: str) -> None:
@@ -529,11 +513,38 @@ def test_runs_say_what_made_them_of_what_and_what_was_found(uri: str) -> None:
         assert tags["mlflow.source.name"] == "sweeps/phase_transition.py"
         assert tags["mlflow.source.git.commit"] == "c0ffee"
         assert tags["mlflow.user"]
-    assert runs["sweep-1"]["tags"]["mlflow.note.content"].startswith("both collapse\n\n")
+    assert runs["sweep-1"]["tags"]["mlflow.note.content"].startswith("both collapse\n\n[thresholds](#/")
     cell = runs["sweep-1/digits mlp 8,8"]
     assert cell["tags"]["mlflow.note.content"] == "depth 2"
-    (found,) = MlflowClient(uri).get_run(cell["run_uuid"]).inputs.dataset_inputs
+    run = MlflowClient(uri).get_run(cell["run_uuid"])
+    (found,) = run.inputs.dataset_inputs
     assert (found.dataset.name, found.dataset.digest) == ("digits", "c0ffee")
+    assert next(iter(run.data.metrics)) == "rho_c", "the UI lists metrics in this order"
+
+
+def test_an_experiment_has_the_latest_answer_unless_a_user_describes_it(uri: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+
+    def describe(sweep_id: str, *notes: str) -> str:
+        writer = tracker(uri, sweep_id)
+        writer.begin()
+        for note in notes:
+            writer.log_note(note)
+        assert writer.close().complete
+        return str(client.get_experiment_by_name("depths").tags["mlflow.note.content"])
+
+    assert describe("sweep-1").startswith("in training\n\n[thresholds](#/")
+    assert describe("sweep-1", "alike").startswith("alike\n\n[thresholds](#/")
+    assert describe("sweep-2").startswith("alike\n\n"), "it has no answer yet"
+    both = describe("sweep-2", "different")
+    assert both.startswith("different\n\n")
+    assert "[sweep-1](#/" in both
+    client.set_experiment_tag(
+        client.get_experiment_by_name("depths").experiment_id, "mlflow.note.content", "mine"
+    )
+    assert describe("sweep-2", "different again") == "mine"
 
 
 @pytest.mark.parametrize("page", [3, 100])

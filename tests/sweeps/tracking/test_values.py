@@ -8,7 +8,16 @@ CURVES = {"kl_top_nats": [(0.5, 3.0), (1.0, 0.0)], "information_top_nats": [(0.5
 ROWS = [
     {"n_members": 12, **row}
     for row in (
-        {"order_parameter": "kl_top", "rho_c": 0.9, "g_c": None, "status": "transition", "active_from": 0.1},
+        {
+            "order_parameter": "kl_top",
+            "rho_c": 0.9,
+            "half_width": 0.02,
+            "spread_left_low": 0.01,
+            "jump": 0.4,
+            "g_c": None,
+            "status": "transition",
+            "active_from": 0.1,
+        },
         {
             "order_parameter": "information_top",
             "rho_c": None,
@@ -28,6 +37,9 @@ def test_every_order_parameter_has_its_curve_and_its_threshold():
         ("information_top_nats", 500): 1.0,
         ("information_top_nats", 1000): -0.01,
         ("rho_c", 12): 0.9,
+        ("half_width", 12): 0.02,
+        ("spread_left_low", 12): 0.01,
+        ("jump", 12): 0.4,
         ("kl_top_pair/rho_c", 12): 0.7,
         ("n_members", 12): 12,
         ("information_top/n_members", 12): 12,

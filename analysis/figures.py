@@ -6,8 +6,9 @@ RUN is the folder of a run. The figures go to RUN/figures, or to DIR, as .png an
 `order_parameters` shows the curves of each cell, by default its top-layer KL over its top-layer
 information, each with its critical rho; `training` the top-layer KL against the optimizer step, one line a
 member, so that the drift of the transition with the budget is seen; `phase_diagram` the critical rho against
-the size of the latents, as `analysis/phase_diagram.py` does for several runs together. Thresholds are
-computed from the members by the run's own rule, as for its own table.
+the size of the latents, as `analysis/phase_diagram.py` does for several runs together; `sheet_CELL` images of
+a cell's members: reconstructions, samples and the top layer traversed. Thresholds are computed from the
+members by the run's own rule, as for its own table.
 """
 
 import argparse
@@ -31,6 +32,7 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     from analysis.charts.cells import chart_cells
     from analysis.charts.curves import order_parameters
     from analysis.charts.phases import phase_diagram
+    from analysis.charts.sheets import sheet
     from analysis.charts.training import training
     from analysis.results import read_results
 
@@ -40,8 +42,12 @@ def write_figures(run: str | Path, out: str | Path | None = None) -> list[Path]:
     order = ORDER_PARAMETERS[cells[0].rows[0]["order_parameter"]]
     if any(cell.rows[0]["status"] != "unresolved" for cell in cells):
         charts.append(phase_diagram(cells, order))
+    charts += [drawn for cell in cells if cell.look is not None and (drawn := sheet(cell)) is not None]
     folder = results.folder / "figures" if out is None else out
-    return [path for chart in charts for path in chart.save_in(folder)]
+    paths = [path for chart in charts for path in chart.save_in(folder)]
+    for problem in results.sheet_problems.values():
+        print(f"note: images are left out: {problem}", file=sys.stderr)
+    return paths
 
 
 def _parser() -> argparse.ArgumentParser:

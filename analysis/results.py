@@ -11,7 +11,15 @@ import pyarrow.compute as pc
 from analysis import TableError
 from analysis.statistics.rule import Rules
 from analysis.statistics.summary import Summary, read_rule
-from analysis.tables.files import read_history, read_members, read_settings, table_path
+from analysis.tables.files import (
+    read_history,
+    read_members,
+    read_settings,
+    read_sheet,
+    rows_of,
+    table_path,
+)
+from analysis.tables.schema import Row
 
 
 class Results:
@@ -27,6 +35,7 @@ class Results:
     def __init__(self, run: str | Path, tables: Mapping[str, pa.Table] | None = None) -> None:
         """Read nothing yet."""
         self.path = Path(run)
+        self.sheet_problems: dict[str, str] = {}
         vars(self).update(tables or {})
 
     @cached_property
@@ -73,6 +82,24 @@ class Results:
     def comparisons(self) -> pa.Table:
         """A row an order parameter and pair of cells that differ in one key."""
         return self.summary.comparisons
+
+    def sheet(self, cell_id: str) -> list[Row]:
+        """Return a row of the table `sheets` per completed member of a cell, with its `kl_top_nats`.
+
+        A cell whose images cannot be read has none; `sheet_problems` says why.
+        """
+        try:
+            sheets = rows_of(read_sheet(self.path, cell_id))
+        except TableError as error:
+            self.sheet_problems[cell_id] = str(error)
+            return []
+        members = self.members.filter(pc.equal(self.members["cell_id"], cell_id)) if sheets else self.members
+        kl = dict(zip(*(members[name].to_pylist() for name in ("member_id", "kl_top_nats")), strict=True))
+        return [
+            row | {"kl_top_nats": kl[row["member_id"]]}
+            for row in sheets
+            if kl.get(row["member_id"]) is not None
+        ]
 
     def shared_members(self, other: "Results") -> int:
         """Return how many members another run has too: what the two say is not independent then."""

@@ -47,6 +47,12 @@ class RunningKeys(Strict):
         default="none",
         unit="none",
     )
+    save_images: Literal["first_seed", "none"] = key(
+        "images to keep for the sheet of each cell: reconstructions, samples and the top layer traversed, of "
+        "the members of the initial grid with the `first_seed`, or `none`",
+        default="first_seed",
+        unit="none",
+    )
     wait_minutes: NotNegative = key(
         "maximum wait for a node with free resources for a pack", default=10.0, unit="min"
     )

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.tables.files import read_members
-from ouvae.parts.likelihoods import likelihood_of
-from ouvae.systems import System, leading_axes
-from ouvae.training.noise import single_draws
+from ouvae.systems import System
+from ouvae.training.sheet import pixel_means, reconstructions
 from ouvae.training.step.precision import weights_dtype
 from sweeps.record.paths import Paths
 from sweeps.worker.weights import WeightsError, read_weights
@@ -48,16 +47,12 @@ class TrainedMember:
         Raises:
             ValueError: images of another shape.
         """
-        cell, dtype = self.model.cell, weights_dtype(self.model.cell)
-        plain = cell.model_copy(update={"smoothed_networks": ()})
-        generator = torch.Generator().manual_seed(seed)
-        x = self._flat(torch.as_tensor(images)).to(dtype)
-        draws = single_draws(plain, leading_axes(len(x)), generator, dtype)
-        return self._mean(self.model.reconstruct(x, draws))
+        x = self._flat(torch.as_tensor(images)).to(weights_dtype(self.model.cell))
+        return reconstructions(self.model, x, torch.Generator().manual_seed(seed))
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Return the means of p(x|z) at draws of the prior, from the top layer down, [count, D]."""
-        return self._mean(self.model.generate(count, torch.Generator().manual_seed(seed)))
+        return pixel_means(self.model, self.model.generate(count, torch.Generator().manual_seed(seed)))
 
     def _flat(self, images: Tensor) -> Tensor:
         shape = self.model.image_shape
@@ -69,9 +64,6 @@ class TrainedMember:
                 "first, also for a single one"
             )
         return images.reshape(len(images), pixels)
-
-    def _mean(self, outputs: Tensor) -> Tensor:
-        return likelihood_of(self.model.cell).mean(outputs, self.model.image_shape)
 
 
 def load_model(run: str | Path, member_id: str) -> TrainedMember:

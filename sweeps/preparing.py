@@ -28,8 +28,8 @@ from sweeps.tracking.uri import chosen_uri
 
 _NEEDED_LATER = (
     "ouvae.training.counts", "analysis.figures", "analysis.report", "analysis.results",
-    "analysis.charts.cells", "analysis.charts.curves", "analysis.charts.phases", "analysis.charts.training",
-    "analysis.sweep_page.page",
+    "analysis.charts.cells", "analysis.charts.curves", "analysis.charts.phases", "analysis.charts.sheets",
+    "analysis.charts.training", "analysis.sweep_page.page",
 )  # fmt: skip
 """Modules that planning and the end of a sweep import: by then the checkout may hold other code. An error of
 an import is reported where the module is used."""

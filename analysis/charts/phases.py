@@ -190,13 +190,26 @@ def _map(
         {"field": "value", "title": order.words, "format": ".4~g"},
         {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
     ]  # fmt: skip
-    ends = {"x": rho_axis("low", rho, labelled), "x2": {"field": "high"}, "color": colour, "tooltip": tooltip}
-    upright = {"x": rho_axis("rho_c", rho, labelled)}
+    ends = {
+        "x": _map_axis("low", rho, labelled),
+        "x2": {"field": "high"},
+        "color": colour,
+        "tooltip": tooltip,
+    }
+    upright = {"x": _map_axis("rho_c", rho, labelled)}
     look: Spec = {"thickness": band / 12, "size": band}
     return [
         layer("rect", ends, clip=True),
         layer("tick", upright, where="isValid(datum.rho_c)", color=VERMILLION, **look),
     ]
+
+
+def _map_axis(field: str, rho: tuple[float, float], labelled: bool) -> Spec:
+    """Return the axis of rho of a map, which ends at 0 and 1: no mark there needs room beyond."""
+    axis = rho_axis(field, rho, labelled)
+    low, high = axis["scale"]["domain"]
+    axis["scale"]["domain"] = [max(low, 0.0), min(high, 1.0)]
+    return axis
 
 
 def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:

@@ -34,7 +34,7 @@ def drawing(spec: Spec) -> str:
         raise TableError(f"Vega-Lite {VEGA_LITE} cannot draw the chart: {error}") from error
     numbers: dict[str, str] = {}  # Vega's numbers go on from chart to chart; these start at 0
     drawn = re.sub(
-        r"\b(clip|gradient_)\d+\b",
+        r"(?<=[#\"])(clip|gradient_)\d+\b",
         lambda name: numbers.setdefault(name[0], f"{name[1]}{len(numbers)}"),
         drawn,
     )

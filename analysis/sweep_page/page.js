@@ -48,6 +48,7 @@
   function update() {
     const [cells, groups] = [seen("cells"), seen("groups")];
     for (const view of views.values()) view.signal("cells", cells).signal("groups", groups).runAsync();
+    listMembers();
   }
 
   function resize(place, width) {
@@ -72,9 +73,40 @@
     contents.appendChild(document.createElement("li")).appendChild(link);
   }
 
+  const list = document.getElementById("members");
+
+  /** Fill the table of members, of the cells and seeds that are switched on, when it is unfolded. */
+  function listMembers() {
+    if (!list?.open) return;
+    const [cells, groups] = [seen("cells"), seen("groups")];
+    const shown = rows.members.filter((row) => cells.includes(row.cell) && groups.includes(row.group));
+    shown.sort((a, b) => a.cell - b.cell || a.rho - b.rho || a.seed - b.seed);
+    const columns = { cell: "name", ρ: "rho", seed: "seed", status: "status", member_id: "member" };
+    const table = list.querySelector("table");
+    table.replaceChildren();
+    const line = (parent) => parent.appendChild(document.createElement("tr"));
+    const head = line(table.createTHead());
+    for (const title of Object.keys(columns)) {
+      const cell = head.appendChild(document.createElement("th"));
+      cell.scope = "col";
+      cell.textContent = title;
+    }
+    const body = table.createTBody();
+    for (const row of shown) {
+      const cells = line(body);
+      for (const [title, name] of Object.entries(columns)) {
+        const cell = cells.appendChild(document.createElement(title === "cell" ? "th" : "td"));
+        if (title === "cell") cell.scope = "row";
+        cell.dataset.name = title;
+        cell.textContent = row[name];
+      }
+    }
+  }
+  list?.addEventListener("toggle", listMembers);
+
   const folded = []; // on paper nothing is folded
   window.addEventListener("beforeprint", () => {
-    folded.push(...document.querySelectorAll("details:not([open])"));
+    folded.push(...document.querySelectorAll("details:not([open]):not(#members)"));
     for (const part of folded) part.open = true;
     for (const place of views.keys()) resize(place, PRINTED[place.dataset.width]);
   });

@@ -20,6 +20,7 @@ from analysis.charts.layout import Overlay
 from analysis.charts.looks import SHAPES, Look
 from analysis.charts.phases import map_chart, phases, size_chart
 from analysis.charts.render import vega
+from analysis.charts.sheets import sheet_of
 from analysis.charts.training import near_threshold
 from analysis.results import Results
 from analysis.sweep_page.answers import MOST_ROWS, answers, compared
@@ -66,6 +67,8 @@ def render(runs: Sequence[Results]) -> str:
         seed_groups=drawn.groups,
         drawn=drawn,
         charts=groups,
+        sheets=[sheet for cell in shown if (sheet := sheet_of(cell)) is not None],
+        unreadable_sheets=[text for results in runs for text in results.sheet_problems.values()],
         data=page_data(shown, charts, drawn),
         **assets(),
     )

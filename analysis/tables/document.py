@@ -18,13 +18,19 @@ _OF_ROWS = {
     "thresholds": "One row per cell and order parameter: one curve.",
     "comparisons": "One row per order parameter and pair of cells that differ in one key, size or depth.",
     "costs": "One row per cell and rho, in runs that measure time and memory.",
+    "sheets": "A file per cell, with one row per member that was drawn. A column of images as an array: "
+    "`np.frombuffer(row['samples'], np.uint8).reshape(-1, *row['image_shape'])`.",
 }
+
+_TITLES = {"sheets": "sheets/CELL_ID"}
+"""Paths of the tables that are not named like their files."""
 
 _TYPES = {
     pa.string(): "text",
     pa.int32(): "whole number",
     pa.int64(): "whole number",
     pa.float64(): "number",
+    pa.binary(): "bytes",
 }
 
 
@@ -35,7 +41,7 @@ def tables() -> str:
 
 def _section(name: str, schema: pa.Schema) -> list[str]:
     head = ["| column | unit | type | |", "| --- | --- | --- | --- |"]
-    return [f"## {name}.parquet", "", _OF_ROWS[name], "", *head, *map(_row, schema), ""]
+    return [f"## {_TITLES.get(name, name)}.parquet", "", _OF_ROWS[name], "", *head, *map(_row, schema), ""]
 
 
 def _row(field: pa.Field) -> str:

@@ -18,7 +18,7 @@ import yaml
 
 from analysis import TableError
 from analysis.tables.replacing import replacing
-from analysis.tables.schema import COSTS, HISTORY, MEMBERS, SCHEMAS, Row
+from analysis.tables.schema import COSTS, HISTORY, MEMBERS, SCHEMAS, SHEETS, Row
 from analysis.tables.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell, keys_of
 
@@ -73,6 +73,15 @@ def check_settings(path: Path) -> None:
 def read_costs(run: str | Path) -> pa.Table:
     """Read the costs table of a run folder. Raises TableError as `read_members` does."""
     return read_table(table_path(run, "costs"), COSTS, may_be_empty=False)
+
+
+def read_sheet(run: str | Path, cell_id: str) -> pa.Table:
+    """Read the images of a cell's members; no rows where the run keeps none.
+
+    Raises TableError as `read_table` does.
+    """
+    path = (Path(run) if Path(run).is_dir() else Path(run).parent) / "sheets" / f"{cell_id}.parquet"
+    return read_table(path, SHEETS) if path.exists() else SHEETS.empty_table()
 
 
 def table_path(run: str | Path, table: str) -> Path:

@@ -2,7 +2,8 @@
 
 `members.parquet` has a row per member (one trained model: a cell, a rho and a seed), `history.parquet` a
 row per member and evaluation, `thresholds.parquet` a row per cell and order parameter. A run that measures
-time and memory has `costs.parquet`, a row per cell and rho.
+time and memory has `costs.parquet`, a row per cell and rho. A run that keeps images has a file of the table
+`sheets` per cell, a row per member that was drawn.
 
 The columns of a cell's keys and of the metrics follow from their declarations in `ouvae.declared`; a key or
 metric that is added asks for no other version, since readers fill in what an older table lacks.
@@ -27,7 +28,14 @@ from ouvae.declared import METRICS, TEST_METRICS, Cell, Key, Metric, keys_of
 Row: TypeAlias = Mapping[str, Any]
 """A row of a table in plain values, by column."""
 
-VERSIONS = {"members": "4", "history": "4", "thresholds": "6", "comparisons": "6", "costs": "4"}
+VERSIONS = {
+    "members": "4",
+    "history": "4",
+    "thresholds": "6",
+    "comparisons": "6",
+    "costs": "4",
+    "sheets": "1",
+}
 """Version of each schema; a reader refuses a file that carries another. Thresholds follow from members."""
 
 SPLIT_IMAGES = ("train_images", "validation_images", "test_images")
@@ -390,11 +398,42 @@ COSTS = _schema(
 )
 """A row per cell and rho: what training costs in time and memory."""
 
+
+def _images(name: str, description: str) -> pa.Field:
+    return _field(name, pa.binary(), "none", f"{description}, as bytes from 0 (black) to 255 (white)")
+
+
+SHEETS = _schema(
+    "sheets",
+    _label("member_id", "the member, as in the members table"),
+    _label("cell_id", "the member's cell, as in the members table"),
+    _number("rho", "smoothing parameter of the member, between 0 and 1"),
+    _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
+    _field(
+        "image_shape",
+        _list(pa.int32()),
+        "1",
+        "rows and columns of an image, after its channels if it has any",
+    ),
+    _count("unit", "the unit of the top layer with the largest KL, counted from 1"),
+    _field("unit_kl_nats", pa.float64(), "nats", "KL of this unit from N(0, 1), mean over images"),
+    _images("images", "observations of the validation split"),
+    _images("reconstructions", "means of p(x|z) at a draw of the posterior of each of these observations"),
+    _images("samples", "means of p(x|z) at draws of the prior"),
+    _images(
+        "traversal",
+        "means of p(x|z) as the unit goes from -2.5 to 2.5; the other units are zero, and the layers below "
+        "have the same noise",
+    ),
+)
+"""A row per member that was drawn: what it makes of a few images, at its last weights."""
+
 SCHEMAS = {
     "members": MEMBERS,
     "history": HISTORY,
     "thresholds": THRESHOLDS,
     "comparisons": COMPARISONS,
     "costs": COSTS,
+    "sheets": SHEETS,
 }
 """The schemas by the name of their table, which is also the stem of its file."""

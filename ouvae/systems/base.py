@@ -133,9 +133,18 @@ class System(nn.Module):
     def generate(self, count: int, generator: torch.Generator) -> Tensor:
         """Return the outputs of p(x|z) at draws of the prior, [count, outputs].
 
-        The generator is of the model's device. Training does not need this.
+        By default the top layer is drawn from N(0, I). The generator is of the model's device. Training does
+        not need this.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no method generate")
+        return self.generate_from(self.standard(count, self.cell.latents[-1], generator), generator)
+
+    def generate_from(self, top: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the outputs of p(x|z) at the top layer's z_L, [count, d_L] -> [count, outputs].
+
+        The layers below are drawn given z_L. The generator is of the model's device. Training does not need
+        this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method generate_from")
 
     def drawn(self, outputs: Tensor, generator: torch.Generator) -> Tensor:
         """Return a draw of the Gaussian with a network's outputs as parameters, [..., 2 d] -> [..., d]."""

@@ -110,9 +110,9 @@ class BIVA(System):
         down, *_ = self._descend(x, draws, closed_form=True)
         return self.likelihood(down)  # type: ignore[no-any-return]
 
-    def generate(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return p(x|z) at draws of the prior; see `System.generate`."""
-        down = self.top_latent(self.standard(count, self.cell.latents[-1], generator))
+    def generate_from(self, top: Tensor, generator: torch.Generator) -> Tensor:
+        """Return p(x|z) at draws of b_l and t_l given z_L; see `System.generate_from`."""
+        down = self.top_latent(top)
         for level in reversed(self._below_top):
             both = level.down_latent(self.drawn(level.prior(down), generator))
             down = down + self._block_weight * level.down(down + both)

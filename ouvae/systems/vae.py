@@ -31,9 +31,9 @@ class Hierarchy(System):
         outputs = self._density.outputs(image_shape)
         self.likelihood = pixels_of_latent(cell, cell.latents[0], image_shape, outputs)
 
-    def generate(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return p(x|z_1) at draws of the prior; see `System.generate`."""
-        z = self.standard(count, self.cell.latents[-1], generator)
+    def generate_from(self, top: Tensor, generator: torch.Generator) -> Tensor:
+        """Return p(x|z_1) at z_1 drawn given z_L; see `System.generate_from`."""
+        z = top
         for network in reversed(self.generative):
             z = self.drawn(network(z), generator)
         return self.likelihood(z)  # type: ignore[no-any-return]

@@ -109,15 +109,16 @@ class VampPrior(System):
 
     def generate(self, count: int, generator: torch.Generator) -> Tensor:
         """Return p(x|z_1, z_2) at draws of the prior; see `System.generate`."""
-        if self.cell.pseudo_inputs:
-            components = self.upper_posterior(self.pseudo_inputs())
-            device = generator.device
-            indices = torch.randint(len(components), (count,), generator=generator, device=device)
-            upper = self.drawn(components[indices], generator)
-        else:
-            upper = self.standard(count, self.cell.latents[-1], generator)
-        lower = self.drawn(self.lower_prior(upper), generator)
-        return self.likelihood(lower, upper)  # type: ignore[no-any-return]
+        if not self.cell.pseudo_inputs:
+            return super().generate(count, generator)
+        components = self.upper_posterior(self.pseudo_inputs())
+        indices = torch.randint(len(components), (count,), generator=generator, device=generator.device)
+        return self.generate_from(self.drawn(components[indices], generator), generator)
+
+    def generate_from(self, top: Tensor, generator: torch.Generator) -> Tensor:
+        """Return p(x|z_1, z_2) at z_1 drawn given z_2; see `System.generate_from`."""
+        lower = self.drawn(self.lower_prior(top), generator)
+        return self.likelihood(lower, top)  # type: ignore[no-any-return]
 
     def pseudo_inputs(self) -> Tensor:
         """Return u_1 … u_M, [M, D] in [0, 1]."""

@@ -35,3 +35,26 @@ class Measured:
 
     validation: Values
     test: Values | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a member makes of a few images, as bytes from 0 (black) to 255 (white): [n, *image_shape] each.
+
+    Attributes:
+        image_shape: (rows, columns) or (channels, rows, columns).
+        unit: the unit of the top layer with the largest KL, counted from 1.
+        unit_kl_nats: its KL from N(0, 1).
+        images: observations of the validation split.
+        reconstructions: means of p(x|z) at a draw of the posterior of each.
+        samples: means of p(x|z) at draws of the prior.
+        traversal: means of p(x|z) as the unit goes through its prior, with the other units at zero.
+    """
+
+    image_shape: tuple[int, ...]
+    unit: int
+    unit_kl_nats: float
+    images: bytes
+    reconstructions: bytes
+    samples: bytes
+    traversal: bytes

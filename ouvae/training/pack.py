@@ -29,8 +29,9 @@ from ouvae.training.evaluation.gradients import gradient_variances
 from ouvae.training.evaluation.metrics import completed, unit_moments, values_of
 from ouvae.training.feed import BLOCK_STEPS, Feed
 from ouvae.training.noise import binarize, cut_draws, stream
-from ouvae.training.outcome import Measured, Outcome, Values
+from ouvae.training.outcome import Measured, Outcome, Sheet, Values
 from ouvae.training.selection import BestWeights
+from ouvae.training.sheet import is_drawable, sheet_of
 from ouvae.training.step.adam import Adam
 from ouvae.training.step.captured import Captured, Function
 from ouvae.training.step.objectives import loss
@@ -49,6 +50,17 @@ def initial_model(cell: Cell, image_shape: Shape, seed: int) -> System:
         torch.default_generator.set_state(stream(torch.device("cpu"), "weights", seed).get_state())
         model = build(cell, image_shape)
     return model.to(weights_dtype(cell))
+
+
+def trained_model(cell: Cell, image_shape: Shape, weights: Mapping[str, Tensor]) -> System:
+    """Return a single model with a member's weights, in evaluation mode and without gradients, on the CPU.
+
+    Raises:
+        RuntimeError: the weights differ in names or shapes from the model's.
+    """
+    model = initial_model(cell, image_shape, seed=0)
+    model.load_state_dict(weights)
+    return model.eval().requires_grad_(False)
 
 
 _SystemFunction: TypeAlias = Callable[[System, Tensor, Draws], tuple[Tensor, ...]]
@@ -211,6 +223,26 @@ class PackTraining:
         rows = [row for row, member in enumerate(self._rows) if member not in self._diverged]
         kept = {name: value.detach()[rows].cpu().contiguous() for name, value in source.items()}
         return [self._rows[row] for row in rows], kept
+
+    def sheets(self, places: Collection[int]) -> dict[int, Sheet]:
+        """Return the sheets of members at their last weights, by index in `members`.
+
+        There are none of members that diverged, and none of observations that are not images. Raises as
+        `sheet_of`.
+        """
+        shape = self._model.image_shape
+        if not is_drawable(shape) or not places:
+            return {}
+        kept, weights = self.weights()
+        return {
+            member: sheet_of(
+                trained_model(self.cell, shape, {name: value[row] for name, value in weights.items()}),
+                self._validation,
+                self.members[member][1],
+            )
+            for row, member in enumerate(kept)
+            if member in places
+        }
 
     def measured(
         self, places: Sequence[int], weights: Mapping[str, Tensor], diverged: Mapping[int, int]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from search_spaces.running import Costs, RunningKeys
+from search_spaces import Space
+from search_spaces.running import Costs
 from sweeps.executors.events import Event, Next, NodeResources
 from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
@@ -85,15 +86,15 @@ class Executor(ABC):
         """End at once."""
 
 
-def next_of(schedule: Schedule, how: RunningKeys, run: Paths, interrupts: Interrupts) -> Next:
+def next_of(schedule: Schedule, space: Space, run: Paths, interrupts: Interrupts) -> Next:
     """Return what to train next."""
     if schedule.done or interrupts.signal is not None:
         return Next(None, finished=True)
     pack = schedule.next_pack()
-    return Next(None if pack is None else task_of(pack, how, run))
+    return Next(None if pack is None else task_of(pack, space, run))
 
 
-def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
+def task_of(pack: Pack, space: Space, run: Paths) -> Task:
     """Return the task of a pack."""
     files = Paths(run.path.resolve())
     return Task(
@@ -102,10 +103,21 @@ def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
         members=[(point.rho, point.seed) for point in pack.points],
         data=pack.cell.data_digest,
         device=pack.cell.device,
-        threads=how.cpus_per_pack,
-        evaluation_bytes=round(how.evaluation_gib * 2**30),
+        threads=space.cpus_per_pack,
+        evaluation_bytes=round(space.evaluation_gib * 2**30),
         checkpoint=str(files.checkpoints.resolve() / files.checkpoint(pack.pack_id).name),
-        checkpoint_seconds=60 * how.checkpoint_minutes,
-        weights="" if how.save_weights == "none" else str(files.weights_of(pack.pack_id)),
-        best_weights=how.save_weights == "best",
+        checkpoint_seconds=60 * space.checkpoint_minutes,
+        weights="" if space.save_weights == "none" else str(files.weights_of(pack.pack_id)),
+        best_weights=space.save_weights == "best",
+        drawn=drawn_of(pack, space),
     )
+
+
+def drawn_of(pack: Pack, space: Space) -> list[int]:
+    """Return the indices of a pack's members whose sheets a space keeps."""
+    if space.save_images == "none":
+        return []
+    first = space.seeds[0]
+    return [
+        index for index, point in enumerate(pack.points) if point.seed == first and point.rho in pack.cell.rho
+    ]

@@ -15,6 +15,7 @@ from sweeps.plan.packs import Pack
 from sweeps.record import agreement, rows
 from sweeps.record.directory import RunDirectory
 from sweeps.record.fragments import Fragment, Fragments, joined
+from sweeps.record.sheets import Sheets
 from sweeps.search.base import Observations
 from sweeps.worker.task import PackResult
 
@@ -37,6 +38,7 @@ class Ledger:
         run: the directory.
         members: `_AT_HAND` of each finished member, by its id.
         failed: rows of members that failed permanently, by their ids.
+        sheets: images of members.
 
     Raises:
         SweepError: the space conflicts with that of the run, a fragment cannot be read, or two hold a member
@@ -57,6 +59,7 @@ class Ledger:
             self._note(fragment.members)
         self.failed = {row["member_id"]: row for row in self._fragments.read_failed()}
         self._check_costs()
+        self.sheets = Sheets(run)
         run.at_begin(self._drop_checkpoints)
 
     @property
@@ -83,6 +86,9 @@ class Ledger:
             SweepError: it cannot be written.
         """
         fragment = rows.trained(self._space, pack, result)
+        self.sheets.add(
+            rows.sheet_rows(pack, result.sheets)
+        )  # first: a pack in a fragment is not trained again
         full = self._fragments.add(pack.pack_id, fragment)
         self._note(fragment.members)
         self.run.drop_checkpoint(pack.pack_id)

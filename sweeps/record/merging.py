@@ -17,6 +17,7 @@ from sweeps.record.directory import RunDirectory
 from sweeps.record.fragments import Fragment, Fragments, joined
 from sweeps.record.holding import is_in_use
 from sweeps.record.ledger import Ledger
+from sweeps.record.paths import Paths
 from sweeps.record.tables import write_tables
 
 
@@ -39,7 +40,8 @@ def merge(into: Path, sources: Sequence[Path]) -> list[Joined]:
     """Add the finished members of runs to a run, and write its tables. The other runs stay as they are.
 
     All runs are of one space, which may differ in cells, values of rho, seeds and search. Members that the
-    run has stay as they are. Kept weights are copied. The same call goes on with a merge that was stopped.
+    run has stay as they are. Kept weights and images are copied. The same call goes on with a merge that was
+    stopped.
 
     Raises:
         SpaceError: a run's space cannot be read.
@@ -94,7 +96,7 @@ def _check(run: RunDirectory, ledger: Ledger, others: Sequence[tuple[Path, Fragm
 
 
 def _join(ledger: Ledger, source: Path, fragment: Fragment) -> Joined:
-    """Add the members of a run that the other lacks, in one fragment; copy their weights first."""
+    """Add the members of a run that the other lacks, in one fragment, after their weights; and sheets."""
     known = pc.is_in(fragment.members["member_id"], value_set=pa.array(list(ledger.members), pa.string()))
     new = fragment.of(pc.invert(known))
     if len(new.members):
@@ -102,6 +104,7 @@ def _join(ledger: Ledger, source: Path, fragment: Fragment) -> Joined:
         for pack_id in new.members["pack_id"].unique().to_pylist():
             _copy_weights(other.weights_of(pack_id), ledger.run.weights_of(pack_id))
         ledger.join(new)
+    ledger.sheets.join(Paths(source).sheets)
     return Joined(source, len(new.members), len(fragment.members) - len(new.members))
 
 

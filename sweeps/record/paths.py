@@ -6,6 +6,7 @@ fragments/merged-ID.…    the results of many packs in one fragment
 fragments/ID.failed.parquet    members of a pack that failed permanently; the next sweep tries them again
 checkpoints/ID.pt       the state of a pack in training
 weights/ID.safetensors  the trained weights of a pack, where they are kept
+sheets/CELL.parquet     images of the cell's members, where they are kept; no number is read from them
 sweep.log               messages of Ray and tracebacks
 .reserve, .reserve.N    bytes and files reserved for the last fragments and tables on a full disk
 studies.log             the searches, as Optuna studies
@@ -22,6 +23,7 @@ WRITTEN = {
     "fragments": r"[^.]+\.(members|history|failed)\.parquet",
     "checkpoints": r"[^.]+\.pt",
     "weights": r"[^.]+\.safetensors",
+    "sheets": r"[^.]+\.parquet",
     "figures": r"[^.].*",
 }
 """Patterns of the files that are written aside first, by their folder."""
@@ -36,6 +38,7 @@ class Paths:
         fragments: the folder of the packs' results.
         checkpoints: the folder of the packs' states.
         weights: the folder of the packs' trained weights.
+        sheets: the folder of the cells' images.
         log: the file for messages that are too long for the terminal.
         studies: the journal of the Optuna studies.
         costs: the table of costs.
@@ -51,6 +54,7 @@ class Paths:
         self.fragments = path / "fragments"
         self.checkpoints = path / "checkpoints"
         self.weights = path / "weights"
+        self.sheets = path / "sheets"
         self.log = path / "sweep.log"
         self.studies = path / "studies.log"
         self.costs = self.table("costs")
@@ -74,3 +78,7 @@ class Paths:
     def weights_of(self, pack_id: str) -> Path:
         """Return the file of a pack's trained weights."""
         return self.weights / f"{pack_id}.safetensors"
+
+    def sheet(self, cell_id: str) -> Path:
+        """Return the file of a cell's images."""
+        return self.sheets / f"{cell_id}.parquet"

@@ -18,7 +18,7 @@ from sweeps.record.holding import LOCK, is_in_use
 from sweeps.record.paths import WRITTEN, Paths
 
 _MADE = WRITTEN | {
-    "figures": r"[a-z_]+\.(png|svg)",
+    "figures": r"(sheet_[0-9a-f]+|[a-z_]+)\.(png|svg)",
     "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|sweep\.log|studies\.log"
     r"|(members|history|thresholds|comparisons|costs)\.parquet)",
 }

@@ -1,14 +1,17 @@
 """Rows of the members and history tables: of a pack, and of members that are measured anew."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from math import prod
 from typing import Any
 
+import pyarrow as pa
+
 from analysis.tables.files import table_of
-from analysis.tables.schema import HISTORY, MEMBERS, SPLIT_IMAGES, Row
+from analysis.tables.schema import HISTORY, MEMBERS, SHEETS, SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS
+from ouvae.training.outcome import Sheet
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
 from sweeps.record.fragments import Fragment
@@ -42,6 +45,13 @@ def failed(space: str, pack: Pack, reason: str) -> Fragment:
     end = {"status": "failed", "failure": text}
     members = [_member(space, pack, point, None) | nothing | end for point in pack.points]
     return Fragment(table_of(members, MEMBERS), HISTORY.empty_table())
+
+
+def sheet_rows(pack: Pack, drawn: Mapping[int, Sheet]) -> pa.Table:
+    """Return the sheets of a pack's members, by their indices, as a table."""
+    return table_of(
+        [_identity(pack, pack.points[index]) | vars(sheet) for index, sheet in drawn.items()], SHEETS
+    )
 
 
 def measured_anew(row: Row, validation: Row | None, test: Row | None) -> Row:

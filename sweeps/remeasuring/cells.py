@@ -1,5 +1,6 @@
 """The cells of a run's members: what is needed to measure them, and which cannot be measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ouvae import TRAINING_VERSION
@@ -30,9 +31,11 @@ class MeasuredCells:
     def __init__(self, ledger: Ledger, space: Space, data_dir: Path | None) -> None:
         self._cells: dict[str, PlannedCell] = {}
         self._unusable: dict[str, str] = {}
+        grids = {swept.cell: swept.rho for swept in space.swept()}
         for cell_id, row in cell_rows(ledger).items():
             try:
-                self._cells[cell_id] = cell_of_member(row)
+                planned = cell_of_member(row)
+                self._cells[cell_id] = replace(planned, rho=grids.get(planned.cell, ()))
             except ValueError as error:
                 self._unusable[cell_id] = f"this version cannot read the cell {row['cell']}: {gist(error)}"
         cells = [*(planned.cell for planned in self._cells.values()), *space.cells()]

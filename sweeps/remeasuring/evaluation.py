@@ -72,7 +72,7 @@ def measure_anew(path: Path, tracking_uri: str | None, data_dir: Path | None, co
         check_store(uri)
         run.begin(space.model_dump(mode="json"))
         interrupts.begin_saving()
-        packs = PackMeasuring(ledger, cells, round(space.evaluation_gib * 2**30))
+        packs = PackMeasuring(ledger, cells, space)
         try:
             measure_all(packs, space.cpus_per_pack, ledger, cells, interrupts, console)
         except SweepError as error:  # a full disk

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +14,16 @@ from analysis.tables.schema import HISTORY, MEMBERS, Row
 from analysis.text.words import plural
 from ouvae.data import Dataset
 from ouvae.declared import Cell
-from ouvae.training.outcome import Measured
+from ouvae.training.outcome import Measured, Sheet
 from ouvae.training.pack import PackTraining
+from search_spaces import Space
 from sweeps.errors import gist
+from sweeps.executors.executor import drawn_of
 from sweeps.plan.cells import Point
 from sweeps.plan.packs import Pack
 from sweeps.record.fragments import Fragment
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import confirmed, measured_anew, with_last_evaluation
+from sweeps.record.rows import confirmed, measured_anew, sheet_rows, with_last_evaluation
 from sweeps.remeasuring.cells import MeasuredCells
 from sweeps.worker.weights import State, WeightsError, read_pack_weights
 
@@ -62,11 +65,17 @@ def covered(cell: Cell, state: State | None, selected_step: int | None) -> tuple
 
 
 def numbers_at(
-    path: Path, pack: Pack, members: Sequence[Row], data: Dataset, evaluation_bytes: int
-) -> dict[int, Numbers]:
-    """Return the numbers of a pack's members at their kept weights, by their places.
+    path: Path,
+    pack: Pack,
+    members: Sequence[Row],
+    data: Dataset,
+    evaluation_bytes: int,
+    drawn: Collection[int] = (),
+) -> tuple[dict[int, Numbers], dict[int, Sheet]]:
+    """Return the numbers of a pack's members at their kept weights, and sheets, by their places.
 
-    The rows of all its members come in their order. The evaluation of L_k may take `evaluation_bytes`.
+    The rows of all its members come in their order. The evaluation of L_k may take `evaluation_bytes`. Sheets
+    are drawn of the members at the places `drawn`, if the weights are the last ones.
 
     Raises:
         WeightsError: the file cannot be read, or is of another pack.
@@ -82,22 +91,27 @@ def numbers_at(
         place: row["diverged_at_step"] for place, row in enumerate(members) if row["status"] != "completed"
     }
     measured = training.measured(places, kept.weights, diverged)
-    return {place: Numbers(kept.state, numbers) for place, numbers in measured.items()}
+    sheets: dict[int, Sheet] = {}
+    if kept.state == "last":
+        with suppress(Exception):  # no number depends on a sheet
+            sheets = training.sheets({*drawn} & {*places})
+    return {place: Numbers(kept.state, numbers) for place, numbers in measured.items()}, sheets
 
 
 class PackMeasuring:
     """Measures packs, and notes which members are left.
 
     Args:
-        evaluation_bytes: memory that the evaluation of L_k may take.
+        space: of the run: the memory that the evaluation of L_k may take, and which members are drawn.
 
     Attributes:
         measured: number of members that were measured.
     """
 
-    def __init__(self, ledger: Ledger, cells: MeasuredCells, evaluation_bytes: int) -> None:
+    def __init__(self, ledger: Ledger, cells: MeasuredCells, space: Space) -> None:
         self.measured = 0
-        self._ledger, self._cells, self._evaluation_bytes = ledger, cells, evaluation_bytes
+        self._ledger, self._cells, self._space = ledger, cells, space
+        self._evaluation_bytes = round(space.evaluation_gib * 2**30)
         self._left: defaultdict[str, list[str]] = defaultdict(list)  # ids of members by reason
 
     def measure(self, pack_id: str) -> None:
@@ -139,7 +153,9 @@ class PackMeasuring:
         try:
             if completed and path.is_file():
                 data = self._cells.data.of(pack.cell.cell)
-                numbers = numbers_at(path, pack, members, data, self._evaluation_bytes)
+                drawn = drawn_of(pack, self._space)
+                numbers, sheets = numbers_at(path, pack, members, data, self._evaluation_bytes, drawn)
+                self._ledger.sheets.add(sheet_rows(pack, sheets))
                 reason = "it is not in the file of its pack's weights"
         except WeightsError as error:
             reason = str(error)

@@ -8,8 +8,8 @@ run          holds
 ===========  ============================================================================
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
-cell         settings; the numbers of its thresholds at step = number of members used; and its curves,
-             means over seeds at step = 1000 rho, such as `kl_top_nats`
+cell         settings; the numbers of its thresholds at step = number of members used; its curves,
+             means over seeds at step = 1000 rho, such as `kl_top_nats`; and its sheet as an artifact
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
@@ -36,6 +36,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.charts.sheets import cell_of_file
 from ouvae.declared import OrderParameter
 from sweeps.tracking import descriptions, views
 from sweeps.tracking.mlflow_internals import RUN_COLOR, SHARED_VIEW
@@ -237,8 +238,9 @@ class SweepRuns:
         }
 
     def artifact(self, path: Path, folder: str | None) -> bool:
-        """Log a file."""
-        self.client.log_artifact(self.sweep.run_id, str(path), folder)
+        """Log a file: the sheet of a cell at the cell's run, if it has one, and others at the sweep's."""
+        run = self.cells.get(cell_of_file(path.stem) or "", self.sweep)
+        self.client.log_artifact(run.run_id, str(path), folder)
         return True
 
     def finish(self, status: str) -> bool:

@@ -162,8 +162,9 @@ class Tracker:
         self._jobs.put(_Job("note", partial(self._runs.describe, note)))
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
-        """Log files as artifacts of the sweep's run, in `folder`; later versions replace earlier.
+        """Log files as artifacts, in `folder`; later versions replace earlier.
 
+        Sheets are artifacts of their cells' runs, other files of the sweep's run.
         The files are read when their turn comes, at the latest within `close`.
         """
         for path in paths:

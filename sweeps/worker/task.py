@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ouvae.declared import Cell
-from ouvae.training.outcome import Outcome
+from ouvae.training.outcome import Outcome, Sheet
 from sweeps.worker.hardware import Machine
 
 
@@ -24,6 +24,7 @@ class Task:
         checkpoint_seconds: time between two saved states; 0 saves none.
         weights: file for the trained weights, written where its folder exists; empty keeps none.
         best_weights: whether to keep the best weights rather than the last.
+        drawn: indices of the members whose sheets are drawn.
     """
 
     pack_id: str
@@ -37,6 +38,7 @@ class Task:
     checkpoint_seconds: float
     weights: str = ""
     best_weights: bool = False
+    drawn: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class PackResult:
         parameters: trained parameters of a member.
         seconds: wall time of the training, without interruptions.
         machine: of the worker; of all workers, if the pack continued on another machine.
+        sheets: of the members that were drawn, by their indices.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -55,3 +58,4 @@ class PackResult:
     torch_version: str
     python_version: str
     machine: Machine
+    sheets: Mapping[int, Sheet] = field(default_factory=dict)

@@ -20,8 +20,8 @@ from torch import Tensor
 from analysis.tables.replacing import replaced
 from analysis.tables.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
-from ouvae.systems import System, build
-from ouvae.training.step.precision import weights_dtype
+from ouvae.systems import System
+from ouvae.training.pack import trained_model
 from sweeps.errors import gist
 
 State: TypeAlias = Literal["last", "best"]
@@ -90,9 +90,7 @@ def read_weights(path: Path, rho: float, seed: int) -> System:
                 raise WeightsError(f"{path} has no member with rho {rho:g} and seed {seed}: it diverged")
             row = members.index((rho, seed))
             weights = {name: file.get_slice(name)[row : row + 1][0] for name in file.keys()}  # noqa: SIM118
-        model = build(cell, tuple(json.loads(about["image_shape"])))
-        model.to(weights_dtype(cell)).load_state_dict(weights)
-    return model.eval().requires_grad_(False)
+        return trained_model(cell, tuple(json.loads(about["image_shape"])), weights)
 
 
 def read_pack_weights(path: Path) -> PackWeights:

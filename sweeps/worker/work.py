@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 
 from ouvae.data import Dataset
+from ouvae.training.outcome import Sheet
 from ouvae.training.pack import PackTraining
+from sweeps.errors import gist
 from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
 from sweeps.worker.hardware import joined, machine
 from sweeps.worker.task import PackResult, Task
@@ -56,7 +58,7 @@ class PackWork:
         self._seconds += time.monotonic() - started
         if training.done:
             self._keep_weights()
-            return self._result()
+            return self._result(self._sheets())
         if time.monotonic() - self._saved_at > self._task.checkpoint_seconds:
             self.save()
         return None
@@ -88,6 +90,19 @@ class PackWork:
         except OSError as error:
             self.notices.append(f"weights not kept: {error}")
 
+    def _sheets(self) -> dict[int, Sheet]:
+        """Return the sheets that are to be drawn; a failure is a notice, and costs no pack.
+
+        A system of users' own need not have the methods that draw.
+        """
+        try:
+            return self._training.sheets(self._task.drawn)
+        except NotImplementedError:
+            return {}
+        except Exception as error:
+            self.notices.append(f"sheets not drawn: {type(error).__name__}: {gist(error)}")
+            return {}
+
     def _new(self) -> PackTraining:
         task = self._task
         return PackTraining(task.cell, task.members, self._data, task.device, task.evaluation_bytes)
@@ -111,7 +126,7 @@ class PackWork:
         self._machines = [*earlier, *self._machines]
         return training
 
-    def _result(self) -> PackResult:
+    def _result(self, sheets: dict[int, Sheet]) -> PackResult:
         return PackResult(
             outcomes=tuple(self._training.outcomes()),
             parameters=self._training.parameters_per_member,
@@ -119,6 +134,7 @@ class PackWork:
             torch_version=str(torch.__version__),  # plain: its own class would bring torch along
             python_version=platform.python_version(),
             machine=joined(self._machines),
+            sheets=sheets,
         )
 
 

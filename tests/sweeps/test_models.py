@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from analysis import TableError
+from analysis.tables.files import read_sheet
 from ouvae.data import load as load_data
 from ouvae.training.noise import binarize, stream
 from ouvae.training.pack import PackTraining
+from ouvae.training.sheet import sheet_of
 from search_spaces import SpaceError, load
 from sweeps.models import load_model
 from sweeps.worker import weights
@@ -111,10 +113,23 @@ def test_a_model_reconstructs_and_samples(last):
     assert (samples.mean(0) - torch.from_numpy(data.train).mean(0)).abs().max() < 0.15
 
 
+def test_the_sheet_of_the_cell_has_what_these_models_draw(last):
+    data = load_data("digits")
+    images = binarize(torch.from_numpy(data.validation), stream(torch.device("cpu"), "validation"))
+    (path,) = (last / "sheets").iterdir()
+    rows = read_sheet(last, path.stem).to_pylist()
+    assert [(row["rho"], row["seed"]) for row in rows] == [(0.5, 0), (0.9, 0)], "of the first seed only"
+    for row in rows:
+        drawn = vars(sheet_of(load_model(last, row["member_id"]).model, images, 0))
+        assert {name: row[name] for name in drawn} == drawn | {"image_shape": [8, 8]}
+    assert f"sheet_{path.stem}.png" in [file.name for file in (last / "figures").iterdir()]
+
+
 def test_what_was_trained_without_weights_says_so(last, tmp_path):
     run = tmp_path / "run"
-    assert sweep(run, *FEW_STEPS) == 0
+    assert sweep(run, *FEW_STEPS, "save_images=none") == 0
     assert not (run / "weights").exists()
+    assert not (run / "sheets").exists()
     member_id = rows_of(run)[0]["member_id"]
     with pytest.raises(WeightsError, match=rf"keeps no weights of member {member_id}.*save_weights=last"):
         load_model(run, member_id)

@@ -62,6 +62,13 @@ rho_c: double, rho_low: double, rho_high: double, jump: double>>: seeds""",
         list<element: int32>: hidden latents
         list<element: string>: smoothed_networks
         int64: steps kl_warmup eval_every parameters memory_bytes""",
+    "sheets": """
+        string: member_id cell_id
+        double: rho unit_kl_nats
+        int64: seed
+        int32: unit
+        list<element: int32>: image_shape
+        binary: images reconstructions samples traversal""",
 }
 """The columns by type. More may come; one that goes or changes asks for another version of its schema."""
 

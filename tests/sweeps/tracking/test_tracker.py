@@ -753,6 +753,22 @@ def test_files_are_artifacts_of_the_sweep(empty_store: Path, tmp_path: Path) -> 
     client = MlflowClient(default_uri(folder))
     [run] = client.search_runs([client.get_experiment_by_name("depths").experiment_id])
     assert [file.path for file in client.list_artifacts(run.info.run_id, "figures")] == ["figures/curves.svg"]
+    row, history = member(2, 0.5)
+    for cell_id in (row["cell_id"], "0f"):
+        (tmp_path / f"sheet_{cell_id}.png").touch()
+    writer = tracker(default_uri(folder))
+    writer.log_member(row, history)
+    writer.log_artifacts(sorted(tmp_path.glob("sheet_*")), "figures")
+    assert writer.close().complete
+    where = f"tags.level = 'cell' and tags.cell_id = '{row['cell_id']}'"
+    [cell] = client.search_runs([run.info.experiment_id], where)
+    for run_id, names in (
+        (cell.info.run_id, [f"sheet_{row['cell_id']}.png"]),
+        (run.info.run_id, ["curves.svg", "sheet_0f.png"]),
+    ):
+        assert [file.path for file in client.list_artifacts(run_id, "figures")] == [
+            f"figures/{n}" for n in names
+        ]
 
 
 def test_an_entry_that_cannot_be_logged_fails_alone(uri: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from ouvae.data import load as load_data
+from ouvae.systems.vae import Hierarchy
 from ouvae.training.device import DeviceError
 from search_spaces import load
 from sweeps.worker import work as work_module
@@ -17,15 +18,33 @@ from sweeps.worker.work import PackWork
 def test_a_result_is_plain_for_whom_torch_is_not_loaded():
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, "", 0.0)
+    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, "", 0.0, drawn=[0])
     result = PackWork(task, data).advance(60.0)
     code = (
         "import pickle, sys\n"
         "result = pickle.load(sys.stdin.buffer)\n"
-        "assert result.outcomes[0].history, result\n"
+        "assert result.outcomes[0].history and result.sheets[0].samples, result\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], input=pickle.dumps(result), check=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "notice"),
+    [(NotImplementedError("no"), []), (OSError("odd"), ["sheets not drawn: OSError: odd"])],
+)
+def test_a_pack_that_cannot_be_drawn_has_its_numbers(monkeypatch, error, notice):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Hierarchy, "generate_from", fail)
+    data = load_data("digits")
+    cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
+    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, "", 0.0, drawn=[0])
+    work = PackWork(task, data)
+    result = work.advance(60.0)
+    assert result.outcomes[0].history
+    assert (result.sheets, work.notices) == ({}, notice)
 
 
 def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from sweeps.executors.events import Event, Next, NodeResources
 from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.packs import Pack
+from sweeps.record.directory import RunDirectory
 from sweeps.record.paths import Paths
 from sweeps.schedule import Schedule
 from sweeps.worker.task import Task
@@ -85,15 +86,17 @@ class Executor(ABC):
         """End at once."""
 
 
-def next_of(schedule: Schedule, how: RunningKeys, run: Paths, interrupts: Interrupts) -> Next:
+def next_of(schedule: Schedule, how: RunningKeys, run: RunDirectory, interrupts: Interrupts) -> Next:
     """Return what to train next."""
     if schedule.done or interrupts.signal is not None:
         return Next(None, finished=True)
     pack = schedule.next_pack()
-    return Next(None if pack is None else task_of(pack, how, run))
+    if pack is None:
+        return Next(None)
+    return Next(task_of(pack, how, run), state=run.states.to_carry(pack.pack_id))
 
 
-def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
+def task_of(pack: Pack, how: RunningKeys, run: RunDirectory) -> Task:
     """Return the task of a pack."""
     files = Paths(run.path.resolve())
     return Task(
@@ -104,7 +107,7 @@ def task_of(pack: Pack, how: RunningKeys, run: Paths) -> Task:
         device=pack.cell.device,
         threads=how.cpus_per_pack,
         evaluation_bytes=round(how.evaluation_gib * 2**30),
-        checkpoint=str(files.checkpoints.resolve() / files.checkpoint(pack.pack_id).name),
+        states=run.states,
         checkpoint_seconds=60 * how.checkpoint_minutes,
         weights="" if how.save_weights == "none" else str(files.weights_of(pack.pack_id)),
         best_weights=how.save_weights == "best",

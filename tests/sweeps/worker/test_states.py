@@ -86,10 +86,10 @@ class TestEveryPlace:
         """On another worker, as often as it saves; the sweep's folder is between them where Ray carries."""
         task, data = tiny_task(states)
         (expected,) = PackWork(replace(task, checkpoint_seconds=0.0), data).advance(60.0).outcomes
-        sweep, result, steps = Folder(str(tmp_path / "sweep")), None, []
+        sweep, steps = Folder(str(tmp_path / "sweep")), []
         Path(sweep.path).mkdir()
-        while result is None:
-            here = states if not states.is_carried else Carried()
+        for _ in range(task.cell.steps):
+            here = Carried() if states.is_carried else states
             here.receive(sweep.to_carry("p"))
             work = PackWork(task, data, here)
             steps.append(work.steps_done)
@@ -99,9 +99,8 @@ class TestEveryPlace:
                 assert isinstance(event, Saved | Unseen)
                 if isinstance(event, Saved):
                     put(sweep, "p", event.state)
-            result = work.advance(60.0) if work._training.done else None
         assert steps == [0, 1, 2, 3]
-        assert result.outcomes == (expected,)
+        assert work.advance(60.0).outcomes == (expected,)
 
 
 def tiny_task(states: States):
@@ -124,6 +123,28 @@ def test_a_worker_that_does_not_see_the_folder_has_its_state_carried(tmp_path):
     kinds = [type(event) for event in events_of("p", work.take_news())]
     assert kinds == [Notice, Unseen, Spoilt, Saved]
     assert work.take_news() == News()
+
+
+def test_a_place_that_fails_in_the_middle_costs_states_only(tmp_path):
+    """The numbers stay, the state that is there too, and the next one is written when the place is back."""
+    objects = Objects(f"file://{tmp_path}/objects", "0123")
+    task, data = tiny_task(objects)
+    expected = PackWork(replace(task, checkpoint_seconds=0.0), data).advance(60.0)
+    PackWork(task, data).save()
+    (tmp_path / "objects").rename(tmp_path / "away")
+    (tmp_path / "objects").write_text("no folder")
+    work = PackWork(task, data)
+    for what in ("not used, its pack starts afresh: cannot be read", "not written: p.pt cannot be written"):
+        (trouble,) = events_of("p", work.take_news())
+        assert isinstance(trouble, Unsaved)
+        assert trouble.reason.startswith(f"checkpoint {what}")
+        work.save()
+    (tmp_path / "objects").unlink()
+    (tmp_path / "away").rename(tmp_path / "objects")
+    assert objects.packs() == ["p"]
+    work.save()
+    (trouble,) = events_of("p", work.take_news())
+    assert work.advance(60.0).outcomes == expected.outcomes
 
 
 def test_a_state_that_is_too_large_to_carry_is_trouble_and_stays_where_it_is(tmp_path, monkeypatch):
@@ -191,18 +212,3 @@ class TestBucket:
         objects.clear()
         assert [name for name, _ in objects._objects()] == ["notes.txt"]
         assert other.packs() == ["a"]
-
-    def test_that_fails_in_the_middle_costs_states_only(self, objects):
-        """The numbers stay, and the state is written when the bucket is back."""
-        task, data = tiny_task(objects)
-        expected = PackWork(replace(task, checkpoint_seconds=0.0), data).advance(60.0)
-        work = PackWork(task, data)
-        work._states = replace(objects, uri="s3://any?scheme=http&endpoint_override=127.0.0.1:9&region=x")
-        work.save()
-        (trouble,) = events_of("p", work.take_news())
-        assert isinstance(trouble, Unsaved)
-        assert "checkpoint not written: p.pt cannot be written" in trouble.reason
-        work._states = objects
-        work.save()
-        assert objects.packs() == ["p"]
-        assert work.advance(60.0).outcomes == expected.outcomes

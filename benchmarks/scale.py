@@ -121,6 +121,7 @@ def outcome(pack: Pack, point: Point) -> Outcome:
             metric.name: [int(value)] * depth if metric.whole and metric.per_layer
             else int(value) if metric.whole
             else [value] * depth if metric.per_layer
+            else [value] * pack.cell.cell.latents[-1] if metric.per_unit
             else value
             for metric in METRICS
         }  # fmt: skip

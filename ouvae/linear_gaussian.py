@@ -3,7 +3,7 @@
 x ~ N(0, s^2), q(z|x) = N(a x, v), p(x|z) = N(w z, sigma_x^2) with sigma_x fixed and p(x|z) smoothed with K
 draws. The input noise of the linear network has the variance g v with g = rho^2 + (1 - rho^2)/K. In the
 posterior form this is the variance of a mean over draws; in the form `shrink` it holds by construction. With
-the weight b of the top layer's KL, the expected loss
+the weight b of the KL, the expected loss
 
     (s^2 (1 - w a)^2 + w^2 g v) / (2 sigma_x^2) + b (a^2 s^2 + v - 1 - log v) / 2
 
@@ -28,7 +28,7 @@ def critical_rho(
     observation_variance: float,
     draws: int,
     form: SmoothingForm = "posterior",
-    top_kl_weight: float = 1.0,
+    kl_weight: float = 1.0,
 ) -> float | None:
     """Return the exact rho_c of the linear Gaussian VAE, or None if (0, 1) contains no threshold.
 
@@ -40,11 +40,11 @@ def critical_rho(
         observation_variance: sigma_x^2.
         draws: K.
         form: the form of smoothing.
-        top_kl_weight: b; with 0 nothing collapses.
+        kl_weight: b, all weights of the KL multiplied; with 0 nothing collapses.
     """
-    if top_kl_weight == 0:
+    if kl_weight == 0:
         return None
-    ratio = max(data_variance) / observation_variance / top_kl_weight
+    ratio = max(data_variance) / observation_variance / kl_weight
     if form == "ambient":
         return 1 / math.sqrt(1 + draws * (ratio - 1)) if ratio > 1 else None
     return rho_retaining(ratio, draws) if 1 / draws < ratio < 1 else None

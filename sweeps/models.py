@@ -5,11 +5,14 @@ A space keeps weights with `save_weights: last`, or `best`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.tables.files import read_members
@@ -35,17 +38,37 @@ class TrainedMember:
     rho: float
     seed: int
 
-    def reconstruct(self, images: Tensor, seed: int = 0) -> Tensor:
-        """Return the mean of p(x|z) at a draw of the posterior of each image, [B, D] -> [B, D]."""
+    def reconstruct(self, images: Tensor | NDArray[Any], seed: int = 0) -> Tensor:
+        """Return the mean of p(x|z) at a draw of the posterior of each image, [B, D].
+
+        Args:
+            images: [B, D], or [B, *shape] in the shape of the data set's images.
+            seed: of the draw.
+
+        Raises:
+            ValueError: images of another shape.
+        """
         cell, dtype = self.model.cell, weights_dtype(self.model.cell)
         plain = cell.model_copy(update={"smoothed_networks": ()})
         generator = torch.Generator().manual_seed(seed)
-        draws = single_draws(plain, leading_axes(len(images)), generator, dtype)
-        return self._mean(self.model.reconstruct(images.to(dtype), draws))
+        x = self._flat(torch.as_tensor(images)).to(dtype)
+        draws = single_draws(plain, leading_axes(len(x)), generator, dtype)
+        return self._mean(self.model.reconstruct(x, draws))
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """Return the means of p(x|z) at draws of the prior, from the top layer down, [count, D]."""
         return self._mean(self.model.generate(count, torch.Generator().manual_seed(seed)))
+
+    def _flat(self, images: Tensor) -> Tensor:
+        shape = self.model.image_shape
+        pixels = math.prod(shape)
+        if tuple(images.shape[1:]) not in (shape, (pixels,)):
+            alternative = f", or [B, {', '.join(map(str, shape))}]" if len(shape) > 1 else ""
+            raise ValueError(
+                f"images of shape {list(images.shape)}; give [B, {pixels}]{alternative} with the B images "
+                "first, also for a single one"
+            )
+        return images.reshape(len(images), pixels)
 
     def _mean(self, outputs: Tensor) -> Tensor:
         return likelihood_of(self.model.cell).mean(outputs, self.model.image_shape)

@@ -21,7 +21,7 @@ from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.cells import PlannedCell
 from sweeps.plan.data_sets import DataSets
-from sweeps.plan.packs import largest_pack, pack_points, packs_wanted
+from sweeps.plan.packs import Packing, largest_pack, pack_points
 from sweeps.plan.users_code import UsersCode
 from sweeps.preparing import Options, planned, prepare, refuse
 from sweeps.record.agreement import fixed_probes
@@ -96,7 +96,7 @@ def _print(preview: _Preview, data: DataSets, loaded: Sequence[PlannedCell], con
     seconds, members, trained = 0.0, 0, 0
     for cell, search, known in zip(cells, searches_of(space, observed), observed, strict=True):
         largest = space.pack_size or largest_pack(cell)
-        packs = pack_points(search.ask(), packs_wanted(preview.slots or 1, len(cells)), largest, cell)
+        packs = pack_points(search.ask(), Packing(largest, preview.slots or 1, len(cells)), cell)
         expected = search.expected_points()
         left = max(0, expected - len(known))
         time_left = left * speed(cell, max(1, min(largest, left)))

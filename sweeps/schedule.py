@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from analysis.tables.schema import Row
 from sweeps import SweepError
 from sweeps.plan.cells import PlannedCell, Point
-from sweeps.plan.packs import Pack, largest_pack, pack_missing, packs_wanted
+from sweeps.plan.packs import Pack, Packing, largest_pack, pack_missing
 from sweeps.record.ledger import Ledger
 from sweeps.retries import MENDS, Attempt, FirstPacks, Retries
 from sweeps.search.base import Search
@@ -47,6 +47,11 @@ class CellProgress:
     done: bool = False
 
     @property
+    def next_work(self) -> int:
+        """Multiply-adds of the first pack that waits."""
+        return len(self.waiting[0].points) * self.planned.cell.steps * self.multiply_adds
+
+    @property
     def open_members(self) -> int:
         """Members of the packs that wait or train."""
         training = (running.pack for running in self.training.values())
@@ -70,7 +75,7 @@ class Schedule:
     """Gives out packs, and moves the search of each cell on, batch by batch.
 
     Cells go on independently. Packs of the cell with the fewest batches go first, and among these, with
-    several slots, the costliest, so that no long pack is left for the end; a single slot takes cells in the
+    several slots, the longest, so that no long pack is left for the end; a single slot takes cells in the
     order of the space. Until a pack trains, cells with failures go last.
 
     Args:
@@ -98,7 +103,7 @@ class Schedule:
         self._ledger, self._pack_size = ledger, pack_size
         self._retries, self._first_packs = Retries(), FirstPacks(len(cells))
         self._most_steps: dict[str, int] = {}
-        self.slots, self._cell_count = slots, len(cells)
+        self.slots = slots
         self.cells = [
             CellProgress(cell, search, cell.multiply_adds())
             for cell, search in zip(cells, searches, strict=True)
@@ -131,10 +136,10 @@ class Schedule:
         ready = [state for state in self.cells if state.waiting]
         if not ready:
             return None
-        by_cost, failing = self.slots > 1, self._first_packs.failing_cells
+        by_work, failing = self.slots > 1, self._first_packs.failing_cells
 
         def order(state: CellProgress) -> tuple[bool, int, int]:
-            return state.planned.cell_id in failing, state.batches, -state.multiply_adds if by_cost else 0
+            return state.planned.cell_id in failing, state.batches, -state.next_work if by_work else 0
 
         state = min(ready, key=order)
         pack = state.waiting.pop(0)
@@ -235,5 +240,5 @@ class Schedule:
                 if row["cell_id"] == cell.cell_id:
                     finished[row["pack_id"]].add(Point(row["rho"], row["seed"]))
         packs = frozenset(map(frozenset, finished.values()))
-        largest = self._pack_size or largest_pack(cell)
-        return pack_missing(points, missing, packs, packs_wanted(self.slots, self._cell_count), largest, cell)
+        packing = Packing(self._pack_size or largest_pack(cell), self.slots, len(self.cells))
+        return pack_missing(points, missing, packs, packing, cell)

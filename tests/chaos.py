@@ -79,8 +79,11 @@ def main() -> int:
     folder = given.out or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends its sweeps
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup, and the sweeps would ignore it too
+    # Sweeps inherit ignored signals: SIGHUP by nohup, SIGINT by a script that starts this one with `&`.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     campaign = Campaign(given, folder.resolve())
     campaign.run()
     print(f"\n{campaign.summary()}")

@@ -216,7 +216,7 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     sizes = [row for diagram in diagrams for row in rows_of(diagram.sizes)]
     ends = [row[key] for row in sizes for key in ("low", "high", "bound") if row[key] is not None]
     margin = 0.08 * (max(ends) - min(ends)) or 0.02
-    scale = {"domain": [min(ends) - margin, max(ends) + margin], "nice": False}
+    scale = {"domain": [max(min(ends) - margin, 0), min(max(ends) + margin, 1)], "nice": False}
     look_of = dict(zip(depths, STYLES * len(depths), strict=False))
     data: dict[str, Columns] = {}
     stacks = []

@@ -19,8 +19,9 @@ METRICS = (
 )  # fmt: skip
 
 HEAD = (
-    "cell", "ρ", "members", "top-layer KL (nats)", "top-layer information (nats), with its bounds",
-    "ELBO (nats)", "active units of the top layer",
+    "cell", "ρ", "members", "top-layer KL (nats)",
+    "top-layer information (nats), with means of its lower and upper bound", "ELBO (nats)",
+    "active units of the top layer",
 )  # fmt: skip
 
 

@@ -98,9 +98,9 @@ def _metric_field(metric: Metric, lost: str) -> pa.Field:
     """Return the column of a metric, which is null where `lost` says and where it is not measured."""
     dtype = pa.int64() if metric.unit == "steps" else pa.int32() if metric.whole else pa.float64()
     description = metric.description
-    if metric.per_layer:
+    if metric.per_layer or metric.per_unit:
         dtype = _list(dtype)
-        description += ", z_1 first"
+        description += ", z_1 first" if metric.per_layer else ", the largest first"
     if metric.undefined:
         description += f"; {'an entry is ' * metric.per_layer}null where {metric.undefined}"
     null = f"where {metric.condition}, and {lost}" if metric.condition else lost

@@ -6,7 +6,7 @@ made by these declarations. `search_spaces` and `analysis` import no other part 
 
 from ouvae.declared.cell import Cell, CellKeys
 from ouvae.declared.choices import ARCHITECTURES, DATASETS, LIKELIHOODS, OBJECTIVES, SYSTEMS
-from ouvae.declared.keys import Key, keys_of
+from ouvae.declared.keys import Control, Key, keys_of
 from ouvae.declared.labels import labels
 from ouvae.declared.metrics import METRICS, TEST_METRICS, Metric
 from ouvae.declared.order_parameters import ORDER_PARAMETERS, OrderParameter, curve_value
@@ -23,6 +23,7 @@ __all__ = [
     "TEST_METRICS",
     "Cell",
     "CellKeys",
+    "Control",
     "DatasetTraits",
     "Key",
     "Metric",

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from ouvae.declared.choices import ARCHITECTURES, DATASETS, LIKELIHOODS, OBJECTIVES, SYSTEMS
 from ouvae.declared.keys import (
+    Control,
     Distinct,
     NotNegative,
     Positive,
@@ -62,7 +63,12 @@ class CellKeys(Strict):
         "number k of importance samples in training", neutral=1, of="objective", method=True
     )
     free_bits_nats: NotNegative = key(
-        "nats of each layer's KL that cost nothing", neutral=0.0, unit="nats", of="objective", method=True
+        "nats of each layer's KL that cost nothing",
+        neutral=0.0,
+        unit="nats",
+        of="objective",
+        method=True,
+        control=Control(),
     )
     architecture: Annotated[str, AfterValidator(ARCHITECTURES.checked)] = key(
         "family of the networks", default="mlp", unit="none"
@@ -101,7 +107,10 @@ class CellKeys(Strict):
         "distribution of the observation given z_1", default="bernoulli", unit="none"
     )
     observation_variance: PositiveNumber | None = key(
-        "fixed variance of a Gaussian likelihood, in squared data units", neutral=None, of="likelihood"
+        "fixed variance of a Gaussian likelihood, in squared data units",
+        neutral=None,
+        of="likelihood",
+        control=Control(in_model=True),
     )
     mixture_components: Positive | None = key(
         "logistics in each pixel of a mixture likelihood", neutral=None, of="likelihood"
@@ -135,22 +144,31 @@ class CellKeys(Strict):
         "training budget: number of optimizer steps", default=3000, unit="steps", word="{} steps"
     )
     batch_size: Positive = key("observations in a minibatch", default=100)
-    learning_rate: PositiveNumber = key("step size of the optimizer (Adam)", default=3e-3)
+    learning_rate: PositiveNumber = key("step size of the optimizer (Adam)", default=3e-3, control=Control())
     weight_decay: NotNegative = key(
         "Adam's decoupled weight decay: a step removes this share of each weight, times the step size",
         neutral=0.0,
+        control=Control(),
     )
     kl_warmup: Whole = key(
-        "steps over which the weight of the KL terms rises from 0 to 1, linearly",
+        "steps over which a factor of the KLs' weights rises from 0 to 1, linearly",
         neutral=0,
         unit="steps",
         method=True,
     )
-    top_kl_weight: NotNegative = key(
-        "weight of the top layer's KL in training, times the weight of the warm-up; of the metrics, only "
+    kl_weight: NotNegative = key(
+        "weight of every layer's KL in training, the beta of a beta-VAE; of the metrics, only "
         "`objective_nats` includes it",
         neutral=1.0,
         method=True,
+        control=Control(),
+    )
+    top_kl_weight: NotNegative = key(
+        "weight of the top layer's KL in training, times `kl_weight`; of the metrics, only `objective_nats` "
+        "includes it",
+        neutral=1.0,
+        method=True,
+        control=Control(),
     )
     eval_every: Positive = key(
         "steps between two evaluations on the validation split", default=500, unit="steps"

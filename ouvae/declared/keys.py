@@ -53,6 +53,18 @@ def _has_boolean(value: object) -> bool:
 
 
 @dataclass(frozen=True)
+class Control:
+    """A key as a control parameter: the members of a pack may differ in it.
+
+    Attributes:
+        in_model: whether it acts inside the model. A module then holds the value as an attribute of the key's
+            name; in a pack whose members differ, this attribute is a buffer.
+    """
+
+    in_model: bool = False
+
+
+@dataclass(frozen=True)
 class Key:
     """The declaration of a key, without its bounds and its default.
 
@@ -67,6 +79,7 @@ class Key:
         word: format of the value in a label; an empty text is the name and the value.
         method: whether the key belongs to the method (system, objective, smoothed networks, …). Cells in a
             comparison of methods may differ in such a key.
+        control: what it is as a control parameter; None for other keys.
     """
 
     name: str
@@ -79,6 +92,7 @@ class Key:
     requires: str | None
     word: str
     method: bool
+    control: Control | None
 
     def is_neutral(self, value: object) -> bool:
         """Tell whether this is the neutral value."""
@@ -95,6 +109,7 @@ def key(
     requires: str | None = None,
     word: str = "",
     method: bool = False,
+    control: Control | None = None,
 ) -> Any:
     """Return the default of a field that declares a key, with the attributes of `Key`.
 
@@ -103,6 +118,7 @@ def key(
     """
     has_neutral = neutral is not PydanticUndefined
     declared: dict[str, Any] = {"unit": unit, "of": of, "requires": requires, "word": word, "method": method}
+    declared["control"] = control
     declared |= {"has_neutral": has_neutral, "neutral": neutral if has_neutral else None}
     default = neutral if has_neutral else default
     return Field(default, description=description, json_schema_extra=declared)

@@ -62,6 +62,8 @@ def _base(cell: Values) -> str:
         words.append(f"free-bits-{cell['free_bits_nats']:g}")
     if cell["kl_warmup"]:
         words.append("+kl")
+    if cell["kl_weight"] != 1:
+        words.append(f"beta-{cell['kl_weight']:g}")
     if cell["top_kl_weight"] != 1:
         words.append(f"top-kl-{cell['top_kl_weight']:g}")
     return " ".join(words)

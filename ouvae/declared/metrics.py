@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Metric:
-    """A number, or a number for each layer, of a member after some training steps.
+    """A number, or a list of numbers, of a member after some training steps.
 
     Attributes:
         name: name of the column; it ends in `_nats` for this unit.
         unit: `nats`, `steps`, or `1` for other numbers and counts.
         description: its meaning.
         per_layer: whether it is a list over layers, z_1 first.
+        per_unit: whether it is a list over the latent units of z_L, the largest first.
         whole: whether it is a count.
         condition: when it is null, other than for lost members.
         undefined: when a completed member's value, or its entry for a layer, is null.
@@ -25,6 +26,7 @@ class Metric:
     unit: str
     description: str
     per_layer: bool = False
+    per_unit: bool = False
     whole: bool = False
     condition: str = ""
     undefined: str = ""
@@ -47,6 +49,12 @@ _UNSMOOTHED = (
         "divergence for the top layer; a lower layer's term can be negative if the layer above has "
         "information about its noise",
         per_layer=True,
+    ),
+    Metric(
+        "kl_units_top_nats",
+        "nats",
+        "KL divergence of each unit of z_L from a standard normal, mean over draws and at most 128 images",
+        per_unit=True,
     ),
     Metric(
         "information_top_nats",
@@ -134,8 +142,8 @@ METRICS = _measured_on(
             "objective_nats",
             "nats",
             "smoothed objective per observation, which training maximises after KL warm-up; it includes "
-            "top_kl_weight. With a weight of 1 the ambient form is a bound of the smoothed model; the "
-            "posterior form at small rho is no bound",
+            "kl_weight and top_kl_weight. With weights of 1 the ambient form is a bound of the smoothed "
+            "model; the posterior form at small rho is no bound",
         ),
         *(
             Metric(name, "1", f"{_GRADIENT}, {how} smoothing", condition="gradient_samples is null")

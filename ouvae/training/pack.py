@@ -1,14 +1,16 @@
 """Packed training: the members of a pack train as one.
 
-The P models of a pack have the same shape, and differ in rho, seed and weights. Their parameters are stacked
-along a leading axis, and `torch.func.vmap` runs a single model over that axis, so every single model trains
-packed. Members never mix: each has the numbers that it would have alone, up to rounding.
+The P models of a pack have the same shape, and differ in control parameters, seed and weights. Their
+parameters are stacked along a leading axis, and `torch.func.vmap` runs a single model over that axis, so
+every single model trains packed. Members never mix: each has the numbers that it would have alone, up to
+rounding.
 
 On a GPU a step is one CUDA graph, and so are the repeated parts of an evaluation. The shape of a graph is
 fixed, so members that diverged stay in the pack there and are ignored.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -19,6 +21,7 @@ from ouvae.data import Dataset, Images
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
+from ouvae.training.controls import check_values, opened, with_buffers
 from ouvae.training.counts import importance_sample_bytes
 from ouvae.training.device import usable_device
 from ouvae.training.evaluation.evaluator import Evaluator
@@ -30,6 +33,7 @@ from ouvae.training.outcome import Measured, Outcome, Values
 from ouvae.training.selection import BestWeights
 from ouvae.training.step.adam import Adam
 from ouvae.training.step.captured import Captured, Function
+from ouvae.training.step.objectives import loss
 from ouvae.training.step.precision import weights_dtype
 from ouvae.training.step.step import TRACED_FROM, Inputs, Losses, eager_step, member_terms, traced_step
 
@@ -76,8 +80,18 @@ def _unit_moments(system: System, x: Tensor, draws: Draws) -> tuple[Tensor, ...]
 class PackTraining:
     """P members of one cell in training.
 
-    Members are pairs of rho and seed. The test split is used only if the cell has `bound_samples`. The
-    evaluation of L_k works in chunks, with a memory of `evaluation_bytes`.
+    Args:
+        cell: of all members.
+        members: rho and seed of each.
+        data: its test split is used only if the cell has `bound_samples`.
+        device: where the members train.
+        evaluation_bytes: memory for the evaluation of L_k, which works in chunks.
+        values: of other control parameters in which members differ, one for each member, instead of the
+            cell's value.
+
+    Raises:
+        ValueError: a key in `values` is no control parameter or not used in the model, or the number of
+            values is another one than that of members.
     """
 
     def __init__(
@@ -87,7 +101,9 @@ class PackTraining:
         data: Dataset,
         device: torch.device | str = "cpu",
         evaluation_bytes: int = GIB,
+        values: Mapping[str, Sequence[float]] = MappingProxyType({}),
     ) -> None:
+        check_values(values, len(members))
         self.cell = cell
         self.members = list(members)
         self.step = 0
@@ -95,6 +111,7 @@ class PackTraining:
         self._device = usable_device(device)
         self._dtype = weights_dtype(cell)
         self._seeds = sorted({seed for _, seed in members})
+        self._control_values = {"rho": [rho for rho, _ in members], **values}
         self._rows = list(range(len(members)))
         self._runs: dict[tuple[object, ...], Function] = {}
         self._histories: list[list[Values]] = [[] for _ in members]
@@ -111,6 +128,7 @@ class PackTraining:
             self._run,
             self._run_top,
             self._run_units,
+            self._losses_of,
             self._per_member,
             self._seeds,
             self._device,
@@ -123,7 +141,10 @@ class PackTraining:
             name: value.detach().to(self._device).requires_grad_() for name, value in parameters.items()
         }
         self._model = models[0].to("meta")
-        self._optimizer = Adam(list(self._parameters.values()), cell.learning_rate, cell.weight_decay)
+        self._buffers = opened(self._model, values)
+        self._optimizer = Adam(
+            list(self._parameters.values()), self._rate("learning_rate"), self._rate("weight_decay")
+        )
         self._bad_step = torch.full((len(members),), -1, device=self._device)
         self._best = BestWeights(self._parameters, len(members)) if cell.select == "best" else None
         self._update_rows()
@@ -271,19 +292,27 @@ class PackTraining:
         self._feed.load_state_dict(state)
 
     def _next_inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the seeds' next minibatches [S, B, D] and draws [S, n], and the weight of the KLs."""
-        warmup = self.cell.kl_warmup
-        weight = min(1.0, self.step / warmup) if warmup else 1.0
-        return *self._feed.next(), torch.full((), weight, dtype=self._dtype, device=self._device)
+        """Return the seeds' next minibatches [S, B, D] and draws [S, n], and the factor of KL warm-up."""
+        steps = self.cell.kl_warmup
+        warmup = min(1.0, self.step / steps) if steps else 1.0
+        return *self._feed.next(), torch.full((), warmup, dtype=self._dtype, device=self._device)
 
-    def _losses(self, x: Tensor, flat: Tensor, kl_weight: Tensor) -> Losses:
+    def _losses(self, x: Tensor, flat: Tensor, warmup: Tensor) -> Losses:
         leading = leading_axes(x.shape[1], self.cell.importance_samples)
         draws = self._member_draws(cut_draws(self.cell, leading, flat))
-        return self._step(self._parameters, Inputs(self._per_member(x), draws, self._rho, kl_weight))
+        return self._step(self._parameters, Inputs(self._per_member(x), draws, self._values, warmup))
 
-    def _take_step(self, x: Tensor, flat: Tensor, kl_weight: Tensor, number: Tensor) -> tuple[()]:
+    def _losses_of(self, terms: Terms) -> Tensor:
+        """Return every member's loss [P] from its terms, without KL warm-up."""
+
+        def single(terms: Terms, values: dict[str, Tensor]) -> Tensor:
+            return loss(self.cell, terms, values=values)
+
+        return cast(Callable[..., Tensor], vmap(single))(terms, self._values)
+
+    def _take_step(self, x: Tensor, flat: Tensor, warmup: Tensor, number: Tensor) -> tuple[()]:
         """Take one step, by operations on tensors that stay in place."""
-        losses, _, gradients = self._losses(x, flat, kl_weight)
+        losses, _, gradients = self._losses(x, flat, warmup)
         self._optimizer.step(gradients)
         self._note_diverged(losses, number)
         return ()
@@ -295,15 +324,15 @@ class PackTraining:
         if key not in self._runs:
             counts = [len(group) for group in draws]
 
-            def single(parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
-                return member_terms(self._model, parameters, x, draws, rho if smoothed else None, closed_form)
+            def single(state: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor) -> Terms:
+                return member_terms(self._model, state, x, draws, rho if smoothed else None, closed_form)
 
             packed = cast(Callable[..., Terms], vmap(single, in_dims=(0, None, 0, 0)))
 
             def run(x: Tensor, *flat: Tensor) -> Sequence[Tensor]:
                 ordered = iter(flat)
                 cut = Draws(*(tuple(next(ordered) for _ in range(count)) for count in counts))
-                terms = packed(self._parameters, x, self._member_draws(cut), self._rho)
+                terms = packed(self._state, x, self._member_draws(cut), self._values["rho"])
                 return terms.log_likelihood, terms.kl, *terms.means
 
             self._runs[key] = self._captured(run)
@@ -332,12 +361,23 @@ class PackTraining:
         """Return a function of every member's system, on images [B, D] with draws [P, …]."""
         call = _Call(self._model, function)
 
-        def single(parameters: dict[str, Tensor], draws: Draws) -> tuple[Tensor, ...]:
-            named = {f"system.{name}": value for name, value in parameters.items()}
+        def single(state: dict[str, Tensor], draws: Draws) -> tuple[Tensor, ...]:
+            named = {f"system.{name}": value for name, value in state.items()}
             return cast(tuple[Tensor, ...], functional_call(call, named, (x, draws)))
 
         run = cast(Callable[..., tuple[Tensor, ...]], vmap(single))
-        return run(self._parameters, draws)
+        return run(self._state, draws)
+
+    @property
+    def _state(self) -> dict[str, Tensor]:
+        """Parameters, and values of control parameters inside the model: [P, …] by name."""
+        return with_buffers(self._parameters, self._buffers, self._values)
+
+    def _rate(self, name: str) -> float | Tensor:
+        """Return a number of the optimizer: of all members, or of each [P]."""
+        if name not in self._control_values:
+            return getattr(self.cell, name)  # type: ignore[no-any-return]
+        return torch.tensor(self._control_values[name], dtype=self._dtype, device=self._device)
 
     def _member_draws(self, draws: Draws) -> Draws:
         """Return the draws of each member, [P, …], from those of the seeds, [S, …]."""
@@ -348,9 +388,9 @@ class PackTraining:
         return values if self._rows_are_seeds else values[self._seed_rows]
 
     def _gradient_variances(self, row: int) -> dict[str, float | None]:
-        parameters = {name: value[row] for name, value in self._parameters.items()}
+        state = {name: value[row] for name, value in self._state.items()}
         _, seed = self.members[self._rows[row]]
-        return gradient_variances(self._model, parameters, self.cell, self._validation, seed)
+        return gradient_variances(self._model, state, self.cell, self._validation, seed)
 
     @torch.no_grad()
     def _measure_validation(self) -> dict[str, Tensor]:
@@ -427,14 +467,20 @@ class PackTraining:
         self._update_rows()
 
     def _update_rows(self) -> None:
-        members = [self.members[member] for member in self._rows]
-        self._rho = torch.tensor([rho for rho, _ in members], dtype=self._dtype, device=self._device)
-        rows = [self._seeds.index(seed) for _, seed in members]
+        self._values = {
+            name: torch.tensor(
+                [of_members[member] for member in self._rows], dtype=self._dtype, device=self._device
+            )
+            for name, of_members in self._control_values.items()
+        }
+        rows = [self._seeds.index(self.members[member][1]) for member in self._rows]
         self._seed_rows = torch.tensor(rows, dtype=torch.int64, device=self._device)
         self._rows_are_seeds = rows == list(range(len(self._seeds)))
         if self.cell.steps < TRACED_FROM:
-            self._step = eager_step(self.cell, self._model)
+            self._step = eager_step(self.cell, self._model, self._buffers)
         else:
-            self._step = traced_step(self.cell, self._model.image_shape, len(members), self._device)
+            varied = tuple(name for name in self._control_values if name != "rho")
+            shape = self._model.image_shape
+            self._step = traced_step(self.cell, shape, len(rows), self._device, varied)
         self._update = self._captured(self._take_step)
         self._runs = {}

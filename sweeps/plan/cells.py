@@ -88,7 +88,11 @@ class PlannedCell:
         if cell.smoothed_networks != ("likelihood",) or cell.objective != "elbo":
             return None
         return critical_rho(
-            cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing, cell.top_kl_weight
+            cell.data_variance,
+            cell.observation_variance,
+            cell.ou_samples,
+            cell.smoothing,
+            cell.kl_weight * cell.top_kl_weight,
         )
 
     @cached_property

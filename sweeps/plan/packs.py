@@ -45,22 +45,50 @@ class Pack:
         return f"{self.cell.label}; {points}{more}"
 
 
-def pack_points(points: Iterable[Point], slots: int, largest: int, cell: PlannedCell) -> list[Pack]:
-    """Split a batch of a cell into packs: enough of them for every slot, none above `largest`.
+@dataclass(frozen=True)
+class Packing:
+    """How many packs a batch makes.
+
+    Attributes:
+        largest: maximum number of members in a pack.
+        slots: packs that train at once.
+        cells: cells that share the slots.
+    """
+
+    largest: int
+    slots: int = 1
+    cells: int = 1
+
+    def count(self, points: int) -> int:
+        """Return the number of packs of so many points.
+
+        There are about two packs a slot over all cells: enough to balance the slots, and few enough for large
+        packs. Packs that need several rounds fill the last round too, and are smaller instead.
+        """
+        wanted = max(1, -(-2 * self.slots // self.cells))
+        count = max(self.fewest(points), min(wanted, points))
+        return count if count <= self.slots else min(-(-count // self.slots) * self.slots, points)
+
+    def fewest(self, points: int) -> int:
+        """Return the minimum number of packs of so many points."""
+        return math.ceil(points / self.largest)
+
+
+def pack_points(points: Iterable[Point], packing: Packing, cell: PlannedCell) -> list[Pack]:
+    """Split a batch of a cell into packs.
 
     Points are sorted by seed, so that the members of a seed share its images and noise, and split as
     evenly as possible. The result is a function of the points only.
     """
     ordered = sorted(points, key=_by_seed)
-    return [Pack(cell, part) for part in _even_parts(ordered, _count(len(ordered), slots, largest))]
+    return [Pack(cell, part) for part in _even_parts(ordered, packing.count(len(ordered)))]
 
 
 def pack_missing(
     points: Collection[Point],
     missing: Collection[Point],
     finished: Collection[frozenset[Point]],
-    slots: int,
-    largest: int,
+    packing: Packing,
     cell: PlannedCell,
 ) -> list[Pack]:
     """Split what is missing of a batch as the whole batch was split before it was interrupted.
@@ -72,14 +100,13 @@ def pack_missing(
         points: of the batch.
         missing: those that are not trained.
         finished: the points of each finished pack of the cell.
-        slots: as in `pack_points`.
-        largest: as in `pack_points`.
+        packing: how a batch is split that is not interrupted.
         cell: of the points.
     """
     ordered, lacking = sorted(points, key=_by_seed), set(missing)
-    now = _count(len(ordered), slots, largest)
+    now = packing.count(len(ordered))
     sizes = {len(pack) for pack in finished if pack.issubset(ordered)}
-    counts = range(_count(len(ordered), 1, largest), len(ordered) + 1) if sizes else ()
+    counts = range(packing.fewest(len(ordered)), len(ordered) + 1) if sizes else ()
     for count in (now, *counts):
         if not sizes <= {len(ordered) // count, -(-len(ordered) // count)}:
             continue
@@ -89,16 +116,11 @@ def pack_missing(
     parts = [part for part in _even_parts(ordered, now) if not lacking.isdisjoint(part)]
     if all(lacking.issuperset(part) for part in parts):
         return [Pack(cell, part) for part in parts]
-    return pack_points(missing, slots, largest, cell)
+    return pack_points(missing, packing, cell)
 
 
 def _by_seed(point: Point) -> tuple[int, float]:
     return point.seed, point.rho
-
-
-def _count(points: int, slots: int, largest: int) -> int:
-    """Return the number of packs of so many points."""
-    return max(math.ceil(points / largest), min(slots, points))
 
 
 def _even_parts(points: Sequence[Point], count: int) -> list[tuple[Point, ...]]:
@@ -116,11 +138,3 @@ def largest_pack(cell: PlannedCell) -> int:
     if cell.cell.traits("architecture").images and max(cell.cell.hidden) > NARROW_CHANNELS:
         return 1
     return LARGEST_SMALL_PACK if cell.multiply_adds() <= SMALL_STEP else LARGEST_PACK
-
-
-def packs_wanted(slots: int, cells: int) -> int:
-    """Return how many packs a cell's batch makes at least: about two a slot over all cells.
-
-    That is enough to balance the slots, and few enough for large packs.
-    """
-    return max(1, -(-2 * slots // cells))

@@ -51,7 +51,7 @@ class Holding:
         self._folder, self._names = folder, names
         self._made: list[Path] = []
         self._later: list[Path] = []
-        self._lengths: dict[Path, int] = {}
+        self._before: dict[Path, os.stat_result] = {}
 
     def lock(self) -> IO[bytes]:
         """Return the lock file, held: the system lets it go when it is closed, or when the process ends.
@@ -81,7 +81,7 @@ class Holding:
             )
         files = [self._folder / name for name in self._names]
         self._later = [file for file in files if not file.exists()]
-        self._lengths = {file: file.stat().st_size for file in files if file.is_file()}
+        self._before = {file: file.stat() for file in files if file.is_file()}
         self._lock = lock
         return lock
 
@@ -131,10 +131,11 @@ class Holding:
             if str(path) not in message or path.is_dir():
                 with suppress(OSError):
                     path.rmdir() if path.is_dir() else path.unlink()
-        for path, length in self._lengths.items():
-            if str(path) not in message:
-                with suppress(OSError):
-                    os.truncate(path, length)
+        for path, before in self._before.items():
+            with suppress(OSError):
+                if str(path) not in message and path.stat().st_size > before.st_size:
+                    os.truncate(path, before.st_size)
+                    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def check_writable(self, least_free_bytes: int) -> None:
         """Try to write into the folder, and leave nothing behind."""

@@ -39,7 +39,7 @@ class Progress:
     """Shows a schedule: the threshold of each cell, members done, speed, time left.
 
     Time left is the work left (multiply-adds, with the rounds that the searches are expected to add) at
-    the speed since the first report of a pack in training.
+    the speed since the first steps: what comes before them, such as the trace of a step, comes once.
 
     Args:
         estimate: returns the threshold of a cell with these observations.
@@ -49,7 +49,7 @@ class Progress:
         self._console, self._schedule = console, schedule
         self._cells = _Cells(schedule, estimate)
         self._live: Drawn | None = None
-        self._first: tuple[float, float] | None = None  # time and work of the first report
+        self._first: tuple[float, float] | None = None  # time and work of the first steps' report
 
     def shown(self, events: Iterable[Item]) -> Iterator[Item]:
         """Yield the events of a training that begins now, and show the progress meanwhile."""
@@ -64,7 +64,8 @@ class Progress:
     def update(self) -> None:
         """Show where the sweep stands, now that a pack has progressed."""
         now = time.monotonic()
-        self._first = self._first or (now, self._schedule.work_done)
+        if self._first is None and self._schedule.work_done:
+            self._first = now, self._schedule.work_done
         if self._live is not None:
             self._live.update(self.view(now))
         elif now >= self._table_due and self._cells.has_members:
@@ -102,7 +103,8 @@ class Progress:
             since, before = self._first
             work_left = max(sum(state.work_left for state in cells), 0)
             per_second = (self._schedule.work_done - before) / (now - since)
-            parts.append(f"{100 * self._schedule.work_done / (self._schedule.work_done + work_left):.0f} %")
+            share = self._schedule.work_done / (self._schedule.work_done + work_left)
+            parts.append(f"{100 * share:.0f} % of work")
             if per_second:
                 parts.append(f"about {duration(work_left / per_second)} left")
             parts.append(f"{self._schedule.members_trained / (now - since) * 60:.1f}/min")
@@ -148,7 +150,7 @@ class Countdown:
         elapsed, left = now - self._started, self._work - self._work_done
         return (
             f"{duration(elapsed)}  members {self._members_done}/{self._members} · "
-            f"{100 * self._work_done / self._work:.0f} % · "
+            f"{100 * self._work_done / self._work:.0f} % of work · "
             f"about {duration(elapsed * left / self._work_done)} left"
         )
 

@@ -129,7 +129,7 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
         if metric.per_layer:
             layers = enumerate(value or [], start=1)
             yield from ((f"{metric.name}/z{layer}", entry) for layer, entry in layers if entry is not None)
-        elif value is not None:
+        elif value is not None and not metric.per_unit:
             yield metric.name, value
 
 

@@ -41,9 +41,10 @@ def parameters(pack):
 
 
 def numbers(outcome):
-    """Return all of a member's metrics as one array [evaluations, values], with -1 for null."""
-    values = [np.hstack(list(metrics.values())) for metrics in outcome.history]
-    return np.array([[-1.0 if value is None else value for value in row] for row in values], dtype=float)
+    """Return all of a member's metrics in one array, with -1 for null: evaluations, then the test."""
+    measured = [*outcome.history, *filter(None, [outcome.test])]
+    values = np.hstack([entry for metrics in measured for entry in metrics.values()])
+    return np.array([-1.0 if value is None else value for value in values], dtype=float)
 
 
 def assert_close(ours, theirs):

@@ -94,6 +94,12 @@ def test_a_model_reconstructs_and_samples(last):
     own, others = ((one - pixels).square().sum(-1) for one in (found, found.roll(1, 0)))
     closer = (others > own).float().mean()
     assert closer > 0.6, "to its own image than to another one's"
+    for same in (images.numpy(), images.view(50, 8, 8), images.double().numpy().reshape(50, 8, 8)):
+        assert torch.equal(found, member.reconstruct(same, seed=3))
+    with pytest.raises(
+        ValueError, match=re.escape("shape [64]; give [B, 64], or [B, 8, 8] with the B images")
+    ):
+        member.reconstruct(images[0])
     samples = member.sample(2000, seed=1)
     assert samples.shape == (2000, images.shape[1])
     assert torch.equal(samples, member.sample(2000, seed=1))

@@ -172,6 +172,14 @@ class TestToTheEnd:
         assert first_round == sorted(first_round, reverse=costly_first), "4,4 stands first in the space"
         assert set(first_round) == {(4, 4), (8, 8)}
 
+    def test_of_several_slots_the_longest_pack_goes_first(self, tmp_path, make_space):
+        space = make_space(variants=[{"steps": 40}, {"steps": 400}, {"steps": 90}])
+        with opened(tmp_path, space) as ledger:
+            schedule = schedule_of(space, 2, ledger)
+            packs = iter(schedule.next_pack, None)
+            first_rounds = dict.fromkeys(pack.cell.cell.steps for pack in packs)
+            assert list(first_rounds) == [400, 90, 40]
+
 
 class TestResume:
     def test_from_any_prefix_with_the_same_packs_to_the_same_tables(self, tmp_path, make_space, sweep):

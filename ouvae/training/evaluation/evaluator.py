@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from ouvae.declared import Cell
+from ouvae.parts.distributions import gaussian_kl_to_standard
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, Terms, draw_shapes, leading_axes
 from ouvae.training.evaluation.information import (
@@ -27,7 +27,6 @@ from ouvae.training.evaluation.information import (
 )
 from ouvae.training.evaluation.metrics import UnitMoments, active_units, active_units_one_draw, signal_share
 from ouvae.training.noise import sample_draws, stream
-from ouvae.training.step.objectives import loss
 
 EVALUATION_DRAWS = 2
 """Independent draws per image."""
@@ -64,6 +63,9 @@ RunTop: TypeAlias = Callable[[Tensor, Draws], tuple[Tensor, ...]]
 PerMember: TypeAlias = Callable[[Tensor], Tensor]
 """Gives the values of the members, [P, ...], from the values of the seeds, [S, ...]."""
 
+LossOf: TypeAlias = Callable[[Terms], Tensor]
+"""Gives all members' losses [P] from their terms."""
+
 RunUnits: TypeAlias = Callable[[Tensor, Draws], Sequence[Tensor]]
 """Gives mean and variance of all members' posterior means over I draws, [P, B, units], layer after layer."""
 
@@ -85,6 +87,7 @@ class Evaluator:
     run: Run
     run_top: RunTop
     run_units: RunUnits
+    loss_of: LossOf
     per_member: PerMember
     seeds: Sequence[int]
     device: torch.device
@@ -97,12 +100,13 @@ class Evaluator:
         share = torch.stack([signal_share(layer) for layer in units], dim=1)
         active = torch.stack([active_units(layer) for layer in units], dim=1)
         one_draw = torch.stack([active_units_one_draw(layer) for layer in means], dim=1)
-        nats = self.information(images[:INFORMATION_IMAGES])
+        nats, kl_units = self.top_layer(images[:INFORMATION_IMAGES])
         return {
             "kl_top_nats": kl[:, -1],
             "kl_top_nats_sd": kl_top.std(1, correction=0),
             "kl_top_pair_nats": kl[:, -2:].sum(1),
             "kl_nats": kl,
+            "kl_units_top_nats": kl_units,
             "information_top_nats": nats.estimate,
             "information_top_lower_nats": nats.lower,
             "information_top_upper_nats": nats.upper,
@@ -127,8 +131,13 @@ class Evaluator:
         layers = zip(moments[::2], moments[1::2], strict=True)
         return [UnitMoments(mean, variance, UNIT_DRAWS) for mean, variance in layers]
 
-    def information(self, images: Tensor) -> Information:
-        """Return the top layer's information about [N, D] images, in nats, [P] each."""
+    def top_layer(self, images: Tensor) -> tuple[Information, Tensor]:
+        """Measure the top layer on [N, D] images, in nats.
+
+        Returns:
+            Its information about the images, [P] each; and the KL of each unit from a standard normal,
+            [P, d_L], the largest first.
+        """
         generators = self._streams("information")
         draws, proposals, count = INFORMATION_SAMPLES, INFORMATION_PROPOSALS, len(images)
         probes, _ = self._noise((probe_count(sum(self._base_sizes[:-1])), 1), generators)
@@ -140,7 +149,8 @@ class Evaluator:
         top = partial(self._top, images)
         mean, log_scale = top(e)
         z = mean + log_scale.exp() * noise
-        return information(top, probes.squeeze(2), e, z, *prior)
+        kl = gaussian_kl_to_standard(mean[..., None], log_scale[..., None]).mean((1, 2))
+        return information(top, probes.squeeze(2), e, z, *prior), kl.sort(descending=True).values
 
     @property
     def _base_sizes(self) -> list[int]:
@@ -167,19 +177,16 @@ class Evaluator:
     def objective(self, images: Tensor) -> Tensor:
         """Return the smoothed objective [P] on [N, D] images, in nats, with the weights after KL warm-up.
 
-        Unlike any other metric it includes `top_kl_weight`. Free bits apply to the mean over all images, in
-        training to the mean over a minibatch.
+        Unlike any other metric it includes `kl_weight` and `top_kl_weight`. Free bits apply to the mean over
+        all images, in training to the mean over a minibatch.
         """
         if self.cell.importance_samples == 1:
             log_likelihood, kl, *_ = self._averages(images, smoothed=True)
-            return self._objective(Terms(log_likelihood[:, None], kl[..., None], ()))
+            return -self.loss_of(Terms(log_likelihood[:, None], kl[..., None], ()))
         total: Tensor | float = 0.0
         for _, terms in self._terms(images, smoothed=True, samples=self.cell.importance_samples):
-            total = total + terms.kl.shape[-1] * self._objective(terms)
+            total = total - terms.kl.shape[-1] * self.loss_of(terms)
         return torch.as_tensor(total) / (EVALUATION_DRAWS * len(images))
-
-    def _objective(self, terms: Terms) -> Tensor:
-        return -vmap(lambda member_terms: loss(self.cell, member_terms))(terms)
 
     def _averages(self, images: Tensor, *, smoothed: bool) -> _Averages:
         total: Tensor | float = 0.0

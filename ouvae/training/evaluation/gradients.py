@@ -15,13 +15,13 @@ GRADIENT_IMAGES = 20
 
 
 def gradient_variance(
-    model: System, parameters: Mapping[str, Tensor], x: Tensor, draws: Draws, rho: Tensor | None
+    model: System, state: Mapping[str, Tensor], x: Tensor, draws: Draws, rho: Tensor | None
 ) -> float:
     """Return the variance, over the noise, of an image's loss gradient in the mean of q(z_1|x).
 
     Args:
         model: the structure; its weights are not used.
-        parameters: the member's weights by name.
+        state: the member's weights and buffers by name.
         x: [B, D] images.
         draws: noise with the leading axes (samples, B); each sample has a gradient.
         rho: the smoothing; None for none.
@@ -34,7 +34,7 @@ def gradient_variance(
     hook = model.encoder.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     try:
         with torch.enable_grad():
-            weights = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+            weights = {name: value.detach().requires_grad_() for name, value in state.items()}
             samples = draws.base[0].shape[0]
             terms = functional_call(model, weights, (x.expand(samples, *x.shape), draws, rho))
             (gradient,) = torch.autograd.grad((terms.kl.sum(0) - terms.log_likelihood).sum(), outputs)
@@ -45,7 +45,7 @@ def gradient_variance(
 
 
 def gradient_variances(
-    model: System, parameters: Mapping[str, Tensor], cell: Cell, images: Tensor, seed: int
+    model: System, state: Mapping[str, Tensor], cell: Cell, images: Tensor, seed: int
 ) -> dict[str, float | None]:
     """Return the variance of a member's gradient with the cell's `gradient_rho` and without smoothing.
 
@@ -58,6 +58,6 @@ def gradient_variances(
     draws = single_draws(cell, (cell.gradient_samples, len(x)), generator, x.dtype)
     rho = torch.tensor(cell.gradient_rho, dtype=x.dtype, device=x.device)
     return {
-        "gradient_variance": gradient_variance(model, parameters, x, draws, None),
-        "gradient_variance_smoothed": gradient_variance(model, parameters, x, draws, rho),
+        "gradient_variance": gradient_variance(model, state, x, draws, None),
+        "gradient_variance_smoothed": gradient_variance(model, state, x, draws, rho),
     }

@@ -7,7 +7,7 @@ every step. The traced step runs these operations only, and gives the same numbe
 On a GPU a long training also compiles the traced step, which makes fewer passes over memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -19,6 +19,7 @@ from ouvae.declared import Cell
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms
 from ouvae.torch_internals import trace
+from ouvae.training.controls import opened, with_buffers
 from ouvae.training.counts import weightless_model
 from ouvae.training.step.objectives import loss
 from ouvae.training.step.precision import training_products
@@ -32,15 +33,19 @@ COMPILED_FROM = 20_000
 
 
 class Inputs(NamedTuple):
-    """Inputs of a step: images x [P, B, D], draws [P, …], rho [P], and a scalar weight of all layers' KL.
+    """Inputs of a step.
 
-    The weight is below 1 during warm-up.
+    Attributes:
+        x: [P, B, D] images.
+        draws: [P, …] noise.
+        values: [P] of rho and of each control parameter in which members differ, by name.
+        warmup: scalar factor of all KLs' weights, below 1 during warm-up.
     """
 
     x: Tensor
     draws: Draws
-    rho: Tensor
-    kl_weight: Tensor
+    values: dict[str, Tensor]
+    warmup: Tensor
 
 
 Losses: TypeAlias = tuple[Tensor, Tensor, list[Tensor]]
@@ -57,15 +62,19 @@ def member_terms(
     return cast(Terms, functional_call(model, parameters, (x, draws, rho, closed)))
 
 
-def eager_step(cell: Cell, model: System) -> Step:
-    """Return the step of a cell's members by modules, `vmap` and autograd; `model` gives the structure."""
+def eager_step(cell: Cell, model: System, buffers: Mapping[str, str]) -> Step:
+    """Return the step of a cell's members by modules, `vmap` and autograd.
+
+    `model` gives the structure, and `buffers` are its opened control parameters.
+    """
 
     def member_loss(
-        parameters: dict[str, Tensor], x: Tensor, draws: Draws, rho: Tensor, kl_weight: Tensor
+        parameters: dict[str, Tensor], x: Tensor, draws: Draws, values: dict[str, Tensor], warmup: Tensor
     ) -> tuple[Tensor, Tensor]:
+        state = with_buffers(parameters, buffers, values)
         with training_products(cell, x.device):
-            terms = member_terms(model, parameters, x, draws, rho, cell.importance_samples == 1)
-        return loss(cell, terms, kl_weight), terms.kl.flatten(1).mean(-1)
+            terms = member_terms(model, state, x, draws, values["rho"], cell.importance_samples == 1)
+        return loss(cell, terms, warmup, values), terms.kl.flatten(1).mean(-1)
 
     pack_loss = vmap(member_loss, in_dims=(0, 0, 0, 0, None))
 
@@ -78,12 +87,16 @@ def eager_step(cell: Cell, model: System) -> Step:
 
 
 @lru_cache(maxsize=32)
-def traced_step(cell: Cell, image_shape: Shape, members: int, device: torch.device) -> Step:
+def traced_step(
+    cell: Cell, image_shape: Shape, members: int, device: torch.device, varied: tuple[str, ...]
+) -> Step:
     """Return the step of packs of this many members as a traced program; the first call traces it.
 
-    Packs of one cell share the program, whatever their rho and seeds.
+    Packs of one cell whose members differ in the same control parameters, beside rho and seeds, share the
+    program.
     """
-    eager = eager_step(cell, weightless_model(cell, image_shape))
+    model = weightless_model(cell, image_shape)
+    eager = eager_step(cell, model, opened(model, varied))
     program: Callable[..., Any] | None = None
     # Inference mode is a little faster; CUDA graphs and compiled programs are not known to work with it.
     without_autograd = torch.inference_mode if device.type == "cpu" else torch.no_grad

@@ -44,6 +44,9 @@ def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, make_run):
     assert (bars["encoding"]["y"]["field"], bars["encoding"]["y2"]["field"]) == ("low", "high")
     assert point["encoding"]["shape"]["field"] == "depth"
     assert arrow["mark"]["shape"] == "triangle-up"
+    low, high = point["encoding"]["y"]["scale"]["domain"]
+    assert 0.6 < low < 0.7
+    assert high == 1, "the bound is 1, and there is no larger rho"
     assert [panel["encoding"]["y"]["title"] for panel in maps] == [
         ["2 layers,", "size of z_2"], ["3 layers,", "size of z_3"],
     ]  # fmt: skip

@@ -28,6 +28,7 @@ def named(*changes: dict) -> list[str]:
         ({"objective": "iwae", "importance_samples": 5}, "digits mlp 8,8 iwae-5"),
         ({"objective": "free_bits", "free_bits_nats": 0.5}, "digits mlp 8,8 free-bits-0.5"),
         ({"kl_warmup": 100}, "digits mlp 8,8 +kl"),
+        ({"kl_weight": 4.0}, "digits mlp 8,8 beta-4"),
         ({"top_kl_weight": 0.5}, "digits mlp 8,8 top-kl-0.5"),
         ({"kl_warmup": 100, "top_kl_weight": 0}, "digits mlp 8,8 +kl top-kl-0"),
     ],
@@ -75,8 +76,9 @@ def test_a_difference_in_any_key_gives_different_names():
         "pseudo_inputs": 3, "hermite_degree": 3, "likelihood": "gaussian", "observation_variance": 1.0,
         "mixture_components": 3, "smoothing": "ambient", "smoothed_networks": ("likelihood",),
         "ou_samples": 9, "steps": 9, "batch_size": 9, "learning_rate": 9.0, "kl_warmup": 9,
-        "top_kl_weight": 9.0, "eval_every": 9, "eval_images": 9, "gradient_samples": 9, "gradient_rho": 0.9,
-        "select": "best", "bound_samples": 9, "bound_images": 9, "precision": "float64", "latents": (9, 9),
+        "kl_weight": 9.0, "top_kl_weight": 9.0, "eval_every": 9, "eval_images": 9, "gradient_samples": 9,
+        "gradient_rho": 0.9, "select": "best", "bound_samples": 9, "bound_images": 9, "precision": "float64",
+        "latents": (9, 9),
     }  # fmt: skip
     rows = [Cell(**BASE).model_dump(mode="json")]
     rows += [Cell(**BASE | {key: value}).model_dump(mode="json") for key, value in others.items()]

@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from ouvae.data import Dataset
-from ouvae.declared import SYSTEMS, Cell
+from ouvae.declared import SYSTEMS, Cell, keys_of
+from ouvae.declared.cell import CHOICES
 from ouvae.parts.activations import ACTIVATIONS
 from ouvae.parts.likelihoods import likelihood_of
 from ouvae.systems import Draws, System, draw_shapes, leading_axes, system_of
+from ouvae.training.controls import CONTROLS
 from ouvae.training.evaluation import evaluator
 from ouvae.training.noise import single_draws, stream
 from ouvae.training.pack import PackTraining, initial_model
 from ouvae.training.step.objectives import loss
-from tests.ouvae.packs import through_a_file, train
+from tests.ouvae.packs import assert_close, poison, through_a_file, train
 from tests.ouvae.tensors import are_alike, images
 
 IMAGE, CONV_IMAGE, COLOUR_IMAGE = (3, 4), (4, 8), (3, 4, 4)
@@ -108,6 +110,18 @@ PAIRS = [(name, objective) for name in CASES for objective in OBJECTIVES] + [
 
 GOES_ON = dict.fromkeys([*((name, "warm-up") for name in CASES), *(("vae", name) for name in OBJECTIVES)])
 """Every system with the objective that depends on the step, and one system with all objectives."""
+
+
+VALUES = {"learning_rate": (0.001, 0.01, 0.05), "free_bits_nats": (0.0, 0.05, 0.4)}
+"""Values of control parameters for which 0.3, 1 and 2.5 are not suited."""
+
+VARIED = [
+    (name, case)
+    for name, control in CONTROLS.items()
+    for case in CASES
+    if (control.in_model and "likelihood" not in CASES[case]) or case == "vae"
+]
+"""Each control parameter with a case; with all cases if it acts inside the model."""
 
 
 @pytest.fixture(params=CASES)
@@ -322,6 +336,37 @@ def test_packed_equals_alone(case, data):
         torch.testing.assert_close(kls[row], kl_alone[0], rtol=1e-9, atol=1e-9)
         for name, value in gradients.items():
             torch.testing.assert_close(value[row], gradients_alone[name][0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "system"), VARIED, indirect=["system"])
+def test_members_with_values_of_their_own_are_as_in_cells_of_these_values(make_cell, data_of, name, system):
+    """In their training, evaluation and test, also when the first member has diverged."""
+    of = keys_of(Cell)[name].of
+    choice = {of: CHOICES[of].users(name)[0]} if of else {}
+    measured = {"bound_samples": 3, "bound_images": 5, "steps": 4, "eval_every": 2}
+    values = VALUES.get(name, (0.3, 1.0, 2.5))
+    case = make_cell(**system, **choice, **measured, kl_warmup=3, **{name: values[0]})
+    data = data_of(image_of(case))
+    pack = PackTraining(case, MEMBERS, data, values={name: values})
+    poison(train(pack, until=1), 0)
+    first, *others = train(pack).outcomes()
+    assert first.diverged_at_step == 2
+    for member, value, outcome in zip(MEMBERS[1:], values[1:], others, strict=True):
+        alone = train(PackTraining(case.model_copy(update={name: value}), [member], data))
+        assert_close(outcome, *alone.outcomes())
+    assert others[0].history[-1]["objective_nats"] != others[1].history[-1]["objective_nats"]
+
+
+def test_values_must_be_of_control_parameters_that_the_model_holds(make_cell, data_of):
+    case, data = make_cell(), data_of(IMAGE)
+    with pytest.raises(
+        ValueError, match="steps is no control parameter; members may differ in free_bits_nats,"
+    ):
+        PackTraining(case, MEMBERS, data, values={"steps": (1, 2, 3)})
+    with pytest.raises(ValueError, match="kl_weight: 2 values for 3 members"):
+        PackTraining(case, MEMBERS, data, values={"kl_weight": (1.0, 2.0)})
+    with pytest.raises(ValueError, match="observation_variance: no module of system vae has this attribute"):
+        PackTraining(case, MEMBERS, data, values={"observation_variance": (1.0, 2.0, 3.0)})
 
 
 def test_training_is_that_of_the_plain_model(case, data):

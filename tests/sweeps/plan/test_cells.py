@@ -25,6 +25,7 @@ from sweeps.plan.packs import (
     LARGEST_PACK,
     LARGEST_SMALL_PACK,
     Pack,
+    Packing,
     largest_pack,
     pack_points,
 )
@@ -170,7 +171,7 @@ class TestIdentity:
     def test_the_pack_does_not_matter(self):
         points = [Point(0.5, 0), Point(0.6, 0), Point(0.7, 1)]
         for largest in (1, 2, 3):
-            packs = pack_points(points, 1, largest, planned())
+            packs = pack_points(points, Packing(largest, cells=9), planned())
             ids = {point: pack.cell.member_id(point) for pack in packs for point in pack.points}
             assert ids == {point: planned().member_id(point) for point in points}
 
@@ -191,20 +192,28 @@ class TestPacking:
             points = sorted(
                 {Point(round(draw.random(), 6), draw.randrange(5)) for _ in range(draw.randint(0, 60))}
             )
-            slots, largest = draw.randint(1, 20), draw.randint(1, 15)
-            packs = pack_points(draw.sample(points, len(points)), slots, largest, planned())
-            case = f"{len(points)} points, {slots} slots, largest {largest}"
+            slots, largest, cells = draw.randint(1, 20), draw.randint(1, 15), draw.randint(1, 50)
+            packing = Packing(largest, slots, cells)
+            packs = pack_points(draw.sample(points, len(points)), packing, planned())
+            case = f"{len(points)} points, {packing}"
             in_order = [point for pack in packs for point in pack.points]
             assert in_order == sorted(points, key=lambda point: (point.seed, point.rho)), case
             sizes = [len(pack.points) for pack in packs]
             if points:
                 assert 1 <= min(sizes) <= max(sizes) <= largest, case
                 assert max(sizes) - min(sizes) <= 1, case
-                assert len(packs) == max(min(slots, len(points)), math.ceil(len(points) / largest)), case
+                wanted = min(max(1, math.ceil(2 * slots / cells)), len(points))
+                least = max(wanted, math.ceil(len(points) / largest))
+                assert least <= len(packs), case
+                assert math.ceil(len(packs) / slots) == math.ceil(least / slots), f"{case}: no more rounds"
+                if len(packs) > slots:
+                    assert len(packs) % slots == 0 or len(packs) == len(points), case
+                else:
+                    assert len(packs) == least, case
 
     def test_known_answer(self):
         points = [Point(rho, seed) for rho in (0.9, 0.5) for seed in (1, 0)] + [Point(0.7, 1)]
-        packs = pack_points(points, 2, 12, planned())
+        packs = pack_points(points, Packing(12, slots=1), planned())
         assert [pack.points for pack in packs] == [
             (Point(0.5, 0), Point(0.9, 0)),
             (Point(0.5, 1), Point(0.7, 1), Point(0.9, 1)),
@@ -231,7 +240,22 @@ class TestPacking:
         assert largest("mlp", [64, 64], "digits") == LARGEST_SMALL_PACK
 
     def test_no_points_no_packs(self):
-        assert pack_points([], 4, 12, planned()) == []
+        assert pack_points([], Packing(12, slots=4), planned()) == []
+
+    @pytest.mark.parametrize(
+        ("points", "packing", "sizes"),
+        [
+            (60, Packing(12, slots=2), [10] * 6),  # 5 packs of 12 would take as many rounds, of larger packs
+            (60, Packing(12, slots=2, cells=3), [10] * 6),
+            (15, Packing(24, slots=2, cells=3), [8, 7]),
+            (15, Packing(24, slots=2), [4, 4, 3, 4]),
+            (9, Packing(2, slots=8), [1] * 9),
+            (50, Packing(24, slots=1), [17, 16, 17]),
+        ],
+    )
+    def test_packs_fill_the_rounds_of_the_slots(self, points, packing, sizes):
+        packs = pack_points([Point(0.5, seed) for seed in range(points)], packing, planned())
+        assert [len(pack.points) for pack in packs] == sizes
 
 
 class TestCost:
@@ -320,9 +344,14 @@ class TestExactThreshold:
 
     def test_of_a_weighed_kl(self):
         """rho_c^2 + (1 - rho_c^2) / K = 0.8 / 1.25 with K = 5."""
-        rho = planned(**self.CONTROL, top_kl_weight=1.25).exact_rho()
-        assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
-        assert planned(**self.CONTROL, top_kl_weight=0).exact_rho() is None
+        for weights in (
+            {"top_kl_weight": 1.25},
+            {"kl_weight": 1.25},
+            {"kl_weight": 2.5, "top_kl_weight": 0.5},
+        ):
+            rho = planned(**self.CONTROL, **weights).exact_rho()
+            assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
+        assert planned(**self.CONTROL, kl_weight=0).exact_rho() is None
 
     def test_it_falls_with_less_variance(self):
         values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_rho() for v in (0.4, 0.6, 0.8)]

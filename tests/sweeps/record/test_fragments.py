@@ -361,11 +361,13 @@ write_table(MEMBERS.empty_table(), sys.argv[1])
         with opened(run, space) as ledger:
             train(ledger, points(0))
             ledger.run.note("before")
-        before = snapshot(run)
+        before, log = snapshot(run), run / "sweep.log"
+        written = log.stat().st_mtime_ns
         with pytest.raises(SweepError, match="no"), held(run, space) as ledger:
             ledger.run.note("why")
-            raise SweepError(f"no; see {run / 'sweep.log' if named else 'elsewhere'}")
+            raise SweepError(f"no; see {log if named else 'elsewhere'}")
         assert snapshot(run) == before | ({"sweep.log": b"before\nwhy\n"} if named else {})
+        assert (log.stat().st_mtime_ns == written) is not named
 
     def test_a_finished_pack_needs_no_checkpoint_any_more(self, tmp_path, make_space, plan_cells, train):
         with opened(tmp_path / "run", make_space()) as ledger:

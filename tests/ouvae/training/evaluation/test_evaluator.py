@@ -105,6 +105,19 @@ def test_the_standard_deviation_of_the_top_kl_is_over_images(make_cell, data):
     assert (expected.std(1) > 1e-3).all()
 
 
+def test_units_of_the_top_layer_share_its_kl(trained, points):
+    """In a model of one layer, each unit has the closed form of its Gaussian."""
+    images = torch.from_numpy(points.validation).double()
+    weights = {name: value.detach() for name, value in trained._parameters.items()}
+    for row, outcome in enumerate(trained.outcomes()):
+        mean = images @ weights["inference.0.mean.weight"][row].T + weights["inference.0.mean.bias"][row]
+        log_scale = weights["inference.0.log_scale"][row]
+        units = (0.5 * (mean**2 + (2 * log_scale).exp() - 1) - log_scale).mean(0)
+        last = outcome.history[-1]
+        assert last["kl_units_top_nats"] == pytest.approx(sorted(units.tolist(), reverse=True), abs=1e-9)
+        assert sum(last["kl_units_top_nats"]) == pytest.approx(last["kl_top_nats"], abs=1e-9)
+
+
 def test_bytes_of_a_sample_are_counted_with_gradients_on_or_off(make_cell):
     case = make_cell(latents=(3, 2))
     with torch.no_grad():

@@ -40,6 +40,29 @@ def test_its_steps_are_those_of_pytorchs_class_to_the_bit(weight_decay):
     assert all(map(torch.equal, ours, theirs))
 
 
+def test_members_may_have_rates_of_their_own():
+    """As optimizers of single members, also after the first member has left."""
+    rates, decays = torch.tensor([0.01, 0.3, 0.002]), torch.tensor([0.0, 0.1, 0.7])
+    packed, alone = parameters(), [parameters() for _ in rates]
+    optimizer = Adam(packed, rates, decays)
+    singles = [
+        Adam(values, float(rate), float(decay))
+        for values, rate, decay in zip(alone, rates, decays, strict=True)
+    ]
+    take_steps(optimizer.step)
+    for single in singles:
+        take_steps(single.step)
+    optimizer.keep(torch.tensor([1, 2]))
+    for value in packed:
+        value.data = value.data[1:]
+    gradients = [torch.ones(shape) for shape in SHAPES]
+    optimizer.step([gradient[1:] for gradient in gradients])
+    for member, (values, single) in enumerate(zip(alone[1:], singles[1:], strict=True)):
+        single.step(gradients)
+        for whole, other in zip(packed, values, strict=True):
+            torch.testing.assert_close(whole[member], other[member + 1], rtol=1e-5, atol=1e-6)
+
+
 def test_gradients_may_have_any_strides():
     """Gradients of convolutions are not contiguous."""
     ours, copies = parameters(), parameters()

@@ -86,15 +86,28 @@ def test_free_bits_stop_the_gradient_of_the_layers_below_them():
     assert kl.grad.tolist() == [[0.0, 0.0], [0.5, 0.5]]
 
 
-@pytest.mark.parametrize("top", [1.0, 0.3])
-def test_the_cell_names_the_objective_and_the_weight_of_the_top_layer(make_cell, terms, top):
+@pytest.mark.parametrize(("weight", "top"), [(1.0, 1.0), (1.0, 0.3), (4.0, 0.3)])
+def test_the_cell_names_the_objective_and_the_weights(make_cell, terms, weight, top):
+    """`kl_weight` times the factor of warm-up is the weight of every layer."""
     flat, many = terms(), terms(5)
-    plain = make_cell(top_kl_weight=top)
-    assert torch.equal(loss(plain, flat, 0.7), elbo(flat, 0.7, top))
-    iwae = make_cell(objective="iwae", importance_samples=5, top_kl_weight=top)
-    assert torch.equal(loss(iwae, many, 0.7), importance_weighted(many, 0.7, top))
-    free = make_cell(objective="free_bits", free_bits_nats=2.0, top_kl_weight=top)
-    assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7, top))
+    weights = {"kl_weight": weight, "top_kl_weight": top}
+    plain = make_cell(**weights)
+    assert torch.equal(loss(plain, flat, 0.7), elbo(flat, 0.7 * weight, top))
+    iwae = make_cell(objective="iwae", importance_samples=5, **weights)
+    assert torch.equal(loss(iwae, many, 0.7), importance_weighted(many, 0.7 * weight, top))
+    free = make_cell(objective="free_bits", free_bits_nats=2.0, **weights)
+    assert torch.equal(loss(free, flat, 0.7), free_bits(flat, 2.0, 0.7 * weight, top))
+
+
+@pytest.mark.parametrize("bits", [0.0, 0.2])
+def test_values_of_a_member_replace_those_of_the_cell(make_cell, terms, bits):
+    """Zero free bits give the ELBO here too."""
+    some = terms()
+    weights = {"kl_weight": 0.5, "top_kl_weight": 3.0, "free_bits_nats": bits}
+    values = {name: torch.tensor(value, dtype=torch.float64) for name, value in weights.items()}
+    expected = loss(make_cell(objective="free_bits", **weights), some, 0.7)
+    actual = loss(make_cell(objective="free_bits"), some, 0.7, values)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-14)
 
 
 def test_the_bound_of_equal_weights_is_the_weight():

@@ -79,10 +79,11 @@ def test_an_unused_parameter_has_no_gradient(make_cell, data):
     model.unused = nn.Parameter(torch.zeros(2, device="meta"))
     draws = sample_draws(case, (5,), pack._feed._generators, torch.float64)
     member_draws = Draws(*(tuple(piece[[0, 0, 1]] for piece in group) for group in draws))
-    inputs = step.Inputs(torch.ones(3, 5, 12, dtype=torch.float64), member_draws, pack._rho, torch.ones(()))
+    x = torch.ones(3, 5, 12, dtype=torch.float64)
+    inputs = step.Inputs(x, member_draws, pack._values, torch.ones(()))
     unused = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
     values = pack._parameters | {"unused": unused}
-    *_, gradients = step.eager_step(case, model)(values, inputs)
+    *_, gradients = step.eager_step(case, model, {})(values, inputs)
     by_name = dict(zip(values, gradients, strict=True))
     assert not by_name.pop("unused").any()
     assert all(gradient.any() for gradient in by_name.values())

@@ -38,6 +38,7 @@ from sweeps.executors.places import Resources
 from sweeps.machine.cpus import usable_cpus
 from sweeps.machine.processes import descendants
 from sweeps.scratch import scratch_folder
+from sweeps.worker.states import Folder
 from sweeps.worker.task import Task
 
 SETTINGS = ["latents=[[2, 2]]", "hidden=[8]", "steps=1", "eval_every=1", "eval_images=10"]
@@ -56,7 +57,9 @@ def measure(packs: int) -> dict[str, Any]:
         if sent == packs:
             return None
         sent += 1
-        return Task(f"pack{sent}", cell, [(0.75, sent)], data.digest, "cpu", 1, 2**30, "/nowhere/state", 0.0)
+        return Task(
+            f"pack{sent}", cell, [(0.75, sent)], data.digest, "cpu", 1, 2**30, Folder("/nowhere"), 0.0
+        )
 
     with tempfile.TemporaryDirectory(prefix="ouvae-trials-") as folder, scratch_folder() as scratch:
         ray = RayProcess(None, Path(folder) / "log", scratch)

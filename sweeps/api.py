@@ -30,6 +30,7 @@ def sweep(
     budget: str | None = None,
     tracking_uri: str | None = None,
     data_dir: str | Path | None = None,
+    checkpoints: str | None = None,
     quiet: bool = False,
     **keys: Any,
 ) -> Run:
@@ -47,6 +48,8 @@ def sweep(
         tracking_uri: of the MLflow store; None is the environment's, or a SQLite file beside the run
             directory.
         data_dir: folder with the data files; None downloads them.
+        checkpoints: URI for the states of packs in training; None is where the run keeps them, at first its
+            directory.
         quiet: print nothing.
         keys: of the space, such as `seeds=5`, in place of the space's own.
 
@@ -65,7 +68,9 @@ def sweep(
     source = space if isinstance(space, Mapping) else str(space)
     read = search_spaces.load(source, budget=budget, keys=keys)
     folders = [None if path is None else expanded(str(path)) for path in (out, data_dir)]
-    options = Options(address, folders[0], tracking_uri, folders[1], ends_process=False)
+    options = Options(
+        address, folders[0], tracking_uri, folders[1], checkpoints=checkpoints, ends_process=False
+    )
     console = Terminal(quiet)
     try:
         code = driver.sweep(read, options, console)

@@ -8,7 +8,17 @@ from rich.console import Console
 
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.executors.events import Failed, Finished, Lost, Nodes, Progressed, Returned
+from sweeps.executors.events import (
+    Failed,
+    Finished,
+    Lost,
+    Nodes,
+    Progressed,
+    Returned,
+    Saved,
+    Spoilt,
+    Unsaved,
+)
 from sweeps.executors.executor import next_of
 from sweeps.executors.places import Places
 from sweeps.executors.waiting import Waiting
@@ -42,7 +52,8 @@ def sweep(space: Space, options: Options, console: Console) -> int:
     Raises:
         Interrupted: a signal came before any training.
     """
-    uri, run = refuse(space, options), RunDirectory(options.run_directory(space))
+    stores = refuse(space, options)
+    run = RunDirectory(options.run_directory(space), stores.states)
     lines = Lines(space, run, console)
     interrupts = Interrupts(space.grace_seconds, console.print, ends_process=options.ends_process)
     with interrupts.caught(), scratch_folder() as scratch, run.held():
@@ -51,7 +62,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
         users_code = UsersCode(space.cells())
         with executor_of(space, options, run, scratch, users_code) as executor:
             interrupts.on_leave = partial(leave, executor, console)
-            data = prepare(space, options, uri, interrupts)
+            data = prepare(space, options, stores.tracking, interrupts)
             places = Places(space, executor.connect(), ledger.device, options.is_local)
             cells = planned(space.swept(), data, places.device, users_code, ledger)
             space = with_probes(space, fixed_probes(run), places.slots, places.device)
@@ -59,7 +70,7 @@ def sweep(space: Space, options: Options, console: Console) -> int:
             run.begin(space.model_dump(mode="json"))
             ledger.keep_failed_of(cells)
             searches = searches_of(space, [ledger.observed(cell) for cell in cells])
-            recorder = Recorder(space, cells, searches, ledger, uri)
+            recorder = Recorder(space, cells, searches, ledger, stores.tracking)
             interrupts.on_signal = recorder.tracker.interrupt
             schedule = Schedule(cells, searches, ledger, places.slots, space.pack_size)
             lines.plan(options.address, places, schedule, ledger)
@@ -86,6 +97,11 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                                 run.drop_checkpoint(pack_id)
                             schedule.advance()
                             lines.attempt(attempt)
+                        case Saved(pack_id, state):
+                            if problem := run.keep_state(pack_id, state):
+                                lines.event(Unsaved(pack_id, problem))
+                        case Spoilt(pack_id):
+                            run.states.set_aside(pack_id)
                         case Returned(pack_id):
                             schedule.returned(pack_id)
                         case Lost():

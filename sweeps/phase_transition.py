@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         help="start the dashboard of a local Ray, for this machine alone, and print its address",
     )
     add("--out", type=user_path, metavar="DIR", help="run directory; default runs/<space>")
+    add(
+        "--checkpoints",
+        metavar="URI",
+        help="where packs in training save their states: s3://, gs://, hdfs:// or file://, as pyarrow reads "
+        "them, without credentials; run is the run directory; default: as before, at first the run directory",
+    )
     add_store_and_data(result)
     add("--pack-size", type=int, metavar="N", help="most members in a pack; same as --set pack_size=N")
     add("--budget", metavar="NAME", help="which of the space's budgets; default: the first, where it has any")
@@ -124,7 +130,9 @@ def _run(given: argparse.Namespace) -> int:
     from sweeps.preparing import Options
     from sweeps.terminal.console import Terminal
 
-    options = Options(given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard)
+    options = Options(
+        given.address, given.out, given.tracking_uri, given.data_dir, given.dashboard, given.checkpoints
+    )
     is_quiet = (given.quiet or given.json) and not given.dry_run
     console = Terminal(is_quiet)
     try:

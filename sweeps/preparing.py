@@ -22,9 +22,11 @@ from sweeps.plan.users_code import UsersCode
 from sweeps.record.directory import RunDirectory
 from sweeps.record.ledger import Ledger
 from sweeps.record.provenance import commit
+from sweeps.record.states import IN_RUN, recorded_uri
 from sweeps.scratch import leave_lost_folder
 from sweeps.tracking.store import check as check_store
 from sweeps.tracking.uri import chosen_uri
+from sweeps.worker.objects import require_usable
 
 _NEEDED_LATER = (
     "ouvae.training.counts", "analysis.figures", "analysis.report", "analysis.results",
@@ -46,6 +48,8 @@ class Options:
             directory.
         data_dir: folder with the data files; None downloads them.
         dashboard: whether a local Ray starts its dashboard.
+        checkpoints: URI for the states of packs, or `run` for the run directory; None is as before, at first
+            the run directory.
         ends_process: whether the process ends with the sweep; see `Interrupts`.
     """
 
@@ -54,6 +58,7 @@ class Options:
     tracking_uri: str | None = None
     data_dir: Path | None = None
     dashboard: bool = False
+    checkpoints: str | None = None
     ends_process: bool = True
 
     @property
@@ -66,8 +71,21 @@ class Options:
         return self.out or Path("runs") / space.name
 
 
-def refuse(space: Space, options: Options) -> str:
-    """Refuse options that cannot be used here, and return the URI of the MLflow store.
+@dataclass(frozen=True)
+class Stores:
+    """Places outside the run directory.
+
+    Attributes:
+        tracking: URI of the MLflow store.
+        states: URI of the packs' states; empty for the run directory.
+    """
+
+    tracking: str
+    states: str
+
+
+def refuse(space: Space, options: Options) -> Stores:
+    """Refuse options that cannot be used here, and return the stores.
 
     What is wrong with a sweep raises here, in the run directory's `held`, in its `Ledger`, in `prepare` or in
     `planned`. `--dry-run` calls the same.
@@ -84,7 +102,11 @@ def refuse(space: Space, options: Options) -> str:
         check_local(space)
     if options.address != SERIAL:
         resolve(options.address)
-    return uri
+    states = recorded_uri(run) if options.checkpoints is None else options.checkpoints
+    if states in ("", IN_RUN):
+        return Stores(uri, "")
+    require_usable(states)
+    return Stores(uri, states)
 
 
 def executor_of(

@@ -58,11 +58,11 @@ def plan(space: Space, options: Options, console: Console) -> None:
         DataError, SweepError, TableError: as `driver.sweep`.
         Interrupted: a signal came.
     """
-    uri, run = refuse(space, options), RunDirectory(options.run_directory(space))
+    stores, run = refuse(space, options), RunDirectory(options.run_directory(space))
     interrupts = Interrupts(space.grace_seconds, console.print, ends_process=options.ends_process)
     with interrupts.caught(), run.held():
         ledger, users_code = Ledger(run, space), UsersCode(space.cells())
-        data = prepare(space, options, uri, interrupts, download=False)
+        data = prepare(space, options, stores.tracking, interrupts, download=False)
         device = _device(space, options, ledger)
         loaded = [swept for swept in space.swept() if swept.cell in data]
         cells = planned(loaded, data, device, users_code, ledger)

@@ -7,7 +7,6 @@ snapshot, see `sweeps.worker.snapshot`.
 from __future__ import annotations
 
 import gc
-import platform
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from ray import tune
 from ouvae.data import Dataset
 from sweeps.worker import snapshot
 from sweeps.worker.failures import Failure
+from sweeps.worker.states import States
 from sweeps.worker.task import Task
 
 if TYPE_CHECKING:
@@ -32,12 +32,16 @@ METRIC = "steps_done"
 TASK = "task"
 """The only key of a trial's configuration."""
 
+NEWS, RECEIVER = "news", "receiver"
+"""Keys of results: a worker's `News`, and the actor that takes the state of its pack."""
+
 
 class PackTrainable(tune.Trainable):
     """One pack in training.
 
-    The configuration holds a `Task`. The first result comes at once and names the actor. The second-to-last
-    carries the `PackResult`; a request for another step acknowledges it. A failure is a result too, and ends
+    The configuration holds a `Task`. The first result comes at once and names the actor; it holds the actor
+    itself if the state of the pack is to be carried to it (`receive`). The second-to-last carries the
+    `PackResult`; a request for another step acknowledges it. A failure is a result too, and ends
     the worker: another worker makes the next attempt.
     """
 
@@ -47,6 +51,7 @@ class PackTrainable(tune.Trainable):
     _failed: bool
     _returned: bool
     _steps: int
+    _states: States
 
     def setup(self, config: dict[str, Any], data: Mapping[str, Dataset] | None = None) -> None:
         """Take the data sets from the object store."""
@@ -70,7 +75,9 @@ class PackTrainable(tune.Trainable):
             return {METRIC: self._steps, "done": True}
         if not self._begun:
             self._begun = True
-            return {METRIC: 0, "actor_id": ray.get_runtime_context().get_actor_id()}
+            context = ray.get_runtime_context()
+            receiver = {RECEIVER: context.current_actor} if self._states.is_carried else {}
+            return {METRIC: 0, "actor_id": context.get_actor_id(), **receiver}
         try:
             return self._train()
         except Exception as error:
@@ -78,28 +85,28 @@ class PackTrainable(tune.Trainable):
             return {METRIC: self._steps, "failure": Failure.of(error)}
 
     def cleanup(self) -> None:
-        """Save a pack that is stopped before its result is acknowledged."""
-        if self._work is not None:
+        """Save a pack that is stopped before its result is acknowledged; no more is carried by then."""
+        if self._work is not None and not self._states.is_carried:
             self._work.save()
+
+    def receive(self, state: bytes) -> None:
+        """Take the state of the pack, which Ray carries here before the next step."""
+        self._states.receive(state)
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._task: Task = config[TASK]
+        self._states = self._task.states.at_worker()
         self._work = None
         gc.collect()  # an optimizer holds itself, and the next pack may need the memory of this one
         self._begun = self._failed = self._returned = False
         self._steps = 0
 
     def _train(self) -> dict[str, Any]:
-        result: dict[str, Any] = {}
         if self._work is None:
             self._before = self._before or snapshot.use()
-            self._work = self._start(self._task, self._data[self._task.data])
-            if self._work.blind:
-                result["blind"] = platform.node()
+            self._work = self._start(self._task, self._data[self._task.data], self._states)
         trained = self._work.advance(REPORT_SECONDS)
         snapshot.require_sent(self._before)
         self._steps, self._returned = self._work.steps_done, trained is not None
-        result[METRIC] = self._steps
-        if self._work.notices:
-            result["notices"], self._work.notices = self._work.notices, []
+        result = {METRIC: self._steps, NEWS: self._work.take_news()}
         return result if trained is None else result | {"result": trained}

@@ -18,9 +18,9 @@ from ray.tune.search import Searcher
 
 from sweeps.cluster.messages import Wanted
 from sweeps.cluster.ray_internals import tune_logger
-from sweeps.cluster.trainable import METRIC, TASK, PackTrainable
+from sweeps.cluster.trainable import METRIC, NEWS, RECEIVER, TASK, PackTrainable
 from sweeps.cluster.workers import StartWatch, failure_of, have_died
-from sweeps.executors.events import Failed, Finished, Next, Nodes, Notice, Progressed, Returned, Unseen
+from sweeps.executors.events import Failed, Finished, Next, Nodes, Progressed, Returned, events_of
 from sweeps.executors.places import Resources
 
 LOOK_SECONDS = 2.0
@@ -97,6 +97,7 @@ class PackSearcher(Searcher):
         self.heard = False
         self._channel = channel
         self._packs: dict[str, str] = {}
+        self._states: dict[str, bytes] = {}
         self._actors: dict[str, str] = {}
         self._nodes, self._starts = cluster_nodes(), StartWatch()
         self._looked = time.monotonic()
@@ -121,20 +122,27 @@ class PackSearcher(Searcher):
             return Searcher.FINISHED
         if answer.task is None:
             return None
-        self._packs[trial_id] = answer.task.pack_id
+        self._packs[trial_id], self._states[trial_id] = answer.task.pack_id, answer.state
         return {TASK: answer.task}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell the sweep of a pack's progress, result or failure."""
+        """Tell the sweep of a pack's progress, result or failure.
+
+        A worker that cannot read the pack's state gets it before Tune asks it for the next step: an actor
+        takes the calls of a process in their order. The trial's configuration, which Tune writes to files,
+        has no room for it.
+        """
         pack_id = self._packs.get(trial_id)
         if pack_id is None:
             return
         self.heard = True
         self._actors[trial_id] = result.get("actor_id") or self._actors.get(trial_id, "")
-        for text in result.get("notices", ()):
-            self._channel.send(Notice(f"pack {pack_id}: {text}"))
-        if "blind" in result:
-            self._channel.send(Unseen(result["blind"]))
+        state = self._states.pop(trial_id, b"")
+        if state and RECEIVER in result:
+            result[RECEIVER].receive.remote(state)
+        if NEWS in result:
+            for event in events_of(pack_id, result[NEWS]):
+                self._channel.send(event)
         self._channel.send(Progressed(pack_id, result[METRIC]))
         if "failure" in result:
             self._channel.send(Failed(self._packs.pop(trial_id), result["failure"]))
@@ -148,6 +156,7 @@ class PackSearcher(Searcher):
 
     def failed(self, trial_id: str, error: BaseException) -> None:
         """Tell the sweep of a pack that ended without a result, and why."""
+        self._states.pop(trial_id, None)
         pack_id = self._packs.pop(trial_id, None)
         if pack_id is not None:
             self._channel.send(Failed(pack_id, failure_of(error)))

@@ -14,6 +14,7 @@ from sweeps.executors.events import Event, Next, NodeResources
 from sweeps.executors.places import Places
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan.packs import Pack
+from sweeps.record.directory import RunDirectory
 from sweeps.record.paths import Paths
 from sweeps.schedule import Schedule
 from sweeps.worker.task import Task
@@ -86,15 +87,17 @@ class Executor(ABC):
         """End at once."""
 
 
-def next_of(schedule: Schedule, space: Space, run: Paths, interrupts: Interrupts) -> Next:
+def next_of(schedule: Schedule, space: Space, run: RunDirectory, interrupts: Interrupts) -> Next:
     """Return what to train next."""
     if schedule.done or interrupts.signal is not None:
         return Next(None, finished=True)
     pack = schedule.next_pack()
-    return Next(None if pack is None else task_of(pack, space, run))
+    if pack is None:
+        return Next(None)
+    return Next(task_of(pack, space, run), state=run.states.to_carry(pack.pack_id))
 
 
-def task_of(pack: Pack, space: Space, run: Paths) -> Task:
+def task_of(pack: Pack, space: Space, run: RunDirectory) -> Task:
     """Return the task of a pack."""
     files = Paths(run.path.resolve())
     return Task(
@@ -105,7 +108,7 @@ def task_of(pack: Pack, space: Space, run: Paths) -> Task:
         device=pack.cell.device,
         threads=space.cpus_per_pack,
         evaluation_bytes=round(space.evaluation_gib * 2**30),
-        checkpoint=str(files.checkpoints.resolve() / files.checkpoint(pack.pack_id).name),
+        states=run.states,
         checkpoint_seconds=60 * space.checkpoint_minutes,
         weights="" if space.save_weights == "none" else str(files.weights_of(pack.pack_id)),
         best_weights=space.save_weights == "best",

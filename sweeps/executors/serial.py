@@ -16,10 +16,10 @@ from sweeps.executors.events import (
     Failed,
     Finished,
     NodeResources,
-    Notice,
     Progressed,
     Quiet,
     Returned,
+    events_of,
 )
 from sweeps.executors.executor import Executor, NextTask
 from sweeps.executors.places import Places
@@ -85,8 +85,7 @@ class Serial(Executor):
             except Exception as error:
                 yield Failed(task.pack_id, Failure.of(error))
                 return
-            yield from (Notice(f"pack {task.pack_id}: {text}") for text in work.notices)
-            work.notices.clear()
+            yield from events_of(task.pack_id, work.take_news())
             yield Progressed(task.pack_id, work.steps_done)
             if result is not None:
                 self._users_code.require_unchanged()

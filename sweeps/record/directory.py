@@ -20,6 +20,8 @@ from sweeps.errors import SweepError
 from sweeps.record.holding import HeldError, Holding
 from sweeps.record.identity import ORIGIN, SWEEP_ID, identify
 from sweeps.record.paths import WRITTEN, Paths
+from sweeps.record.states import recorded_uri, settle, states_at
+from sweeps.worker.states import States, StatesError
 
 MINIMUM_FREE_BYTES = 64_000_000
 """A sweep does not start with less free space, which its tables and checkpoints need."""
@@ -40,20 +42,36 @@ def is_of_disk(error: BaseException) -> bool:
 class RunDirectory(Paths):
     """The folder of a run.
 
+    Args:
+        path: the folder.
+        states_uri: where the states of packs live from `begin` on; empty in the folder, None where they are.
+
     Attributes:
         path: the folder; it changes when the folder is moved meanwhile.
         notices: lines for the user.
         sweep_id: identity of the sweep.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, states_uri: str | None = None) -> None:
         """Name the directory; `held` makes and holds it."""
         super().__init__(path)
+        self._uri = recorded_uri(path) if states_uri is None else states_uri
+        self._removes_states = True
         self.notices: list[str] = []
         self.sweep_id = ""
         self._holding = Holding(path, (self.log.name, self.studies.name))
         self._begun = False
         self._due: list[Callable[[], object]] = []
+
+    @property
+    def states(self) -> States:
+        """The states of the packs in training, from `begin` on."""
+        return states_at(self._uri, self, self.sweep_id)
+
+    @property
+    def holds_states(self) -> bool:
+        """Whether the states of the packs live in this directory."""
+        return not self._uri
 
     def note(self, text: str) -> None:
         """Append to the log, if that is possible."""
@@ -117,6 +135,7 @@ class RunDirectory(Paths):
                 text = text_of(settings).encode()
                 file.write(sealed(b"# " + BLANK + b"\n" + text))  # first: a cut file has it still
             self.sweep_id, original = identify(self.path)
+            self.notices += settle(self, self._uri, self.sweep_id)
         except (OSError, TableError) as error:
             raise self._unwritable(error) from None
         if original is not None:
@@ -159,10 +178,27 @@ class RunDirectory(Paths):
             self.move(moved)
             self.note(f"the run directory was moved to {moved}")
 
+    def keep_state(self, pack_id: str, state: bytes) -> str:
+        """Write the state of a pack that was carried here; return why not, empty if it is written."""
+        try:
+            with self.states.replaced(pack_id) as file:
+                file.write(state)
+        except (OSError, StatesError) as error:
+            return f"checkpoint not written: {error}"
+        return ""
+
     def drop_checkpoint(self, pack_id: str) -> None:
-        """Remove the state of a pack, if that is possible."""
-        with suppress(OSError):
-            self.checkpoint(pack_id).unlink(missing_ok=True)
+        """Remove the state of a pack, if that is possible.
+
+        A place that has failed once is not asked again, since each failure takes seconds: `begin` of the next
+        sweep removes what is left.
+        """
+        if self._removes_states:
+            try:
+                self.states.remove(pack_id)
+            except StatesError as error:
+                self.note(f"the state of pack {pack_id} is left: it {error}")
+                self._removes_states = self.holds_states
 
     def full(self, cause: TableError) -> DiskFullError:
         """Return the error of a full disk."""
@@ -181,7 +217,10 @@ class RunDirectory(Paths):
 
     def _has_trained(self) -> bool:
         results = (self.fragment_files(kind) for kind in ("members", "failed"))
-        return any(results) or any(self.checkpoints.glob("*.pt"))
+        try:
+            return any(results) or bool((self.sweep_id or self.holds_states) and self.states.packs())
+        except StatesError:
+            return True
 
     def _check_writable(self) -> None:
         self._check_kinds()

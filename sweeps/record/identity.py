@@ -42,6 +42,12 @@ def identify(folder: Path) -> tuple[str, Path | None]:
     return sweep_id, original
 
 
+def original_of(folder: Path) -> Path | None:
+    """Return the directory that a run is a copy of; None for a run of its own."""
+    sweep_id = plain_id(folder)
+    return _original(folder, _record(folder), sweep_id) if sweep_id else None
+
+
 def _original(folder: Path, record: Mapping[str, Any], sweep_id: str) -> Path | None:
     """Return the other directory that has the identity, if `folder` is the copy of the two."""
     here, there = folder.resolve(), Path(record.get("path", ""))

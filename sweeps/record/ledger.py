@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from sweeps.record.directory import RunDirectory
 from sweeps.record.fragments import Fragment, Fragments, joined
 from sweeps.record.sheets import Sheets
 from sweeps.search.base import Observations
+from sweeps.worker.states import StatesError
 from sweeps.worker.task import PackResult
 
 _AT_HAND = (
@@ -147,9 +149,10 @@ class Ledger:
     def _drop_checkpoints(self) -> None:
         """Remove states of finished packs: a kill came between the fragment and their removal."""
         finished = {row["pack_id"] for row in self.members.values()}
-        for path in self.run.checkpoints.glob("*.pt"):
-            if path.stem in finished:
-                self.run.drop_checkpoint(path.stem)
+        with suppress(StatesError):
+            for pack_id in self.run.states.packs():
+                if pack_id in finished:
+                    self.run.drop_checkpoint(pack_id)
 
     def _check_costs(self) -> None:
         """Set a damaged table of costs aside."""

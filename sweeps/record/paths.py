@@ -11,6 +11,7 @@ sweep.log               messages of Ray and tracebacks
 .reserve, .reserve.N    bytes and files reserved for the last fragments and tables on a full disk
 studies.log             the searches, as Optuna studies
 {members,history,thresholds,comparisons,costs}.parquet, figures/, report.html    made of the fragments
+.states                 the URI of the packs' states, if they are not in checkpoints/
 .sweep_id, .origin, .lock    identity of the sweep, where its directory was made, and that it is in use
 
 Every file that a number is read from carries a digest, which is checked on every reading.
@@ -19,7 +20,7 @@ Every file that a number is read from carries a digest, which is checked on ever
 from pathlib import Path
 
 WRITTEN = {
-    "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|[a-z_]+\.parquet)",
+    "": r"(space\.yaml|\.states|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|[a-z_]+\.parquet)",
     "fragments": r"[^.]+\.(members|history|failed)\.parquet",
     "checkpoints": r"[^.]+\.pt",
     "weights": r"[^.]+\.safetensors",
@@ -37,6 +38,7 @@ class Paths:
         settings: the space as it was last run.
         fragments: the folder of the packs' results.
         checkpoints: the folder of the packs' states.
+        states_uri: the file with the URI of the packs' states, where they are elsewhere.
         weights: the folder of the packs' trained weights.
         sheets: the folder of the cells' images.
         log: the file for messages that are too long for the terminal.
@@ -53,6 +55,7 @@ class Paths:
         self.settings = path / "space.yaml"
         self.fragments = path / "fragments"
         self.checkpoints = path / "checkpoints"
+        self.states_uri = path / ".states"
         self.weights = path / "weights"
         self.sheets = path / "sheets"
         self.log = path / "sweep.log"

@@ -16,10 +16,13 @@ from sweeps.errors import SweepError
 from sweeps.machine.locks import lock
 from sweeps.record.holding import LOCK, is_in_use
 from sweeps.record.paths import WRITTEN, Paths
+from sweeps.record.states import clear_states, recorded_uri
+from sweeps.worker.objects import without_secrets
+from sweeps.worker.states import StatesError
 
 _MADE = WRITTEN | {
     "figures": r"(sheet_[0-9a-f]+|[a-z_]+)\.(png|svg)",
-    "": r"(space\.yaml|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|sweep\.log|studies\.log"
+    "": r"(space\.yaml|\.states|\.sweep_id|\.origin|\.reserve[.\d]*|report\.html|sweep\.log|studies\.log"
     r"|(members|history|thresholds|comparisons|costs)\.parquet)",
 }
 """Patterns of what a sweep makes, by folder: narrower than `WRITTEN` where users may keep their own files."""
@@ -34,7 +37,8 @@ class RunState:
         members: number of finished members.
         size: bytes of all its files.
         age: seconds since a result or a state was last written.
-        state: `in use`, `stopped` with the number of packs whose training goes on, or `at rest`.
+        state: `in use`, `stopped` with the number of packs whose training goes on, or `at rest`; in place of
+            the last two the URI of states, at which nobody looks.
     """
 
     path: Path
@@ -63,7 +67,7 @@ def run_states(folders: list[Path]) -> list[RunState]:
 def remove_run(run: Path, first: Callable[[RunState], object]) -> list[Path]:
     """Remove all that a sweep made in a run directory, and the directory if nothing else is in it.
 
-    Returns what was left: files that are not the project's.
+    Its states at a URI are deleted too. Returns what was left: files that are not the project's.
 
     Args:
         run: the directory, held meanwhile.
@@ -78,6 +82,7 @@ def remove_run(run: Path, first: Callable[[RunState], object]) -> list[Path]:
     try:
         with (run / LOCK).open("ab") as file:
             lock(file, wait=False)
+            clear_states(run)
             first(state)
             for folder in (*filter(None, _MADE), ""):
                 for path in _made(run / folder, _MADE[folder]):
@@ -88,6 +93,10 @@ def remove_run(run: Path, first: Callable[[RunState], object]) -> list[Path]:
             (run / LOCK).unlink(missing_ok=True)
     except BlockingIOError:
         raise SweepError(f"{run} is in use by a sweep or an evaluation; wait for its end") from None
+    except StatesError as error:
+        raise SweepError(
+            f"{run} is not deleted: a state of its packs at {without_secrets(recorded_uri(run))} {error}"
+        ) from None
     except OSError as error:
         raise SweepError(f"{run} cannot be removed: {error}") from None
     with suppress(OSError):
@@ -107,6 +116,8 @@ def _state(run: Paths) -> RunState:
     written = [*run.fragments.glob("*"), *run.checkpoints.glob("*"), run.settings]
     if is_in_use(run.path):
         state = "in use"
+    elif uri := recorded_uri(run.path):
+        state = f"states in {without_secrets(uri)}"
     else:
         saved = len([*run.checkpoints.glob("*.pt")])
         state = f"stopped, {plural(saved, 'pack')} saved" if saved else "at rest"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from analysis.text.words import duration, plural
 from search_spaces import Space
-from sweeps.executors.events import Event, Failed, Lost, Notice, Unseen
+from sweeps.executors.events import Event, Failed, Lost, Notice, Unsaved, Unseen
 from sweeps.executors.executor import SERIAL
 from sweeps.executors.places import Places
 from sweeps.record.directory import RunDirectory
@@ -19,6 +19,7 @@ from sweeps.retries import Attempt
 from sweeps.schedule import Schedule
 from sweeps.tracking.tracker import Report
 from sweeps.tracking.uri import ui_command, unused_variables
+from sweeps.worker.states import MOST_CARRIED_BYTES
 
 
 class Lines:
@@ -30,6 +31,7 @@ class Lines:
         self._started, self._seconds = time.monotonic(), 0.0
         self._nodes = ""
         self._unseen: set[str] = set()
+        self._has_unsaved = False
 
     def line(self, text: str) -> None:
         """Print a line."""
@@ -85,6 +87,8 @@ class Lines:
                 self._run.note(reason)
             case Unseen(node):
                 self._note_unseen(node)
+            case Unsaved(pack_id, reason):
+                self._note_unsaved(pack_id, reason)
 
     def attempt(self, attempt: Attempt) -> None:
         """Say what follows a failed attempt."""
@@ -153,12 +157,24 @@ class Lines:
         self._unseen.add(node)
         self._run.note(f"node {node} does not see {folder}")
         if first:
-            space = self._space
-            missed = {"checkpoint_minutes=0": "checkpoints are off"} if space.checkpoint_minutes else {}
-            missed |= {"save_weights=none": "weights are not kept"} if space.save_weights != "none" else {}
-            afresh = ", so that a pack whose worker is lost or stopped starts afresh"
-            self.line(
-                f"{' and '.join(missed.values())}: node {node} does not see {folder}"
-                f"{afresh if space.checkpoint_minutes else ''}; give an --out that all nodes see at the "
-                f"same path, or set {' and '.join(missed)} to go without (further nodes: sweep.log)"
-            )
+            space, losses, mends = self._space, [], ["give an --out that all nodes see at the same path"]
+            if space.checkpoint_minutes and self._run.holds_states:
+                losses.append(
+                    "Ray carries the states of its packs here, up to "
+                    f"{MOST_CARRIED_BYTES / 1e6:.0f} MB each, and a worker that is lost or stopped costs at "
+                    f"most {space.checkpoint_minutes:g} min of training"
+                )
+                mends.insert(0, "for larger states give --checkpoints URI")
+            if space.save_weights != "none":
+                losses.append("its trained weights are not kept")
+                mends.append("set save_weights=none to go without")
+            problem = f"node {node} does not see {folder}: {', and '.join(losses)}"
+            self.line(f"{problem}; {', or '.join(mends)} (further nodes: sweep.log)")
+
+    def _note_unsaved(self, pack_id: str, reason: str) -> None:
+        """Say of the first state that is not saved what follows; log the others."""
+        line = f"pack {pack_id}: {reason}"
+        self._run.note(line)
+        if not self._has_unsaved:
+            self._has_unsaved = True
+            self.line(f"{line}; training goes on, and checkpoints are tried again (further ones: sweep.log)")

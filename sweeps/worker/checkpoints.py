@@ -1,20 +1,17 @@
-"""The state of a pack in training, as a file that is whole or is not used.
+"""The state of a pack in training: whole, or not used. `states` says where it lives.
 
-A file is what `torch.save` writes, then the SHA-256 of that. It is written aside, synced and renamed.
+A state is what `torch.save` writes, then the SHA-256 of that.
 """
 
 import hashlib
 import io
-import os
-from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 
-from analysis.tables.replacing import replaced
 from ouvae import NUMERICS_VERSION
 from sweeps.errors import gist
+from sweeps.worker.states import SUFFIX, States
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -23,53 +20,42 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message says why."""
 
 
-def write_checkpoint(path: Path, pack_id: str, state: dict[str, Any]) -> None:
+def write_checkpoint(states: States, pack_id: str, state: dict[str, Any]) -> None:
     """Write the state of a pack: tensors and plain values.
 
     Raises:
         CheckpointError: it cannot be written, whatever the reason; what was there before is still there.
     """
     try:
-        with replaced(path) as file:
+        with states.replaced(pack_id) as file:
             hashed = _Hashed(file)
             content = {"pack_id": pack_id, "numerics_version": NUMERICS_VERSION, **state}
             torch.save(content, cast(IO[bytes], hashed))
             file.write(hashed.digest())
     except Exception as error:  # a full disk is a RuntimeError of torch's, or an OSError of ours
-        raise CheckpointError(f"{path.name} cannot be written: {gist(error)}") from error
+        raise CheckpointError(f"{pack_id}{SUFFIX} cannot be written: {gist(error)}") from error
 
 
-def read_checkpoint(path: Path, pack_id: str) -> dict[str, Any]:
-    """Return the state that was written of this pack, its tensors on the CPU.
+def read_checkpoint(states: States, pack_id: str) -> dict[str, Any] | None:
+    """Return the state that was written of this pack, its tensors on the CPU; None without one.
 
     Raises:
         CheckpointError: it is cut, changed, foreign, or of another version.
+        StatesError: its place does not answer.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    content, name = states.read(pack_id), f"{pack_id}{SUFFIX}"
+    if content is None:
+        return None
     body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
-        raise CheckpointError(f"{path.name} is cut or was changed")
+        raise CheckpointError(f"{name} is cut or was changed")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds
-        raise CheckpointError(f"{path.name} is no checkpoint: {gist(error)}") from error
+        raise CheckpointError(f"{name} is no checkpoint: {gist(error)}") from error
     if (state["pack_id"], state["numerics_version"]) != (pack_id, NUMERICS_VERSION):
-        raise CheckpointError(f"{path.name} belongs to another pack or another version of the numbers")
+        raise CheckpointError(f"{name} belongs to another pack or another version of the numbers")
     return state
-
-
-def set_aside(path: Path) -> Path:
-    """Move a checkpoint out of the way, for whoever wants to look at it, and return where to.
-
-    Where the folder cannot be written it stays; nothing reads it a second time while its pack trains.
-    """
-    bad = path.with_name(f"{path.name}.bad")
-    with suppress(OSError):
-        os.replace(path, bad)
-    return bad
 
 
 class _Hashed:

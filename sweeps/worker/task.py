@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ouvae.declared import Cell
 from ouvae.training.outcome import Outcome, Sheet
 from sweeps.worker.hardware import Machine
+from sweeps.worker.states import States
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,7 @@ class Task:
         data: the data set's digest.
         threads: of a worker.
         evaluation_bytes: memory that the evaluation of L_k may take.
-        checkpoint: file of the pack's state, used where its folder exists, on a file system that the worker
-            shares with the sweep.
+        states: where the pack's state lives.
         checkpoint_seconds: time between two saved states; 0 saves none.
         weights: file for the trained weights, written where its folder exists; empty keeps none.
         best_weights: whether to keep the best weights rather than the last.
@@ -34,7 +34,7 @@ class Task:
     device: str
     threads: int
     evaluation_bytes: int
-    checkpoint: str
+    states: States
     checkpoint_seconds: float
     weights: str = ""
     best_weights: bool = False
@@ -59,3 +59,22 @@ class PackResult:
     python_version: str
     machine: Machine
     sheets: Mapping[int, Sheet] = field(default_factory=dict)
+
+
+@dataclass
+class News:
+    """What a worker says of its pack besides steps and result.
+
+    Attributes:
+        notices: lines for the user.
+        trouble: why the state could not be written or read, if that happened.
+        unseen: name of this node, if the run directory is missed here: it has to take the state or weights.
+        state: the pack's state, which Ray carries to the sweep; empty without a new one.
+        is_bad: whether the state that came from the sweep cannot be used.
+    """
+
+    notices: list[str] = field(default_factory=list)
+    trouble: str = ""
+    unseen: str = ""
+    state: bytes = b""
+    is_bad: bool = False

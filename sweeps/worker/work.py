@@ -13,9 +13,10 @@ from ouvae.data import Dataset
 from ouvae.training.outcome import Sheet
 from ouvae.training.pack import PackTraining
 from sweeps.errors import gist
-from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, set_aside, write_checkpoint
+from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from sweeps.worker.hardware import joined, machine
-from sweeps.worker.task import PackResult, Task
+from sweeps.worker.states import States, StatesError
+from sweeps.worker.task import News, PackResult, Task
 from sweeps.worker.weights import State, write_weights
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -25,21 +26,21 @@ _LARGEST = 2**30
 class PackWork:
     """What a worker does with a pack.
 
-    Attributes:
-        notices: lines for the user; the reader clears them.
-        blind: whether the state or the weights cannot be saved, since their folder is not seen from here.
+    Args:
+        states: where the worker finds and leaves the pack's state; None is the task's place.
+
     """
 
-    def __init__(self, task: Task, data: Dataset) -> None:
+    def __init__(self, task: Task, data: Dataset, states: States | None = None) -> None:
         """Build the pack at its last saved state, or at step 0."""
         torch.set_num_threads(task.threads)
         keep_freed_memory()
-        self.notices: list[str] = []
+        self._news = News()
         self._task, self._data = task, data
-        self._checkpoint = Path(task.checkpoint)
-        has_interval, is_seen = task.checkpoint_seconds > 0, self._checkpoint.parent.is_dir()
-        self._saves = has_interval and is_seen
-        self.blind = (has_interval or bool(task.weights)) and not is_seen
+        self._states = states or task.states
+        self._saves = task.checkpoint_seconds > 0
+        if (self._saves and self._states.is_carried) or not self._sees_weights():
+            self._news.unseen = platform.node()
         self._saved_at = time.monotonic()
         self._seconds = 0.0
         self._machines = [machine(task.device)]
@@ -64,21 +65,27 @@ class PackWork:
         return None
 
     def save(self) -> None:
-        """Write the state, where states are saved; a failure is a notice."""
+        """Write the state, where states are saved; a failure is news."""
         if not self._saves:
             return
         machines = [dict(part) for part in self._machines]
         state = {"pack": self._training.state_dict(), "seconds": self._seconds, "machines": machines}
         try:
-            write_checkpoint(self._checkpoint, self._task.pack_id, state)
+            write_checkpoint(self._states, self._task.pack_id, state)
         except CheckpointError as error:
-            self.notices.append(f"checkpoint not written: {error}")
+            self._news.trouble = f"checkpoint not written: {error}"
         self._saved_at = time.monotonic()
+
+    def take_news(self) -> News:
+        """Return what has happened since the last call."""
+        news, self._news = self._news, News()
+        news.state, news.is_bad = self._states.taken()
+        return news
 
     def _keep_weights(self) -> None:
         """Write the trained weights, where they are kept; a failure is a notice."""
         task, path = self._task, Path(self._task.weights)
-        if not (task.weights and path.parent.is_dir()):
+        if not (task.weights and self._sees_weights()):
             return
         kept, weights = self._training.weights(task.best_weights)
         if not kept:
@@ -88,7 +95,11 @@ class PackWork:
         try:
             write_weights(path, task.cell, self._data.image_shape, members, weights, state)
         except OSError as error:
-            self.notices.append(f"weights not kept: {error}")
+            self._news.notices.append(f"weights not kept: {error}")
+
+    def _sees_weights(self) -> bool:
+        """Tell whether the folder for trained weights is here, if they are kept."""
+        return not self._task.weights or Path(self._task.weights).parent.is_dir()
 
     def _sheets(self) -> dict[int, Sheet]:
         """Return the sheets that are to be drawn; a failure is a notice, and costs no pack.
@@ -100,7 +111,7 @@ class PackWork:
         except NotImplementedError:
             return {}
         except Exception as error:
-            self.notices.append(f"sheets not drawn: {type(error).__name__}: {gist(error)}")
+            self._news.notices.append(f"sheets not drawn: {type(error).__name__}: {gist(error)}")
             return {}
 
     def _new(self) -> PackTraining:
@@ -109,17 +120,23 @@ class PackWork:
 
     def _restored(self) -> PackTraining | None:
         """Return the pack at its saved state; None without a usable state."""
-        if not (self._saves and self._checkpoint.exists()):
+        if not self._saves:
             return None
+        pack_id = self._task.pack_id
         try:
-            state = read_checkpoint(self._checkpoint, self._task.pack_id)
+            state = read_checkpoint(self._states, pack_id)
+            if state is None:
+                return None
             training = self._new()
             training.load_state_dict(state["pack"])
+        except StatesError as error:
+            self._news.trouble = f"checkpoint not used, its pack starts afresh: {error}"
+            return None
         except Exception as error:
             # Whatever is wrong with it is not worth the pack, which may be half loaded now.
-            bad = set_aside(self._checkpoint)
+            bad = self._states.set_aside(pack_id)
             why = error if isinstance(error, CheckpointError) else f"it does not fit: {error!r:.200}"
-            self.notices.append(f"checkpoint set aside as {bad.name}, its pack starts afresh: {why}")
+            self._news.notices.append(f"checkpoint set aside as {bad}, its pack starts afresh: {why}")
             return None
         self._seconds = state["seconds"]
         earlier = [part for part in state.get("machines", []) if part not in self._machines]

@@ -17,6 +17,7 @@ from search_spaces import load
 from sweeps import phase_transition
 from sweeps.plan.cells import Point, plan_cells
 from sweeps.plan.packs import Pack
+from sweeps.worker.states import Folder
 from sweeps.worker.task import Task
 from sweeps.worker.work import PackWork
 
@@ -55,7 +56,7 @@ def _save_a_pack(checkpoints: Path) -> None:
         device="cpu",
         threads=1,
         evaluation_bytes=2**30,
-        checkpoint=str(checkpoints / f"{pack.pack_id}.pt"),
+        states=Folder(str(checkpoints)),
         checkpoint_seconds=60,
     )
     work = PackWork(task, data)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import math
 import os
 import re
@@ -514,6 +515,31 @@ def uninterrupted_serial(start_sweep) -> Sweep:
     sweep = start_sweep("uninterrupted_serial", *SERIAL)
     assert sweep.wait() == 0, sweep.output
     return sweep
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """Return the URI of a folder in a bucket of a real S3 server on the loopback interface.
+
+    The environment is that of a user of S3: a key, and nothing else.
+    """
+    from moto.server import ThreadedMotoServer
+    from pyarrow.fs import FileSystem
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        query = f"?scheme=http&endpoint_override={host}:{port}&region=us-east-1"
+        system, name = FileSystem.from_uri(f"s3://ouvae-test{query}&allow_bucket_creation=true")
+        system.create_dir(name)
+        yield f"s3://ouvae-test/states{query}"
+        server.stop()
 
 
 @pytest.fixture(params=[SERIAL, pytest.param((), marks=pytest.mark.proof)], ids=["serial", "a local Ray"])

@@ -55,6 +55,14 @@ EARLY = {
         ["--tracking-uri", "http://me:s3cret@127.0.0.1:9"],
         ["http://127.0.0.1:9 cannot be used", "Start the server"],
     ),
+    "credentials in a URI of checkpoints": (
+        ["--checkpoints", "s3://me:s3cret@bucket/states"],
+        ["--checkpoints 's3://bucket/states': it has an @", "AWS_ACCESS_KEY_ID"],
+    ),
+    "checkpoints where nothing can be written": (
+        ["--checkpoints", "file:///proc/states"],
+        ["--checkpoints 'file:///proc/states': a state cannot be written", "--checkpoints run"],
+    ),
 }
 """What is refused before anything is started."""
 

@@ -215,7 +215,7 @@ def test_a_slurm_job_whose_time_is_up_goes_on_in_the_queue(submit, start_sweep, 
         assert again.process.wait(1500) == 0, again.output
         assert "5 members are there already" not in again.output
         assert " 0 members are there already" not in again.output
-        assert "checkpoints are off" not in job.output + again.output
+        assert "does not see" not in job.output + again.output
     finally:
         nodes.end()
     here = start_sweep("slurm_here", *longer[2:], "--address", "serial", space=Path("digits"))

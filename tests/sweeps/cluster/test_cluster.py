@@ -288,7 +288,7 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         assert waiting.wait() == 0, waiting.output
         assert "Ray: 1 node, 0 CPUs: 0 packs at once (cpu)" in waiting.output
         assert waiting.counts() == (0, 3)
-        assert f"does not see {waiting.out}" in waiting.output
+        assert f"does not see {waiting.out}: Ray carries the states of its packs here" in waiting.output
         for sweep in (undecided, impatient, waiting):
             assert "Traceback" not in sweep.output
     finally:

@@ -19,6 +19,7 @@ from sweeps.executors.serial import Serial
 from sweeps.machine.interrupts import Interrupts
 from sweeps.plan import users_code
 from sweeps.plan.users_code import UsersCode
+from sweeps.worker.task import News
 
 OWN = """
 {imports}
@@ -249,7 +250,9 @@ def test_a_module_in_an_archive_is_refused(tmp_path, monkeypatch):
 
 def test_a_file_that_changes_while_it_is_used_ends_the_sweep(mine, tmp_path, monkeypatch):
     code = UsersCode(cells())
-    work = type("Work", (), {"advance": lambda self, seconds: {}, "notices": [], "steps_done": 1})()
+    work = type(
+        "Work", (), {"advance": lambda self, seconds: {}, "take_news": lambda self: News(), "steps_done": 1}
+    )()
     monkeypatch.setattr("sweeps.executors.serial.PackWork", lambda task, data: work)
     task, idle = SimpleNamespace(pack_id="a", data="d1g357"), Interrupts(25, print)
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from search_spaces import load
-from sweeps.executors.events import Failed, Lost, Notice, Unseen
+from sweeps.executors.events import Failed, Lost, Notice, Unsaved, Unseen
 from sweeps.executors.places import Places
 from sweeps.record.directory import RunDirectory
 from sweeps.terminal.lines import Lines
@@ -25,11 +25,33 @@ def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, s
     for node in ("a", "b", "a"):
         lines.event(Unseen(node))
     (line,) = console.export_text().splitlines()
-    lost, mend = " and weights are not kept" * bool(settings), " and save_weights=none" * bool(settings)
-    assert f"checkpoints are off{lost}: node a does not see {tmp_path}, so that a pack whose worker" in line
-    assert f"give an --out that all nodes see at the same path, or set checkpoint_minutes=0{mend} to" in line
+    assert line.startswith(
+        f"node a does not see {tmp_path}: Ray carries the states of its packs here, up to 32 MB"
+    )
+    assert "a worker that is lost or stopped costs at most 5 min of training" in line
+    assert "--checkpoints URI, or give an --out that all nodes see at the same path" in line
+    assert ("weights are not kept" in line) == ("save_weights=none" in line) == bool(settings)
     logged = (tmp_path / "sweep.log").read_text().splitlines()
     assert logged == [f"node {node} does not see {tmp_path}" for node in ("a", "b")]
+
+
+def test_a_run_with_states_elsewhere_misses_only_weights(tmp_path):
+    console = Console(record=True, width=1000, file=(tmp_path / "out").open("w"))
+    lines = Lines(load("digits", ["save_weights=last"]), RunDirectory(tmp_path, "s3://bucket"), console)
+    lines.event(Unseen("a"))
+    (line,) = console.export_text().splitlines()
+    assert "its trained weights are not kept" in line
+    assert "Ray carries" not in line
+
+
+def test_states_that_are_not_saved_are_said_once_and_logged_each(tmp_path):
+    lines, console = saying(tmp_path)
+    for pack_id in ("p", "q", "p"):
+        lines.event(Unsaved(pack_id, "checkpoint not written: no bucket"))
+    (line,) = console.export_text().splitlines()
+    assert line.startswith("pack p: checkpoint not written: no bucket; training goes on")
+    logged = (tmp_path / "sweep.log").read_text().splitlines()
+    assert logged == [f"pack {pack_id}: checkpoint not written: no bucket" for pack_id in ("p", "q", "p")]
 
 
 def test_what_is_too_long_for_a_line_is_logged(tmp_path):

@@ -11,14 +11,15 @@ from ouvae.systems.vae import Hierarchy
 from ouvae.training.device import DeviceError
 from search_spaces import load
 from sweeps.worker import work as work_module
-from sweeps.worker.task import Task
+from sweeps.worker.states import Folder
+from sweeps.worker.task import News, Task
 from sweeps.worker.work import PackWork
 
 
 def test_a_result_is_plain_for_whom_torch_is_not_loaded():
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, "", 0.0, drawn=[0])
+    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(""), 0.0, drawn=[0])
     result = PackWork(task, data).advance(60.0)
     code = (
         "import pickle, sys\n"
@@ -50,13 +51,13 @@ def test_a_pack_that_cannot_be_drawn_has_its_numbers(monkeypatch, error, notice)
 def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch):
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=2", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, str(tmp_path / "pack.pt"), 60.0)
+    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(str(tmp_path)), 60.0)
     for name in ("old CPU", "new CPU"):
         here = {"processor": name, "cpu_features": "AVX2", "library_versions": "NumPy 2"}
         monkeypatch.setattr(work_module, "machine", lambda device, here=here: here)
         work = PackWork(task, data)
         work.save()
-    assert work.notices == []
+    assert work.take_news() == News()
     result = work.advance(60.0)
     assert result.machine == here | {"processor": "old CPU; new CPU"}
 
@@ -64,31 +65,40 @@ def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch
 def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out(make_space):
     """Ray may count a GPU where PyTorch is built for CPUs or finds none: the first touch of it says so."""
     data = load_data("digits")
-    task = Task("pack", make_space().cells()[0], [(0.5, 0)], data.digest, "cuda:99", 1, 2**20, "", 0.0)
+    task = Task(
+        "pack", make_space().cells()[0], [(0.5, 0)], data.digest, "cuda:99", 1, 2**20, Folder(""), 0.0
+    )
     with pytest.raises(DeviceError, match="set device=cpu"):
         PackWork(task, data)
 
 
 @pytest.mark.parametrize(
-    ("folder", "minutes", "blind"), [("checkpoints", 5, False), ("unseen", 5, True), ("unseen", 0, False)]
+    ("folder", "minutes", "weights", "is_missed"),
+    [
+        ("here", 5, "here", False),
+        ("unseen", 5, "", True),
+        ("unseen", 0, "", False),
+        ("unseen", 0, "unseen", True),
+    ],
 )
-def test_a_pack_knows_that_its_state_cannot_be_saved(tmp_path, make_space, folder, minutes, blind):
-    (tmp_path / "checkpoints").mkdir()
-    data = load_data("digits")
-    work = PackWork(
-        Task(
-            pack_id="p",
-            cell=make_space(hidden=[4]).cells()[0],
-            members=[(1.0, 0)],
-            data=data.digest,
-            device="cpu",
-            threads=1,
-            evaluation_bytes=2**30,
-            checkpoint=str(tmp_path / folder / "p.pt"),
-            checkpoint_seconds=60 * minutes,
-        ),
-        data,
+def test_a_pack_knows_that_it_misses_the_run_directory(
+    tmp_path, make_space, folder, minutes, weights, is_missed
+):
+    (tmp_path / "here").mkdir()
+    states, data = Folder(str(tmp_path / folder)), load_data("digits")
+    task = Task(
+        pack_id="p",
+        cell=make_space(hidden=[4]).cells()[0],
+        members=[(1.0, 0)],
+        data=data.digest,
+        device="cpu",
+        threads=1,
+        evaluation_bytes=2**30,
+        states=states,
+        checkpoint_seconds=60 * minutes,
+        weights=weights and str(tmp_path / weights / "p.safetensors"),
     )
+    work = PackWork(task, data, states.at_worker())
     work.save()
-    assert work.blind == blind
-    assert (tmp_path / "checkpoints/p.pt").exists() == (folder == "checkpoints")
+    assert bool(work.take_news().unseen) == is_missed
+    assert states.packs() == (["p"] if folder == "here" else [])

@@ -96,7 +96,7 @@ class Results:
         members = self.members.filter(pc.equal(self.members["cell_id"], cell_id)) if sheets else self.members
         kl = dict(zip(*(members[name].to_pylist() for name in ("member_id", "kl_top_nats")), strict=True))
         return [
-            row | {"kl_top_nats": kl[row["member_id"]]}
+            {**row, "kl_top_nats": kl[row["member_id"]]}
             for row in sheets
             if kl.get(row["member_id"]) is not None
         ]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.charts.cells import ChartCell
 from analysis.charts.chart import Chart
@@ -167,6 +168,7 @@ def _image(url: str, y: float, width: float, height: float) -> Spec:
     return layer("image", place, **size)
 
 
-def _text(text: str, x: float, y: float, **look: object) -> Spec:
+def _text(text: str, x: float, y: float, **look: Any) -> Spec:
     place = {"x": {"value": x}, "y": {"value": y}}
-    return layer("text", place, text=text, **({"align": "left", "baseline": "middle"} | look))
+    look = {"align": "left", "baseline": "middle"} | look
+    return layer("text", place, text=text, **look)

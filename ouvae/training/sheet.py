@@ -72,7 +72,7 @@ def sheet_of(model: System, images: Tensor, seed: int) -> Sheet:
     top = images.new_zeros(SHEET_IMAGES, len(kl))
     top[:, unit] = torch.linspace(-TRAVERSED, TRAVERSED, SHEET_IMAGES)
     # one by one, so that the layers below have the same noise at each value of the unit
-    traversal = torch.cat([model.generate_from(z, stream_of("traversal")) for z in top.split(1)])
+    traversal = torch.cat([model.generate_from(z, stream_of("traversal")) for z in top[:, None]])
     return Sheet(
         image_shape=tuple(model.image_shape),
         unit=unit + 1,

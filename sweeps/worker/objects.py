@@ -56,7 +56,7 @@ class Objects(States):
         it in place of the whole one.
         """
         with tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY) as file:
-            yield file  # type: ignore[misc]  # a file open for bytes
+            yield file
             file.seek(0)
             with _explained("written"):
                 system, folder = self._opened()

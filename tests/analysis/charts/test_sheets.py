@@ -15,6 +15,7 @@ from analysis.sweep_page import page as page_module
 from analysis.sweep_page.page import render
 from analysis.tables.files import table_of, write_table
 from analysis.tables.schema import SHEETS
+from tests.analysis.conftest import RHO
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
 
@@ -52,7 +53,7 @@ def run(make_run, make_members):
         {"member_id": f"8,8-0-{rho!r}", "cell_id": "cell-8,8", "rho": rho, "seed": 0, "image_shape": [8, 8]}
         | {"unit": 3, "unit_kl_nats": 1.5}
         | dict.fromkeys(("images", "reconstructions", "samples", "traversal"), IMAGES.tobytes())
-        for rho in (0.5, 0.55, 0.7, 0.85, 1.0)
+        for rho in (RHO[index] for index in (0, 1, 4, 7, 10))
     ]
     write_table(table_of(rows, SHEETS), folder / "sheets/cell-8,8.parquet")
     return folder

@@ -41,11 +41,11 @@ def test_a_pack_that_cannot_be_drawn_has_its_numbers(monkeypatch, error, notice)
     monkeypatch.setattr(Hierarchy, "generate_from", fail)
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, "", 0.0, drawn=[0])
+    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(""), 0.0, drawn=[0])
     work = PackWork(task, data)
     result = work.advance(60.0)
     assert result.outcomes[0].history
-    assert (result.sheets, work.notices) == ({}, notice)
+    assert (result.sheets, work.take_news().notices) == ({}, notice)
 
 
 def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch):

@@ -37,9 +37,9 @@ ACTIVE_FROM = ORDER_PARAMETERS[PAPERS].active_from
 """Default level, of a KL in nats; the least one that half of a plateau is taken as."""
 
 NUMBERS = {
-    "critical_value": "rho_c",
-    "critical_low": "rho_c_low",
-    "critical_high": "rho_c_high",
+    "critical_value": "critical_value",
+    "critical_low": "critical_low",
+    "critical_high": "critical_high",
     "half_width": "half_width",
     **{
         f"spread_{side}{end}": f"spread_{side}{end}"

@@ -64,7 +64,7 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def thresholds(self) -> Frame:
-        """One row per cell and order parameter: rho_c, its interval, and the spread of the realisations."""
+        """One row per cell and order parameter: the critical value, its interval, and the spread of the realisations."""
         return self._together(lambda results: results.thresholds)
 
     @cached_property
@@ -74,7 +74,7 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def comparisons(self) -> Frame:
-        """One row per order parameter and pair of cells: how rho_c differs.
+        """One row per order parameter and pair of cells: how the critical value differs.
 
         The cells are of one run and differ in one key.
         """
@@ -134,7 +134,7 @@ class Run(Tables[pd.DataFrame]):
 
         Examples:
             >>> from analysis import load
-            >>> load("runs/digits").polars.thresholds.select("cell", "rho_c").row(0)[0]
+            >>> load("runs/digits").polars.thresholds.select("cell", "the critical value").row(0)[0]
             'digits mlp 8,8'
         """
         try:
@@ -196,7 +196,7 @@ class Run(Tables[pd.DataFrame]):
         return printed_thresholds(self.arrow.thresholds.to_pylist())
 
     def plot(self) -> "Chart":
-        """Return the chart of the transitions: the order parameters of each cell against rho, with rho_c.
+        """Return the chart of the transitions: the order parameters of each cell against rho, with the critical value.
 
         It is `order_parameters` of `analysis/figures.py`. A notebook shows it; `save` writes it as SVG, PNG
         or PDF.
@@ -261,7 +261,7 @@ def load(*runs: str | Path | Iterable[str | Path]) -> Run:
     Examples:
         >>> from analysis import load
         >>> run = load("runs/*")
-        >>> run.thresholds.groupby("run")["rho_c"].median().round(2).to_dict()
+        >>> run.thresholds.groupby("run")["the critical value"].median().round(2).to_dict()
         {'digits': 0.8, 'digits_k10': 0.7}
     """
     patterns = [
@@ -298,7 +298,7 @@ def _paths(run: str | Path) -> list[Path]:
 
 
 def compare(first: Run, second: Run) -> pd.DataFrame:
-    """Return how rho_c differs between corresponding cells of two runs, as `Run.comparisons` does within one.
+    """Return how the critical value differs between corresponding cells of two runs, as `Run.comparisons` does within one.
 
     Two cells correspond if they agree in all keys, except for the keys that tell the runs apart: keys with
     one value in the first run and one other value in the second. For example, the first run has K = 5 draws

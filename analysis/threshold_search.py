@@ -52,7 +52,7 @@ class ThresholdSearch:
         >>> while members := search.ask():
         ...     for beta, seed in members:
         ...         search.tell(beta, seed, 1.0 if beta < 2 + 0.01 * (seed % 3) else 0.0)
-        >>> round(search.threshold.rho_c)
+        >>> round(search.threshold.the critical value)
         2
     """
 
@@ -113,7 +113,7 @@ class ThresholdSearch:
     def threshold(self) -> CellThreshold:
         """The estimate from all members that were told.
 
-        `rho_c` is the critical value, `rho_c_low` and `rho_c_high` are the ends of its interval.
+        `critical_value` is the critical value, `critical_low` and `critical_high` are the ends of its interval.
         """
         results = ((seed, value, result) for (value, seed), result in self._results.items())
         return self._rule.threshold(curves_of(results))

@@ -9,7 +9,7 @@
 
 RUN is the folder of a run or the path of a members.parquet. Nothing is written unless it is asked for: --out
 writes the thresholds to a file, and --write those of the run's own rule into the run. Other rules say how
-rho_c depends on the rule; a search puts its members where its own rule needs them, so that the intervals of
+the critical value depends on the rule; a search puts its members where its own rule needs them, so that the intervals of
 other rules are wider.
 
 TABLE is a CSV or Parquet file of runs of any program, with a row per trained model: see

@@ -4,19 +4,19 @@ python benchmarks/linear_control.py
 python benchmarks/linear_control.py --first-seed 6000 --out benchmarks/results/linear_control.csv
 
 Each sweep is the command `sweeps/phase_transition.py --space linear_control`, with seeds that no other sweep
-has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)), where r is the
+has, in one process. The linear Gaussian VAE collapses at the critical value = sqrt((r - 1/K) / (1 - 1/K)), where r is the
 variance of the data divided by the variance of an observation, and K is the number of draws of smoothing.
 `CONTROLS` lists the pairs of r and K.
 
 The transition is continuous, so the KL from which a member is active balances two errors. A member just below
-rho_c has a smaller KL, and counts as collapsed. A member just above rho_c collapses slowly, and counts as
+the critical value has a smaller KL, and counts as collapsed. A member just above the critical value collapses slowly, and counts as
 active.
 
 Each finished sweep appends a row to the file of `--out`. A sweep with a row there is not run again.
 
-inside       number of sweeps whose interval contains rho_c.
+inside       number of sweeps whose interval contains the critical value.
 half-width   median and largest of the sweeps' intervals.
-bias         mean of the estimates minus rho_c, with its standard error.
+bias         mean of the estimates minus the critical value, with its standard error.
 members      median of the sweeps' members.
 """
 
@@ -70,10 +70,10 @@ class Found(NamedTuple):
     ratio: float
     draws: int
     first_seed: int
-    rho_c_exact: float
-    rho_c: float | None
-    rho_c_low: float | None
-    rho_c_high: float | None
+    critical_exact: float
+    critical_value: float | None
+    critical_low: float | None
+    critical_high: float | None
     half_width: float | None
     members: int
     settings: str
@@ -82,9 +82,9 @@ class Found(NamedTuple):
     @property
     def is_inside(self) -> bool:
         """Whether the interval has two ends and contains the exact threshold."""
-        if self.rho_c_low is None or self.rho_c_high is None:
+        if self.critical_low is None or self.critical_high is None:
             return False
-        return self.rho_c_low <= self.rho_c_exact <= self.rho_c_high
+        return self.critical_low <= self.critical_exact <= self.critical_high
 
 
 def digest(settings: Sequence[str]) -> str:
@@ -167,9 +167,11 @@ def sweeps(
 
 def line(control: Control, rows: Sequence[Found]) -> str:
     """Return a line that summarises the sweeps of a control."""
-    head = f"r {control.ratio:g}  K {control.draws:2d}  rho_c {rows[0].rho_c_exact:.4f}"
+    head = f"r {control.ratio:g}  K {control.draws:2d}  rho_c {rows[0].critical_exact:.4f}"
     widths = [row.half_width for row in rows if row.half_width is not None]
-    errors = np.array([row.rho_c - row.rho_c_exact for row in rows if row.rho_c is not None])
+    errors = np.array(
+        [row.critical_value - row.critical_exact for row in rows if row.critical_value is not None]
+    )
     if not widths:
         return f"{head}  no interval in {len(rows)}"
     deviation = errors.std(ddof=1) / np.sqrt(errors.size) if errors.size > 1 else np.nan

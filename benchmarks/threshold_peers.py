@@ -85,8 +85,8 @@ def way(steps_of: Callable[[Realisations, float], Steps]) -> Way:
             is_reached = high - low <= 2 * half_width
             if is_reached or realisations.members >= most:
                 break
-        rho_c = None if interval is None else (low + high) / 2
-        return Found(realisations.members, is_reached, low, high, rho_c)
+        critical_value = None if interval is None else (low + high) / 2
+        return Found(realisations.members, is_reached, low, high, critical_value)
 
     return run
 

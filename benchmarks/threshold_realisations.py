@@ -156,14 +156,14 @@ class Found:
     Attributes:
         members: number of trained members.
         is_reached: whether the interval is as narrow as required; open ends are infinite.
-        rho_c: the estimate of the median, if there is one.
+        the critical value: the estimate of the median, if there is one.
     """
 
     members: int
     is_reached: bool
     low: float = -np.inf
     high: float = np.inf
-    rho_c: float | None = None
+    critical_value: float | None = None
 
     def covers(self, median: float) -> bool:
         """Return whether the interval has at least one end and contains the median."""
@@ -210,7 +210,7 @@ def locate(
     threshold = search.threshold
     if threshold is None:
         raise RuntimeError("a search that is done has an estimate")
-    low = -np.inf if threshold.rho_c_low is None else threshold.rho_c_low
-    high = np.inf if threshold.rho_c_high is None else threshold.rho_c_high
+    low = -np.inf if threshold.critical_low is None else threshold.critical_low
+    high = np.inf if threshold.critical_high is None else threshold.critical_high
     is_reached = threshold.half_width is not None and threshold.half_width <= half_width
-    return Found(realisations.members, is_reached, low, high, threshold.rho_c)
+    return Found(realisations.members, is_reached, low, high, threshold.critical_value)

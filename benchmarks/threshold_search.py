@@ -44,7 +44,7 @@ def searched(
     while members := search.ask():
         for value, seed in members:
             search.tell(value, seed, realisations.train(Point(float(np.log10(value)), seed)))
-    low, high = search.threshold.rho_c_low, search.threshold.rho_c_high
+    low, high = search.threshold.critical_low, search.threshold.critical_high
     ends = -np.inf if low is None else np.log10(low), np.inf if high is None else np.log10(high)
     return Found(realisations.members, realisations.members < MOST, *ends), median
 

@@ -79,7 +79,7 @@ def row_of(searches: Iterable[tuple[Found, float]]) -> Row:
     return Row(
         [result.covers(median) for result, median in pairs],
         [result.cost for result, _ in pairs],
-        [result.rho_c - median for result, median in pairs if result.rho_c is not None],
+        [result.critical_value - median for result, median in pairs if result.critical_value is not None],
     )
 
 

@@ -19,7 +19,7 @@ In D dimensions the largest variance decides: it collapses last.
 import math
 from collections.abc import Sequence
 
-from ouvae.declared.control_parameter import rho_retaining
+from ouvae.declared.retained_variance import rho_retaining
 from ouvae.declared.traits import SmoothingForm
 
 

@@ -5,11 +5,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared import CONTROLS, ORDER_PARAMETERS
 
 FORMS: Mapping[str, str] = {
     "question": "a text, or null",
-    "rho": "a list, or `{low: L, high: H, points: N}`",
     "seeds": "a number, or a list of whole numbers",
     "active_from": "a mapping, such as `{kl_top: 0.1}`",
     "follow": ", ".join(ORDER_PARAMETERS),
@@ -19,6 +18,9 @@ FORMS: Mapping[str, str] = {
     "latents": "a list of lists of whole numbers from 1, or `{size: [N, …], depth: [N, …]}`",
 }
 """The values that a key takes, in Markdown, if its type would need too many words."""
+
+SWEPT_FORM = "a number, a list, or `{low: L, high: H, points: N}`"
+"""The values that a control parameter takes in a space, in Markdown."""
 
 _STRUCTURES = {
     "tuple_type": "a list",
@@ -64,13 +66,18 @@ def advice(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind == "value_error":
         return _own_message(item, name, model)
     if kind in _STRUCTURES:
-        if name in FORMS:
-            return "give " + FORMS[name].replace("`", "")
+        form = SWEPT_FORM if name in CONTROLS else FORMS.get(name)
+        if form is not None:
+            return "give " + form.replace("`", "")
         value = item["input"]
         example = f", such as [{value}]" if isinstance(value, int | float | str) else ""
         return f"give {_STRUCTURES[kind]}{example}"
     if kind not in _ADVICE:
         return str(item["msg"])
+    if (
+        kind in ("float_type", "float_parsing") and name in CONTROLS and len(item["loc"]) == 2
+    ):  # of one number
+        return "give " + SWEPT_FORM.replace("`", "")
     context = item.get("ctx", {})
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     return "give " + _ADVICE[kind].format(**bounds)

@@ -1,57 +1,24 @@
-"""The keys of a space that name it and list its cells, with their initial values of rho."""
+"""The keys of a space that name it and list its cells."""
 
 from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
-    Tag,
     ValidationError,
     model_validator,
 )
 
-from ouvae.declared import CellKeys
-from ouvae.declared.keys import Distinct, Positive, Rho, Several, Strict, key
+from ouvae.declared.keys import Distinct, Positive, Strict, key
 from search_spaces.messages import advice
-
-RHO_DIGITS = 6
-"""Decimals of rho, so that it reads, prints and hashes the same everywhere."""
+from search_spaces.sweeping import SweptKeys
 
 MAX_LAYERS, MAX_CELLS = 100, 1_000
 """Maximum numbers of a cell's layers and of a space's cells."""
 
 MAX_QUESTION_LENGTH = 2_000
 """Maximum number of characters of a question."""
-
-
-def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(round(value, RHO_DIGITS) for value in values)
-
-
-class RhoRange(Strict):
-    """Evenly spaced values of rho, both ends included."""
-
-    low: Rho
-    high: Rho
-    points: Several
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
-        if self.high - self.low < (self.points - 1) * 10**-RHO_DIGITS:
-            raise ValueError(f"points must lie at least {10**-RHO_DIGITS:g} apart")
-        return self
-
-    def values(self) -> tuple[float, ...]:
-        """Return the values in increasing order."""
-        spacing = (self.high - self.low) / (self.points - 1)
-        return _rounded(tuple(self.low + i * spacing for i in range(self.points)))
-
-
-RhoList = Annotated[tuple[Rho, ...], Field(min_length=1), AfterValidator(_rounded), Distinct]
 
 
 class LatentGrid(Strict):
@@ -86,7 +53,7 @@ def _latent_lists(value: object) -> object:
         raise ValueError(f"a grid is {{size: [8, 16], depth: [2, 3]}}; {'; '.join(problems)}") from None
 
 
-class NamedCells(CellKeys):
+class NamedCells(SweptKeys):
     """Name, question and cells of a space."""
 
     name: Annotated[
@@ -104,7 +71,3 @@ class NamedCells(CellKeys):
         Field(min_length=1, max_length=MAX_CELLS),
         Distinct,
     ] = key("a list of sizes for each cell, z_1 first; or all combinations of sizes and depths")
-    rho: Annotated[
-        Annotated[RhoList, Tag("list")] | Annotated[RhoRange, Tag("range")],
-        Discriminator(lambda value: "range" if isinstance(value, dict | RhoRange) else "list"),
-    ] = key("values of smoothing: all values of `grid`, or the initial grid of `locate` and `refine`")

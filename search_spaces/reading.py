@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ouvae.declared import CellKeys, keys_of, labels
+from ouvae.declared import CONTROLS, CellKeys, keys_of, labels
+from ouvae.declared.controls import swept_controls
 from ouvae.declared.registry import find_modules_in, nearest
 from search_spaces.messages import advice
-from search_spaces.named_cells import RhoRange
 from search_spaces.plain_yaml import TextError, parse, printable, shown
 from search_spaces.running import Costs
 from search_spaces.space import VARIANT_KEYS, Space
+from search_spaces.sweeping import FORMS, ValueRange
 
 SPACES = Path(__file__).parent
 
@@ -85,6 +86,7 @@ def load(
         except TextError as error:
             problems.append(f"--set {shown(override)}: the value is not readable YAML: {error}")
     new |= _plain(keys or {})
+    values = _renamed(values)
     if not ASKED_ABOUT.isdisjoint(new):
         values.pop("question", None)
     space, problems_of_values = _validate(values | new)
@@ -92,6 +94,15 @@ def load(
     if space is None or problems:
         raise _error(where, problems, overrides)
     return space
+
+
+_EARLIER_NAMES = {"rho_tolerance": "tolerance"}
+"""Names of keys in spaces and runs of earlier versions, with the names of today."""
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys and values with the names of today."""
+    return {_EARLIER_NAMES.get(name, name): value for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -190,14 +201,20 @@ def _validate(values: Mapping[str, Any]) -> tuple[Space | None, list[str]]:
     if problems := _variant_problems(values, variants):
         return None, problems
     # A key without a default may stand in all variants instead of above them.
-    required = {key: variants[0][key] for key in ("dataset", "latents", "rho") if key in variants[0]}
+    needed = ("dataset", "latents", *(swept_controls(variants[0]) if not swept_controls(values) else ()))
+    required = {key: variants[0][key] for key in needed if key in variants[0]}
     try:
         space = Space.model_validate(required | dict(values))
     except ValidationError as error:
         return None, _described(error)
+    controls = [part.control for part in space.parts()]
+    if len(set(controls)) > 1:
+        return space, [
+            f"variants: they sweep {' and '.join(dict.fromkeys(controls))}; give a space to each of these"
+        ]
     counts = Counter(space.cells())
     repeated = labels([cell for cell, count in counts.items() if count > 1])
-    problems = [f"variants: {name} is there twice; join the values of rho" for name in repeated]
+    problems = [f"variants: {name} is there twice; join the values of {space.control}" for name in repeated]
     return space, problems or space.comparison_problems()
 
 
@@ -243,20 +260,21 @@ def _described(error: ValidationError) -> list[str]:
 
 def _contradictions(values: Mapping[str, Any], bad: set[str]) -> list[str]:
     """Return the contradictions between the keys whose values are good by themselves."""
-    harmless = {"dataset": "digits", "latents": [[1, 1]], "rho": [0, 1], "name": "harmless"}
+    harmless = {"dataset": "digits", "latents": [[1, 1]], "name": "harmless"}
     rest = {key: value for key, value in values.items() if key not in bad}
     rest |= {key: value for key, value in harmless.items() if key in bad}
+    if not swept_controls(rest):
+        rest["rho"] = [0, 1]
     problems = Space.model_validate(rest).problems()
     return [problem for problem in problems if not bad & set(re.findall(r"\w+", problem))]
 
 
 def _describe(item: dict[str, Any]) -> str:
     """Turn an error of pydantic into `key: found …; give …`."""
-    tags = ("list", "range")  # the two forms of rho
-    where = [part for part in item["loc"] if part not in tags]
+    where = [part for part in item["loc"] if part not in FORMS]
     key = shown(".".join(map(str, where)))
     if item["type"] == "extra_forbidden":
-        nested = {"rho": RhoRange.model_fields, "costs": Costs.model_fields}
+        nested = dict.fromkeys(CONTROLS, ValueRange.model_fields) | {"costs": Costs.model_fields}
         allowed = nested[str(where[0])] if len(where) > 1 else Space.model_fields
         suggestion = nearest(str(where[-1]), allowed) or f"; allowed are {', '.join(allowed)}"
         return f"{key}: unknown key{suggestion}"

@@ -2,7 +2,8 @@
 
 A space is a YAML mapping. `latents` has a list of sizes for each cell, or `{size: [8, 16], depth: [2, 3]}`
 for a cell of each size and depth. `variants` repeats these cells for each of its entries, which may set any
-key of a cell, `latents` and `rho`. `budgets` has named sets of keys, of which the reader chooses one.
+key of a cell and `latents`. `budgets` has named sets of keys, of which the reader chooses one. One control
+parameter of the cells (`ouvae.declared.controls`) has a list or a range of values: it is swept.
 
 Keys are declared where they belong: those of a cell in `ouvae.declared.cell`, the others in `named_cells`,
 `SearchKeys` and `running`. Rules between them are here.
@@ -14,13 +15,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from ouvae.declared import Cell, CellKeys
-from ouvae.declared.keys import INTEGER_LIMIT, Distinct, Positive, Strict, Whole, key
+from ouvae.declared import CONTROLS, Cell, CellKeys
+from ouvae.declared.controls import RHO, canonical, swept_controls
+from ouvae.declared.keys import (
+    INTEGER_LIMIT,
+    Distinct,
+    Positive,
+    PositiveNumber,
+    ScaleKind,
+    Strict,
+    Whole,
+    key,
+)
 from ouvae.declared.order_parameters import WATCHED, ActiveFrom, OrderName
 from ouvae.declared.pairs import comparable
 from ouvae.declared.searches import SEARCHES, SearchName, SearchTraits
-from search_spaces.named_cells import MAX_CELLS, NamedCells, RhoRange
+from search_spaces.named_cells import MAX_CELLS, NamedCells
 from search_spaces.running import RunningKeys
+from search_spaces.sweeping import ValueRange, value_problems
 
 MAX_MEMBERS = 1_000_000
 """Maximum number of a space's members, in its initial grids or by `max_members`."""
@@ -48,10 +60,22 @@ def _seed_list(value: object) -> object:
 
 @dataclass(frozen=True)
 class SweptCell:
-    """A cell, and the values of rho in increasing order at which its search starts."""
+    """A cell, and the values of its control parameter at which its search starts.
+
+    Attributes:
+        cell: at the canonical value of its control.
+        control: the control parameter, a key of the cell.
+        values: in increasing order.
+    """
 
     cell: Cell
-    rho: tuple[float, ...]
+    control: str
+    values: tuple[float, ...]
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether the control parameter acts: rho does not where nothing is smoothed."""
+        return self.control != RHO or bool(self.cell.smoothed_networks and self.cell.traits("system").smooths)
 
 
 class SearchKeys(Strict):
@@ -61,15 +85,16 @@ class SearchKeys(Strict):
         "the seeds, or their number (0, 1, …)", default=(0, 1, 2), unit="none"
     )
     search: SearchName = key(
-        "`locate` trains the seeds on `rho`, then probes: fresh seeds with one rho each, where they locate "
-        "rho_c best; `refine` narrows the bracket of each seed; `grid` trains `rho` only; `none` trains "
-        "nothing, for a space with `costs`",
+        "`locate` trains the seeds on the given values, then probes: fresh seeds with one value each, where "
+        "they locate the critical value best; `refine` narrows the bracket of each seed; `grid` trains the "
+        "given values only; `none` trains nothing, for a space with `costs`",
         default="locate",
         unit="none",
     )
-    rho_tolerance: Fraction = key(
-        "`locate` stops when half the width of the interval of rho_c is at most this; `refine` stops when a "
-        "seed's bracket is at most this wide",
+    tolerance: PositiveNumber = key(
+        "`locate` stops when half the width of the critical value's interval is at most this; `refine` stops "
+        "when a seed's bracket is at most this wide; in units of the control parameter, or in decades on a "
+        "log scale",
         default=0.05,
     )
     max_members: Positive = key("maximum number of members of a cell with `locate`", default=240)
@@ -79,13 +104,14 @@ class SearchKeys(Strict):
         default=12,
     )
     until: Literal["located", "decided"] = key(
-        "`locate` stops when rho_c is `located` to rho_tolerance, or continues with the cells of comparisons "
-        "until they are `decided`",
+        "`locate` stops when the critical value is `located` to `tolerance`, or continues with the cells of "
+        "comparisons until they are `decided`",
         default="located",
         unit="none",
     )
-    margin: Fraction | None = key(
-        "equivalence margin: thresholds closer than this are called alike; null: no equivalence test",
+    margin: PositiveNumber | None = key(
+        "equivalence margin: thresholds closer than this are called alike; null: no equivalence test; in the "
+        "unit of `tolerance`",
         default=None,
     )
     refine_points: Positive = key("values that `refine` adds inside a bracket in a round", default=3)
@@ -106,7 +132,7 @@ class SearchKeys(Strict):
         return SEARCHES[self.search]
 
 
-VARIANT_KEYS = frozenset(CellKeys.model_fields) | {"latents", "rho"}
+VARIANT_KEYS = frozenset(CellKeys.model_fields) | {"latents"}
 """The keys that a variant may set. The other keys of the sweep are the same for all variants."""
 
 
@@ -114,8 +140,7 @@ class Space(RunningKeys, SearchKeys, NamedCells):
     """A named search space: the keys of its cells and of their sweep."""
 
     variants: tuple[dict[str, Any], ...] = key(
-        "a list; each entry repeats the cells of `latents` with other values of keys of a cell, `latents` or "
-        "`rho`",
+        "a list; each entry repeats the cells of `latents` with other values of keys of a cell or of `latents`",
         default=(),
         unit="none",
     )
@@ -128,16 +153,41 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         return tuple(Space.model_validate(shared | variant) for variant in self.variants)
 
     def swept(self) -> tuple[SweptCell, ...]:
-        """Return the cells with their values of rho, in the order of variants and `latents`."""
+        """Return the cells with their swept values, in the order of variants and `latents`."""
         return tuple(swept for part in self.parts() for swept in part._swept_without_variants())
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the cells, in the same order."""
         return tuple(swept.cell for swept in self.swept())
 
+    @property
+    def control(self) -> str:
+        """The control parameter that is swept: the first with a list or a range of values, else rho."""
+        return next(iter(swept_controls(self._given_controls())), RHO)
+
+    @property
+    def scale(self) -> ScaleKind:
+        """The scale of the control parameter."""
+        given = getattr(self, self.control)
+        declared = CONTROLS[self.control].scale
+        return given.scale or declared if isinstance(given, ValueRange) else declared
+
+    def values(self) -> tuple[float, ...]:
+        """Return the values of the control parameter, in increasing order."""
+        given = getattr(self, self.control)
+        if isinstance(given, ValueRange):
+            return given.values(CONTROLS[self.control].scale)
+        return tuple(sorted(given)) if isinstance(given, tuple) else (given,)
+
     def shared(self) -> Mapping[str, Any]:
-        """Return the keys of a cell above the variants, in plain values."""
-        return self.model_dump(mode="json", include=set(CellKeys.model_fields))
+        """Return the keys of a cell above the variants except the control parameter, in plain values."""
+        return self.model_dump(mode="json", include=set(CellKeys.model_fields) - {self.control})
+
+    def _given_controls(self) -> dict[str, Any]:
+        given = {name: getattr(self, name) for name in CONTROLS}
+        return {
+            name: vars(value) if isinstance(value, ValueRange) else value for name, value in given.items()
+        }
 
     def comparison_problems(self) -> list[str]:
         """Return the problem of a space with `until: decided` and no comparable cells.
@@ -162,38 +212,60 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         if members <= MAX_MEMBERS:
             return []
         return [
-            f"latents, rho, seeds and max_members: up to {members:,} members; a space has at most "
+            f"latents, {self.control}, seeds and max_members: up to {members:,} members; a space has at most "
             f"{MAX_MEMBERS:,}: give fewer of these, or divide it into several spaces"
         ]
 
     def _swept_without_variants(self) -> tuple[SweptCell, ...]:
-        shared = self.model_dump(include=set(CellKeys.model_fields))
+        control, values = self.control, self.values()
+        shared = self.model_dump(include=set(CellKeys.model_fields) - {control})
         return tuple(
-            SweptCell(Cell(latents=latents, **shared), self.rho_values()) for latents in self.latents
+            SweptCell(canonical(Cell(latents=latents, **shared), control), control, values)
+            for latents in self.latents
         )
 
-    def rho_values(self) -> tuple[float, ...]:
-        """Return the values of rho in increasing order."""
-        if isinstance(self.rho, RhoRange):
-            return self.rho.values()
-        return tuple(sorted(self.rho))
+    def _sweep_problems(self) -> list[str]:
+        """Return what is wrong with the control parameter and its values."""
+        swept = swept_controls(self._given_controls())
+        if not swept:
+            return [
+                "no key has several values, and a sweep varies one; give for example rho: {low: 0.5, high: 1, "
+                "points: 6}"
+            ]
+        if len(swept) > 1:
+            return [
+                f"{' and '.join(swept)}: several values each, and a sweep varies one key; give one number to all "
+                "but one, or list the numbers as variants"
+            ]
+        if problems := [*value_problems(self.control, getattr(self, self.control))]:
+            return problems
+        values = self.values()
+        if not (self.smoothed_networks and self.traits("system").smooths):
+            of_rho = values if self.control == RHO else (self.rho,)
+            if of_rho != (1.0,):
+                given, neutral = (list(values), "[1.0]") if self.control == RHO else (self.rho, "1")
+                return [f"rho: {given} with smoothed_networks [], where it has no effect; use rho: {neutral}"]
+            if self.control == RHO:
+                return []
+        if len(values) < self.search_traits.minimum_values:
+            return [
+                f"{self.control}: {list(values)} with search {self.search}, which starts from two values or "
+                "more; add a value, or use search: grid"
+            ]
+        return []
 
     def problems(self) -> list[str]:
         """Return the contradictions between keys, each with what to do."""
         problems = super().problems()
-        rho = self.rho_values()
-        smooths = bool(self.smoothed_networks and self.traits("system").smooths)
-        if len(rho) < self.search_traits.minimum_values and smooths:
-            problems.append(
-                f"rho: {list(rho)} with search {self.search}, which starts from two values or more; add a "
-                "value, or use search: grid"
-            )
-        initial_members = len(rho) * len(self.seeds)
+        if wrong := self._sweep_problems():
+            return problems + wrong
+        values = self.values()
+        initial_members = len(values) * len(self.seeds)
         problems += self._size_problems(initial_members)
         if self.search_traits.aims_at_half_width and self.max_members < initial_members:
             problems.append(
-                f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(rho)} values of rho, "
-                f"which are {initial_members} members; set max_members to at least that, or give fewer of "
+                f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(values)} values of "
+                f"{self.control}, which are {initial_members} members; set max_members to at least that, or give fewer of "
                 "these"
             )
         if self.search_traits.adds_seeds and max(self.seeds) + self.max_members >= INTEGER_LIMIT:
@@ -212,14 +284,11 @@ class Space(RunningKeys, SearchKeys, NamedCells):
             )
         if not self.search_traits.trains and self.costs is None:
             problems.append("search: none without costs, which leaves nothing to do; give costs: {rounds: 5}")
-        if not smooths and rho != (1.0,):
-            problems.append(
-                f"rho: {list(rho)} with smoothed_networks [], where it has no effect; use rho: [1.0]"
-            )
         if self.follow not in self.active_from:
             problems.append(
                 f"follow: {self.follow} without a level; add it to active_from, or follow "
                 f"{' or '.join(self.active_from)}"
             )
-        problems += self.depth_problems(self.latents, smooths=rho != (1.0,))
+        is_smoothed = values != (1.0,) if self.control == RHO else self.rho != 1.0
+        problems += self.depth_problems(self.latents, smooths=is_smoothed)
         return problems

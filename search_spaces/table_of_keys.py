@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic_core import PydanticUndefined
 
-from ouvae.declared import CellKeys, Key, keys_of
+from ouvae.declared import CONTROLS, CellKeys, Key, keys_of
 from ouvae.declared.cell import CHOICES
 from ouvae.declared.documents import write_between
 from ouvae.declared.keys import INTEGER_LIMIT
-from search_spaces.messages import FORMS
+from search_spaces.messages import FORMS, SWEPT_FORM
 from search_spaces.space import Space
 
 BEGIN, END = "<!-- keys, from their declarations -->\n", "<!-- end of keys -->\n"
@@ -59,6 +59,10 @@ def _value(value: object) -> str:
 
 
 def _allowed(name: str, key: Key) -> str:
+    if name in CONTROLS:
+        declared = CellKeys.model_fields[name]
+        _, _, forms = SWEPT_FORM.partition(", ")
+        return f"{_type(declared.annotation, declared.metadata)}, {forms}"
     if name in FORMS:
         return FORMS[name]
     if name in CHOICES:

@@ -2,7 +2,7 @@
 
 >>> from sweeps import sweep
 >>> run = sweep("digits", seeds=5, out="runs/mine")
->>> run.thresholds[["cell", "order_parameter", "rho_c"]]
+>>> run.thresholds[["cell", "order_parameter", "the critical value"]]
 """
 
 import signal

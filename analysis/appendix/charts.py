@@ -172,12 +172,14 @@ def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
                 seed_rows += [{**head, "seed": f"{place} {seed}", "rho": rho, "kl": kl} for rho, kl in points]
             points = zip(*(array.tolist() for array in mean_curve(seeds)), strict=True)
             means += [{**head, "rho": rho, "kl": kl} for rho, kl in points]
-            status = "" if row["rho_c"] is not None else f" ({STATUS[row['status']]})"
+            status = "" if row["critical_value"] is not None else f" ({STATUS[row['status']]})"
             entries.append(line_entry(sizes(row) + status, look_of(look)))
-            if row["rho_c"] is not None:
+            if row["critical_value"] is not None:
                 low, high = ends_within(row, trained_range(seeds))
                 height = highest * (1.1 + 0.06 * (most - place - 0.5))
-                thresholds.append({**head, "rho": row["rho_c"], "low": low, "high": high, "kl": height})
+                thresholds.append(
+                    {**head, "rho": row["critical_value"], "low": low, "high": high, "kl": height}
+                )
         scale = {"domain": [-0.03 * highest, highest * (1.1 + 0.06 * most)], "nice": False}
         title = f"{value} layers" if panel == "depth" else str(value)
         axis = y_axis("top-layer KL (nats)", index == 0, tickCount=5)

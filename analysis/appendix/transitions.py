@@ -76,7 +76,7 @@ def steepness(row: Row, seeds: Mapping[int, tuple[Array, Array]], relative: bool
         if seed["status"] != TRANSITION:
             continue
         rho, kl = seeds[seed["seed"]]
-        bracket = np.array([seed["rho_low"], seed["rho_high"]])
+        bracket = np.array([seed["low"], seed["high"]])
         rising = np.sort(np.interp(bracket, rho, kl))
         onset = np.interp(row["active_from"], rising, bracket if inwards > 0 else bracket[::-1])
         ends = onset, onset + inwards
@@ -108,11 +108,11 @@ def threshold_lines(run: PaperRun) -> Lines:
 
 def _numbers(row: Row, by_cell: CellCurves) -> list[str]:
     ends = interval(row, 3) or NOTHING
-    if row["rho_c"] is None:
+    if row["critical_value"] is None:
         return [NOTHING, ends, *[NOTHING] * (len(_HEAD) - 5)]
     slopes = (steepness(row, by_cell[row["cell_id"]], relative) for relative in (False, True))
     return [
-        f"{row['rho_c']:.3f}",
+        f"{row['critical_value']:.3f}",
         ends,
         f"{row['spread_left']:.3f}",
         f"{row['spread_right']:.3f}",

@@ -1,4 +1,4 @@
-"""Quantities against rho: members, the curve of each seed, their mean; and rho_c, also cell by cell."""
+"""Quantities against rho: members, the curve of each seed, their mean; and the critical value, also cell by cell."""
 
 from collections.abc import Iterator, Sequence
 
@@ -59,7 +59,7 @@ def against_rho(quantity: Quantity, layout: Overlay, drawn: Drawn) -> Chart:
 
 
 def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> Chart:
-    """Return rho_c of each cell with its interval, and the thresholds of the seeds as ticks."""
+    """Return the critical value of each cell with its interval, and the thresholds of the seeds as ticks."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
     cell = {
         "field": "name_short",
@@ -72,12 +72,16 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
     low, high = (
         {"field": end, "title": f"{side} {control.symbol}", "format": control.digits} for end, side in _SIDES
     )
-    ticks = {"x": layout.x("rho_c"), "color": layout.colour(), "tooltip": [NAME_TOLD, SEED_TOLD, low, high]}
+    ticks = {
+        "x": layout.x("critical_value"),
+        "color": layout.colour(),
+        "tooltip": [NAME_TOLD, SEED_TOLD, low, high],
+    }
     seeds = layer("tick", ticks, "seeds", of_order, opacity=0.45, thickness=1, size=11)
     shared = {"color": layout.colour(), "tooltip": [{"field": "text", "title": " "}]}
-    has_estimate = f"{of_order} && isValid(datum.rho_c)"
+    has_estimate = f"{of_order} && isValid(datum.critical_value)"
     ends = {"x": layout.x("low"), "x2": {"field": "high"}, **shared}
-    dot = {"x": layout.x("rho_c"), "shape": layout.shape(), **shared}
+    dot = {"x": layout.x("critical_value"), "shape": layout.shape(), **shared}
     parts = [
         layer("rule", ends, "thresholds", has_estimate, strokeWidth=3, strokeCap="round"),
         layer("point", dot, "thresholds", has_estimate, filled=True, size=90, opacity=1),
@@ -104,7 +108,7 @@ def order_parameters(cells: Sequence[ChartCell]) -> Chart:
     """Return the order parameters against rho: a stack of panels a cell, one panel an order parameter.
 
     All cells watch the same order parameters. Seeds are thin lines, their mean is the bold one, probes are
-    dots; rho_c is an upright with its interval as a band, an exact rho_c a dashed one. The shade around an
+    dots; the critical value is an upright with its interval as a band, an exact critical value a dashed one. The shade around an
     estimate lies between the means of its bounds. Members without a value stand at the upper edge: diverged
     ones as crosses, failed ones as squares.
     """
@@ -184,10 +188,10 @@ def _entries(
         dot = {"color": PANEL_COLOURS["probe"], "size": 6, "filled": True, "opacity": 0.7}
         yield Entry("probes", point=dot)
     yield Entry("mean of seeds", {"color": PANEL_COLOURS["mean"], "strokeWidth": 1.8})
-    if any(value is not None for value in thresholds["rho_c"]):
-        yield Entry(control.critical, {"color": PANEL_COLOURS["rho_c"], "strokeWidth": 1.1})
+    if any(value is not None for value in thresholds["critical_value"]):
+        yield Entry(control.critical, {"color": PANEL_COLOURS["critical_value"], "strokeWidth": 1.1})
         kind = interval_kind([row for cell in cells for row in cell.rows])
-        yield Entry(kind, band={"color": PANEL_COLOURS["rho_c"], "opacity": 0.2})
+        yield Entry(kind, band={"color": PANEL_COLOURS["critical_value"], "opacity": 0.2})
     bounds = [drawn.tables[f"mean-{quantity.name}"].get("lower", []) for quantity in quantities]
     if any(value is not None for column in bounds for value in column):
         yield Entry("bounds of the estimate", band={"color": PANEL_COLOURS["mean"], "opacity": 0.15})
@@ -233,10 +237,14 @@ def _value_told(layout: Overlay | Panel) -> Spec:
 
 
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
-    """Return where an order parameter is active from, and rho_c; of a panel its interval and exact rho_c."""
+    """Return where an order parameter is active from, and the critical value; of a panel its interval and exact critical value."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
-    has_estimate = f"{of_order} && isValid(datum.rho_c)"
-    table, colour, x = "thresholds", {"color": layout.colour("rho_c")}, {"x": layout.x("rho_c")}
+    has_estimate = f"{of_order} && isValid(datum.critical_value)"
+    table, colour, x = (
+        "thresholds",
+        {"color": layout.colour("critical_value")},
+        {"x": layout.x("critical_value")},
+    )
     across = {"x": {"value": 0}, "x2": {"value": "width"}, "y": number("active_from")}
     width = 0.6 if isinstance(layout, Panel) else 1
     level = layer("rule", across, table, of_order, color=GREY, strokeDash=_DOTS, strokeWidth=width)

@@ -37,7 +37,7 @@ MOST_SEEDS = 24
 """Maximum number of seeds that are shown and hidden one by one; the others are switched together."""
 
 NEAR_MEMBERS = 8
-"""Members per cell, the nearest to rho_c, whose training is drawn."""
+"""Members per cell, the nearest to the critical value, whose training is drawn."""
 
 PROBES, OTHERS = "probes", "other seeds"
 
@@ -164,12 +164,12 @@ def drawn_tables(
                     "cell": place,
                     "order": row["order_parameter"],
                     "seed": seed["seed"],
-                    "rho_c": seed["rho_c"],
-                    "low": seed["rho_low"],
-                    "high": seed["rho_high"],
+                    "critical_value": seed["critical_value"],
+                    "low": seed["low"],
+                    "high": seed["high"],
                 }
                 for seed in row["seeds"]
-                if seed["seed"] in picked_seeds and seed["rho_c"] is not None
+                if seed["seed"] in picked_seeds and seed["critical_value"] is not None
             ]
     by_name = {
         "members": drawn,
@@ -276,18 +276,18 @@ def _reach(members: pa.Table) -> tuple[float, float]:
 def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float], control: Control) -> Row:
     """Return a cell's threshold for drawing: its interval within the trained range, or its bound."""
     low, high = ends_within(row, reach)
-    has_estimate, bounded = row["rho_c"] is not None, row["rho_c_low"] is not None
-    end = "rho_c_low" if bounded else "rho_c_high"
+    has_estimate, bounded = row["critical_value"] is not None, row["critical_low"] is not None
+    end = "critical_low" if bounded else "critical_high"
     bound = None if has_estimate or row["status"] == "unresolved" else row[end]
     return {
         "cell": place,
         "order": row["order_parameter"],
-        "rho_c": row["rho_c"],
+        "critical_value": row["critical_value"],
         "low": low if has_estimate else None,
         "high": high if has_estimate else None,
         "bound": bound,
         "side": "above" if bounded else "below",
-        "exact": row["rho_c_exact"],
+        "exact": row["critical_exact"],
         "active_from": row["active_from"],
         "text": control.sentence(row, cell.name),
     }
@@ -306,15 +306,18 @@ def histories(cells: Sequence[ChartCell]) -> Columns:
 
 
 def near_histories(cells: Sequence[ChartCell]) -> Columns:
-    """Return the evaluations of the members of each cell that are nearest to its rho_c."""
+    """Return the evaluations of the members of each cell that are nearest to its critical value."""
     shown = enumerate(cell for cell in cells if cell.look is not None)
     return columns_of(row for place, cell in shown for row in _near(place, cell))
 
 
 def _near(place: int, cell: ChartCell) -> Iterator[Row]:
-    """Yield the evaluations after the start, for the members nearest to rho_c or its bound."""
+    """Yield the evaluations after the start, for the members nearest to the critical value or its bound."""
     row = cell.rows[0]
-    centre = next((row[name] for name in ("rho_c", "rho_c_low", "rho_c_high") if row[name] is not None), None)
+    centre = next(
+        (row[name] for name in ("critical_value", "critical_low", "critical_high") if row[name] is not None),
+        None,
+    )
     if centre is None:
         return
     members = _members_of(cell)

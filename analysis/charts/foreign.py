@@ -77,10 +77,10 @@ def _row(thresholds: TableThresholds, place: int) -> dict[str, object]:
         **thresholds.rows[place],
         "cell_id": str(place),
         "order_parameter": thresholds.rule.order.name,
-        "rho_c": estimate.rho_c,
-        "rho_c_low": estimate.rho_c_low,
-        "rho_c_high": estimate.rho_c_high,
-        "rho_c_exact": None,
+        "critical_value": estimate.critical_value,
+        "critical_low": estimate.critical_low,
+        "critical_high": estimate.critical_high,
+        "critical_exact": None,
         "seeds": [asdict(seed) for seed in estimate.seeds],
     }
 

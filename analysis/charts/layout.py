@@ -20,7 +20,7 @@ PANEL_HEIGHT = 120
 Y_AXIS = 26
 """Points beside a panel for the labels of its vertical axis."""
 
-PANEL_COLOURS = {"seed": SKY_BLUE, "probe": ORANGE, "mean": BLUE, "rho_c": VERMILLION, "lost": BLACK}
+PANEL_COLOURS = {"seed": SKY_BLUE, "probe": ORANGE, "mean": BLUE, "critical_value": VERMILLION, "lost": BLACK}
 """What the colours of a panel with one cell stand for."""
 
 LEVEL: Spec = {"color": GREY, "strokeWidth": 0.6, "strokeDash": [1.5, 2.5]}

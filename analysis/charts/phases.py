@@ -1,4 +1,4 @@
-"""The phase diagram: rho_c against the size of the top layer, and maps over rho and size."""
+"""The phase diagram: the critical value against the size of the top layer, and maps over rho and size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[st
         for place in places:
             size, depth = located[place]["latents"][-1], located[place]["depth"]
             sizes.append({**thresholds[place], "size": size, "depth": depth})
-            maps.setdefault(depth, []).extend(_map_rows(means[place], size, located[place]["rho_c"]))
+            maps.setdefault(depth, []).extend(_map_rows(means[place], size, located[place]["critical_value"]))
         by_depth = {depth: columns_of(rows) for depth, rows in sorted(maps.items())}
         diagrams.append(Phases(model, columns_of(sizes), by_depth))
     return diagrams
@@ -87,11 +87,11 @@ def _models(located: Mapping[int, Row]) -> dict[str, list[int]]:
     return groups
 
 
-def _map_rows(means: Sequence[Row], size: int, rho_c: float | None) -> Iterator[Row]:
+def _map_rows(means: Sequence[Row], size: int, critical_value: float | None) -> Iterator[Row]:
     rho = np.array([mean["rho"] for mean in means])
     ends: Array = np.clip(edges(rho), 0.0, 1.0)
     for low, high, mean in zip(ends[:-1], ends[1:], means, strict=True):
-        yield {**mean, "size": size, "low": float(low), "high": float(high), "rho_c": rho_c}
+        yield {**mean, "size": size, "low": float(low), "high": float(high), "critical_value": critical_value}
 
 
 def edges(rho: Array) -> Array:
@@ -103,7 +103,7 @@ def edges(rho: Array) -> Array:
 
 
 def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
-    """Return rho_c against the size of the top layer, a line per depth."""
+    """Return the critical value against the size of the top layer, a line per depth."""
     name = f"sizes-{place}"
     colours = {"color": layout.colour(), "shape": layout.shape()}
     dashes = {"domain": sorted(set(phases.sizes["depth"])), "range": [list(look.dashes) for look in STYLES]}
@@ -117,7 +117,7 @@ def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
 
 
 def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: int, **axis: Any) -> Spec:
-    """Return the encoding and the marks of rho_c against the size."""
+    """Return the encoding and the marks of the critical value against the size."""
     table, width = phases.sizes, 2 if size > 50 else 1
     x = {
         "field": "size",
@@ -131,13 +131,23 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
     tooltip = {"tooltip": [{"field": "text", "title": " "}]}
     y = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
     parts: list[Spec] = []
-    if any(rho_c is not None for rho_c in table["rho_c"]):
-        rho_c, has_estimate = {"y": {"field": "rho_c", **y}}, "isValid(datum.rho_c)"
+    if any(critical_value is not None for critical_value in table["critical_value"]):
+        critical_value, has_estimate = (
+            {"y": {"field": "critical_value", **y}},
+            "isValid(datum.critical_value)",
+        )
         ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colours["color"]}
         parts += [
-            layer("line", rho_c | line, where=has_estimate, strokeWidth=0.6 * width),
+            layer("line", critical_value | line, where=has_estimate, strokeWidth=0.6 * width),
             layer("rule", ends, where=has_estimate, strokeWidth=width),
-            layer("point", rho_c | colours | tooltip, where=has_estimate, filled=True, size=size, opacity=1),
+            layer(
+                "point",
+                critical_value | colours | tooltip,
+                where=has_estimate,
+                filled=True,
+                size=size,
+                opacity=1,
+            ),
         ]
     bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
     for side, way in (("above", "up"), ("below", "down")):
@@ -188,7 +198,7 @@ def _map(
     tooltip = [
         NAME_TOLD, RHO_TOLD,
         {"field": "value", "title": order.words, "format": ".4~g"},
-        {"field": "rho_c", "title": "ρ_c", "format": ".3f"},
+        {"field": "critical_value", "title": "ρ_c", "format": ".3f"},
     ]  # fmt: skip
     ends = {
         "x": _map_axis("low", rho, labelled),
@@ -196,11 +206,11 @@ def _map(
         "color": colour,
         "tooltip": tooltip,
     }
-    upright = {"x": _map_axis("rho_c", rho, labelled)}
+    upright = {"x": _map_axis("critical_value", rho, labelled)}
     look: Spec = {"thickness": band / 12, "size": band}
     return [
         layer("rect", ends, clip=True),
-        layer("tick", upright, where="isValid(datum.rho_c)", color=VERMILLION, **look),
+        layer("tick", upright, where="isValid(datum.critical_value)", color=VERMILLION, **look),
     ]
 
 
@@ -213,9 +223,9 @@ def _map_axis(field: str, rho: tuple[float, float], labelled: bool) -> Spec:
 
 
 def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
-    """Return rho_c against the size of the latents, a panel a model, over maps of the order parameter.
+    """Return the critical value against the size of the latents, a panel a model, over maps of the order parameter.
 
-    A line is a depth, a triangle a bound beyond which rho_c lies. A row of maps is a depth. Raises TableError
+    A line is a depth, a triangle a bound beyond which the critical value lies. A row of maps is a depth. Raises TableError
     where no cell has a threshold.
     """
     tables = drawn_tables(cells, [order_quantity(order)]).tables

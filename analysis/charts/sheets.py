@@ -1,4 +1,4 @@
-"""The sheet of a cell: data, and what members below, near and above rho_c make of them."""
+"""The sheet of a cell: data, and what members below, near and above the critical value make of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Sheet:
 
     @property
     def title(self) -> str:
-        """The cell and its rho_c."""
+        """The cell and its critical value."""
         return f"{self.cell.name} \u00b7 {estimate(self.cell.rows[0])}"
 
     @property
@@ -67,7 +67,7 @@ class Sheet:
 
 def sheet_of(cell: ChartCell) -> Sheet | None:
     """Return the sheet of a cell; None without images of its members."""
-    drawn = _shown(cell.results.sheet(cell.cell_id), cell.rows[0]["rho_c"])
+    drawn = _shown(cell.results.sheet(cell.cell_id), cell.rows[0]["critical_value"])
     if not drawn:
         return None
     first = drawn[0]
@@ -91,10 +91,10 @@ def sheet_of(cell: ChartCell) -> Sheet | None:
     )
 
 
-def _shown(rows: Sequence[Row], rho_c: float | None) -> list[Row]:
-    """Return members of one seed: at the lowest and the highest rho, and nearest to rho_c.
+def _shown(rows: Sequence[Row], critical_value: float | None) -> list[Row]:
+    """Return members of one seed: at the lowest and the highest rho, and nearest to the critical value.
 
-    Without rho_c the last is the middle one. A run that others have joined may have several seeds: it is the
+    Without the critical value the last is the middle one. A run that others have joined may have several seeds: it is the
     one with most members.
     """
     if not rows:
@@ -103,8 +103,8 @@ def _shown(rows: Sequence[Row], rho_c: float | None) -> list[Row]:
     seed = min(counts, key=lambda seed: (-counts[seed], seed))
     by_rho = sorted((row for row in rows if row["seed"] == seed), key=lambda row: float(row["rho"]))
     middle = by_rho[len(by_rho) // 2]
-    if rho_c is not None:
-        middle = min(by_rho, key=lambda row: abs(row["rho"] - rho_c))
+    if critical_value is not None:
+        middle = min(by_rho, key=lambda row: abs(row["rho"] - critical_value))
     chosen = {row["rho"]: row for row in (by_rho[0], middle, by_rho[-1])}
     return [chosen[rho] for rho in sorted(chosen)]
 

@@ -31,7 +31,7 @@ _SEEDS_BY_DASH = 4
 
 
 def near_threshold(layout: Overlay, table: Columns) -> Chart:
-    """Return the top layer's KL against the step of the members near rho_c, cells over one another."""
+    """Return the top layer's KL against the step of the members near the critical value, cells over one another."""
     tooltip = [
         NAME_TOLD, RHO_TOLD, SEED_TOLD,
         {"field": "step", "title": "step"},

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.statistics.censored import Difference, Marginal, difference
-from analysis.statistics.scale import RHO, Scale
+from analysis.statistics.scale import LINEAR, Scale
 from ouvae.declared.pairs import Pair
 
 LOWER, HIGHER, ALIKE, UNDECIDED = "lower", "higher", "alike", "undecided"
@@ -45,7 +45,7 @@ def compare(
     medians: Sequence[Marginal | None],
     confidence: float,
     margin: float | None,
-    scale: Scale = RHO,
+    scale: Scale = LINEAR,
 ) -> list[Comparison]:
     """Return a comparison for each pair.
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from analysis import TableError
 from analysis.statistics.censored import Array
-from analysis.statistics.scale import RHO, Scale
+from analysis.statistics.scale import LINEAR, Scale
 from analysis.tables.files import listed
 from ouvae.declared import curve_value
 
@@ -37,7 +37,7 @@ def trained_range(curves: Curves) -> tuple[float, float]:
     return float(trained.min()), float(trained.max())
 
 
-def mean_curve(curves: Curves, scale: Scale = RHO) -> tuple[Array, Array]:
+def mean_curve(curves: Curves, scale: Scale = LINEAR) -> tuple[Array, Array]:
     """Average the curves of several seeds, at every rho that any of them has.
 
     Each seed is interpolated linearly on the scale, inside its own range of rho and never beyond it; the mean
@@ -89,7 +89,7 @@ def sorted_curve(rho: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
     return rho_array, value_array
 
 
-def end_medians(curves: Curves, scale: Scale = RHO) -> Array | None:
+def end_medians(curves: Curves, scale: Scale = LINEAR) -> Array | None:
     """Return the medians over seeds at their lowest and highest rho; None without a curve."""
     ends = [values[[0, -1]] for _, values in _wide(curves, scale)]
     return np.median(np.stack(ends), axis=0) if ends else None

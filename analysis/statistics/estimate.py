@@ -23,7 +23,7 @@ import numpy as np
 
 from analysis.statistics.censored import Array, Population, population
 from analysis.statistics.curves import Curves, end_medians, sorted_curve, trained_range
-from analysis.statistics.scale import RHO, Scale
+from analysis.statistics.scale import LINEAR, Scale
 
 TRANSITION = "transition"
 ALWAYS_ACTIVE = "always_active"
@@ -35,8 +35,8 @@ UNRESOLVED = "unresolved"
 class SeedThreshold:
     """What the members of one seed say of its threshold.
 
-    It lies between `rho_low` and `rho_high`, two neighbouring rho of which one is active and one collapsed,
-    and `rho_c` is the middle of the two on the scale. One end is None, and `rho_c` with it, where all members
+    It lies between `low` and `high`, two neighbouring rho of which one is active and one collapsed,
+    and `critical_value` is the middle of the two on the scale. One end is None, and `critical_value` with it, where all members
     are active (`always_active`) or collapsed (`always_collapsed`), and both where there are none
     (`unresolved`). `jump` is the order parameter at the active end minus that at the collapsed one; None
     unless both are there.
@@ -45,15 +45,15 @@ class SeedThreshold:
     seed: int
     status: str
     n_members: int
-    rho_c: float | None = None
-    rho_low: float | None = None
-    rho_high: float | None = None
+    critical_value: float | None = None
+    low: float | None = None
+    high: float | None = None
     jump: float | None = None
 
     @property
     def interval(self) -> tuple[float, float]:
         """The interval in which the threshold lies, with infinite ends where it is open."""
-        low, high = self.rho_low, self.rho_high
+        low, high = self.low, self.high
         return -np.inf if low is None else low, np.inf if high is None else high
 
 
@@ -61,7 +61,7 @@ class SeedThreshold:
 class CellThreshold:
     """The threshold of a cell, from all of its seeds.
 
-    `rho_c` is the median of its realisations and `[rho_c_low, rho_c_high]` its interval at `confidence`;
+    `critical_value` is the median of its realisations and `[critical_low, critical_high]` its interval at `confidence`;
     `spread_left` and `spread_right` are the scales of the realisations below and above it, each with an
     interval. An end that may lie beyond all that was trained is None: the data do not say where. Where the
     median itself lies there, `always_active` or `always_collapsed`, there is a one-sided bound; where nothing
@@ -75,9 +75,9 @@ class CellThreshold:
     seeds: tuple[SeedThreshold, ...]
     confidence: float
     population: Population | None = None
-    rho_c: float | None = None
-    rho_c_low: float | None = None
-    rho_c_high: float | None = None
+    critical_value: float | None = None
+    critical_low: float | None = None
+    critical_high: float | None = None
     spread_left: float | None = None
     spread_left_low: float | None = None
     spread_left_high: float | None = None
@@ -85,14 +85,14 @@ class CellThreshold:
     spread_right_low: float | None = None
     spread_right_high: float | None = None
     jump: float | None = None
-    scale: Scale = RHO
+    scale: Scale = LINEAR
 
     @property
     def half_width(self) -> float | None:
-        """Half the width of the interval of rho_c; None where it has not two ends."""
-        if self.rho_c_low is None or self.rho_c_high is None:
+        """Half the width of the interval of the critical value; None where it has not two ends."""
+        if self.critical_low is None or self.critical_high is None:
             return None
-        return self.scale.between(self.rho_c_low, self.rho_c_high) / 2
+        return self.scale.between(self.critical_low, self.critical_high) / 2
 
 
 def _check_active_from(active_from: float) -> None:
@@ -106,7 +106,7 @@ def seed_threshold(
     values: Sequence[float] | Array,
     active_from: float,
     collapsed_side: str = "high",
-    scale: Scale = RHO,
+    scale: Scale = LINEAR,
 ) -> SeedThreshold:
     """Find between which members the top layer of one seed turns on, walking in from the collapsed side.
 
@@ -130,43 +130,44 @@ def seed_threshold(
     low, high = (inner, outer) if collapsed_side == "high" else (outer, inner)
     if low is None or high is None:
         status = ALWAYS_ACTIVE if outer is None else ALWAYS_COLLAPSED
-        return SeedThreshold(seed, status, n, rho_low=low, rho_high=high)
+        return SeedThreshold(seed, status, n, low=low, high=high)
     jump = float(walk[first] - walk[first - 1])
     return SeedThreshold(seed, TRANSITION, n, scale.middle(low, high), low, high, jump)
 
 
-def collapsed_side(curves: Curves, active_from: float, scale: Scale = RHO) -> str:
-    """Return the side of the rho axis, `high` or `low`, on which the top layer is collapsed.
+def collapsed_side(curves: Curves, active_from: float, scale: Scale = LINEAR, usual: str = "high") -> str:
+    """Return the side of the control parameter's axis, `high` or `low`, on which the top layer is collapsed.
 
-    It is `high`, where the paper finds it, unless the median over seeds is below
-    `active_from` at the lowest rho and not below it at the highest (the ambient form of smoothing
-    collapses there). Each seed counts with its own outermost members, and none that is no curve.
+    It is the usual one unless the medians over seeds at the lowest and the highest value say otherwise: one
+    of them is below `active_from` and the other is not. (In the ambient form of smoothing the top layer
+    collapses at low rho.) Each seed counts with its own outermost members; probes do not count.
     """
     _check_active_from(active_from)
     ends = end_medians(curves, scale)
     if ends is None:
-        return "high"
-    at_lowest, at_highest = ends
-    return "low" if at_lowest < active_from <= at_highest else "high"
+        return usual
+    is_active = [bool(end >= active_from) for end in ends]
+    return usual if is_active[0] == is_active[1] else "high" if is_active[0] else "low"
 
 
 def cell_threshold(
     curves: Curves,
     active_from: float,
     confidence: float = 0.95,
-    scale: Scale = RHO,
+    scale: Scale = LINEAR,
     side: str | None = None,
+    usual_side: str = "high",
 ) -> CellThreshold:
     """Estimate the threshold of a cell, the median of its realisations, from the curves of its seeds.
 
     Each seed says that its threshold lies in an interval: see `analysis.statistics.censored`. `side` is the
-    collapsed side, by default that of `collapsed_side`.
+    collapsed side, by default that of `collapsed_side`, which is the usual one where curves do not tell.
 
     Raises ValueError for a `confidence` outside (0, 1) and whatever `seed_threshold` or the scale refuses.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
-    side = side or collapsed_side(curves, active_from, scale)
+    side = side or collapsed_side(curves, active_from, scale, usual_side)
     seeds = tuple(
         seed_threshold(seed, rho, values, active_from, side, scale) for seed, (rho, values) in curves.items()
     )
@@ -191,17 +192,17 @@ def cell_threshold(
     if median.median > highest:
         status = ALWAYS_ACTIVE if side == "high" else ALWAYS_COLLAPSED
         bound = scale.value(min(median.quantile(1 - confidence), highest))
-        return CellThreshold(status, rho_c_low=bound, **shared)
+        return CellThreshold(status, critical_low=bound, **shared)
     if median.median < lowest:
         status = ALWAYS_COLLAPSED if side == "high" else ALWAYS_ACTIVE
         bound = scale.value(max(median.quantile(confidence), lowest))
-        return CellThreshold(status, rho_c_high=bound, **shared)
+        return CellThreshold(status, critical_high=bound, **shared)
     low, high = median.seen_interval(confidence)
     return CellThreshold(
         TRANSITION,
-        rho_c=scale.value(median.median),
-        rho_c_low=None if low is None else scale.value(low),
-        rho_c_high=None if high is None else scale.value(high),
+        critical_value=scale.value(median.median),
+        critical_low=None if low is None else scale.value(low),
+        critical_high=None if high is None else scale.value(high),
         **_spreads(posterior, confidence, scale),
         **shared,
     )

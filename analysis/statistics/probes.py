@@ -58,7 +58,7 @@ def is_located(threshold: CellThreshold, trained_range: tuple[float, float], hal
     The median may lie beyond the range, where no probe can say more. The half width is a span of the
     threshold's scale.
     """
-    low, high = threshold.rho_c_low, threshold.rho_c_high
+    low, high = threshold.critical_low, threshold.critical_high
     if low is None and high is None:
         return False
     lowest, highest = trained_range

@@ -6,8 +6,9 @@ from typing import Any
 
 from analysis.statistics.curves import Curves, end_medians
 from analysis.statistics.estimate import CellThreshold, cell_threshold
-from analysis.statistics.scale import RHO, Scale
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from analysis.statistics.scale import LINEAR, Scale
+from ouvae.declared import CONTROLS, ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.controls import RHO, swept_controls
 from ouvae.declared.order_parameters import HALF_PLATEAU, PAPERS
 from ouvae.declared.searches import SEARCHES
 
@@ -17,19 +18,20 @@ class Rule:
     """How the thresholds of one order parameter are estimated: its entries of `Rules`.
 
     `scale` spaces the values of the control parameter. `side` is the collapsed side, `low` or `high`; None
-    takes it from the curves.
+    takes it from the curves, and `usual_side` where they do not tell.
     """
 
     order: OrderParameter
     active_from: float | str
     confidence: float
-    scale: Scale = RHO
+    scale: Scale = LINEAR
     side: str | None = None
+    usual_side: str = "high"
 
     def level(self, curves: Curves) -> float:
         """Return the value from which a member of these curves is active.
 
-        The plateau is the larger of the medians over seeds at the lowest and the highest rho, each seed with
+        The plateau is the larger of the medians over seeds at the lowest and the highest value, each seed with
         its own outermost members. Half of it is taken as at least the order parameter's default level, so
         that a curve that is nowhere active stays so.
         """
@@ -41,7 +43,9 @@ class Rule:
 
     def threshold(self, curves: Curves) -> CellThreshold:
         """Return the threshold of a cell with these curves. Raises ValueError as `cell_threshold`."""
-        return cell_threshold(curves, self.level(curves), self.confidence, self.scale, self.side)
+        return cell_threshold(
+            curves, self.level(curves), self.confidence, self.scale, self.side, self.usual_side
+        )
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,26 @@ class Rules:
         confidence: nominal coverage of the intervals.
         half_widths: of the intervals at which a search stops, by the order parameter that it targets.
         margin: equivalence margin of thresholds; None makes no equivalence test.
+        control: the control parameter.
+        scale: of its values.
     """
 
     active_from: Mapping[str, float | str]
     confidence: float
     half_widths: Mapping[str, float] = field(default_factory=dict)
     margin: float | None = None
+    control: str = RHO
+    scale: Scale = LINEAR
 
     def of(self, order: str) -> Rule:
         """Return the rule of an order parameter, by its name."""
-        return Rule(ORDER_PARAMETERS[order], self.active_from[order], self.confidence)
+        return Rule(
+            ORDER_PARAMETERS[order],
+            self.active_from[order],
+            self.confidence,
+            self.scale,
+            usual_side=CONTROLS[self.control].collapsed,
+        )
 
 
 def rules_of(settings: Mapping[str, Any]) -> Rules:
@@ -75,6 +89,15 @@ def rules_of(settings: Mapping[str, Any]) -> Rules:
     return Rules(
         {name: rule if rule == HALF_PLATEAU else float(rule) for name, rule in watched.items()},
         float(settings["confidence"]),
-        {settings["follow"]: float(settings["rho_tolerance"])} if aims else {},
+        {settings["follow"]: float(settings.get("tolerance", settings.get("rho_tolerance")))} if aims else {},
         settings.get("margin"),
+        *_control_of(settings),
     )
+
+
+def _control_of(settings: Mapping[str, Any]) -> tuple[str, Scale]:
+    """Return the control parameter of a space and its scale."""
+    control = next(iter(swept_controls(settings)), RHO)
+    values = settings.get(control)
+    given = values.get("scale") if isinstance(values, Mapping) else None
+    return control, Scale(given or CONTROLS[control].scale)

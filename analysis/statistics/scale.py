@@ -9,14 +9,13 @@ decades on a log scale. Half widths, spreads, differences and margins are spans.
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.statistics.censored import Array
-
-ScaleKind: TypeAlias = Literal["linear", "log"]
+from ouvae.declared.keys import ScaleKind
 
 SCALE_KINDS: tuple[ScaleKind, ...] = get_args(ScaleKind)
 """The kinds of scales; a log scale has decades."""
@@ -79,8 +78,8 @@ class Scale:
         return self.value((self.place(low) + self.place(high)) / 2)
 
 
-RHO = Scale()
-"""The scale of rho: its values are their own places."""
+LINEAR = Scale()
+"""The scale whose values are their own places."""
 
 
 def scale_of(kind: ScaleKind, lowest: float, highest: float) -> Scale:

@@ -18,7 +18,7 @@ from analysis.statistics.rule import Rules, rules_of
 from analysis.tables.files import read_settings, rows_of, table_of
 from analysis.tables.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
-from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.retained_variance import retained_variance
 from ouvae.declared.order_parameters import PAPERS
 from ouvae.declared.pairs import Pair, comparable, corresponding
 
@@ -198,7 +198,7 @@ def _apart(kl: Mapping[str, Any], information: Mapping[str, Any]) -> bool:
         return False
     if kl["status"] != information["status"]:
         return True
-    return bool(information["rho_high"] <= kl["rho_low"] or kl["rho_high"] <= information["rho_low"])
+    return bool(information["high"] <= kl["low"] or kl["high"] <= information["low"])
 
 
 def thresholds_table(members: pa.Table, rule: Rules) -> pa.Table:

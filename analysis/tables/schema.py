@@ -157,7 +157,9 @@ MEMBERS = _schema(
         "realisation of weights, minibatches and noise, shared by all rho of a curve",
     ),
     _label("device", "kind of device that trained the member: cpu or cuda"),
-    _number("rho_c_exact", "critical rho of the cell by its closed form", null="if no closed form is known"),
+    _number(
+        "critical_exact", "critical rho of the cell by its closed form", null="if no closed form is known"
+    ),
     _label(
         "status", "`completed`; `diverged`: a loss was not finite; `failed`: the member could not be trained"
     ),
@@ -231,10 +233,12 @@ _SEED_THRESHOLD = pa.struct(
         ),
         _count("n_members", "number of usable members of the seed; 1 is a probe"),
         _number(
-            "rho_c", "middle of the bracket of the seed's threshold", null="unless its status is `transition`"
+            "critical_value",
+            "middle of the bracket of the seed's threshold",
+            null="unless its status is `transition`",
         ),
-        _number("rho_low", "lower bound of the seed's threshold", null="if there is none"),
-        _number("rho_high", "upper bound of the seed's threshold", null="if there is none"),
+        _number("low", "lower bound of the seed's threshold", null="if there is none"),
+        _number("high", "upper bound of the seed's threshold", null="if there is none"),
         _number(
             "jump",
             "rise of the order parameter from the collapsed to the active end of the bracket, in its unit",
@@ -245,7 +249,7 @@ _SEED_THRESHOLD = pa.struct(
 
 
 def _spread(side: str, words: str) -> list[pa.Field]:
-    """Return the columns of the scale of the realisations on one side of rho_c."""
+    """Return the columns of the scale of the realisations on one side of the critical value."""
     name = f"spread_{side}"
     null = "unless status is `transition`"
     return [
@@ -269,18 +273,18 @@ THRESHOLDS = _schema(
         "side of the rho axis on which the order parameter is below active_from: `high` or `low`",
     ),
     _number(
-        "rho_c",
+        "critical_value",
         "critical rho of the cell: the median of the realisations' thresholds, at which half of them "
         "are active",
         null="unless status is `transition`",
     ),
     _number(
-        "rho_c_low",
+        "critical_low",
         "lower end of the interval of rho_c, or one-sided lower bound",
         null="if the interval is open there",
     ),
     _number(
-        "rho_c_high",
+        "critical_high",
         "upper end of the interval of rho_c, or one-sided upper bound",
         null="if the interval is open there",
     ),
@@ -301,7 +305,11 @@ THRESHOLDS = _schema(
             "linear network",
             null=f"if {of} is null or the smoothing has no g",
         )
-        for name, of in (("g_c", "rho_c"), ("g_c_low", "rho_c_low"), ("g_c_high", "rho_c_high"))
+        for name, of in (
+            ("g_c", "critical_value"),
+            ("g_c_low", "critical_low"),
+            ("g_c_high", "critical_high"),
+        )
     ),
     _number("confidence", "nominal coverage of intervals and one-sided bounds"),
     _number(
@@ -310,7 +318,7 @@ THRESHOLDS = _schema(
         "with a transition",
         null="if no seed has a transition",
     ),
-    _number("rho_c_exact", "critical rho by its closed form", null="if no closed form is known"),
+    _number("critical_exact", "critical rho by its closed form", null="if no closed form is known"),
     _count("n_seeds", "number of seeds of the cell"),
     _count("n_resolved", "number of seeds whose threshold lies between two of their members"),
     _count("n_members", "number of members of the cell, including diverged and failed ones"),
@@ -329,7 +337,7 @@ THRESHOLDS = _schema(
     _label("method", "method by which rho_c and its interval are estimated"),
     _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
 )
-"""A row per cell and order parameter: its critical rho with an interval, and the thresholds of its seeds."""
+"""A row per cell and order parameter: its critical value with an interval, and the thresholds of its seeds."""
 
 COMPARISONS = _schema(
     "comparisons",

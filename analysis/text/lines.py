@@ -27,7 +27,7 @@ WIDTH = 80
 """Characters of a terminal's line."""
 
 SENSITIVITY_NATS = (0.05, 0.1, 0.2, 0.5, 1.0)
-"""Values from which a member is active, beside half of the plateau, for which rho_c is shown."""
+"""Values from which a member is active, beside half of the plateau, for which the critical value is shown."""
 
 
 def format_thresholds(table: pa.Table) -> str:
@@ -47,8 +47,10 @@ def _block(named: Sequence[tuple[str, Row]]) -> str:
     """Return the thresholds of one order parameter as text, each with the name of its cell."""
     rows = [row for _, row in named]
     columns = _columns(rows) | {
-        "rho_c": lambda row: interval(row, 3) or NOTHING if row["rho_c"] is None else _number(row["rho_c"]),
-        "interval": lambda row: NOTHING if row["rho_c"] is None else interval(row, 3) or NOTHING,
+        "critical_value": lambda row: (
+            interval(row, 3) or NOTHING if row["critical_value"] is None else _number(row["critical_value"])
+        ),
+        "interval": lambda row: NOTHING if row["critical_value"] is None else interval(row, 3) or NOTHING,
         "seeds": lambda row: str(row["n_seeds"]),
     }
     heading = [*_rules(rows), interval_kind(rows)]
@@ -73,19 +75,19 @@ def threshold_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Return how each column is written; that of the exact rho_c is there where a row has one."""
+    """Return how each column is written; that of the exact critical value is there where a row has one."""
     columns: dict[str, Callable[[Row], str]] = {
         "steps": lambda row: str(row["steps"]),
         "order parameter": lambda row: str(row["order_parameter"]),
         "status": _status,
-        "rho_c": lambda row: _number(row["rho_c"]),
+        "critical_value": lambda row: _number(row["critical_value"]),
         "interval": _interval,
         "spread": _spread,
         "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
         "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
     }
-    if any(row["rho_c_exact"] is not None for row in rows):
-        columns["exact"] = lambda row: _number(row["rho_c_exact"], 4)
+    if any(row["critical_exact"] is not None for row in rows):
+        columns["exact"] = lambda row: _number(row["critical_exact"], 4)
     return columns
 
 
@@ -170,7 +172,7 @@ def _level(row: Row) -> str:
 
 
 def format_sensitivity(members: pa.Table, rule: Rules) -> str:
-    """Return rho_c by other rules as aligned text, a line per cell and order parameter in nats."""
+    """Return the critical value by other rules as aligned text, a line per cell and order parameter in nats."""
     tables = {}
     for level in (*SENSITIVITY_NATS, HALF_PLATEAU):
         watched = {name: level for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
@@ -182,7 +184,10 @@ def format_sensitivity(members: pa.Table, rule: Rules) -> str:
     lines = [["cell", "rho_c by active from (nats)", *columns]]
     for index, name in enumerate(cell_names(rows)):
         by_level = [table[index] for table in tables.values()]
-        texts = [STATUS[row["status"]] if row["rho_c"] is None else _number(row["rho_c"]) for row in by_level]
+        texts = [
+            STATUS[row["status"]] if row["critical_value"] is None else _number(row["critical_value"])
+            for row in by_level
+        ]
         lines.append([name, rows[index]["order_parameter"], *texts])
     return "\n".join(aligned(lines))
 
@@ -214,7 +219,7 @@ def _too_wide(row: Row) -> str:
         return ""
     if reached is not None:
         return f"±{reached:.3f} after {row['n_members']} members, for ±{limit:g} asked; raise max_members"
-    if row["rho_c_low"] is None and row["rho_c_high"] is None:
+    if row["critical_low"] is None and row["critical_high"] is None:
         return "no interval: no member that counts, or too few"
-    side = "above" if row["rho_c_high"] is None else "below"
+    side = "above" if row["critical_high"] is None else "below"
     return f"rho_c may lie {side} all that was trained, and its interval is open there"

@@ -18,7 +18,7 @@ _LATEX = {
 
 _SIGNED = re.compile(r"(?<![\w.])[-+](?=\d)[\d.]+")
 
-_LATEX_HEADS = {"rho_c": r"$\rho_c$", "exact": r"exact $\rho_c$"}
+_LATEX_HEADS = {"critical_value": r"$\critical_value$", "exact": r"exact $\critical_value$"}
 
 
 class PrintedTable:
@@ -31,7 +31,7 @@ class PrintedTable:
     Examples:
         >>> from analysis import load
         >>> print(load("runs/digits").table().to_markdown())
-        | cell | order parameter | rho_c | interval | spread | seeds | members |
+        | cell | order parameter | the critical value | interval | spread | seeds | members |
         | --- | --- | --- | --- | --- | --- | --- |
         | digits mlp 8,8 | kl_top | 0.875 | [0.770, 0.980] 95% | -0.055 +0.055 | 3 (3 resolved) | 33 |
         | digits mlp 16,16 | kl_top | 0.725 | [0.620, 0.830] 95% | -0.055 +0.055 | 3 (3 resolved) | 33 |

@@ -99,8 +99,8 @@ def lost_of_cell(row: Row, head: str = "") -> str:
 
 
 def interval(row: Row, decimals: int) -> str:
-    """Return the interval of a cell's rho_c, `[low, high]`, or the one end that it has, if any."""
-    return ends_text(row["rho_c_low"], row["rho_c_high"], f".{decimals}f")
+    """Return the interval of a cell's the critical value, `[low, high]`, or the one end that it has, if any."""
+    return ends_text(row["critical_low"], row["critical_high"], f".{decimals}f")
 
 
 def ends_text(low: float | None, high: float | None, form: str) -> str:
@@ -112,7 +112,7 @@ def ends_text(low: float | None, high: float | None, form: str) -> str:
 
 def ends_within(row: Row, range_of_rho: tuple[float, float]) -> tuple[float, float]:
     """Return the ends of a cell's interval for a drawing: an end that the row lacks is that of the range."""
-    low, high = row["rho_c_low"], row["rho_c_high"]
+    low, high = row["critical_low"], row["critical_high"]
     return range_of_rho[0] if low is None else low, range_of_rho[1] if high is None else high
 
 
@@ -131,14 +131,14 @@ def estimate(row: Row) -> str:
         return STATUS[row["status"]] + (f", ρ_c {bound}" if bound else "")
     narrow = row["half_width"] is not None and row["half_width"] < 0.01
     decimals = 3 if narrow else 2
-    return f"ρ_c = {row['rho_c']:.{decimals}f} {interval(row, decimals)}"
+    return f"ρ_c = {row['critical_value']:.{decimals}f} {interval(row, decimals)}"
 
 
 def threshold_sentence(row: Row, name: str) -> str:
     """Return in words where the threshold of a cell of that name lies, or what is known of it."""
     ends = _ends_with_share(interval(row, 3), row)
-    if row["rho_c"] is not None:
-        return f"ρ_c of {name} is {row['rho_c']:.3f}{ends}"
+    if row["critical_value"] is not None:
+        return f"ρ_c of {name} is {row['critical_value']:.3f}{ends}"
     if row["status"] == "unresolved":
         return f"nothing is known of {name}: it has no member that counts"
     return f"ρ_c of {name} lies beyond all that was trained{ends}: {STATUS[row['status']]}"
@@ -149,7 +149,7 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
 
     The numbers count in the direction of the verdict: by how much the first is higher, or lower.
     """
-    verdict, rho_c, other_rho_c = row["verdict"], f"ρ_c of {first}", f"that of {second}"
+    verdict, critical_value, other_rho_c = row["verdict"], f"ρ_c of {first}", f"that of {second}"
     sign = -1 if verdict == "lower" else 1
     low, high = (
         None if row[name] is None else sign * row[name]
@@ -159,11 +159,11 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
     number = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
     numbers = (number + _ends_with_share(ends, row)).removeprefix(", ")
     if verdict in ("lower", "higher"):
-        return f"{rho_c} is {verdict} than {other_rho_c}" + f" by {numbers}" * bool(numbers)
+        return f"{critical_value} is {verdict} than {other_rho_c}" + f" by {numbers}" * bool(numbers)
     tail = f": the difference is {numbers}" if numbers else ""
     if verdict == "alike":
-        return f"{rho_c} and {other_rho_c} are alike within ±{row['margin']:g}{tail}"
-    return f"whether {rho_c} is lower or higher than {other_rho_c} is undecided{tail}"
+        return f"{critical_value} and {other_rho_c} are alike within ±{row['margin']:g}{tail}"
+    return f"whether {critical_value} is lower or higher than {other_rho_c} is undecided{tail}"
 
 
 def _ends_with_share(ends: str, row: Row) -> str:

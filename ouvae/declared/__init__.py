@@ -6,6 +6,7 @@ made by these declarations. `search_spaces` and `analysis` import no other part 
 
 from ouvae.declared.cell import Cell, CellKeys
 from ouvae.declared.choices import ARCHITECTURES, DATASETS, LIKELIHOODS, OBJECTIVES, SYSTEMS
+from ouvae.declared.controls import CONTROLS
 from ouvae.declared.keys import Control, Key, keys_of
 from ouvae.declared.labels import labels
 from ouvae.declared.metrics import METRICS, TEST_METRICS, Metric
@@ -14,6 +15,7 @@ from ouvae.declared.traits import DatasetTraits, SystemTraits
 
 __all__ = [
     "ARCHITECTURES",
+    "CONTROLS",
     "DATASETS",
     "LIKELIHOODS",
     "METRICS",

@@ -1,4 +1,4 @@
-"""A cell: one curve KL(rho), given by the keys that determine its members' numbers.
+"""A cell: one curve of the top layer's KL, given by the keys that determine its members' numbers.
 
 A new key is one declaration here, and code that uses it. The checks of a space, the identity of members, the
 columns of the tables, MLflow's params, labels and the table of keys in docs/spaces.md follow from the
@@ -68,7 +68,7 @@ class CellKeys(Strict):
         unit="nats",
         of="objective",
         method=True,
-        control=Control(),
+        control=Control("λ", "free bits", scale="linear", collapsed="low"),
     )
     architecture: Annotated[str, AfterValidator(ARCHITECTURES.checked)] = key(
         "family of the networks", default="mlp", unit="none"
@@ -110,7 +110,7 @@ class CellKeys(Strict):
         "fixed variance of a Gaussian likelihood, in squared data units",
         neutral=None,
         of="likelihood",
-        control=Control(in_model=True),
+        control=Control("σ²", "observation variance", in_model=True),
     )
     mixture_components: Positive | None = key(
         "logistics in each pixel of a mixture likelihood", neutral=None, of="likelihood"
@@ -132,6 +132,11 @@ class CellKeys(Strict):
         unit="none",
         method=True,
     )
+    rho: Rho = key(
+        "smoothing parameter ρ of U_ρ; 1 is no smoothing",
+        neutral=1.0,
+        control=Control("ρ", "smoothing parameter", scale="linear"),
+    )
     ou_samples: Positive = key(
         "number K of Ornstein-Uhlenbeck draws in the average; for `shrink`, the K in g",
         default=5,
@@ -144,11 +149,13 @@ class CellKeys(Strict):
         "training budget: number of optimizer steps", default=3000, unit="steps", word="{} steps"
     )
     batch_size: Positive = key("observations in a minibatch", default=100)
-    learning_rate: PositiveNumber = key("step size of the optimizer (Adam)", default=3e-3, control=Control())
+    learning_rate: PositiveNumber = key(
+        "step size of the optimizer (Adam)", default=3e-3, control=Control("η", "learning rate")
+    )
     weight_decay: NotNegative = key(
         "Adam's decoupled weight decay: a step removes this share of each weight, times the step size",
         neutral=0.0,
-        control=Control(),
+        control=Control("w", "weight decay"),
     )
     kl_warmup: Whole = key(
         "steps over which a factor of the KLs' weights rises from 0 to 1, linearly",
@@ -161,14 +168,14 @@ class CellKeys(Strict):
         "`objective_nats` includes it",
         neutral=1.0,
         method=True,
-        control=Control(),
+        control=Control("β", "weight of the KL"),
     )
     top_kl_weight: NotNegative = key(
         "weight of the top layer's KL in training, times `kl_weight`; of the metrics, only `objective_nats` "
         "includes it",
         neutral=1.0,
         method=True,
-        control=Control(),
+        control=Control("β_top", "weight of the top layer's KL"),
     )
     eval_every: Positive = key(
         "steps between two evaluations on the validation split", default=500, unit="steps"
@@ -329,7 +336,7 @@ class CellKeys(Strict):
 
 
 class Cell(CellKeys):
-    """One curve KL(rho): a data set, a model and a training budget."""
+    """A data set, a model and a training budget: with several values of one key and several seeds, a curve."""
 
     latents: Annotated[tuple[Positive, ...], Field(min_length=1)] = key(
         "size of each latent layer, z_1 first"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticUndefined
@@ -52,16 +52,35 @@ def _has_boolean(value: object) -> bool:
     return isinstance(value, bool)
 
 
+ScaleKind: TypeAlias = Literal["linear", "log"]
+"""The scales on which the values of a control parameter are spaced; a log scale has decades."""
+
+
 @dataclass(frozen=True)
 class Control:
-    """A key as a control parameter: the members of a pack may differ in it.
+    """A key as a control parameter, which a sweep may vary; the members of a pack may differ in it.
+
+    Its bounds are those of the key.
 
     Attributes:
+        symbol: in figures and texts.
+        words: its name before the symbol.
+        scale: on which its values are spaced, unless a space says otherwise.
+        collapsed: the end, `low` or `high`, at which the top layer is collapsed where curves do not tell.
         in_model: whether it acts inside the model. A module then holds the value as an attribute of the key's
             name; in a pack whose members differ, this attribute is a buffer.
     """
 
+    symbol: str
+    words: str
+    scale: ScaleKind = "log"
+    collapsed: Literal["low", "high"] = "high"
     in_model: bool = False
+
+    @property
+    def critical(self) -> str:
+        """The symbol of its critical value."""
+        return f"{self.symbol}_c"
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ class SearchTraits:
     """Traits of a search.
 
     Attributes:
-        aims_at_half_width: whether it stops when the interval of rho_c is narrow enough, at most at
+        aims_at_half_width: whether it stops when the critical value's interval is narrow enough, at most at
             `max_members`.
         adds_seeds: whether it trains seeds beside those of the space.
-        minimum_values: minimum number of values of rho, where rho has an effect.
+        minimum_values: minimum number of values of the control parameter, where it has an effect.
         trains: whether it trains anything.
     """
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.retained_variance import retained_variance
 from ouvae.declared.traits import SmoothingForm
 
 

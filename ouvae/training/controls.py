@@ -5,11 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ouvae.declared import Cell, keys_of
+from ouvae.declared import CONTROLS
+from ouvae.declared.controls import RHO
 from ouvae.systems import System
-
-CONTROLS = {name: key.control for name, key in keys_of(Cell).items() if key.control is not None}
-"""The control parameters by name."""
 
 
 def check_values(values: Mapping[str, Sequence[float]], members: int) -> None:
@@ -18,9 +16,12 @@ def check_values(values: Mapping[str, Sequence[float]], members: int) -> None:
     Raises:
         ValueError: naming the key.
     """
+    others = [name for name in CONTROLS if name != RHO]
     for name, of_members in values.items():
-        if name not in CONTROLS:
-            raise ValueError(f"{name} is no control parameter; members may differ in {', '.join(CONTROLS)}")
+        if name not in others:
+            raise ValueError(
+                f"{name}: members have a rho each, and may differ in {', '.join(others)}; leave {name} out"
+            )
         if len(of_members) != members:
             raise ValueError(f"{name}: {len(of_members)} values for {members} members; give one for each")
 

@@ -76,7 +76,7 @@ class PlannedCell:
             ) from error
 
     def exact_rho(self) -> float | None:
-        """Return rho_c in closed form: of the linear Gaussian VAE with p(x|z_1) smoothed and the ELBO.
+        """Return the critical value in closed form: of the linear Gaussian VAE with p(x|z_1) smoothed and the ELBO.
 
         None elsewhere: importance samples or free bits move the rho at which the collapsed point loses its
         stability.

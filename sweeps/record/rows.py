@@ -123,7 +123,7 @@ def _member(space: str, pack: Pack, point: Point, result: PackResult | None) -> 
         "depth": planned.cell.depth,
         "code_digest": planned.code_digest,
         "device": planned.device,
-        "rho_c_exact": planned.exact_rho(),
+        "critical_exact": planned.exact_rho(),
         "parameters": result.parameters if result else None,
         "pixels": prod(planned.cell.image_shape),
         "seconds": result.seconds / len(pack.points) if result else 0.0,

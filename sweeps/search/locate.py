@@ -1,4 +1,4 @@
-"""The search `locate`: an initial grid, then fresh seeds where they tell most about rho_c.
+"""The search `locate`: an initial grid, then fresh seeds where they tell most about the critical value.
 
 The initial grid is a few seeds on the coarse values of rho. Batches of probes follow, by the rule of
 `analysis.statistics.probes`. A seed that has a member from an earlier sweep is probed there, so that the

@@ -56,14 +56,14 @@ def _independent(space: Space, swept: SweptCell, observed: Observations, rule: R
         return GridSearch(observed, (), ())
     if space.search == "grid":
         return GridSearch(observed, swept.rho, space.seeds)
-    return RefineSearch(observed, swept.rho, space.seeds, rule, space.rho_tolerance, space.refine_points)
+    return RefineSearch(observed, swept.rho, space.seeds, rule, space.tolerance, space.refine_points)
 
 
 def _locating(
     space: Space, swept: Sequence[SweptCell], observed: Sequence[Observations], rule: Rule
 ) -> list[LocateSearch]:
     """Return the searches of `locate`, with their neighbours and the comparisons to decide."""
-    stopping = StoppingRule(rule, space.rho_tolerance, space.max_members)
+    stopping = StoppingRule(rule, space.tolerance, space.max_members)
     cells = [cell.cell for cell in swept]
     searches = [
         LocateSearch(

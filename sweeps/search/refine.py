@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.statistics.estimate import TRANSITION, SeedThreshold, collapsed_side, seed_threshold
 from analysis.statistics.rule import Rule
-from search_spaces.named_cells import RHO_DIGITS
+from search_spaces.sweeping import DIGITS
 from sweeps.plan.cells import Point
 from sweeps.search.base import Observations, Search, curves_of_points
 
@@ -68,7 +68,7 @@ class RefineSearch(Search):
         """Return the coarse points and the rounds that narrow the widest coarse step enough."""
         width = max(np.diff(self._coarse), default=0.0)
         rounds = 0
-        while round(width, RHO_DIGITS) > self._tolerance:
+        while round(width, DIGITS) > self._tolerance:
             width, rounds = width / (self._points + 1), rounds + 1
         return len(self._seeds) * (len(self._coarse) + rounds * (self._points + 1))
 
@@ -76,16 +76,16 @@ class RefineSearch(Search):
         self, threshold: SeedThreshold, rhos: np.ndarray, side: str
     ) -> tuple[list[float], list[float]]:
         """Return the values inside a seed's bracket and its guard; none where it is narrow enough."""
-        if threshold.status != TRANSITION or threshold.rho_low is None or threshold.rho_high is None:
+        if threshold.status != TRANSITION or threshold.low is None or threshold.high is None:
             return [], []
-        low, high = threshold.rho_low, threshold.rho_high
-        if round(high - low, RHO_DIGITS) <= self._tolerance:
+        low, high = threshold.low, threshold.high
+        if round(high - low, DIGITS) <= self._tolerance:
             return [], []
         spacing = (high - low) / (self._points + 1)
-        inside = [round(low + spacing * i, RHO_DIGITS) for i in range(1, self._points + 1)]
+        inside = [round(low + spacing * i, DIGITS) for i in range(1, self._points + 1)]
         beyond = rhos[rhos > high] if side == "high" else rhos[rhos < low]
         guard: list[float] = []
         if len(beyond):
             edge, neighbour = (high, beyond.min()) if side == "high" else (low, beyond.max())
-            guard = [round((edge + float(neighbour)) / 2, RHO_DIGITS)]
+            guard = [round((edge + float(neighbour)) / 2, DIGITS)]
         return inside, guard

@@ -178,7 +178,7 @@ class _Cells:
         shown = {id(state) for state in by_need[:rows]}
         table = Table(box=None, pad_edge=False, expand=False)
         table.add_column("cell", no_wrap=True, overflow="ellipsis")
-        for name in ("members", "rho_c", "interval", "search"):
+        for name in ("members", "critical_value", "interval", "search"):
             table.add_column(name, no_wrap=True, min_width=len(name))
         for state in states:
             if id(state) in shown:
@@ -194,11 +194,15 @@ class _Cells:
         is_early = (
             state.batches == 1 and not state.done
         )  # other members of the first batch may be in another phase
-        if threshold is None or (threshold.rho_c is None and is_early):
+        if threshold is None or (threshold.critical_value is None and is_early):
             return state.planned.label, members, "-", "", state.search.stage
-        rho_c = STATUS[threshold.status] if threshold.rho_c is None else f"{threshold.rho_c:.3f}"
-        interval = ends_text(threshold.rho_c_low, threshold.rho_c_high, ".3f")
-        return state.planned.label, members, rho_c, interval, state.search.stage
+        critical_value = (
+            STATUS[threshold.status]
+            if threshold.critical_value is None
+            else f"{threshold.critical_value:.3f}"
+        )
+        interval = ends_text(threshold.critical_low, threshold.critical_high, ".3f")
+        return state.planned.label, members, critical_value, interval, state.search.stage
 
     def _threshold(self, state: CellProgress, elapsed: float) -> CellThreshold | None:
         cell_id, observations = state.planned.cell_id, state.search.answers

@@ -27,7 +27,7 @@ from sweeps.tracking.optuna_internals import Journal, is_whole
 
 ABOUT = "a trial is a member, its value the {order}; this shows where rho was sampled, nothing is minimized"
 
-_THRESHOLD = ("status", "rho_c", "rho_c_low", "rho_c_high", "confidence", "n_members")
+_THRESHOLD = ("status", "critical_value", "critical_low", "critical_high", "confidence", "n_members")
 """Columns of a threshold that are attributes of its cell's study."""
 
 

@@ -15,7 +15,7 @@ from ouvae.declared.order_parameters import PAPERS
 STEPS_PER_RHO = 1000
 """A cell's curve is logged at step = round(STEPS_PER_RHO * rho): a step in MLflow is an integer."""
 
-CELL_PARAMS = (*keys_of(Cell), "depth", "rho_c_exact")
+CELL_PARAMS = (*keys_of(Cell), "depth", "critical_exact")
 """The columns of the members table that are params of a cell's run."""
 
 MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "code_digest", "device", "numerics_version")
@@ -29,7 +29,7 @@ _BITS_PER_DIMENSION = {"elbo_nats": "bits_per_dimension", "test_bound_nats": "te
 """Names of bounds in bits per dimension, for images of bytes: minus the bound in nats / (pixels ln 2)."""
 
 THRESHOLD_METRICS = (
-    "rho_c", "rho_c_low", "rho_c_high", "half_width", "rho_c_exact", "g_c", "spread_left",
+    "critical_value", "critical_low", "critical_high", "half_width", "critical_exact", "g_c", "spread_left",
     "spread_left_low", "spread_left_high", "spread_right", "spread_right_low", "spread_right_high", "jump",
     "n_seeds", "n_resolved", "n_members", "n_diverged",
 )  # fmt: skip
@@ -154,7 +154,7 @@ def _name(key: str, row: Row) -> str:
 
 
 def threshold_name(key: str, order: str) -> str:
-    """Return the name of a number of a threshold: `rho_c` of the paper's order parameter, else `ORDER/rho_c`.
+    """Return the name of a number of a threshold: `critical_value` of the paper's order parameter, else `ORDER/the critical value`.
 
     The UI shows metrics in sections, named by the part before the slash.
     """

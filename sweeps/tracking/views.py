@@ -10,7 +10,7 @@ from sweeps.tracking.values import threshold_name
 THRESHOLDS, CURVES, MEMBERS = "thresholds", "curves", "members"
 """What the pages about a sweep show."""
 
-_CELL_METRICS = ("rho_c", "rho_c_low", "rho_c_high", "half_width", "n_members")
+_CELL_METRICS = ("critical_value", "critical_low", "critical_high", "half_width", "n_members")
 _CELL_TAGS = ("status",)
 _CELL_PARAMS = ("latents", "steps")
 _MEMBER_PARAMS = ("seed", "latents")
@@ -39,11 +39,11 @@ def states(sweep_id: str, watched: Sequence[OrderParameter]) -> dict[str, dict[s
         sweep_id,
         columns=[
             *(f"metrics.{threshold_name(key, first)}" for key in _CELL_METRICS),
-            *(f"metrics.{threshold_name('rho_c', name)}" for name in others),
+            *(f"metrics.{threshold_name('critical_value', name)}" for name in others),
             *(f"tags.{threshold_name(key, first)}" for key in _CELL_TAGS),
             *(f"params.{key}" for key in _CELL_PARAMS),
         ],
-        thresholds={threshold_name("rho_c", first): f"rho_c, of {first}"},
+        thresholds={threshold_name("critical_value", first): f"critical_value, of {first}"},
         curves=curves,
     )
     members = members_view(

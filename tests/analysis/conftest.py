@@ -20,9 +20,9 @@ SPACE = "name: made\nactive_from: {kl_top: 0.1}\nconfidence: 0.95\n"
 FINISHED = datetime.datetime(2024, 5, 17, 12, 30, tzinfo=datetime.UTC)
 
 
-def linear_onset(rho: float, rho_c: float, slope: float = 10.0) -> float:
-    """Top-layer KL in nats that is zero above rho_c and rises linearly below it."""
-    return max(0.0, slope * (rho_c - rho))
+def linear_onset(rho: float, critical_value: float, slope: float = 10.0) -> float:
+    """Top-layer KL in nats that is zero above the critical value and rises linearly below it."""
+    return max(0.0, slope * (critical_value - rho))
 
 
 def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | None) -> dict:
@@ -45,7 +45,7 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "rho": rho,
         "seed": seed,
         "device": "cpu",
-        "rho_c_exact": None,
+        "critical_exact": None,
         "status": "completed" if done else "diverged",
         "diverged_at_step": None if done else 120,
         "failure": None,
@@ -106,7 +106,7 @@ def failed_row(row: dict) -> dict:
 def make_members() -> Callable[..., pa.Table]:
     """Return a maker of members tables.
 
-    `cells` maps latent sizes to the rho_c of each seed (seeds 0, 1, ...); `diverged` and `failed`
+    `cells` maps latent sizes to the critical value of each seed (seeds 0, 1, ...); `diverged` and `failed`
     hold (latents, seed, rho) of members to mark so; further arguments replace columns.
     """
 
@@ -120,10 +120,10 @@ def make_members() -> Callable[..., pa.Table]:
     ) -> pa.Table:
         rows = []
         for latents, rho_cs in cells.items():
-            for seed, rho_c in enumerate(rho_cs):
+            for seed, critical_value in enumerate(rho_cs):
                 for value in rho:
                     lost = (latents, seed, value) in diverged
-                    kl = None if lost else linear_onset(value, rho_c, slope)
+                    kl = None if lost else linear_onset(value, critical_value, slope)
                     row = member_row(latents, seed, value, kl) | columns
                     rows.append(failed_row(row) if (latents, seed, value) in failed else row)
         return table_of(rows, MEMBERS)

@@ -62,8 +62,8 @@ def test_a_group_has_the_threshold_of_its_curves():
         members = zip(*(table[name] for name in ("model", "seed", "beta", "kl")), strict=True)
         curves = curves_of((seed, beta, kl) for model, seed, beta, kl in members if model == row["model"])
         expected = cell_threshold(curves, 0.1, 0.95, Scale("log"))
-        assert row["critical_value"] == expected.rho_c
-        assert (row["critical_low"], row["critical_high"]) == (expected.rho_c_low, expected.rho_c_high)
+        assert row["critical_value"] == expected.critical_value
+        assert (row["critical_low"], row["critical_high"]) == (expected.critical_low, expected.critical_high)
         assert (row["half_width"], row["seeds"], row["members"]) == (expected.half_width, 6, 42)
     (comparison,) = found.comparisons.to_pylist()
     assert (comparison["first"], comparison["differs_in"], comparison["verdict"]) == (

@@ -20,11 +20,11 @@ from tests.analysis.conftest import RULE, linear_onset, panels
 BOTH = Rules(dict(WATCHED), 0.95)
 
 
-def with_information(members: pa.Table, *rho_c: float | None) -> pa.Table:
-    """Give each seed of a members table an information that is zero above its rho_c, or everywhere."""
+def with_information(members: pa.Table, *critical_value: float | None) -> pa.Table:
+    """Give each seed of a members table an information that is zero above its critical value, or everywhere."""
     rows = members.to_pylist()
     for row in rows:
-        own = rho_c[row["seed"]]
+        own = critical_value[row["seed"]]
         value = 0.0 if own is None else linear_onset(row["rho"], own)
         row["information_top_nats"] = value
         row |= {"information_top_lower_nats": value - 0.05, "information_top_upper_nats": value + 0.05}
@@ -49,18 +49,18 @@ def test_a_row_is_a_cell_and_an_order_parameter(make_members):
         members.filter(pa.compute.equal(members["cell_id"], "cell-8,8")), RULE
     ).to_pylist()
     assert kl == alone
-    assert [seed["rho_high"] for seed in known["seeds"]] == pytest.approx([0.7, 0.75])
+    assert [seed["high"] for seed in known["seeds"]] == pytest.approx([0.7, 0.75])
 
 
 def test_half_of_the_plateau_is_relative_to_the_curve(make_members):
-    """KL = 10 (rho_c - rho): at rho 0.5 it is 3.7 and 3.4, so that members are active from 1.775 nats."""
+    """KL = 10 (the critical value - rho): at rho 0.5 it is 3.7 and 3.4, so that members are active from 1.775 nats."""
     members = make_members({(8, 8): [0.87, 0.84]})
     (row,) = thresholds_table(members, Rules({"kl_top": "half_plateau"}, 0.95)).to_pylist()
     assert (row["rule"], row["active_from"]) == ("half_plateau", pytest.approx(1.775))
-    assert [seed["rho_c"] for seed in row["seeds"]] == pytest.approx([0.675, 0.675])
+    assert [seed["critical_value"] for seed in row["seeds"]] == pytest.approx([0.675, 0.675])
     ten_times = make_members({(8, 8): [0.87, 0.84]}, slope=100.0)
     (other,) = thresholds_table(ten_times, Rules({"kl_top": "half_plateau"}, 0.95)).to_pylist()
-    assert other["rho_c"] == pytest.approx(row["rho_c"])
+    assert other["critical_value"] == pytest.approx(row["critical_value"])
 
 
 def test_thresholds_stand_in_g_too(make_members):
@@ -120,7 +120,7 @@ def test_an_undefined_share_is_a_collapsed_layer_and_no_lost_member(make_members
     (row,) = thresholds_table(members, Rules({"signal_share_top": 0.5}, 0.95)).to_pylist()
     assert (row["status"], row["n_resolved"]) == ("transition", 2)
     for seed in row["seeds"]:
-        assert (seed["rho_low"], seed["rho_high"]) == pytest.approx((0.7, 0.75))
+        assert (seed["low"], seed["high"]) == pytest.approx((0.7, 0.75))
         assert seed["jump"] == pytest.approx(0.9)
         assert seed["n_members"] == len(set(members["rho"].to_pylist()))
 
@@ -158,8 +158,12 @@ def test_the_figure_shows_them_over_one_another(make_members, make_run):
     parts = [part["encoding"] for panel in panels(chart) for part in panel["layer"]]
     seeds = [encoding["y"] for encoding in parts if "detail" in encoding]
     assert [y["title"] for y in seeds] == ["top-layer KL (nats)", None, "top-layer information (nats)", None]
-    rho_c = [row["rho_c"] for row in rows_of(chart.tables["thresholds"]) if row["order"] == "information_top"]
-    assert rho_c[0] == pytest.approx(0.7, abs=0.03)
+    critical_value = [
+        row["critical_value"]
+        for row in rows_of(chart.tables["thresholds"])
+        if row["order"] == "information_top"
+    ]
+    assert critical_value[0] == pytest.approx(0.7, abs=0.03)
     means = [row for row in rows_of(chart.tables["mean-information_top_nats"]) if row["cell"] == 0]
     ends = min(row["lower"] for row in means), max(row["upper"] for row in means)
     assert ends == pytest.approx((-0.05, 2.1 + 0.05), abs=1e-6)

@@ -120,8 +120,8 @@ def test_thresholds_of_seeds_are_those_that_were_made(runs):
         assert own["seed"].tolist() == [0, 1, 2]
         # active from 0.1 nats, which a slope of 10 reaches 0.01 below the onset
         onsets = pd.Series(rho_cs, index=own.index) - 0.01
-        assert (own["rho_low"] <= onsets + 1e-9).all()
-        assert (onsets <= own["rho_high"] + 1e-9).all()
+        assert (own["low"] <= onsets + 1e-9).all()
+        assert (onsets <= own["high"] + 1e-9).all()
 
 
 def test_several_runs_stand_under_one_another_each_by_its_own_rule(runs, write, make_members):
@@ -296,8 +296,8 @@ class TestCompare:
         assert compare(first, second)["confidence"].unique().tolist() == [0.95]
         assert compare(second, first)["confidence"].unique().tolist() == [0.8]
         members = read_members("runs/digits_k10")
-        assert first.thresholds["rho_c"].mean() - Summary(members, RULE).thresholds[
-            "rho_c"
+        assert first.thresholds["critical_value"].mean() - Summary(members, RULE).thresholds[
+            "critical_value"
         ].to_pandas().mean() == (pytest.approx(compare(first, second)["difference"].mean(), abs=0.01))
 
     def test_replicates_with_other_seeds_differ_in_none(self, write, make_members):

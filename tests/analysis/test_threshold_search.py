@@ -40,7 +40,7 @@ def test_on_the_scale_of_rho_it_is_the_search_locate():
     members = trained(search, drawn(0))
     assert [seed for _, seed in members] == [point.seed for point in observed]
     assert [value for value, _ in members] == pytest.approx([point.rho for point in observed], abs=2e-4)
-    assert search.threshold.rho_c == pytest.approx(locate.threshold.rho_c, abs=2e-3)
+    assert search.threshold.critical_value == pytest.approx(locate.threshold.critical_value, abs=2e-3)
 
 
 def test_a_log_scale_suggests_the_powers_of_what_a_linear_one_does():
@@ -50,7 +50,9 @@ def test_a_log_scale_suggests_the_powers_of_what_a_linear_one_does():
     got = trained(powers, drawn(3), np.log10)
     assert [seed for _, seed in got] == [seed for _, seed in expected]
     assert np.log10([value for value, _ in got]) == pytest.approx([value for value, _ in expected], abs=1e-4)
-    assert np.log10(powers.threshold.rho_c) == pytest.approx(plain.threshold.rho_c, abs=1e-3)
+    assert np.log10(powers.threshold.critical_value) == pytest.approx(
+        plain.threshold.critical_value, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("part", PARTS)

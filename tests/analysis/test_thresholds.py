@@ -31,7 +31,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_the_text_is_aligned_and_says_everything(make_members):
     members = make_members(
         {(16, 16): [0.73, 0.73], (4, 4): [1.2, 0.8], (8, 8, 8): [0.88]},
-        rho_c_exact=0.866,
+        critical_exact=0.866,
         diverged=[((16, 16), 0, 0.5)],
         failed=[((16, 16), 1, 0.5), ((16, 16), 1, 0.55), ((8, 8, 8), 0, 0.5)],
     )
@@ -160,7 +160,7 @@ def test_tables_are_written_as_csv_by_the_rule_that_is_asked_for(made_run, tmp_p
         ("16,16", "16", "0.5"),
     ]
     table = thresholds_table(read_members(made_run), Rules({"kl_top": 0.5}, 0.95))
-    assert [float(row["rho_c"]) for row in rows] == table["rho_c"].to_pylist()
+    assert [float(row["critical_value"]) for row in rows] == table["critical_value"].to_pylist()
 
 
 def test_nothing_is_written_as_csv_of_a_run_that_lacks_a_table(made_run, tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 import search_spaces
 from benchmarks.cluster import PACK_SECONDS, WORKER_SECONDS, simulate
 
-KEYS = {"latents": [[10, 10, 10], [20, 20, 20]], "rho_tolerance": 0.03, "probes": 12, "steps": 1000}
+KEYS = {"latents": [[10, 10, 10], [20, 20, 20]], "tolerance": 0.03, "probes": 12, "steps": 1000}
 
 
 @pytest.fixture(scope="module")

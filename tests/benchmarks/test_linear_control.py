@@ -11,8 +11,13 @@ FEW = ["steps=2", "eval_every=2", "batch_size=10", "max_members=10"]
 
 
 def result(low, high, **columns):
-    values = {"rho_c": (low + high) / 2, "rho_c_low": low, "rho_c_high": high, "half_width": (high - low) / 2}
-    values |= {"ratio": 0.64, "draws": 5, "first_seed": 0, "rho_c_exact": 0.8, "members": 28}
+    values = {
+        "critical_value": (low + high) / 2,
+        "critical_low": low,
+        "critical_high": high,
+        "half_width": (high - low) / 2,
+    }
+    values |= {"ratio": 0.64, "draws": 5, "first_seed": 0, "critical_exact": 0.8, "members": 28}
     return Found(**values | {"settings": "5e77", "commit": "unknown"} | columns)
 
 
@@ -25,7 +30,7 @@ def test_a_line_counts_the_intervals_with_the_exact_threshold_in_them():
 
 
 def test_a_sweep_without_an_interval_is_no_success():
-    unbounded = result(0.79, 0.81, rho_c=None, rho_c_high=None, half_width=None)
+    unbounded = result(0.79, 0.81, critical_value=None, critical_high=None, half_width=None)
     assert "inside 1 of 2" in line(Control(0.64, 5), [result(0.79, 0.81), unbounded])
 
 
@@ -33,7 +38,7 @@ def test_a_sweep_without_an_interval_is_no_success():
 def test_a_sweep_is_of_its_control_and_its_seeds(tmp_path):
     """On few steps: that they find the exact threshold is `tests/sweeps/test_linear_control.py`."""
     row = sweep(FEW, Control(0.6, 3), 40)
-    assert row.rho_c_exact == pytest.approx(math.sqrt(0.4))
+    assert row.critical_exact == pytest.approx(math.sqrt(0.4))
     assert (row.ratio, row.draws, row.first_seed, row.members) == (0.6, 3, 40, 10)
     with pytest.raises(RuntimeError, match="failed:\nerror: "):
         sweep(["steps=none"], Control(0.6, 3), 50)

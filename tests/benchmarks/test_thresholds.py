@@ -112,7 +112,7 @@ def test_each_way_counts_what_it_trains_and_does_the_same_again(way):
     assert result.members == len(first.trained) == len(set(first.trained))
     assert result == thresholds.WAYS[way](second, 0.05, 400)
     assert first.trained == second.trained
-    assert result.low < result.rho_c < result.high
+    assert result.low < result.critical_value < result.high
     assert result.is_reached == (result.high - result.low <= 0.1 + 1e-12)
     assert result.low - 0.1 < first.median < result.high + 0.1
 
@@ -208,7 +208,7 @@ def test_replays_cover_the_median_of_all_seeds(table):
     results = list(replays(cell, 0.05, 30, seed=0))
     assert sum(result.covers(cell.median) for result in results) >= 27
     assert all(result.is_reached for result in results)
-    assert len({result.rho_c for result in results}) > 10
+    assert len({result.critical_value for result in results}) > 10
     assert results[:5] == list(replays(cell, 0.05, 5, seed=0))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.autograd.functional import hessian
 from torch.func import functional_call
 
-from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.retained_variance import retained_variance
 from ouvae.linear_gaussian import critical_rho
 from ouvae.systems import Draws, draw_shapes
 from ouvae.training.pack import initial_model
@@ -107,22 +107,34 @@ def curvature(linear):
     [([0.8], 1.0, 5), ([0.9], 1.5, 3), ([0.75], 1.0, 2), ([0.5, 0.8], 1.0, 4)],
 )
 def test_two_forms_are_collapsed_above_the_threshold(curvature, variances, observation_variance, draws, form):
-    rho_c = critical_rho(variances, observation_variance, draws, form)
-    for rho, collapsed in ((rho_c - 1e-3, False), (rho_c + 1e-3, True), (0.0, False), (1.0, True)):
+    critical_value = critical_rho(variances, observation_variance, draws, form)
+    for rho, collapsed in (
+        (critical_value - 1e-3, False),
+        (critical_value + 1e-3, True),
+        (0.0, False),
+        (1.0, True),
+    ):
         slope, least = curvature(variances, observation_variance, draws, form, rho)
         assert slope < 1e-12
         assert (least > 0) == collapsed, rho
-    assert curvature(variances, observation_variance, draws, form, rho_c)[1] == pytest.approx(0, abs=1e-9)
+    assert curvature(variances, observation_variance, draws, form, critical_value)[1] == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(("variances", "draws"), [([1.25], 4), ([1.1], 5), ([0.5, 1.5], 2)])
 def test_ambient_form_is_collapsed_below_the_threshold(curvature, variances, draws):
-    rho_c = critical_rho(variances, 1.0, draws, "ambient")
-    for rho, collapsed in ((rho_c - 1e-3, True), (rho_c + 1e-3, False), (0.0, True), (1.0, False)):
+    critical_value = critical_rho(variances, 1.0, draws, "ambient")
+    for rho, collapsed in (
+        (critical_value - 1e-3, True),
+        (critical_value + 1e-3, False),
+        (0.0, True),
+        (1.0, False),
+    ):
         slope, least = curvature(variances, 1.0, draws, "ambient", rho)
         assert slope < 1e-12
         assert (least > 0) == collapsed, rho
-    assert curvature(variances, 1.0, draws, "ambient", rho_c)[1] == pytest.approx(0, abs=1e-9)
+    assert curvature(variances, 1.0, draws, "ambient", critical_value)[1] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("form", ["posterior", "shrink", "ambient"])
@@ -148,13 +160,13 @@ def test_the_plain_model_is_collapsed_for_a_data_variance_up_to_the_kls_weight(c
 @pytest.mark.parametrize("form", ["posterior", "shrink", "ambient"])
 @pytest.mark.parametrize(("variance", "weight"), [(0.5, 0.7), (1.2, 1.5), (1.2, 0.9)])
 def test_the_threshold_of_a_weighted_kl(curvature, form, variance, weight):
-    rho_c = critical_rho([variance], 1.0, 4, form, weight)
-    assert (rho_c is not None) == ((variance > weight) == (form == "ambient"))
-    if rho_c is not None:
-        for rho, above in ((rho_c - 1e-3, False), (rho_c + 1e-3, True)):
+    critical_value = critical_rho([variance], 1.0, 4, form, weight)
+    assert (critical_value is not None) == ((variance > weight) == (form == "ambient"))
+    if critical_value is not None:
+        for rho, above in ((critical_value - 1e-3, False), (critical_value + 1e-3, True)):
             least = curvature([variance], 1.0, 4, form, rho, weight)[1]
             assert (least > 0) == (above != (form == "ambient")), rho
-        assert curvature([variance], 1.0, 4, form, rho_c, weight)[1] == pytest.approx(0, abs=1e-9)
+        assert curvature([variance], 1.0, 4, form, critical_value, weight)[1] == pytest.approx(0, abs=1e-9)
 
 
 def test_without_any_weight_nothing_collapses(curvature):

@@ -192,7 +192,7 @@ class TestRefusals:
             ({"dataset": "cifar10"}, r"likelihood: bernoulli with dataset cifar10, .*logistic_mixture"),
             ({"dataset": "gaussian", "architecture": "conv"}, r"architecture: conv with dataset gaussian"),
             ({"architecture": "conv", "hidden": "[]"}, r"hidden: \[\] with architecture conv"),
-            ({"rho_tolerance": "0"}, r"rho_tolerance: found 0; give more than 0"),
+            ({"tolerance": "0"}, r"tolerance: found 0; give more than 0"),
             (
                 {"max_members": "8"},
                 r"max_members: 8 with 3 seeds on 3 values of rho, which are 9 members; set max_members to at",

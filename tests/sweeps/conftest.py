@@ -57,7 +57,7 @@ hidden: [16]
 ou_samples: 2
 search: refine
 rho: [0.6, 1.0]
-rho_tolerance: 0.2
+tolerance: 0.2
 refine_points: 1
 active_from: {{kl_top: 0.25, information_top: 0.1}}
 seeds: 2
@@ -150,7 +150,7 @@ def make_space() -> Callable[..., Space]:
     def make(**keys: object) -> Space:
         values = {"name": "made", "latents": [[4, 4]], "rho": [0.5, 0.75, 1.0], "seeds": 2, "search": "grid"}
         values |= {"steps": STEPS[-1], "eval_every": 10, "activation": "relu", "margin": "null"}
-        values |= {"active_from": {"kl_top": 0.1, "information_top": 0.1}, "rho_tolerance": 0.06} | keys
+        values |= {"active_from": {"kl_top": 0.1, "information_top": 0.1}, "tolerance": 0.06} | keys
         return load("digits", [f"{key}={value}" for key, value in values.items()])
 
     return make

@@ -41,7 +41,7 @@ def test_the_exact_threshold_is_found(tmp_path):
             "observation_variance=2.0",
             f"ou_samples={draws}",
             "rho={low: 0.6, high: 1.0, points: 3}",
-            "rho_tolerance=0.05",
+            "tolerance=0.05",
             "steps=600",
             "eval_every=300",
             "learning_rate=0.02",
@@ -59,8 +59,8 @@ def test_the_exact_threshold_is_found(tmp_path):
         tables = write_tables(ledger, [cell.cell_id for cell in cells], rules)
     (row,) = tables["thresholds"].to_pylist()
     assert row["status"] == "transition"
-    assert row["rho_c_exact"] == pytest.approx(exact, abs=1e-12)
-    assert row["rho_c_low"] <= exact <= row["rho_c_high"]
+    assert row["critical_exact"] == pytest.approx(exact, abs=1e-12)
+    assert row["critical_low"] <= exact <= row["critical_high"]
     assert row["half_width"] <= row["half_width_asked"] == 0.05
     assert row["n_seeds"] > 2
     assert set(tables["members"]["status"].to_pylist()) == {"completed"}

@@ -22,21 +22,21 @@ from tests.sweeps.conftest import fail, finish, opened, schedule_of, write_table
 
 RHO_C = {(4, 4): {0: 0.734, 1: 0.861, 2: 0.655}, (8, 8): {0: 0.612, 1: 0.58, 2: 0.691}}
 REFINED = {"search": "refine", "rho": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0], "latents": [[4, 4], [8, 8]]}
-REFINED |= {"rho_tolerance": 0.02}
-LOCATED = {"search": "locate", "rho": [0.4, 0.55, 0.7, 0.85, 1.0], "rho_tolerance": 0.04}
+REFINED |= {"tolerance": 0.02}
+LOCATED = {"search": "locate", "rho": [0.4, 0.55, 0.7, 0.85, 1.0], "tolerance": 0.04}
 
 
 def curve_of(pack: Pack) -> Callable[[Point], float | None]:
     """A ramp through the threshold of each cell and seed; one member diverges."""
     thresholds = RHO_C[tuple(pack.cell.cell.latents)]
 
-    def rho_c(seed: int) -> float:
+    def critical_value(seed: int) -> float:
         return thresholds[seed] if seed in thresholds else thresholds[0] + random.Random(seed).gauss(0, 0.05)  # noqa: S311
 
     def kl_top(point: Point) -> float | None:
         if point == Point(0.6, 1):
             return None
-        return max(0.0, 0.1 + 2 * (rho_c(point.seed) - point.rho))
+        return max(0.0, 0.1 + 2 * (critical_value(point.seed) - point.rho))
 
     return kl_top
 
@@ -125,9 +125,9 @@ class TestToTheEnd:
         for latents, row in cells.items():
             assert row["status"] == "transition"
             for seed in row["seeds"]:
-                rho_c = RHO_C[latents][seed["seed"]]
-                assert seed["rho_low"] <= rho_c <= seed["rho_high"]
-                assert seed["rho_high"] - seed["rho_low"] <= 0.02 + 1e-9
+                critical_value = RHO_C[latents][seed["seed"]]
+                assert seed["low"] <= critical_value <= seed["high"]
+                assert seed["high"] - seed["low"] <= 0.02 + 1e-9
         assert cells[4, 4]["n_diverged"] == 1
 
     def test_the_search_observes_the_order_parameter_that_is_targeted(self, tmp_path, make_space, result_of):
@@ -420,7 +420,7 @@ class TestExtension:
         assert by_cell(grown) == by_cell(direct)
 
     @pytest.mark.parametrize(
-        "more", [{"latents": [[4, 4], [8, 8]]}, {"rho_tolerance": 0.03}, {"seeds": 3}, {"max_members": 300}]
+        "more", [{"latents": [[4, 4], [8, 8]]}, {"tolerance": 0.03}, {"seeds": 3}, {"max_members": 300}]
     )
     def test_a_located_cell_keeps_what_it_has_trained(self, tmp_path, make_space, sweep, more):
         first = sweep(tmp_path, make_space(**LOCATED))

@@ -23,7 +23,7 @@ from analysis.statistics.intervals import ratio, student
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING, STATUS, ends_text
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
-from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.retained_variance import retained_variance
 from ouvae.declared.order_parameters import PAPERS
 
 ACTIVE_NATS = 1.0
@@ -76,7 +76,7 @@ def _by_latents(rows: Iterable[Row]) -> list[list[Row]]:
 
 def _seeds(row: Row) -> dict[int, float]:
     """Return rho_c of the seeds that have one."""
-    return {seed["seed"]: seed["rho_c"] for seed in row["seeds"] if seed["status"] == TRANSITION}
+    return {seed["seed"]: seed["critical_value"] for seed in row["seeds"] if seed["status"] == TRANSITION}
 
 
 def _ranges(rows: Sequence[Row]) -> Evidence:
@@ -143,10 +143,10 @@ def _control(row: Row) -> str:
 
 
 def _numbers(row: Row) -> list[str]:
-    if row["rho_c"] is None:
+    if row["critical_value"] is None:
         return [STATUS[row["status"]] if row["smoothed_networks"] else NOTHING, *[NOTHING] * 4]
     texts = [STATUS[row["status"]]]
-    for name in ("rho_c", "g_c"):
+    for name in ("critical_value", "g_c"):
         texts += [f"{row[name]:.3f}", ends_text(row[f"{name}_low"], row[f"{name}_high"], ".3f")]
     return texts
 

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from ouvae.declared import METRICS, TEST_METRICS
-from ouvae.declared.control_parameter import rho_retaining
+from ouvae.declared.retained_variance import rho_retaining
 
 SIZES = (40,) * 4
 
@@ -80,10 +80,10 @@ def control_rows(make_members, g_c=(0.80, 0.82), discount=2.0, information=0.0):
     """
     rows = []
     for draws, form, factor in ((2, "posterior", 1), (5, "posterior", 1), (20, "shrink", discount)):
-        rho_c = [rho_retaining(1 - factor * (1 - g), draws) for g in g_c]
-        near = sorted({round(rho + sign * 0.0005, 4) for rho in rho_c for sign in (-1, 1)})
+        critical_value = [rho_retaining(1 - factor * (1 - g), draws) for g in g_c]
+        near = sorted({round(rho + sign * 0.0005, 4) for rho in critical_value for sign in (-1, 1)})
         name = f"{form}-{draws}"
-        made = make_members({(8, 8): rho_c}, rho=(0.1, *near, 1.0), slope=1e4, ou_samples=draws)
+        made = make_members({(8, 8): critical_value}, rho=(0.1, *near, 1.0), slope=1e4, ou_samples=draws)
         rows += [
             row | {"smoothing": form, "cell_id": name, "member_id": f"{name} {row['member_id']}"}
             for row in made.to_pylist()

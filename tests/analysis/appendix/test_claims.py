@@ -416,7 +416,7 @@ def test_the_difference_of_thresholds_is_that_of_two_independent_medians(make_me
     assert found.mean == pytest.approx(0.3, abs=0.02)
     assert found.low < 0.3 < found.high
     for row in (small, large):  # the interval of a difference is wider than that of each of the two
-        assert found.high - found.low > row["rho_c_high"] - row["rho_c_low"]
+        assert found.high - found.low > row["critical_high"] - row["critical_low"]
     other_way = threshold_difference(run, large, small)
     assert (other_way.low, other_way.high) == pytest.approx((-found.high, -found.low))
     narrower = threshold_difference(run, small, large, confidence=0.9)
@@ -543,8 +543,8 @@ ON_DIGITS = [0.72, 0.73, 0.71, 0.72, 0.73]
     ],
 )
 def test_data_sets_are_alike_by_two_one_sided_tests(make_members, write_run, on_mnist, verdict):
-    def members(rho_c, **columns):
-        made = make_members({(8, 8, 8): rho_c}, space="datasets-quick", **columns).to_pylist()
+    def members(critical_value, **columns):
+        made = make_members({(8, 8, 8): critical_value}, space="datasets-quick", **columns).to_pylist()
         return [row | {"member_id": f"{row['dataset']} {row['member_id']}"} for row in made]
 
     other = {"dataset": "mnist", "data_digest": "ffff", "cell_id": "mnist"}

@@ -70,7 +70,9 @@ def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
             means = rows_of(drawn.tables[f"mean-{name}"])
             found = [(row["rho"], row["value"]) for row in means if row["cell"] == place]
             assert np.array(found) == pytest.approx(np.array([rho, values]).T, rel=1e-5)
-        assert drawn.tables["thresholds"]["rho_c"][place] == pytest.approx(cell.rows[0]["rho_c"], rel=1e-5)
+        assert drawn.tables["thresholds"]["critical_value"][place] == pytest.approx(
+            cell.rows[0]["critical_value"], rel=1e-5
+        )
 
 
 def test_a_mean_of_many_values_is_thinned_and_keeps_its_ends(with_probes, monkeypatch):
@@ -92,8 +94,8 @@ def test_training_is_drawn_of_the_members_nearest_to_the_threshold(with_probes):
         near = {row["member"]: row["rho"] for row in rows if row["cell"] == place}
         assert len(near) == data.NEAR_MEMBERS
         members = [row for row in read_members(with_probes).to_pylist() if row["cell_id"] == cell.cell_id]
-        away = sorted(abs(row["rho"] - cell.rows[0]["rho_c"]) for row in members)
-        assert sorted(abs(rho - cell.rows[0]["rho_c"]) for rho in near.values()) == pytest.approx(
+        away = sorted(abs(row["rho"] - cell.rows[0]["critical_value"]) for row in members)
+        assert sorted(abs(rho - cell.rows[0]["critical_value"]) for rho in near.values()) == pytest.approx(
             away[: len(near)]
         )
 

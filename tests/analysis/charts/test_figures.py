@@ -72,9 +72,9 @@ def test_the_band_is_the_interval_and_the_upright_is_rho_c(make_members, cells_o
     drawn = rows_of(chart.tables["thresholds"])
     for panel, cell, row in zip(panels(chart), cells, drawn, strict=True):
         own = cell.rows[0]
-        assert (row["rho_c"] is None) == (own["status"] != "transition")
-        if row["rho_c"] is not None:
-            ends = own["rho_c_low"], own["rho_c_high"] or RHO[-1]
+        assert (row["critical_value"] is None) == (own["status"] != "transition")
+        if row["critical_value"] is not None:
+            ends = own["critical_low"], own["critical_high"] or RHO[-1]
             assert (row["low"], row["high"]) == pytest.approx(ends, rel=1e-5), "open: to the last value"
         (band,) = layers(panel, type="rect")
         place = band["encoding"]
@@ -82,8 +82,8 @@ def test_the_band_is_the_interval_and_the_upright_is_rho_c(make_members, cells_o
         assert {"y", "y2"}.isdisjoint(place), "as high as the panel"
         assert f"datum.cell == {row['cell']} && datum.order == 'kl_top'" in band["transform"][0]["filter"]
         fields = [part["encoding"].get("x", {}).get("field") for part in layers(panel, type="rule")]
-        assert fields == [None, "rho_c", "exact"]
-    assert sum(row["rho_c"] is not None for row in drawn) == 5
+        assert fields == [None, "critical_value", "exact"]
+    assert sum(row["critical_value"] is not None for row in drawn) == 5
     assert "95% interval" in legend(chart)
 
 
@@ -146,12 +146,12 @@ def test_diverged_and_failed_members_are_told_apart(make_members, cells_of):
 
 
 def test_an_exact_threshold_is_dashed(make_members, cells_of):
-    chart = order_parameters(cells_of(make_members({(1,): [0.87]}, rho_c_exact=0.866)))
+    chart = order_parameters(cells_of(make_members({(1,): [0.87]}, critical_exact=0.866)))
     assert chart.tables["thresholds"]["exact"] == [0.866]
     (panel,) = panels(chart)
-    _, rho_c, exact = layers(panel, type="rule")
+    _, critical_value, exact = layers(panel, type="rule")
     assert "strokeDash" in exact["mark"]
-    assert "strokeDash" not in rho_c["mark"]
+    assert "strokeDash" not in critical_value["mark"]
     assert "ρ_c exact" in legend(chart)
 
 

@@ -34,9 +34,9 @@ def test_a_line_a_depth_with_the_intervals_of_the_table(make_members, make_run):
     known = {(row["latents"][-1], row["depth"]): row for row in Results(run).thresholds.to_pylist()}
     for row in rows:
         own = known[row["size"], row["depth"]]
-        if own["rho_c"] is not None:
-            ends = [own["rho_c"], own["rho_c_low"], own["rho_c_high"]]
-            assert [row["rho_c"], row["low"], row["high"]] == pytest.approx(ends, rel=1e-5)
+        if own["critical_value"] is not None:
+            ends = [own["critical_value"], own["critical_low"], own["critical_high"]]
+            assert [row["critical_value"], row["low"], row["high"]] == pytest.approx(ends, rel=1e-5)
     assert [row["bound"] for row in rows if row["bound"] is not None] == [1.0]
     top, *maps = panels(chart)
     line, bars, point, arrow = top["layer"]
@@ -58,7 +58,7 @@ def test_the_map_holds_the_mean_curves_and_rho_c(make_members, make_run):
     rows = [row for row in rows_of(chart.tables["map-0-2"]) if row["size"] == 8]
     assert rows[0]["value"] == pytest.approx(10 * (0.9 - 0.5), abs=1e-6)
     assert rows[-1]["value"] == 0
-    assert {row["rho_c"] for row in rows} == {rows_of(chart.tables["sizes-0"])[0]["rho_c"]}
+    assert {row["critical_value"] for row in rows} == {rows_of(chart.tables["sizes-0"])[0]["critical_value"]}
     edges = np.array([(row["low"], row["high"]) for row in rows])
     assert edges[1:, 0] == pytest.approx(edges[:-1, 1])
     maps = panels(chart)[1:]

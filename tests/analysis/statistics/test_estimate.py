@@ -11,23 +11,23 @@ from ouvae.declared import ORDER_PARAMETERS
 GRID = np.linspace(0, 1, 11)
 
 
-def onset(rho, rho_c, slope=10.0):
-    """KL that is zero above rho_c and linear below."""
-    return np.maximum(0.0, slope * (rho_c - np.asarray(rho)))
+def onset(rho, critical_value, slope=10.0):
+    """KL that is zero above the critical value and linear below."""
+    return np.maximum(0.0, slope * (critical_value - np.asarray(rho)))
 
 
-def step(rho, rho_c, height=1.0):
-    """KL that jumps from zero to `height` below rho_c."""
-    return np.where(np.asarray(rho) < rho_c, height, 0.0)
+def step(rho, critical_value, height=1.0):
+    """KL that jumps from zero to `height` below the critical value."""
+    return np.where(np.asarray(rho) < critical_value, height, 0.0)
 
 
 def test_sharp_step_is_bracketed_by_its_neighbours_on_the_grid():
     found = seed_threshold(7, GRID, step(GRID, 0.73), 0.1)
     assert (found.seed, found.status) == (7, "transition")
-    assert found.rho_low == pytest.approx(0.7)
-    assert found.rho_high == pytest.approx(0.8)
+    assert found.low == pytest.approx(0.7)
+    assert found.high == pytest.approx(0.8)
     assert (found.n_members, found.jump) == (11, 1.0)
-    assert found.rho_c == pytest.approx(0.75), "the middle: nothing says where in the bracket"
+    assert found.critical_value == pytest.approx(0.75), "the middle: nothing says where in the bracket"
 
 
 def test_what_a_member_s_value_is_beyond_its_phase_does_not_matter():
@@ -42,18 +42,18 @@ def test_nothing_is_assumed_beyond_the_first_active_member():
     rho = [0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9]
     dips = [2.0, 0.0, 0.0, 3.0, 1.0, 0.0, 0.0]
     found = seed_threshold(0, rho, dips, 0.5)
-    assert (found.rho_low, found.rho_high, found.rho_c) == (0.7, 0.8, pytest.approx(0.75))
+    assert (found.low, found.high, found.critical_value) == (0.7, 0.8, pytest.approx(0.75))
     from_below = seed_threshold(0, [*rho[1:]], dips[1:], 0.5, "low")
-    assert (from_below.rho_low, from_below.rho_high) == (0.3, 0.5)
+    assert (from_below.low, from_below.high) == (0.3, 0.5)
 
 
 def test_collapse_on_the_low_side_is_the_mirror_image():
     rho = np.array([0.0, 0.15, 0.4, 0.55, 0.8, 1.0])
     high = seed_threshold(0, rho, onset(rho, 0.7), 0.1)
     low = seed_threshold(0, 1 - rho, onset(rho, 0.7), 0.1, "low")
-    assert low.rho_c == pytest.approx(1 - high.rho_c)
-    assert low.rho_low == pytest.approx(1 - high.rho_high)
-    assert low.rho_high == pytest.approx(1 - high.rho_low)
+    assert low.critical_value == pytest.approx(1 - high.critical_value)
+    assert low.low == pytest.approx(1 - high.high)
+    assert low.high == pytest.approx(1 - high.low)
     assert low.jump == pytest.approx(high.jump)
 
 
@@ -71,16 +71,16 @@ def test_collapse_on_the_low_side_is_the_mirror_image():
 def test_a_seed_without_a_bracket_says_on_which_side_its_threshold_lies(rho, kl, status, ends):
     found = seed_threshold(3, rho, kl, 0.1)
     assert (found.status, found.n_members) == (status, len(rho))
-    assert (found.rho_low, found.rho_high) == ends
-    assert (found.rho_c, found.jump) == (None, None)
+    assert (found.low, found.high) == ends
+    assert (found.critical_value, found.jump) == (None, None)
     mirrored = seed_threshold(3, 1 - np.asarray(rho), kl, 0.1, "low")
     swapped = tuple(None if end is None else 1 - end for end in reversed(ends))
-    assert (mirrored.status, (mirrored.rho_low, mirrored.rho_high)) == (status, swapped)
+    assert (mirrored.status, (mirrored.low, mirrored.high)) == (status, swapped)
 
 
 def test_a_member_exactly_at_the_threshold_is_active():
     found = seed_threshold(0, [0.6, 0.7, 0.8], [2.0, 0.1, 0.0], 0.1)
-    assert (found.rho_low, found.rho_high) == (0.7, 0.8)
+    assert (found.low, found.high) == (0.7, 0.8)
 
 
 def test_the_order_of_the_members_does_not_matter():
@@ -124,7 +124,7 @@ def test_the_collapsed_side_is_low_only_if_the_seeds_as_a_whole_say_so():
     assert collapsed_side(as_curves(flat_collapsed), 0.1) == "high"
     assert collapsed_side({}, 0.1) == "high"
     found = cell_threshold(as_curves(low, low), 0.1)
-    assert (found.collapsed_side, found.rho_c) == ("low", pytest.approx(0.35, abs=0.01))
+    assert (found.collapsed_side, found.critical_value) == ("low", pytest.approx(0.35, abs=0.01))
 
 
 def test_the_threshold_is_the_median_and_not_the_mean():
@@ -132,8 +132,8 @@ def test_the_threshold_is_the_median_and_not_the_mean():
     fine = np.linspace(0, 1, 201)
     found = cell_threshold(as_curves(*(step(fine, c) for c in (0.3, 0.8, 0.81, 0.82, 0.83)), rho=fine), 0.1)
     assert found.status == "transition"
-    assert found.rho_c == pytest.approx(0.81, abs=0.015)
-    assert found.rho_c_low < 0.81 < found.rho_c_high
+    assert found.critical_value == pytest.approx(0.81, abs=0.015)
+    assert found.critical_low < 0.81 < found.critical_high
     assert found.spread_left > found.spread_right, "there is more room for seeds below than above"
     for name in ("spread_left", "spread_right"):
         value = getattr(found, name)
@@ -149,7 +149,7 @@ def test_single_members_of_many_seeds_locate_as_well_as_curves_do():
         rho = np.array([(0.66, 0.7, 0.74)[seed % 3]])
         curves[seed] = (rho, step(rho, rng.normal(0.7, 0.05)))
     found = cell_threshold(curves, 0.1)
-    assert found.rho_c_low < 0.7 < found.rho_c_high
+    assert found.critical_low < 0.7 < found.critical_high
     assert found.half_width < 0.015
     assert 0.03 < found.spread_left < 0.08
     assert [seed.status for seed in found.seeds].count("transition") == 0
@@ -159,7 +159,7 @@ def test_single_members_of_many_seeds_locate_as_well_as_curves_do():
 def test_a_higher_confidence_widens_the_interval():
     seeds = as_curves(onset(GRID, 0.7), onset(GRID, 0.72), onset(GRID, 0.69))
     widths = [
-        t.rho_c_high - t.rho_c_low
+        t.critical_high - t.critical_low
         for t in (cell_threshold(seeds, 0.1, confidence) for confidence in (0.5, 0.9, 0.95))
     ]
     assert widths == sorted(widths)
@@ -171,10 +171,10 @@ def test_a_higher_confidence_widens_the_interval():
 def test_an_end_that_may_lie_beyond_what_was_trained_is_open():
     found = cell_threshold(as_curves(onset(GRID, 0.97), onset(GRID, 0.07)), 0.1)
     assert found.status == "transition"
-    assert (found.rho_c_low, found.rho_c_high, found.half_width) == (None, None, None)
+    assert (found.critical_low, found.critical_high, found.half_width) == (None, None, None)
     near = cell_threshold(as_curves(*[onset(GRID, 0.97)] * 3, *[np.ones(11)] * 2), 0.1)
-    assert near.rho_c_high is None
-    assert 0.8 < near.rho_c_low < near.rho_c < 1.0
+    assert near.critical_high is None
+    assert 0.8 < near.critical_low < near.critical_value < 1.0
 
 
 def test_probes_of_one_seed_are_no_curve():
@@ -191,18 +191,18 @@ def test_probes_of_one_seed_are_no_curve():
 @pytest.mark.parametrize(
     ("kls", "status", "bound"),
     [
-        ([np.ones(11)] * 6, "always_active", "rho_c_low"),
-        ([np.zeros(11)] * 6, "always_collapsed", "rho_c_high"),
+        ([np.ones(11)] * 6, "always_active", "critical_low"),
+        ([np.zeros(11)] * 6, "always_collapsed", "critical_high"),
     ],
 )
 def test_a_median_beyond_what_was_trained_has_a_one_sided_bound(kls, status, bound):
     few, many = (cell_threshold(as_curves(*kls[:n]), 0.1) for n in (1, 6))
-    ends = {"rho_c_low", "rho_c_high"}
+    ends = {"critical_low", "critical_high"}
     for found in (few, many):
         assert found.status == status
-        assert (found.rho_c, found.half_width, found.spread_left) == (None, None, None)
+        assert (found.critical_value, found.half_width, found.spread_left) == (None, None, None)
         assert [name for name in ends if getattr(found, name) is not None] == [bound]
-    edge = 1.0 if bound == "rho_c_low" else 0.0
+    edge = 1.0 if bound == "critical_low" else 0.0
     assert abs(getattr(many, bound) - edge) < abs(getattr(few, bound) - edge), "more seeds bound it closer"
 
 
@@ -212,9 +212,9 @@ def test_every_seed_counts_whether_it_has_a_transition_or_not():
     alone = cell_threshold(as_curves(*some), 0.1)
     with_sleepers = cell_threshold(as_curves(*some, *[np.zeros(11)] * 2), 0.1)
     with_wakers = cell_threshold(as_curves(*some, *[np.ones(11)] * 2), 0.1)
-    assert with_sleepers.rho_c < alone.rho_c < with_wakers.rho_c
-    assert with_sleepers.rho_c_low < alone.rho_c_low
-    assert with_wakers.rho_c_high > alone.rho_c_high
+    assert with_sleepers.critical_value < alone.critical_value < with_wakers.critical_value
+    assert with_sleepers.critical_low < alone.critical_low
+    assert with_wakers.critical_high > alone.critical_high
 
 
 def test_a_cell_without_a_member_that_counts_is_unresolved():
@@ -225,7 +225,10 @@ def test_a_cell_without_a_member_that_counts_is_unresolved():
     assert found.status == "transition"
     for curves in ({}, {5: nothing}):
         lost = cell_threshold(curves, 0.1)
-        assert (lost.status, lost.rho_c_low, lost.rho_c_high, lost.population) == ("unresolved", *[None] * 3)
+        assert (lost.status, lost.critical_low, lost.critical_high, lost.population) == (
+            "unresolved",
+            *[None] * 3,
+        )
 
 
 def test_the_mean_curve_covers_each_seed_within_its_own_range():
@@ -263,7 +266,7 @@ def coverage(n, sigma, repetitions=400):
         found = cell_threshold(
             as_curves(*(step(grid, rng.normal(median, sigma)) for _ in range(n)), rho=grid), 0.1
         )
-        covered += found.rho_c_low <= median <= found.rho_c_high
+        covered += found.critical_low <= median <= found.critical_high
     return covered / repetitions
 
 

@@ -13,7 +13,7 @@ from ouvae.declared.pairs import Pair
 from tests.analysis.statistics.test_censored import normal
 
 DECADES = Scale("log")
-VALUES = ("rho_c", "rho_c_low", "rho_c_high")
+VALUES = ("critical_value", "critical_low", "critical_high")
 SPANS = (
     "half_width",
     "spread_left",
@@ -53,8 +53,8 @@ def test_a_table_of_powers_of_ten_has_the_thresholds_of_its_exponents(median):
         expected = getattr(plain, name)
         assert getattr(powers, name) == (expected and pytest.approx(expected, abs=1e-12)), name
     for seed, other in zip(powers.seeds, plain.seeds, strict=True):
-        assert (seed.rho_c and np.log10(seed.rho_c)) == (
-            other.rho_c and pytest.approx(other.rho_c, abs=1e-12)
+        assert (seed.critical_value and np.log10(seed.critical_value)) == (
+            other.critical_value and pytest.approx(other.critical_value, abs=1e-12)
         )
 
 
@@ -68,9 +68,9 @@ def test_an_affine_map_of_a_linear_control_maps_its_threshold(slope, offset):
 
     plain = threshold(members(), lambda place: place, scale(lambda place: place))
     other = threshold(members(), mapped, scale(mapped))
-    low, high = sorted((mapped(plain.rho_c_low), mapped(plain.rho_c_high)))
-    assert other.rho_c == pytest.approx(mapped(plain.rho_c), rel=1e-9)
-    assert (other.rho_c_low, other.rho_c_high) == pytest.approx((low, high), rel=1e-9)
+    low, high = sorted((mapped(plain.critical_low), mapped(plain.critical_high)))
+    assert other.critical_value == pytest.approx(mapped(plain.critical_value), rel=1e-9)
+    assert (other.critical_low, other.critical_high) == pytest.approx((low, high), rel=1e-9)
     assert other.half_width == pytest.approx(abs(slope) * plain.half_width, rel=1e-9)
     left, right = (plain.spread_left, plain.spread_right)[:: int(np.sign(slope))]
     assert (other.spread_left, other.spread_right) == pytest.approx(

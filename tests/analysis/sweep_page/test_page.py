@@ -61,7 +61,7 @@ def test_it_says_question_answer_settings_and_origin(make_run, make_members):
     assert question in said
     source = Results(run)
     for row in source.thresholds.to_pylist():
-        assert f"of {row['cell']} is {row['rho_c']:.3f} [{row['rho_c_low']:.3f}," in said
+        assert f"of {row['cell']} is {row['critical_value']:.3f} [{row['critical_low']:.3f}," in said
     assert "The one comparison is decided" in said
     assert "of digits mlp 8,8 is higher than that of digits mlp 16,16 by" in said
     for text in ("8, 8", "16, 16", "seeds 0, 1, 2", "2.13.0", "3.11.7", "git checkout c0ffee"):

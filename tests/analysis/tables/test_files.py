@@ -52,22 +52,22 @@ def test_rows_hold_the_known_thresholds_in_the_order_of_the_cells(make_members):
     ]
     # 0.3 nats at 0.70, none at 0.75
     assert first["status"] == "transition"
-    assert first["seeds"][0]["rho_c"] == pytest.approx(0.725)
-    assert first["rho_c_low"] < 0.725 < first["rho_c"] < 0.775 < first["rho_c_high"]
-    assert first["half_width"] == pytest.approx((first["rho_c_high"] - first["rho_c_low"]) / 2)
+    assert first["seeds"][0]["critical_value"] == pytest.approx(0.725)
+    assert first["critical_low"] < 0.725 < first["critical_value"] < 0.775 < first["critical_high"]
+    assert first["half_width"] == pytest.approx((first["critical_high"] - first["critical_low"]) / 2)
     assert first["spread_left_low"] < first["spread_left"] < first["spread_left_high"]
     assert (first["n_seeds"], first["n_resolved"], first["n_members"], first["n_diverged"]) == (2, 2, 22, 0)
-    assert second["rho_c"] == pytest.approx(0.875, abs=0.005)
-    assert (third["status"], third["rho_c"], third["confidence"]) == ("always_active", None, 0.95)
-    assert third["rho_c_low"] > 0.8
-    assert (third["rho_c_high"], third["half_width"], third["n_resolved"]) == (None, None, 0)
+    assert second["critical_value"] == pytest.approx(0.875, abs=0.005)
+    assert (third["status"], third["critical_value"], third["confidence"]) == ("always_active", None, 0.95)
+    assert third["critical_low"] > 0.8
+    assert (third["critical_high"], third["half_width"], third["n_resolved"]) == (None, None, 0)
     assert third["seeds"][1] == {
         "seed": 1,
         "status": "always_active",
         "n_members": 11,
-        "rho_c": None,
-        "rho_low": 1.0,
-        "rho_high": None,
+        "critical_value": None,
+        "low": 1.0,
+        "high": None,
         "jump": None,
     }
 
@@ -84,8 +84,8 @@ def test_a_threshold_given_takes_the_place_of_the_run_s_own(make_members):
     assert by_run["active_from"].to_pylist() == [0.2]
     assert given["active_from"].to_pylist() == [1.0]
     # 10 (0.73 - rho) = 1 at 0.63, which lies between 0.60 and 0.65
-    assert given["seeds"][0][0]["rho_c"].as_py() == pytest.approx(0.625)
-    assert by_run["seeds"][0][0]["rho_c"].as_py() == pytest.approx(0.725)
+    assert given["seeds"][0][0]["critical_value"].as_py() == pytest.approx(0.625)
+    assert by_run["seeds"][0][0]["critical_value"].as_py() == pytest.approx(0.725)
 
 
 @pytest.mark.parametrize("how", ["diverged", "failed"])
@@ -94,7 +94,7 @@ def test_lost_members_are_counted_and_left_out(make_members, how):
     members = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, 0.7)]})
     row = thresholds_table(members, RULE).to_pylist()[0]
     assert (row["n_members"], row["n_diverged"] + row["n_failed"], row[f"n_{how}"]) == (8, 1, 1)
-    assert [seed["rho_high"] for seed in row["seeds"]] == [0.7, 0.8]
+    assert [seed["high"] for seed in row["seeds"]] == [0.7, 0.8]
     all_lost = make_members({(8, 8): [0.65, 0.65]}, rho=rho, **{how: [((8, 8), 1, r) for r in rho]})
     row = thresholds_table(all_lost, RULE).to_pylist()[0]
     assert (row["status"], row["n_seeds"], row["n_resolved"]) == ("transition", 2, 1)
@@ -106,7 +106,7 @@ def test_a_cell_of_which_nothing_is_left_has_a_row(make_members):
     failed = [((8, 8), seed, value) for seed in range(2) for value in rho]
     rows = thresholds_table(make_members({(8, 8): [0.6, 0.6], (4, 4): [0.6]}, rho=rho, failed=failed), RULE)
     lost, whole = rows.to_pylist()
-    assert (lost["status"], lost["rho_c"], lost["collapsed_side"]) == ("unresolved", None, "high")
+    assert (lost["status"], lost["critical_value"], lost["collapsed_side"]) == ("unresolved", None, "high")
     assert (lost["n_seeds"], lost["n_members"], lost["n_diverged"], lost["n_failed"]) == (2, 4, 0, 4)
     assert (whole["status"], whole["n_failed"]) == ("transition", 0)
 

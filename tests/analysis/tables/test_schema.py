@@ -41,14 +41,14 @@ TYPES = {
         int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
             eval_images gradient_samples bound_samples bound_images depth n_seeds n_resolved n_members
             n_diverged n_failed
-        double: free_bits_nats observation_variance learning_rate gradient_rho active_from rho_c
-            rho_c_low rho_c_high half_width half_width_asked spread_left spread_left_low spread_left_high
+        double: free_bits_nats observation_variance learning_rate gradient_rho active_from the critical value
+            critical_low critical_high half_width half_width_asked spread_left spread_left_low spread_left_high
             spread_right spread_right_low spread_right_high g_c g_c_low g_c_high confidence jump rho_c_exact
         list<element: int32>: hidden latents
         list<element: string>: smoothed_networks
         int64: steps kl_warmup eval_every
         list<element: struct<seed: int64 not null, status: string not null, n_members: int32 not null, \
-rho_c: double, rho_low: double, rho_high: double, jump: double>>: seeds""",
+the critical value: double, rho_low: double, rho_high: double, jump: double>>: seeds""",
     "comparisons": """
         string: space order_parameter differs_in first_cell_id first_cell second_cell_id second_cell verdict
         double: difference difference_low difference_high p_different p_alike confidence margin""",

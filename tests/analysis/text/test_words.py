@@ -4,7 +4,7 @@ import pytest
 
 from analysis.text.words import comparison_sentence, duration, threshold_sentence
 
-CELL = {"confidence": 0.95, "rho_c": None, "rho_c_low": None, "rho_c_high": None}
+CELL = {"confidence": 0.95, "critical_value": None, "critical_low": None, "critical_high": None}
 DIFFERENCE = ("difference", "difference_low", "difference_high")
 PAIR = {"confidence": 0.95, "margin": None} | dict(zip(DIFFERENCE, (-0.2, -0.3, -0.1), strict=True))
 
@@ -13,16 +13,16 @@ PAIR = {"confidence": 0.95, "margin": None} | dict(zip(DIFFERENCE, (-0.2, -0.3, 
     ("known", "said"),
     [
         (
-            {"status": "transition", "rho_c": 0.91, "rho_c_low": 0.86, "rho_c_high": 0.96},
+            {"status": "transition", "critical_value": 0.91, "critical_low": 0.86, "critical_high": 0.96},
             "ρ_c of {a} is 0.910 [0.860, 0.960] (95 %)",
         ),
         (
-            {"status": "transition", "rho_c": 0.91, "rho_c_low": 0.86},
+            {"status": "transition", "critical_value": 0.91, "critical_low": 0.86},
             "ρ_c of {a} is 0.910, above 0.860 (95 %)",
         ),
-        ({"status": "transition", "rho_c": 0.91}, "ρ_c of {a} is 0.910"),
+        ({"status": "transition", "critical_value": 0.91}, "ρ_c of {a} is 0.910"),
         (
-            {"status": "always_collapsed", "rho_c_high": 0.4},
+            {"status": "always_collapsed", "critical_high": 0.4},
             "ρ_c of {a} lies beyond all that was trained, below 0.400 (95 %): always collapsed",
         ),
         ({"status": "always_active"}, "ρ_c of {a} lies beyond all that was trained: always active"),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.func import vmap
 
-from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.retained_variance import retained_variance
 from ouvae.parts.networks import Hidden
 from ouvae.parts.smoothing import shrunk_input, smooth, smoothed_inputs
 from tests.ouvae.tensors import are_alike

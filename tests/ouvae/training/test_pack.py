@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 
 import ouvae.training.evaluation.evaluator
 from ouvae.data import Dataset, load
-from ouvae.declared.control_parameter import retained_variance
+from ouvae.declared.retained_variance import retained_variance
 from ouvae.parts.distributions import gaussian_kl_to_standard
 from ouvae.training.noise import single_draws
 from ouvae.training.pack import PackTraining, initial_model

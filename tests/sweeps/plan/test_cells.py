@@ -82,7 +82,7 @@ NUMBERLESS = {
     "rho": [0.2, 0.3],
     "seeds": [7],
     "search": "grid",
-    "rho_tolerance": 0.5,
+    "tolerance": 0.5,
     "max_members": 50,
     "probes": 6,
     "until": "decided",
@@ -337,13 +337,13 @@ class TestExactThreshold:
     }
 
     def test_of_the_linear_control(self):
-        """rho_c^2 + (1 - rho_c^2) / K = 0.8 with K = 5."""
+        """the critical value^2 + (1 - the critical value^2) / K = 0.8 with K = 5."""
         rho = planned(**self.CONTROL).exact_rho()
         assert rho == pytest.approx(math.sqrt((0.8 - 0.2) / (1 - 0.2)))
         assert planned(**self.CONTROL, smoothing="shrink").exact_rho() == rho
 
     def test_of_a_weighed_kl(self):
-        """rho_c^2 + (1 - rho_c^2) / K = 0.8 / 1.25 with K = 5."""
+        """the critical value^2 + (1 - the critical value^2) / K = 0.8 / 1.25 with K = 5."""
         for weights in (
             {"top_kl_weight": 1.25},
             {"kl_weight": 1.25},

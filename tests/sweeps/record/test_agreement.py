@@ -35,7 +35,7 @@ class TestClaim:
             {"seeds": 5},
             {"latents": [[4, 4], [8, 8]]},
             {"rho": [0.5, 0.6, 1.0]},
-            {"search": "refine", "rho_tolerance": 0.1},
+            {"search": "refine", "tolerance": 0.1},
             {"active_from": {"kl_top": 0.2}, "confidence": 0.9, "pack_size": 2, "checkpoint_minutes": 0},
         ],
     )

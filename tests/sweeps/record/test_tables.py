@@ -46,7 +46,7 @@ class TestTables:
             _, _, thresholds = write_tables(ledger, space)
         assert set(thresholds["active_from"].to_pylist()) == {0.3}
         high = thresholds.to_pylist()[0]
-        ends = [(row["seeds"][0]["rho_low"], row["seeds"][0]["rho_high"]) for row in (low, high)]
+        ends = [(row["seeds"][0]["low"], row["seeds"][0]["high"]) for row in (low, high)]
         assert ends == [(0.75, 1.0), (0.5, 0.75)]
 
     def test_cells_that_differ_in_any_key_have_names_of_their_own(

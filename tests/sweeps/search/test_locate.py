@@ -57,7 +57,7 @@ def test_it_stops_when_the_interval_is_as_narrow_as_asked(median, half_width):
     search = locate(half_width=half_width, max_members=600)
     run(search, lambda point: active(point, median=median))
     assert search.threshold.half_width <= half_width
-    assert search.threshold.rho_c == pytest.approx(median, abs=2 * half_width)
+    assert search.threshold.critical_value == pytest.approx(median, abs=2 * half_width)
     assert search.answer_count < 600
 
 
@@ -100,7 +100,7 @@ def test_a_median_beyond_the_coarse_values_is_bounded_and_not_chased(value, stat
     run(search, lambda point: value)
     assert search.threshold.status == status
     assert search.answer_count < 60
-    low, high = search.threshold.rho_c_low, search.threshold.rho_c_high
+    low, high = search.threshold.critical_low, search.threshold.critical_high
     assert (low >= 0.9 and high is None) if value else (high <= 0.5 and low is None)
 
 
@@ -136,13 +136,13 @@ def test_it_works_where_the_collapse_is_at_low_rho():
     search = locate()
     run(search, lambda point: 1.0 if point.rho > threshold_of(point.seed, median=0.6) else 0.0)
     assert search.threshold.collapsed_side == "low"
-    assert search.threshold.rho_c == pytest.approx(0.6, abs=0.08)
+    assert search.threshold.critical_value == pytest.approx(0.6, abs=0.08)
 
 
 def test_half_of_the_plateau_is_that_of_the_initial_grid():
     search = locate(active_from="half_plateau")
     run(search, lambda point: 3.0 * active(point) + 0.4)
-    assert search.threshold.rho_c == pytest.approx(0.8, abs=0.08)
+    assert search.threshold.critical_value == pytest.approx(0.8, abs=0.08)
 
 
 def test_the_expected_number_of_members_is_near_what_it_takes():

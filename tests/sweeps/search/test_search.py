@@ -22,14 +22,14 @@ COARSE = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 Curve = Callable[[float, int], float | None]
 
 
-def step(rho_c: dict[int, float], height: float = 5.0) -> Curve:
-    """A sharp transition at each seed's own rho_c: collapsed above."""
-    return lambda rho, seed: height if rho < rho_c[seed] else 0.0
+def step(critical_value: dict[int, float], height: float = 5.0) -> Curve:
+    """A sharp transition at each seed's own the critical value: collapsed above."""
+    return lambda rho, seed: height if rho < critical_value[seed] else 0.0
 
 
-def ramp(rho_c: dict[int, float], slope: float = 2.0) -> Curve:
-    """A continuous transition: KL is at the threshold at rho_c and falls linearly through it."""
-    return lambda rho, seed: max(0.0, THRESHOLD_NATS + slope * (rho_c[seed] - rho))
+def ramp(critical_value: dict[int, float], slope: float = 2.0) -> Curve:
+    """A continuous transition: KL is at the threshold at the critical value and falls linearly through it."""
+    return lambda rho, seed: max(0.0, THRESHOLD_NATS + slope * (critical_value[seed] - rho))
 
 
 def refine(seeds=(0,), rho=COARSE, tolerance=0.02, points=3, threshold=THRESHOLD_NATS) -> RefineSearch:
@@ -58,16 +58,16 @@ def observed(rounds: list[list[Point]], curve: Curve, seed: int) -> tuple[list[f
 def bracket(rounds, curve, seed, side="high") -> tuple[float, float]:
     found = seed_threshold(seed, *observed(rounds, curve, seed), THRESHOLD_NATS, side)
     assert found.status == TRANSITION
-    return found.rho_low, found.rho_high
+    return found.low, found.high
 
 
 class TestRefine:
     @pytest.mark.parametrize("shape", [step, ramp])
     def test_every_seeds_bracket_is_narrow_and_holds_its_threshold(self, shape):
-        rho_c = {0: 0.734, 4: 0.9613, 2: 0.5017, 9: 0.7}
-        curve = shape(rho_c)
-        rounds = run(refine(rho_c), curve)
-        for seed, threshold in rho_c.items():
+        critical_value = {0: 0.734, 4: 0.9613, 2: 0.5017, 9: 0.7}
+        curve = shape(critical_value)
+        rounds = run(refine(critical_value), curve)
+        for seed, threshold in critical_value.items():
             low, high = bracket(rounds, curve, seed)
             assert low <= threshold <= high
             assert high - low <= 0.02 + 1e-9
@@ -81,10 +81,10 @@ class TestRefine:
 
         search = refine(middle, threshold="half_plateau")
         rounds = run(search, curve)
-        for seed, rho_c in middle.items():
+        for seed, critical_value in middle.items():
             found = seed_threshold(seed, *observed(rounds, curve, seed), 2.5)
-            assert found.rho_low <= rho_c + 0.5 / 20 <= found.rho_high
-            assert found.rho_high - found.rho_low <= 0.02 + 1e-9
+            assert found.low <= critical_value + 0.5 / 20 <= found.high
+            assert found.high - found.low <= 0.02 + 1e-9
         by_nats = run(refine(middle), curve)
         assert sum(map(len, by_nats)) == len(COARSE) * len(middle), "1 nat is above 0.1 everywhere"
 
@@ -97,22 +97,28 @@ class TestRefine:
             high = draw.uniform(low + 0.1, 1)
             rho = [round(low + (high - low) * i / (count - 1), 6) for i in range(count)]
             tolerance, points = draw.choice([0.3, 0.1, 0.03, 0.011, 0.0007]), draw.randint(1, 5)
-            rho_c = {seed: draw.uniform(rho[0] + 1e-6, rho[-1]) for seed in range(draw.randint(1, 3))}
-            search, curve = refine(rho_c, rho, tolerance, points), step(rho_c)
+            critical_value = {
+                seed: draw.uniform(rho[0] + 1e-6, rho[-1]) for seed in range(draw.randint(1, 3))
+            }
+            search, curve = refine(critical_value, rho, tolerance, points), step(critical_value)
             rounds = run(search, curve)
-            case = f"rho {rho}, tolerance {tolerance}, points {points}, rho_c {rho_c}"
-            for seed, threshold in rho_c.items():
+            case = f"rho {rho}, tolerance {tolerance}, points {points}, rho_c {critical_value}"
+            for seed, threshold in critical_value.items():
                 left, right = bracket(rounds, curve, seed)
                 assert left < threshold <= right, case
                 assert right - left <= tolerance + 1e-6, case
             members = sum(map(len, rounds))
             # Only a bracket at the collapsed end of the grid has no guard, a point less each round.
             assert members <= search.expected_points(), case
-            assert members >= search.expected_points() - len(rho_c) * len(rounds), case
+            assert members >= search.expected_points() - len(critical_value) * len(rounds), case
 
     def test_no_member_is_asked_for_twice(self):
-        rho_c = {0: 0.83, 1: 0.62}
-        asked = [point for points in run(refine(rho_c, tolerance=0.001), step(rho_c)) for point in points]
+        critical_value = {0: 0.83, 1: 0.62}
+        asked = [
+            point
+            for points in run(refine(critical_value, tolerance=0.001), step(critical_value))
+            for point in points
+        ]
         assert len(asked) == len(set(asked))
 
     def test_a_round_halves_the_bracket_by_its_points_and_guards_it(self):
@@ -232,11 +238,11 @@ class TestRounds:
         assert (search.answer_count, search.asked) == (len(first), {*first, *second})
 
     def test_the_order_of_observations_does_not_matter(self):
-        rho_c = {0: 0.73, 1: 0.88, 2: 0.61}
-        curve = ramp(rho_c)
-        expected = run(refine(rho_c, tolerance=0.005), curve)
+        critical_value = {0: 0.73, 1: 0.88, 2: 0.61}
+        curve = ramp(critical_value)
+        expected = run(refine(critical_value, tolerance=0.005), curve)
         for case in range(10):
-            search = refine(rho_c, tolerance=0.005)
+            search = refine(critical_value, tolerance=0.005)
             rounds = []
             while points := search.ask():
                 rounds.append(points)
@@ -246,11 +252,11 @@ class TestRounds:
 
     def test_a_new_search_of_what_is_observed_asks_for_the_same_rounds(self):
         """This is how an interrupted sweep catches up."""
-        rho_c = {0: 0.73, 1: 0.88}
-        curve = step(rho_c)
-        rounds = run(refine(rho_c, tolerance=0.005), curve)
+        critical_value = {0: 0.73, 1: 0.88}
+        curve = step(critical_value)
+        rounds = run(refine(critical_value, tolerance=0.005), curve)
         for finished in range(len(rounds) + 1):
-            search = refine(rho_c, tolerance=0.005)
+            search = refine(critical_value, tolerance=0.005)
             for point in reversed([point for points in rounds[:finished] for point in points]):
                 search.observed[point] = curve(point.rho, point.seed)
             expected = rounds[: finished + 1]
@@ -277,7 +283,7 @@ class TestOfSpace:
     def test_the_kind_and_the_settings_are_the_spaces(self):
         overrides = (
             "seeds=[5]",
-            "rho_tolerance=0.1",
+            "tolerance=0.1",
             "refine_points=1",
             "latents=[[4, 4]]",
             "rho=[0.4, 0.8]",
@@ -301,7 +307,7 @@ class TestOfSpace:
             "seeds=2",
             "probes=4",
             "max_members=8",
-            "rho_tolerance=0.001",
+            "tolerance=0.001",
         )
         sizes = "latents=[[4, 4], [16, 16], [8, 8], [4, 4, 4]]"
         searches = of_space(*keys, sizes)

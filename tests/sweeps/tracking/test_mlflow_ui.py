@@ -93,7 +93,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         curve = [(rho, kl_top(depth, rho)) for rho in RHOS]
         threshold = {
             "order_parameter": "kl_top",
-            "rho_c": ONSET[depth] - 0.02,
+            "critical_value": ONSET[depth] - 0.02,
             "half_width": depth / 1000,
             "n_seeds": 2,
             "n_members": len(RHOS) * len(SEEDS),
@@ -354,7 +354,7 @@ def test_the_address_in_the_report_leads_to_the_curves(browser: WebDriver, site:
 def test_the_same_view_as_a_table_has_the_columns_that_matter(browser: WebDriver, site: Site) -> None:
     page = Page(browser, site.curves_url.replace("compareRunsMode=CHART", "compareRunsMode=TABLE"))
     page.see([LABELS[3], LABELS[2]])
-    numbers = until(lambda: page.values("metrics.`rho_c`"), "the column rho_c")
+    numbers = until(lambda: page.values("metrics.`critical_value`"), "the column rho_c")
     assert [float(number) for number in numbers] == pytest.approx([ONSET[3] - 0.02, ONSET[2] - 0.02])
     assert page.values("metrics.`half_width`") == ["0.003", "0.002"]
     assert page.values("tags.`status`") == ["transition"] * 2

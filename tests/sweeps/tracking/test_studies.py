@@ -98,11 +98,11 @@ def test_a_study_says_what_is_known_of_its_threshold(storage):
     studies = Studies(storage, "made", ORDER)
     studies.record([row(0.5)])
     threshold = {"cell_id": CELL, "order_parameter": "kl_top", "status": "transition", "n_members": 1}
-    threshold |= {"rho_c": 0.6, "rho_c_low": None, "rho_c_high": 0.7, "confidence": 0.95}
+    threshold |= {"critical_value": 0.6, "critical_low": None, "critical_high": 0.7, "confidence": 0.95}
     studies.describe([threshold, threshold | {"cell_id": OTHER}])
     studies.describe(
         [
-            threshold | {"n_members": 2, "rho_c": 0.65, "rho_c_high": None},
+            threshold | {"n_members": 2, "critical_value": 0.65, "critical_high": None},
             threshold | {"order_parameter": "information_top"},
         ]
     )

@@ -52,7 +52,7 @@ def member(depth: int, rho: float, seed: int = 0, **changes: Any) -> tuple[dict,
         "rho": rho,
         "seed": seed,
         "device": "cpu",
-        "rho_c_exact": None,
+        "critical_exact": None,
         "status": "completed",
         "diverged_at_step": None,
         "seconds": 3.0,
@@ -99,15 +99,15 @@ def threshold(depth: int) -> dict[str, Any]:
     return {
         "order_parameter": "kl_top",
         "depth": depth,
-        "rho_c": 0.9 - 0.03 * depth,
-        "rho_c_low": 0.7,
-        "rho_c_high": 0.85,
+        "critical_value": 0.9 - 0.03 * depth,
+        "critical_low": 0.7,
+        "critical_high": 0.85,
         "confidence": None,
         "n_seeds": 1,
         "n_members": len(RHOS),
         "status": "transition",
         "collapsed_side": "high",
-        "seeds": [{"seed": 0, "rho_c": 0.8}],
+        "seeds": [{"seed": 0, "critical_value": 0.8}],
     }
 
 
@@ -313,7 +313,7 @@ def test_a_member_holds_its_history_and_its_row(uri: str) -> None:
     assert points(run, "rho") == [(300, 0.5)]
     assert run["params"]["rho"] == "0.5"
     assert run["params"]["latents"] == "8,8,8"
-    assert "rho_c_exact" not in run["params"]
+    assert "critical_exact" not in run["params"]
     assert run["end_time"] - run["start_time"] == 3000
     assert datetime.fromtimestamp(run["end_time"] / 1000, UTC) == START + timedelta(
         seconds=50, milliseconds=1
@@ -428,8 +428,8 @@ def test_a_cell_holds_its_curve_and_its_threshold(uri: str) -> None:
         (850, 0.0),
         (1000, 0.0),
     ]
-    assert points(run, "rho_c") == [(len(RHOS), 0.9 - 0.09)]
-    assert points(run, "rho_c_low") == [(len(RHOS), 0.7)]
+    assert points(run, "critical_value") == [(len(RHOS), 0.9 - 0.09)]
+    assert points(run, "critical_low") == [(len(RHOS), 0.7)]
     assert not points(run, "confidence")
     assert (run["tags"]["status"], run["tags"]["collapsed_side"]) == ("transition", "high")
     assert run["params"]["depth"] == "3"
@@ -454,7 +454,7 @@ def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool)
     for members in range(1, 4):
         writer.log_member(*member(2, RHOS[members]))
         for _ in range(2):
-            thresholds = [threshold(2) | {"n_members": members, "rho_c": members / 10}]
+            thresholds = [threshold(2) | {"n_members": members, "critical_value": members / 10}]
             writer.log_interim_cell("cell-2", thresholds)
         if stopped:
             assert writer.close("KILLED").complete
@@ -466,7 +466,12 @@ def test_what_is_known_of_a_cell_grows_with_the_members(uri: str, stopped: bool)
     assert report.complete
     assert report.logged == {"member": 1 if stopped else 4, "cell": 1}
     run = contents(uri)["sweep-1/digits mlp 8,8"]
-    assert points(run, "rho_c") == [(1, 0.1), (2, 0.2), (3, 0.3), (len(RHOS), threshold(2)["rho_c"])]
+    assert points(run, "critical_value") == [
+        (1, 0.1),
+        (2, 0.2),
+        (3, 0.3),
+        (len(RHOS), threshold(2)["critical_value"]),
+    ]
     assert points(run, "kl_top_nats") == [(round(1000 * rho), kl_top(2, rho)) for rho in RHOS]
     assert count_of_runs(uri) == 6, "none is replaced"
 
@@ -513,7 +518,7 @@ def test_runs_say_what_made_them_of_what_and_what_was_found(uri: str) -> None:
     run = MlflowClient(uri).get_run(cell["run_uuid"])
     (found,) = run.inputs.dataset_inputs
     assert (found.dataset.name, found.dataset.digest) == ("digits", "c0ffee")
-    assert next(iter(run.data.metrics)) == "rho_c", "the UI lists metrics in this order"
+    assert next(iter(run.data.metrics)) == "critical_value", "the UI lists metrics in this order"
 
 
 def test_an_experiment_has_the_latest_answer_unless_a_user_describes_it(uri: str) -> None:
@@ -585,10 +590,10 @@ def test_an_extended_sweep_has_exactly_the_new_curve(uri: str) -> None:
 def test_a_threshold_computed_anew_replaces_the_old_one(uri: str) -> None:
     sweep(uri)
     writer = tracker(uri)
-    writer.log_cell(cell(2, rho_c=0.77))
+    writer.log_cell(cell(2, critical_value=0.77))
     assert writer.close().logged == {"cell": 1}
     held = contents(uri)
-    assert points(held["sweep-1/digits mlp 8,8"], "rho_c") == [(len(RHOS), 0.77)]
+    assert points(held["sweep-1/digits mlp 8,8"], "critical_value") == [(len(RHOS), 0.77)]
     assert len(held) == 11
 
 

@@ -10,7 +10,7 @@ ROWS = [
     for row in (
         {
             "order_parameter": "kl_top",
-            "rho_c": 0.9,
+            "critical_value": 0.9,
             "half_width": 0.02,
             "spread_left_low": 0.01,
             "jump": 0.4,
@@ -20,11 +20,11 @@ ROWS = [
         },
         {
             "order_parameter": "information_top",
-            "rho_c": None,
+            "critical_value": None,
             "status": "always_collapsed",
             "active_from": 0.2,
         },
-        {"order_parameter": "kl_top_pair", "rho_c": 0.7, "status": "transition", "active_from": 0.1},
+        {"order_parameter": "kl_top_pair", "critical_value": 0.7, "status": "transition", "active_from": 0.1},
     )
 ]
 
@@ -36,11 +36,11 @@ def test_every_order_parameter_has_its_curve_and_its_threshold():
         ("kl_top_nats", 1000): 0.0,
         ("information_top_nats", 500): 1.0,
         ("information_top_nats", 1000): -0.01,
-        ("rho_c", 12): 0.9,
+        ("critical_value", 12): 0.9,
         ("half_width", 12): 0.02,
         ("spread_left_low", 12): 0.01,
         ("jump", 12): 0.4,
-        ("kl_top_pair/rho_c", 12): 0.7,
+        ("kl_top_pair/critical_value", 12): 0.7,
         ("n_members", 12): 12,
         ("information_top/n_members", 12): 12,
         ("kl_top_pair/n_members", 12): 12,

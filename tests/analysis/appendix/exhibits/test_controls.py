@@ -64,7 +64,7 @@ def test_the_figure_has_both_order_parameters_against_both_controls(run_of):
 
 def test_an_end_that_the_data_leave_open_is_said(run_of):
     run = run_of()
-    first = next(row for row in run.all_thresholds if row["rho_c"] is not None)
-    first.update(rho_c_low=None, g_c_high=None)
+    first = next(row for row in run.all_thresholds if row["critical_value"] is not None)
+    first.update(critical_low=None, g_c_high=None)
     _, line, *_ = controls.cells(run)
-    assert (line[5], line[7]) == (f"below {first['rho_c_high']:.3f}", f"above {first['g_c_low']:.3f}")
+    assert (line[5], line[7]) == (f"below {first['critical_high']:.3f}", f"above {first['g_c_low']:.3f}")

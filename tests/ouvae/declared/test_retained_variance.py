@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ouvae.declared.control_parameter import retained_variance, rho_retaining
+from ouvae.declared.retained_variance import retained_variance, rho_retaining
 
 
 def test_known_values():

@@ -1,0 +1,49 @@
+"""Control parameters: the keys of a cell that a sweep may vary, each declared with its key.
+
+A sweep varies one of them, its *control*: the members of a cell differ in its value and in their seeds.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+
+from ouvae.declared.cell import Cell
+from ouvae.declared.keys import Control, keys_of
+
+CONTROLS: Mapping[str, Control] = MappingProxyType(
+    {name: key.control for name, key in keys_of(Cell).items() if key.control is not None}
+)
+"""The control parameters by name."""
+
+RHO = "rho"
+"""The paper's control parameter. Tables that name none are of sweeps of it."""
+
+
+def swept_controls(keys: Mapping[str, Any]) -> list[str]:
+    """Return the control parameters of which the keys of a space give a list or a range of values."""
+    return [name for name in CONTROLS if isinstance(keys.get(name), list | tuple | dict)]
+
+
+def at_value(cell: Cell, control: str, value: float) -> Cell:
+    """Return a cell at a value of its control parameter."""
+    return cell.model_copy(update={control: value})
+
+
+def canonical(cell: Cell, control: str) -> Cell:
+    """Return a cell at the value of its control parameter that stands for all values of a sweep.
+
+    It is the key's default; 1 for a key without a number as default.
+    """
+    default = Cell.model_fields[control].default
+    return at_value(cell, control, default if isinstance(default, int | float) else 1.0)
+
+
+def checked_value(control: str, value: float) -> float:
+    """Return a value of a control parameter. Raises pydantic's ValidationError if its key refuses it."""
+    field = Cell.model_fields[control]
+    adapter = TypeAdapter(
+        Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    )
+    return float(adapter.validate_python(value))

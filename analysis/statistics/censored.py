@@ -2,7 +2,7 @@
 
 A seed says of its threshold T that it lies in (a, b]: between two trained values of the control parameter,
 or, open at an end, beyond the last of them. Values are places on a scale (`analysis.statistics.scale`); the
-places of rho are its values. Over seeds, T is taken to be distributed as
+places on a linear scale are values. Over seeds, T is taken to be distributed as
 
     F(x) = (1 - e) Phi((x - m) / s) + e U(x - m),    s = s_left for x < m, s_right for x >= m,
 

@@ -3,7 +3,7 @@
 The posterior of a difference d of two thresholds is the posterior of the difference of two independent
 medians. The test of "d is not zero" has the p-value 2 min(P(d < 0), P(d > 0)). The test of "alike within a
 margin" is two one-sided tests, with the p-value max(P(d < -margin), P(d > margin)). A median may lie outside
-the trained range of rho, where the data do not locate it; each probability then takes its largest possible
+the trained range, where the data do not locate it; each probability then takes its largest possible
 value. The p-values of each test are corrected for the number of comparisons (Holm, Scandinavian Journal of
 Statistics 6, 1979).
 """

@@ -1,12 +1,12 @@
-"""Critical thresholds from curves of an order parameter against rho.
+"""Critical thresholds from curves of an order parameter against the control parameter.
 
-A curve is a pair of arrays `(rho, values)`, each of shape (M,), for the M usable members of one seed:
-smoothing parameters in any order, and the order parameter, such as the top-layer KL in nats. Curves come as
+A curve is a pair of arrays `(x, y)`, each of shape (M,), for the M usable members of one seed: values of the
+control parameter in any order, and the order parameter, such as the top-layer KL in nats. Curves come as
 a mapping from seed to curve; one of a single member is a probe. A seed is one realisation of the disorder
-(weights, minibatches, noise), and rho the control parameter moved within it: each seed has a threshold of its
-own, and that of a cell is their median, the rho at which half of the realisations are active.
+(weights, minibatches, noise), and the control parameter moves within it: each seed has a threshold of its
+own, and that of a cell is their median, the value at which half of the realisations are active.
 
-Values of rho are spaced on a `Scale`: the estimate is that of their places, and comes back in values of rho.
+Values are spaced on a `Scale`: the estimate is that of their places, and comes back in values.
 
 A member is *active* when its order parameter is at least `active_from`, else *collapsed*. The threshold of
 a seed lies between the first active member, walking in from the collapsed side, and the collapsed one
@@ -35,7 +35,7 @@ UNRESOLVED = "unresolved"
 class SeedThreshold:
     """What the members of one seed say of its threshold.
 
-    It lies between `low` and `high`, two neighbouring rho of which one is active and one collapsed,
+    It lies between `low` and `high`, two neighbouring values of which one is active and one collapsed,
     and `critical_value` is the middle of the two on the scale. One end is None, and `critical_value` with it, where all members
     are active (`always_active`) or collapsed (`always_collapsed`), and both where there are none
     (`unresolved`). `jump` is the order parameter at the active end minus that at the collapsed one; None
@@ -102,31 +102,31 @@ def _check_active_from(active_from: float) -> None:
 
 def seed_threshold(
     seed: int,
-    rho: Sequence[float] | Array,
-    values: Sequence[float] | Array,
+    x: Sequence[float] | Array,
+    y: Sequence[float] | Array,
     active_from: float,
     collapsed_side: str = "high",
     scale: Scale = LINEAR,
 ) -> SeedThreshold:
     """Find between which members the top layer of one seed turns on, walking in from the collapsed side.
 
-    `rho` and `values` have shape (M,), in any order. Raises ValueError for a repeated rho,
+    `x` and `y` have shape (M,), in any order. Raises ValueError for a repeated value,
     what is not finite, unequal lengths, an `active_from` that is not positive, or a
     `collapsed_side` other than `high` and `low`.
     """
     _check_active_from(active_from)
     if collapsed_side not in ("high", "low"):
         raise ValueError(f"collapsed_side must be 'high' or 'low', not {collapsed_side!r}")
-    rho_walk, walk = sorted_curve(rho, values)
+    places, walk = sorted_curve(x, y)
     if collapsed_side == "high":
-        rho_walk, walk = rho_walk[::-1], walk[::-1]
-    n = rho_walk.size
+        places, walk = places[::-1], walk[::-1]
+    n = places.size
     if not n:
         return SeedThreshold(seed, UNRESOLVED, 0)
     active = walk >= active_from
     first = int(np.argmax(active)) if active.any() else n
-    outer = float(rho_walk[first - 1]) if first > 0 else None
-    inner = float(rho_walk[first]) if first < n else None
+    outer = float(places[first - 1]) if first > 0 else None
+    inner = float(places[first]) if first < n else None
     low, high = (inner, outer) if collapsed_side == "high" else (outer, inner)
     if low is None or high is None:
         status = ALWAYS_ACTIVE if outer is None else ALWAYS_COLLAPSED
@@ -168,9 +168,7 @@ def cell_threshold(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
     side = side or collapsed_side(curves, active_from, scale, usual_side)
-    seeds = tuple(
-        seed_threshold(seed, rho, values, active_from, side, scale) for seed, (rho, values) in curves.items()
-    )
+    seeds = tuple(seed_threshold(seed, x, y, active_from, side, scale) for seed, (x, y) in curves.items())
     counted = Counter(seed.interval for seed in seeds if seed.n_members)
     if not counted:
         return CellThreshold(UNRESOLVED, side, seeds, confidence, scale=scale)

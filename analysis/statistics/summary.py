@@ -19,6 +19,7 @@ from analysis.tables.files import read_settings, rows_of, table_of
 from analysis.tables.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.retained_variance import retained_variance
+from ouvae.declared.controls import RHO
 from ouvae.declared.order_parameters import PAPERS
 from ouvae.declared.pairs import Pair, comparable, corresponding
 
@@ -60,7 +61,9 @@ class Summary:
                 self._statuses[cell_id] = Counter()
                 firsts.append(row)
             self._statuses[cell_id][status] += 1
-        self._cells = rows_of(members.take(pa.array(firsts, pa.int64())))
+        self._cells = [
+            row | {row["control"]: None} for row in rows_of(members.take(pa.array(firsts, pa.int64())))
+        ]
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
         self._estimates: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
@@ -104,7 +107,9 @@ class Summary:
         for order in self._watched:
             medians = [summary.median(cell["cell_id"], order.name) for summary, cell in sides]
             for pair, comparison in zip(
-                pairs, compare(pairs, medians, self._rule.confidence, self._rule.margin), strict=True
+                pairs,
+                compare(pairs, medians, self._rule.confidence, self._rule.margin, self._rule.scale),
+                strict=True,
             ):
                 first, second = sides[pair.first][1], sides[pair.second][1]
                 rows.append(
@@ -130,9 +135,10 @@ class Summary:
         return {
             **{name: cell[name] for name in _OF_CELL},
             **{name: getattr(estimate, name) for name in _OF_ESTIMATE},
+            "scale": estimate.scale.kind,
             "half_width_asked": self._rule.half_widths.get(order.name),
             "seeds": [asdict(seed) for seed in estimate.seeds],
-            **{name: _retained(cell, getattr(estimate, f"rho_{name[2:]}")) for name in _G},
+            **{name: _retained(cell, getattr(estimate, of)) for name, of in _G.items()},
             "order_parameter": order.name,
             "rule": level if isinstance(level, str) else "absolute",
             "active_from": active_from,
@@ -147,15 +153,18 @@ class Summary:
 _OF_CELL = [name for name in THRESHOLDS.names if name in MEMBERS.names and name != "status"]
 """What a cell's row has from its members."""
 
-_OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields(CellThreshold))} - {"seeds"}
+_OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields(CellThreshold))} - {
+    "seeds",
+    "scale",
+}
 """What a cell's row has from its estimate."""
 
-_G = ("g_c", "g_c_low", "g_c_high")
+_G = {"g_c": "critical_value", "g_c_low": "critical_low", "g_c_high": "critical_high"}
 
 
 def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
     """Return g at a rho; None where that is none, and where g is not what smoothing by K draws leaves."""
-    by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient"
+    by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient" and member["control"] == RHO
     if rho is None or not by_draws or member["hermite_degree"] is not None:
         return None
     return float(retained_variance(rho, member["ou_samples"]))
@@ -167,8 +176,8 @@ _ON = (TRANSITION, ALWAYS_ACTIVE)
 def _remark(row: Row, of_cell: Iterable[Row]) -> str | None:
     """Return how a row of `information_top` departs from that of `kl_top` among those `of_cell`.
 
-    Seeds with a curve are compared one by one, since they share all but rho. None where the two turn on in
-    the same step of rho for every seed, where either has nothing to say, and for other order parameters.
+    Seeds with a curve are compared one by one, since they share all but the value. None where the two turn on in
+    the same bracket for every seed, where either has nothing to say, and for other order parameters.
     """
     if row["order_parameter"] != "information_top":
         return None
@@ -185,7 +194,7 @@ def _remark(row: Row, of_cell: Iterable[Row]) -> str | None:
     later = sum(_apart(kl, information) for kl, information in active)
     if not (never or later):
         return None
-    parts = [f"at another rho in {later}"] * bool(later) + [f"nowhere in {never}"] * bool(never)
+    parts = [f"at another {row['control']} in {later}"] * bool(later) + [f"nowhere in {never}"] * bool(never)
     return (
         f"the KL turns on in {len(active)} of {len(pairs)} seeds, the information {' and '.join(parts)} of "
         f"them: a KL without information is what z_{row['depth']} says of the noise of the layers below"

@@ -17,7 +17,7 @@ _OF_ROWS = {
     "history": "One row per member and evaluation.",
     "thresholds": "One row per cell and order parameter: one curve.",
     "comparisons": "One row per order parameter and pair of cells that differ in one key, size or depth.",
-    "costs": "One row per cell and rho, in runs that measure time and memory.",
+    "costs": "One row per cell and value of its control parameter, in runs that measure time and memory.",
     "sheets": "A file per cell, with one row per member that was drawn. A column of images as an array: "
     "`np.frombuffer(row['samples'], np.uint8).reshape(-1, *row['image_shape'])`.",
 }

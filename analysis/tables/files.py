@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from analysis import TableError
+from analysis.tables.earlier import of_today
 from analysis.tables.replacing import replacing
 from analysis.tables.schema import COSTS, HISTORY, MEMBERS, SCHEMAS, SHEETS, Row
 from analysis.tables.seal import BLANK, CHANGED, is_intact, sealed
@@ -120,7 +121,7 @@ def read_table(path: Path, schema: pa.Schema, may_be_empty: bool = True) -> pa.T
         raise (DamagedError if damaged else TableError)(
             f"{path} is not a readable parquet file ({error}); rewrite it by resuming its sweep"
         ) from error
-    table = _with_later_columns(table, schema)
+    table = _with_later_columns(of_today(table, schema), schema)
     problems = _problems(table, schema)
     if table.num_rows == 0 and not may_be_empty:
         problems.append("it has no rows: nothing of the run is finished")

@@ -1,8 +1,9 @@
 """The contract between sweeps and analysis: the columns of the tables of a run.
 
-`members.parquet` has a row per member (one trained model: a cell, a rho and a seed), `history.parquet` a
+`members.parquet` has a row per member (one trained model: a cell, a value of its control parameter and a
+seed), `history.parquet` a
 row per member and evaluation, `thresholds.parquet` a row per cell and order parameter. A run that measures
-time and memory has `costs.parquet`, a row per cell and rho. A run that keeps images has a file of the table
+time and memory has `costs.parquet`, a row per cell and value. A run that keeps images has a file of the table
 `sheets` per cell, a row per member that was drawn.
 
 The columns of a cell's keys and of the metrics follow from their declarations in `ouvae.declared`; a key or
@@ -23,20 +24,21 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 import pyarrow as pa
 
-from ouvae.declared import METRICS, TEST_METRICS, Cell, Key, Metric, keys_of
+from ouvae.declared import CONTROLS, METRICS, TEST_METRICS, Cell, Key, Metric, keys_of
 
 Row: TypeAlias = Mapping[str, Any]
 """A row of a table in plain values, by column."""
 
 VERSIONS = {
-    "members": "4",
-    "history": "4",
-    "thresholds": "6",
-    "comparisons": "6",
-    "costs": "4",
+    "members": "5",
+    "history": "5",
+    "thresholds": "7",
+    "comparisons": "7",
+    "costs": "5",
     "sheets": "1",
 }
-"""Version of each schema; a reader refuses a file that carries another. Thresholds follow from members."""
+"""Version of each schema. Members, history and costs of version 4 are read too (`analysis.tables.earlier`);
+thresholds and comparisons follow from members."""
 
 SPLIT_IMAGES = ("train_images", "validation_images", "test_images")
 """How many images the splits of a data set have, as it was loaded."""
@@ -92,8 +94,10 @@ def _arrow_type(annotation: Any, unit: str) -> pa.DataType:
     return _arrow_type(present, unit)
 
 
-def _key_field(key: Key) -> pa.Field:
+def _key_field(key: Key, null_if_swept: bool = False) -> pa.Field:
     description, _, null = key.description.partition("; null ")
+    if null_if_swept and key.control is not None:
+        null = " or ".join(filter(None, [null, "for the control parameter"]))
     if NoneType in get_args(key.annotation):
         null = null or "if it does not apply"
     elif key.of is not None:
@@ -119,7 +123,18 @@ _CELL = [
     *(_key_field(key) for key in keys_of(Cell).values()),
     _field("depth", pa.int32(), "layers", "number L of latent layers"),
 ]
-"""The keys of a cell, and what follows from them."""
+"""The keys of a cell, and what follows from them. The control parameter has the member's value."""
+
+_CURVE = [
+    *(_key_field(key, null_if_swept=True) for key in keys_of(Cell).values()),
+    _field("depth", pa.int32(), "layers", "number L of latent layers"),
+]
+"""The keys that all members of a cell share."""
+
+_CONTROL = [
+    _label("control", f"control parameter, the key in which members of a cell differ: {', '.join(CONTROLS)}"),
+    _number("value", "value of the control parameter"),
+]
 
 _MACHINE = {
     "processor": "name of the CPU or GPU that trained the member; several, if its pack moved, joined by `; `",
@@ -131,7 +146,10 @@ MEMBERS = _schema(
     "members",
     _label("member_id", "hash of everything that determines the numbers of this member"),
     _label("space", "name of the search space that was swept"),
-    _label("cell_id", "hash of the cell: everything that identifies a member except rho and seed"),
+    _label(
+        "cell_id",
+        "hash of the cell: everything that identifies a member except the value of its control parameter and the seed",
+    ),
     _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
     _label("data_digest", "hash of the arrays of the data set"),
     *(
@@ -149,16 +167,16 @@ MEMBERS = _schema(
         null="for those that ship with the project",
     ),
     *_CELL,
-    _number("rho", "smoothing parameter between 0 and 1; 1 is no smoothing"),
+    *_CONTROL,
     _field(
         "seed",
         pa.int64(),
         "none",
-        "realisation of weights, minibatches and noise, shared by all rho of a curve",
+        "realisation of weights, minibatches and noise, shared by all values of a curve",
     ),
     _label("device", "kind of device that trained the member: cpu or cuda"),
     _number(
-        "critical_exact", "critical rho of the cell by its closed form", null="if no closed form is known"
+        "critical_exact", "critical value of the cell by its closed form", null="if no closed form is known"
     ),
     _label(
         "status", "`completed`; `diverged`: a loss was not finite; `failed`: the member could not be trained"
@@ -216,7 +234,7 @@ HISTORY = _schema(
     "history",
     _label("member_id", "the member, as in the members table"),
     _label("cell_id", "the member's cell, as in the members table"),
-    _number("rho", "smoothing parameter of the member, between 0 and 1"),
+    _number("value", "value of the member's control parameter"),
     _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
     _steps("step", "optimizer steps taken before this evaluation"),
     *(_metric_field(metric, "where it was not finite") for metric in METRICS),
@@ -228,7 +246,7 @@ _SEED_THRESHOLD = pa.struct(
         _field("seed", pa.int64(), "none", "the realisation with this threshold"),
         _label(
             "status",
-            "`transition`; `always_active` or `always_collapsed` at all trained rho; `unresolved` without "
+            "`transition`; `always_active` or `always_collapsed` at all trained values; `unresolved` without "
             "a usable member",
         ),
         _count("n_members", "number of usable members of the seed; 1 is a probe"),
@@ -253,7 +271,7 @@ def _spread(side: str, words: str) -> list[pa.Field]:
     name = f"spread_{side}"
     null = "unless status is `transition`"
     return [
-        _number(name, f"scale of the realisations' thresholds {words} rho_c", null),
+        _number(name, f"scale of the realisations' thresholds {words} the critical value", null),
         _number(f"{name}_low", f"lower end of the interval of {name}", null),
         _number(f"{name}_high", f"upper end of the interval of {name}", null),
     ]
@@ -264,32 +282,36 @@ THRESHOLDS = _schema(
     _label("space", "name of the search space that was swept"),
     _label("cell_id", "the cell, as in the members table"),
     _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
-    *_CELL,
+    *_CURVE,
+    _label("control", "control parameter, the key in which members of the cell differ"),
+    _label("scale", "scale of the control parameter: `linear` or `log`"),
     _label("order_parameter", "metric that distinguishes the phases, e.g. `kl_top` or `information_top`"),
     _label("rule", "kind of active_from: `absolute`, or `half_plateau`, half of the curve's plateau"),
     _number("active_from", "minimum of the order parameter, in its unit, at which a member is active"),
     _label(
         "collapsed_side",
-        "side of the rho axis on which the order parameter is below active_from: `high` or `low`",
+        "end of the control parameter at which the order parameter is below active_from: `high` or `low`",
     ),
     _number(
         "critical_value",
-        "critical rho of the cell: the median of the realisations' thresholds, at which half of them "
+        "critical value of the cell: the median of the realisations' thresholds, at which half of them "
         "are active",
         null="unless status is `transition`",
     ),
     _number(
         "critical_low",
-        "lower end of the interval of rho_c, or one-sided lower bound",
+        "lower end of the interval of the critical value, or one-sided lower bound",
         null="if the interval is open there",
     ),
     _number(
         "critical_high",
-        "upper end of the interval of rho_c, or one-sided upper bound",
+        "upper end of the interval of the critical value, or one-sided upper bound",
         null="if the interval is open there",
     ),
     _number(
-        "half_width", "half the width of the interval of rho_c", null="if the interval is open at an end"
+        "half_width",
+        "half the width of the critical value's interval, in decades on a log scale",
+        null="if the interval is open at an end",
     ),
     _number(
         "half_width_asked",
@@ -303,7 +325,7 @@ THRESHOLDS = _schema(
             name,
             f"g = rho^2 + (1 - rho^2)/K at {of}, the share of the noise's variance that remains in a "
             "linear network",
-            null=f"if {of} is null or the smoothing has no g",
+            null=f"if {of} is null, the smoothing has no g, or the control parameter is not rho",
         )
         for name, of in (
             ("g_c", "critical_value"),
@@ -318,7 +340,7 @@ THRESHOLDS = _schema(
         "with a transition",
         null="if no seed has a transition",
     ),
-    _number("critical_exact", "critical rho by its closed form", null="if no closed form is known"),
+    _number("critical_exact", "critical value by its closed form", null="if no closed form is known"),
     _count("n_seeds", "number of seeds of the cell"),
     _count("n_resolved", "number of seeds whose threshold lies between two of their members"),
     _count("n_members", "number of members of the cell, including diverged and failed ones"),
@@ -326,7 +348,7 @@ THRESHOLDS = _schema(
     _count("n_failed", "number of members that could not be trained, which the estimate omits"),
     _label(
         "status",
-        "`transition`; `always_active` or `always_collapsed` if rho_c lies beyond all trained rho; "
+        "`transition`; `always_active` or `always_collapsed` if the critical value lies beyond all trained values; "
         "`unresolved` without a usable member",
     ),
     _label(
@@ -334,7 +356,7 @@ THRESHOLDS = _schema(
         "how the information of the top layer departs from its KL, in words",
         null="if it does not, and for other order parameters",
     ),
-    _label("method", "method by which rho_c and its interval are estimated"),
+    _label("method", "method by which the critical value and its interval are estimated"),
     _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
 )
 """A row per cell and order parameter: its critical value with an interval, and the thresholds of its seeds."""
@@ -353,7 +375,9 @@ COMPARISONS = _schema(
     _label("second_cell_id", "the second cell, as in the members table"),
     _label("second_cell", "readable label of the second cell"),
     _number(
-        "difference", "rho_c of the first cell minus rho_c of the second", null="if either may lie anywhere"
+        "difference",
+        "critical value of the first cell minus that of the second, in decades on a log scale",
+        null="if either may lie anywhere",
     ),
     _number(
         "difference_low", "lower end of the interval of difference, for this pair only", null="if it is open"
@@ -377,7 +401,7 @@ COMPARISONS = _schema(
     ),
     _label(
         "verdict",
-        "rho_c of the first cell is `lower` or `higher` than rho_c of the second, `alike` within the "
+        "critical value of the first cell: `lower` or `higher` than that of the second, `alike` within the "
         "margin, or `undecided`",
     ),
 )
@@ -388,7 +412,7 @@ COSTS = _schema(
     _label("cell_id", "the cell that was measured, as in the members table"),
     _label("cell", "readable label of the cell, e.g. `mnist mlp 40,40,40,40`"),
     *_CELL,
-    _number("rho", "smoothing parameter of the measured members, between 0 and 1; 1 is no smoothing"),
+    *_CONTROL,
     _field("parameters", pa.int64(), "1", "number of trained parameters of one member"),
     _field(
         "seconds_per_epoch",
@@ -404,7 +428,7 @@ COSTS = _schema(
     ),
     _label("device", "kind of device that was measured: cpu or cuda"),
 )
-"""A row per cell and rho: what training costs in time and memory."""
+"""A row per cell and value of its control parameter: what training costs in time and memory."""
 
 
 def _images(name: str, description: str) -> pa.Field:
@@ -415,7 +439,7 @@ SHEETS = _schema(
     "sheets",
     _label("member_id", "the member, as in the members table"),
     _label("cell_id", "the member's cell, as in the members table"),
-    _number("rho", "smoothing parameter of the member, between 0 and 1"),
+    _number("value", "value of the member's control parameter"),
     _field("seed", pa.int64(), "none", "realisation of weights, minibatches and noise"),
     _field(
         "image_shape",

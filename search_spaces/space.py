@@ -195,7 +195,7 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         A margin without comparisons is not a problem: an override of `latents` may leave a file's margin
         unused.
         """
-        if self.until != "decided" or comparable(self.cells()):
+        if self.until != "decided" or comparable(self.cells(), self.control):
             return []
         return [
             "until: decided, and no two cells differ in exactly one key, so nothing is compared; add such a "

@@ -88,7 +88,9 @@ class Summary:
     @cached_property
     def comparisons(self) -> pa.Table:
         """The comparisons table: a row an order parameter and pair of cells that differ in one key."""
-        return self._compared([(self, cell) for cell in self._cells], comparable(self._cells))
+        return self._compared(
+            [(self, cell) for cell in self._cells], comparable(self._cells, self._rule.control)
+        )
 
     def comparisons_with(self, members: pa.Table) -> pa.Table:
         """Return the comparisons of these cells with those of other members, by the rule of this summary.
@@ -98,7 +100,7 @@ class Summary:
         """
         other, places = Summary(members, self._rule), len(self._cells)
         sides = [(summary, cell) for summary in (self, other) for cell in summary._cells]
-        pairs = corresponding(self._cells, other._cells)
+        pairs = corresponding(self._cells, other._cells, self._rule.control)
         return self._compared(sides, [Pair(i, places + j, key) for i, j, key in pairs])
 
     def _compared(self, sides: Sequence[tuple["Summary", Row]], pairs: Sequence[Pair]) -> pa.Table:
@@ -115,6 +117,8 @@ class Summary:
                 rows.append(
                     {
                         "space": first["space"],
+                        "control": self._rule.control,
+                        "scale": self._rule.scale.kind,
                         "order_parameter": order.name,
                         "differs_in": pair.key,
                         "first_cell_id": first["cell_id"],

@@ -364,6 +364,8 @@ THRESHOLDS = _schema(
 COMPARISONS = _schema(
     "comparisons",
     _label("space", "name of the search space that was swept"),
+    _label("control", "control parameter, as in the thresholds table"),
+    _label("scale", "scale of the control parameter: `linear` or `log`"),
     _label("order_parameter", "the order parameter, as in the thresholds table"),
     _label(
         "differs_in",

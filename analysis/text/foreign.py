@@ -4,39 +4,32 @@ Rows are those of an `analysis.foreign.TableThresholds`. Numbers have the digits
 On a log scale a spread is a factor, and a difference a ratio.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from math import floor, log10
 
 from analysis.tables.schema import Row
 from analysis.text.printed import PrintedTable
-from analysis.text.words import NOTHING, STATUS, ends_text, interval_kind, lost, plural
-
-_DIGITS = 4  # of a number whose interval is open
-
-
-def row_digits(row: Row) -> int:
-    """Return the significant digits of a group's numbers: two of its half width."""
-    value, half_width = row["critical_value"], row["half_width"]
-    if not value or not half_width:
-        return _DIGITS
-    resolution = half_width if row["scale"] == "linear" else abs(value) * (10**half_width - 1)
-    return min(max(floor(log10(abs(value))) - floor(log10(resolution)) + 2, 2), 9)
+from analysis.text.words import (
+    NOTHING,
+    STATUS,
+    ends_text,
+    interval_kind,
+    lost,
+    plural,
+    significant_digits,
+    without_points,
+)
 
 
 def critical_interval(row: Row) -> str:
     """Return the interval of a group's critical value, or its one end; empty without any."""
-    return _plain(ends_text(row["critical_low"], row["critical_high"], f"#.{row_digits(row)}g"))
+    return without_points(
+        ends_text(row["critical_low"], row["critical_high"], f"#.{significant_digits(row)}g")
+    )
 
 
 def critical_value(row: Row) -> str:
     """Return a group's critical value in digits."""
-    return _plain(f"{row['critical_value']:#.{row_digits(row)}g}")
-
-
-def _plain(text: str) -> str:
-    """Return a text of numbers without points that no digit follows."""
-    return re.sub(r"(?<=\d)\.(?!\d)", "", text)
+    return without_points(f"{row['critical_value']:#.{significant_digits(row)}g}")
 
 
 def estimate(row: Row) -> str:
@@ -85,7 +78,7 @@ def _spread(row: Row) -> str:
         return NOTHING
     if row["scale"] == "log":
         return f"÷{10**left:#.3g} ×{10**right:#.3g}"
-    return _plain(f"-{left:#.2g} +{right:#.2g}")
+    return without_points(f"-{left:#.2g} +{right:#.2g}")
 
 
 def heading(rows: Sequence[Row]) -> str:
@@ -109,8 +102,8 @@ def _comparison_line(row: Row, measure: str) -> list[str]:
     return [
         row["first"],
         row["second"],
-        NOTHING if row[measure] is None else _plain(f"{row[measure]:{form}}"),
-        _plain(ends_text(row[f"{measure}_low"], row[f"{measure}_high"], form)) or NOTHING,
+        NOTHING if row[measure] is None else without_points(f"{row[measure]:{form}}"),
+        without_points(ends_text(row[f"{measure}_low"], row[f"{measure}_high"], form)) or NOTHING,
         NOTHING if p_value is None else "<0.001" if p_value < 0.001 else f"{p_value:.3f}",
         row["verdict"],
     ]

@@ -3,6 +3,7 @@
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -14,12 +15,14 @@ from analysis.text.words import (
     STATUS,
     aligned,
     cell_names,
+    critical_name,
     ends_text,
     interval,
     interval_kind,
     lost_of_cell,
+    value_text,
 )
-from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared import CONTROLS, ORDER_PARAMETERS
 from ouvae.declared.order_parameters import HALF_PLATEAU
 from ouvae.declared.pairs import MAX_PAIRS
 
@@ -47,8 +50,8 @@ def _block(named: Sequence[tuple[str, Row]]) -> str:
     """Return the thresholds of one order parameter as text, each with the name of its cell."""
     rows = [row for _, row in named]
     columns = _columns(rows) | {
-        "critical_value": lambda row: (
-            interval(row, 3) or NOTHING if row["critical_value"] is None else _number(row["critical_value"])
+        critical_name(rows[0]): lambda row: (
+            interval(row, 3) or NOTHING if row["critical_value"] is None else _critical(row)
         ),
         "interval": lambda row: NOTHING if row["critical_value"] is None else interval(row, 3) or NOTHING,
         "seeds": lambda row: str(row["n_seeds"]),
@@ -80,14 +83,14 @@ def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         "steps": lambda row: str(row["steps"]),
         "order parameter": lambda row: str(row["order_parameter"]),
         "status": _status,
-        "critical_value": lambda row: _number(row["critical_value"]),
+        critical_name(rows[0]): _critical,
         "interval": _interval,
         "spread": _spread,
         "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
         "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
     }
     if any(row["critical_exact"] is not None for row in rows):
-        columns["exact"] = lambda row: _number(row["critical_exact"], 4)
+        columns["exact"] = _exact
     return columns
 
 
@@ -103,7 +106,8 @@ def format_comparisons(table: pa.Table) -> str:
     blocks: dict[str, list[list[str]]] = {}
     for row in rows:
         lines = blocks.setdefault(
-            row["order_parameter"], [["rho_c of", "minus that of", "difference", "interval", "verdict"]]
+            row["order_parameter"],
+            [[f"{critical_name(row)} of", "minus that of", "difference", "interval", "verdict"]],
         )
         difference = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
         ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
@@ -118,7 +122,14 @@ def format_comparisons(table: pa.Table) -> str:
 def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
     """Return rows of a comparisons table as lines of texts under a head."""
     with_margin = any(row["margin"] is not None for row in rows)
-    head = ["rho_c of", "minus that of", "they differ in", "order parameter", "difference", "interval"]
+    head = [
+        f"{critical_name(rows[0])} of",
+        "minus that of",
+        "they differ in",
+        "order parameter",
+        "difference",
+        "interval",
+    ]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
     for row in rows:
         low, high = row["difference_low"], row["difference_high"]
@@ -178,26 +189,31 @@ def format_sensitivity(members: pa.Table, rule: Rules) -> str:
         watched = {name: level for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}
         if not watched:
             return ""
-        tables[level] = thresholds_table(members, Rules(watched, rule.confidence)).to_pylist()
+        tables[level] = thresholds_table(members, replace(rule, active_from=watched)).to_pylist()
     columns = [f"{level:g}" if isinstance(level, float) else "half plateau" for level in tables]
     rows = tables[HALF_PLATEAU]
-    lines = [["cell", "rho_c by active from (nats)", *columns]]
+    lines = [["cell", f"{critical_name(rows[0])} by active from (nats)", *columns]]
     for index, name in enumerate(cell_names(rows)):
         by_level = [table[index] for table in tables.values()]
         texts = [
-            STATUS[row["status"]] if row["critical_value"] is None else _number(row["critical_value"])
-            for row in by_level
+            STATUS[row["status"]] if row["critical_value"] is None else _critical(row) for row in by_level
         ]
         lines.append([name, rows[index]["order_parameter"], *texts])
     return "\n".join(aligned(lines))
 
 
-def _number(value: float | None, decimals: int = 3) -> str:
-    return NOTHING if value is None else f"{value:.{decimals}f}"
+def _critical(row: Row) -> str:
+    return NOTHING if row["critical_value"] is None else value_text(row["critical_value"], row, 3)
+
+
+def _exact(row: Row) -> str:
+    return NOTHING if row["critical_exact"] is None else value_text(row["critical_exact"], row, 4)
 
 
 def _status(row: Row) -> str:
-    side = "" if row["collapsed_side"] == "high" else f", collapsed at {row['collapsed_side']} rho"
+    side, control = row["collapsed_side"], row["control"]
+    is_usual = side == CONTROLS[control].collapsed
+    side = "" if is_usual else f", collapsed at {side} {control}"
     return STATUS[row["status"]] + side
 
 
@@ -222,4 +238,4 @@ def _too_wide(row: Row) -> str:
     if row["critical_low"] is None and row["critical_high"] is None:
         return "no interval: no member that counts, or too few"
     side = "above" if row["critical_high"] is None else "below"
-    return f"rho_c may lie {side} all that was trained, and its interval is open there"
+    return f"{critical_name(row)} may lie {side} all that was trained, and its interval is open there"

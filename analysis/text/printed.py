@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from analysis.tables.schema import Row
 from analysis.text.lines import threshold_lines
 from analysis.text.words import aligned, cell_names
+from ouvae.declared import CONTROLS
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -18,7 +19,14 @@ _LATEX = {
 
 _SIGNED = re.compile(r"(?<![\w.])[-+](?=\d)[\d.]+")
 
-_LATEX_HEADS = {"critical_value": r"$\critical_value$", "exact": r"exact $\critical_value$"}
+_GREEK = {"ρ": r"\rho", "β": r"\beta", "σ": r"\sigma", "λ": r"\lambda", "η": r"\eta", "²": "^2"}
+
+_LATEX_HEADS = {
+    f"{name}_c": "".join(_GREEK.get(letter, letter) for letter in control.symbol).join(("$", "_c$"))
+    for name, control in CONTROLS.items()
+    if "_" not in control.symbol
+}
+"""Heads of critical values as formulas."""
 
 
 class PrintedTable:
@@ -31,7 +39,7 @@ class PrintedTable:
     Examples:
         >>> from analysis import load
         >>> print(load("runs/digits").table().to_markdown())
-        | cell | order parameter | the critical value | interval | spread | seeds | members |
+        | cell | order parameter | rho_c | interval | spread | seeds | members |
         | --- | --- | --- | --- | --- | --- | --- |
         | digits mlp 8,8 | kl_top | 0.875 | [0.770, 0.980] 95% | -0.055 +0.055 | 3 (3 resolved) | 33 |
         | digits mlp 16,16 | kl_top | 0.725 | [0.620, 0.830] 95% | -0.055 +0.055 | 3 (3 resolved) | 33 |

@@ -1,11 +1,13 @@
 """Short texts about the rows of a thresholds table, for tables in a terminal and for figures."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
+from math import floor, log10
 
 from analysis.tables.schema import LOST, SPLIT_IMAGES, Row
-from ouvae.declared import ARCHITECTURES, labels
+from ouvae.declared import ARCHITECTURES, CONTROLS, labels
 from ouvae.declared.labels import differing_keys, word
 
 STATUS = {
@@ -15,6 +17,8 @@ STATUS = {
     "unresolved": "unresolved",
 }
 """The words for each status."""
+
+_DIGITS = 4  # of a number whose interval is open
 
 NOTHING = "-"
 """Stands where there is no number."""
@@ -98,9 +102,41 @@ def lost_of_cell(row: Row, head: str = "") -> str:
     return lost({status: row[f"n_{status}"] for status in LOST}, head)
 
 
+def critical_symbol(row: Row) -> str:
+    """Return the symbol of the critical value of a row of thresholds or comparisons, such as ρ_c."""
+    return CONTROLS[row["control"]].critical
+
+
+def critical_name(row: Row) -> str:
+    """Return the head of the critical value's column in printed tables, such as rho_c."""
+    return f"{row['control']}_c"
+
+
+def significant_digits(row: Row) -> int:
+    """Return the significant digits of a critical value and its interval: two of its half width."""
+    value, half_width = row["critical_value"], row["half_width"]
+    if not value or not half_width:
+        return _DIGITS
+    resolution = half_width if row["scale"] == "linear" else abs(value) * (10**half_width - 1)
+    return min(max(floor(log10(abs(value))) - floor(log10(resolution)) + 2, 2), 9)
+
+
+def without_points(text: str) -> str:
+    """Return a text of numbers without points that no digit follows."""
+    return re.sub(r"(?<=\d)\.(?!\d)", "", text)
+
+
+def value_text(value: float, row: Row, decimals: int) -> str:
+    """Return a value of a row's control parameter: with decimals, or on a log scale significant digits."""
+    if row["scale"] == "linear":
+        return f"{value:.{decimals}f}"
+    return without_points(f"{value:#.{significant_digits(row)}g}")
+
+
 def interval(row: Row, decimals: int) -> str:
-    """Return the interval of a cell's the critical value, `[low, high]`, or the one end that it has, if any."""
-    return ends_text(row["critical_low"], row["critical_high"], f".{decimals}f")
+    """Return the interval of a cell's critical value, `[low, high]`, or its one end, if any."""
+    form = f".{decimals}f" if row["scale"] == "linear" else f"#.{significant_digits(row)}g"
+    return without_points(ends_text(row["critical_low"], row["critical_high"], form))
 
 
 def ends_text(low: float | None, high: float | None, form: str) -> str:
@@ -110,10 +146,10 @@ def ends_text(low: float | None, high: float | None, form: str) -> str:
     return f"above {low:{form}}" if high is None else f"[{low:{form}}, {high:{form}}]"
 
 
-def ends_within(row: Row, range_of_rho: tuple[float, float]) -> tuple[float, float]:
+def ends_within(row: Row, trained: tuple[float, float]) -> tuple[float, float]:
     """Return the ends of a cell's interval for a drawing: an end that the row lacks is that of the range."""
     low, high = row["critical_low"], row["critical_high"]
-    return range_of_rho[0] if low is None else low, range_of_rho[1] if high is None else high
+    return trained[0] if low is None else low, trained[1] if high is None else high
 
 
 def interval_kind(rows: Sequence[Row]) -> str:
@@ -128,20 +164,20 @@ def estimate(row: Row) -> str:
     """
     if row["status"] != "transition":
         bound = interval(row, 2)
-        return STATUS[row["status"]] + (f", ρ_c {bound}" if bound else "")
+        return STATUS[row["status"]] + (f", {critical_symbol(row)} {bound}" if bound else "")
     narrow = row["half_width"] is not None and row["half_width"] < 0.01
     decimals = 3 if narrow else 2
-    return f"ρ_c = {row['critical_value']:.{decimals}f} {interval(row, decimals)}"
+    return f"{critical_symbol(row)} = {value_text(row['critical_value'], row, decimals)} {interval(row, decimals)}"
 
 
 def threshold_sentence(row: Row, name: str) -> str:
     """Return in words where the threshold of a cell of that name lies, or what is known of it."""
-    ends = _ends_with_share(interval(row, 3), row)
+    ends, critical = _ends_with_share(interval(row, 3), row), critical_symbol(row)
     if row["critical_value"] is not None:
-        return f"ρ_c of {name} is {row['critical_value']:.3f}{ends}"
+        return f"{critical} of {name} is {value_text(row['critical_value'], row, 3)}{ends}"
     if row["status"] == "unresolved":
         return f"nothing is known of {name}: it has no member that counts"
-    return f"ρ_c of {name} lies beyond all that was trained{ends}: {STATUS[row['status']]}"
+    return f"{critical} of {name} lies beyond all that was trained{ends}: {STATUS[row['status']]}"
 
 
 def comparison_sentence(row: Row, first: str, second: str) -> str:
@@ -149,7 +185,7 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
 
     The numbers count in the direction of the verdict: by how much the first is higher, or lower.
     """
-    verdict, critical_value, other_rho_c = row["verdict"], f"ρ_c of {first}", f"that of {second}"
+    verdict, critical, other = row["verdict"], f"{critical_symbol(row)} of {first}", f"that of {second}"
     sign = -1 if verdict == "lower" else 1
     low, high = (
         None if row[name] is None else sign * row[name]
@@ -157,13 +193,14 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
     )
     ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
     number = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
+    number += " decades" * bool(number and row["scale"] == "log")
     numbers = (number + _ends_with_share(ends, row)).removeprefix(", ")
     if verdict in ("lower", "higher"):
-        return f"{critical_value} is {verdict} than {other_rho_c}" + f" by {numbers}" * bool(numbers)
+        return f"{critical} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)
     tail = f": the difference is {numbers}" if numbers else ""
     if verdict == "alike":
-        return f"{critical_value} and {other_rho_c} are alike within ±{row['margin']:g}{tail}"
-    return f"whether {critical_value} is lower or higher than {other_rho_c} is undecided{tail}"
+        return f"{critical} and {other} are alike within ±{row['margin']:g}{tail}"
+    return f"whether {critical} is lower or higher than {other} is undecided{tail}"
 
 
 def _ends_with_share(ends: str, row: Row) -> str:

@@ -7,7 +7,7 @@ from ouvae.declared.cell import Cell
 from ouvae.declared.keys import keys_of
 
 Values = Mapping[str, Any]
-"""The keys and values of a cell, such as a row of a table."""
+"""The keys and values of a cell, such as a row of a table, in which the control parameter is None."""
 
 
 def labels(cells: Iterable[Cell | Values]) -> list[str]:
@@ -59,11 +59,11 @@ def _base(cell: Values) -> str:
     if cell["objective"] == "iwae":
         words.append(f"iwae-{cell['importance_samples']}")
     elif cell["objective"] == "free_bits":
-        words.append(f"free-bits-{cell['free_bits_nats']:g}")
+        words.append(f"free-bits-{cell['free_bits_nats']:g}" if cell["free_bits_nats"] else "free-bits")
     if cell["kl_warmup"]:
         words.append("+kl")
-    if cell["kl_weight"] != 1:
+    if cell["kl_weight"] not in (None, 1):
         words.append(f"beta-{cell['kl_weight']:g}")
-    if cell["top_kl_weight"] != 1:
+    if cell["top_kl_weight"] not in (None, 1):
         words.append(f"top-kl-{cell['top_kl_weight']:g}")
     return " ".join(words)

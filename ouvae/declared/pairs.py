@@ -5,6 +5,7 @@ from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
 from ouvae.declared.cell import Cell
+from ouvae.declared.controls import RHO
 from ouvae.declared.keys import keys_of
 from ouvae.declared.labels import Values, differing_keys, text, word
 
@@ -31,13 +32,13 @@ MAX_PAIRS = 5_000
 """Maximum number of pairs to compare; 100 cells that differ in one key have 4,950."""
 
 
-def comparable(cells: Sequence[Cell | Values]) -> list[Pair]:
+def comparable(cells: Sequence[Cell | Values], control: str = RHO) -> list[Pair]:
     """Return the pairs of cells that differ in one key, in the order of the cells.
 
-    Cells whose latents differ in size and depth, and cells without smoothing, on which rho has no effect, are
-    in no pair. Of more than MAX_PAIRS pairs, the closest in the order of the cells are returned.
+    Cells whose latents differ in size and depth are in no pair. Cells without smoothing are in none if the
+    control parameter is rho, which has no effect on them. Of more than MAX_PAIRS pairs, the closest in the order of the cells are returned.
     """
-    groups = _groups(cells)
+    groups = _groups(cells, control)
     pairs: set[Pair] = set()
     distance = 0
     while groups and len(pairs) < MAX_PAIRS:
@@ -52,11 +53,13 @@ def comparable(cells: Sequence[Cell | Values]) -> list[Pair]:
     return sorted(pairs)
 
 
-def corresponding(first: Sequence[Cell | Values], second: Sequence[Cell | Values]) -> list[Pair]:
+def corresponding(
+    first: Sequence[Cell | Values], second: Sequence[Cell | Values], control: str = RHO
+) -> list[Pair]:
     """Return the pairs of a cell in `first` and a cell in `second` that agree in all other keys.
 
     The other keys are all except those that are constant in each sequence and differ between the two. Cells
-    without smoothing, on which rho has no effect, are in no pair.
+    on which the control parameter has no effect are in no pair.
     """
     rows, others = [dict(cell) for cell in first], [dict(cell) for cell in second]
     varied = {*differing_keys(rows), *differing_keys(others)}
@@ -69,15 +72,15 @@ def corresponding(first: Sequence[Cell | Values], second: Sequence[Cell | Values
         Pair(i, j, _difference(row, others[j]) or text(differing_keys([row, others[j]])))
         for i, row in enumerate(rows)
         for j in matches.get(tuple(word(row, key) for key in matched), ())
-        if row["smoothed_networks"] and others[j]["smoothed_networks"]
+        if _has_effect(row, control) and _has_effect(others[j], control)
     ]
 
 
-def neighbours(cells: Sequence[Cell | Values]) -> list[list[int]]:
+def neighbours(cells: Sequence[Cell | Values], control: str = RHO) -> list[list[int]]:
     """Return the indices of each cell's neighbours: next in size at its depth, next in depth at its size."""
     latents = [tuple(dict(cell)["latents"]) for cell in cells]
     neighbours_of: list[set[int]] = [set() for _ in cells]
-    for key, indices in _groups(cells):
+    for key, indices in _groups(cells, control):
         if key in (SIZE, DEPTH):
             ordered = sorted(indices, key=lambda index: (sum(latents[index]), latents[index]))
             for first, second in pairwise(ordered):
@@ -86,14 +89,19 @@ def neighbours(cells: Sequence[Cell | Values]) -> list[list[int]]:
     return [sorted(indices) for indices in neighbours_of]
 
 
-def _groups(cells: Sequence[Cell | Values]) -> list[tuple[str, list[int]]]:
+def _has_effect(cell: Values, control: str) -> bool:
+    """Tell whether the control parameter acts on a cell: rho does not where nothing is smoothed."""
+    return control != RHO or bool(cell["smoothed_networks"])
+
+
+def _groups(cells: Sequence[Cell | Values], control: str) -> list[tuple[str, list[int]]]:
     """Return the differences between cells, each with the ascending indices of cells that differ in it only.
 
     A key has a group for each setting of the other keys. `size` has a group for each depth. `depth` has a
     group for each cell that no other cell extends: this cell and all cells that it extends.
     """
     rows = {index: dict(cell) for index, cell in enumerate(cells)}
-    rows = {index: row for index, row in rows.items() if row["smoothed_networks"]}
+    rows = {index: row for index, row in rows.items() if _has_effect(row, control)}
     varied = differing_keys(list(rows.values()))
     texts = {index: [text(row[key]) for key in varied] for index, row in rows.items()}
     groups: list[tuple[str, list[int]]] = []

@@ -36,18 +36,11 @@ if TYPE_CHECKING:
 ACTIVE_FROM = ORDER_PARAMETERS[PAPERS].active_from
 """Default level, of a KL in nats; the least one that half of a plateau is taken as."""
 
-NUMBERS = {
-    "critical_value": "critical_value",
-    "critical_low": "critical_low",
-    "critical_high": "critical_high",
-    "half_width": "half_width",
-    **{
-        f"spread_{side}{end}": f"spread_{side}{end}"
-        for side in ("left", "right")
-        for end in ("", "_low", "_high")
-    },
-}
-"""Columns of an estimate, each with the attribute of `CellThreshold` that it holds."""
+NUMBERS = (
+    *("critical_value", "critical_low", "critical_high", "half_width"),
+    *(f"spread_{side}{end}" for side in ("left", "right") for end in ("", "_low", "_high")),
+)
+"""Columns of an estimate: attributes of `CellThreshold`."""
 
 _SCHEMA = (
     ("control", pa.string()),
@@ -97,7 +90,7 @@ class TableThresholds:
             "value": self.columns.value,
             "scale": self.rule.scale.kind,
             "status": estimate.status,
-            **{name: getattr(estimate, attribute) for name, attribute in NUMBERS.items()},
+            **{name: getattr(estimate, name) for name in NUMBERS},
             "seeds": len(group.curves),
             "members": group.members,
             "diverged": group.diverged,
@@ -179,7 +172,7 @@ class TableThresholds:
             statuses = {seed.status for seed in estimate.seeds if seed.n_members}
             if not statuses or statuses in ({ALWAYS_ACTIVE}, {ALWAYS_COLLAPSED}):
                 continue
-            trained = np.concatenate([rho for rho, _ in group.curves.values()])
+            trained = np.concatenate([x for x, _ in group.curves.values()])
             probes = sum(seed.n_members == 1 for seed in estimate.seeds)
             values = probe_values(estimate, (trained.min(), trained.max()), probes, count)
             rows += [(*group.key, value, fresh + index) for index, value in enumerate(values)]
@@ -275,7 +268,7 @@ def thresholds_of(
         raise TableError(f"{name}: column '{clashing[0]}' has the name of a result's column; rename it")
     table = read_foreign(frame) if is_path else arrow_table(frame)
     groups = groups_of(table, columns, name, scale == "log")
-    trained = np.concatenate([rho for group in groups for rho, _ in group.curves.values()])
+    trained = np.concatenate([x for group in groups for x, _ in group.curves.values()])
     order = OrderParameter("value", "value", value, ACTIVE_FROM)
     of_range = scale_of(scale, float(trained.min()), float(trained.max()))
     return TableThresholds(groups, columns, Rule(order, active_from, confidence, of_range, collapsed), name)

@@ -11,17 +11,31 @@ from analysis.appendix.published import PublishedRow, PublishedTable
 from analysis.appendix.runs import PaperRun
 from analysis.appendix.transitions import sizes
 from analysis.charts.chart import Chart
+from analysis.charts.control import names_of
 from analysis.charts.data import columns_of
-from analysis.charts.layout import Entry, figure, layer, legend, line_entry, nominal, number, rho_axis, y_axis
+from analysis.charts.layout import (
+    Entry,
+    control_axis,
+    figure,
+    layer,
+    legend,
+    line_entry,
+    nominal,
+    number,
+    y_axis,
+)
 from analysis.charts.looks import BLUE, STYLES, VERMILLION, Look, Spec
 from analysis.statistics.curves import curves, mean_curve, trained_range
 from analysis.statistics.intervals import Interval, student
 from analysis.tables.schema import Row
 from analysis.text.words import STATUS, ends_within
+from ouvae.declared.controls import RHO
 
 TRANSITIONS_CAPTION = (
     "Ours: thin lines are seeds, bold lines their means; marks above are ρ_c with its interval."
 )
+
+_SMOOTHING = names_of([{"control": RHO, "scale": "linear"}])
 
 _WIDTH = 150
 
@@ -203,11 +217,11 @@ def plot_transitions(run: PaperRun, panel: str) -> Chart | None:
 
 def _transition_layers(panel: int, rho: tuple[float, float]) -> list[Spec]:
     """Return the marks of one panel: seeds, means, and thresholds above them."""
-    x, shape = rho_axis("rho", rho), by_look(shape="shape")
+    x, shape = control_axis("rho", rho, _SMOOTHING), by_look(shape="shape")
     dash = by_look(strokeDash="dashes")
     where = f"datum.panel == {panel}"
     dot: Spec = {"filled": True, "opacity": 1}
-    ends = {"x": rho_axis("low", rho), "x2": {"field": "high"}}
+    ends = {"x": control_axis("low", rho, _SMOOTHING), "x2": {"field": "high"}}
     seed, cell = {"x": x, "detail": {"field": "seed"}}, {"x": x, "detail": {"field": "cell"}, **dash}
     return [
         layer("line", seed, "seeds", where, strokeWidth=0.5, opacity=0.5),

@@ -1,10 +1,10 @@
-"""Quantities against rho: members, the curve of each seed, their mean; and the critical value, also cell by cell."""
+"""Quantities against the control parameter: members, curves of seeds, their mean; and the critical values."""
 
 from collections.abc import Iterator, Sequence
 
 from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
-from analysis.charts.control import SMOOTHING, Control
+from analysis.charts.control import ControlNames, names_of
 from analysis.charts.data import Drawn, Quantity, drawn_tables, order_quantities
 from analysis.charts.layout import (
     COLUMNS,
@@ -30,7 +30,6 @@ from ouvae.declared import OrderParameter
 
 NAME_TOLD = {"field": "name", "title": "cell"}
 SEED_TOLD = {"field": "seed", "title": "seed"}
-RHO_TOLD = {"field": "rho", "title": "ρ", "format": ".4f"}
 MEMBER_TOLD = {"field": "member", "title": "member"}
 
 _ROW_HEIGHT = 20
@@ -39,8 +38,8 @@ _CROSS = "M-1,-1L1,1M1,-1L-1,1"
 _DOTS = [1.5, 2.5]
 
 
-def against_rho(quantity: Quantity, layout: Overlay, drawn: Drawn) -> Chart:
-    """Return a quantity against rho, cells over one another."""
+def against_control(quantity: Quantity, layout: Overlay, drawn: Drawn) -> Chart:
+    """Return a quantity against the control parameter, cells over one another."""
     y = {
         "field": quantity.name,
         "type": "quantitative",
@@ -50,12 +49,12 @@ def against_rho(quantity: Quantity, layout: Overlay, drawn: Drawn) -> Chart:
     }
     spec = layout.base() | {
         "height": HEIGHT,
-        "encoding": {"x": layout.x("rho")},
+        "encoding": {"x": layout.x("x")},
         "layer": _layers(quantity, layout, y),
     }
     names = ["members", f"mean-{quantity.name}", *["thresholds"] * (quantity.order is not None)]
     tables = {name: drawn.tables[name] for name in names}
-    return Chart(f"rho-{quantity.name}", quantity.title, spec, tables)
+    return Chart(f"curve-{quantity.name}", quantity.title, spec, tables)
 
 
 def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> Chart:
@@ -105,17 +104,18 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
 
 
 def order_parameters(cells: Sequence[ChartCell]) -> Chart:
-    """Return the order parameters against rho: a stack of panels a cell, one panel an order parameter.
+    """Return the order parameters against the control parameter: a stack of panels a cell, one panel an order parameter.
 
     All cells watch the same order parameters. Seeds are thin lines, their mean is the bold one, probes are
-    dots; the critical value is an upright with its interval as a band, an exact critical value a dashed one. The shade around an
-    estimate lies between the means of its bounds. Members without a value stand at the upper edge: diverged
+    dots; the critical value is an upright with its interval as a band, an exact one is dashed. The shade around
+    an estimate lies between the means of its bounds. Members without a value stand at the upper edge: diverged
     ones as crosses, failed ones as squares.
     """
     quantities = order_quantities(cells)
-    drawn = drawn_tables(cells, quantities)
+    control = names_of(cell.rows[0] for cell in cells)
+    drawn = drawn_tables(cells, quantities, control)
     shown = [cell for cell in cells if cell.look is not None]
-    return transitions(cells, quantities, drawn, _heading(cells, shown, drawn))
+    return transitions(cells, quantities, drawn, _heading(cells, shown, drawn), control)
 
 
 def transitions(
@@ -123,12 +123,12 @@ def transitions(
     quantities: Sequence[Quantity],
     drawn: Drawn,
     heading: str,
-    control: Control = SMOOTHING,
+    control: ControlNames,
 ) -> Chart:
     """Return the quantities against a control parameter: a stack of panels a cell, one panel a quantity."""
     shown = [cell for cell in cells if cell.look is not None]
     members = drawn.tables["members"]
-    rho = min(members["rho"]), max(members["rho"])
+    trained = min(members["x"]), max(members["x"])
     width = panel_width(len(shown))
     lost = [status for status in LOST if status in members["status"]]
     stacks: list[list[Spec]] = [[] for _ in shown]
@@ -139,14 +139,14 @@ def transitions(
         above = titles(short_names(shown), estimates, width) if level == 0 else [[text] for text in estimates]
         for place, (stack, lines) in enumerate(zip(stacks, above, strict=True)):
             lowest = level == len(quantities) - 1 and has_none_below(place, len(shown))
-            layout = Panel(place, rho, lowest, control)
+            layout = Panel(place, trained, control, lowest)
             axis = y_axis(quantity.label, place % COLUMNS == 0, tickCount=5)
             stack.append(
                 {
                     "title": {"text": lines, "anchor": "middle"},
                     "width": width,
                     "height": PANEL_HEIGHT,
-                    "encoding": {"x": layout.x("rho")},
+                    "encoding": {"x": layout.x("x")},
                     "layer": _layers(quantity, layout, y | axis),
                 }
             )
@@ -177,7 +177,7 @@ def _entries(
     drawn: Drawn,
     quantities: Sequence[Quantity],
     lost: Sequence[str],
-    control: Control,
+    control: ControlNames,
 ) -> Iterator[Entry]:
     """Yield the legend's entries of what the panels show."""
     curve, thresholds = drawn.tables["members"]["curve"], drawn.tables["thresholds"]
@@ -233,11 +233,11 @@ def _layers(quantity: Quantity, layout: Overlay | Panel, y: Spec) -> list[Spec]:
 
 def _value_told(layout: Overlay | Panel) -> Spec:
     """Return the line of a tooltip with a member's value of the control parameter."""
-    return {"field": "rho", "title": layout.control.symbol, "format": layout.control.digits}
+    return layout.control.told()
 
 
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
-    """Return where an order parameter is active from, and the critical value; of a panel its interval and exact critical value."""
+    """Return where an order parameter is active from, and the critical value; of a panel also its interval."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
     has_estimate = f"{of_order} && isValid(datum.critical_value)"
     table, colour, x = (

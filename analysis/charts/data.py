@@ -1,7 +1,7 @@
 """The data of the charts in plain values: tables by name, with a list per column.
 
 Their size is bounded: they hold at most `looks.MOST_CELLS` cells, `MOST_MEMBERS` members, and
-`MOST_POINTS` values of rho in a mean. A mean is over all members, also over those that are left out.
+`MOST_POINTS` values in a mean. A mean is over all members, also over those that are left out.
 """
 
 from collections import Counter
@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.charts.cells import ChartCell
-from analysis.charts.control import SMOOTHING, Control
+from analysis.charts.control import ControlNames
 from analysis.statistics.curves import curves_of, mean_curve
+from analysis.statistics.scale import Scale
 from analysis.tables.schema import Row
 from analysis.text.words import ends_within
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
@@ -31,7 +32,7 @@ MOST_LINES = 600
 """Maximum number of members whose training a figure draws."""
 
 MOST_POINTS = 60
-"""Maximum number of values of rho in a mean curve; a longer curve is thinned evenly."""
+"""Maximum number of values of the control parameter in a mean curve; a longer curve is thinned evenly."""
 
 MOST_SEEDS = 24
 """Maximum number of seeds that are shown and hidden one by one; the others are switched together."""
@@ -46,7 +47,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity that a chart draws against rho: a metric, or a metric's entry for one layer, counted from 1.
+    """A quantity that a chart draws against the control parameter: a metric, or its entry for one layer, from 1.
 
     `title` has the unit; `order` is the order parameter with this metric, if there is one.
     """
@@ -80,7 +81,7 @@ class Quantity:
 
 
 def quantities(cells: Sequence[ChartCell]) -> list[Quantity]:
-    """Return what is drawn against rho: order parameters, terms of the layers, ELBO and active units."""
+    """Return what is drawn against the control parameter: order parameters, terms of the layers, ELBO and active units."""
     layers = range(1, max(cell.rows[0]["depth"] for cell in cells) + 1)
     return [
         *order_quantities(cells),
@@ -116,9 +117,7 @@ class Drawn:
     members: int
 
 
-def drawn_tables(
-    cells: Sequence[ChartCell], quantities: Sequence[Quantity], control: Control = SMOOTHING
-) -> Drawn:
+def drawn_tables(cells: Sequence[ChartCell], quantities: Sequence[Quantity], control: ControlNames) -> Drawn:
     """Return the tables of the cells that are drawn.
 
     They are `members`, `thresholds`, `seeds` (the thresholds of seeds), and `mean-NAME` for each quantity.
@@ -133,22 +132,22 @@ def drawn_tables(
     for place, (cell, members) in enumerate(zip(shown, tables, strict=True)):
         values = {quantity.name: quantity.values(members) for quantity in quantities}
         bounds = _bounds(members, quantities)
-        rhos, seeds = members["rho"].to_pylist(), members["seed"].to_pylist()
+        places, seeds = members["value"].to_pylist(), members["seed"].to_pylist()
         for quantity in quantities:
             estimate = {"value": values[quantity.name]}
             if quantity.order and quantity.order.bounds:
                 lower, upper = quantity.order.bounds
                 estimate |= {"lower": bounds[lower], "upper": bounds[upper]}
-            means[quantity.name] += _mean_rows(place, seeds, rhos, estimate, control)
+            means[quantity.name] += _mean_rows(place, seeds, places, estimate, control)
         kinds = _kinds(seeds)
         group_of = {seed: groups.index(kind if kind in groups else OTHERS) for seed, kind in kinds.items()}
         columns: Columns = {
             "member": members["member_id"].to_pylist(),
-            "cell": [place] * len(rhos),
+            "cell": [place] * len(places),
             "seed": seeds,
             "group": [group_of[seed] for seed in seeds],
             "curve": [kinds[seed] != PROBES for seed in seeds],
-            "rho": [finite(rho) for rho in rhos],
+            "x": [finite(x) for x in places],
             "status": members["status"].to_pylist(),
             **values,
             **bounds,
@@ -242,22 +241,22 @@ def _picked(seeds: Sequence[int], kinds: Mapping[int, str], most: int) -> list[i
 def _mean_rows(
     place: int,
     seeds: Sequence[int],
-    rhos: Sequence[float],
+    values: Sequence[float],
     estimate: Mapping[str, Sequence[float | None]],
-    control: Control,
+    control: ControlNames,
 ) -> Iterator[Row]:
     """Yield the means over the seeds of a cell of one quantity and its bounds, at most `MOST_POINTS`."""
     means = {
-        name: mean_curve(curves_of(zip(seeds, rhos, values, strict=True)), control.scale)
-        for name, values in estimate.items()
+        name: mean_curve(curves_of(zip(seeds, values, of_members, strict=True)), control.scale)
+        for name, of_members in estimate.items()
     }
-    rho, _ = means["value"]
-    by_rho = {
+    trained, _ = means["value"]
+    by_value = {
         name: dict(zip(*(array.tolist() for array in mean), strict=True)) for name, mean in means.items()
     }
-    thinned = np.unique(np.linspace(0, rho.size - 1, min(rho.size, MOST_POINTS)).round().astype(int))
-    for at in rho[thinned].tolist():
-        yield {"cell": place, "rho": at, **{name: values.get(at) for name, values in by_rho.items()}}
+    thinned = np.unique(np.linspace(0, trained.size - 1, min(trained.size, MOST_POINTS)).round().astype(int))
+    for x in trained[thinned].tolist():
+        yield {"cell": place, "x": x, **{name: of_name.get(x) for name, of_name in by_value.items()}}
 
 
 def _bounds(members: pa.Table, quantities: Sequence[Quantity]) -> Columns:
@@ -267,13 +266,15 @@ def _bounds(members: pa.Table, quantities: Sequence[Quantity]) -> Columns:
 
 
 def _reach(members: pa.Table) -> tuple[float, float]:
-    """Return the lowest and highest rho of the completed members, or of all if none is completed."""
+    """Return the lowest and highest value of the completed members, or of all if none is completed."""
     counting = members.filter(pc.equal(members["status"], "completed"))
-    rho = (counting if counting.num_rows else members)["rho"].to_numpy()
-    return float(rho.min()), float(rho.max())
+    trained = (counting if counting.num_rows else members)["value"].to_numpy()
+    return float(trained.min()), float(trained.max())
 
 
-def _threshold(place: int, cell: ChartCell, row: Row, reach: tuple[float, float], control: Control) -> Row:
+def _threshold(
+    place: int, cell: ChartCell, row: Row, reach: tuple[float, float], control: ControlNames
+) -> Row:
     """Return a cell's threshold for drawing: its interval within the trained range, or its bound."""
     low, high = ends_within(row, reach)
     has_estimate, bounded = row["critical_value"] is not None, row["critical_low"] is not None
@@ -311,7 +312,7 @@ def near_histories(cells: Sequence[ChartCell]) -> Columns:
     return columns_of(row for place, cell in shown for row in _near(place, cell))
 
 
-def _near(place: int, cell: ChartCell) -> Iterator[Row]:
+def _near(index: int, cell: ChartCell) -> Iterator[Row]:
     """Yield the evaluations after the start, for the members nearest to the critical value or its bound."""
     row = cell.rows[0]
     centre = next(
@@ -322,19 +323,28 @@ def _near(place: int, cell: ChartCell) -> Iterator[Row]:
         return
     members = _members_of(cell)
     completed = members.filter(pc.equal(members["status"], "completed"))
-    completed = completed.select(["member_id", "rho", "seed"]).to_pylist()
-    near = sorted(completed, key=lambda member: (abs(member["rho"] - centre), member["seed"]))[:NEAR_MEMBERS]
+    completed = completed.select(["member_id", "value", "seed"]).to_pylist()
+    place = Scale(row["scale"]).place
+    near = sorted(
+        completed, key=lambda member: (abs(place(member["value"]) - place(centre)), member["seed"])
+    )[:NEAR_MEMBERS]
     picked = members.filter(
         pc.is_in(members["member_id"], pa.array([member["member_id"] for member in near]))
     )
-    yield from (row for row in _evaluations(place, cell, picked) if row["step"] > 0)
+    yield from (row for row in _evaluations(index, cell, picked) if row["step"] > 0)
 
 
 def _evaluations(place: int, cell: ChartCell, members: pa.Table) -> list[Row]:
     """Return the evaluations of members of a cell, by step."""
-    history = cell.results.history.select(["member_id", "seed", "rho", "step", "kl_top_nats"])
+    history = cell.results.history.select(["member_id", "seed", "value", "step", "kl_top_nats"])
     history = history.filter(pc.is_in(history["member_id"], members["member_id"].combine_chunks()))
     return [
-        {"member": row.pop("member_id"), "cell": place, **row, "kl_top_nats": finite(row["kl_top_nats"])}
+        {
+            "member": row.pop("member_id"),
+            "cell": place,
+            "x": row.pop("value"),
+            **row,
+            "kl_top_nats": finite(row["kl_top_nats"]),
+        }
         for row in sorted(history.to_pylist(), key=lambda row: row["step"])
     ]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from analysis.charts.cells import ChartCell
 from analysis.charts.chart import Chart
-from analysis.charts.control import Control
+from analysis.charts.control import ControlNames
 from analysis.charts.curves import transitions
 from analysis.charts.data import Drawn, Quantity, drawn_tables
 from analysis.charts.looks import MOST_CELLS, looks
@@ -31,7 +31,7 @@ class GroupCurves:
     cells: Sequence[ChartCell]
     quantity: Quantity
     order: OrderParameter
-    control: Control
+    control: ControlNames
     drawn: Drawn
 
     @property
@@ -44,7 +44,7 @@ def curves_of_groups(thresholds: TableThresholds) -> GroupCurves:
     """Return the curves of the groups of a table; a diverged row is not drawn."""
     columns = thresholds.columns
     name = columns.control
-    control = Control(name, f"critical {name}", name, thresholds.rule.scale, ".4~g", estimate, sentence)
+    control = ControlNames(name, f"critical {name}", name, thresholds.rule.scale, ".4~g", estimate, sentence)
     level = max(row["active_from"] for row in thresholds.rows)
     order = replace(thresholds.rule.order, active_from=level)
     quantity = Quantity(order.metric, columns.value, None, order)
@@ -77,9 +77,6 @@ def _row(thresholds: TableThresholds, place: int) -> dict[str, object]:
         **thresholds.rows[place],
         "cell_id": str(place),
         "order_parameter": thresholds.rule.order.name,
-        "critical_value": estimate.critical_value,
-        "critical_low": estimate.critical_low,
-        "critical_high": estimate.critical_high,
         "critical_exact": None,
         "seeds": [asdict(seed) for seed in estimate.seeds],
     }
@@ -92,13 +89,13 @@ def _members(thresholds: TableThresholds) -> pa.Table:
         for seed, curve in group.curves.items()
         for point in zip(*(array.tolist() for array in curve), strict=True)
     ]
-    cells, seeds, rho, values = map(list, zip(*rows, strict=True))
+    cells, seeds, places, values = map(list, zip(*rows, strict=True))
     return pa.table(
         {
             "member_id": [f"seed {seed}" for seed in seeds],
             "cell_id": cells,
             "seed": pa.array(seeds, pa.int64()),
-            "rho": pa.array(rho, pa.float64()),
+            "value": pa.array(places, pa.float64()),
             "status": ["completed"] * len(rows),
             "active_units_top": pa.nulls(len(rows), pa.int32()),
             thresholds.rule.order.metric: pa.array(values, pa.float64()),

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from analysis.charts.control import SMOOTHING, Control
+from analysis.charts.control import ControlNames
 from analysis.charts.looks import BLACK, BLUE, GREY, ORANGE, SCREEN, SKY_BLUE, VERMILLION, Look, Spec
 
 COLUMNS = 3
@@ -56,12 +56,12 @@ def colour_bar(length: int) -> Spec:
     return {"orient": "right", "gradientLength": length, "gradientThickness": 8, "titleOrient": "right"}
 
 
-def rho_axis(
-    field: str, rho: tuple[float, float], labelled: bool = True, control: Control = SMOOTHING
+def control_axis(
+    field: str, trained: tuple[float, float], control: ControlNames, labelled: bool = True
 ) -> Spec:
-    """Return a horizontal axis of rho, the same in all charts of the same lowest and highest rho."""
+    """Return a horizontal axis of the control parameter, the same in all charts of the same trained range."""
     scale = control.scale
-    low, high = map(scale.place, rho)
+    low, high = map(scale.place, trained)
     margin = 0.03 * (high - low) or 0.02
     kind: Spec = {"zero": False} if scale.kind == "linear" else {"type": "log"}
     return {
@@ -77,15 +77,15 @@ def rho_axis(
 class Overlay:
     """Cells over one another, each with its look; switches say which cells and groups of seeds are seen.
 
-    `names` are short enough for an axis, `groups` is the number of groups of seeds, `rho` the range over all
-    members.
+    `names` are short enough for an axis, `groups` is the number of groups of seeds, `trained` the range of the
+    control parameter over all members.
     """
 
     looks: Sequence[Look]
     names: Sequence[str]
     groups: int
-    rho: tuple[float, float]
-    control: Control = SMOOTHING
+    trained: tuple[float, float]
+    control: ControlNames
     seen = "indexof(cells, datum.cell) >= 0"
     seen_seed = "indexof(cells, datum.cell) >= 0 && indexof(groups, datum.group) >= 0"
     sizes: ClassVar[Spec] = {"seed": 0.9, "mean": 2.2, "point": 34, "lost": 50, "opacity": 0.4}
@@ -103,8 +103,8 @@ class Overlay:
         }
 
     def x(self, field: str) -> Spec:
-        """Return the axis of rho."""
-        return rho_axis(field, self.rho, control=self.control)
+        """Return the axis of the control parameter."""
+        return control_axis(field, self.trained, self.control)
 
     def colour(self, role: str = "") -> Spec:
         """Return the colours of the cells. The role of the mark does not matter."""
@@ -124,12 +124,12 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Panel:
-    """The cell at a place by itself: colours say what a mark is. `rho` is its range over all panels."""
+    """The cell at a place by itself: colours say what a mark is. `trained` is the range over all panels."""
 
     cell: int
-    rho: tuple[float, float]
+    trained: tuple[float, float]
+    control: ControlNames
     labelled: bool = True
-    control: Control = SMOOTHING
     sizes: ClassVar[Spec] = {"seed": 0.7, "mean": 1.8, "point": 6, "lost": 16, "opacity": 1}
 
     @property
@@ -140,8 +140,8 @@ class Panel:
     seen_seed = seen
 
     def x(self, field: str) -> Spec:
-        """Return the axis of rho."""
-        return rho_axis(field, self.rho, self.labelled, self.control)
+        """Return the axis of the control parameter."""
+        return control_axis(field, self.trained, self.control, self.labelled)
 
     def colour(self, role: str) -> Spec:
         """Return the colour of a mark by its role."""

@@ -45,7 +45,7 @@ STYLES = (
 MOST_CELLS = len(STYLES) ** 2
 """Maximum number of cells in a chart: with more, colour, marker and dashes would repeat."""
 
-RHO_SCHEME = {"name": "viridis", "extent": [0, 0.92]}
+VALUE_SCHEME = {"name": "viridis", "extent": [0, 0.92]}
 """Colours of a quantity: viridis without its pale end, perceptually uniform and legible on white paper."""
 
 SCREEN: Spec = {

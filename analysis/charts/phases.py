@@ -1,4 +1,4 @@
-"""The phase diagram: the critical value against the size of the top layer, and maps over rho and size."""
+"""The phase diagram: critical values against the size of the top layer, and maps over both."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import numpy as np
 from analysis import TableError
 from analysis.charts.cells import ChartCell
 from analysis.charts.chart import Chart
-from analysis.charts.curves import NAME_TOLD, RHO_TOLD
+from analysis.charts.control import ControlNames, names_of
+from analysis.charts.curves import NAME_TOLD
 from analysis.charts.data import Columns, columns_of, drawn_tables, order_quantity, rows_of
 from analysis.charts.layout import (
     HEIGHT,
@@ -18,15 +19,15 @@ from analysis.charts.layout import (
     Entry,
     Overlay,
     colour_bar,
+    control_axis,
     figure,
     layer,
     line_entry,
     nominal,
     number,
-    rho_axis,
     y_axis,
 )
-from analysis.charts.looks import GREY, RHO_SCHEME, STYLES, VERMILLION, Look, Spec
+from analysis.charts.looks import GREY, STYLES, VALUE_SCHEME, VERMILLION, Look, Spec
 from analysis.statistics.censored import Array
 from analysis.tables.schema import Row
 from analysis.text.words import common_words, interval_kind, plural
@@ -42,7 +43,7 @@ class Phases:
     """The phase diagram of the cells of one model, which is named by all but its latents.
 
     `sizes` is a table with a row per cell, `maps` by depth a table with a row per cell and mean value: the
-    order parameter over rho and size.
+    order parameter over control parameter and size.
     """
 
     model: str
@@ -55,7 +56,9 @@ class Phases:
         return max((value for table in self.maps.values() for value in table["value"]), default=0.0)
 
 
-def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[str, Columns]) -> list[Phases]:
+def phases(
+    cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[str, Columns], control: ControlNames
+) -> list[Phases]:
     """Return the phase diagrams of the cells that are drawn and have a threshold of an order parameter."""
     means: dict[int, list[Row]] = {}
     for mean in rows_of(tables[f"mean-{order.metric}"]):
@@ -73,7 +76,9 @@ def phases(cells: Sequence[ChartCell], order: OrderParameter, tables: Mapping[st
         for place in places:
             size, depth = located[place]["latents"][-1], located[place]["depth"]
             sizes.append({**thresholds[place], "size": size, "depth": depth})
-            maps.setdefault(depth, []).extend(_map_rows(means[place], size, located[place]["critical_value"]))
+            maps.setdefault(depth, []).extend(
+                _map_rows(means[place], size, located[place]["critical_value"], control)
+            )
         by_depth = {depth: columns_of(rows) for depth, rows in sorted(maps.items())}
         diagrams.append(Phases(model, columns_of(sizes), by_depth))
     return diagrams
@@ -87,19 +92,21 @@ def _models(located: Mapping[int, Row]) -> dict[str, list[int]]:
     return groups
 
 
-def _map_rows(means: Sequence[Row], size: int, critical_value: float | None) -> Iterator[Row]:
-    rho = np.array([mean["rho"] for mean in means])
-    ends: Array = np.clip(edges(rho), 0.0, 1.0)
+def _map_rows(
+    means: Sequence[Row], size: int, critical_value: float | None, control: ControlNames
+) -> Iterator[Row]:
+    places = control.scale.places([mean["x"] for mean in means])
+    ends = [control.within(control.scale.value(place)) for place in edges(places).tolist()]
     for low, high, mean in zip(ends[:-1], ends[1:], means, strict=True):
-        yield {**mean, "size": size, "low": float(low), "high": float(high), "critical_value": critical_value}
+        yield {**mean, "size": size, "low": low, "high": high, "critical_value": critical_value}
 
 
-def edges(rho: Array) -> Array:
-    """Return the edges of cells around values of rho: halfway between neighbours, as wide beyond the ends."""
-    if rho.size == 1:
-        return np.array([rho[0] - 0.02, rho[0] + 0.02])
-    middles = (rho[1:] + rho[:-1]) / 2
-    return np.concatenate([[2 * rho[0] - middles[0]], middles, [2 * rho[-1] - middles[-1]]])
+def edges(places: Array) -> Array:
+    """Return the edges of cells around places: halfway between neighbours, as wide beyond the ends."""
+    if places.size == 1:
+        return np.array([places[0] - 0.02, places[0] + 0.02])
+    middles = (places[1:] + places[:-1]) / 2
+    return np.concatenate([[2 * places[0] - middles[0]], middles, [2 * places[-1] - middles[-1]]])
 
 
 def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
@@ -111,9 +118,12 @@ def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
     spec = layout.base() | {
         "height": HEIGHT,
         "data": {"name": name},
-        **_sizes(phases, None, colours, {"color": {"value": GREY}, "strokeDash": depth}, 80),
+        **_sizes(
+            phases, None, colours, {"color": {"value": GREY}, "strokeDash": depth}, 80, **_y_scale(layout)
+        ),
     }
-    return Chart(name, f"{phases.model}: ρ_c against the size of the top layer", spec, {name: phases.sizes})
+    title = f"{phases.model}: {layout.control.critical} against the size of the top layer"
+    return Chart(name, title, spec, {name: phases.sizes})
 
 
 def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: int, **axis: Any) -> Spec:
@@ -129,25 +139,15 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
     depths = {"domain": sorted(set(table["depth"])), "paddingOuter": 0.5}
     beside = {"field": "depth", "type": "ordinal", "scale": depths}
     tooltip = {"tooltip": [{"field": "text", "title": " "}]}
-    y = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
+    y = {"type": "quantitative", "title": title, "scale": {"zero": False}} | axis
     parts: list[Spec] = []
-    if any(critical_value is not None for critical_value in table["critical_value"]):
-        critical_value, has_estimate = (
-            {"y": {"field": "critical_value", **y}},
-            "isValid(datum.critical_value)",
-        )
+    if any(value is not None for value in table["critical_value"]):
+        middle, has_estimate = {"y": {"field": "critical_value", **y}}, "isValid(datum.critical_value)"
         ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colours["color"]}
         parts += [
-            layer("line", critical_value | line, where=has_estimate, strokeWidth=0.6 * width),
+            layer("line", middle | line, where=has_estimate, strokeWidth=0.6 * width),
             layer("rule", ends, where=has_estimate, strokeWidth=width),
-            layer(
-                "point",
-                critical_value | colours | tooltip,
-                where=has_estimate,
-                filled=True,
-                size=size,
-                opacity=1,
-            ),
+            layer("point", middle | colours | tooltip, where=has_estimate, filled=True, size=size, opacity=1),
         ]
     bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
     for side, way in (("above", "up"), ("below", "down")):
@@ -166,7 +166,7 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
 def map_chart(
     layout: Overlay, place: int, depth: int, phases: Phases, order: OrderParameter, highest: float
 ) -> Chart:
-    """Return the order parameter, its mean over seeds, over rho and the size of the top layer.
+    """Return the order parameter, its mean over seeds, over control parameter and size of the top layer.
 
     `highest` is the value at the end of the colours, which several maps share.
     """
@@ -178,15 +178,18 @@ def map_chart(
         "height": _BAND_HEIGHT * len(set(table["size"])),
         "data": {"name": name},
         "encoding": {"y": size},
-        "layer": _map(layout.rho, order, {"title": None, "legend": legend}, highest, _BAND_HEIGHT),
+        "layer": _map(
+            layout.trained, layout.control, order, {"title": None, "legend": legend}, highest, _BAND_HEIGHT
+        ),
     }
     unit = f" ({order.unit})" if order.unit != "1" else ""
-    title = f"{phases.model}, {order.words}{unit} over ρ and the size of z_{depth}"
+    title = f"{phases.model}, {order.words}{unit} over {layout.control.symbol} and the size of z_{depth}"
     return Chart(name, title, spec, {name: table})
 
 
 def _map(
-    rho: tuple[float, float],
+    trained: tuple[float, float],
+    control: ControlNames,
     order: OrderParameter,
     key: Spec,
     highest: float,
@@ -194,19 +197,19 @@ def _map(
     labelled: bool = True,
 ) -> list[Spec]:
     """Return the marks of a map."""
-    colour = number("value", scale={"scheme": RHO_SCHEME, "domain": [0, highest]}, **key)
+    colour = number("value", scale={"scheme": VALUE_SCHEME, "domain": [0, highest]}, **key)
     tooltip = [
-        NAME_TOLD, RHO_TOLD,
+        NAME_TOLD, control.told(),
         {"field": "value", "title": order.words, "format": ".4~g"},
-        {"field": "critical_value", "title": "ρ_c", "format": ".3f"},
+        control.told("critical_value") | {"title": control.critical},
     ]  # fmt: skip
     ends = {
-        "x": _map_axis("low", rho, labelled),
+        "x": _map_axis("low", trained, control, labelled),
         "x2": {"field": "high"},
         "color": colour,
         "tooltip": tooltip,
     }
-    upright = {"x": _map_axis("critical_value", rho, labelled)}
+    upright = {"x": _map_axis("critical_value", trained, control, labelled)}
     look: Spec = {"thickness": band / 12, "size": band}
     return [
         layer("rect", ends, clip=True),
@@ -214,38 +217,42 @@ def _map(
     ]
 
 
-def _map_axis(field: str, rho: tuple[float, float], labelled: bool) -> Spec:
-    """Return the axis of rho of a map, which ends at 0 and 1: no mark there needs room beyond."""
-    axis = rho_axis(field, rho, labelled)
-    low, high = axis["scale"]["domain"]
-    axis["scale"]["domain"] = [max(low, 0.0), min(high, 1.0)]
+def _map_axis(field: str, trained: tuple[float, float], control: ControlNames, labelled: bool) -> Spec:
+    """Return the axis of the control parameter of a map: no mark there needs room beyond its bounds."""
+    axis = control_axis(field, trained, control, labelled)
+    axis["scale"]["domain"] = [control.within(end) for end in axis["scale"]["domain"]]
     return axis
 
 
-def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
-    """Return the critical value against the size of the latents, a panel a model, over maps of the order parameter.
+def _y_scale(layout: Overlay) -> Spec:
+    """Return what the vertical axis of critical values needs besides its domain."""
+    return {"scale": {"type": "log"}} if layout.control.scale.kind == "log" else {}
 
-    A line is a depth, a triangle a bound beyond which the critical value lies. A row of maps is a depth. Raises TableError
-    where no cell has a threshold.
+
+def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
+    """Return critical values against the size of the latents, a panel a model, over maps of the order parameter.
+
+    A line is a depth, a triangle a bound beyond which the critical value lies. A row of maps is a depth.
+    Raises TableError where no cell has a threshold, and as `names_of`.
     """
-    tables = drawn_tables(cells, [order_quantity(order)]).tables
-    diagrams = phases(cells, order, tables)
+    control = names_of(cell.rows[0] for cell in cells)
+    tables = drawn_tables(cells, [order_quantity(order)], control).tables
+    diagrams = phases(cells, order, tables, control)
     if not diagrams:
         raise TableError("no cell has members that count, so that there is no threshold to draw")
     depths = sorted({depth for diagram in diagrams for depth in diagram.maps})
-    rhos = tables["members"]["rho"]
-    rho = min(rhos), max(rhos)
+    values = tables["members"]["x"]
+    trained = min(values), max(values)
     highest = max(order.active_from, *(diagram.highest for diagram in diagrams))
     sizes = [row for diagram in diagrams for row in rows_of(diagram.sizes)]
     ends = [row[key] for row in sizes for key in ("low", "high", "bound") if row[key] is not None]
-    margin = 0.08 * (max(ends) - min(ends)) or 0.02
-    scale = {"domain": [max(min(ends) - margin, 0), min(max(ends) + margin, 1)], "nice": False}
+    scale = _domain(ends, control)
     look_of = dict(zip(depths, STYLES * len(depths), strict=False))
     data: dict[str, Columns] = {}
     stacks = []
     for place, diagram in enumerate(diagrams):
         data[f"sizes-{place}"] = diagram.sizes
-        axis = y_axis("ρ_c", place == 0, tickCount=5)
+        axis = y_axis(control.critical, place == 0, tickCount=5)
         top = _sizes(diagram, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
         for part in top["layer"]:
             part["encoding"]["y"]["scale"] = scale
@@ -261,17 +268,26 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
                 depth == depths[-1],
                 depth == min(diagrams[-1].maps) and diagram is diagrams[-1],
             )
-            stack.append(_map_panel(name, diagram, depth, order, rho, highest, *sides))
+            stack.append(_map_panel(name, diagram, depth, order, trained, control, highest, *sides))
         stacks.append(stack)
     entries = [line_entry(plural(depth, "layer"), look, 22) for depth, look in look_of.items()]
     for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
         if any(row["bound"] is not None and row["side"] == side for row in sizes):
             hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
-            entries.append(Entry(f"ρ_c lies {side}", point=hollow))
+            entries.append(Entry(f"{control.critical} lies {side}", point=hollow))
     shared = common_words([diagram.model for diagram in diagrams])
     kind = interval_kind([row for cell in cells for row in cell.rows if row["order_parameter"] == order.name])
-    text = f"{shared} " * bool(shared) + f"critical ρ of the {order.words}, {kind}"
+    text = f"{shared} " * bool(shared) + f"critical {control.symbol} of the {order.words}, {kind}"
     return Chart("phase_diagram", "Phase diagram", figure(stacks, text, entries), data)
+
+
+def _domain(ends: Sequence[float], control: ControlNames) -> Spec:
+    """Return the scale of an axis of critical values that holds these ends."""
+    places = control.scale.places(ends)
+    margin = 0.08 * float(np.ptp(places)) or 0.02
+    domain = [control.scale.value(place) for place in (places.min() - margin, places.max() + margin)]
+    kind: Spec = {"type": "log"} if control.scale.kind == "log" else {}
+    return {"domain": [control.within(end) for end in domain], "nice": False, **kind}
 
 
 def _by_depth(look_of: Mapping[int, Look]) -> tuple[Spec, Spec]:
@@ -288,7 +304,8 @@ def _map_panel(
     phases: Phases,
     depth: int,
     order: OrderParameter,
-    rho: tuple[float, float],
+    trained: tuple[float, float],
+    control: ControlNames,
     highest: float,
     leftmost: bool,
     lowest: bool,
@@ -306,5 +323,5 @@ def _map_panel(
     y["axis"] = {"minExtent": Y_AXIS if leftmost else 0}
     unit = f" ({order.unit})" if order.unit != "1" else ""
     key = {"title": f"{order.words}{unit}", "legend": colour_bar(max(64, height)) if has_legend else None}
-    layers = _map(rho, order, key, highest, height // len(sizes), lowest)
+    layers = _map(trained, control, order, key, highest, height // len(sizes), lowest)
     return panel | {"data": {"name": name}, "encoding": {"y": y}, "layer": layers}

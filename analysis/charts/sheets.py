@@ -10,8 +10,10 @@ from analysis.charts.chart import Chart
 from analysis.charts.layout import layer
 from analysis.charts.looks import BLACK, GREY, Spec
 from analysis.charts.strips import data_url, png, strip
+from analysis.statistics.scale import Scale
 from analysis.tables.schema import Row
 from analysis.text.words import estimate
+from ouvae.declared import CONTROLS
 
 _PREFIX = "sheet_"
 
@@ -67,14 +69,17 @@ class Sheet:
 
 def sheet_of(cell: ChartCell) -> Sheet | None:
     """Return the sheet of a cell; None without images of its members."""
-    drawn = _shown(cell.results.sheet(cell.cell_id), cell.rows[0]["critical_value"])
+    drawn = _shown(cell.results.sheet(cell.cell_id), cell.rows[0])
     if not drawn:
         return None
     first = drawn[0]
+    symbol = CONTROLS[cell.rows[0]["control"]].symbol
     data = _strip(first, "images", "validation", "", "images of the validation split")
 
     def group(title: str, column: str, what: str) -> Group:
-        return Group(title, [_strip(row, column, _rho(row), _detail(row, column), what) for row in drawn])
+        named = [(row, f"{symbol} = {row['value']:.4g}") for row in drawn]
+        strips = [_strip(row, column, at, _detail(row, column), f"{what} at {at}") for row, at in named]
+        return Group(title, strips)
 
     return Sheet(
         cell,
@@ -91,8 +96,8 @@ def sheet_of(cell: ChartCell) -> Sheet | None:
     )
 
 
-def _shown(rows: Sequence[Row], critical_value: float | None) -> list[Row]:
-    """Return members of one seed: at the lowest and the highest rho, and nearest to the critical value.
+def _shown(rows: Sequence[Row], threshold: Row) -> list[Row]:
+    """Return members of one seed: at the lowest and the highest value, and nearest to the critical value.
 
     Without the critical value the last is the middle one. A run that others have joined may have several seeds: it is the
     one with most members.
@@ -101,16 +106,13 @@ def _shown(rows: Sequence[Row], critical_value: float | None) -> list[Row]:
         return []
     counts = Counter(row["seed"] for row in rows)
     seed = min(counts, key=lambda seed: (-counts[seed], seed))
-    by_rho = sorted((row for row in rows if row["seed"] == seed), key=lambda row: float(row["rho"]))
-    middle = by_rho[len(by_rho) // 2]
+    by_value = sorted((row for row in rows if row["seed"] == seed), key=lambda row: float(row["value"]))
+    middle, critical_value = by_value[len(by_value) // 2], threshold["critical_value"]
     if critical_value is not None:
-        middle = min(by_rho, key=lambda row: abs(row["rho"] - critical_value))
-    chosen = {row["rho"]: row for row in (by_rho[0], middle, by_rho[-1])}
-    return [chosen[rho] for rho in sorted(chosen)]
-
-
-def _rho(row: Row) -> str:
-    return f"ρ = {row['rho']:.4g}"
+        place = Scale(threshold["scale"]).place
+        middle = min(by_value, key=lambda row: abs(place(row["value"]) - place(critical_value)))
+    chosen = {row["value"]: row for row in (by_value[0], middle, by_value[-1])}
+    return [chosen[value] for value in sorted(chosen)]
 
 
 def _detail(row: Row, column: str) -> str:
@@ -120,11 +122,10 @@ def _detail(row: Row, column: str) -> str:
     return f"KL {row['kl_top_nats']:.2f} nats" if column == "reconstructions" else ""
 
 
-def _strip(row: Row, column: str, label: str, detail: str, what: str) -> Strip:
+def _strip(row: Row, column: str, label: str, detail: str, alt: str) -> Strip:
     pixels = strip(row[column], row["image_shape"])
-    at = "" if column == "images" else f" at {_rho(row)}"
     height, width, _ = pixels.shape
-    return Strip(label, detail, f"{what}{at}", data_url(png(pixels)), width, height)
+    return Strip(label, detail, alt, data_url(png(pixels)), width, height)
 
 
 def sheet(cell: ChartCell) -> Chart | None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from analysis.charts.cells import ChartCell, cells_heading, short_names
 from analysis.charts.chart import Chart
-from analysis.charts.curves import MEMBER_TOLD, NAME_TOLD, RHO_TOLD, SEED_TOLD
+from analysis.charts.control import ControlNames, names_of
+from analysis.charts.curves import MEMBER_TOLD, NAME_TOLD, SEED_TOLD
 from analysis.charts.data import Columns, histories
 from analysis.charts.layout import (
     COLUMNS,
@@ -23,7 +24,7 @@ from analysis.charts.layout import (
     titles,
     y_axis,
 )
-from analysis.charts.looks import BLACK, RHO_SCHEME, STYLES, Spec
+from analysis.charts.looks import BLACK, STYLES, VALUE_SCHEME, Spec
 from analysis.text.words import estimate
 from ouvae.declared.order_parameters import PAPERS
 
@@ -31,9 +32,9 @@ _SEEDS_BY_DASH = 4
 
 
 def near_threshold(layout: Overlay, table: Columns) -> Chart:
-    """Return the top layer's KL against the step of the members near the critical value, cells over one another."""
+    """Return the top layer's KL against the step, of members near the critical value, cells over one another."""
     tooltip = [
-        NAME_TOLD, RHO_TOLD, SEED_TOLD,
+        NAME_TOLD, layout.control.told(), SEED_TOLD,
         {"field": "step", "title": "step"},
         {"field": "kl_top_nats", "title": "top-layer KL (nats)", "format": ".4~g"},
         MEMBER_TOLD,
@@ -50,7 +51,7 @@ def near_threshold(layout: Overlay, table: Columns) -> Chart:
         "encoding": {"x": _steps(True, 5), "y": _kl(None), "color": layout.colour()},
         "layer": layers,
     }
-    title = "Top-layer KL (nats) of members near ρ_c"
+    title = f"Top-layer KL (nats) of members near {layout.control.critical}"
     return Chart("training", title, spec, {"training": table})
 
 
@@ -66,10 +67,11 @@ def _kl(title: str | None) -> Spec:
 def training(cells: Sequence[ChartCell]) -> Chart:
     """Return the top layer's KL against the step, a panel per cell.
 
-    A member is a line with the colour of its rho; up to four seeds differ in their dashes. The dotted level
+    A member is a line with the colour of its value; up to four seeds differ in their dashes. The dotted level
     is the KL from which a member is active.
     """
     shown = [cell for cell in cells if cell.look is not None]
+    control = names_of(cell.rows[0] for cell in cells)
     table = histories(cells)
     seeds = sorted(set(table.get("seed", [])))
     told_apart = 1 < len(seeds) <= _SEEDS_BY_DASH
@@ -77,7 +79,11 @@ def training(cells: Sequence[ChartCell]) -> Chart:
     width = panel_width(len(shown))
     above = titles(short_names(shown), [estimate(cell.rows[0]) for cell in shown], width)
     stacks = [
-        [_panel(place, cell, table, width, lines, len(shown), dict(zip(seeds, dashes, strict=False)))]
+        [
+            _panel(
+                place, cell, control, table, width, lines, len(shown), dict(zip(seeds, dashes, strict=False))
+            )
+        ]
         for place, (cell, lines) in enumerate(zip(shown, above, strict=True))
     ]
     entries = [
@@ -98,21 +104,23 @@ def _level(cell: ChartCell) -> float | None:
 def _panel(
     place: int,
     cell: ChartCell,
+    control: ControlNames,
     table: Columns,
     width: float,
     lines: Sequence[str],
     panels: int,
     dashes: dict[int, list[float]],
 ) -> Spec:
-    values, rhos, steps = (table.get(name, []) for name in ("kl_top_nats", "rho", "step"))
+    values, places, steps = (table.get(name, []) for name in ("kl_top_nats", "x", "step"))
     low, high = min([0.0, *values]), max([1e-3, *values])
     last = max([1, *steps])
     x, y = _steps(has_none_below(place, panels), 4), _kl("top-layer KL (nats)")
     x["scale"] = {"domain": [0, last], "nice": False}
     y["scale"] = {"domain": [low, high + 0.05 * (high - low)], "nice": False}
-    lowest = min(rhos, default=0.0)
-    scale = {"scheme": RHO_SCHEME, "domain": [lowest, max([lowest + 1e-3, *rhos])]}
-    colour = number("rho", title="smoothing parameter ρ", scale=scale, legend=colour_bar(90))
+    lowest = min(places, default=1.0)
+    scale = {"scheme": VALUE_SCHEME, "domain": [lowest, max([lowest + 1e-3, *places])]}
+    scale |= {"type": "log"} if control.scale.kind == "log" else {}
+    colour = number("x", title=control.title, scale=scale, legend=colour_bar(90))
     encoding = {"x": x, "y": y | y_axis(y["title"], place % COLUMNS == 0, tickCount=5)}
     marked: Spec = {"detail": {"field": "member"}, "color": colour}
     if dashes:

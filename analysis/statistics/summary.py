@@ -18,10 +18,10 @@ from analysis.statistics.rule import Rules, rules_of
 from analysis.tables.files import read_settings, rows_of, table_of
 from analysis.tables.schema import COMPARISONS, LOST, MEMBERS, THRESHOLDS, Row
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
-from ouvae.declared.retained_variance import retained_variance
 from ouvae.declared.controls import RHO
 from ouvae.declared.order_parameters import PAPERS
 from ouvae.declared.pairs import Pair, comparable, corresponding
+from ouvae.declared.retained_variance import retained_variance
 
 METHOD = (
     "median over seeds of thresholds known to intervals, two-piece normal; interval: posterior, equal tails"

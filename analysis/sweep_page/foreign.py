@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from analysis.charts.curves import against_rho, thresholds_by_cell
+from analysis.charts.curves import against_control, thresholds_by_cell
 from analysis.charts.foreign import curves_of_groups
 from analysis.charts.layout import Overlay
 from analysis.foreign import TableThresholds
@@ -23,15 +23,15 @@ def render(thresholds: TableThresholds) -> str:
     """Return the page of a table's thresholds."""
     curves = curves_of_groups(thresholds)
     looks = [cell.look for cell in curves.shown if cell.look]
-    rho = curves.drawn.tables["members"]["rho"]
+    trained = curves.drawn.tables["members"]["x"]
     layout = Overlay(
         looks,
         [cell.name for cell in curves.shown],
         len(curves.drawn.groups),
-        (min(rho), max(rho)),
+        (min(trained), max(trained)),
         curves.control,
     )
-    against = against_rho(curves.quantity, layout, curves.drawn)
+    against = against_control(curves.quantity, layout, curves.drawn)
     by_group = replace(
         thresholds_by_cell(curves.order, layout, curves.drawn), title=f"{curves.control.critical} by group"
     )

@@ -1,17 +1,18 @@
-"""The curves of a page as a table: means over seeds at each rho, with intervals."""
+"""The curves of a page as a table: means over seeds at each value, with intervals."""
 
 from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
 from analysis.charts.cells import ChartCell
+from analysis.charts.control import ControlNames
 from analysis.results import Results
 from analysis.statistics.intervals import interval_text, student
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING
 
 MIN_SEEDS = 2
-"""A rho with fewer completed members has no line: a single member has no interval over seeds."""
+"""A value with fewer completed members has no line: a single member has no interval over seeds."""
 
 METRICS = (
     "kl_top_nats", "information_top_nats", "information_top_lower_nats", "information_top_upper_nats",
@@ -19,31 +20,31 @@ METRICS = (
 )  # fmt: skip
 
 HEAD = (
-    "cell", "ρ", "members", "top-layer KL (nats)",
+    "members", "top-layer KL (nats)",
     "top-layer information (nats), with means of its lower and upper bound", "ELBO (nats)",
     "active units of the top layer",
 )  # fmt: skip
 
 
-def number_lines(cells: Sequence[ChartCell]) -> list[Sequence[str]]:
-    """Return a head and one line per cell and rho; nothing where no rho has enough members."""
+def number_lines(cells: Sequence[ChartCell], control: ControlNames) -> list[Sequence[str]]:
+    """Return a head and one line per cell and value; nothing where no value has enough members."""
     runs = {id(cell.results): cell.results for cell in cells}
     curves = {key: _curves(results) for key, results in runs.items()}
     lines: list[Sequence[str]] = [
-        [cell.name, f"{rho:.4g}", f"{len(rows):,}", *_numbers(rows)]
+        [cell.name, f"{value:.4g}", f"{len(rows):,}", *_numbers(rows)]
         for cell in cells
-        for rho, rows in sorted(curves[id(cell.results)].get(cell.cell_id, {}).items())
+        for value, rows in sorted(curves[id(cell.results)].get(cell.cell_id, {}).items())
         if len(rows) >= MIN_SEEDS
     ]
-    return [HEAD, *lines] if lines else []
+    return [["cell", control.symbol, *HEAD], *lines] if lines else []
 
 
 def _curves(results: Results) -> dict[str, dict[float, list[Row]]]:
-    """Return the completed members of a run by cell and rho."""
-    members = results.members.select(["cell_id", "rho", "status", *METRICS])
+    """Return the completed members of a run by cell and value."""
+    members = results.members.select(["cell_id", "value", "status", *METRICS])
     by_cell: dict[str, dict[float, list[Row]]] = {}
     for row in members.filter(pc.equal(members["status"], "completed")).to_pylist():
-        by_cell.setdefault(row["cell_id"], {}).setdefault(row["rho"], []).append(row)
+        by_cell.setdefault(row["cell_id"], {}).setdefault(row["value"], []).append(row)
     return by_cell
 
 

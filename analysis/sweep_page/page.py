@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from analysis.charts.cells import ChartCell, chart_cells, short_names
 from analysis.charts.chart import Chart
-from analysis.charts.curves import against_rho, thresholds_by_cell
+from analysis.charts.control import ControlNames, names_of
+from analysis.charts.curves import against_control, thresholds_by_cell
 from analysis.charts.data import Drawn, Quantity, drawn_tables, near_histories, quantities
 from analysis.charts.layout import Overlay
 from analysis.charts.looks import SHAPES, Look
@@ -35,10 +36,11 @@ def render(runs: Sequence[Results]) -> str:
     cells = chart_cells(runs)
     shown = [cell for cell in cells if cell.look is not None]
     drawn_quantities = quantities(cells)
-    drawn = drawn_tables(cells, drawn_quantities)
-    groups = _charts(shown, drawn_quantities, drawn)
+    control = names_of(cell.rows[0] for cell in cells)
+    drawn = drawn_tables(cells, drawn_quantities, control)
+    groups = _charts(shown, drawn_quantities, drawn, control)
     comparisons = compared(cells)
-    numbers = number_lines(cells)
+    numbers = number_lines(cells, control)
     rows = [(cell.name, row) for cell in cells for row in cell.rows]
     names, thresholds = [name for name, _ in rows], [row for _, row in rows]
     charts = [chart for group in groups.values() for chart in group]
@@ -110,13 +112,13 @@ def _file(name: str) -> Markup:
 
 
 def _charts(
-    shown: Sequence[ChartCell], drawn_quantities: Sequence[Quantity], drawn: Drawn
+    shown: Sequence[ChartCell], drawn_quantities: Sequence[Quantity], drawn: Drawn, control: ControlNames
 ) -> dict[str, list[Chart]]:
     """Return the charts by the section that they are in."""
     members = drawn.tables["members"]
     looks = [cell.look for cell in shown if cell.look]
-    rho = min(members["rho"]), max(members["rho"])
-    layout = Overlay(looks, short_names(shown), len(drawn.groups), rho)
+    trained = min(members["x"]), max(members["x"])
+    layout = Overlay(looks, short_names(shown), len(drawn.groups), trained, control)
     drawable = [
         quantity
         for quantity in drawn_quantities
@@ -124,10 +126,12 @@ def _charts(
     ]
 
     def curves(*metrics: str) -> list[Chart]:
-        return [against_rho(quantity, layout, drawn) for quantity in drawable if quantity.metric in metrics]
+        return [
+            against_control(quantity, layout, drawn) for quantity in drawable if quantity.metric in metrics
+        ]
 
     orders = [quantity.order for quantity in drawn_quantities if quantity.order]
-    diagrams = phases(shown, orders[0], drawn.tables)
+    diagrams = phases(shown, orders[0], drawn.tables, control)
     highest = max([orders[0].active_from, *(diagram.highest for diagram in diagrams)])
     return {
         "thresholds": [thresholds_by_cell(order, layout, drawn) for order in orders],

@@ -69,7 +69,7 @@ class Group:
     @property
     def members(self) -> int:
         """The number of members, with the diverged ones."""
-        return self.diverged + sum(rho.size for rho, _ in self.curves.values())
+        return self.diverged + sum(x.size for x, _ in self.curves.values())
 
 
 def read_foreign(path: str | Path) -> pa.Table:
@@ -134,22 +134,24 @@ def groups_of(table: pa.Table, columns: Columns, name: str, on_log_scale: bool) 
         raise TableError(f"{name} has no rows; it needs a row per trained model")
     numbers = {column: _numbers(table, column) for column in (columns.control, columns.value)}
     _refuse(name, [found for found in numbers.values() if isinstance(found, str)])
-    rho, values = (list(map(float, numbers[column])) for column in (columns.control, columns.value))
+    controls, values = (list(map(float, numbers[column])) for column in (columns.control, columns.value))
     seeds = _seeds(table, columns.seed)
     keys = list(zip(*(table[column].to_pylist() for column in columns.by), strict=True))
     keys = keys or [()] * table.num_rows
     rows: dict[tuple[str, ...], list[int]] = {}
     for row, key in enumerate(keys):
         rows.setdefault(tuple(map(str, key)), []).append(row)
-    usable = {row for row in range(table.num_rows) if isfinite(rho[row]) and isfinite(values[row])}
-    _refuse(name, _problems_of_values(columns, rho, usable, on_log_scale))
+    usable = {row for row in range(table.num_rows) if isfinite(controls[row]) and isfinite(values[row])}
+    _refuse(name, _problems_of_values(columns, controls, usable, on_log_scale))
     for of_group in rows.values():
         finite = [row for row in of_group if row in usable]
-        _refuse(name, _repeated(table, columns, rho, seeds, finite))
+        _refuse(name, _repeated(table, columns, controls, seeds, finite))
     return [
         Group(
             keys[of_group[0]],
-            curves_of((seeds[row], rho[row], values[row] if row in usable else None) for row in of_group),
+            curves_of(
+                (seeds[row], controls[row], values[row] if row in usable else None) for row in of_group
+            ),
             sum(row not in usable for row in of_group),
         )
         for of_group in rows.values()
@@ -209,15 +211,15 @@ def _seeds(table: pa.Table, column: str | None) -> list[int]:
 
 
 def _problems_of_values(
-    columns: Columns, rho: Sequence[float], usable: Iterable[int], on_log_scale: bool
+    columns: Columns, controls: Sequence[float], usable: Iterable[int], on_log_scale: bool
 ) -> list[str]:
-    trained = {rho[row] for row in usable}
+    trained = {controls[row] for row in usable}
     if not trained:
         return [f"no row has both a finite {columns.control} and a finite {columns.value}; train more"]
     if on_log_scale and min(trained) <= 0:
-        row = min(row for row in usable if rho[row] <= 0)
+        row = min(row for row in usable if controls[row] <= 0)
         return [
-            f"'{columns.control}' must be positive on a log scale, found {rho[row]:g} in row {row + 1}; "
+            f"'{columns.control}' must be positive on a log scale, found {controls[row]:g} in row {row + 1}; "
             "leave the row out, or use the linear scale"
         ]
     if len(trained) == 1:
@@ -229,15 +231,15 @@ def _problems_of_values(
 
 
 def _repeated(
-    table: pa.Table, columns: Columns, rho: Sequence[float], seeds: Sequence[int], rows: Iterable[int]
+    table: pa.Table, columns: Columns, controls: Sequence[float], seeds: Sequence[int], rows: Iterable[int]
 ) -> list[str]:
     """Return a problem for the first two rows of a group that have the same seed and value."""
     first: dict[tuple[int, float], int] = {}
     for row in rows:
-        before = first.setdefault((seeds[row], rho[row]), row)
+        before = first.setdefault((seeds[row], controls[row]), row)
         if before != row:
             return [
-                f"rows {before + 1} and {row + 1} both have {columns.control} {rho[row]:g} and seed "
+                f"rows {before + 1} and {row + 1} both have {columns.control} {controls[row]:g} and seed "
                 f"{table[columns.seed][row]}; keep one, or name the column that tells them apart (by)"
             ]
     return []

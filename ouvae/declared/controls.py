@@ -3,6 +3,7 @@
 A sweep varies one of them, its *control*: the members of a cell differ in its value and in their seeds.
 """
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -24,6 +25,14 @@ RHO = "rho"
 def swept_controls(keys: Mapping[str, Any]) -> list[str]:
     """Return the control parameters of which the keys of a space give a list or a range of values."""
     return [name for name in CONTROLS if isinstance(keys.get(name), list | tuple | dict)]
+
+
+def bounds_of(control: str) -> tuple[float, float]:
+    """Return the lowest and the highest value that a control parameter can take."""
+    limits = {
+        name: getattr(part, name) for part in Cell.model_fields[control].metadata for name in vars(part)
+    }
+    return limits.get("ge", limits.get("gt", 0.0)), limits.get("le", math.inf)
 
 
 def at_value(cell: Cell, control: str, value: float) -> Cell:

@@ -23,8 +23,8 @@ from analysis.statistics.intervals import ratio, student
 from analysis.tables.schema import Row
 from analysis.text.words import NOTHING, STATUS, ends_text
 from ouvae.declared import ORDER_PARAMETERS, OrderParameter
-from ouvae.declared.retained_variance import retained_variance
 from ouvae.declared.order_parameters import PAPERS
+from ouvae.declared.retained_variance import retained_variance
 
 ACTIVE_NATS = 1.0
 """The KL of a top layer of the linear model from which its information is looked at."""

@@ -15,7 +15,7 @@ from analysis.statistics.curves import end_medians
 from analysis.statistics.estimate import ALWAYS_ACTIVE, ALWAYS_COLLAPSED, CellThreshold
 from analysis.statistics.probes import probe_values
 from analysis.statistics.rule import Rule
-from analysis.statistics.scale import ScaleKind, scale_of
+from analysis.statistics.scale import scale_of
 from analysis.tables.foreign import Columns, Group, arrow_table, groups_of, read_foreign
 from analysis.tables.schema import Row
 from analysis.text.foreign import (
@@ -26,6 +26,7 @@ from analysis.text.foreign import (
     printed_groups,
 )
 from ouvae.declared import OrderParameter
+from ouvae.declared.keys import ScaleKind
 from ouvae.declared.order_parameters import HALF_PLATEAU, ORDER_PARAMETERS, PAPERS
 from ouvae.declared.pairs import MAX_PAIRS, Pair
 

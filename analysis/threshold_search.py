@@ -8,8 +8,9 @@ from analysis.statistics.curves import curves_of
 from analysis.statistics.estimate import CellThreshold
 from analysis.statistics.probes import is_located, probe_values, snapped
 from analysis.statistics.rule import Rule
-from analysis.statistics.scale import ScaleKind, scale_of
+from analysis.statistics.scale import scale_of
 from ouvae.declared import OrderParameter
+from ouvae.declared.keys import ScaleKind
 
 HALF_WIDTH = 0.05
 """Default half width at which a search stops, in units of its scale: of the range, or of a decade."""

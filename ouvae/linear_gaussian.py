@@ -19,8 +19,51 @@ In D dimensions the largest variance decides: it collapses last.
 import math
 from collections.abc import Sequence
 
-from ouvae.declared.retained_variance import rho_retaining
+from ouvae.declared import Cell
+from ouvae.declared.controls import RHO
+from ouvae.declared.retained_variance import retained_variance, rho_retaining
 from ouvae.declared.traits import SmoothingForm
+
+
+def critical_value(cell: Cell, control: str) -> float | None:
+    """Return the exact critical value of a control parameter of a cell; None if no closed form is known.
+
+    There is one for the linear Gaussian VAE with the ELBO, with p(x|z) smoothed or nothing. Its largest
+    eigenvalue s^2 collapses if and only if s^2 <= b G sigma_x^2, where b is the weight of the KL and G is
+    `critical_ratio`. So b_c = s^2 / (G sigma_x^2) and sigma_x^2_c = s^2 / (b G). Elsewhere importance samples
+    or free bits move the value at which the collapsed point loses its stability.
+    """
+    linear = cell.depth == 1 and not cell.traits("architecture").layered
+    if not linear or cell.data_variance is None or cell.objective != "elbo":
+        return None
+    if cell.smoothed_networks not in ((), ("likelihood",)) or cell.observation_variance is None:
+        return None
+    weight = cell.kl_weight * cell.top_kl_weight
+    if control == RHO:
+        if not cell.smoothed_networks:
+            return None
+        return critical_rho(
+            cell.data_variance, cell.observation_variance, cell.ou_samples, cell.smoothing, weight
+        )
+    of_others = {
+        "kl_weight": cell.top_kl_weight * cell.observation_variance,
+        "top_kl_weight": cell.kl_weight * cell.observation_variance,
+        "observation_variance": weight,
+    }
+    if not of_others.get(control):
+        return None
+    ratio = critical_ratio(cell.rho, cell.ou_samples, cell.smoothing) if cell.smoothed_networks else 1.0
+    return max(cell.data_variance) / (ratio * of_others[control])
+
+
+def critical_ratio(rho: float, draws: int, form: SmoothingForm = "posterior") -> float:
+    """Return G, the s^2 / (b sigma_x^2) at and below which the linear Gaussian VAE is collapsed.
+
+    It is g(rho, K) in the forms `posterior` and `shrink`, and 1 + (1/rho^2 - 1)/K in the ambient form.
+    """
+    if form != "ambient":
+        return retained_variance(rho, draws)
+    return math.inf if rho == 0 else 1 + (1 / rho**2 - 1) / draws
 
 
 def critical_rho(

@@ -80,7 +80,7 @@ def _swept_field(name: str) -> Any:
     value: Any = present[0] if not field.metadata else Annotated[present[0], *field.metadata]
     tidied = AfterValidator(lambda values: tuple(tidy(value, scale) for value in values))
     values = Annotated[tuple[value, ...], Field(min_length=1), tidied, Distinct]
-    number = value if len(present) == len(get_args(field.annotation) or [0]) else value | None
+    number: Any = value if len(present) == len(get_args(field.annotation) or [0]) else value | None
     forms = (
         Annotated[number, Tag(NUMBER)]
         | Annotated[values, Tag(LIST)]

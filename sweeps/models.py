@@ -29,7 +29,8 @@ class TrainedMember:
 
     Attributes:
         model: the plain single model, on the CPU, in evaluation mode and without gradients.
-        rho: its smoothing, which the model takes as an argument and these methods leave out.
+        rho: its smoothing, which the model takes as an argument and these methods leave out. The model's cell
+            has all its keys.
         seed: its seed.
     """
 
@@ -77,7 +78,7 @@ def load_model(run: str | Path, member_id: str) -> TrainedMember:
         TableError: the run's members cannot be read.
         WeightsError: there is no such member, or there are no weights of it.
     """
-    members = read_members(run).select(["member_id", "pack_id", "rho", "seed", "status"])
+    members = read_members(run).select(["member_id", "pack_id", "value", "seed", "status"])
     rows = members.filter(pc.equal(members["member_id"], member_id)).to_pylist()
     if not rows:
         raise WeightsError(f"{run} has no member {member_id}; the column member_id of its members says which")
@@ -90,5 +91,5 @@ def load_model(run: str | Path, member_id: str) -> TrainedMember:
             f"{run} keeps no weights of member {member_id}: {path} is not there; train it with "
             "save_weights=last (or best), in a run of its own if it is trained already"
         )
-    rho, seed = member["rho"], member["seed"]
-    return TrainedMember(read_weights(path, rho, seed), rho, seed)
+    model = read_weights(path, member["value"], member["seed"])
+    return TrainedMember(model, model.cell.rho, member["seed"])

@@ -1,4 +1,4 @@
-"""Map KL against rho: run a search space on Ray and report the critical thresholds.
+"""Map the top layer's KL against a control parameter: run a search space on Ray, report critical thresholds.
 
 python sweeps/phase_transition.py
 python sweeps/phase_transition.py --space mnist_mlp --address auto
@@ -30,8 +30,8 @@ def parser() -> argparse.ArgumentParser:
     import search_spaces
 
     result = argparse.ArgumentParser(
-        description="Map the top layer's KL against rho over the cells of a search space, and report "
-        "the critical threshold of each. A sweep that was stopped goes on with the same command."
+        description="Map the top layer's KL against rho, or another control parameter, over the cells of a "
+        "search space, and report the critical threshold of each. A sweep that was stopped goes on with the same command."
     )
     add = result.add_argument
     space = add(

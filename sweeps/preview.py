@@ -87,7 +87,14 @@ def _print(preview: _Preview, data: DataSets, loaded: Sequence[PlannedCell], con
     cells = [
         replace(by_cell[swept.cell], label=name)
         if swept.cell in by_cell
-        else PlannedCell(cell=swept.cell, label=name, rho=swept.rho, device=preview.device, **_NOT_LOADED)
+        else PlannedCell(
+            cell=swept.cell,
+            label=name,
+            control=swept.control,
+            values=swept.values,
+            device=preview.device,
+            **_NOT_LOADED,
+        )
         for swept, name in zip(space.swept(), names, strict=True)
     ]
     observed = [preview.ledger.observed(cell) for cell in cells]
@@ -186,14 +193,15 @@ def _timed(planned_cell: PlannedCell, data: Dataset, space: Space) -> tuple[floa
     """Train a pack of a cell for a moment; return the seconds of a member's step and of its evaluation."""
     import torch
 
-    from ouvae.training.pack import PackTraining
+    from ouvae.training.pack import pack_of
 
     size = space.pack_size or largest_pack(planned_cell)
-    rho = planned_cell.rho
+    values = planned_cell.values
     threads = torch.get_num_threads()
     torch.set_num_threads(space.cpus_per_pack)
     try:
-        pack = PackTraining(planned_cell.cell, [(rho[seed % len(rho)], seed) for seed in range(size)], data)
+        members = [(values[seed % len(values)], seed) for seed in range(size)]
+        pack = pack_of(planned_cell.cell, planned_cell.control, members, data)
         pack.evaluate()
         evaluated = time.perf_counter()
         pack.evaluate()

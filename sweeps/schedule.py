@@ -123,7 +123,7 @@ class Schedule:
 
     def asks_for(self, row: Row) -> bool:
         """Tell whether a search has asked for a member."""
-        point = Point(row["rho"], row["seed"])
+        point = Point(row["value"], row["seed"])
         searches = (state.search for state in self.cells if state.planned.cell_id == row["cell_id"])
         return any(point in search.asked for search in searches)
 
@@ -238,7 +238,7 @@ class Schedule:
         if len(missing) < len(points):
             for row in self._ledger.members.values():
                 if row["cell_id"] == cell.cell_id:
-                    finished[row["pack_id"]].add(Point(row["rho"], row["seed"]))
+                    finished[row["pack_id"]].add(Point(row["value"], row["seed"]))
         packs = frozenset(map(frozenset, finished.values()))
         packing = Packing(self._pack_size or largest_pack(cell), self.slots, len(self.cells))
         return pack_missing(points, missing, packs, packing, cell)

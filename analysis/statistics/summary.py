@@ -62,7 +62,7 @@ class Summary:
                 firsts.append(row)
             self._statuses[cell_id][status] += 1
         self._cells = [
-            row | {row["control"]: None} for row in rows_of(members.take(pa.array(firsts, pa.int64())))
+            {**row, row["control"]: None} for row in rows_of(members.take(pa.array(firsts, pa.int64())))
         ]
         self._watched = [ORDER_PARAMETERS[name] for name in rule.active_from]
         self._estimates: dict[tuple[str, str], tuple[float, CellThreshold]] = {}

@@ -6,9 +6,7 @@ A sweep varies one of them, its *control*: the members of a cell differ in its v
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from ouvae.declared.cell import Cell
 from ouvae.declared.keys import Control, keys_of
@@ -29,10 +27,10 @@ def swept_controls(keys: Mapping[str, Any]) -> list[str]:
 
 def bounds_of(control: str) -> tuple[float, float]:
     """Return the lowest and the highest value that a control parameter can take."""
-    limits = {
-        name: getattr(part, name) for part in Cell.model_fields[control].metadata for name in vars(part)
-    }
-    return limits.get("ge", limits.get("gt", 0.0)), limits.get("le", math.inf)
+    parts = Cell.model_fields[control].metadata
+    low = (getattr(part, name) for part in parts for name in ("ge", "gt") if hasattr(part, name))
+    high = (part.le for part in parts if hasattr(part, "le"))
+    return next(low, 0.0), next(high, math.inf)
 
 
 def at_value(cell: Cell, control: str, value: float) -> Cell:
@@ -47,12 +45,3 @@ def canonical(cell: Cell, control: str) -> Cell:
     """
     default = Cell.model_fields[control].default
     return at_value(cell, control, default if isinstance(default, int | float) else 1.0)
-
-
-def checked_value(control: str, value: float) -> float:
-    """Return a value of a control parameter. Raises pydantic's ValidationError if its key refuses it."""
-    field = Cell.model_fields[control]
-    adapter = TypeAdapter(
-        Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-    )
-    return float(adapter.validate_python(value))

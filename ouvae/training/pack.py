@@ -19,6 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ouvae.data import Dataset, Images
 from ouvae.declared import METRICS, TEST_METRICS, Cell
+from ouvae.declared.controls import RHO
 from ouvae.parts.networks import Shape
 from ouvae.systems import Draws, System, Terms, build, leading_axes
 from ouvae.training.controls import check_values, opened, with_buffers
@@ -61,6 +62,23 @@ def trained_model(cell: Cell, image_shape: Shape, weights: Mapping[str, Tensor])
     model = initial_model(cell, image_shape, seed=0)
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
+
+
+def pack_of(
+    cell: Cell,
+    control: str,
+    members: Sequence[tuple[float, int]],
+    data: Dataset,
+    device: torch.device | str = "cpu",
+    evaluation_bytes: int = GIB,
+) -> "PackTraining":
+    """Return the pack of members that differ in one control parameter, given by its value and their seeds.
+
+    Raises as `PackTraining`.
+    """
+    values = {} if control == RHO else {control: [value for value, _ in members]}
+    of_rho = members if control == RHO else [(cell.rho, seed) for _, seed in members]
+    return PackTraining(cell, of_rho, data, device, evaluation_bytes, values)
 
 
 _SystemFunction: TypeAlias = Callable[[System, Tensor, Draws], tuple[Tensor, ...]]

@@ -103,7 +103,8 @@ def task_of(pack: Pack, space: Space, run: RunDirectory) -> Task:
     return Task(
         pack_id=pack.pack_id,
         cell=pack.cell.cell,
-        members=[(point.rho, point.seed) for point in pack.points],
+        control=pack.cell.control,
+        members=[(point.value, point.seed) for point in pack.points],
         data=pack.cell.data_digest,
         device=pack.cell.device,
         threads=space.cpus_per_pack,
@@ -122,5 +123,7 @@ def drawn_of(pack: Pack, space: Space) -> list[int]:
         return []
     first = space.seeds[0]
     return [
-        index for index, point in enumerate(pack.points) if point.seed == first and point.rho in pack.cell.rho
+        index
+        for index, point in enumerate(pack.points)
+        if point.seed == first and point.value in pack.cell.values
     ]

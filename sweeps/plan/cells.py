@@ -11,7 +11,7 @@ from analysis.tables.schema import SPLIT_IMAGES
 from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels
-from ouvae.linear_gaussian import critical_rho
+from ouvae.declared.controls import RHO, at_value, canonical
 from search_spaces import SweptCell
 from sweeps.errors import SweepError, located
 from sweeps.plan.users_code import UsersCode
@@ -19,19 +19,21 @@ from sweeps.plan.users_code import UsersCode
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """A member of a cell."""
+    """A member of a cell: a value of the control parameter, and a seed."""
 
-    rho: float
+    value: float
     seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCell:
-    """A cell with its name, its initial values of rho, and all that its members' numbers depend on.
+    """A cell with its name, its initial values, and all that its members' numbers depend on.
 
     Attributes:
+        cell: at the canonical value of its control parameter.
+        control: the control parameter.
         label: its name, which no other cell of the space has.
-        rho: initial values of its search, in increasing order.
+        values: of the control parameter at which its search starts, in increasing order.
         data_digest: of the data set's arrays.
         split_images: how many images its training, validation and test split have.
         code_digest: of the code of users' systems and data sets; None without any.
@@ -40,7 +42,8 @@ class PlannedCell:
 
     cell: Cell
     label: str
-    rho: tuple[float, ...]
+    control: str
+    values: tuple[float, ...]
     data_digest: str
     split_images: tuple[int, int, int]
     device: str
@@ -48,12 +51,21 @@ class PlannedCell:
 
     @cached_property
     def cell_id(self) -> str:
-        """Hash of everything that the cell's members share and their numbers depend on."""
-        return digest(self._identity)
+        """Hash of everything that the cell's members share and their numbers depend on.
+
+        The control parameter is left out if it is rho, as it was when there was no other.
+        """
+        named = {} if self.control == RHO else {"control": self.control}
+        return digest(_without(self.cell, self.control) | self._shared | named)
 
     def member_id(self, point: Point) -> str:
-        """Hash of everything that determines the member's numbers."""
-        return digest(self._identity | {"rho": point.rho, "seed": point.seed})
+        """Hash of everything that determines the member's numbers, whichever key is swept."""
+        cell = self.at(point.value)
+        return digest(_without(cell, RHO) | self._shared | {"rho": cell.rho, "seed": point.seed})
+
+    def at(self, value: float) -> Cell:
+        """Return the cell at a value of its control parameter."""
+        return at_value(self.cell, self.control, value)
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of a member's training step.
@@ -75,35 +87,19 @@ class PlannedCell:
                 f"{self.cell.system}"
             ) from error
 
-    def exact_rho(self) -> float | None:
-        """Return the critical value in closed form: of the linear Gaussian VAE with p(x|z_1) smoothed and the ELBO.
-
-        None elsewhere: importance samples or free bits move the rho at which the collapsed point loses its
-        stability.
-        """
-        cell = self.cell
-        linear = cell.depth == 1 and not cell.traits("architecture").layered
-        if not linear or cell.data_variance is None or cell.observation_variance is None:
-            return None
-        if cell.smoothed_networks != ("likelihood",) or cell.objective != "elbo":
-            return None
-        return critical_rho(
-            cell.data_variance,
-            cell.observation_variance,
-            cell.ou_samples,
-            cell.smoothing,
-            cell.kl_weight * cell.top_kl_weight,
-        )
-
     @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _shared(self) -> dict[str, Any]:
         own_code = {"code_digest": self.code_digest} if self.code_digest else {}
-        shared = {
+        return {
             "data_digest": self.data_digest,
             "device": self.device,
             "numerics_version": TRAINING_VERSION,  # the key of when there was one version
-        }
-        return self.cell.identity() | shared | own_code
+        } | own_code
+
+
+def _without(cell: Cell, key: str) -> dict[str, Any]:
+    """Return the identity of a cell without a key."""
+    return {name: value for name, value in cell.identity().items() if name != key}
 
 
 def plan_cells(
@@ -126,7 +122,8 @@ def plan_cells(
         PlannedCell(
             cell=part.cell,
             label=name,
-            rho=part.rho,
+            control=part.control,
+            values=part.values,
             data_digest=data.digest,
             split_images=(len(data.train), len(data.validation), len(data.test)),
             device=device,
@@ -146,16 +143,18 @@ def require_computable(cells: Iterable[PlannedCell]) -> None:
 def cell_of_member(row: Mapping[str, Any]) -> PlannedCell:
     """Return the cell of a row of the members table, as this version of the project would train it.
 
-    Its `cell_id` equals the row's if and only if it would train the same members. It has no `rho`.
+    Its `cell_id` equals the row's if and only if it would train the same members. It has no `values`.
 
     Raises:
         ValueError: this version has no such cell.
     """
     train, validation, test = (row[name] or 0 for name in SPLIT_IMAGES)
+    cell = Cell.model_validate({name: row[name] for name in keys_of(Cell)})
     return PlannedCell(
-        cell=Cell.model_validate({name: row[name] for name in keys_of(Cell)}),
+        cell=canonical(cell, row["control"]),
         label=row["cell"],
-        rho=(),
+        control=row["control"],
+        values=(),
         data_digest=row["data_digest"],
         split_images=(train, validation, test),
         device=row["device"],

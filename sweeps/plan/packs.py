@@ -40,7 +40,9 @@ class Pack:
 
     def __str__(self) -> str:
         """Return the cell and the first members."""
-        points = ", ".join(f"rho={point.rho:g} seed={point.seed}" for point in self.points[:3])
+        points = ", ".join(
+            f"{self.cell.control}={point.value:g} seed={point.seed}" for point in self.points[:3]
+        )
         more = f" and {len(self.points) - 3} more" if len(self.points) > 3 else ""
         return f"{self.cell.label}; {points}{more}"
 
@@ -120,7 +122,7 @@ def pack_missing(
 
 
 def _by_seed(point: Point) -> tuple[int, float]:
-    return point.seed, point.rho
+    return point.seed, point.value
 
 
 def _even_parts(points: Sequence[Point], count: int) -> list[tuple[Point, ...]]:

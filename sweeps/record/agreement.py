@@ -10,6 +10,7 @@ from analysis.tables.files import check_settings
 from analysis.tables.schema import Row
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import CellKeys, keys_of
+from ouvae.declared.controls import RHO, swept_controls
 from search_spaces import Space, SpaceError, load, read_yaml_mapping
 from sweeps.errors import SweepError
 from sweeps.plan.cells import PlannedCell
@@ -38,7 +39,7 @@ def space_of(run: Paths) -> Space:
 def require_same_space(run: Paths, space: Space) -> None:
     """Refuse a space that conflicts with the settings of a run.
 
-    A run belongs to one space. The space may grow by cells, rho and seeds, and change its search and its
+    A run belongs to one space. The space may grow by cells, values and seeds, and change its search and its
     thresholds; a change of what all cells share would mix curves.
 
     Raises:
@@ -61,6 +62,8 @@ def space_conflicts(run: Paths, space: Space) -> list[str]:
     neutral = {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
     held = {"name": None} | neutral | _read_space(run.settings)
     new = {"name": space.name, **space.shared()}
+    if (control := next(iter(swept_controls(held)), RHO)) != space.control:
+        return [f"it sweeps {control} there, {space.control} now"]
     return [
         f"{key}: {held.get(key)!r} there, {value!r} now"
         for key, value in new.items()

@@ -25,7 +25,7 @@ def measure_missing(
     run: Paths,
     measure: Callable[[Sequence[tuple[Cell, float]], Dataset, Costs], list[Cost] | None],
 ) -> None:
-    """Write costs.parquet, a row for each cell and rho, unless the run has it for these cells already.
+    """Write costs.parquet, a row for each cell and value, unless the run has it for these cells already.
 
     All members of a data set are measured in one task, in turns. A table that lacks one of them or cannot be
     read is measured anew, since costs compare only side by side.
@@ -42,10 +42,12 @@ def measure_missing(
     rows: list[Row] = []
     for digest in dict.fromkeys(cell.data_digest for cell in cells):
         members = _members([cell for cell in cells if cell.data_digest == digest])
-        costs = measure([(cell.cell, rho) for cell, rho in members], data[digest], how)
+        costs = measure(
+            [(cell, cell.rho) for cell in (of.at(value) for of, value in members)], data[digest], how
+        )
         if costs is None:
             return
-        rows += [_row(cell, rho) | vars(cost) for (cell, rho), cost in zip(members, costs, strict=True)]
+        rows += [_row(*member) | vars(cost) for member, cost in zip(members, costs, strict=True)]
     write_table(table_of(rows, COSTS), run.costs)
 
 
@@ -54,16 +56,16 @@ def are_measured(how: Costs | None, cells: Sequence[PlannedCell], run: Paths) ->
     if how is None:
         return True
     try:
-        held = {(row["cell_id"], row["rho"]) for row in read_costs(run.path).to_pylist()}
+        held = {(row["cell_id"], row["value"]) for row in read_costs(run.path).to_pylist()}
     except TableError:  # none yet, or one that is damaged
         return False
-    return held == {(cell.cell_id, rho) for cell, rho in _members(cells)}
+    return held == {(cell.cell_id, value) for cell, value in _members(cells)}
 
 
 def _members(cells: Sequence[PlannedCell]) -> list[tuple[PlannedCell, float]]:
-    return [(cell, rho) for cell in cells for rho in cell.rho]
+    return [(cell, value) for cell in cells for value in cell.values]
 
 
-def _row(cell: PlannedCell, rho: float) -> dict[str, Any]:
-    member = {"cell_id": cell.cell_id, "cell": cell.label, "depth": cell.cell.depth, "rho": rho}
-    return cell.cell.model_dump(mode="json") | member | {"device": cell.device}
+def _row(cell: PlannedCell, value: float) -> dict[str, Any]:
+    member = {"cell_id": cell.cell_id, "cell": cell.label, "depth": cell.cell.depth, "device": cell.device}
+    return cell.at(value).model_dump(mode="json") | member | {"control": cell.control, "value": value}

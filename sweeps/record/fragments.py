@@ -26,7 +26,7 @@ MERGED = "merged-"
 """Prefix of the names of merged fragments. Other names are the ids of packs."""
 
 _RESULTS = (
-    *("member_id", "rho", "seed", "status", "diverged_at_step", "numerics_version"),
+    *("member_id", "value", "seed", "status", "diverged_at_step", "numerics_version"),
     *(metric.name for metric in (*METRICS, *TEST_METRICS)),
 )
 """Columns in which two rows of a member agree, whenever and in whichever pack it was trained."""

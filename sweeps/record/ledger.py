@@ -22,7 +22,7 @@ from sweeps.worker.states import StatesError
 from sweeps.worker.task import PackResult
 
 _AT_HAND = (
-    *("member_id", "cell_id", "cell", "pack_id", "rho", "seed", "status"),
+    *("member_id", "cell_id", "cell", "pack_id", "value", "seed", "status"),
     *("dataset", "system", "device", "data_digest", "code_digest", "numerics_version"),
     *(order.metric for order in ORDER_PARAMETERS.values()),
 )
@@ -112,7 +112,7 @@ class Ledger:
         full = self._fragments.add_failed(pack.pack_id, fragment.members)
         for row in rows_of(fragment.members):
             self.failed[row["member_id"]] = row
-            self._observed[row["cell_id"]][Point(row["rho"], row["seed"])] = None
+            self._observed[row["cell_id"]][Point(row["value"], row["seed"])] = None
         if full is not None:
             raise self.run.full(full)
         return fragment
@@ -143,7 +143,7 @@ class Ledger:
     def _note(self, members: pa.Table) -> None:
         for row in members.select(_AT_HAND).to_pylist():
             self.members[row["member_id"]] = row
-            self._observed[row["cell_id"]][Point(row["rho"], row["seed"])] = curve_value(row, self._metric)
+            self._observed[row["cell_id"]][Point(row["value"], row["seed"])] = curve_value(row, self._metric)
             self.failed.pop(row["member_id"], None)
 
     def _drop_checkpoints(self) -> None:

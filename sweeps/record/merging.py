@@ -39,7 +39,7 @@ class Joined:
 def merge(into: Path, sources: Sequence[Path]) -> list[Joined]:
     """Add the finished members of runs to a run, and write its tables. The other runs stay as they are.
 
-    All runs are of one space, which may differ in cells, values of rho, seeds and search. Members that the
+    All runs are of one space, which may differ in cells, values, seeds and search. Members that the
     run has stay as they are. Kept weights and images are copied. The same call goes on with a merge that was
     stopped.
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 from analysis.tables.files import table_of
 from analysis.tables.schema import HISTORY, MEMBERS, SHEETS, SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
-from ouvae.declared import METRICS, TEST_METRICS
+from ouvae.declared import METRICS, TEST_METRICS, Cell
+from ouvae.linear_gaussian import critical_value
 from ouvae.training.outcome import Sheet
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
@@ -100,30 +101,31 @@ def _metrics(evaluation: Row) -> dict[str, Any]:
 def _identity(pack: Pack, point: Point) -> dict[str, Any]:
     return {
         "member_id": pack.cell.member_id(point),
-        "rho": point.rho,
+        "value": point.value,
         "seed": point.seed,
         "cell_id": pack.cell.cell_id,
     }
 
 
-def cell_columns(planned: PlannedCell) -> dict[str, Any]:
-    """Return the keys of a cell, and what its data set is."""
+def cell_columns(planned: PlannedCell, cell: Cell | None = None) -> dict[str, Any]:
+    """Return the keys of a planned cell, or of the cell at one of its values; and what its data set is."""
     images = dict(zip(SPLIT_IMAGES, planned.split_images, strict=True))
-    return {**planned.cell.model_dump(mode="json"), "data_digest": planned.data_digest, **images}
+    return {**(cell or planned.cell).model_dump(mode="json"), "data_digest": planned.data_digest, **images}
 
 
 def _member(space: str, pack: Pack, point: Point, result: PackResult | None) -> dict[str, Any]:
     """Return the columns of a member's row without metrics and status; no result means not trained."""
     planned = pack.cell
     return {
-        **cell_columns(planned),
+        **cell_columns(planned, planned.at(point.value)),
         **_identity(pack, point),
+        "control": planned.control,
         "space": space,
         "cell": planned.label,
         "depth": planned.cell.depth,
         "code_digest": planned.code_digest,
         "device": planned.device,
-        "critical_exact": planned.exact_rho(),
+        "critical_exact": critical_value(planned.cell, planned.control),
         "parameters": result.parameters if result else None,
         "pixels": prod(planned.cell.image_shape),
         "seconds": result.seconds / len(pack.points) if result else 0.0,

@@ -35,7 +35,7 @@ class Sheets:
             new, path = sheets.filter(pc.equal(sheets["cell_id"], cell_id)), self._run.sheet(cell_id)
             others = _without(_read(path), new)
             try:
-                write_table(pa.concat_tables([others, new]).sort_by("rho"), path)
+                write_table(pa.concat_tables([others, new]).sort_by("value"), path)
             except TableError as error:
                 self._run.note(f"a sheet is not kept: {error}")
 

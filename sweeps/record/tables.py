@@ -18,7 +18,7 @@ def write_tables(
 ) -> dict[str, pa.Table]:
     """Write and return members, history, thresholds and comparisons by name.
 
-    Rows go by cell, seed, rho and step, in whatever order packs finished. Members and history are written
+    Rows go by cell, seed, value and step, in whatever order packs finished. Members and history are written
     before anything is estimated from them. Cells of the space come in the order of `cell_ids`, others after
     them.
 
@@ -32,7 +32,7 @@ def write_tables(
     failed = table_of(list(ledger.failed.values()), MEMBERS)
     members = _named(pa.concat_tables([results.members, failed]))
     places = pa.array([order.get(cell_id, len(order)) for cell_id in members["cell_id"].to_pylist()])
-    members = _ordered(members, places, ("cell_id", "seed", "rho"))
+    members = _ordered(members, places, ("cell_id", "seed", "value"))
     places = pc.index_in(results.history["member_id"], value_set=members["member_id"].combine_chunks())
     history = _ordered(results.history, places, ("step",))
     tables: dict[str, pa.Table] = {}
@@ -69,7 +69,8 @@ def _named(members: pa.Table) -> pa.Table:
     """Return members with names of their cells that tell all cells of the table apart."""
     first = _firsts(members)
     cells = pa.array(list(first), pa.string())
-    names = pa.array(labels(rows_of(members.take(list(first.values())))), pa.string())
+    rows = [{**row, row["control"]: None} for row in rows_of(members.take(list(first.values())))]
+    names = pa.array(labels(rows), pa.string())
     named = names.take(pc.index_in(members["cell_id"].combine_chunks(), value_set=cells))
     return members.set_column(members.schema.get_field_index("cell"), members.schema.field("cell"), named)
 

@@ -31,11 +31,11 @@ class MeasuredCells:
     def __init__(self, ledger: Ledger, space: Space, data_dir: Path | None) -> None:
         self._cells: dict[str, PlannedCell] = {}
         self._unusable: dict[str, str] = {}
-        grids = {swept.cell: swept.rho for swept in space.swept()}
+        values = {swept.cell: swept.values for swept in space.swept()}
         for cell_id, row in cell_rows(ledger).items():
             try:
                 planned = cell_of_member(row)
-                self._cells[cell_id] = replace(planned, rho=grids.get(planned.cell, ()))
+                self._cells[cell_id] = replace(planned, values=values.get(planned.cell, ()))
             except ValueError as error:
                 self._unusable[cell_id] = f"this version cannot read the cell {row['cell']}: {gist(error)}"
         cells = [*(planned.cell for planned in self._cells.values()), *space.cells()]

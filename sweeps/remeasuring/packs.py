@@ -15,7 +15,7 @@ from analysis.text.words import plural
 from ouvae.data import Dataset
 from ouvae.declared import Cell
 from ouvae.training.outcome import Measured, Sheet
-from ouvae.training.pack import PackTraining
+from ouvae.training.pack import pack_of
 from search_spaces import Space
 from sweeps.errors import gist
 from sweeps.executors.executor import drawn_of
@@ -82,10 +82,10 @@ def numbers_at(
     """
     cell = pack.cell.cell
     kept = read_pack_weights(path)
-    points = [(point.rho, point.seed) for point in pack.points]
+    points = [(point.value, point.seed) for point in pack.points]
     if kept.cell != cell or not set(kept.members) <= set(points):
         raise WeightsError(f"{path} holds weights of other members; put back the file of this run")
-    training = PackTraining(cell, points, data, pack.cell.device, evaluation_bytes)
+    training = pack_of(cell, pack.cell.control, points, data, pack.cell.device, evaluation_bytes)
     places = [points.index(member) for member in kept.members]
     diverged = {
         place: row["diverged_at_step"] for place, row in enumerate(members) if row["status"] != "completed"
@@ -122,7 +122,7 @@ class PackMeasuring:
         if reason := self._cells.unusable(cell_id):
             self._leave(members, reason)
             return
-        points = tuple(Point(row["rho"], row["seed"]) for row in members)
+        points = tuple(Point(row["value"], row["seed"]) for row in members)
         pack = Pack(self._cells[cell_id], points)
         if pack.pack_id != pack_id:
             self._leave(members, f"the rows of pack {pack_id} are not those of its members")

@@ -1,4 +1,4 @@
-"""Where to sample rho next: searches, which know nothing of how members are trained.
+"""Where to sample the control parameter next: searches, which know nothing of how members are trained.
 
 What a search asks for is a function of what it has observed, never of when or by how many workers that was
 trained, so that asking again after an interruption gives the same points.
@@ -45,7 +45,7 @@ def threshold_at(rule: Rule, observations: Observations) -> CellThreshold:
 
 def curves_of_points(observations: Observations) -> Curves:
     """Return the curves of a cell's seeds."""
-    return curves_of((point.seed, point.rho, value) for point, value in observations.items())
+    return curves_of((point.seed, point.value, value) for point, value in observations.items())
 
 
 class Search(ABC):

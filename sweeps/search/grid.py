@@ -1,4 +1,4 @@
-"""The searches `grid`, every rho with every seed, and `none`, a grid without points."""
+"""The searches `grid`, every value with every seed, and `none`, a grid without points."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from sweeps.search.base import Observations, Search
 
 
 class GridSearch(Search):
-    """Train every rho with every seed, in one round."""
+    """Train every value with every seed, in one round."""
 
-    def __init__(self, observed: Observations, rho: Sequence[float], seeds: Sequence[int]) -> None:
+    def __init__(self, observed: Observations, values: Sequence[float], seeds: Sequence[int]) -> None:
         super().__init__(observed)
-        self._points = [Point(value, seed) for seed in seeds for value in rho]
+        self._points = [Point(value, seed) for seed in seeds for value in values]
 
     @property
     def stage(self) -> str:

@@ -1,6 +1,6 @@
 """The search `locate`: an initial grid, then fresh seeds where they tell most about the critical value.
 
-The initial grid is a few seeds on the coarse values of rho. Batches of probes follow, by the rule of
+The initial grid is a few seeds on the coarse values. Batches of probes follow, by the rule of
 `analysis.statistics.probes`. A seed that has a member from an earlier sweep is probed there, so that the
 member is reused.
 """
@@ -19,7 +19,7 @@ from sweeps.plan.cells import Point
 from sweeps.search.base import Observations, Search, StoppingRule, threshold_at
 
 PROBE_DIGITS = 4
-"""Decimals of rho of a probe."""
+"""Decimals of a probe's value on a linear scale, and its significant digits on a log scale."""
 
 NEIGHBOUR_WEIGHT = 0.5
 """Weight of a seed of a neighbour's initial grid where a cell's first probes are placed."""
@@ -37,7 +37,7 @@ class LocateSearch(Search):
     """Locates the threshold of a cell, and goes on after that where a comparison asks for it.
 
     Args:
-        rho: the coarse values.
+        values: the coarse values.
         seeds: of the initial grid; probes have the seeds after the largest of them.
         stopping: when the search ends.
         probes: members of a batch.
@@ -46,15 +46,15 @@ class LocateSearch(Search):
     def __init__(
         self,
         observed: Observations,
-        rho: Sequence[float],
+        values: Sequence[float],
         seeds: Sequence[int],
         stopping: StoppingRule,
         probes: int,
     ) -> None:
         super().__init__(observed)
         self._stopping, self._batch_size = stopping, probes
-        self._initial_grid = [Point(value, seed) for seed in seeds for value in sorted(rho)]
-        self._range = min(rho), max(rho)
+        self._initial_grid = [Point(value, seed) for seed in seeds for value in sorted(values)]
+        self._range = min(values), max(values)
         self._first_seed = max(seeds) + 1
         self.neighbours: Sequence[LocateSearch] = ()
         self.decisions: Decisions | None = None
@@ -132,21 +132,25 @@ class LocateSearch(Search):
         for cell, weight in [(threshold, 1.0), *((cell, NEIGHBOUR_WEIGHT) for cell in neighbours)]:
             for seed in cell.seeds:
                 if seed.n_members:
-                    weights[seed.interval] += weight
+                    low, high = map(self._stopping.rule.scale.place, seed.interval)
+                    weights[low, high] += weight
         return population(weights)
 
     def _probes(self, posterior: Population, trained: int, count: int) -> list[Point]:
         """Return the first `count` of a batch of fresh seeds around the median."""
-        rhos = probe_places(posterior, trained, self._batch_size)[:count]
-        return [self._probe(self._first_seed + trained + index, rho) for index, rho in enumerate(rhos)]
+        places = probe_places(posterior, trained, self._batch_size)[:count]
+        return [self._probe(self._first_seed + trained + index, place) for index, place in enumerate(places)]
 
-    def _probe(self, seed: int, rho: float) -> Point:
-        """Return the reusable member of a seed that is nearest to a rho, or else a new one there."""
+    def _probe(self, seed: int, place: float) -> Point:
+        """Return the reusable member of a seed that is nearest to a place, or else a new one there."""
+        scale = self._stopping.rule.scale
         reusable = [point for point in self._reusable if point.seed == seed]
         if reusable:
-            return min(reusable, key=lambda point: abs(point.rho - rho))
+            return min(reusable, key=lambda point: abs(scale.place(point.value) - place))
         lowest, highest = self._range
-        return Point(min(max(round(rho, PROBE_DIGITS), lowest), highest), seed)
+        value = scale.value(min(place, scale.place(highest)))
+        digits = "f" if scale.kind == "linear" else "g"
+        return Point(min(max(float(f"{value:.{PROBE_DIGITS}{digits}}"), lowest), highest), seed)
 
 
 class Decisions:

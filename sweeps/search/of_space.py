@@ -32,7 +32,7 @@ def with_probes(space: Space, fixed: int | None, slots: int, device: str) -> Spa
 def searches_of(space: Space, observed: Sequence[Observations]) -> list[Search]:
     """Return a new search of the space's kind for each of its cells.
 
-    A cell without smoothing gets a grid: rho has no effect there.
+    A cell on which the control parameter has no effect gets a grid.
 
     Args:
         space: says which search, and how.
@@ -41,12 +41,12 @@ def searches_of(space: Space, observed: Sequence[Observations]) -> list[Search]:
     swept, rule = space.swept(), rule_of(space)
     if not space.search_traits.aims_at_half_width:
         return [_independent(space, *part, rule) for part in zip(swept, observed, strict=True)]
-    smoothed = [index for index, cell in enumerate(swept) if cell.cell.smoothed_networks]
-    cells, of_cells = [swept[index] for index in smoothed], [observed[index] for index in smoothed]
+    acted_on = [index for index, cell in enumerate(swept) if cell.has_effect]
+    cells, of_cells = [swept[index] for index in acted_on], [observed[index] for index in acted_on]
     located = _locating(space, cells, of_cells, rule)
-    by_index = dict(zip(smoothed, located, strict=True))
+    by_index = dict(zip(acted_on, located, strict=True))
     return [
-        by_index[index] if index in by_index else GridSearch(observed[index], cell.rho, space.seeds)
+        by_index[index] if index in by_index else GridSearch(observed[index], cell.values, space.seeds)
         for index, cell in enumerate(swept)
     ]
 
@@ -55,8 +55,8 @@ def _independent(space: Space, swept: SweptCell, observed: Observations, rule: R
     if space.search == "none":
         return GridSearch(observed, (), ())
     if space.search == "grid":
-        return GridSearch(observed, swept.rho, space.seeds)
-    return RefineSearch(observed, swept.rho, space.seeds, rule, space.tolerance, space.refine_points)
+        return GridSearch(observed, swept.values, space.seeds)
+    return RefineSearch(observed, swept.values, space.seeds, rule, space.tolerance, space.refine_points)
 
 
 def _locating(
@@ -67,14 +67,14 @@ def _locating(
     cells = [cell.cell for cell in swept]
     searches = [
         LocateSearch(
-            of_cell, cell.rho, space.seeds, stopping, space.probes if space.probes != "auto" else PROBES
+            of_cell, cell.values, space.seeds, stopping, space.probes if space.probes != "auto" else PROBES
         )
         for of_cell, cell in zip(observed, swept, strict=True)
     ]
-    for search, indices in zip(searches, neighbours(cells), strict=True):
+    for search, indices in zip(searches, neighbours(cells, space.control), strict=True):
         search.neighbours = [searches[index] for index in indices]
     if space.until == "decided":
-        decisions = Decisions(searches, comparable(cells), space.confidence, space.margin)
+        decisions = Decisions(searches, comparable(cells, space.control), space.confidence, space.margin)
         for search in searches:
             search.decisions = decisions
     return searches

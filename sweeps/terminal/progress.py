@@ -178,7 +178,8 @@ class _Cells:
         shown = {id(state) for state in by_need[:rows]}
         table = Table(box=None, pad_edge=False, expand=False)
         table.add_column("cell", no_wrap=True, overflow="ellipsis")
-        for name in ("members", "critical_value", "interval", "search"):
+        control = states[0].planned.control
+        for name in ("members", f"{control}_c", "interval", "search"):
             table.add_column(name, no_wrap=True, min_width=len(name))
         for state in states:
             if id(state) in shown:
@@ -196,13 +197,11 @@ class _Cells:
         )  # other members of the first batch may be in another phase
         if threshold is None or (threshold.critical_value is None and is_early):
             return state.planned.label, members, "-", "", state.search.stage
-        critical_value = (
-            STATUS[threshold.status]
-            if threshold.critical_value is None
-            else f"{threshold.critical_value:.3f}"
-        )
-        interval = ends_text(threshold.critical_low, threshold.critical_high, ".3f")
-        return state.planned.label, members, critical_value, interval, state.search.stage
+        form = ".3f" if threshold.scale.kind == "linear" else ".3g"
+        value = threshold.critical_value
+        text = STATUS[threshold.status] if value is None else f"{value:{form}}"
+        interval = ends_text(threshold.critical_low, threshold.critical_high, form)
+        return state.planned.label, members, text, interval, state.search.stage
 
     def _threshold(self, state: CellProgress, elapsed: float) -> CellThreshold | None:
         cell_id, observations = state.planned.cell_id, state.search.answers

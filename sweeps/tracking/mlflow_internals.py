@@ -108,7 +108,7 @@ def cells_view(
         sweep_id: value of the tag `sweep_id` of the runs.
         columns: of the table: `metrics.NAME`, `params.NAME` or `tags.NAME`.
         thresholds: metrics of thresholds, with the title of their chart. The first orders the table.
-        curves: metrics whose step is rho.
+        curves: metrics whose step is the control parameter.
     """
     first = next(iter(thresholds))
     parallel = _chart(

@@ -86,13 +86,18 @@ class Recorder:
         with self.beside("studies"):
             probes = space.max_members if space.search_traits.adds_seeds else 0
             self._studies = Studies(
-                self._run.studies, space.name, ORDER_PARAMETERS[watched[0]], max(space.seeds) + probes
+                self._run.studies,
+                space.name,
+                ORDER_PARAMETERS[watched[0]],
+                space.control,
+                max(space.values()),
+                max(space.seeds) + probes,
             )
             self._run.notices += self._studies.notices
             self._studies.record(held)
         params = space.model_dump(mode="json") | {"commit": commit(), "project_version": project_version()}
         self.tracker = Tracker(
-            uri, space.name, self._run.sweep_id, self._run.path.name, params, track, watched
+            uri, space.name, self._run.sweep_id, self._run.path.name, params, track, watched, space.control
         )
         with self.beside("MLflow"):
             members, history = list(ledger.members.values()), list[Row]()
@@ -258,8 +263,9 @@ class Recorder:
         self, planned: PlannedCell, thresholds: Sequence[Row], by_metric: Mapping[str, Curves]
     ) -> None:
         label = thresholds[0]["cell"]
+        scale = self._rules.scale
         means = {
-            metric: [(float(rho), float(value)) for rho, value in zip(*mean_curve(seeds), strict=True)]
+            metric: [(scale.place(x), float(y)) for x, y in zip(*mean_curve(seeds, scale), strict=True)]
             for metric, seeds in by_metric.items()
         }
         note = "\n".join(

@@ -9,7 +9,8 @@ run          holds
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
 cell         settings; the numbers of its thresholds at step = number of members used; its curves,
-             means over seeds at step = 1000 rho, such as `kl_top_nats`; and its sheet as an artifact
+             means over seeds at step = 1000 rho (of another control parameter 1000 value, or on a
+             log scale 1000 log10 value), such as `kl_top_nats`; and its sheet as an artifact
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
@@ -49,10 +50,10 @@ from sweeps.tracking.values import (
     CompleteCell,
     Value,
     cell_tags,
+    control_text,
     curve_values,
     member_values,
     milliseconds,
-    rho_text,
     stamp,
     texts,
     threshold_values,
@@ -100,6 +101,7 @@ class SweepRuns:
         untracked_cells: ids of the cells that get no run.
         curves_url: the page of the cells' curves; None until the store is reached.
         watched: the order parameters of the view, the targeted one first.
+        control: the control parameter.
     """
 
     def __init__(
@@ -110,9 +112,10 @@ class SweepRuns:
         sweep_name: str,
         params: dict[str, str],
         watched: Sequence[OrderParameter],
+        control: str,
     ) -> None:
         self.uri, self.space, self.name, self.params = uri, space, sweep_name, params
-        self.watched = watched
+        self.watched, self.control = watched, control
         self.common = {"sweep_id": sweep_id, "space": space}
         self.status = "RUNNING"
         self.untracked: dict[str, str] = {}
@@ -143,7 +146,7 @@ class SweepRuns:
         self.sweep = next(iter(sweeps.values()), None) or self._create(
             self.name, {**self.common, "level": "sweep", **self._source()}, None
         )
-        for key, state in views.states(self.common["sweep_id"], self.watched).items():
+        for key, state in views.states(self.common["sweep_id"], self.watched, self.control).items():
             self.client.set_experiment_tag(self.experiment, SHARED_VIEW + key, json.dumps(state))
         if DESCRIPTION not in self.sweep.tags:
             self.describe(descriptions.IN_TRAINING)
@@ -187,7 +190,7 @@ class SweepRuns:
         elif "curve" not in run.tags:
             self.client.set_tag(run.run_id, "curve", digest)
             run.tags["curve"] = digest
-        # The UI lists metrics as they came: thresholds first, not the KL at the last rho.
+        # The UI lists metrics as they came: thresholds first, not the KL at the last value.
         values = threshold_values(cell.thresholds, run.start_ms) + curve_values(cell.curves, run.start_ms)
         tags_after = [RunTag(*tag) for tag in (cell_tags(cell.thresholds) | {DESCRIPTION: cell.note}).items()]
         self.client.log_batch(run.run_id, _metrics(values), _params(params), tags_after)
@@ -330,15 +333,18 @@ class SweepRuns:
 
     def _create_member(self, row: Mapping[str, Any], end: datetime) -> _Stored:
         cell = self.cells.get(row["cell_id"]) or self._create_cell(
-            row["cell_id"], row["cell"], texts(row, CELL_TAGS), texts(row, CELL_PARAMS)
+            row["cell_id"],
+            row["cell"],
+            texts(row, CELL_TAGS),
+            texts({**row, row["control"]: None}, CELL_PARAMS),
         )
-        rho = rho_text(row["rho"])
-        tags = {**self.common, **texts(row, MEMBER_TAGS), "level": "member", "rho": rho}
+        value = control_text(row["value"])
+        tags = {**self.common, **texts(row, MEMBER_TAGS), "level": "member", row["control"]: value}
         tags["finished_at"] = stamp(end)
         if RUN_COLOR in cell.tags:
             tags[RUN_COLOR] = cell.tags[RUN_COLOR]
         start_ms = milliseconds(end) - round(1000 * row["seconds"])
-        run = self._create(f"rho={rho} seed={row['seed']}", tags, cell, start_ms)
+        run = self._create(f"{row['control']}={value} seed={row['seed']}", tags, cell, start_ms)
         self.members[row["member_id"]] = run
         return run
 

@@ -1,6 +1,6 @@
 """The searches as Optuna studies, a study per cell, in one journal that optuna-dashboard reads.
 
-A finished member is a trial. Its parameters are rho and seed, its value is the order parameter that the space
+A finished member is a trial. Its parameters are the control parameter and the seed, its value is the order parameter that the space
 targets. The thresholds are user attributes of the study. Nothing is read back: points follow from the
 searches and the fragments, and a study that lags behind after a kill catches up. A trial in a journal takes a
 twentieth of the time of a trial in SQLite. A journal with a changed line is set aside and written anew.
@@ -11,6 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isinf
 from pathlib import Path
 
 import optuna
@@ -21,11 +22,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.tables.schema import LOST, Row
 from ouvae.declared import OrderParameter, curve_value
+from ouvae.declared.controls import bounds_of
 from sweeps import SweepError
 from sweeps.plan.cells import Point
 from sweeps.tracking.optuna_internals import Journal, is_whole
 
-ABOUT = "a trial is a member, its value the {order}; this shows where rho was sampled, nothing is minimized"
+ABOUT = (
+    "a trial is a member, its value the {order}; this shows where {control} was sampled, nothing is minimized"
+)
 
 _THRESHOLD = ("status", "critical_value", "critical_low", "critical_high", "confidence", "n_members")
 """Columns of a threshold that are attributes of its cell's study."""
@@ -38,15 +42,26 @@ class Studies:
         storage: path of the journal, which is created if it is missing.
         space: name of the space, an attribute of the studies.
         order: the order parameter whose metric is the value of a trial.
+        control: the control parameter.
+        highest: its highest value.
         largest_seed: expected largest seed; the axis of seeds ends at 9, 99, …
 
     Attributes:
         notices: lines for whoever runs the sweep.
     """
 
-    def __init__(self, storage: Path, space: str, order: OrderParameter, largest_seed: int = 0) -> None:
+    def __init__(
+        self,
+        storage: Path,
+        space: str,
+        order: OrderParameter,
+        control: str,
+        highest: float,
+        largest_seed: int = 0,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._order, self._largest_seed = storage, space, order, largest_seed
+        self._control, self._axis = control, _axis(control, highest)
         self._studies: dict[str, Study] = {}
         self._parameters: dict[str, dict[str, BaseDistribution]] = {}
         self._recorded: dict[str, set[tuple[Point, TrialState]]] = {}
@@ -94,15 +109,17 @@ class Studies:
             if study.user_attrs.get("value", metric) != metric:  # an earlier sweep had another target
                 optuna.delete_study(study_name=name, storage=self._storage)
                 study = optuna.create_study(storage=self._storage, study_name=name)
-            about = ABOUT.format(order=self._order.words)
+            about = ABOUT.format(order=self._order.words, control=self._control)
             for key, value in {"space": self._space, "value": metric, "about": about}.items():
                 study.set_user_attr(key, value)
             with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
                 study.set_metric_names([metric])
             trials = study.get_trials(deepcopy=False)
             # as in earlier trials: Optuna draws no axis of what differs
-            self._parameters[cell_id] = trials[0].distributions if trials else _parameters(self._largest_seed)
-            self._recorded[cell_id] = {(Point(**trial.params), trial.state) for trial in trials}
+            self._parameters[cell_id] = trials[0].distributions if trials else self._axes(self._largest_seed)
+            self._recorded[cell_id] = {
+                (Point(trial.params[self._control], trial.params["seed"]), trial.state) for trial in trials
+            }
             self._studies[cell_id] = study
         return self._studies[cell_id]
 
@@ -110,15 +127,20 @@ class Studies:
         recorded = self._recorded[cell_id]
         new: dict[tuple[Point, TrialState], FrozenTrial] = {}
         for row in rows:
-            point = Point(row["rho"], row["seed"])
+            point = Point(row["value"], row["seed"])
             value = None if row["status"] in LOST else curve_value(row, self._order.metric)
             state = TrialState.FAIL if value is None else TrialState.COMPLETE
             if not recorded & {(point, state), (point, TrialState.COMPLETE)}:
                 if row["seed"] > _end(self._parameters[cell_id]["seed"]):
-                    self._parameters[cell_id] = _parameters(row["seed"])
-                new[point, state] = _trial(row, state, value, self._parameters[cell_id])
+                    self._parameters[cell_id] = self._axes(row["seed"])
+                new[point, state] = _trial(row, state, value, self._control, self._parameters[cell_id])
         study.add_trials(new.values())
         recorded.update(new)
+
+    def _axes(self, largest_seed: int) -> dict[str, BaseDistribution]:
+        """Return what control parameter and seed may be."""
+        seeds = IntDistribution(0, 10 ** len(str(largest_seed)) - 1)
+        return {self._control: self._axis, "seed": seeds}
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -131,9 +153,10 @@ class Studies:
             ) from error
 
 
-def _parameters(largest_seed: int) -> dict[str, BaseDistribution]:
-    """Return what rho and seed may be."""
-    return {"rho": FloatDistribution(0.0, 1.0), "seed": IntDistribution(0, 10 ** len(str(largest_seed)) - 1)}
+def _axis(control: str, highest: float) -> FloatDistribution:
+    """Return what a control parameter may be: within its bounds, and at most the highest value of the sweep."""
+    low, high = bounds_of(control)
+    return FloatDistribution(low, highest if isinf(high) else high)
 
 
 def _end(seeds: BaseDistribution) -> int:
@@ -141,12 +164,16 @@ def _end(seeds: BaseDistribution) -> int:
 
 
 def _trial(
-    row: Row, state: TrialState, value: float | None, parameters: dict[str, BaseDistribution]
+    row: Row,
+    state: TrialState,
+    value: float | None,
+    control: str,
+    parameters: dict[str, BaseDistribution],
 ) -> FrozenTrial:
     return create_trial(
         state=state,
         value=value,
-        params={"rho": row["rho"], "seed": row["seed"]},
+        params={control: row["value"], "seed": row["seed"]},
         distributions=parameters,
         user_attrs={"member_id": row["member_id"], "status": row["status"]},
     )

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ouvae.declared.controls import RHO
 from ouvae.declared.order_parameters import ORDER_PARAMETERS, WATCHED
 from sweeps.tracking.refusals import reason
 from sweeps.tracking.runs import SweepRuns
@@ -87,6 +88,7 @@ class Tracker:
         params: Mapping[str, Any],
         track: str = "members",
         watched: Sequence[str] = tuple(WATCHED),
+        control: str = RHO,
     ) -> None:
         self._track = track
         self._runs = SweepRuns(
@@ -96,6 +98,7 @@ class Tracker:
             sweep_name,
             texts(params, params),
             [ORDER_PARAMETERS[name] for name in watched],
+            control,
         )
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._submitted: Counter[str] = Counter()

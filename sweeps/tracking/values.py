@@ -12,13 +12,14 @@ from analysis.tables.schema import Row
 from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
 from ouvae.declared.order_parameters import PAPERS
 
-STEPS_PER_RHO = 1000
-"""A cell's curve is logged at step = round(STEPS_PER_RHO * rho): a step in MLflow is an integer."""
+STEPS_PER_UNIT = 1000
+"""A cell's curve is logged at step = round(STEPS_PER_UNIT * place), a step in MLflow being an integer: the place
+is the value of the control parameter, or its decimal logarithm on a log scale."""
 
-CELL_PARAMS = (*keys_of(Cell), "depth", "critical_exact")
+CELL_PARAMS = ("control", *keys_of(Cell), "depth", "critical_exact")
 """The columns of the members table that are params of a cell's run."""
 
-MEMBER_PARAMS = ("rho", "seed", *CELL_PARAMS, "code_digest", "device", "numerics_version")
+MEMBER_PARAMS = ("seed", *CELL_PARAMS, "code_digest", "device", "numerics_version")
 CELL_TAGS = ("space", "cell_id", "cell", "dataset", "system", "objective", "architecture", "depth", "latents")
 MEMBER_TAGS = (
     *CELL_TAGS, "member_id", "seed", "status", "diverged_at_step", "pack_id", "project_version",
@@ -48,7 +49,7 @@ class CompleteCell:
         cell_id: identifies the cell in the sweep.
         label: name of its run.
         params: of its run.
-        curves: (rho, value) pairs by metric, means over seeds, in increasing order.
+        curves: (place, value) pairs by metric, means over seeds, in increasing order.
         thresholds: its rows of the thresholds table.
         data: digests of the data sets that its members are trained on, by their names.
         note: what is known of its thresholds, in words, in Markdown.
@@ -84,7 +85,7 @@ def member_values(row: Row, history: Sequence[Row]) -> list[Value]:
     """Return a member's values, one for each key and step; at the last step they are those of the row.
 
     The timestamps run from the start to the end of the member's training time. A failed member has only its
-    rho and seconds, at step 0.
+    control parameter and seconds, at step 0.
     """
     last = _last_step(row)
     final = {**row, "step": last}
@@ -99,7 +100,7 @@ def member_values(row: Row, history: Sequence[Row]) -> list[Value]:
             for (key, step), value in values.items()
             if key in _BITS_PER_DIMENSION
         }
-    values |= {("rho", last): row["rho"], ("seconds", last): row["seconds"]}
+    values |= {(row["control"], last): row["value"], ("seconds", last): row["seconds"]}
     end = milliseconds(utc(row["finished_at"]))
     per_step = 1000 * row["seconds"] / max(row["steps"], 1)
     return [
@@ -126,11 +127,11 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
 
 
 def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: int) -> list[Value]:
-    """Return the points of a cell's curves, at step = 1000 rho."""
+    """Return the points of a cell's curves, at step = 1000 place."""
     return [
-        Value(metric, _number(value), base_ms + round(STEPS_PER_RHO * rho), round(STEPS_PER_RHO * rho))
+        Value(metric, _number(value), base_ms + step, step)
         for metric, curve in curves.items()
-        for rho, value in curve
+        for step, value in ((round(STEPS_PER_UNIT * place), value) for place, value in curve)
     ]
 
 
@@ -177,9 +178,9 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def rho_text(rho: float) -> str:
-    """Return rho as text with three decimals, or with up to six digits if three decimals are not enough."""
-    return f"{rho:.3f}" if math.isclose(rho, round(rho, 3), abs_tol=1e-9) else f"{rho:.6g}"
+def control_text(value: float) -> str:
+    """Return a value of a control parameter as text with three decimals, or with up to six digits if three decimals are not enough."""
+    return f"{value:.3f}" if math.isclose(value, round(value, 3), abs_tol=1e-9) else f"{value:.6g}"
 
 
 def utc(moment: datetime) -> datetime:

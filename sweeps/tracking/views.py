@@ -26,12 +26,13 @@ def pages(experiment: str, sweep_id: str) -> dict[str, str]:
     }
 
 
-def states(sweep_id: str, watched: Sequence[OrderParameter]) -> dict[str, dict[str, Any]]:
+def states(sweep_id: str, watched: Sequence[OrderParameter], control: str) -> dict[str, dict[str, Any]]:
     """Return the state of the UI in each view of a sweep, by the view's key.
 
     Args:
         sweep_id: identifies the sweep.
         watched: the order parameters that the views show, the targeted one first.
+        control: the control parameter.
     """
     first, *others = (order.name for order in watched)
     curves = [order.metric for order in watched]
@@ -43,18 +44,18 @@ def states(sweep_id: str, watched: Sequence[OrderParameter]) -> dict[str, dict[s
             *(f"tags.{threshold_name(key, first)}" for key in _CELL_TAGS),
             *(f"params.{key}" for key in _CELL_PARAMS),
         ],
-        thresholds={threshold_name("critical_value", first): f"critical_value, of {first}"},
+        thresholds={threshold_name("critical_value", first): f"{control}_c, of {first}"},
         curves=curves,
     )
     members = members_view(
         sweep_id,
         columns=[
-            "metrics.rho",
+            f"metrics.{control}",
             *(f"metrics.{metric}" for metric in curves),
             "tags.status",
             *(f"params.{key}" for key in _MEMBER_PARAMS),
         ],
-        control="rho",
+        control=control,
         curves=curves,
     )
     return dict(zip(_keys(sweep_id), (cells, members), strict=True))

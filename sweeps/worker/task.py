@@ -16,7 +16,8 @@ class Task:
     """A pack to train.
 
     Attributes:
-        members: (rho, seed) of each.
+        control: the control parameter.
+        members: its value and the seed of each.
         data: the data set's digest.
         threads: of a worker.
         evaluation_bytes: memory that the evaluation of L_k may take.
@@ -29,6 +30,7 @@ class Task:
 
     pack_id: str
     cell: Cell
+    control: str
     members: Sequence[tuple[float, int]]
     data: str
     device: str

@@ -20,6 +20,7 @@ from torch import Tensor
 from analysis.tables.replacing import replaced
 from analysis.tables.seal import BLANK, CHANGED, is_intact, sealed
 from ouvae.declared import Cell
+from ouvae.declared.controls import RHO, at_value
 from ouvae.systems import System
 from ouvae.training.pack import trained_model
 from sweeps.errors import gist
@@ -37,13 +38,15 @@ class PackWeights:
     """The weights in a file.
 
     Attributes:
-        members: (rho, seed) of each.
+        control: the control parameter.
+        members: its value and the seed of each.
         state: which weights they are; None if an older version wrote the file with `select: best` and did not
             record the state.
         weights: of all members, [P, …] by name, on the CPU.
     """
 
     cell: Cell
+    control: str
     members: list[tuple[float, int]]
     state: State | None
     weights: dict[str, Tensor]
@@ -52,6 +55,7 @@ class PackWeights:
 def write_weights(
     path: Path,
     cell: Cell,
+    control: str,
     image_shape: Sequence[int],
     members: Sequence[tuple[float, int]],
     weights: Mapping[str, Tensor],
@@ -59,13 +63,14 @@ def write_weights(
 ) -> None:
     """Write the weights of a pack, whole or not at all, into a folder that is there.
 
-    They are those of the members (rho, seed), [P, …] by name, on the CPU.
+    They are those of the members (value of the control parameter, seed), [P, …] by name, on the CPU.
 
     Raises:
         OSError: it cannot be written.
     """
     about = {
         "cell": cell.model_dump_json(),
+        "control": control,
         "image_shape": json.dumps(list(image_shape)),
         "members": json.dumps(list(members)),
         "state": state,
@@ -76,8 +81,8 @@ def write_weights(
         file.write(sealed(save(dict(weights), about)))
 
 
-def read_weights(path: Path, rho: float, seed: int) -> System:
-    """Return the model of a member, without loading the weights of other members.
+def read_weights(path: Path, value: float, seed: int) -> System:
+    """Return the model of a member at its value, without loading the weights of other members.
 
     Raises:
         WeightsError: the file cannot be read, or the member is not in it.
@@ -86,11 +91,14 @@ def read_weights(path: Path, rho: float, seed: int) -> System:
         with safe_open(path, "pt") as file:
             about = _about(path, file)
             cell, members = _cell_of(about), _members_of(about)
-            if (rho, seed) not in members:
-                raise WeightsError(f"{path} has no member with rho {rho:g} and seed {seed}: it diverged")
-            row = members.index((rho, seed))
+            control = _control_of(about)
+            if (value, seed) not in members:
+                raise WeightsError(
+                    f"{path} has no member with {control} {value:g} and seed {seed}: it diverged"
+                )
+            row = members.index((value, seed))
             weights = {name: file.get_slice(name)[row : row + 1][0] for name in file.keys()}  # noqa: SIM118
-        return trained_model(cell, tuple(json.loads(about["image_shape"])), weights)
+        return trained_model(at_value(cell, control, value), tuple(json.loads(about["image_shape"])), weights)
 
 
 def read_pack_weights(path: Path) -> PackWeights:
@@ -105,7 +113,7 @@ def read_pack_weights(path: Path) -> PackWeights:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         cell = _cell_of(about)
         state = "last" if cell.select == "last" else about.get("state")
-        return PackWeights(cell, _members_of(about), cast(State | None, state), weights)
+        return PackWeights(cell, _control_of(about), _members_of(about), cast(State | None, state), weights)
 
 
 def _about(path: Path, file: Any) -> Mapping[str, str]:
@@ -120,8 +128,12 @@ def _cell_of(about: Mapping[str, str]) -> Cell:
     return Cell.model_validate_json(about["cell"])
 
 
+def _control_of(about: Mapping[str, str]) -> str:
+    return about.get("control", RHO)
+
+
 def _members_of(about: Mapping[str, str]) -> list[tuple[float, int]]:
-    return [(float(rho), int(seed)) for rho, seed in json.loads(about["members"])]
+    return [(float(value), int(seed)) for value, seed in json.loads(about["members"])]
 
 
 @contextmanager

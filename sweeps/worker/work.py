@@ -11,7 +11,7 @@ import torch
 
 from ouvae.data import Dataset
 from ouvae.training.outcome import Sheet
-from ouvae.training.pack import PackTraining
+from ouvae.training.pack import PackTraining, pack_of
 from sweeps.errors import gist
 from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from sweeps.worker.hardware import joined, machine
@@ -93,7 +93,7 @@ class PackWork:
         members = [task.members[place] for place in kept]
         state: State = "best" if task.best_weights and task.cell.select == "best" else "last"
         try:
-            write_weights(path, task.cell, self._data.image_shape, members, weights, state)
+            write_weights(path, task.cell, task.control, self._data.image_shape, members, weights, state)
         except OSError as error:
             self._news.notices.append(f"weights not kept: {error}")
 
@@ -116,7 +116,7 @@ class PackWork:
 
     def _new(self) -> PackTraining:
         task = self._task
-        return PackTraining(task.cell, task.members, self._data, task.device, task.evaluation_bytes)
+        return pack_of(task.cell, task.control, task.members, self._data, task.device, task.evaluation_bytes)
 
     def _restored(self) -> PackTraining | None:
         """Return the pack at its saved state; None without a usable state."""

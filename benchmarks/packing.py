@@ -205,7 +205,7 @@ def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
     tuner = tune.Tuner(
         tune.with_parameters(trial, cell=space.cells()[0], data=data),
         param_space={
-            "rho": tune.grid_search(list(space.rho_values())),
+            "rho": tune.grid_search(list(space.values())),
             "seed": tune.grid_search(list(space.seeds)),
         },
         run_config=tune.RunConfig(storage_path=str(scratch), verbose=0),
@@ -227,7 +227,7 @@ def plain_tune(space: Space, data: Dataset, scratch: Path) -> dict[str, Any]:
 
 def compare(space: Space, data: Dataset, data_dir: Path | None, repeats: int) -> list[dict[str, Any]]:
     """Train the space's members both ways, in turns; print the rates, and return a row for each rate."""
-    rho, seeds = space.rho_values(), space.seeds
+    rho, seeds = space.values(), space.seeds
     print(
         f"{space.dataset}: {len(rho) * len(seeds)} members ({len(rho)} rho x {len(seeds)} seeds) of "
         f"{space.steps} steps, latents {list(space.latents[0])}, hidden {list(space.hidden)}, batch "
@@ -366,7 +366,7 @@ def same_work(space: Space, data: Dataset) -> str:
     """
     short = {"steps": CHECK_STEPS, "eval_every": CHECK_STEPS, "eval_images": CHECK_IMAGES}
     cell = space.cells()[0].model_copy(update=short | {"precision": "float64"})
-    members = [(rho, seed) for seed in space.seeds for rho in space.rho_values()]
+    members = [(rho, seed) for seed in space.seeds for rho in space.values()]
     pack = PackTraining(cell, members, data)
     while not pack.done:
         pack.train_step()

@@ -113,7 +113,7 @@ def outcome(pack: Pack, point: Point) -> Outcome:
     """Return a made-up outcome, with a number for each metric; thresholds are spread from 0.6 to 0.9."""
     depth = pack.cell.cell.depth
     threshold = 0.6 + 0.3 * ((point.seed * 0.6180339887) % 1)
-    kl = max(0.0, threshold - point.rho) * 10
+    kl = max(0.0, threshold - point.value) * 10
 
     def evaluation(step: int) -> dict[str, Any]:
         value = kl * step / EVALUATIONS[-1]
@@ -127,7 +127,7 @@ def outcome(pack: Pack, point: Point) -> Outcome:
         }  # fmt: skip
         return {"step": step, **numbers}
 
-    return Outcome(point.rho, point.seed, [evaluation(step) for step in EVALUATIONS], None, None)
+    return Outcome(point.value, point.seed, [evaluation(step) for step in EVALUATIONS], None, None)
 
 
 def result(pack: Pack) -> PackResult:

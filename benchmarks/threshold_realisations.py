@@ -139,13 +139,13 @@ class Drawn(Realisations):
 
     def order_parameter(self, point: Point) -> float:
         """Return 1 below the threshold of the seed and 0 otherwise; the opposite for a flipped member."""
-        active = point.rho < self.threshold(point.seed)
+        active = point.value < self.threshold(point.seed)
         return float(active != self._is_flipped(point))
 
     def _is_flipped(self, point: Point) -> bool:
         if not self._family.wrong_side:
             return False
-        dice = np.random.default_rng([*self.key, point.seed, round(point.rho * 1e6)])
+        dice = np.random.default_rng([*self.key, point.seed, round(point.value * 1e6)])
         return bool(dice.random() < self._family.wrong_side)
 
 

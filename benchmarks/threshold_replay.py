@@ -43,7 +43,7 @@ class TrainedCell:
     @property
     def median(self) -> float:
         """The median of the seeds' thresholds, each in the middle of its bracket, infinite without one."""
-        curves = curves_of((point.seed, point.rho, value) for point, value in self.values.items())
+        curves = curves_of((point.seed, point.value, value) for point, value in self.values.items())
         side = collapsed_side(curves, self.active_from)
         seeds = [seed_threshold(seed, *curve, self.active_from, side) for seed, curve in curves.items()]
         return float(np.median([sum(seed.interval) / 2 for seed in seeds if seed.n_members]))
@@ -65,7 +65,7 @@ class Replayed(Realisations):
 
     def order_parameter(self, point: Point) -> float | None:
         """Return what was trained at the nearest rho, the lower of two that are as near."""
-        nearest = min(self._cell.rho, key=lambda rho: (round(abs(rho - point.rho), 6), rho))
+        nearest = min(self._cell.rho, key=lambda rho: (round(abs(rho - point.value), 6), rho))
         return self._cell.values[Point(nearest, self._order[point.seed])]
 
 
@@ -85,7 +85,7 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
     cells: list[TrainedCell] = []
     for name, members in zip(names, by_cell.values(), strict=True):
         values = {Point(row["rho"], row["seed"]): curve_value(row, declared.metric) for row in members}
-        rho = tuple(sorted({point.rho for point in values}))
+        rho = tuple(sorted({point.value for point in values}))
         seeds = tuple(sorted({point.seed for point in values}))
         if len(values) != len(rho) * len(seeds) or len(seeds) <= len(GRID_SEEDS):
             raise ValueError(

@@ -135,6 +135,7 @@ class CellKeys(Strict):
     rho: Rho = key(
         "smoothing parameter ρ of U_ρ; 1 is no smoothing",
         neutral=1.0,
+        method=True,
         control=Control("ρ", "smoothing parameter", scale="linear"),
     )
     ou_samples: Positive = key(

@@ -43,6 +43,8 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         **Cell(dataset="digits", latents=latents).model_dump(mode="json"),
         "depth": len(latents),
         "rho": rho,
+        "control": "rho",
+        "value": rho,
         "seed": seed,
         "device": "cpu",
         "critical_exact": None,
@@ -145,7 +147,7 @@ def make_history() -> Callable[..., pa.Table]:
                 growth = 1 - np.exp(-step / 800)
                 kl = None if final is None else final * growth
                 rows.append(
-                    {name: member[name] for name in ("member_id", "cell_id", "rho", "seed")}
+                    {name: member[name] for name in ("member_id", "cell_id", "value", "seed")}
                     | dict.fromkeys(metric.name for metric in METRICS)
                     | {
                         "step": step,
@@ -206,6 +208,7 @@ def paper_member() -> Callable[..., dict]:
             "test_active_units": list(reversed(active)),
         }
         row |= own | columns
+        row["value"] = row["rho"]
         told = "dataset", "system", "objective", "architecture", "kl_warmup", "latents", "pseudo_inputs"
         told += "smoothed_networks", "activation", "initialisation", "smoothing", "normalisation"
         kind = [row[key] for key in told]
@@ -227,7 +230,8 @@ def cost_row() -> Callable[..., dict]:
             "cell": cell,
             **planned.model_dump(mode="json"),
             "depth": len(latents),
-            "rho": 1.0,
+            "control": "rho",
+            "value": columns.get("rho", 1.0),
             "parameters": 12_400_000,
             "seconds_per_epoch": list(seconds),
             "memory_bytes": 2**30,

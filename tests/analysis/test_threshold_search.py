@@ -39,7 +39,7 @@ def test_on_the_scale_of_rho_it_is_the_search_locate():
     search = ThresholdSearch(0.0, 1.0)
     members = trained(search, drawn(0))
     assert [seed for _, seed in members] == [point.seed for point in observed]
-    assert [value for value, _ in members] == pytest.approx([point.rho for point in observed], abs=2e-4)
+    assert [value for value, _ in members] == pytest.approx([point.value for point in observed], abs=2e-4)
     assert search.threshold.critical_value == pytest.approx(locate.threshold.critical_value, abs=2e-3)
 
 

@@ -28,7 +28,7 @@ def plain(space):
     members, history = [], []
     for cell, name in zip(cells, labels(cell.cell for cell in cells), strict=True):
         for seed in sorted(space.seeds):
-            for rho in space.rho_values():
+            for rho in space.values():
                 pack = Pack(cell, (Point(rho, seed),))
                 fragment = trained(space.name, pack, scale.result(pack))
                 members += [row | {"cell": name} for row in fragment.members.to_pylist()]

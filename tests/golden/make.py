@@ -51,7 +51,7 @@ def _save_a_pack(checkpoints: Path) -> None:
     task = Task(
         pack_id=pack.pack_id,
         cell=cell.cell,
-        members=[(point.rho, point.seed) for point in pack.points],
+        members=[(point.value, point.seed) for point in pack.points],
         data=data.digest,
         device="cpu",
         threads=1,

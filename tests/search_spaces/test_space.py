@@ -319,7 +319,7 @@ class TestSpaces:
         ],
     )
     def test_the_values_of_rho(self, write, rho, values):
-        assert load(write(rho=rho)).rho_values() == values
+        assert load(write(rho=rho)).values() == values
 
     @pytest.mark.parametrize(
         ("seeds", "expected"), [("3", (0, 1, 2)), ("1", (0,)), ("[7, 3]", (7, 3)), (None, (0, 1, 2))]
@@ -337,7 +337,7 @@ class TestSpaces:
         space = load(path, overrides)
         assert space.steps == 90
         assert [cell.latents for cell in space.cells()] == [(5, 5)]
-        assert space.rho_values() == (0.2, 0.3, 0.4)
+        assert space.values() == (0.2, 0.3, 0.4)
         assert load(path).steps == 70
 
     def test_yaml_without_a_dot_is_a_number_too(self, write):
@@ -383,7 +383,7 @@ class TestVariants:
             ("iwae", (4, 4)),
             ("iwae", (6, 6)),
         ]
-        assert [swept.rho for swept in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
+        assert [swept.values for swept in space.swept()] == [(0.8, 1.0)] * 2 + [(1.0,)] * 2
         assert {cell.steps for cell in cells if cell.objective == "iwae"} == {7}
         assert len(set(names_of(space))) == 4
 

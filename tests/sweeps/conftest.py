@@ -189,7 +189,7 @@ def result_of() -> Callable[..., PackResult]:
             seen = steps[:2] if kl is None else steps
             history = [evaluation(step, (kl or 0.0) * step / steps[-1]) for step in seen]
             diverged = 15 if kl is None else None
-            outcomes.append(Outcome(point.rho, point.seed, history, diverged, None))
+            outcomes.append(Outcome(point.value, point.seed, history, diverged, None))
         machine = {"processor": "a CPU", "cpu_features": "AVX2", "library_versions": "NumPy 2"}
         return PackResult(tuple(outcomes), 321, 6.0, "2.13.0", "3.11.7", machine)
 

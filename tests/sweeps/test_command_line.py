@@ -229,7 +229,7 @@ def test_a_dry_run_counts_what_is_trained(command, tmp_path, make_space, train):
     data = DataSets([swept.cell], None)
     (cell,) = plan_cells([swept], data.of, "cpu")
     with opened(tmp_path / "run", space) as ledger:
-        train(ledger, [Point(rho, seed) for rho in swept.rho[:2] for seed in space.seeds], cell=cell)
+        train(ledger, [Point(rho, seed) for rho in swept.values[:2] for seed in space.seeds], cell=cell)
     options = ["latents=[[4, 4]]", "steps=20", "search=grid", "eval_every=10"]
     code, out, err = command("--dry-run", "--out", "run", *sets(options))
     assert (code, err) == (0, "")

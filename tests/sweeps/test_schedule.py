@@ -36,7 +36,7 @@ def curve_of(pack: Pack) -> Callable[[Point], float | None]:
     def kl_top(point: Point) -> float | None:
         if point == Point(0.6, 1):
             return None
-        return max(0.0, 0.1 + 2 * (critical_value(point.seed) - point.rho))
+        return max(0.0, 0.1 + 2 * (critical_value(point.seed) - point.value))
 
     return kl_top
 

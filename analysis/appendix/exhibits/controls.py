@@ -146,8 +146,8 @@ def _numbers(row: Row) -> list[str]:
     if row["critical_value"] is None:
         return [STATUS[row["status"]] if row["smoothed_networks"] else NOTHING, *[NOTHING] * 4]
     texts = [STATUS[row["status"]]]
-    for name in ("critical_value", "g_c"):
-        texts += [f"{row[name]:.3f}", ends_text(row[f"{name}_low"], row[f"{name}_high"], ".3f")]
+    for value, name in (("critical_value", "critical"), ("g_c", "g_c")):
+        texts += [f"{row[value]:.3f}", ends_text(row[f"{name}_low"], row[f"{name}_high"], ".3f")]
     return texts
 
 

@@ -37,8 +37,8 @@ def gradient_variances(history: pa.Table) -> VarianceCurves:
     columns = ["gradient_variance", "gradient_variance_smoothed"]
     positive = (pc.field(columns[0]) > 0) & (pc.field(columns[1]) > 0)
     points: dict[tuple[str, float], dict[int, list[tuple[float, ...]]]] = {}
-    for row in history.select(["cell_id", "rho", "seed", "step", *columns]).filter(positive).to_pylist():
-        seeds = points.setdefault((row["cell_id"], row["rho"]), {})
+    for row in history.select(["cell_id", "value", "seed", "step", *columns]).filter(positive).to_pylist():
+        seeds = points.setdefault((row["cell_id"], row["value"]), {})
         seeds.setdefault(row["seed"], []).append((row["step"], *(row[name] for name in columns)))
     return {
         key: {seed: tuple(np.array(sorted(values), dtype=np.float64).T) for seed, values in seeds.items()}

@@ -133,7 +133,7 @@ def gradient_history():
 
     def make(rows):
         return [
-            {key: row[key] for key in ("member_id", "cell_id", "rho", "seed")}
+            {key: row[key] for key in ("member_id", "cell_id", "value", "seed")}
             | {"step": step, "gradient_variance": 2.0 + row["seed"], "gradient_variance_smoothed": 1.0}
             for row, step in product(rows, (0, 100, 200))
         ]

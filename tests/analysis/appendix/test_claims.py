@@ -341,7 +341,7 @@ def test_figure_4_compares_geometric_means_over_training(paper_member, write_run
     columns = {"gradient_samples": 100, "gradient_rho": 0.8}
     rows = [paper_member("figure4-quick", (40,) * 4, (1, 3, 9, 17), seed, **columns) for seed in range(3)]
     history = [
-        {key: row[key] for key in ("member_id", "cell_id", "rho", "seed")}
+        {key: row[key] for key in ("member_id", "cell_id", "value", "seed")}
         | {"step": step, "gradient_variance": plain}
         | {"gradient_variance_smoothed": None if plain is None else plain * factor * 1.01 ** row["seed"]}
         for row in rows

@@ -31,7 +31,7 @@ def run(paper_member, write_run):
             row["status"] = "diverged"
         members.append(row)
         history += [
-            {name: row[name] for name in ("member_id", "cell_id", "rho", "seed")}
+            {name: row[name] for name in ("member_id", "cell_id", "value", "seed")}
             | {"step": step, "kl_nats": [value + seed for value in kl], "active_units": [17, 9, 3, 1]}
             for step in STEPS
         ]

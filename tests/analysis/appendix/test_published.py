@@ -179,7 +179,7 @@ def test_every_row_of_table_6_is_a_member_of_each_budget_and_no_member_is_left(b
     members = [
         {**swept.cell.model_dump(mode="json"), "rho": rho, "cell": "", "cell_id": str(index)}
         for index, swept in enumerate(space.swept())
-        for rho in swept.rho
+        for rho in swept.values
     ]
     found = [selected(members, row.where) for row in table6.TABLE.rows]
     assert all(len(rows) == 1 for rows in found)

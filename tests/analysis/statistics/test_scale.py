@@ -8,7 +8,7 @@ from analysis.statistics.comparisons import compare
 from analysis.statistics.curves import curves_of, mean_curve
 from analysis.statistics.estimate import cell_threshold
 from analysis.statistics.probes import is_located, probe_places, probe_values
-from analysis.statistics.scale import RHO, Scale, scale_of
+from analysis.statistics.scale import LINEAR, Scale, scale_of
 from ouvae.declared.pairs import Pair
 from tests.analysis.statistics.test_censored import normal
 

@@ -197,7 +197,7 @@ class TestPacking:
             packs = pack_points(draw.sample(points, len(points)), packing, planned())
             case = f"{len(points)} points, {packing}"
             in_order = [point for pack in packs for point in pack.points]
-            assert in_order == sorted(points, key=lambda point: (point.seed, point.rho)), case
+            assert in_order == sorted(points, key=lambda point: (point.seed, point.value)), case
             sizes = [len(pack.points) for pack in packs]
             if points:
                 assert 1 <= min(sizes) <= max(sizes) <= largest, case
@@ -338,9 +338,9 @@ class TestExactThreshold:
 
     def test_of_the_linear_control(self):
         """the critical value^2 + (1 - the critical value^2) / K = 0.8 with K = 5."""
-        rho = planned(**self.CONTROL).exact_rho()
+        rho = planned(**self.CONTROL).exact_value()
         assert rho == pytest.approx(math.sqrt((0.8 - 0.2) / (1 - 0.2)))
-        assert planned(**self.CONTROL, smoothing="shrink").exact_rho() == rho
+        assert planned(**self.CONTROL, smoothing="shrink").exact_value() == rho
 
     def test_of_a_weighed_kl(self):
         """the critical value^2 + (1 - the critical value^2) / K = 0.8 / 1.25 with K = 5."""
@@ -349,12 +349,12 @@ class TestExactThreshold:
             {"kl_weight": 1.25},
             {"kl_weight": 2.5, "top_kl_weight": 0.5},
         ):
-            rho = planned(**self.CONTROL, **weights).exact_rho()
+            rho = planned(**self.CONTROL, **weights).exact_value()
             assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
-        assert planned(**self.CONTROL, kl_weight=0).exact_rho() is None
+        assert planned(**self.CONTROL, kl_weight=0).exact_value() is None
 
     def test_it_falls_with_less_variance(self):
-        values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_rho() for v in (0.4, 0.6, 0.8)]
+        values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_value() for v in (0.4, 0.6, 0.8)]
         assert all(low < high for low, high in pairwise(values))
 
     @pytest.mark.parametrize(
@@ -368,5 +368,5 @@ class TestExactThreshold:
         ],
     )
     def test_none_where_no_closed_form_is_known(self, keys):
-        assert planned(**self.CONTROL | keys).exact_rho() is None
-        assert planned().exact_rho() is None
+        assert planned(**self.CONTROL | keys).exact_value() is None
+        assert planned().exact_value() is None

@@ -15,7 +15,7 @@ RHOS = (0.5, 0.75, 1.0)
 
 
 def kl_top(point: Point) -> float:
-    return max(0.0, 2 * (0.8 - point.rho))
+    return max(0.0, 2 * (0.8 - point.value))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def pack(make_space, plan_cells) -> Pack:
 
 
 def kl_top(point: Point) -> float | None:
-    return None if point.seed else 2 * (1 - point.rho)
+    return None if point.seed else 2 * (1 - point.value)
 
 
 def rows(pack, result):

@@ -27,7 +27,7 @@ def threshold_of(seed, median=0.8, scale=0.06, world=0):
 
 
 def active(point, **world):
-    return 1.0 if point.rho < threshold_of(point.seed, **world) else 0.0
+    return 1.0 if point.value < threshold_of(point.seed, **world) else 0.0
 
 
 def run(search, value=active, order=None):
@@ -47,8 +47,8 @@ def test_it_begins_with_the_initial_grid_and_goes_on_with_fresh_seeds():
     probes = [point for batch in batches[1:] for point in batch]
     assert [point.seed for point in probes] == list(range(3, 3 + len(probes)))
     assert all(len(batch) == 12 for batch in batches[1:])
-    assert all(COARSE[0] <= point.rho <= COARSE[-1] for point in probes)
-    assert all(round(point.rho, 4) == point.rho for point in probes)
+    assert all(COARSE[0] <= point.value <= COARSE[-1] for point in probes)
+    assert all(round(point.value, 4) == point.value for point in probes)
 
 
 @pytest.mark.parametrize("median", [0.5, 0.8, 0.93])
@@ -111,7 +111,7 @@ def test_a_sixth_of_the_probes_lies_on_either_side_however_small_a_batch_is(prob
     while not search.done:
         asked = search.ask()
         if search.threshold is not None:
-            beside += [point.rho - search.threshold.population.median.median for point in asked]
+            beside += [point.value - search.threshold.population.median.median for point in asked]
         for point in asked:
             search.observed[point] = active(point)
     assert len(beside) == 120
@@ -134,7 +134,7 @@ def test_members_that_are_there_are_asked_for():
 
 def test_it_works_where_the_collapse_is_at_low_rho():
     search = locate()
-    run(search, lambda point: 1.0 if point.rho > threshold_of(point.seed, median=0.6) else 0.0)
+    run(search, lambda point: 1.0 if point.value > threshold_of(point.seed, median=0.6) else 0.0)
     assert search.threshold.collapsed_side == "low"
     assert search.threshold.critical_value == pytest.approx(0.6, abs=0.08)
 
@@ -163,16 +163,16 @@ def test_the_first_probes_begin_where_the_neighbours_initial_grids_are_too():
     beside.neighbours = [neighbour]
     for search in (alone, beside):
         for point in search.ask():
-            search.observed[point] = 1.0 if point.rho < 0.8 else 0.0
-    first = np.mean([point.rho for point in alone.ask()])
+            search.observed[point] = 1.0 if point.value < 0.8 else 0.0
+    first = np.mean([point.value for point in alone.ask()])
     assert beside.ask() == []
     assert not beside.done
     for point in neighbour.ask():
-        neighbour.observed[point] = 1.0 if point.rho < 0.95 else 0.0
+        neighbour.observed[point] = 1.0 if point.value < 0.95 else 0.0
     probes = beside.ask()
-    assert np.mean([point.rho for point in probes]) > first + 0.01
+    assert np.mean([point.value for point in probes]) > first + 0.01
     for point in probes:
-        beside.observed[point] = 1.0 if point.rho < 0.8 else 0.0
+        beside.observed[point] = 1.0 if point.value < 0.8 else 0.0
     beside.ask()
     own = {seed.seed for seed in beside.threshold.seeds}
     assert own == set(range(13)), "the estimate is of its own seeds alone"

@@ -44,13 +44,13 @@ def run(search: Search, curve: Curve, most_rounds: int = 100) -> list[list[Point
         rounds.append(points)
         assert len(rounds) <= most_rounds, "the search does not end"
         for point in points:
-            search.observed[point] = curve(point.rho, point.seed)
+            search.observed[point] = curve(point.value, point.seed)
     return rounds
 
 
 def observed(rounds: list[list[Point]], curve: Curve, seed: int) -> tuple[list[float], list[float]]:
     """What is known of a seed in the end, diverged members left out."""
-    rhos = [point.rho for points in rounds for point in points if point.seed == seed]
+    rhos = [point.value for points in rounds for point in points if point.seed == seed]
     usable = [rho for rho in rhos if curve(rho, seed) is not None]
     return usable, [curve(rho, seed) for rho in usable]
 
@@ -124,7 +124,7 @@ class TestRefine:
     def test_a_round_halves_the_bracket_by_its_points_and_guards_it(self):
         """Known answer: threshold 0.73, so the bracket is 0.7 to 0.8 and the guard halfway to 0.9."""
         rounds = run(refine({0: 0.73}), step({0: 0.73}))
-        assert [[point.rho for point in points] for points in rounds] == [
+        assert [[point.value for point in points] for points in rounds] == [
             list(COARSE),
             [0.725, 0.75, 0.775, 0.85],
             [0.73125, 0.7375, 0.74375, 0.7625],
@@ -218,8 +218,8 @@ class TestRefine:
             assert search.ask() == []
             asked = [point for points in rounds for point in points]
             assert len(asked) == len(set(asked))
-            assert {point.rho for point in asked} >= set(COARSE)
-            assert all(0.5 <= point.rho <= 1.0 for point in asked)
+            assert {point.value for point in asked} >= set(COARSE)
+            assert all(0.5 <= point.value <= 1.0 for point in asked)
 
 
 class TestRounds:
@@ -228,7 +228,7 @@ class TestRounds:
         first = search.ask()
         assert search.ask() == []
         for point in first[:-1]:
-            search.observed[point] = 1.0 if point.rho < 0.73 else 0.0
+            search.observed[point] = 1.0 if point.value < 0.73 else 0.0
         assert search.ask() == []
         assert (search.answer_count, search.asked) == (len(first) - 1, set(first))
         assert not search.done
@@ -247,7 +247,7 @@ class TestRounds:
             while points := search.ask():
                 rounds.append(points)
                 for point in random.Random(case).sample(points, len(points)):  # noqa: S311
-                    search.observed[point] = curve(point.rho, point.seed)
+                    search.observed[point] = curve(point.value, point.seed)
             assert rounds == expected
 
     def test_a_new_search_of_what_is_observed_asks_for_the_same_rounds(self):
@@ -258,7 +258,7 @@ class TestRounds:
         for finished in range(len(rounds) + 1):
             search = refine(critical_value, tolerance=0.005)
             for point in reversed([point for points in rounds[:finished] for point in points]):
-                search.observed[point] = curve(point.rho, point.seed)
+                search.observed[point] = curve(point.value, point.seed)
             expected = rounds[: finished + 1]
             assert [search.ask() for _ in expected] == expected
             assert (search.ask(), search.done) == ([], finished == len(rounds))
@@ -291,7 +291,7 @@ class TestOfSpace:
         (search,) = of_space(*overrides, "search=refine")
         assert isinstance(search, RefineSearch)
         rounds = run(search, step({5: 0.55}))
-        assert [[point.rho for point in points] for points in rounds] == [[0.4, 0.8], [0.6], [0.5, 0.7]]
+        assert [[point.value for point in points] for points in rounds] == [[0.4, 0.8], [0.6], [0.5, 0.7]]
         (grid,) = of_space(*overrides, "search=grid")
         assert isinstance(grid, GridSearch)
         assert grid.ask() == [Point(0.4, 5), Point(0.8, 5)]

@@ -23,7 +23,7 @@ CELLS = {"latents": "[[4, 4], [6, 6], [30, 30, 30, 30, 30]]"}
 
 
 def kl(point):
-    return 3.0 if point.rho < 0.8 else 0.0
+    return 3.0 if point.value < 0.8 else 0.0
 
 
 def estimate(observations):

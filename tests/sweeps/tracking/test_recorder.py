@@ -23,7 +23,7 @@ def recorded(run, make_space, result_of):
         recording = Recorder(space, planned_cells(space), [], ledger, "sqlite:///unused.db")
         schedule = schedule_of(space, 1, ledger)
         while pack := schedule.next_pack():
-            recording.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0 - point.rho)))
+            recording.tell(finish(schedule, ledger, pack, result_of(pack, lambda point: 1.0 - point.value)))
         yield recording, schedule
 
 

@@ -276,7 +276,7 @@ def test_what_gets_no_run_of_its_own_counts_all_the_same(uri: str, track: str, c
         ),
         ('tags.rho = "0.850" and tags.depth = "2"', ["rho=0.850 seed=0"]),
         ('tags.level = "cell"', ["digits mlp 8,8", "digits mlp 8,8,8"]),
-        ('tags.level = "cell" and metrics.rho_c < 0.82', ["digits mlp 8,8,8"]),
+        ('tags.level = "cell" and metrics.critical_value < 0.82', ["digits mlp 8,8,8"]),
         ('tags.status = "diverged"', ["rho=0.900 seed=1"]),
         ('metrics.members >= 9 and params.seeds = "1"', ["sweep-1"]),
         ('params.latents = "8,8" and metrics.`kl_nats/z2` > 2', ["rho=0.500 seed=0"]),

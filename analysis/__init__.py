@@ -5,10 +5,10 @@ needed to read one. In Python it begins with `load`:
 
 >>> from analysis import load
 >>> run = load("runs/digits")
->>> run.thresholds[["cell", "the critical value"]].round(2)
-               cell  the critical value
-0    digits mlp 8,8   0.88
-1  digits mlp 16,16   0.72
+>>> run.thresholds[["cell", "critical_value"]].round(2)
+               cell  critical_value
+0    digits mlp 8,8            0.88
+1  digits mlp 16,16            0.72
 """
 
 from importlib import import_module

@@ -270,6 +270,6 @@ def thresholds_of(
     table = read_foreign(frame) if is_path else arrow_table(frame)
     groups = groups_of(table, columns, name, scale == "log")
     trained = np.concatenate([x for group in groups for x, _ in group.curves.values()])
-    order = OrderParameter("value", "value", value, ACTIVE_FROM)
+    order = OrderParameter("value", "observed", value, ACTIVE_FROM)
     of_range = scale_of(scale, float(trained.min()), float(trained.max()))
     return TableThresholds(groups, columns, Rule(order, active_from, confidence, of_range, collapsed), name)

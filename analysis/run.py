@@ -27,6 +27,7 @@ from analysis.statistics.curves import curves
 from analysis.tables.files import table_path
 from analysis.tables.flat import flat, pandas_frame, seed_thresholds
 from ouvae.declared import ORDER_PARAMETERS
+from ouvae.declared.controls import RHO
 from ouvae.declared.order_parameters import PAPERS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def members(self) -> Frame:
-        """One row per member: its settings, rho, seed, status, and its metrics after training."""
+        """One row per member: its settings, `control` and `value`, seed, status, and metrics after training."""
         return self._together(lambda results: results.members)
 
     @cached_property
@@ -64,7 +65,7 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def thresholds(self) -> Frame:
-        """One row per cell and order parameter: the critical value, its interval, and the spread of the realisations."""
+        """One row per cell and order parameter: critical value, interval, spread of the realisations."""
         return self._together(lambda results: results.thresholds)
 
     @cached_property
@@ -74,7 +75,7 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def comparisons(self) -> Frame:
-        """One row per order parameter and pair of cells: how the critical value differs.
+        """One row per order parameter and pair of cells: how critical values differ.
 
         The cells are of one run and differ in one key.
         """
@@ -134,7 +135,7 @@ class Run(Tables[pd.DataFrame]):
 
         Examples:
             >>> from analysis import load
-            >>> load("runs/digits").polars.thresholds.select("cell", "the critical value").row(0)[0]
+            >>> load("runs/digits").polars.thresholds.select("cell", "critical_value").row(0)[0]
             'digits mlp 8,8'
         """
         try:
@@ -147,9 +148,9 @@ class Run(Tables[pd.DataFrame]):
         return Tables(self._runs, lambda table: polars.DataFrame(flat(table)))
 
     def curves(self, cell: str, order_parameter: str = PAPERS) -> pd.DataFrame:
-        """Return an order parameter against rho at the end of training: a row per seed and rho, ascending.
+        """Return an order parameter at the end of training: a row per seed and value, ascending.
 
-        The column is named as the metric in the members table. Members without a value are left out.
+        The columns are named as the control parameter and as the metric in the members table. Members without a value are left out.
 
         Args:
             cell: its label or its cell_id; if several runs have the cell, the curves of all are returned.
@@ -173,13 +174,14 @@ class Run(Tables[pd.DataFrame]):
             raise TableError(f"no order parameter {order_parameter!r}; choose from {names}")
         metric = ORDER_PARAMETERS[order_parameter].metric
         cell_id = self._cell_id(cell)
-        rows = []
+        rows, control = [], RHO
         for name, results in self._runs.items():
             members = results.members.filter(pc.field("cell_id") == cell_id)
+            control = members["control"][0].as_py() if members.num_rows else control
             for seed, curve in curves(members, metric).get(cell_id, {}).items():
                 head = name, members["cell"][0].as_py(), seed
                 rows += [(*head, *point) for point in zip(*curve, strict=True)]
-        return pd.DataFrame(rows, columns=["run", "cell", "seed", "rho", metric])
+        return pd.DataFrame(rows, columns=["run", "cell", "seed", control, metric])
 
     def table(self) -> "PrintedTable":
         """Return the thresholds with their intervals as a table of texts, for a paper or a page.
@@ -196,7 +198,7 @@ class Run(Tables[pd.DataFrame]):
         return printed_thresholds(self.arrow.thresholds.to_pylist())
 
     def plot(self) -> "Chart":
-        """Return the chart of the transitions: the order parameters of each cell against rho, with the critical value.
+        """Return the chart of the transitions: the order parameters of each cell, with critical values.
 
         It is `order_parameters` of `analysis/figures.py`. A notebook shows it; `save` writes it as SVG, PNG
         or PDF.
@@ -261,7 +263,7 @@ def load(*runs: str | Path | Iterable[str | Path]) -> Run:
     Examples:
         >>> from analysis import load
         >>> run = load("runs/*")
-        >>> run.thresholds.groupby("run")["the critical value"].median().round(2).to_dict()
+        >>> run.thresholds.groupby("run")["critical_value"].median().round(2).to_dict()
         {'digits': 0.8, 'digits_k10': 0.7}
     """
     patterns = [
@@ -298,7 +300,7 @@ def _paths(run: str | Path) -> list[Path]:
 
 
 def compare(first: Run, second: Run) -> pd.DataFrame:
-    """Return how the critical value differs between corresponding cells of two runs, as `Run.comparisons` does within one.
+    """Return how critical values differ between corresponding cells of two runs, as `Run.comparisons` does.
 
     Two cells correspond if they agree in all keys, except for the keys that tell the runs apart: keys with
     one value in the first run and one other value in the second. For example, the first run has K = 5 draws

@@ -53,7 +53,7 @@ class ThresholdSearch:
         >>> while members := search.ask():
         ...     for beta, seed in members:
         ...         search.tell(beta, seed, 1.0 if beta < 2 + 0.01 * (seed % 3) else 0.0)
-        >>> round(search.threshold.the critical value)
+        >>> round(search.threshold.critical_value)
         2
     """
 
@@ -78,7 +78,7 @@ class ThresholdSearch:
             raise ValueError("grid must be at least 2, seeds and batch at least 1")
         if collapsed not in (None, "low", "high"):
             raise ValueError(f"collapsed must be 'low' or 'high', not {collapsed!r}")
-        order = OrderParameter("value", "value", "order parameter", ACTIVE_FROM)
+        order = OrderParameter("value", "observed", "order parameter", ACTIVE_FROM)
         self._rule = Rule(order, active_from, confidence, spaced, collapsed)
         self._rule.threshold({})  # refuses a level or a confidence out of range
         self._range = low, high

@@ -156,7 +156,7 @@ class Found:
     Attributes:
         members: number of trained members.
         is_reached: whether the interval is as narrow as required; open ends are infinite.
-        the critical value: the estimate of the median, if there is one.
+        critical_value: the estimate of the median, if there is one.
     """
 
     members: int

@@ -229,8 +229,8 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         swept = swept_controls(self._given_controls())
         if not swept:
             return [
-                "no key has several values, and a sweep varies one; give for example rho: {low: 0.5, high: 1, "
-                "points: 6}"
+                f"rho: found {self.rho:g}, and no key has several values, of which a sweep varies one; give a "
+                "list or a range, such as {low: 0.5, high: 1, points: 6}"
             ]
         if len(swept) > 1:
             return [

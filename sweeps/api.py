@@ -2,7 +2,7 @@
 
 >>> from sweeps import sweep
 >>> run = sweep("digits", seeds=5, out="runs/mine")
->>> run.thresholds[["cell", "order_parameter", "the critical value"]]
+>>> run.thresholds[["cell", "order_parameter", "critical_value"]]
 """
 
 import signal

@@ -80,8 +80,8 @@
     if (!list?.open) return;
     const [cells, groups] = [seen("cells"), seen("groups")];
     const shown = rows.members.filter((row) => cells.includes(row.cell) && groups.includes(row.group));
-    shown.sort((a, b) => a.cell - b.cell || a.rho - b.rho || a.seed - b.seed);
-    const columns = { cell: "name", ρ: "rho", seed: "seed", status: "status", member_id: "member" };
+    shown.sort((a, b) => a.cell - b.cell || a.x - b.x || a.seed - b.seed);
+    const columns = { cell: "name", [list.dataset.control]: "x", seed: "seed", status: "status", member_id: "member" };
     const table = list.querySelector("table");
     table.replaceChildren();
     const line = (parent) => parent.appendChild(document.createElement("tr"));

@@ -28,7 +28,7 @@ from analysis.sweep_page.answers import MOST_ROWS, answers, compared
 from analysis.sweep_page.numbers import number_lines
 from analysis.sweep_page.origin import origin_of, settings_of
 from analysis.text.lines import comparison_lines, comparison_note, threshold_lines, threshold_notes
-from analysis.text.markup import environment
+from analysis.text.markup import environment, indexed
 
 
 def render(runs: Sequence[Results]) -> str:
@@ -65,6 +65,8 @@ def render(runs: Sequence[Results]) -> str:
         settings=settings_of(cells),
         most_rows=MOST_ROWS,
         cells=cells,
+        control=control,
+        critical=indexed(control.critical),
         legend=[(cell.name, swatch(cell.look)) for cell in shown if cell.look],
         seed_groups=drawn.groups,
         drawn=drawn,

@@ -4,6 +4,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.text.words import NOTHING
+from ouvae.declared import CONTROLS
 
 
 def environment(package: str) -> Environment:
@@ -17,7 +18,7 @@ def environment(package: str) -> Environment:
         keep_trailing_newline=True,
     )
     templates.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of the page
-    templates.filters |= {"indexed": indexed, "signed": signed}
+    templates.filters |= {"indexed": indexed, "signed": signed, "with_symbols": with_symbols}
     return templates
 
 
@@ -33,6 +34,17 @@ def signed(words: str) -> Markup:
     return indexed(" ".join(words_signed))
 
 
+_INDEXED = ("L", "z", *(control.symbol[-1:] for control in CONTROLS.values()))
+"""Last letters of symbols that have indices."""
+
+
+def with_symbols(words: str) -> str:
+    """Return a text in which critical values have their symbols, ρ_c in place of rho_c."""
+    for name in sorted(CONTROLS, key=len, reverse=True):
+        words = words.replace(f"{name}_c", CONTROLS[name].critical)
+    return words
+
+
 def indexed(words: str) -> Markup:
     """Return escaped text in which `L_100`, `z_1` and `ρ_c` have indices."""
     first, *rest = words.split("_")
@@ -40,7 +52,7 @@ def indexed(words: str) -> Markup:
     for word in rest:
         size = len(word) - len(word.lstrip("0123456789")) or int(word[:1] in ("c", "k"))
         if (
-            before[-1:] in ("L", "z", "ρ")
+            before[-1:] in _INDEXED
             and not before[-2:-1].isalnum()
             and size
             and not word[size : size + 1].isalnum()

@@ -204,7 +204,7 @@ def test_the_page_says_what_the_text_says(written):
         assert line[2] in page
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert [cell["name"] for cell in data["cells"]] == ["model=<b>a</b>", "model=b"]
-    assert len(data["tables"]["members"]["rho"]) == 84
+    assert len(data["tables"]["members"]["x"]) == 84
     scales = re.findall(r'"scale": \{"domain": \[[^]]*\], "nice": false, "type": "log"\}', page)
     assert scales, "the axis of the control parameter is on the scale of the estimate"
 

@@ -66,8 +66,8 @@ def test_half_of_the_plateau_is_relative_to_the_curve(make_members):
 def test_thresholds_stand_in_g_too(make_members):
     """g = rho^2 + (1 - rho^2)/K, of the form that has it."""
     (row,) = thresholds_table(make_members({(8, 8): [0.88, 0.84]}, ou_samples=2), RULE).to_pylist()
-    for end in ("c", "c_low", "c_high"):
-        assert row[f"g_{end}"] == pytest.approx((1 + row[f"rho_{end}"] ** 2) / 2)
+    for end, of in (("c", "critical_value"), ("c_low", "critical_low"), ("c_high", "critical_high")):
+        assert row[f"g_{end}"] == pytest.approx((1 + row[of] ** 2) / 2)
     for none in ({"smoothing": "ambient"}, {"smoothed_networks": []}, {"hermite_degree": 3}):
         (row,) = thresholds_table(make_members({(8, 8): [0.88, 0.84]}, **none), RULE).to_pylist()
         assert (row["g_c"], row["g_c_low"]) == (None, None)

@@ -508,7 +508,7 @@ def test_figure_6_takes_no_curve_that_falls_again(make_members, write_run):
     conv = [row | {"architecture": "conv", "cell_id": "conv", "member_id": f"conv {row['member_id']}"}
             for row in rows]  # fmt: skip
     one = next(row for row in conv if row["seed"] == 0)
-    falling = [one | {"rho": rho, "kl_top_nats": kl, "member_id": f"falling {rho}"}
+    falling = [one | {"rho": rho, "value": rho, "kl_top_nats": kl, "member_id": f"falling {rho}"}
                for rho, kl in ((0.6, 0.5), (0.7, 0.02), (0.78, 0.2), (0.8, 0.0))]  # fmt: skip
     rows += [row for row in conv if row["seed"] != 0] + falling
     for claim in decide(write_run("figure6-quick", rows)):

@@ -190,7 +190,7 @@ def test_rows_of_the_published_size_are_in_the_order_of_their_importance():
     labels = []
     for budget in ("size", "paper"):
         swept = search_spaces.load("paper/table6", budget=budget).swept()
-        rows = [{**one.cell.model_dump(mode="json"), "rho": rho} for one in swept for rho in one.rho]
+        rows = [{**one.cell.model_dump(mode="json"), "rho": rho} for one in swept for rho in one.values]
         labels = [
             next(row.label for row in table6.TABLE.rows if matches(member, settled(row.where, rows)))
             for member in rows

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.charts import data, looks
 from analysis.charts.cells import chart_cells
+from analysis.charts.control import names_of
 from analysis.charts.data import PROBES, Quantity, drawn_tables, near_histories, quantities, rows_of
 from analysis.charts.phases import phases
 from analysis.results import Results
@@ -28,7 +29,7 @@ def with_probes(make_run, make_members):
 
 def drawn_of(run):
     cells = chart_cells([Results(run)])
-    return cells, drawn_tables(cells, quantities(cells))
+    return cells, drawn_tables(cells, quantities(cells), names_of(cell.rows[0] for cell in cells))
 
 
 def test_each_member_is_there_once_with_its_numbers(with_probes):
@@ -37,7 +38,7 @@ def test_each_member_is_there_once_with_its_numbers(with_probes):
     own = {row["member_id"]: row for row in read_members(with_probes).to_pylist()}
     for row in rows_of(drawn.tables["members"]):
         member = own.pop(row["member"])
-        assert (row["seed"], row["rho"]) == (member["seed"], pytest.approx(member["rho"]))
+        assert (row["seed"], row["x"]) == (member["seed"], pytest.approx(member["value"]))
         assert [row["kl_nats_1"], row["kl_nats_2"]] == pytest.approx(member["kl_nats"], rel=1e-5)
         assert (row["active_units_2"], row["elbo_nats"]) == (4, -22.4)
         assert drawn.groups[row["group"]] == (f"seed {row['seed']}" if row["seed"] < 3 else PROBES)
@@ -57,7 +58,7 @@ def test_what_is_too_much_is_left_out_by_whole_seeds_and_curves_come_first(with_
 def test_of_a_seed_that_is_too_much_by_itself_each_kth_is_drawn(make_run, make_members, monkeypatch):
     monkeypatch.setattr(data, "MOST_MEMBERS", 6)
     _, drawn = drawn_of(make_run(make_members({(8, 8): [0.88]})))
-    assert drawn.tables["members"]["rho"] == pytest.approx(RHO[::2])
+    assert drawn.tables["members"]["x"] == pytest.approx(RHO[::2])
 
 
 def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
@@ -68,7 +69,7 @@ def test_means_and_thresholds_are_of_all_members(with_probes, monkeypatch):
         rho, values = mean_curve(by_cell[cell.cell_id])
         for name in ("kl_top_nats", "kl_nats_2"):  # two layers: the term of the second is the KL of the top
             means = rows_of(drawn.tables[f"mean-{name}"])
-            found = [(row["rho"], row["value"]) for row in means if row["cell"] == place]
+            found = [(row["x"], row["value"]) for row in means if row["cell"] == place]
             assert np.array(found) == pytest.approx(np.array([rho, values]).T, rel=1e-5)
         assert drawn.tables["thresholds"]["critical_value"][place] == pytest.approx(
             cell.rows[0]["critical_value"], rel=1e-5
@@ -82,7 +83,7 @@ def test_a_mean_of_many_values_is_thinned_and_keeps_its_ends(with_probes, monkey
     every, some = (rows_of(one.tables["mean-kl_top_nats"]) for one in (whole, thinned))
     assert all(row in every for row in some)
     for place in range(len(cells)):
-        own = [row["rho"] for row in some if row["cell"] == place]
+        own = [row["x"] for row in some if row["cell"] == place]
         assert (len(own), own[0], own[-1]) == (4, RHO[0], RHO[-1])
 
 
@@ -91,7 +92,7 @@ def test_training_is_drawn_of_the_members_nearest_to_the_threshold(with_probes):
     rows = rows_of(near_histories(cells))
     assert min(row["step"] for row in rows) > 0
     for place, cell in enumerate(cells):
-        near = {row["member"]: row["rho"] for row in rows if row["cell"] == place}
+        near = {row["member"]: row["x"] for row in rows if row["cell"] == place}
         assert len(near) == data.NEAR_MEMBERS
         members = [row for row in read_members(with_probes).to_pylist() if row["cell_id"] == cell.cell_id]
         away = sorted(abs(row["rho"] - cell.rows[0]["critical_value"]) for row in members)
@@ -102,15 +103,15 @@ def test_training_is_drawn_of_the_members_nearest_to_the_threshold(with_probes):
 
 def test_the_maps_are_the_means_over_rho_and_size(with_probes):
     cells, drawn = drawn_of(with_probes)
-    (found,) = phases(cells, ORDER_PARAMETERS["kl_top"], drawn.tables)
+    (found,) = phases(cells, ORDER_PARAMETERS["kl_top"], drawn.tables, names_of(cells[0].rows))
     assert sorted(found.sizes["size"]) == [8, 16]
     means = rows_of(drawn.tables["mean-kl_top_nats"])
     assert list(found.maps) == [2]
     rows = rows_of(found.maps[2])
-    assert [(row["cell"], row["rho"], row["value"]) for row in rows] == [
-        (row["cell"], row["rho"], row["value"]) for row in means
+    assert [(row["cell"], row["x"], row["value"]) for row in rows] == [
+        (row["cell"], row["x"], row["value"]) for row in means
     ]
-    assert all(row["low"] <= row["rho"] <= row["high"] for row in rows)
+    assert all(row["low"] <= row["x"] <= row["high"] for row in rows)
 
 
 def test_no_two_cells_look_alike():

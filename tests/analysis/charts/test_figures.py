@@ -130,7 +130,7 @@ def test_lost_members_are_marked_above_the_curves_with_an_entry_in_the_legend(ma
     assert how not in entries[0]
     assert entries[1] == [*entries[0], how]
     rows = [row for row in rows_of(charts[1].tables["members"]) if row["status"] != "completed"]
-    assert [(row["cell"], row["rho"], row["status"]) for row in rows] == [(0, 0.5, how), (0, 0.55, how)]
+    assert [(row["cell"], row["x"], row["status"]) for row in rows] == [(0, 0.5, how), (0, 0.55, how)]
     marks = panels(charts[1])[0]["layer"][-1]
     assert marks["encoding"]["y"] == {"value": 5}
     top = [chart.spec for chart in charts]
@@ -187,7 +187,7 @@ def test_training_lines_are_coloured_by_rho_and_dashed_by_seed(make_members, cel
     assert last == pytest.approx({row["member_id"]: row["kl_top_nats"] for row in history}, rel=1e-5)
     (panel,) = panels(chart)
     (line,) = layers(panel, type="line")
-    assert line["encoding"]["color"]["field"] == "rho"
+    assert line["encoding"]["color"]["field"] == "x"
     assert line["encoding"]["strokeDash"]["scale"]["domain"] == [0, 1]
     assert legend(chart) == ["seed 0", "seed 1", "active from here"]
 
@@ -278,13 +278,13 @@ def test_a_figure_says_how_many_members_it_leaves_out(make_members, cells_of, mo
 
 
 def test_problems_of_both_tables_come_in_one_message_before_anything_is_written(made_run, capsys):
-    pq.write_table(read_members(made_run).drop_columns(["rho"]), made_run / "members.parquet")
+    pq.write_table(read_members(made_run).drop_columns(["value"]), made_run / "members.parquet")
     write_table(read_history(made_run), made_run / "history.parquet")
     (made_run / "history.parquet").write_text("no parquet")
     assert main([str(made_run)]) == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ")
-    assert "columns missing: rho" in message
+    assert "columns missing: value" in message
     assert "history.parquet is not a readable parquet file" in message
     assert not (made_run / "figures").exists()
 

@@ -50,7 +50,7 @@ def run(make_run, make_members):
     members = make_members({(8, 8): [0.88, 0.84], (4, 4): [0.7]}, diverged=[((8, 8), 0, 0.5)])
     folder = make_run(members)
     rows = [
-        {"member_id": f"8,8-0-{rho!r}", "cell_id": "cell-8,8", "rho": rho, "seed": 0, "image_shape": [8, 8]}
+        {"member_id": f"8,8-0-{rho!r}", "cell_id": "cell-8,8", "value": rho, "seed": 0, "image_shape": [8, 8]}
         | {"unit": 3, "unit_kl_nats": 1.5}
         | dict.fromkeys(("images", "reconstructions", "samples", "traversal"), IMAGES.tobytes())
         for rho in (RHO[index] for index in (0, 1, 4, 7, 10))

@@ -42,7 +42,7 @@ def threshold(rows, map_of_places, scale):
 @pytest.mark.parametrize("median", [0.8, 0.98, 1.3, 0.2])
 def test_a_table_of_powers_of_ten_has_the_thresholds_of_its_exponents(median):
     """The law that carries the measured coverage over to a log scale, at the ends of the range too."""
-    plain = threshold(members(median), lambda place: place, RHO)
+    plain = threshold(members(median), lambda place: place, LINEAR)
     powers = threshold(members(median), lambda place: 10**place, DECADES)
     assert powers.status == plain.status
     for name in VALUES:
@@ -78,12 +78,13 @@ def test_an_affine_map_of_a_linear_control_maps_its_threshold(slope, offset):
     )
 
 
-def test_rho_is_its_own_place():
+def test_a_value_is_its_own_place_on_the_linear_scale():
     values = np.random.default_rng(0).random(1000)
-    assert np.array_equal(RHO.places(values), values)
-    assert all(RHO.value(value) == value == RHO.span(value) for value in values.tolist())
+    assert np.array_equal(LINEAR.places(values), values)
+    assert all(LINEAR.value(value) == value == LINEAR.span(value) for value in values.tolist())
     assert all(
-        RHO.middle(a, b) == (a + b) / 2 for a, b in zip(values.tolist(), values[::-1].tolist(), strict=True)
+        LINEAR.middle(a, b) == (a + b) / 2
+        for a, b in zip(values.tolist(), values[::-1].tolist(), strict=True)
     )
 
 

@@ -156,8 +156,8 @@ def test_every_chart_has_its_place_and_its_tables(made_run):
     assert [f"chart-{chart['name']}" for chart in charts] == places
     assert {name for chart in charts for name in chart["tables"]} == made.data["tables"].keys()
     expected = {"thresholds-kl_top", "sizes-0", "map-0-2", "training"}
-    expected |= {f"rho-{name}" for name in ("kl_top_nats", "kl_nats_1", "kl_nats_2", "elbo_nats")}
-    expected |= {"rho-active_units_1", "rho-active_units_2"}
+    expected |= {f"curve-{name}" for name in ("kl_top_nats", "kl_nats_1", "kl_nats_2", "elbo_nats")}
+    expected |= {"curve-active_units_1", "curve-active_units_2"}
     assert {chart["name"] for chart in charts} == expected
 
 
@@ -234,6 +234,6 @@ def test_the_curves_stand_in_a_table_with_intervals_over_seeds(make_run, make_me
     assert f"{rho:.4g} {len(values)} {statistics.fmean(values):z.2f}" in said
 
 
-def test_a_rho_of_one_member_has_no_line_in_the_table_of_numbers(make_run, make_members):
+def test_a_value_of_one_member_has_no_line_in_the_table_of_numbers(make_run, make_members):
     members = make_members({(8, 8): [0.88]})
-    assert "The curves in numbers" not in Page(render([Results(make_run(members))])).text
+    assert "Means over seeds" not in Page(render([Results(make_run(members))])).text

@@ -185,8 +185,8 @@ def test_what_an_older_table_lacks_is_filled_in(made_run):
     filled = read_members(made_run)
     assert filled.drop_columns(["active_units"]).equals(whole.drop_columns(["active_units"]))
     assert filled["active_units"].null_count == filled.num_rows
-    pq.write_table(whole.drop_columns(["steps", "rho"]), made_run / "members.parquet")
-    with pytest.raises(TableError, match="columns missing: steps, rho"):
+    pq.write_table(whole.drop_columns(["steps", "value"]), made_run / "members.parquet")
+    with pytest.raises(TableError, match="columns missing: steps, value"):
         read_members(made_run)
 
 
@@ -281,7 +281,7 @@ def test_settings_that_were_changed_are_refused(tmp_path):
 
 
 def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_path):
-    table = make_members({(8, 8): [0.7]}).slice(0, 0).drop_columns(["rho", "seed"])
+    table = make_members({(8, 8): [0.7]}).slice(0, 0).drop_columns(["value", "seed"])
     table = table.append_column("colour", pa.array([], pa.string()))
     table = table.set_column(table.column_names.index("depth"), "depth", pa.array([], pa.float64()))
     pq.write_table(table, tmp_path / "members.parquet")
@@ -289,7 +289,7 @@ def test_all_departures_from_the_schema_come_in_one_message(make_members, tmp_pa
         read_members(tmp_path)
     message = str(refusal.value)
     for problem in (
-        "columns missing: rho, seed",
+        "columns missing: value, seed",
         "columns unknown: colour",
         "column depth is double, it must be int32",
         "no rows",
@@ -304,7 +304,7 @@ def test_a_table_without_a_version_or_of_another_kind_is_refused(made_run, make_
         read_members(made_run)
     old = bare.replace_schema_metadata({"schema_version": "3", "table": "members"}).drop_columns(["rho"])
     pq.write_table(old, made_run / "members.parquet")
-    with pytest.raises(TableError, match="its schema_version is 3, this project reads 4\nread it"):
+    with pytest.raises(TableError, match="its schema_version is 3, this project reads 5\nread it"):
         read_members(made_run)
     with pytest.raises(TableError, match="it is a history table"):
         read_members(made_run / "history.parquet")

@@ -7,14 +7,12 @@ from analysis.statistics.summary import thresholds_table
 from analysis.text.printed import PrintedTable, printed_thresholds
 from tests.analysis.conftest import RULE
 
-TABLE = PrintedTable(
-    ["cell", "critical_value"], [["a_b 50% β=1 | x", "0.940"], ["<c> & {d}", "-0.003 +0.003"]]
-)
+TABLE = PrintedTable(["cell", "rho_c"], [["a_b 50% β=1 | x", "0.940"], ["<c> & {d}", "-0.003 +0.003"]])
 
 
 def test_latex_escapes_what_is_special_and_sets_numbers_as_formulas():
     lines = TABLE.to_latex().splitlines()
-    assert lines[2] == r"cell & $\critical_value$ \\"
+    assert lines[2] == r"cell & $\rho_c$ \\"
     assert lines[4] == r"a\_b 50\% $\beta$=1 | x & 0.940 \\"
     assert lines[5] == r"<c> \& \{d\} & $-0.003$ $+0.003$ \\"
 

@@ -4,9 +4,10 @@ import pytest
 
 from analysis.text.words import comparison_sentence, duration, threshold_sentence
 
-CELL = {"confidence": 0.95, "critical_value": None, "critical_low": None, "critical_high": None}
+RHO = {"control": "rho", "scale": "linear", "confidence": 0.95}
+CELL = RHO | dict.fromkeys(("critical_value", "critical_low", "critical_high", "half_width"))
 DIFFERENCE = ("difference", "difference_low", "difference_high")
-PAIR = {"confidence": 0.95, "margin": None} | dict(zip(DIFFERENCE, (-0.2, -0.3, -0.1), strict=True))
+PAIR = RHO | {"margin": None} | dict(zip(DIFFERENCE, (-0.2, -0.3, -0.1), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ Curve = Callable[[float, int], float | None]
 
 
 def step(critical_value: dict[int, float], height: float = 5.0) -> Curve:
-    """A sharp transition at each seed's own the critical value: collapsed above."""
+    """A sharp transition at each seed's own critical value: collapsed above."""
     return lambda rho, seed: height if rho < critical_value[seed] else 0.0
 
 

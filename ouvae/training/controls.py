@@ -19,9 +19,8 @@ def check_values(values: Mapping[str, Sequence[float]], members: int) -> None:
     others = [name for name in CONTROLS if name != RHO]
     for name, of_members in values.items():
         if name not in others:
-            raise ValueError(
-                f"{name}: members have a rho each, and may differ in {', '.join(others)}; leave {name} out"
-            )
+            what = "every member has one" if name == RHO else "is no control parameter"
+            raise ValueError(f"{name} {what}; members may differ in {', '.join(others)}")
         if len(of_members) != members:
             raise ValueError(f"{name}: {len(of_members)} values for {members} members; give one for each")
 

@@ -89,9 +89,9 @@ class Recorder:
                 self._run.studies,
                 space.name,
                 ORDER_PARAMETERS[watched[0]],
+                max(space.seeds) + probes,
                 space.control,
                 max(space.values()),
-                max(space.seeds) + probes,
             )
             self._run.notices += self._studies.notices
             self._studies.record(held)

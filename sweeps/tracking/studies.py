@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.tables.schema import LOST, Row
 from ouvae.declared import OrderParameter, curve_value
-from ouvae.declared.controls import bounds_of
+from ouvae.declared.controls import RHO, bounds_of
 from sweeps import SweepError
 from sweeps.plan.cells import Point
 from sweeps.tracking.optuna_internals import Journal, is_whole
@@ -42,9 +42,9 @@ class Studies:
         storage: path of the journal, which is created if it is missing.
         space: name of the space, an attribute of the studies.
         order: the order parameter whose metric is the value of a trial.
+        largest_seed: expected largest seed; the axis of seeds ends at 9, 99, …
         control: the control parameter.
         highest: its highest value.
-        largest_seed: expected largest seed; the axis of seeds ends at 9, 99, …
 
     Attributes:
         notices: lines for whoever runs the sweep.
@@ -55,9 +55,9 @@ class Studies:
         storage: Path,
         space: str,
         order: OrderParameter,
-        control: str,
-        highest: float,
         largest_seed: int = 0,
+        control: str = RHO,
+        highest: float = 1.0,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._order, self._largest_seed = storage, space, order, largest_seed

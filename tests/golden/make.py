@@ -47,10 +47,11 @@ def _save_a_pack(checkpoints: Path) -> None:
     checkpoints.mkdir()
     space, data = load(str(SPACE)), load_data("digits")
     (cell,) = plan_cells(space.swept(), lambda cell: data, "cpu")
-    pack = Pack(cell, tuple(Point(rho, 2) for rho in cell.rho))
+    pack = Pack(cell, tuple(Point(rho, 2) for rho in cell.values))
     task = Task(
         pack_id=pack.pack_id,
         cell=cell.cell,
+        control=cell.control,
         members=[(point.value, point.seed) for point in pack.points],
         data=data.digest,
         device="cpu",

@@ -227,7 +227,7 @@ def test_it_ends_as_a_sweep_does_with_figures_report_studies_and_mlflow(trained_
     spoil(run, {"elbo_nats"})
     assert evaluated(run, "--tracking-uri", store) == 0
     said = capsys.readouterr().out
-    assert "4 members, 12 files logged, 1 cell already there" in said, "runs of members are replaced"
+    assert "4 members, 14 files logged, 1 cell already there" in said, "runs of members are replaced"
     assert "top-layer KL" in said
     assert report.stat().st_mtime_ns > first
 

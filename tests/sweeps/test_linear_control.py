@@ -22,7 +22,7 @@ from tests.sweeps.conftest import finish, opened
 def train_here(schedule, ledger, data):
     """Train the schedule's packs one after the other in this process."""
     while (planned := schedule.next_pack()) is not None:
-        pack = PackTraining(planned.cell.cell, [(p.rho, p.seed) for p in planned.points], data)
+        pack = PackTraining(planned.cell.cell, [(p.value, p.seed) for p in planned.points], data)
         while not pack.done:
             pack.train_step()
         versions = (torch.__version__, platform.python_version(), machine("cpu"))

@@ -263,7 +263,7 @@ class TestFailure:
         assert by_cell(run)[4, 4]["status"] == "transition"
         failed = [row for row in run.tables[0].to_pylist() if row["status"] == "failed"]
         assert by_cell(run)[4, 4]["n_failed"] == len(failed) > 0
-        assert (0.775, 0) in {(row["rho"], row["seed"]) for row in failed}
+        assert (0.775, 0) in {(row["value"], row["seed"]) for row in failed}
         assert {(row["failure"], row["kl_top_nats"]) for row in failed} == {("no reason", None)}
 
         mended = sweep(tmp_path / "parts", space)

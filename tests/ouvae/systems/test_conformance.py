@@ -131,7 +131,7 @@ VARIED = [
     (name, case)
     for name, control in CONTROLS.items()
     for case in SYSTEM_CASES
-    if control.in_model or case == "vae"
+    if name != "rho" and (control.in_model or case == "vae")
 ]
 """Each control parameter with a case; with every system if it acts inside the model."""
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 from types import NoneType
 from typing import Annotated, Literal, get_args, get_origin
@@ -14,6 +15,8 @@ import pytest
 from ouvae import TRAINING_VERSION
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.cell import CHOICES
+from ouvae.declared.controls import at_value, canonical
+from ouvae.linear_gaussian import critical_value
 from ouvae.training.counts import member_bytes
 from search_spaces import load
 from search_spaces.space import CellKeys
@@ -73,8 +76,8 @@ def candidates(annotation: object) -> list:
     return candidates(next(part for part in get_args(annotation) if part is not NoneType))
 
 
-VARIABLE = sorted(set(keys_of(Cell)) - {"start"})
-"""The keys of a cell that have more than one value."""
+VARIABLE = sorted(set(keys_of(Cell)) - {"start", "rho"})
+"""The keys of a cell that have more than one value, except its control parameter."""
 
 NUMBERLESS = {
     "question": "why",
@@ -99,6 +102,7 @@ NUMBERLESS = {
     "checkpoint_minutes": 0,
     "wait_minutes": 1,
     "save_weights": "last",
+    "save_images": "none",
     "grace_seconds": 5,
     "evaluation_gib": 0.5,
     "costs": {"rounds": 1},
@@ -111,11 +115,16 @@ def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
     return PlannedCell(
         cell=Cell.model_validate(CELL | keys),
         label="made",
-        rho=(0.5, 1.0),
+        control="rho",
+        values=(0.5, 1.0),
         data_digest=digest,
         split_images=(90, 30, 20),
         device=device,
     )
+
+
+def exact(cell: PlannedCell) -> float | None:
+    return critical_value(cell.cell, cell.control)
 
 
 def sha(value: dict) -> str:
@@ -156,6 +165,15 @@ class TestIdentity:
     def test_rho_and_seed_change_the_members_and_not_the_cells(self):
         ids = {planned().member_id(Point(rho, seed)) for rho in (0.7, 0.700001, 1.0) for seed in (0, 1)}
         assert len(ids) == 6
+
+    @pytest.mark.parametrize("control", ["kl_weight", "learning_rate"])
+    def test_a_member_is_the_same_whichever_key_is_swept(self, control):
+        by_rho = planned(**{control: 0.02})
+        swept = replace(planned(rho=0.7), cell=canonical(planned(rho=0.7).cell, control), control=control)
+        assert swept.member_id(Point(0.02, 3)) == by_rho.member_id(Point(0.7, 3))
+        assert swept.cell_id != by_rho.cell_id
+        assert replace(swept, cell=at_value(swept.cell, control, 0.5)).cell_id == swept.cell_id
+        assert replace(swept, cell=at_value(swept.cell, "rho", 0.5)).cell_id != swept.cell_id
 
     @pytest.mark.parametrize("key", sorted(NUMBERLESS))
     def test_no_other_key_of_a_space_changes_it(self, key):
@@ -337,24 +355,39 @@ class TestExactThreshold:
     }
 
     def test_of_the_linear_control(self):
-        """the critical value^2 + (1 - the critical value^2) / K = 0.8 with K = 5."""
-        rho = planned(**self.CONTROL).exact_value()
+        """g(rho_c, K) = 0.8 with K = 5."""
+        rho = exact(planned(**self.CONTROL))
         assert rho == pytest.approx(math.sqrt((0.8 - 0.2) / (1 - 0.2)))
-        assert planned(**self.CONTROL, smoothing="shrink").exact_value() == rho
+        assert exact(planned(**self.CONTROL, smoothing="shrink")) == rho
 
     def test_of_a_weighed_kl(self):
-        """the critical value^2 + (1 - the critical value^2) / K = 0.8 / 1.25 with K = 5."""
+        """g(rho_c, K) = 0.8 / 1.25 with K = 5."""
         for weights in (
             {"top_kl_weight": 1.25},
             {"kl_weight": 1.25},
             {"kl_weight": 2.5, "top_kl_weight": 0.5},
         ):
-            rho = planned(**self.CONTROL, **weights).exact_value()
+            rho = exact(planned(**self.CONTROL, **weights))
             assert rho == pytest.approx(math.sqrt((0.64 - 0.2) / (1 - 0.2)))
-        assert planned(**self.CONTROL, kl_weight=0).exact_value() is None
+        assert exact(planned(**self.CONTROL, kl_weight=0)) is None
+
+    @pytest.mark.parametrize("smoothing", ["posterior", "shrink", "ambient"])
+    @pytest.mark.parametrize("control", ["kl_weight", "top_kl_weight", "observation_variance"])
+    def test_of_other_control_parameters(self, smoothing, control):
+        """At the critical rho, the other critical values are those of the cell."""
+        keys = {"smoothing": smoothing, "kl_weight": 1.2, "top_kl_weight": 0.9}
+        keys |= {"data_variance": [1.3 if smoothing == "ambient" else 0.8], "observation_variance": 1.1}
+        rho = exact(planned(**self.CONTROL | keys))
+        cell = planned(**self.CONTROL | keys | {"rho": rho}).cell
+        assert critical_value(cell, control) == pytest.approx(getattr(cell, control))
+
+    def test_without_smoothing_the_weight_is_the_ratio_of_the_variances(self):
+        cell = planned(**self.CONTROL | {"smoothed_networks": [], "observation_variance": 0.5}).cell
+        assert critical_value(cell, "kl_weight") == pytest.approx(0.8 / 0.5)
+        assert critical_value(cell, "rho") is None
 
     def test_it_falls_with_less_variance(self):
-        values = [planned(**self.CONTROL | {"data_variance": [v]}).exact_value() for v in (0.4, 0.6, 0.8)]
+        values = [exact(planned(**self.CONTROL | {"data_variance": [v]})) for v in (0.4, 0.6, 0.8)]
         assert all(low < high for low, high in pairwise(values))
 
     @pytest.mark.parametrize(
@@ -368,5 +401,5 @@ class TestExactThreshold:
         ],
     )
     def test_none_where_no_closed_form_is_known(self, keys):
-        assert planned(**self.CONTROL | keys).exact_value() is None
-        assert planned().exact_value() is None
+        assert exact(planned(**self.CONTROL | keys)) is None
+        assert exact(planned()) is None

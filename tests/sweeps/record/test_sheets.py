@@ -38,7 +38,7 @@ def run(tmp_path, make_space, train):
 def drawn(run):
     """Return what a run keeps of its one cell: seed, rho and grey."""
     (path,) = (run / "sheets").iterdir()
-    return [(row["seed"], row["rho"], row["samples"][0]) for row in read_sheet(run, path.stem).to_pylist()]
+    return [(row["seed"], row["value"], row["samples"][0]) for row in read_sheet(run, path.stem).to_pylist()]
 
 
 def test_a_member_that_is_trained_again_has_its_new_images(run, make_space, plan_cells):

@@ -185,7 +185,7 @@ def test_a_terminal_gets_the_same_above_the_line(follow, result_of, clock):
     schedule, shown, said = follow(terminal=True)
     with showing(shown):
         train(schedule, result_of, clock, shown, packs=2)
-    assert "critical_value" in said()
+    assert "rho_c" in said()
     assert " training" in said()
 
 

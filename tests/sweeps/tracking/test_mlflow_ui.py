@@ -56,6 +56,8 @@ def row(depth: int, rho: float, seed: int) -> dict[str, Any]:
         "cell": LABELS[depth],
         "depth": depth,
         "rho": rho,
+        "control": "rho",
+        "value": rho,
         "seed": seed,
         "kl_top_nats": kl_top(depth, rho),
         "elbo_nats": -24.0,

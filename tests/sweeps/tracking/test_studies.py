@@ -21,7 +21,7 @@ def row(rho: float, seed: int = 0, kl: float | None = 1.0, status: str = "", cel
         "member_id": f"{cell}-{rho}-{seed}",
         "cell_id": cell,
         "cell": "digits mlp 4,4",
-        "rho": rho,
+        "value": rho,
         "seed": seed,
         "kl_top_nats": kl,
         "status": status or ("diverged" if kl is None else "completed"),
@@ -58,7 +58,7 @@ def test_a_trial_is_a_member_and_optuna_reads_it(storage):
     assert study.user_attrs == {
         "space": "made",
         "value": "kl_top_nats",
-        "about": ABOUT.format(order="top-layer KL"),
+        "about": ABOUT.format(order="top-layer KL", control="rho"),
     }
     assert study.metric_names == ["kl_top_nats"]
     assert study.best_value == 0.25
@@ -107,10 +107,10 @@ def test_a_study_says_what_is_known_of_its_threshold(storage):
         ]
     )
     attributes = optuna.load_study(study_name=f"digits mlp 4,4 {CELL}", storage=opened(storage)).user_attrs
-    assert (attributes["kl_top: rho_c"], attributes["kl_top: n_members"]) == (0.65, 2)
-    assert attributes["information_top: rho_c"] == 0.6
-    assert "kl_top: rho_c_low" not in attributes
-    assert attributes["kl_top: rho_c_high"] is None
+    assert (attributes["kl_top: critical_value"], attributes["kl_top: n_members"]) == (0.65, 2)
+    assert attributes["information_top: critical_value"] == 0.6
+    assert "kl_top: critical_low" not in attributes
+    assert attributes["kl_top: critical_high"] is None
 
 
 def test_the_cells_of_a_sweep_share_a_file(storage):

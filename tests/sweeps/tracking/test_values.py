@@ -48,8 +48,8 @@ def test_every_order_parameter_has_its_curve_and_its_threshold():
 
 
 def test_an_undefined_value_is_no_point():
-    row = {"status": "completed", "steps": 10, "likelihood": "bernoulli", "rho": 0.5, "seconds": 1.0}
-    row |= {"finished_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    row = {"status": "completed", "steps": 10, "likelihood": "bernoulli", "seconds": 1.0}
+    row |= {"control": "rho", "value": 0.5, "finished_at": datetime(2026, 1, 1, tzinfo=UTC)}
     row |= {"signal_share": [0.5, None, 0.2], "signal_share_top": None}
     found = {value.key: value.value for value in member_values(row, [{**row, "step": 10}])}
     assert found == {"signal_share/z1": 0.5, "signal_share/z3": 0.2, "rho": 0.5, "seconds": 1.0}

@@ -107,7 +107,7 @@ def tiny_task(states: States):
     """Return a pack of four steps that saves its state, and its data."""
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "hidden=[4]", "steps=4", "eval_images=8"]).cells()[0]
-    return Task("p", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, states, 60.0), data
+    return Task("p", cell, "rho", [(0.5, 0)], data.digest, "cpu", 1, 2**20, states, 60.0), data
 
 
 def test_a_worker_that_does_not_see_the_folder_has_its_state_carried(tmp_path):

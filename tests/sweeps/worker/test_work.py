@@ -19,7 +19,7 @@ from sweeps.worker.work import PackWork
 def test_a_result_is_plain_for_whom_torch_is_not_loaded():
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(""), 0.0, drawn=[0])
+    task = Task("pack", cell, "rho", [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(""), 0.0, drawn=[0])
     result = PackWork(task, data).advance(60.0)
     code = (
         "import pickle, sys\n"
@@ -41,7 +41,7 @@ def test_a_pack_that_cannot_be_drawn_has_its_numbers(monkeypatch, error, notice)
     monkeypatch.setattr(Hierarchy, "generate_from", fail)
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=1", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(""), 0.0, drawn=[0])
+    task = Task("pack", cell, "rho", [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(""), 0.0, drawn=[0])
     work = PackWork(task, data)
     result = work.advance(60.0)
     assert result.outcomes[0].history
@@ -51,7 +51,7 @@ def test_a_pack_that_cannot_be_drawn_has_its_numbers(monkeypatch, error, notice)
 def test_a_pack_that_goes_on_on_another_machine_names_both(tmp_path, monkeypatch):
     data = load_data("digits")
     cell = load("digits", ["latents=[[2, 2]]", "steps=2", "eval_images=8"]).cells()[0]
-    task = Task("pack", cell, [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(str(tmp_path)), 60.0)
+    task = Task("pack", cell, "rho", [(0.5, 0)], data.digest, "cpu", 1, 2**20, Folder(str(tmp_path)), 60.0)
     for name in ("old CPU", "new CPU"):
         here = {"processor": name, "cpu_features": "AVX2", "library_versions": "NumPy 2"}
         monkeypatch.setattr(work_module, "machine", lambda device, here=here: here)
@@ -66,7 +66,7 @@ def test_a_gpu_that_cannot_be_used_is_refused_with_the_way_out(make_space):
     """Ray may count a GPU where PyTorch is built for CPUs or finds none: the first touch of it says so."""
     data = load_data("digits")
     task = Task(
-        "pack", make_space().cells()[0], [(0.5, 0)], data.digest, "cuda:99", 1, 2**20, Folder(""), 0.0
+        "pack", make_space().cells()[0], "rho", [(0.5, 0)], data.digest, "cuda:99", 1, 2**20, Folder(""), 0.0
     )
     with pytest.raises(DeviceError, match="set device=cpu"):
         PackWork(task, data)
@@ -89,6 +89,7 @@ def test_a_pack_knows_that_it_misses_the_run_directory(
     task = Task(
         pack_id="p",
         cell=make_space(hidden=[4]).cells()[0],
+        control="rho",
         members=[(1.0, 0)],
         data=data.digest,
         device="cpu",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from analysis.command import parsed
 from analysis.tables.replacing import user_path
 from sweeps import SweepError
-from sweeps.record.identity import plain_id
+from sweeps.record.identity import exclusive_id
 from sweeps.tracking.refusals import mend, reason
 from sweeps.tracking.store import delete_sweep
 from sweeps.tracking.uri import add_store, chosen_uri
@@ -87,7 +87,7 @@ def _delete_in_mlflow(uri: str, run: "RunState") -> None:
     from analysis.text.words import plural
 
     try:
-        deleted = delete_sweep(uri, sweep_id) if (sweep_id := plain_id(run.path)) else 0
+        deleted = delete_sweep(uri, sweep_id) if (sweep_id := exclusive_id(run.path)) else 0
     except SweepError:
         raise
     except Exception as error:

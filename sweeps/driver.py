@@ -8,17 +8,7 @@ from rich.console import Console
 
 from search_spaces import Space
 from sweeps import SweepError
-from sweeps.executors.events import (
-    Failed,
-    Finished,
-    Lost,
-    Nodes,
-    Progressed,
-    Returned,
-    Saved,
-    Spoilt,
-    Unsaved,
-)
+from sweeps.executors.events import Failed, Finished, Lost, Nodes, Progressed, Returned
 from sweeps.executors.executor import next_of
 from sweeps.executors.places import Places
 from sweeps.executors.waiting import Waiting
@@ -81,8 +71,10 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                 for event in screen.shown(executor.train(data.by_digest, next_task, places, interrupts)):
                     lines.event(event)
                     match event:
-                        case Progressed(pack_id, steps):
+                        case Progressed(pack_id, steps, news):
                             schedule.progressed(pack_id, steps)
+                            if news.state and (problem := run.keep_state(pack_id, news.state)):
+                                lines.unsaved(pack_id, problem)
                             with recorder.beside("progress"):
                                 recorder.tracker.begin()
                                 screen.update()
@@ -97,11 +89,6 @@ def sweep(space: Space, options: Options, console: Console) -> int:
                                 run.drop_checkpoint(pack_id)
                             schedule.advance()
                             lines.attempt(attempt)
-                        case Saved(pack_id, state):
-                            if problem := run.keep_state(pack_id, state):
-                                lines.event(Unsaved(pack_id, problem))
-                        case Spoilt(pack_id):
-                            run.states.set_aside(pack_id)
                         case Returned(pack_id):
                             schedule.returned(pack_id)
                         case Lost():

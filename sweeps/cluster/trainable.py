@@ -32,8 +32,8 @@ METRIC = "steps_done"
 TASK = "task"
 """The only key of a trial's configuration."""
 
-NEWS, RECEIVER = "news", "receiver"
-"""Keys of results: a worker's `News`, and the actor that takes the state of its pack."""
+SENT = NEWS, RESULT, FAILURE, RECEIVER = "news", "result", "failure", "receiver"
+"""Keys of results: a worker's `News`, `PackResult`, `Failure`, and the actor that takes its pack's state."""
 
 
 class PackTrainable(tune.Trainable):
@@ -82,7 +82,7 @@ class PackTrainable(tune.Trainable):
             return self._train()
         except Exception as error:
             self._failed, self._work = True, None
-            return {METRIC: self._steps, "failure": Failure.of(error)}
+            return {METRIC: self._steps, FAILURE: Failure.of(error)}
 
     def cleanup(self) -> None:
         """Save a pack that is stopped before its result is acknowledged; no more is carried by then."""
@@ -109,4 +109,4 @@ class PackTrainable(tune.Trainable):
         snapshot.require_sent(self._before)
         self._steps, self._returned = self._work.steps_done, trained is not None
         result = {METRIC: self._steps, NEWS: self._work.take_news()}
-        return result if trained is None else result | {"result": trained}
+        return result if trained is None else result | {RESULT: trained}

@@ -18,10 +18,11 @@ from ray.tune.search import Searcher
 
 from sweeps.cluster.messages import Wanted
 from sweeps.cluster.ray_internals import tune_logger
-from sweeps.cluster.trainable import METRIC, NEWS, RECEIVER, TASK, PackTrainable
+from sweeps.cluster.trainable import FAILURE, METRIC, NEWS, RECEIVER, RESULT, SENT, TASK, PackTrainable
 from sweeps.cluster.workers import StartWatch, failure_of, have_died
-from sweeps.executors.events import Failed, Finished, Next, Nodes, Progressed, Returned, events_of
+from sweeps.executors.events import Failed, Finished, Next, Nodes, Progressed, Returned
 from sweeps.executors.places import Resources
+from sweeps.worker.task import News
 
 LOOK_SECONDS = 2.0
 """How often a change of the cluster's nodes, and workers that do not start, are looked for."""
@@ -140,14 +141,11 @@ class PackSearcher(Searcher):
         state = self._states.pop(trial_id, b"")
         if state and RECEIVER in result:
             result[RECEIVER].receive.remote(state)
-        if NEWS in result:
-            for event in events_of(pack_id, result[NEWS]):
-                self._channel.send(event)
-        self._channel.send(Progressed(pack_id, result[METRIC]))
-        if "failure" in result:
-            self._channel.send(Failed(self._packs.pop(trial_id), result["failure"]))
-        if "result" in result:
-            self._channel.send(Finished(self._packs.pop(trial_id), result["result"]))
+        self._channel.send(Progressed(pack_id, result[METRIC], result.get(NEWS) or News()))
+        if FAILURE in result:
+            self._channel.send(Failed(self._packs.pop(trial_id), result[FAILURE]))
+        if RESULT in result:
+            self._channel.send(Finished(self._packs.pop(trial_id), result[RESULT]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -196,7 +194,9 @@ class PackSearcher(Searcher):
 class _Watching(tune.Callback):
     """Shows the searcher what Tune tells no search algorithm: each turn of its loop, and errors.
 
-    Tune names the trial that failed to its callbacks, and the error to its log only.
+    Tune names the trial that failed to its callbacks, and the error to its log only. It keeps each trial's
+    last result, writes it to files, and never forgets the text of a value that is no JSON. So the searcher's
+    values, of which a state has megabytes, leave the result once the searcher has it.
     """
 
     def __init__(self, packs: PackSearcher) -> None:
@@ -215,6 +215,12 @@ class _Watching(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._packs.look()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        for key in SENT:
+            result.pop(key, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._packs.failed(trial.trial_id, self._log.error or RuntimeError(trial.get_error() or "unknown"))

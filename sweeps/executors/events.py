@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sweeps.worker.failures import Failure
@@ -32,6 +32,7 @@ class Progressed:
 
     pack_id: str
     steps: int
+    news: News = field(default_factory=News)
 
 
 @dataclass(frozen=True)
@@ -92,65 +93,8 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Unseen:
-    """A node, of this name, does not see the run directory, where its states or weights would go."""
-
-    node: str
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Ray has carried the state of a pack here, which goes into the run directory."""
-
-    pack_id: str
-    state: bytes
-
-
-@dataclass(frozen=True)
-class Spoilt:
-    """The state of a pack cannot be used, by a worker that does not see it."""
-
-    pack_id: str
-
-
-@dataclass(frozen=True)
-class Unsaved:
-    """The state of a pack could not be written or read, for this reason; the pack trains on."""
-
-    pack_id: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Quiet:
     """Nothing has happened for a moment."""
 
 
-Event: TypeAlias = (
-    Progressed
-    | Finished
-    | Failed
-    | Returned
-    | Lost
-    | Nodes
-    | Starting
-    | Notice
-    | Unseen
-    | Saved
-    | Spoilt
-    | Unsaved
-    | Quiet
-)
-
-
-def events_of(pack_id: str, news: News) -> Iterator[Event]:
-    """Yield the events in a worker's news of a pack."""
-    yield from (Notice(f"pack {pack_id}: {text}") for text in news.notices)
-    if news.unseen:
-        yield Unseen(news.unseen)
-    if news.trouble:
-        yield Unsaved(pack_id, news.trouble)
-    if news.is_bad:
-        yield Spoilt(pack_id)
-    if news.state:
-        yield Saved(pack_id, news.state)
+Event: TypeAlias = Progressed | Finished | Failed | Returned | Lost | Nodes | Starting | Notice | Quiet

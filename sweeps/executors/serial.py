@@ -19,7 +19,6 @@ from sweeps.executors.events import (
     Progressed,
     Quiet,
     Returned,
-    events_of,
 )
 from sweeps.executors.executor import Executor, NextTask
 from sweeps.executors.places import Places
@@ -85,8 +84,7 @@ class Serial(Executor):
             except Exception as error:
                 yield Failed(task.pack_id, Failure.of(error))
                 return
-            yield from events_of(task.pack_id, work.take_news())
-            yield Progressed(task.pack_id, work.steps_done)
+            yield Progressed(task.pack_id, work.steps_done, work.take_news())
             if result is not None:
                 self._users_code.require_unchanged()
                 yield Finished(task.pack_id, result)

@@ -42,10 +42,10 @@ def identify(folder: Path) -> tuple[str, Path | None]:
     return sweep_id, original
 
 
-def original_of(folder: Path) -> Path | None:
-    """Return the directory that a run is a copy of; None for a run of its own."""
+def exclusive_id(folder: Path) -> str:
+    """Return a run's identity; empty for none, and for a copy that still has that of its original."""
     sweep_id = plain_id(folder)
-    return _original(folder, _record(folder), sweep_id) if sweep_id else None
+    return "" if sweep_id and _original(folder, _record(folder), sweep_id) else sweep_id
 
 
 def _original(folder: Path, record: Mapping[str, Any], sweep_id: str) -> Path | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.tables.replacing import replacing
 from analysis.text.words import plural
-from sweeps.record.identity import original_of, plain_id
+from sweeps.record.identity import exclusive_id
 from sweeps.record.paths import Paths
 from sweeps.worker.objects import Objects, without_secrets
 from sweeps.worker.states import Folder, States, StatesError
@@ -54,8 +54,8 @@ def clear_states(run: Path) -> None:
     Raises:
         StatesError: the place does not answer, or refuses.
     """
-    uri, sweep_id = recorded_uri(run), plain_id(run)
-    if uri and sweep_id and original_of(run) is None:
+    uri, sweep_id = recorded_uri(run), exclusive_id(run)
+    if uri and sweep_id:
         Objects(uri, sweep_id).clear()
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from analysis.text.words import duration, plural
 from search_spaces import Space
-from sweeps.executors.events import Event, Failed, Lost, Notice, Unsaved, Unseen
+from sweeps.executors.events import Event, Failed, Lost, Notice, Progressed
 from sweeps.executors.executor import SERIAL
 from sweeps.executors.places import Places
 from sweeps.record.directory import RunDirectory
@@ -85,10 +85,21 @@ class Lines:
                 self._run.note(f"pack {pack_id}: {failure.reason}\n{failure.details}")
             case Lost(reason):
                 self._run.note(reason)
-            case Unseen(node):
-                self._note_unseen(node)
-            case Unsaved(pack_id, reason):
-                self._note_unsaved(pack_id, reason)
+            case Progressed(pack_id, _, news):
+                for text in news.notices:
+                    self.line(f"pack {pack_id}: {text}")
+                if news.unseen:
+                    self._note_unseen(news.unseen)
+                if news.trouble:
+                    self.unsaved(pack_id, news.trouble)
+
+    def unsaved(self, pack_id: str, reason: str) -> None:
+        """Say of the first state that is not saved what follows; log the others."""
+        line = f"pack {pack_id}: {reason}"
+        self._run.note(line)
+        if not self._has_unsaved:
+            self._has_unsaved = True
+            self.line(f"{line}; training goes on, and checkpoints are tried again (further ones: sweep.log)")
 
     def attempt(self, attempt: Attempt) -> None:
         """Say what follows a failed attempt."""
@@ -170,11 +181,3 @@ class Lines:
                 mends.append("set save_weights=none to go without")
             problem = f"node {node} does not see {folder}: {', and '.join(losses)}"
             self.line(f"{problem}; {', or '.join(mends)} (further nodes: sweep.log)")
-
-    def _note_unsaved(self, pack_id: str, reason: str) -> None:
-        """Say of the first state that is not saved what follows; log the others."""
-        line = f"pack {pack_id}: {reason}"
-        self._run.note(line)
-        if not self._has_unsaved:
-            self._has_unsaved = True
-            self.line(f"{line}; training goes on, and checkpoints are tried again (further ones: sweep.log)")

@@ -58,7 +58,10 @@ class States(ABC):
 
     @abstractmethod
     def set_aside(self, pack_id: str) -> str:
-        """Move a state out of the way and return its new name. Where that fails, the state stays."""
+        """Move a state out of the way and return its new name, empty where the next one replaces it.
+
+        Where that fails, the state stays.
+        """
 
     @abstractmethod
     def remove(self, pack_id: str) -> None:
@@ -75,9 +78,9 @@ class States(ABC):
     def receive(self, state: bytes) -> None:  # noqa: B027 - only what is carried is received
         """Take the state that the sweep has of the worker's pack, where it is carried."""
 
-    def taken(self) -> tuple[bytes, bool]:
-        """Return a new state to carry to the sweep, and whether the sweep's own cannot be used; once each."""
-        return b"", False
+    def taken(self) -> bytes:
+        """Return a new state to carry to the sweep, once; empty without one."""
+        return b""
 
 
 @dataclass(frozen=True)
@@ -143,16 +146,14 @@ class Carried(States):
 
     def __init__(self) -> None:
         self._state = self._outgoing = b""
-        self._is_bad = False
 
     def receive(self, state: bytes) -> None:
         """Take the state that the sweep has of the pack."""
         self._state = state
 
-    def taken(self) -> tuple[bytes, bool]:
-        """Return what the sweep shall know; see `States.taken`."""
-        taken = self._outgoing, self._is_bad
-        self._outgoing, self._is_bad = b"", False
+    def taken(self) -> bytes:
+        """Return what goes to the sweep; see `States.taken`."""
+        taken, self._outgoing = self._outgoing, b""
         return taken
 
     @contextmanager
@@ -172,9 +173,9 @@ class Carried(States):
         return self._state or None
 
     def set_aside(self, pack_id: str) -> str:
-        """Have the sweep set its file aside; see `States.set_aside`."""
-        self._state, self._is_bad = b"", True
-        return f"{pack_id}{SUFFIX}{BAD}"
+        """Forget the state, whose file at the sweep the next one replaces; see `States.set_aside`."""
+        self._state = b""
+        return ""
 
     def remove(self, pack_id: str) -> None:
         """Forget the state; see `States.remove`."""

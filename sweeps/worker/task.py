@@ -70,13 +70,11 @@ class News:
     Attributes:
         notices: lines for the user.
         trouble: why the state could not be written or read, if that happened.
-        unseen: name of this node, if the run directory is missed here: it has to take the state or weights.
+        unseen: name of this node, if it does not see the run directory, where states or weights would go.
         state: the pack's state, which Ray carries to the sweep; empty without a new one.
-        is_bad: whether the state that came from the sweep cannot be used.
     """
 
     notices: list[str] = field(default_factory=list)
     trouble: str = ""
     unseen: str = ""
     state: bytes = b""
-    is_bad: bool = False

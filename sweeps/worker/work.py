@@ -28,7 +28,6 @@ class PackWork:
 
     Args:
         states: where the worker finds and leaves the pack's state; None is the task's place.
-
     """
 
     def __init__(self, task: Task, data: Dataset, states: States | None = None) -> None:
@@ -79,7 +78,7 @@ class PackWork:
     def take_news(self) -> News:
         """Return what has happened since the last call."""
         news, self._news = self._news, News()
-        news.state, news.is_bad = self._states.taken()
+        news.state = self._states.taken()
         return news
 
     def _keep_weights(self) -> None:
@@ -136,7 +135,8 @@ class PackWork:
             # Whatever is wrong with it is not worth the pack, which may be half loaded now.
             bad = self._states.set_aside(pack_id)
             why = error if isinstance(error, CheckpointError) else f"it does not fit: {error!r:.200}"
-            self._news.notices.append(f"checkpoint set aside as {bad}, its pack starts afresh: {why}")
+            fate = f"set aside as {bad}" if bad else "not used"
+            self._news.notices.append(f"checkpoint {fate}, its pack starts afresh: {why}")
             return None
         self._seconds = state["seconds"]
         earlier = [part for part in state.get("machines", []) if part not in self._machines]

@@ -8,16 +8,16 @@ import pytest
 from analysis.tables.files import read_members
 from search_spaces import load
 from sweeps.record.identity import plain_id
-from sweeps.worker.checkpoints import read_checkpoint, write_checkpoint
 from sweeps.worker.objects import Objects
-from tests.sweeps.conftest import SERIAL, sets
+from tests.sweeps.conftest import SERIAL, add_seconds, sets
 
 
 @pytest.mark.process
 def test_a_pack_goes_on_from_a_bucket_whatever_dies(start_sweep, small_space, bucket):
     """The command is killed, and goes on on a Ray whose workers are killed; nothing starts afresh."""
     steps = 4 * load(str(small_space)).cells()[0].steps
-    keys = ["variants=[]", "latents=[[6, 6]]", "search=grid", f"steps={steps}", f"eval_every={steps}"]
+    keys = ["variants=[]", "latents=[[6, 6]]", "search=grid", "seeds=1", "pack_size=1"]
+    keys += [f"steps={steps}", f"eval_every={steps}"]
     arguments = [*sets([*keys, "checkpoint_minutes=0.001"]), "--checkpoints", bucket]
     expected = start_sweep("here", *sets(keys), *SERIAL)
     killed = start_sweep("bucket", *arguments, *SERIAL)
@@ -25,11 +25,7 @@ def test_a_pack_goes_on_from_a_bucket_whatever_dies(start_sweep, small_space, bu
     states = Objects(bucket, plain_id(killed.out))
     killed.until(states.packs, "a pack in training has saved its state")
     killed.kill()
-    saved = {}
-    for pack_id in states.packs():
-        state = read_checkpoint(states, pack_id)
-        write_checkpoint(states, pack_id, state | {"seconds": state["seconds"] + 10_000})
-        saved[pack_id] = states.read(pack_id)
+    saved = add_seconds(states)
     assert saved
     assert list(killed.out.glob("checkpoints/*")) == []
 

@@ -1,5 +1,7 @@
 """Runs are listed, and those that are named are deleted, here and in MLflow, and nothing else."""
 
+import shutil
+
 import pytest
 from mlflow import MlflowClient
 
@@ -55,6 +57,9 @@ def test_runs_are_listed_and_stay_as_they_are(run, tmp_path, make_space, capsys)
 
 def test_a_named_run_goes_with_its_runs_in_mlflow(run, tmp_path, capsys):
     first, second = run("first", 0), run("second", 1)
+    shutil.copytree(first, copy := tmp_path / "copy")
+    assert clean.main([str(copy), "--delete", "--tracking-uri", default_uri(first.parent)]) == 0
+    assert capsys.readouterr().out == f"deleted {copy}: 3 members, 0 runs of MLflow\n"
     assert runs_in_mlflow(tmp_path / "runs") == 4
     before = snapshot(second)
     assert clean.main([str(first), "--delete"]) == 0

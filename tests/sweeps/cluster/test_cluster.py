@@ -12,17 +12,19 @@ import shlex
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from analysis.tables.files import read_members
+from search_spaces import load
+from sweeps.worker.states import Folder
 from tests.recipe import write_beside, write_recipe
-from tests.sweeps.conftest import all_processes, clean_environment, sets, wait_until
+from tests.sweeps.conftest import SERIAL, add_seconds, all_processes, clean_environment, sets, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -47,15 +49,16 @@ class Nodes:
         "ip link set lo up && mkdir -p /tmp/ray && mount -t tmpfs tmpfs /tmp/ray && echo ready && read line"
     )
 
-    def __init__(self, folder: Path, python: Path, home: Path) -> None:
+    def __init__(self, folder: Path, python: Path, home: Path, unseen: Path | None = None) -> None:
         """Make the namespace; skip the test where that is refused.
 
         Args:
             folder: for what the nodes write.
             python: that has Ray.
             home: of the user who starts them.
+            unseen: a folder whose content no node sees.
         """
-        self._folder, self._python, self._home = folder, python, home
+        self._folder, self._python, self._home, self._unseen = folder, python, home, unseen
         self._logs: list[Path] = []
         self._holder = subprocess.Popen(
             [*self.NAMESPACE, "sh", "-c", self.READY],
@@ -81,18 +84,15 @@ class Nodes:
         """What to put before a command to run it beside the nodes."""
         return ("nsenter", "--target", str(self._inside), "--net", "--pid", "--mount")
 
-    def start(self, *arguments: str, hidden: Path | None = None, **environment: str) -> None:
-        """Start a node and wait for it: `ray start` with the nodes' own Python, in an empty folder.
-
-        The node does not see what is in the `hidden` folder.
-        """
+    def start(self, *arguments: str, **environment: str) -> None:
+        """Start a node and wait for it: `ray start` with the nodes' own Python, in an empty folder."""
         elsewhere = self._folder / f"node{len(self._logs)}"
         elsewhere.mkdir()
         self._logs.append(elsewhere / "log")
         command = [str(self._python), "-m", "ray.scripts.scripts", "start", "--block", *arguments]
         command += ["--node-ip-address=127.0.0.1"]
-        if hidden is not None:
-            hide = f"mount -t tmpfs tmpfs {shlex.quote(str(hidden))} && exec {shlex.join(command)}"
+        if self._unseen is not None:
+            hide = f"mount -t tmpfs tmpfs {shlex.quote(str(self._unseen))} && exec {shlex.join(command)}"
             command = ["unshare", "--mount", "sh", "-c", hide]
         with self._logs[-1].open("w") as log:
             subprocess.Popen(
@@ -140,16 +140,16 @@ def _namespace(pid: int) -> str:
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a Python that has the project's dependencies and not the project.
 
-    Its one .pth file names the folder of the installed packages; the .pth files in there, of which an
+    Its one .pth file names the folders of the installed packages; the .pth files in there, of which an
     editable installation is one, are not processed.
     """
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (site_packages,) = folder.glob("lib/python3*/site-packages")
-    installed = sysconfig.get_paths()
-    (site_packages / "installed.pth").write_text(f"{installed['purelib']}\n{installed['platlib']}\n")
-    python = folder / "bin" / "python"
     packages, project = {"ray", "torch"}, {"ouvae", "sweeps", "search_spaces"}
+    installed = {str(Path(find_spec(name).origin).parents[1]) for name in packages}
+    (site_packages / "installed.pth").write_text("\n".join(installed))
+    python = folder / "bin" / "python"
     command = [str(python), "-c", FOUND, *packages, *project]
     found = set(subprocess.check_output(command, cwd=folder, text=True).split())
     if found & project:
@@ -159,12 +159,20 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory, bare_python: Path) -> Iterator[Nodes]:
+def unseen(runs: Path) -> Path:
+    """Return a folder for runs whose nodes do not see them."""
+    folder = runs / "unseen"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory, bare_python: Path, unseen: Path) -> Iterator[Nodes]:
     """Start a head of one CPU where there is a token, which it then demands."""
     folder = tmp_path_factory.mktemp("nodes")
     home = folder / "home"
     write_token(home, secrets.token_hex(32))
-    made = Nodes(folder, bare_python, home)
+    made = Nodes(folder, bare_python, home, unseen)
     try:
         made.start("--head", f"--port={PORT}", "--num-cpus=1")
         yield made
@@ -248,10 +256,37 @@ def test_a_token_that_is_refused_is_said_to_be_the_reason(head, start_sweep, tmp
     assert not sweep.out.exists()
 
 
+def test_a_pack_goes_on_from_the_state_that_ray_has_carried(head, start_sweep, small_space):
+    """The head does not see the run directory; the state comes from a command that was killed."""
+    steps = 4 * load(str(small_space)).cells()[0].steps
+    keys = ["variants=[]", "latents=[[6, 6]]", "rho=[0.6]", "search=grid", "seeds=1"]
+    keys += [f"steps={steps}", f"eval_every={steps}"]
+    often = sets([*keys, "checkpoint_minutes=0.001"])
+    expected = start_sweep("seen", *sets(keys), *SERIAL)
+    killed = start_sweep("unseen/carried", *often, *SERIAL)
+    states = Folder(str(killed.out / "checkpoints"))
+    killed.until(states.packs, "the pack has saved its state")
+    killed.kill()
+    ((pack_id, saved),) = add_seconds(states).items()
+
+    sweep = start_sweep("unseen/carried", *often, "--address", "auto", prefix=head.prefix, HOME=head.home)
+    sweep.until(lambda: states.read(pack_id) != saved, "Ray has carried a state")
+    for pid in head.training():
+        os.kill(pid, signal.SIGKILL)
+    assert sweep.wait() == 0, sweep.output
+    assert f"does not see {sweep.out}: Ray carries the states of its packs here" in sweep.output
+    assert "starts afresh" not in sweep.output
+    assert expected.wait() == 0, expected.output
+    assert sweep.tables() == expected.tables()
+    (row,) = read_members(sweep.out).to_pylist()
+    assert row["seconds"] > 10_000
+    assert states.packs() == []
+
+
 def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted, bare_python, tmp_path, runs):
     """The recipe where only local sweeps have used Ray: a head that trains nothing, nodes that come later.
 
-    The node does not see the run directory, which the sweep says. The recipe's system imports and reads what
+    The recipe's system imports and reads what
     lies beside it, and both are broken before the node comes: it trains with the code of the start.
     """
     space = write_recipe(tmp_path)
@@ -284,11 +319,10 @@ def test_a_cluster_without_nodes_and_without_a_token(start_sweep, uninterrupted,
         waiting.until(lambda: "waiting for a node with 1 CPU free" in waiting.output, "it says so")
         for name in ("scale.py", "scale.json"):
             (tmp_path / name).write_text("2")
-        nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1", hidden=waiting.out)
+        nodes.start(f"--address=127.0.0.1:{PORT}", "--num-cpus=1")
         assert waiting.wait() == 0, waiting.output
         assert "Ray: 1 node, 0 CPUs: 0 packs at once (cpu)" in waiting.output
         assert waiting.counts() == (0, 3)
-        assert f"does not see {waiting.out}: Ray carries the states of its packs here" in waiting.output
         for sweep in (undecided, impatient, waiting):
             assert "Traceback" not in sweep.output
     finally:

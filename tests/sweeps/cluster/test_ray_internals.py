@@ -15,6 +15,9 @@ import pytest
 
 from sweeps.cluster import ray_internals
 from sweeps.cluster.environment import environment
+from sweeps.cluster.trainable import METRIC, NEWS, RESULT
+from sweeps.cluster.tuning import _Watching
+from sweeps.worker.task import News
 from tests.sweeps.conftest import ROOT
 
 pytestmark = pytest.mark.process
@@ -178,3 +181,10 @@ def test_ray_itself_finds_the_file_of_a_started_cluster(tmp_path, monkeypatch):
     (tmp_path / "ray").mkdir()
     utils.write_ray_address("127.0.0.1:4711")
     assert ray_internals.started_cluster_file(os.environ).read_text().strip() == "127.0.0.1:4711"
+
+
+def test_tune_keeps_none_of_the_values_that_the_searcher_has_taken():
+    """It would write a state to its files, and keep its text for good."""
+    result = {METRIC: 1, "pid": 7, NEWS: News(state=b"state"), RESULT: object()}
+    _Watching(None).on_trial_result(0, [], None, result)
+    assert result == {METRIC: 1, "pid": 7}

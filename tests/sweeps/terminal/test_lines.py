@@ -6,11 +6,12 @@ import pytest
 from rich.console import Console
 
 from search_spaces import load
-from sweeps.executors.events import Failed, Lost, Notice, Unsaved, Unseen
+from sweeps.executors.events import Failed, Lost, Notice, Progressed
 from sweeps.executors.places import Places
 from sweeps.record.directory import RunDirectory
 from sweeps.terminal.lines import Lines
 from sweeps.worker.failures import Failure
+from sweeps.worker.task import News
 
 
 def saying(tmp_path, *settings):
@@ -23,7 +24,7 @@ def saying(tmp_path, *settings):
 def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, settings):
     lines, console = saying(tmp_path, *settings)
     for node in ("a", "b", "a"):
-        lines.event(Unseen(node))
+        lines.event(Progressed("p", 1, News(unseen=node)))
     (line,) = console.export_text().splitlines()
     assert line.startswith(
         f"node a does not see {tmp_path}: Ray carries the states of its packs here, up to 32 MB"
@@ -38,7 +39,7 @@ def test_nodes_that_do_not_see_the_run_are_said_once_and_logged_each(tmp_path, s
 def test_a_run_with_states_elsewhere_misses_only_weights(tmp_path):
     console = Console(record=True, width=1000, file=(tmp_path / "out").open("w"))
     lines = Lines(load("digits", ["save_weights=last"]), RunDirectory(tmp_path, "s3://bucket"), console)
-    lines.event(Unseen("a"))
+    lines.event(Progressed("p", 1, News(unseen="a")))
     (line,) = console.export_text().splitlines()
     assert "its trained weights are not kept" in line
     assert "Ray carries" not in line
@@ -47,7 +48,7 @@ def test_a_run_with_states_elsewhere_misses_only_weights(tmp_path):
 def test_states_that_are_not_saved_are_said_once_and_logged_each(tmp_path):
     lines, console = saying(tmp_path)
     for pack_id in ("p", "q", "p"):
-        lines.event(Unsaved(pack_id, "checkpoint not written: no bucket"))
+        lines.event(Progressed(pack_id, 1, News(trouble="checkpoint not written: no bucket")))
     (line,) = console.export_text().splitlines()
     assert line.startswith("pack p: checkpoint not written: no bucket; training goes on")
     logged = (tmp_path / "sweep.log").read_text().splitlines()
@@ -59,7 +60,8 @@ def test_what_is_too_long_for_a_line_is_logged(tmp_path):
     lines.event(Failed("p", Failure("error", "odd", "a traceback")))
     lines.event(Lost("gone"))
     lines.event(Notice("all is well"))
-    assert console.export_text() == "all is well\n"
+    lines.event(Progressed("p", 1, News(notices=["weights not kept"])))
+    assert console.export_text() == "all is well\npack p: weights not kept\n"
     assert (tmp_path / "sweep.log").read_text() == "pack p: odd\na traceback\ngone\n"
 
 

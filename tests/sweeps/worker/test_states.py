@@ -12,7 +12,6 @@ from pyarrow.fs import FileSelector
 from ouvae.data import load as load_data
 from search_spaces import load
 from sweeps import SweepError
-from sweeps.executors.events import Notice, Saved, Spoilt, Unsaved, Unseen, events_of
 from sweeps.worker import states as states_module
 from sweeps.worker.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from sweeps.worker.objects import Objects, require_usable
@@ -78,7 +77,7 @@ class TestEveryPlace:
         put(states, "a", bytes(content[: len(content) // 2] if damage == "cut" else content))
         with pytest.raises(CheckpointError, match=r"a\.pt (is cut or was changed|belongs to another pack)"):
             read_checkpoint(states, "a")
-        assert states.set_aside("a") == "a.pt.bad"
+        assert states.set_aside("a") == ("" if states.is_carried else "a.pt.bad")
         assert states.read("a") is None
         assert "a" not in states.packs()
 
@@ -95,10 +94,10 @@ class TestEveryPlace:
             steps.append(work.steps_done)
             work._training.train_step()
             work.save()
-            for event in events_of("p", work.take_news()):
-                assert isinstance(event, Saved | Unseen)
-                if isinstance(event, Saved):
-                    put(sweep, "p", event.state)
+            news = work.take_news()
+            assert bool(news.state) == bool(news.unseen) == states.is_carried
+            if news.state:
+                put(sweep, "p", news.state)
         assert steps == [0, 1, 2, 3]
         assert work.advance(60.0).outcomes == (expected,)
 
@@ -120,8 +119,9 @@ def test_a_worker_that_does_not_see_the_folder_has_its_state_carried(tmp_path):
     work._states.receive(b"of another program")
     work._training = work._restored() or work._training
     work.save()
-    kinds = [type(event) for event in events_of("p", work.take_news())]
-    assert kinds == [Notice, Unseen, Spoilt, Saved]
+    news = work.take_news()
+    assert news.notices == ["checkpoint not used, its pack starts afresh: p.pt is cut or was changed"]
+    assert (bool(news.unseen), bool(news.state), news.trouble) == (True, True, "")
     assert work.take_news() == News()
 
 
@@ -135,15 +135,13 @@ def test_a_place_that_fails_in_the_middle_costs_states_only(tmp_path):
     (tmp_path / "objects").write_text("no folder")
     work = PackWork(task, data)
     for what in ("not used, its pack starts afresh: cannot be read", "not written: p.pt cannot be written"):
-        (trouble,) = events_of("p", work.take_news())
-        assert isinstance(trouble, Unsaved)
-        assert trouble.reason.startswith(f"checkpoint {what}")
+        assert work.take_news().trouble.startswith(f"checkpoint {what}")
         work.save()
     (tmp_path / "objects").unlink()
     (tmp_path / "away").rename(tmp_path / "objects")
     assert objects.packs() == ["p"]
     work.save()
-    (trouble,) = events_of("p", work.take_news())
+    assert work.take_news().trouble.startswith("checkpoint not written")
     assert work.advance(60.0).outcomes == expected.outcomes
 
 

@@ -2,11 +2,12 @@
 
     python analysis/phase_diagram.py RUN... [--order-parameter NAME] [--out DIR]
 
-Above, a panel for each model but for its latents: the critical value with its interval against the size of the top layer,
-a line per depth; a median that lies beyond what was trained is a triangle. Below, a map for each depth: the
-order parameter, its mean over seeds, over rho and the size, with the critical value as an upright. Written as
-phase_diagram.png and .svg to the folder `figures` of the run, of several runs to the folder that holds the
-first, or to DIR. Cells of several runs stand side by side, each by the rule of its own run.
+Above, a panel for each model but for its latents: the critical value with its interval against the size of
+the top layer, a line per depth; a median that lies beyond what was trained is a triangle. Below, a map for
+each depth: the order parameter, its mean over seeds, over rho and the size, with the critical value as an
+upright. Written as phase_diagram.png and .svg to the folder `figures` of the run, of several runs to the
+folder that holds the first, or to DIR. Cells of several runs stand side by side, each by the rule of its own
+run.
 """
 
 import argparse

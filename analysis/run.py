@@ -55,7 +55,7 @@ class Tables(Generic[Frame]):
 
     @cached_property
     def members(self) -> Frame:
-        """One row per member: its settings, `control` and `value`, seed, status, and metrics after training."""
+        """One row per member: settings, `control` and `value`, seed, status, and metrics after training."""
         return self._together(lambda results: results.members)
 
     @cached_property
@@ -150,7 +150,8 @@ class Run(Tables[pd.DataFrame]):
     def curves(self, cell: str, order_parameter: str = PAPERS) -> pd.DataFrame:
         """Return an order parameter at the end of training: a row per seed and value, ascending.
 
-        The columns are named as the control parameter and as the metric in the members table. Members without a value are left out.
+        The columns are named as the control parameter and as the metric in the members table. Members without
+        a value are left out.
 
         Args:
             cell: its label or its cell_id; if several runs have the cell, the curves of all are returned.

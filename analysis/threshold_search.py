@@ -114,7 +114,8 @@ class ThresholdSearch:
     def threshold(self) -> CellThreshold:
         """The estimate from all members that were told.
 
-        `critical_value` is the critical value, `critical_low` and `critical_high` are the ends of its interval.
+        `critical_value` is the critical value, `critical_low` and `critical_high` are the ends of its
+        interval.
         """
         results = ((seed, value, result) for (value, seed), result in self._results.items())
         return self._rule.threshold(curves_of(results))

@@ -9,8 +9,8 @@
 
 RUN is the folder of a run or the path of a members.parquet. Nothing is written unless it is asked for: --out
 writes the thresholds to a file, and --write those of the run's own rule into the run. Other rules say how
-the critical value depends on the rule; a search puts its members where its own rule needs them, so that the intervals of
-other rules are wider.
+the critical value depends on the rule; a search puts its members where its own rule needs them, so that the
+intervals of other rules are wider.
 
 TABLE is a CSV or Parquet file of runs of any program, with a row per trained model: see
 `analysis.foreign_command`.

@@ -140,7 +140,8 @@ class Space(RunningKeys, SearchKeys, NamedCells):
     """A named search space: the keys of its cells and of their sweep."""
 
     variants: tuple[dict[str, Any], ...] = key(
-        "a list; each entry repeats the cells of `latents` with other values of keys of a cell or of `latents`",
+        "a list; each entry repeats the cells of `latents` with other values of keys of a cell or of "
+        "`latents`",
         default=(),
         unit="none",
     )
@@ -229,13 +230,13 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         swept = swept_controls(self._given_controls())
         if not swept:
             return [
-                f"rho: found {self.rho:g}, and no key has several values, of which a sweep varies one; give a "
-                "list or a range, such as {low: 0.5, high: 1, points: 6}"
+                f"rho: found {self.rho:g}, and no key has several values, of which a sweep varies one; give "
+                "a list or a range, such as {low: 0.5, high: 1, points: 6}"
             ]
         if len(swept) > 1:
             return [
-                f"{' and '.join(swept)}: several values each, and a sweep varies one key; give one number to all "
-                "but one, or list the numbers as variants"
+                f"{' and '.join(swept)}: several values each, and a sweep varies one key; give one number "
+                "to all but one, or list the numbers as variants"
             ]
         if problems := [*value_problems(self.control, getattr(self, self.control))]:
             return problems
@@ -265,8 +266,8 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         if self.search_traits.aims_at_half_width and self.max_members < initial_members:
             problems.append(
                 f"max_members: {self.max_members} with {len(self.seeds)} seeds on {len(values)} values of "
-                f"{self.control}, which are {initial_members} members; set max_members to at least that, or give fewer of "
-                "these"
+                f"{self.control}, which are {initial_members} members; set max_members to at least that, "
+                "or give fewer of these"
             )
         if self.search_traits.adds_seeds and max(self.seeds) + self.max_members >= INTEGER_LIMIT:
             problems.append(

@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     result = argparse.ArgumentParser(
         description="Let the members of other run directories, of other machines for example, join a run. "
-        "All are of one space; they may differ in cells, values and seeds. The other directories stay as they "
+        "All are of one space; they may differ in cells, values and seeds. The others stay as they "
         "are.",
     )
     add = result.add_argument

@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
 
     result = argparse.ArgumentParser(
         description="Map the top layer's KL against rho, or another control parameter, over the cells of a "
-        "search space, and report the critical threshold of each. A sweep that was stopped goes on with the same command."
+        "search space, and report the critical threshold of each. A sweep that was stopped goes on with the "
+        "same command."
     )
     add = result.add_argument
     space = add(

@@ -104,12 +104,12 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
 
 
 def order_parameters(cells: Sequence[ChartCell]) -> Chart:
-    """Return the order parameters against the control parameter: a stack of panels a cell, one panel an order parameter.
+    """Return the order parameters against the control parameter: a stack of panels per cell.
 
     All cells watch the same order parameters. Seeds are thin lines, their mean is the bold one, probes are
-    dots; the critical value is an upright with its interval as a band, an exact one is dashed. The shade around
-    an estimate lies between the means of its bounds. Members without a value stand at the upper edge: diverged
-    ones as crosses, failed ones as squares.
+    dots; the critical value is an upright with its interval as a band, an exact one is dashed. The shade
+    around an estimate lies between the means of its bounds. Members without a value stand at the upper edge:
+    diverged ones as crosses, failed ones as squares.
     """
     quantities = order_quantities(cells)
     control = names_of(cell.rows[0] for cell in cells)
@@ -237,7 +237,7 @@ def _value_told(layout: Overlay | Panel) -> Spec:
 
 
 def _thresholds(order: OrderParameter, layout: Overlay | Panel) -> tuple[list[Spec], list[Spec]]:
-    """Return where an order parameter is active from, and the critical value; of a panel also its interval."""
+    """Return the marks of the level of activity and of the critical value, in a panel with its interval."""
     of_order = f"{layout.seen} && datum.order == '{order.name}'"
     has_estimate = f"{of_order} && isValid(datum.critical_value)"
     table, colour, x = (

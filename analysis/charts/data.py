@@ -47,7 +47,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity that a chart draws against the control parameter: a metric, or its entry for one layer, from 1.
+    """A quantity in a chart: a metric, or a metric's entry for one layer, counted from 1.
 
     `title` has the unit; `order` is the order parameter with this metric, if there is one.
     """
@@ -81,7 +81,7 @@ class Quantity:
 
 
 def quantities(cells: Sequence[ChartCell]) -> list[Quantity]:
-    """Return what is drawn against the control parameter: order parameters, terms of the layers, ELBO and active units."""
+    """Return what charts draw: order parameters, terms of the layers, ELBO and active units."""
     layers = range(1, max(cell.rows[0]["depth"] for cell in cells) + 1)
     return [
         *order_quantities(cells),

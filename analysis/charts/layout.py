@@ -77,8 +77,8 @@ def control_axis(
 class Overlay:
     """Cells over one another, each with its look; switches say which cells and groups of seeds are seen.
 
-    `names` are short enough for an axis, `groups` is the number of groups of seeds, `trained` the range of the
-    control parameter over all members.
+    `names` are short enough for an axis, `groups` is the number of groups of seeds, `trained` the range of
+    the control parameter over all members.
     """
 
     looks: Sequence[Look]

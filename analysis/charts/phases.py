@@ -230,7 +230,9 @@ def _y_scale(layout: Overlay) -> Spec:
 
 
 def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
-    """Return critical values against the size of the latents, a panel a model, over maps of the order parameter.
+    """Return critical values against the size of the latents, over maps of the order parameter.
+
+    A model is a panel.
 
     A line is a depth, a triangle a bound beyond which the critical value lies. A row of maps is a depth.
     Raises TableError where no cell has a threshold, and as `names_of`.

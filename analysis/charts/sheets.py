@@ -99,8 +99,8 @@ def sheet_of(cell: ChartCell) -> Sheet | None:
 def _shown(rows: Sequence[Row], threshold: Row) -> list[Row]:
     """Return members of one seed: at the lowest and the highest value, and nearest to the critical value.
 
-    Without the critical value the last is the middle one. A run that others have joined may have several seeds: it is the
-    one with most members.
+    Without the critical value the last is the middle one. A run that others have joined may have several
+    seeds: it is the one with most members.
     """
     if not rows:
         return []

@@ -32,7 +32,7 @@ _SEEDS_BY_DASH = 4
 
 
 def near_threshold(layout: Overlay, table: Columns) -> Chart:
-    """Return the top layer's KL against the step, of members near the critical value, cells over one another."""
+    """Return the top layer's KL in training, of members near the critical value, cells over one another."""
     tooltip = [
         NAME_TOLD, layout.control.told(), SEED_TOLD,
         {"field": "step", "title": "step"},

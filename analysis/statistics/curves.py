@@ -41,8 +41,8 @@ def mean_curve(curves: Curves, scale: Scale = LINEAR) -> tuple[Array, Array]:
     """Average the curves of several seeds, at every value that any of them has.
 
     Each seed is interpolated linearly on the scale, inside its own range and never beyond it; the mean
-    at a value is over the seeds whose range covers it. Probes are used only if there are no curves. Returns two
-    arrays of shape (M,), M the number of distinct values, ascending; empty ones if there is no member.
+    at a value is over the seeds whose range covers it. Probes are used only if there are no curves. Returns
+    two arrays of shape (M,), M the number of distinct values, ascending; empty ones if there is no member.
     """
     usable = _wide(curves, scale) or _usable(curves)
     if not usable:

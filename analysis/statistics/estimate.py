@@ -36,9 +36,9 @@ class SeedThreshold:
     """What the members of one seed say of its threshold.
 
     It lies between `low` and `high`, two neighbouring values of which one is active and one collapsed,
-    and `critical_value` is the middle of the two on the scale. One end is None, and `critical_value` with it, where all members
-    are active (`always_active`) or collapsed (`always_collapsed`), and both where there are none
-    (`unresolved`). `jump` is the order parameter at the active end minus that at the collapsed one; None
+    and `critical_value` is the middle of the two on the scale. One end is None, and `critical_value` with it,
+    where all members are active (`always_active`) or collapsed (`always_collapsed`), and both where there are
+    none (`unresolved`). `jump` is the order parameter at the active end minus that at the collapsed one; None
     unless both are there.
     """
 
@@ -61,13 +61,13 @@ class SeedThreshold:
 class CellThreshold:
     """The threshold of a cell, from all of its seeds.
 
-    `critical_value` is the median of its realisations and `[critical_low, critical_high]` its interval at `confidence`;
-    `spread_left` and `spread_right` are the scales of the realisations below and above it, each with an
-    interval. An end that may lie beyond all that was trained is None: the data do not say where. Where the
-    median itself lies there, `always_active` or `always_collapsed`, there is a one-sided bound; where nothing
-    is known, `unresolved`, there is none. `jump` is the mean over seeds that have one. `seeds` holds what
-    each seed has to say, `population` the whole posterior, in places on the `scale`; spreads and the half
-    width are spans of the scale.
+    `critical_value` is the median of its realisations and `[critical_low, critical_high]` its interval at
+    `confidence`; `spread_left` and `spread_right` are the scales of the realisations below and above it, each
+    with an interval. An end that may lie beyond all that was trained is None: the data do not say where.
+    Where the median itself lies there, `always_active` or `always_collapsed`, there is a one-sided bound;
+    where nothing is known, `unresolved`, there is none. `jump` is the mean over seeds that have one. `seeds`
+    holds what each seed has to say, `population` the whole posterior, in places on the `scale`; spreads and
+    the half width are spans of the scale.
     """
 
     status: str

@@ -31,9 +31,9 @@ class Rule:
     def level(self, curves: Curves) -> float:
         """Return the value from which a member of these curves is active.
 
-        The plateau is the larger of the medians over seeds at the lowest and the highest value, each seed with
-        its own outermost members. Half of it is taken as at least the order parameter's default level, so
-        that a curve that is nowhere active stays so.
+        The plateau is the larger of the medians over seeds at the lowest and the highest value, each seed
+        with its own outermost members. Half of it is taken as at least the order parameter's default level,
+        so that a curve that is nowhere active stays so.
         """
         if not isinstance(self.active_from, str):
             return self.active_from

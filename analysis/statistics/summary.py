@@ -180,8 +180,8 @@ _ON = (TRANSITION, ALWAYS_ACTIVE)
 def _remark(row: Row, of_cell: Iterable[Row]) -> str | None:
     """Return how a row of `information_top` departs from that of `kl_top` among those `of_cell`.
 
-    Seeds with a curve are compared one by one, since they share all but the value. None where the two turn on in
-    the same bracket for every seed, where either has nothing to say, and for other order parameters.
+    Seeds with a curve are compared one by one, since they share all but the value. None where the two turn on
+    in the same bracket for every seed, where either has nothing to say, and for other order parameters.
     """
     if row["order_parameter"] != "information_top":
         return None

@@ -148,7 +148,7 @@ MEMBERS = _schema(
     _label("space", "name of the search space that was swept"),
     _label(
         "cell_id",
-        "hash of the cell: everything that identifies a member except the value of its control parameter and the seed",
+        "hash of the cell: everything that identifies a member except its value and seed",
     ),
     _label("cell", "readable label of the cell, e.g. `digits mlp 16,16`"),
     _label("data_digest", "hash of the arrays of the data set"),
@@ -348,7 +348,8 @@ THRESHOLDS = _schema(
     _count("n_failed", "number of members that could not be trained, which the estimate omits"),
     _label(
         "status",
-        "`transition`; `always_active` or `always_collapsed` if the critical value lies beyond all trained values; "
+        "`transition`; `always_active` or `always_collapsed` if the critical value lies beyond all that was "
+        "trained; "
         "`unresolved` without a usable member",
     ),
     _label(
@@ -359,7 +360,7 @@ THRESHOLDS = _schema(
     _label("method", "method by which the critical value and its interval are estimated"),
     _field("seeds", _list(_SEED_THRESHOLD), "none", "one entry per seed, with its threshold"),
 )
-"""A row per cell and order parameter: its critical value with an interval, and the thresholds of its seeds."""
+"""A row per cell and order parameter: its critical value with an interval, and its seeds' thresholds."""
 
 COMPARISONS = _schema(
     "comparisons",

@@ -183,7 +183,7 @@ def _level(row: Row) -> str:
 
 
 def format_sensitivity(members: pa.Table, rule: Rules) -> str:
-    """Return the critical value by other rules as aligned text, a line per cell and order parameter in nats."""
+    """Return critical values by other rules as aligned text, a line per cell and order parameter."""
     tables = {}
     for level in (*SENSITIVITY_NATS, HALF_PLATEAU):
         watched = {name: level for name in rule.active_from if ORDER_PARAMETERS[name].unit == "nats"}

@@ -167,7 +167,8 @@ def estimate(row: Row) -> str:
         return STATUS[row["status"]] + (f", {critical_symbol(row)} {bound}" if bound else "")
     narrow = row["half_width"] is not None and row["half_width"] < 0.01
     decimals = 3 if narrow else 2
-    return f"{critical_symbol(row)} = {value_text(row['critical_value'], row, decimals)} {interval(row, decimals)}"
+    value = value_text(row["critical_value"], row, decimals)
+    return f"{critical_symbol(row)} = {value} {interval(row, decimals)}"
 
 
 def threshold_sentence(row: Row, name: str) -> str:

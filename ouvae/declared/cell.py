@@ -337,7 +337,7 @@ class CellKeys(Strict):
 
 
 class Cell(CellKeys):
-    """A data set, a model and a training budget: with several values of one key and several seeds, a curve."""
+    """A data set, a model and a training budget: one curve, if one key and the seed vary."""
 
     latents: Annotated[tuple[Positive, ...], Field(min_length=1)] = key(
         "size of each latent layer, z_1 first"

@@ -36,7 +36,8 @@ def comparable(cells: Sequence[Cell | Values], control: str = RHO) -> list[Pair]
     """Return the pairs of cells that differ in one key, in the order of the cells.
 
     Cells whose latents differ in size and depth are in no pair. Cells without smoothing are in none if the
-    control parameter is rho, which has no effect on them. Of more than MAX_PAIRS pairs, the closest in the order of the cells are returned.
+    control parameter is rho, which has no effect on them. Of more than MAX_PAIRS pairs, the closest in the
+    order of the cells are returned.
     """
     groups = _groups(cells, control)
     pairs: set[Pair] = set()

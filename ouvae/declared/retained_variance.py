@@ -1,4 +1,4 @@
-"""The smoothing parameter on two scales: rho, and g, the variance of a linear network's noise after smoothing.
+"""The smoothing parameter on two scales: rho, and g, the noise that smoothing leaves in a linear network.
 
 For z = mean + scale * eps and K draws, U_rho of a linear network has the input's noise with the variance
 

@@ -1,1 +1,1 @@
-"""Where the control parameter is sampled: rules that ask for points and know nothing of packs, files or Ray."""
+"""Where the control parameter is sampled: rules that ask for points, without packs, files or Ray."""

@@ -1,9 +1,10 @@
 """The searches as Optuna studies, a study per cell, in one journal that optuna-dashboard reads.
 
-A finished member is a trial. Its parameters are the control parameter and the seed, its value is the order parameter that the space
-targets. The thresholds are user attributes of the study. Nothing is read back: points follow from the
-searches and the fragments, and a study that lags behind after a kill catches up. A trial in a journal takes a
-twentieth of the time of a trial in SQLite. A journal with a changed line is set aside and written anew.
+A finished member is a trial. Its parameters are the control parameter and the seed, its value is the order
+parameter that the space targets. The thresholds are user attributes of the study. Nothing is read back:
+points follow from the searches and the fragments, and a study that lags behind after a kill catches up. A
+trial in a journal takes a twentieth of the time of a trial in SQLite. A journal with a changed line is set
+aside and written anew.
 """
 
 import os
@@ -154,7 +155,7 @@ class Studies:
 
 
 def _axis(control: str, highest: float) -> FloatDistribution:
-    """Return what a control parameter may be: within its bounds, and at most the highest value of the sweep."""
+    """Return what a control parameter may be: within its bounds, else up to the highest value."""
     low, high = bounds_of(control)
     return FloatDistribution(low, highest if isinf(high) else high)
 

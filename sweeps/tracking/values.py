@@ -13,7 +13,8 @@ from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
 from ouvae.declared.order_parameters import PAPERS
 
 STEPS_PER_UNIT = 1000
-"""A cell's curve is logged at step = round(STEPS_PER_UNIT * place), a step in MLflow being an integer: the place
+"""A cell's curve is logged at step = round(STEPS_PER_UNIT * place), a step in MLflow being an integer: the
+place
 is the value of the control parameter, or its decimal logarithm on a log scale."""
 
 CELL_PARAMS = ("control", *keys_of(Cell), "depth", "critical_exact")
@@ -155,7 +156,7 @@ def _name(key: str, row: Row) -> str:
 
 
 def threshold_name(key: str, order: str) -> str:
-    """Return the name of a number of a threshold: `critical_value` of the paper's order parameter, else `ORDER/the critical value`.
+    """Return the name of a number of a threshold: KEY for the paper's order parameter, else ORDER/KEY.
 
     The UI shows metrics in sections, named by the part before the slash.
     """
@@ -179,7 +180,7 @@ def _text(value: Any) -> str:
 
 
 def control_text(value: float) -> str:
-    """Return a value of a control parameter as text with three decimals, or with up to six digits if three decimals are not enough."""
+    """Return a value of a control parameter as text: three decimals, or up to six digits if needed."""
     return f"{value:.3f}" if math.isclose(value, round(value, 3), abs_tol=1e-9) else f"{value:.6g}"
 
 

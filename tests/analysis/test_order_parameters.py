@@ -21,7 +21,7 @@ BOTH = Rules(dict(WATCHED), 0.95)
 
 
 def with_information(members: pa.Table, *critical_value: float | None) -> pa.Table:
-    """Give each seed of a members table an information that is zero above its critical value, or everywhere."""
+    """Give each seed of a members table an information that is zero above its value, or everywhere."""
     rows = members.to_pylist()
     for row in rows:
         own = critical_value[row["seed"]]
@@ -53,7 +53,7 @@ def test_a_row_is_a_cell_and_an_order_parameter(make_members):
 
 
 def test_half_of_the_plateau_is_relative_to_the_curve(make_members):
-    """KL = 10 (the critical value - rho): at rho 0.5 it is 3.7 and 3.4, so that members are active from 1.775 nats."""
+    """KL = 10 (rho_c - rho): at rho 0.5 it is 3.7 and 3.4, so that members are active from 1.775 nats."""
     members = make_members({(8, 8): [0.87, 0.84]})
     (row,) = thresholds_table(members, Rules({"kl_top": "half_plateau"}, 0.95)).to_pylist()
     assert (row["rule"], row["active_from"]) == ("half_plateau", pytest.approx(1.775))

@@ -1,11 +1,11 @@
-"""The figures of a run: its order parameters against rho, and the top-layer KL during training.
+"""The figures of a run: its order parameters against the control parameter, and the top-layer KL during training.
 
     python analysis/figures.py RUN [--out DIR]
 
 RUN is the folder of a run. The figures go to RUN/figures, or to DIR, as .png and .svg:
 `order_parameters` shows the curves of each cell, by default its top-layer KL over its top-layer
-information, each with its critical rho; `training` the top-layer KL against the optimizer step, one line a
-member, so that the drift of the transition with the budget is seen; `phase_diagram` the critical rho against
+information, each with its critical value; `training` the top-layer KL against the optimizer step, one line a
+member, so that the drift of the transition with the budget is seen; `phase_diagram` critical values against
 the size of the latents, as `analysis/phase_diagram.py` does for several runs together; `sheet_CELL` images of
 a cell's members: reconstructions, samples and the top layer traversed. Thresholds are computed from the
 members by the run's own rule, as for its own table.

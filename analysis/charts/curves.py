@@ -89,7 +89,7 @@ def thresholds_by_cell(order: OrderParameter, layout: Overlay, drawn: Drawn) -> 
         bounded = f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"
         look: Spec = {"shape": f"triangle-{way}", "size": 90, "strokeWidth": 2}
         parts.append(layer("point", {"x": layout.x("bound"), **shared}, "thresholds", bounded, **look))
-    exact_tooltip = [NAME_TOLD, {"field": "exact", "title": "exact ρ_c", "format": ".4f"}]
+    exact_tooltip = [NAME_TOLD, control.told("exact") | {"title": f"exact {control.critical}"}]
     is_exact = f"{of_order} && isValid(datum.exact)"
     place = {"x": layout.x("exact"), "tooltip": exact_tooltip}
     exact = layer("tick", place, "thresholds", is_exact, color=BLACK, thickness=2, size=16)

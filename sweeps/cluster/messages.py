@@ -37,7 +37,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure the costs of members (cell, rho) side by side, in one task; the answer is `Measured`."""
+    """Measure the costs of members (cell and its rho) side by side, in one task; the answer is `Measured`."""
 
     members: Sequence[tuple[Cell, float]]
     data: Dataset

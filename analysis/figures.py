@@ -1,4 +1,4 @@
-"""The figures of a run: its order parameters against the control parameter, and the top-layer KL during training.
+"""The figures of a run: order parameters against the control parameter, top-layer KL during training.
 
     python analysis/figures.py RUN [--out DIR]
 

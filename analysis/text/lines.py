@@ -107,7 +107,7 @@ def format_comparisons(table: pa.Table) -> str:
     for row in rows:
         lines = blocks.setdefault(
             row["order_parameter"],
-            [[f"{critical_name(row)} of", "minus that of", "difference", "interval", "verdict"]],
+            [[f"{critical_name(row)} of", "minus that of", _difference_head(row), "interval", "verdict"]],
         )
         difference = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
         ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
@@ -127,7 +127,7 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
         "minus that of",
         "they differ in",
         "order parameter",
-        "difference",
+        _difference_head(rows[0]),
         "interval",
     ]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
@@ -140,6 +140,10 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
         texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
         lines.append([*texts, row["verdict"]])
     return lines
+
+
+def _difference_head(row: Row) -> str:
+    return "difference" + " (decades)" * (row["scale"] == "log")
 
 
 def comparison_note(rows: Sequence[Row]) -> str:

@@ -190,6 +190,21 @@ def test_what_an_older_table_lacks_is_filled_in(made_run):
         read_members(made_run)
 
 
+def test_tables_of_the_version_before_are_read(made_run):
+    """When rho was the only control parameter: its column is the value of members and evaluations."""
+    members, history = read_members(made_run), read_history(made_run)
+    names = {"critical_exact": "rho_c_exact"}
+    old = members.drop_columns(["control", "value"])
+    old = old.rename_columns([names.get(name, name) for name in old.column_names])
+    of_history = history.rename_columns(["rho" if name == "value" else name for name in history.column_names])
+    for table, name in ((old, "members"), (of_history, "history")):
+        metadata = {"schema_version": "4", "table": name}
+        pq.write_table(table.replace_schema_metadata(metadata), made_run / f"{name}.parquet")
+    assert read_members(made_run).equals(members)
+    assert read_history(made_run).equals(history)
+    assert set(members["control"].to_pylist()) == {"rho"}
+
+
 def test_members_and_history_round_trip(made_run, make_members, make_history):
     members = read_members(made_run)
     assert members.schema.equals(MEMBERS, check_metadata=True)

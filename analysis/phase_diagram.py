@@ -1,6 +1,7 @@
 """The phase diagram of one run or several: the critical value against the size of the latents.
 
     python analysis/phase_diagram.py RUN... [--order-parameter NAME] [--out DIR]
+    python analysis/phase_diagram.py RUN... --against KEY [--out DIR]
 
 Above, a panel for each model but for its latents: the critical value with its interval against the size of
 the top layer, a line per depth; a median that lies beyond what was trained is a triangle. Below, a map for
@@ -8,17 +9,24 @@ each depth: the order parameter, its mean over seeds, over both, with the critic
 upright. Written as phase_diagram.png and .svg to the folder `figures` of the run, of several runs to the
 folder that holds the first, or to DIR. Cells of several runs stand side by side, each by the rule of its own
 run.
+
+With `--against`, critical values are drawn against a key in which cells differ, such as another control
+parameter, a panel per order parameter, as phase_diagram_KEY.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis import TableError
 from analysis.command import run_script
 from analysis.tables.replacing import user_path
 from ouvae.declared import ORDER_PARAMETERS
+
+if TYPE_CHECKING:
+    from analysis.results import Results
 
 
 def write_phase_diagram(
@@ -42,9 +50,24 @@ def write_phase_diagram(
                 f"{run.path} has no threshold of {order}; choose from {', '.join(run.rules.active_from)}, or "
                 "sweep with it in active_from"
             )
-    first = results[0].folder
-    folder = (first / "figures" if len(results) == 1 else first.parent) if out is None else out
+    folder = _folder(results) if out is None else out
     return phase_diagram(chart_cells(results), ORDER_PARAMETERS[order]).save_in(folder)
+
+
+def write_boundaries(runs: Sequence[str | Path], against: str, out: str | Path | None = None) -> list[Path]:
+    """Draw critical values against a key and return the paths of the files. Raises TableError."""
+    from analysis.charts.boundaries import boundaries
+    from analysis.charts.cells import chart_cells
+    from analysis.results import Results
+
+    results = [Results(path) for path in runs]
+    return boundaries(chart_cells(results), against).save_in(_folder(results) if out is None else out)
+
+
+def _folder(results: Sequence["Results"]) -> Path:
+    """Return the folder of the figures of one run or several."""
+    first = results[0].folder
+    return first / "figures" if len(results) == 1 else first.parent
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
         "--order-parameter",
         choices=tuple(ORDER_PARAMETERS),
         help="whose thresholds are drawn (default: the first that the first run watches)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="KEY",
+        help="draw critical values against a key in which cells differ: another control parameter, size, "
+        "depth, steps, ...",
     )
     parser.add_argument(
         "--out",
@@ -69,7 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_script(
         _parser(),
         argv,
-        lambda arguments: write_phase_diagram(arguments.runs, arguments.order_parameter, arguments.out),
+        lambda arguments: (
+            write_boundaries(arguments.runs, arguments.against, arguments.out)
+            if arguments.against
+            else write_phase_diagram(arguments.runs, arguments.order_parameter, arguments.out)
+        ),
     )
 
 

@@ -247,8 +247,7 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     trained = min(values), max(values)
     highest = max(order.active_from, *(diagram.highest for diagram in diagrams))
     sizes = [row for diagram in diagrams for row in rows_of(diagram.sizes)]
-    ends = [row[key] for row in sizes for key in ("low", "high", "bound") if row[key] is not None]
-    scale = _domain(ends, control)
+    scale = critical_scale(sizes, control)
     look_of = dict(zip(depths, STYLES * len(depths), strict=False))
     data: dict[str, Columns] = {}
     stacks = []
@@ -283,8 +282,10 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     return Chart("phase_diagram", "Phase diagram", figure(stacks, text, entries), data)
 
 
-def _domain(ends: Sequence[float], control: ControlNames) -> Spec:
-    """Return the scale of an axis of critical values that holds these ends."""
+def critical_scale(thresholds: Sequence[Row], control: ControlNames) -> Spec:
+    """Return the scale of an axis of critical values that holds the ends of all intervals, and bounds."""
+    names = ("low", "high", "bound")
+    ends = [row[name] for row in thresholds for name in names if row[name] is not None]
     places = control.scale.places(ends)
     margin = 0.08 * float(np.ptp(places)) or 0.02
     domain = [control.scale.value(place) for place in (places.min() - margin, places.max() + margin)]

@@ -1,0 +1,175 @@
+"""Phase boundaries: critical values against another key in which cells differ."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from analysis import TableError
+from analysis.charts.cells import ChartCell
+from analysis.charts.chart import Chart
+from analysis.charts.control import names_of
+from analysis.charts.data import Columns, columns_of, drawn_tables, order_quantities, rows_of
+from analysis.charts.layout import (
+    PANEL_HEIGHT,
+    Entry,
+    figure,
+    layer,
+    line_entry,
+    nominal,
+    number,
+    panel_width,
+    y_axis,
+)
+from analysis.charts.looks import BLACK, GREY, STYLES, Spec
+from analysis.charts.phases import critical_scale
+from analysis.tables.schema import Row
+from analysis.text.words import interval_kind
+from ouvae.declared import CONTROLS, ORDER_PARAMETERS, Cell, keys_of, labels
+
+SIZE, DEPTH = "size", "depth"
+"""What latents differ in: the size of the top layer, and the number of layers."""
+
+_DASHED: Spec = {"strokeDash": [4, 2], "strokeWidth": 0.9, "color": BLACK}
+
+
+def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
+    """Return the critical values of cells against a key, a panel per order parameter.
+
+    Cells that agree in all other keys are a line; a triangle is a bound beyond which the critical value lies.
+    A dashed line is exact.
+
+    Args:
+        cells: of one control parameter.
+        against: a numeric key of a cell in which cells differ, `size` of the top layer, or `depth`.
+
+    Raises:
+        TableError: the key is none of these, or all cells have the same value of it; as `names_of`.
+    """
+    control = names_of(cell.rows[0] for cell in cells)
+    shown = [cell for cell in cells if cell.look is not None]
+    rows = [cell.rows[0] for cell in shown]
+    at = [_at(row, against) for row in rows]
+    if len(set(at)) < 2:
+        raise TableError(
+            f"all cells have {against} {at[0]:g}; give a key in which they differ: "
+            f"{', '.join(_differing(rows)) or 'there is none'}"
+        )
+    names = labels(_without(row, against) for row in rows)
+    groups = list(dict.fromkeys(names))[: len(STYLES)]
+    quantities = order_quantities(shown)
+    thresholds = rows_of(drawn_tables(cells, quantities, control).tables["thresholds"])
+    placed = [
+        {**row, "x": at[row["cell"]], "group": groups.index(names[row["cell"]])}
+        for row in thresholds
+        if names[row["cell"]] in groups
+    ]
+    scale = critical_scale(placed, control)
+    width = panel_width(len(quantities))
+    panels: list[list[Spec]] = []
+    for index, quantity in enumerate(quantities):
+        assert quantity.order is not None
+        axis = y_axis(control.critical, index == 0, tickCount=5)
+        panels.append(
+            [
+                {
+                    "title": {"text": ORDER_PARAMETERS[quantity.order.name].words},
+                    "width": width,
+                    "height": PANEL_HEIGHT,
+                    "encoding": {"x": _x(against)},
+                    "layer": _marks(quantity.order.name, len(groups), {"scale": scale, **axis}),
+                }
+            ]
+        )
+    entries = [line_entry(group, look, 22) for group, look in zip(groups, STYLES, strict=False)]
+    for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
+        if any(row["bound"] is not None and row["side"] == side for row in placed):
+            hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
+            entries.append(Entry(f"{control.critical} lies {side}", point=hollow))
+    if any(row["exact"] is not None for row in placed):
+        entries.append(Entry("exact", _DASHED))
+    kind = interval_kind([row for cell in shown for row in cell.rows])
+    heading = f"critical {control.symbol} against {_title(against)}, {kind}"
+    data: dict[str, Columns] = {"boundaries": columns_of(placed)}
+    return Chart(f"phase_diagram_{against}", heading, figure(panels, heading, entries), data)
+
+
+def _at(row: Row, against: str) -> float:
+    """Return a cell's value of the key."""
+    if against in (SIZE, DEPTH):
+        return float(row["latents"][-1] if against == SIZE else row["depth"])
+    if against not in _numeric() or against == row["control"] or row[against] is None:
+        allowed = ", ".join([SIZE, DEPTH, *(name for name in _numeric() if name != row["control"])])
+        raise TableError(f"nothing can be drawn against {against}; choose from {allowed}")
+    return float(row[against])
+
+
+def _numeric() -> list[str]:
+    """Return the keys of a cell that are numbers."""
+    return [
+        name
+        for name, key in keys_of(Cell).items()
+        if {int, float} & {key.annotation, *get_args(key.annotation)}
+    ]
+
+
+def _differing(rows: Sequence[Row]) -> list[str]:
+    """Return what critical values can be drawn against."""
+    candidates = [SIZE, DEPTH, *_numeric()]
+    return [
+        name
+        for name in candidates
+        if name != rows[0]["control"]
+        and (name in (SIZE, DEPTH) or all(row[name] is not None for row in rows))
+        and len({_at(row, name) for row in rows}) > 1
+    ]
+
+
+def _without(row: Row, against: str) -> dict[str, Any]:
+    """Return the keys of a cell without the key."""
+    if against == SIZE:
+        return {**row, "latents": ()}
+    return {**row, "latents": row["latents"][-1:]} if against == DEPTH else {**row, against: None}
+
+
+def _title(against: str) -> str:
+    control = CONTROLS.get(against)
+    if control is not None:
+        return f"{control.words} {control.symbol}"
+    return {SIZE: "size of the top layer", DEPTH: "layers"}.get(against, against.replace("_", " "))
+
+
+def _x(against: str) -> Spec:
+    control = CONTROLS.get(against)
+    scale: Spec = {"zero": False, "nice": False, "padding": 8}
+    if control is not None and control.scale == "log":
+        scale = {"type": "log", "nice": False, "padding": 8}
+    whole: Spec = {"tickMinStep": 1} if against in (SIZE, DEPTH) else {}
+    return number("x", title=_title(against), scale=scale, axis={"tickCount": 6, "format": "~g", **whole})
+
+
+def _marks(order: str, groups: int, axis: Spec) -> list[Spec]:
+    """Return the marks of a panel from back to front."""
+    of_order = f"datum.order == '{order}'"
+    colour, shape, dashes = (
+        nominal("group", range(groups), [getattr(look, trait) for look in STYLES[:groups]])
+        for trait in ("colour", "shape", "dashes")
+    )
+    y = {"type": "quantitative", **axis}
+    middle, has_estimate = (
+        {"y": {"field": "critical_value", **y}},
+        f"{of_order} && isValid(datum.critical_value)",
+    )
+    ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colour}
+    exact = {"y": {"field": "exact", **y}, "detail": {"field": "group"}}
+    line, dot = {"color": colour, "strokeDash": dashes}, {"color": colour, "shape": shape}
+    parts = [
+        layer("line", exact, "boundaries", f"{of_order} && isValid(datum.exact)", **_DASHED),
+        layer("line", middle | line, "boundaries", has_estimate, strokeWidth=0.8),
+        layer("rule", ends, "boundaries", has_estimate, strokeWidth=1.2),
+        layer("point", middle | dot, "boundaries", has_estimate, filled=True, size=22, opacity=1),
+    ]
+    for side, way in (("above", "up"), ("below", "down")):
+        where = f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"
+        place = {"y": {"field": "bound", **y}, "color": colour}
+        look: Spec = {"shape": f"triangle-{way}", "size": 22, "strokeWidth": 1}
+        parts.append(layer("point", place, "boundaries", where, **look))
+    return parts

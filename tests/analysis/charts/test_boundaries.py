@@ -1,0 +1,69 @@
+"""Phase boundaries: critical values against another key."""
+
+import pyarrow as pa
+import pytest
+
+from analysis import TableError
+from analysis.charts.boundaries import boundaries
+from analysis.charts.cells import chart_cells
+from analysis.charts.data import rows_of
+from analysis.phase_diagram import main
+from analysis.results import Results
+from tests.analysis.conftest import legend, panels
+
+WEIGHTS = (0.5, 1.0, 2.0)
+
+
+@pytest.fixture
+def run(make_members, make_run):
+    """Return a run of three weights of the KL for two sizes; the threshold falls, and is beyond the last."""
+    parts = []
+    for weight, onset in zip(WEIGHTS, (0.9, 0.7, 0.2), strict=True):
+        cells = {(8, 8): [onset] * 2, (4, 4): [onset - 0.05] * 2}
+        made = make_members(cells, kl_weight=weight, critical_exact=onset)
+        rows = [
+            row | {name: f"{row[name]} {weight}" for name in ("cell_id", "member_id")}
+            for row in made.to_pylist()
+        ]
+        parts.append(pa.Table.from_pylist(rows, schema=made.schema))
+    return make_run(pa.concat_tables(parts))
+
+
+def test_cells_that_agree_in_all_other_keys_are_a_line(run):
+    results = Results(run)
+    chart = boundaries(chart_cells([results]), "kl_weight")
+    rows = rows_of(chart.tables["boundaries"])
+    assert sorted((row["group"], row["x"]) for row in rows) == [(g, x) for g in (0, 1) for x in WEIGHTS]
+    known = {(row["latents"][-1], row["kl_weight"]): row for row in results.thresholds.to_pylist()}
+    for row in rows:
+        threshold = known[(8, 4)[row["group"]], row["x"]]
+        assert row["critical_value"] == pytest.approx(threshold["critical_value"], rel=1e-5)
+    assert [row["bound"] for row in rows if row["bound"] is not None] == [0.5, 0.5]
+    assert legend(chart) == ["digits mlp 8,8", "digits mlp 4,4", "ρ_c lies below", "exact"]
+    (panel,) = panels(chart)
+    assert panel["encoding"]["x"]["title"] == "weight of the KL β"
+    assert panel["encoding"]["x"]["scale"]["type"] == "log"
+
+
+def test_the_command_writes_the_figure_and_refuses_what_is_no_axis(run, capsys):
+    assert main([str(run), "--against", "kl_weight"]) == 0
+    assert (run / "figures/phase_diagram_kl_weight.png").exists()
+    capsys.readouterr()
+    for key, problem in (
+        ("rho", "against rho; choose from size"),
+        ("steps", "all cells have steps"),
+        ("x", "against x"),
+    ):
+        assert main([str(run), "--against", key]) == 2
+        assert problem in capsys.readouterr().err
+
+
+def test_runs_of_several_control_parameters_have_no_axis_in_common(make_members, make_run, run):
+    rows = [
+        row | {"control": "kl_weight", "value": row["rho"]}
+        for row in make_members({(8, 8): [0.7]}).to_pylist()
+    ]
+    members = make_members({(8, 8): [0.7]})
+    other = make_run(pa.Table.from_pylist(rows, schema=members.schema), "other", kl_weight=[0.5, 1.0])
+    with pytest.raises(TableError, match=r"sweep rho .* and kl_weight .*, which have no axis in common"):
+        boundaries(chart_cells([Results(run), Results(other)]), "size")

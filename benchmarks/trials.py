@@ -58,7 +58,7 @@ def measure(packs: int) -> dict[str, Any]:
             return None
         sent += 1
         return Task(
-            f"pack{sent}", cell, [(0.75, sent)], data.digest, "cpu", 1, 2**30, Folder("/nowhere"), 0.0
+            f"pack{sent}", cell, "rho", [(0.75, sent)], data.digest, "cpu", 1, 2**30, Folder("/nowhere"), 0.0
         )
 
     with tempfile.TemporaryDirectory(prefix="ouvae-trials-") as folder, scratch_folder() as scratch:

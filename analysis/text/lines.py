@@ -143,7 +143,7 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _difference_head(row: Row) -> str:
-    return "difference" + " (decades)" * (row["scale"] == "log")
+    return "difference (decades)" if row["scale"] == "log" else "difference"
 
 
 def comparison_note(rows: Sequence[Row]) -> str:

@@ -134,7 +134,7 @@ def test_data_that_are_not_as_their_traits_say_are_refused(recipe, refused):
 
 def test_the_shown_spaces_can_be_loaded(tmp_path):
     page = (ROOT / "docs/spaces.md").read_text(encoding="utf-8")
-    plain, varied = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    plain, varied, weighed = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     path = tmp_path / "my_space.yaml"
     path.write_text(plain)
     assert len(load(str(path)).cells()) == 4
@@ -144,6 +144,8 @@ def test_the_shown_spaces_can_be_loaded(tmp_path):
         cells = [(cell.activation, len(cell.latents), cell.steps) for cell in space.cells()]
         assert sorted(cells) == [(name, depth, steps) for name in ("elu", "relu") for depth in (2, 3)]
         assert (space.name, len(space.seeds)) == (f"my_space-{budget}", seeds)
+    path.write_text(weighed)
+    assert load(str(path)).control == "kl_weight"
 
 
 def test_the_tables_of_keys_follow_from_the_declarations():

@@ -5,10 +5,9 @@
 
 Above, a panel for each model but for its latents: the critical value with its interval against the size of
 the top layer, a line per depth; a median that lies beyond what was trained is a triangle. Below, a map for
-each depth: the order parameter, its mean over seeds, over both, with the critical value as an
-upright. Written as phase_diagram.png and .svg to the folder `figures` of the run, of several runs to the
-folder that holds the first, or to DIR. Cells of several runs stand side by side, each by the rule of its own
-run.
+each depth: the order parameter, its mean over seeds, over both, with the critical value as an upright.
+Written as phase_diagram.png and .svg to the folder `figures` of the run, of several runs to the folder that
+holds the first, or to DIR. Cells of several runs stand side by side, each by the rule of its own run.
 
 With `--against`, critical values are drawn against a key in which cells differ, such as another control
 parameter, a panel per order parameter, as phase_diagram_KEY.

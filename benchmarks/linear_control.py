@@ -4,7 +4,7 @@ python benchmarks/linear_control.py
 python benchmarks/linear_control.py --first-seed 6000 --out benchmarks/results/linear_control.csv
 
 Each sweep is the command `sweeps/phase_transition.py --space linear_control`, with seeds that no other sweep
-has, in one process. The linear Gaussian VAE collapses at the critical value = sqrt((r - 1/K) / (1 - 1/K)),
+has, in one process. The linear Gaussian VAE collapses at rho_c = sqrt((r - 1/K) / (1 - 1/K)),
 where r is the variance of the data divided by the variance of an observation, and K is the number of draws of
 smoothing. `CONTROLS` lists the pairs of r and K.
 

@@ -35,7 +35,7 @@ TODAY = {
     "rho_c": "critical_value", "rho_c_low": "critical_low", "rho_c_high": "critical_high",
     "rho_c_exact": "critical_exact", "rho_low": "low", "rho_high": "high",
 }  # fmt: skip
-"""Columns of thresholds in directories of versions in which every run swept rho, with their names of today."""
+"""Columns of thresholds of versions in which every run swept rho, with their names of today."""
 
 
 def of_today(row: dict) -> dict:

@@ -20,7 +20,7 @@ from tests.browsing import chromium, needs_browser, until
 pytestmark = needs_browser
 
 CELLS = {(8, 8): [0.88, 0.84, 0.91], (16, 16): [0.73, 0.76, 0.70], (8, 8, 8): [0.4, 0.3]}
-POINTS = "#chart-rho-kl_top_nats .mark-symbol path"
+POINTS = "#chart-curve-kl_top_nats .mark-symbol path"
 WIDE, NARROW = 1280, 400
 DRAWN = "return document.documentElement.dataset.drawn"
 WIDTHS = """
@@ -97,6 +97,13 @@ def test_the_page_in_a_browser(page):
         page.execute_script(f"document.querySelector('[data-all={kind}][data-to=on]').click()")
     until(lambda: len(page.find_elements(By.CSS_SELECTOR, POINTS)) == len(points), "all are back")
 
+    page.execute_script("document.getElementById('members').open = true")
+    rows = until(lambda: page.find_elements(By.CSS_SELECTOR, "#members tbody tr"), "the list of members")
+    assert len(rows) == len(points)
+    head = [cell.text for cell in page.find_elements(By.CSS_SELECTOR, "#members thead th")]
+    assert head == ["cell", "ρ", "seed", "status", "member_id"]
+    page.execute_script("document.getElementById('members').open = false")
+
     path = Path(page.current_url.removeprefix("file://"))
     for width in (WIDE, NARROW):
         see(page, path, width)
@@ -128,7 +135,7 @@ def test_the_page_in_a_browser(page):
     printed = page.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
     keep("report.pdf", printed)
     assert base64.b64decode(printed).count(b"/Type /Page\n") in range(3, 12)
-    folded = "return document.querySelectorAll('details:not([open])').length"
+    folded = "return document.querySelectorAll('details:not([open]):not(#members)').length"
     before = page.execute_script(folded)
     page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
     assert page.execute_script(folded) == 0 < before

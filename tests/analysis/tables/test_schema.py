@@ -14,14 +14,14 @@ UNITS = {"nats", "steps", "s", "bytes", "layers", "1", "none"}
 TYPES = {
     "members": """
         string: member_id space cell_id cell control data_digest code_digest dataset system objective
-        architecture likelihood smoothing start select precision device status failure pack_id
+            architecture likelihood smoothing start select precision device status failure pack_id
             project_version torch_version python_version processor cpu_features library_versions commit
         list<element: double>: data_variance kl_nats test_kl_nats
         int32: importance_samples pseudo_inputs hermite_degree mixture_components ou_samples batch_size
             eval_images gradient_samples bound_samples bound_images depth pixels pack_members
             numerics_version train_images validation_images test_images
         double: free_bits_nats observation_variance learning_rate gradient_rho rho value critical_exact
-        kl_top_nats elbo_nats reconstruction_nats objective_nats gradient_variance
+            kl_top_nats elbo_nats reconstruction_nats objective_nats gradient_variance
             gradient_variance_smoothed test_bound_nats test_kl_top_nats test_elbo_nats
             test_reconstruction_nats seconds
         list<element: int32>: hidden latents active_units test_active_units
@@ -53,7 +53,7 @@ TYPES = {
 critical_value: double, low: double, high: double, jump: double>>: seeds""",
     "comparisons": """
         string: space control scale order_parameter differs_in first_cell_id first_cell second_cell_id
-        second_cell verdict
+            second_cell verdict
         double: difference difference_low difference_high p_different p_alike confidence margin""",
     "costs": """
         string: cell_id cell control dataset system objective architecture likelihood smoothing start select

@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,21 +38,25 @@ if TYPE_CHECKING:
     from analysis.statistics.summary import Summary
 
 
-def _rule(arguments: argparse.Namespace) -> "Rules":
-    """Return the rule of the run, or what is given in place of it."""
-    from analysis.statistics.rule import Rules
+def _rules(arguments: argparse.Namespace, members: "pa.Table") -> "Rules":
+    """Return the rules of the run with the levels and the confidence that are given instead of its own.
+
+    Members without a space.yaml tell their control parameter, and its scale is the declared one.
+    """
+    from analysis.statistics.rule import Rules, declared_scale
     from analysis.statistics.summary import read_rule
 
     levels = dict(arguments.active_from)
     try:
         rules = read_rule(arguments.run)
     except TableError:
-        if not levels or arguments.confidence is None:
+        if not (levels and arguments.confidence and members.num_rows):
             raise
-        return Rules(levels, arguments.confidence)
-    confidence = arguments.confidence or rules.confidence
-    half_widths = {} if levels else rules.half_widths
-    return Rules(levels or rules.active_from, confidence, half_widths, rules.margin)
+        control = members["control"][0].as_py()
+        return Rules(levels, arguments.confidence, control=control, scale=declared_scale(control))
+    if levels:
+        rules = replace(rules, active_from=levels, half_widths={})
+    return replace(rules, confidence=arguments.confidence or rules.confidence)
 
 
 def _check_destination(path: Path) -> None:
@@ -140,13 +145,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _printed(name: str, members: "pa.Table", rule: "Rules", summary: "Summary") -> str:
-    """Return what is printed of members, their rule and the summary in a format."""
+def _printed(name: str, members: "pa.Table", rules: "Rules", summary: "Summary") -> str:
+    """Return what is printed of members, their rules and the summary in a format."""
     from analysis.text.lines import format_results, format_sensitivity
     from analysis.text.printed import FORMATS, printed_thresholds
 
     if name == "text":
-        parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rule)
+        parts = format_results(summary.thresholds, summary.comparisons), format_sensitivity(members, rules)
         return "\n\n".join(filter(None, parts))
     if name == "json":
         tables = {"thresholds": summary.thresholds, "comparisons": summary.comparisons}
@@ -171,8 +176,8 @@ def _recompute(arguments: argparse.Namespace) -> list[Path]:
             "--write is for the run's own rule and its folder; give --out FILE to keep this table"
         )
     members = read_members(run)
-    rule = _rule(arguments)
-    summary = Summary(members, rule)
+    rules = _rules(arguments, members)
+    summary = Summary(members, rules)
     tables = {"thresholds": summary.thresholds, "comparisons": summary.comparisons}
     written = []
     if arguments.csv is not None:
@@ -187,7 +192,7 @@ def _recompute(arguments: argparse.Namespace) -> list[Path]:
         for name, table in tables.items():
             write_table(table, run / f"{name}.parquet")
             written.append(run / f"{name}.parquet")
-    print(_printed(arguments.format, members, rule, summary))
+    print(_printed(arguments.format, members, rules, summary))
     return written
 
 

@@ -8,7 +8,7 @@ from analysis.statistics.curves import Curves, end_medians
 from analysis.statistics.estimate import CellThreshold, cell_threshold
 from analysis.statistics.scale import LINEAR, Scale
 from ouvae.declared import CONTROLS, ORDER_PARAMETERS, OrderParameter
-from ouvae.declared.controls import RHO, swept_controls
+from ouvae.declared.controls import RHO, control_of
 from ouvae.declared.order_parameters import HALF_PLATEAU, PAPERS
 from ouvae.declared.searches import SEARCHES
 
@@ -95,9 +95,14 @@ def rules_of(settings: Mapping[str, Any]) -> Rules:
     )
 
 
+def declared_scale(control: str) -> Scale:
+    """Return the scale that a control parameter declares for its values."""
+    return Scale(CONTROLS[control].scale)
+
+
 def _control_of(settings: Mapping[str, Any]) -> tuple[str, Scale]:
     """Return the control parameter of a space and its scale."""
-    control = next(iter(swept_controls(settings)), RHO)
+    control = control_of(settings)
     values = settings.get(control)
     given = values.get("scale") if isinstance(values, Mapping) else None
-    return control, Scale(given or CONTROLS[control].scale)
+    return control, Scale(given) if given else declared_scale(control)

@@ -19,7 +19,7 @@ from analysis.tables.files import read_members
 from analysis.tables.schema import MEMBERS
 from analysis.text.lines import format_results, format_sensitivity, format_thresholds
 from analysis.thresholds import main
-from tests.analysis.conftest import RULE
+from tests.analysis.conftest import RULE, of_kl_weight
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,6 +122,19 @@ def test_the_margin_of_the_run_stays_whatever_else_is_asked(made_run, capsys):
         file.write("margin: 0.1\n")
     assert main([str(made_run), "--active-from", "kl_top=0.5", "--confidence", "0.68"]) == 0
     assert "alike within ±0.1" in capsys.readouterr().out
+
+
+def test_another_rule_keeps_the_control_parameter_and_its_scale(make_members, make_run, tmp_path, capsys):
+    members = of_kl_weight(make_members({(8, 8): [0.88, 0.84, 0.91]}))
+    folder = make_run(members, kl_weight={"low": 0.5, "high": 1.0, "points": 11, "scale": "log"})
+    expected = load(folder).arrow.thresholds.to_pylist()
+    settings = ["--active-from", "kl_top=0.1", "--confidence", "0.95"]
+    for run in (folder, folder / "members.parquet"):
+        assert main([str(run), *settings, "--format", "json"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["thresholds"]
+        names = ("control", "scale", "critical_value", "critical_low", "critical_high")
+        assert {name: row[name] for name in names} == {name: expected[0][name] for name in names}
+        (folder / "space.yaml").unlink(missing_ok=True)  # then the members tell both
 
 
 def test_advice_is_of_what_would_help(make_members):

@@ -96,8 +96,17 @@ class Summary:
         """Return the comparisons of these cells with those of other members, by the rule of this summary.
 
         Cells are compared that are `corresponding`. The posteriors of two cells are taken as independent,
-        which asks for other members. Raises TableError as `analysis.statistics.curves.curves` does.
+        which asks for other members.
+
+        Raises:
+            TableError: the members are of another control parameter; as `analysis.statistics.curves.curves`.
         """
+        others = {*members["control"].unique().to_pylist()} - {self._rule.control}
+        if others:
+            raise TableError(
+                f"one run sweeps {self._rule.control}, the other {' and '.join(sorted(others))}: their "
+                "critical values have no difference; give runs of the same control parameter"
+            )
         other, places = Summary(members, self._rule), len(self._cells)
         sides = [(summary, cell) for summary in (self, other) for cell in summary._cells]
         pairs = corresponding(self._cells, other._cells, self._rule.control)

@@ -50,7 +50,7 @@ def _block(named: Sequence[tuple[str, Row]]) -> str:
     """Return the thresholds of one order parameter as text, each with the name of its cell."""
     rows = [row for _, row in named]
     columns = _columns(rows) | {
-        critical_name(rows[0]): lambda row: (
+        critical_name(*rows): lambda row: (
             interval(row, 3) or NOTHING if row["critical_value"] is None else _critical(row)
         ),
         "interval": lambda row: NOTHING if row["critical_value"] is None else interval(row, 3) or NOTHING,
@@ -83,7 +83,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         "steps": lambda row: str(row["steps"]),
         "order parameter": lambda row: str(row["order_parameter"]),
         "status": _status,
-        critical_name(rows[0]): _critical,
+        critical_name(*rows): _critical,
         "interval": _interval,
         "spread": _spread,
         "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
@@ -123,7 +123,7 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
     """Return rows of a comparisons table as lines of texts under a head."""
     with_margin = any(row["margin"] is not None for row in rows)
     head = [
-        f"{critical_name(rows[0])} of",
+        f"{critical_name(*rows)} of",
         "minus that of",
         "they differ in",
         "order parameter",
@@ -196,7 +196,7 @@ def format_sensitivity(members: pa.Table, rule: Rules) -> str:
         tables[level] = thresholds_table(members, replace(rule, active_from=watched)).to_pylist()
     columns = [f"{level:g}" if isinstance(level, float) else "half plateau" for level in tables]
     rows = tables[HALF_PLATEAU]
-    lines = [["cell", f"{critical_name(rows[0])} by active from (nats)", *columns]]
+    lines = [["cell", f"{critical_name(*rows)} by active from (nats)", *columns]]
     for index, name in enumerate(cell_names(rows)):
         by_level = [table[index] for table in tables.values()]
         texts = [

@@ -107,9 +107,10 @@ def critical_symbol(row: Row) -> str:
     return CONTROLS[row["control"]].critical
 
 
-def critical_name(row: Row) -> str:
-    """Return the head of the critical value's column in printed tables, such as rho_c."""
-    return f"{row['control']}_c"
+def critical_name(*rows: Row) -> str:
+    """Return the head of the critical values' column in printed tables, such as rho_c."""
+    controls = {row["control"] for row in rows}
+    return f"{controls.pop()}_c" if len(controls) == 1 else "critical value"
 
 
 def significant_digits(row: Row) -> int:

@@ -2,8 +2,11 @@
 
 import json
 
-from analysis import compare, load
+import pytest
+
+from analysis import TableError, compare, load
 from analysis.differences import main
+from tests.analysis.conftest import of_kl_weight
 
 
 def test_it_prints_what_compare_returns(make_members, write_run, capsys):
@@ -28,3 +31,11 @@ def test_it_prints_what_compare_returns(make_members, write_run, capsys):
 def test_runs_that_cannot_be_compared_are_one_error(made_run, capsys):
     assert main([str(made_run), str(made_run)]) == 2
     assert "members in common" in capsys.readouterr().err
+
+
+def test_critical_values_of_two_control_parameters_have_no_difference(make_members, make_run):
+    cells = {(8, 8): [0.88, 0.84, 0.91]}
+    first = make_run(make_members(cells), "first")
+    second = make_run(of_kl_weight(make_members(cells)), "second", kl_weight=[0.5, 1.0])
+    with pytest.raises(TableError, match="sweeps rho, the other kl_weight"):
+        load(first)._runs["first"].summary.comparisons_with(load(second).arrow.members)

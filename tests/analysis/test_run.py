@@ -21,7 +21,7 @@ from analysis.results import Results
 from analysis.statistics.summary import Summary
 from analysis.tables.files import read_history, read_members, write_table
 from analysis.tables.schema import HISTORY
-from tests.analysis.conftest import RHO, RULE, SPACE, linear_onset, panels
+from tests.analysis.conftest import RHO, RULE, SPACE, linear_onset, of_kl_weight, panels
 
 PACKAGE = Path(analysis.__file__).parent
 
@@ -142,6 +142,15 @@ def test_several_runs_stand_under_one_another_each_by_its_own_rule(runs, write, 
     assert repr(load(["runs/wide", Path("runs/digits")])) == "load('runs/wide', 'runs/digits')"
     with pytest.raises(TableError, match="load takes the folder of a run or several, found none"):
         load()
+
+
+def test_the_table_of_runs_of_two_control_parameters_names_neither(write, make_members):
+    members = make_members({(8, 8): [0.88, 0.84, 0.91]})
+    write("first", members)
+    assert load("runs/first").table().head[2] == "rho_c"
+    write("second", of_kl_weight(members), f"{SPACE}kl_weight: [0.5, 1.0]\n")
+    assert load("runs/second").table().head[2] == "kl_weight_c"
+    assert load("runs/*").table().head[3] == "critical value"
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(write, make_members):

@@ -83,9 +83,10 @@ def numbers_at(
     cell = pack.cell.cell
     kept = read_pack_weights(path)
     points = [(point.value, point.seed) for point in pack.points]
-    if kept.cell != cell or not set(kept.members) <= set(points):
+    same_kind = (kept.cell, kept.control) == (cell, pack.cell.control)
+    if not same_kind or not set(kept.members) <= set(points):
         raise WeightsError(f"{path} holds weights of other members; put back the file of this run")
-    training = pack_of(cell, pack.cell.control, points, data, pack.cell.device, evaluation_bytes)
+    training = pack_of(cell, kept.control, points, data, pack.cell.device, evaluation_bytes)
     places = [points.index(member) for member in kept.members]
     diverged = {
         place: row["diverged_at_step"] for place, row in enumerate(members) if row["status"] != "completed"

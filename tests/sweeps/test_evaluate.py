@@ -362,6 +362,7 @@ def rewrite(path, weights=lambda value: value, **about):
             "its content has changed since it was",
         ),
         (lambda path: rewrite(path, members=json.dumps([[0.5, 7]])), "holds weights of other members"),
+        (lambda path: rewrite(path, control="kl_weight"), "holds weights of other members"),
         (lambda path: rewrite(path, weights=lambda v: v * torch.nan), "ELBO or objective is not finite"),
         (
             lambda path: rewrite(path, weights=lambda v: v[..., :1].contiguous()),
@@ -372,7 +373,7 @@ def rewrite(path, weights=lambda value: value, **about):
             "it is not in the file of its pack's weights",
         ),
     ],
-    ids=["cut", "changed", "foreign", "not finite", "shapes", "one less"],
+    ids=["cut", "changed", "foreign", "of another control", "not finite", "shapes", "one less"],
 )
 def test_a_file_that_cannot_be_used_costs_its_own_members_alone(copy, capsys, damage, said):
     run = copy("save_weights=last")

@@ -7,6 +7,13 @@ from analysis import TableError
 from analysis.charts.cells import ChartCell
 from analysis.charts.chart import Chart
 from analysis.charts.control import names_of
+from analysis.charts.critical import (
+    POINT_SIZE,
+    bound_entries,
+    bound_sides,
+    critical_marks,
+    critical_scale,
+)
 from analysis.charts.data import Columns, columns_of, drawn_tables, order_quantities, rows_of
 from analysis.charts.layout import (
     PANEL_HEIGHT,
@@ -19,8 +26,7 @@ from analysis.charts.layout import (
     panel_width,
     y_axis,
 )
-from analysis.charts.looks import BLACK, GREY, STYLES, Spec
-from analysis.charts.phases import critical_scale
+from analysis.charts.looks import BLACK, STYLES, Spec
 from analysis.tables.schema import Row
 from analysis.text.words import interval_kind
 from ouvae.declared import CONTROLS, ORDER_PARAMETERS, Cell, keys_of, labels
@@ -54,7 +60,8 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
             f"{', '.join(_differing(rows)) or 'there is none'}"
         )
     names = labels(_without(row, against) for row in rows)
-    groups = list(dict.fromkeys(names))[: len(STYLES)]
+    lines = list(dict.fromkeys(names))
+    groups = lines[: len(STYLES)]
     quantities = order_quantities(shown)
     thresholds = rows_of(drawn_tables(cells, quantities, control).tables["thresholds"])
     placed = [
@@ -63,6 +70,7 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
         if names[row["cell"]] in groups
     ]
     scale = critical_scale(placed, control)
+    sides = bound_sides(placed)
     width = panel_width(len(quantities))
     panels: list[list[Spec]] = []
     for index, quantity in enumerate(quantities):
@@ -75,19 +83,17 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
                     "width": width,
                     "height": PANEL_HEIGHT,
                     "encoding": {"x": _x(against)},
-                    "layer": _marks(quantity.order.name, len(groups), {"scale": scale, **axis}),
+                    "layer": _marks(quantity.order.name, len(groups), sides, {"scale": scale, **axis}),
                 }
             ]
         )
-    entries = [line_entry(group, look, 22) for group, look in zip(groups, STYLES, strict=False)]
-    for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
-        if any(row["bound"] is not None and row["side"] == side for row in placed):
-            hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
-            entries.append(Entry(f"{control.critical} lies {side}", point=hollow))
+    entries = [line_entry(group, look, POINT_SIZE) for group, look in zip(groups, STYLES, strict=False)]
+    entries += bound_entries(placed, control)
     if any(row["exact"] is not None for row in placed):
         entries.append(Entry("exact", _DASHED))
     kind = interval_kind([row for cell in shown for row in cell.rows])
-    heading = f"critical {control.symbol} against {_title(against)}, {kind}"
+    left_out = f", the first {len(groups)} of {len(lines)} lines" if len(groups) < len(lines) else ""
+    heading = f"critical {control.symbol} against {_title(against)}, {kind}{left_out}"
     data: dict[str, Columns] = {"boundaries": columns_of(placed)}
     return Chart(f"phase_diagram_{against}", heading, figure(panels, heading, entries), data)
 
@@ -146,7 +152,7 @@ def _x(against: str) -> Spec:
     return number("x", title=_title(against), scale=scale, axis={"tickCount": 6, "format": "~g", **whole})
 
 
-def _marks(order: str, groups: int, axis: Spec) -> list[Spec]:
+def _marks(order: str, groups: int, sides: set[str], axis: Spec) -> list[Spec]:
     """Return the marks of a panel from back to front."""
     of_order = f"datum.order == '{order}'"
     colour, shape, dashes = (
@@ -154,22 +160,9 @@ def _marks(order: str, groups: int, axis: Spec) -> list[Spec]:
         for trait in ("colour", "shape", "dashes")
     )
     y = {"type": "quantitative", **axis}
-    middle, has_estimate = (
-        {"y": {"field": "critical_value", **y}},
-        f"{of_order} && isValid(datum.critical_value)",
-    )
-    ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colour}
     exact = {"y": {"field": "exact", **y}, "detail": {"field": "group"}}
-    line, dot = {"color": colour, "strokeDash": dashes}, {"color": colour, "shape": shape}
-    parts = [
+    point, line = {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dashes}
+    return [
         layer("line", exact, "boundaries", f"{of_order} && isValid(datum.exact)", **_DASHED),
-        layer("line", middle | line, "boundaries", has_estimate, strokeWidth=0.8),
-        layer("rule", ends, "boundaries", has_estimate, strokeWidth=1.2),
-        layer("point", middle | dot, "boundaries", has_estimate, filled=True, size=22, opacity=1),
+        *critical_marks(sides, axis, point, line, "boundaries", of_order),
     ]
-    for side, way in (("above", "up"), ("below", "down")):
-        where = f"{of_order} && isValid(datum.bound) && datum.side == '{side}'"
-        place = {"y": {"field": "bound", **y}, "color": colour}
-        look: Spec = {"shape": f"triangle-{way}", "size": 22, "strokeWidth": 1}
-        parts.append(layer("point", place, "boundaries", where, **look))
-    return parts

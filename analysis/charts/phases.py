@@ -10,13 +10,19 @@ from analysis import TableError
 from analysis.charts.cells import ChartCell
 from analysis.charts.chart import Chart
 from analysis.charts.control import ControlNames, names_of
+from analysis.charts.critical import (
+    POINT_SIZE,
+    bound_entries,
+    bound_sides,
+    critical_marks,
+    critical_scale,
+)
 from analysis.charts.curves import NAME_TOLD
 from analysis.charts.data import Columns, columns_of, drawn_tables, order_quantity, rows_of
 from analysis.charts.layout import (
     HEIGHT,
     PANEL_HEIGHT,
     Y_AXIS,
-    Entry,
     Overlay,
     colour_bar,
     control_axis,
@@ -128,7 +134,7 @@ def size_chart(layout: Overlay, place: int, phases: Phases) -> Chart:
 
 def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: int, **axis: Any) -> Spec:
     """Return the encoding and the marks of the critical value against the size."""
-    table, width = phases.sizes, 2 if size > 50 else 1
+    table = phases.sizes
     x = {
         "field": "size",
         "type": "ordinal",
@@ -139,26 +145,10 @@ def _sizes(phases: Phases, title: str | None, colours: Spec, line: Spec, size: i
     depths = {"domain": sorted(set(table["depth"])), "paddingOuter": 0.5}
     beside = {"field": "depth", "type": "ordinal", "scale": depths}
     tooltip = {"tooltip": [{"field": "text", "title": " "}]}
-    y = {"type": "quantitative", "title": title, "scale": {"zero": False}} | axis
-    parts: list[Spec] = []
-    if any(value is not None for value in table["critical_value"]):
-        middle, has_estimate = {"y": {"field": "critical_value", **y}}, "isValid(datum.critical_value)"
-        ends = {"y": {"field": "low", **y}, "y2": {"field": "high"}, "color": colours["color"]}
-        parts += [
-            layer("line", middle | line, where=has_estimate, strokeWidth=0.6 * width),
-            layer("rule", ends, where=has_estimate, strokeWidth=width),
-            layer("point", middle | colours | tooltip, where=has_estimate, filled=True, size=size, opacity=1),
-        ]
-    bounded = {side for bound, side in zip(table["bound"], table["side"], strict=True) if bound is not None}
-    for side, way in (("above", "up"), ("below", "down")):
-        if side in bounded:
-            place = {"y": {"field": "bound", **y}, "color": colours["color"], **tooltip}
-            where = f"isValid(datum.bound) && datum.side == '{side}'"
-            look: Spec = {"shape": f"triangle-{way}", "size": size, "strokeWidth": width}
-            parts.append(layer("point", place, where=where, **look))
+    y = {"title": title, "scale": {"zero": False}} | axis
     return {
         "encoding": {"x": x, "xOffset": beside},
-        "layer": parts,
+        "layer": critical_marks(bound_sides(rows_of(table)), y, colours | tooltip, line, size=size),
         "resolve": {"scale": {"shape": "independent"}},
     }
 
@@ -254,9 +244,7 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     for place, diagram in enumerate(diagrams):
         data[f"sizes-{place}"] = diagram.sizes
         axis = y_axis(control.critical, place == 0, tickCount=5)
-        top = _sizes(diagram, axis["title"], *_by_depth(look_of), 22, axis=axis["axis"])
-        for part in top["layer"]:
-            part["encoding"]["y"]["scale"] = scale
+        top = _sizes(diagram, axis["title"], *_by_depth(look_of), POINT_SIZE, axis=axis["axis"], scale=scale)
         stack = [
             {"title": {"text": diagram.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,
              "height": PANEL_HEIGHT} | top
@@ -271,26 +259,12 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
             )
             stack.append(_map_panel(name, diagram, depth, order, trained, control, highest, *sides))
         stacks.append(stack)
-    entries = [line_entry(plural(depth, "layer"), look, 22) for depth, look in look_of.items()]
-    for side, shape in (("above", "triangle-up"), ("below", "triangle-down")):
-        if any(row["bound"] is not None and row["side"] == side for row in sizes):
-            hollow = {"shape": shape, "color": GREY, "size": 22, "strokeWidth": 1, "opacity": 1}
-            entries.append(Entry(f"{control.critical} lies {side}", point=hollow))
+    entries = [line_entry(plural(depth, "layer"), look, POINT_SIZE) for depth, look in look_of.items()]
+    entries += bound_entries(sizes, control)
     shared = common_words([diagram.model for diagram in diagrams])
     kind = interval_kind([row for cell in cells for row in cell.rows if row["order_parameter"] == order.name])
     text = f"{shared} " * bool(shared) + f"critical {control.symbol} of the {order.words}, {kind}"
     return Chart("phase_diagram", "Phase diagram", figure(stacks, text, entries), data)
-
-
-def critical_scale(thresholds: Sequence[Row], control: ControlNames) -> Spec:
-    """Return the scale of an axis of critical values that holds the ends of all intervals, and bounds."""
-    names = ("low", "high", "bound")
-    ends = [row[name] for row in thresholds for name in names if row[name] is not None]
-    places = control.scale.places(ends)
-    margin = 0.08 * float(np.ptp(places)) or 0.02
-    domain = [control.scale.value(place) for place in (places.min() - margin, places.max() + margin)]
-    kind: Spec = {"type": "log"} if control.scale.kind == "log" else {}
-    return {"domain": [control.within(end) for end in domain], "nice": False, **kind}
 
 
 def _by_depth(look_of: Mapping[int, Look]) -> tuple[Spec, Spec]:

@@ -7,9 +7,12 @@ from analysis import TableError
 from analysis.charts.boundaries import boundaries
 from analysis.charts.cells import chart_cells
 from analysis.charts.data import rows_of
+from analysis.charts.looks import STYLES
 from analysis.phase_diagram import main
 from analysis.results import Results
-from tests.analysis.conftest import legend, panels
+from analysis.tables.files import table_of
+from analysis.tables.schema import MEMBERS
+from tests.analysis.conftest import legend, of_kl_weight, panels
 
 WEIGHTS = (0.5, 1.0, 2.0)
 
@@ -45,6 +48,17 @@ def test_cells_that_agree_in_all_other_keys_are_a_line(run):
     assert panel["encoding"]["x"]["scale"]["type"] == "log"
 
 
+def test_lines_that_are_left_out_are_counted(make_members, make_run):
+    cells = {(size, size): [0.8] for size in range(1, len(STYLES) + 2)}
+    parts = []
+    for weight in (0.5, 1.0):
+        rows = make_members(cells, kl_weight=weight).to_pylist()
+        parts += [row | {"cell_id": f"{row['cell_id']} {weight}"} for row in rows]
+    run = make_run(table_of(parts, MEMBERS))
+    heading = boundaries(chart_cells([Results(run)]), "kl_weight").title
+    assert heading.endswith(f", the first {len(STYLES)} of {len(STYLES) + 1} lines")
+
+
 def test_the_command_writes_the_figure_and_refuses_what_is_no_axis(run, capsys):
     assert main([str(run), "--against", "kl_weight"]) == 0
     assert (run / "figures/phase_diagram_kl_weight.png").exists()
@@ -59,11 +73,7 @@ def test_the_command_writes_the_figure_and_refuses_what_is_no_axis(run, capsys):
 
 
 def test_runs_of_several_control_parameters_have_no_axis_in_common(make_members, make_run, run):
-    rows = [
-        row | {"control": "kl_weight", "value": row["rho"]}
-        for row in make_members({(8, 8): [0.7]}).to_pylist()
-    ]
-    members = make_members({(8, 8): [0.7]})
-    other = make_run(pa.Table.from_pylist(rows, schema=members.schema), "other", kl_weight=[0.5, 1.0])
+    members = of_kl_weight(make_members({(8, 8): [0.7]}))
+    other = make_run(members, "other", kl_weight=[0.5, 1.0])
     with pytest.raises(TableError, match=r"sweep rho .* and kl_weight .*, which have no axis in common"):
         boundaries(chart_cells([Results(run), Results(other)]), "size")

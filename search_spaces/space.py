@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator
 
 from ouvae.declared import CONTROLS, Cell, CellKeys
-from ouvae.declared.controls import RHO, canonical, swept_controls
+from ouvae.declared.controls import RHO, canonical, control_of, has_effect, swept_controls
 from ouvae.declared.keys import (
     INTEGER_LIMIT,
     Distinct,
@@ -74,8 +74,8 @@ class SweptCell:
 
     @property
     def has_effect(self) -> bool:
-        """Whether the control parameter acts: rho does not where nothing is smoothed."""
-        return self.control != RHO or bool(self.cell.smoothed_networks and self.cell.traits("system").smooths)
+        """Whether the control parameter acts on the cell."""
+        return has_effect(self.control, self.cell.smoothed_networks)
 
 
 class SearchKeys(Strict):
@@ -164,7 +164,7 @@ class Space(RunningKeys, SearchKeys, NamedCells):
     @property
     def control(self) -> str:
         """The control parameter that is swept: the first with a list or a range of values, else rho."""
-        return next(iter(swept_controls(self._given_controls())), RHO)
+        return control_of(self)
 
     @property
     def scale(self) -> ScaleKind:
@@ -183,12 +183,6 @@ class Space(RunningKeys, SearchKeys, NamedCells):
     def shared(self) -> Mapping[str, Any]:
         """Return the keys of a cell above the variants except the control parameter, in plain values."""
         return self.model_dump(mode="json", include=set(CellKeys.model_fields) - {self.control})
-
-    def _given_controls(self) -> dict[str, Any]:
-        given = {name: getattr(self, name) for name in CONTROLS}
-        return {
-            name: vars(value) if isinstance(value, ValueRange) else value for name, value in given.items()
-        }
 
     def comparison_problems(self) -> list[str]:
         """Return the problem of a space with `until: decided` and no comparable cells.
@@ -227,7 +221,7 @@ class Space(RunningKeys, SearchKeys, NamedCells):
 
     def _sweep_problems(self) -> list[str]:
         """Return what is wrong with the control parameter and its values."""
-        swept = swept_controls(self._given_controls())
+        swept = swept_controls(self)
         if not swept:
             return [
                 f"rho: found {self.rho:g}, and no key has several values, of which a sweep varies one; give "
@@ -241,7 +235,7 @@ class Space(RunningKeys, SearchKeys, NamedCells):
         if problems := [*value_problems(self.control, getattr(self, self.control))]:
             return problems
         values = self.values()
-        if not (self.smoothed_networks and self.traits("system").smooths):
+        if not (has_effect(RHO, self.smoothed_networks) and self.traits("system").smooths):
             of_rho = values if self.control == RHO else (self.rho,)
             if of_rho != (1.0,):
                 given, neutral = (list(values), "[1.0]") if self.control == RHO else (self.rho, "1")

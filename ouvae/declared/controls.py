@@ -4,9 +4,11 @@ A sweep varies one of them, its *control*: the members of a cell differ in its v
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
+
+from pydantic import BaseModel
 
 from ouvae.declared.cell import Cell
 from ouvae.declared.keys import Control, keys_of
@@ -20,9 +22,20 @@ RHO = "rho"
 """The paper's control parameter. Tables that name none are of sweeps of it."""
 
 
-def swept_controls(keys: Mapping[str, Any]) -> list[str]:
+def swept_controls(keys: Mapping[str, Any] | BaseModel) -> list[str]:
     """Return the control parameters of which the keys of a space give a list or a range of values."""
-    return [name for name in CONTROLS if isinstance(keys.get(name), list | tuple | dict)]
+    values = keys if isinstance(keys, Mapping) else vars(keys)
+    return [name for name in CONTROLS if isinstance(values.get(name), list | tuple | dict | BaseModel)]
+
+
+def control_of(keys: Mapping[str, Any] | BaseModel) -> str:
+    """Return the control parameter that a space sweeps: the first with a list or a range, else rho."""
+    return next(iter(swept_controls(keys)), RHO)
+
+
+def has_effect(control: str, smoothed_networks: Collection[str]) -> bool:
+    """Tell whether a control parameter acts on a cell: rho does not where nothing is smoothed."""
+    return control != RHO or bool(smoothed_networks)
 
 
 def bounds_of(control: str) -> tuple[float, float]:

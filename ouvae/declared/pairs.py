@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
 from ouvae.declared.cell import Cell
-from ouvae.declared.controls import RHO
+from ouvae.declared.controls import RHO, has_effect
 from ouvae.declared.keys import keys_of
 from ouvae.declared.labels import Values, differing_keys, text, word
 
@@ -73,7 +73,7 @@ def corresponding(
         Pair(i, j, _difference(row, others[j]) or text(differing_keys([row, others[j]])))
         for i, row in enumerate(rows)
         for j in matches.get(tuple(word(row, key) for key in matched), ())
-        if _has_effect(row, control) and _has_effect(others[j], control)
+        if all(has_effect(control, cell["smoothed_networks"]) for cell in (row, others[j]))
     ]
 
 
@@ -90,11 +90,6 @@ def neighbours(cells: Sequence[Cell | Values], control: str = RHO) -> list[list[
     return [sorted(indices) for indices in neighbours_of]
 
 
-def _has_effect(cell: Values, control: str) -> bool:
-    """Tell whether the control parameter acts on a cell: rho does not where nothing is smoothed."""
-    return control != RHO or bool(cell["smoothed_networks"])
-
-
 def _groups(cells: Sequence[Cell | Values], control: str) -> list[tuple[str, list[int]]]:
     """Return the differences between cells, each with the ascending indices of cells that differ in it only.
 
@@ -102,7 +97,7 @@ def _groups(cells: Sequence[Cell | Values], control: str) -> list[tuple[str, lis
     group for each cell that no other cell extends: this cell and all cells that it extends.
     """
     rows = {index: dict(cell) for index, cell in enumerate(cells)}
-    rows = {index: row for index, row in rows.items() if _has_effect(row, control)}
+    rows = {index: row for index, row in rows.items() if has_effect(control, row["smoothed_networks"])}
     varied = differing_keys(list(rows.values()))
     texts = {index: [text(row[key]) for key in varied] for index, row in rows.items()}
     groups: list[tuple[str, list[int]]] = []

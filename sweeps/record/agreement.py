@@ -10,7 +10,7 @@ from analysis.tables.files import check_settings
 from analysis.tables.schema import Row
 from ouvae import NUMERICS_VERSION, TRAINING_VERSION
 from ouvae.declared import CellKeys, keys_of
-from ouvae.declared.controls import RHO, swept_controls
+from ouvae.declared.controls import control_of
 from search_spaces import Space, SpaceError, load, read_yaml_mapping
 from sweeps.errors import SweepError
 from sweeps.plan.cells import PlannedCell
@@ -62,7 +62,7 @@ def space_conflicts(run: Paths, space: Space) -> list[str]:
     neutral = {name: key.neutral for name, key in keys_of(CellKeys).items() if key.has_neutral}
     held = {"name": None} | neutral | _read_space(run.settings)
     new = {"name": space.name, **space.shared()}
-    if (control := next(iter(swept_controls(held)), RHO)) != space.control:
+    if (control := control_of(held)) != space.control:
         return [f"it sweeps {control} there, {space.control} now"]
     return [
         f"{key}: {held.get(key)!r} there, {value!r} now"

@@ -91,7 +91,8 @@ def take(browser: WebDriver, start: str, experiment: str, folder: Path) -> None:
     wait.until(presence_of_element_located((By.CSS_SELECTOR, _CLOSE)))
     for text in ("Model training", experiment):
         click(By.XPATH, f"//*[normalize-space(text())='{text}']")
-    wait.until(presence_of_element_located((By.CSS_SELECTOR, "[role=row] a")))
+    for part in (_EXPAND, "[role=row] a"):  # the page before has rows too
+        wait.until(presence_of_element_located((By.CSS_SELECTOR, part)))
     browser.save_screenshot(str(folder / "mlflow_answer.png"))
     click(By.CSS_SELECTOR, _CLOSE)
     click(By.CSS_SELECTOR, _EXPAND)
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--store", type=Path, default=Path("runs"), help="folder of mlflow.db, default runs")
     add("--into", type=Path, default=Path("docs"), help="folder of the pictures, default docs")
     given = parser.parse_args(arguments)
+    given.into.mkdir(parents=True, exist_ok=True)  # the browser would write nothing, and not say so
     with served(default_uri(given.store)) as start, new_browser() as browser:
         take(browser, start, given.space, given.into)
 

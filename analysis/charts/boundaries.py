@@ -75,7 +75,7 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
     panels: list[list[Spec]] = []
     for index, quantity in enumerate(quantities):
         assert quantity.order is not None
-        axis = y_axis(control.critical, index == 0, tickCount=5)
+        axis = y_axis(control.critical, index == 0, tickCount=5, labelBound=True)
         panels.append(
             [
                 {

@@ -243,7 +243,7 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     stacks = []
     for place, diagram in enumerate(diagrams):
         data[f"sizes-{place}"] = diagram.sizes
-        axis = y_axis(control.critical, place == 0, tickCount=5)
+        axis = y_axis(control.critical, place == 0, tickCount=5, labelBound=True)
         top = _sizes(diagram, axis["title"], *_by_depth(look_of), POINT_SIZE, axis=axis["axis"], scale=scale)
         stack = [
             {"title": {"text": diagram.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,

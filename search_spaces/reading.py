@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ouvae.declared import CONTROLS, CellKeys, keys_of, labels
-from ouvae.declared.controls import swept_controls
+from ouvae.declared.controls import RHO, swept_controls
 from ouvae.declared.registry import find_modules_in, nearest
 from search_spaces.messages import advice
 from search_spaces.plain_yaml import TextError, parse, printable, shown
@@ -264,7 +264,7 @@ def _contradictions(values: Mapping[str, Any], bad: set[str]) -> list[str]:
     rest = {key: value for key, value in values.items() if key not in bad}
     rest |= {key: value for key, value in harmless.items() if key in bad}
     if not swept_controls(rest):
-        rest["rho"] = [0, 1]
+        rest[RHO] = [0, 1]
     problems = Space.model_validate(rest).problems()
     return [problem for problem in problems if not bad & set(re.findall(r"\w+", problem))]
 

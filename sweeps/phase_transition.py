@@ -30,8 +30,8 @@ def parser() -> argparse.ArgumentParser:
     import search_spaces
 
     result = argparse.ArgumentParser(
-        description="Map the top layer's KL against rho, or another control parameter, over the cells of a "
-        "search space, and report the critical threshold of each. A sweep that was stopped goes on with the "
+        description="Map the top layer's KL against a control parameter over the cells of a search space, "
+        "and report the critical threshold of each. A sweep that was stopped goes on with the "
         "same command."
     )
     add = result.add_argument

@@ -140,7 +140,7 @@ def collapsed_side(curves: Curves, active_from: float, scale: Scale = LINEAR, us
 
     It is the usual one unless the medians over seeds at the lowest and the highest value say otherwise: one
     of them is below `active_from` and the other is not. (In the ambient form of smoothing the top layer
-    collapses at low rho.) Each seed counts with its own outermost members; probes do not count.
+    collapses at low values.) Each seed counts with its own outermost members; probes do not count.
     """
     _check_active_from(active_from)
     ends = end_medians(curves, scale)

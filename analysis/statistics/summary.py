@@ -175,12 +175,12 @@ _OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields
 _G = {"g_c": "critical_value", "g_c_low": "critical_low", "g_c_high": "critical_high"}
 
 
-def _retained(member: Mapping[str, Any], rho: float | None) -> float | None:
-    """Return g at a rho; None where that is none, and where g is not what smoothing by K draws leaves."""
+def _retained(member: Mapping[str, Any], value: float | None) -> float | None:
+    """Return g at a critical value; None without one, and where smoothing by K draws leaves no g."""
     by_draws = member["smoothed_networks"] and member["smoothing"] != "ambient" and member["control"] == RHO
-    if rho is None or not by_draws or member["hermite_degree"] is not None:
+    if value is None or not by_draws or member["hermite_degree"] is not None:
         return None
-    return float(retained_variance(rho, member["ou_samples"]))
+    return float(retained_variance(value, member["ou_samples"]))
 
 
 _ON = (TRANSITION, ALWAYS_ACTIVE)

@@ -34,16 +34,14 @@ class Cost:
     seconds_per_epoch: list[float]
 
 
-def measure(
-    members: Sequence[tuple[Cell, float]], data: Dataset, device: str, rounds: int, steps: int
-) -> list[Cost]:
-    """Measure members (cell, rho) side by side.
+def measure(cells: Sequence[Cell], data: Dataset, device: str, rounds: int, steps: int) -> list[Cost]:
+    """Measure a member of each cell, side by side.
 
     Members take turns of `steps` training steps, in another order each round, so that other load on the
     machine affects all of them. No rounds measure no time.
     """
-    packs = [_pack(cell, rho, data, device) for cell, rho in members] if rounds else []
-    times: list[list[float]] = [[] for _ in members]
+    packs = [_pack(cell, data, device) for cell in cells] if rounds else []
+    times: list[list[float]] = [[] for _ in cells]
     order = list(range(len(packs)))
     for pack in packs:
         _seconds(pack, 2, device)
@@ -53,19 +51,19 @@ def measure(
             epoch = len(data.train) / pack.cell.batch_size
             times[index].append(_seconds(pack, steps, device) / steps * epoch)
     costs = []
-    for (cell, rho), seconds in zip(members, times, strict=True):
+    for cell, seconds in zip(cells, times, strict=True):
         kind = CUDA if device == "cuda" else AUTOGRAD
-        peak = _cuda_peak(cell, rho, data) if kind == CUDA else saved_bytes(cell, data.image_shape)
+        peak = _cuda_peak(cell, data) if kind == CUDA else saved_bytes(cell, data.image_shape)
         costs.append(Cost(count_parameters(cell, data.image_shape), peak, kind, seconds))
     return costs
 
 
-def _pack(cell: Cell, rho: float, data: Dataset, device: str) -> PackTraining:
+def _pack(cell: Cell, data: Dataset, device: str) -> PackTraining:
     """Return a pack of one member that trains without evaluations."""
     endless = {"steps": 2**31, "eval_every": 2**31, "eval_images": 2, "select": "last"}
     unmeasured = {"gradient_samples": None, "gradient_rho": None, "bound_samples": None}
     timed = cell.model_copy(update=endless | unmeasured)
-    return PackTraining(timed, [(rho, 0)], data, device)
+    return PackTraining(timed, [(cell.rho, 0)], data, device)
 
 
 def _seconds(pack: PackTraining, steps: int, device: str) -> float:
@@ -77,10 +75,10 @@ def _seconds(pack: PackTraining, steps: int, device: str) -> float:
     return time.perf_counter() - started
 
 
-def _cuda_peak(cell: Cell, rho: float, data: Dataset) -> int:
+def _cuda_peak(cell: Cell, data: Dataset) -> int:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    pack = _pack(cell, rho, data, "cuda")
+    pack = _pack(cell, data, "cuda")
     _seconds(pack, 3, "cuda")
     return torch.cuda.max_memory_allocated() - before

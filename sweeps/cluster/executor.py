@@ -73,13 +73,13 @@ class RayExecutor(Executor):
         self,
         places: Places,
         interrupts: Interrupts,
-        members: Sequence[tuple[Cell, float]],
+        cells: Sequence[Cell],
         data: Dataset,
         how: Costs,
     ) -> list[Cost] | None:
         """Measure on one worker; see `Executor.measure`."""
         try:
-            self._process.send(Measure(members, data, places.device, places.resources, how.rounds, how.steps))
+            self._process.send(Measure(cells, data, places.device, places.resources, how.rounds, how.steps))
             while interrupts.signal is None:
                 answer = self._process.receive(0.2)
                 if isinstance(answer, Refused):

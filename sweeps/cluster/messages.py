@@ -37,9 +37,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure the costs of members (cell and its rho) side by side, in one task; the answer is `Measured`."""
+    """Measure the costs of a member of each cell side by side, in one task; the answer is `Measured`."""
 
-    members: Sequence[tuple[Cell, float]]
+    cells: Sequence[Cell]
     data: Dataset
     device: str
     resources: Resources

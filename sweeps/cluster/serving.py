@@ -247,7 +247,7 @@ def _measure(job: Measure) -> Measured | Refused:
     try:
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=ATTEMPTS_TO_MEASURE - 1)(task)
         reference = ray.put(job.data)
-        costs = ray.get(remote.remote(job.members, reference, job.device, job.rounds, job.steps))
+        costs = ray.get(remote.remote(job.cells, reference, job.device, job.rounds, job.steps))
         return Measured(costs)
     except Exception as error:
         logging.getLogger(__name__).exception("the costs could not be measured")

@@ -68,11 +68,11 @@ class Executor(ABC):
         self,
         places: Places,
         interrupts: Interrupts,
-        members: Sequence[tuple[Cell, float]],
+        cells: Sequence[Cell],
         data: Dataset,
         how: Costs,
     ) -> list[Cost] | None:
-        """Return the costs of members (cell, rho), measured side by side; None if a signal came.
+        """Return the costs of a member of each cell, measured side by side; None if a signal came.
 
         Raises:
             SweepError: they could not be measured.

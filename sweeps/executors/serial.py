@@ -61,14 +61,14 @@ class Serial(Executor):
         self,
         places: Places,
         interrupts: Interrupts,
-        members: Sequence[tuple[Cell, float]],
+        cells: Sequence[Cell],
         data: Dataset,
         how: Costs,
     ) -> list[Cost]:
         """Measure here; see `Executor.measure`."""
         torch.set_num_threads(self._cpus)
         try:
-            return measure(members, data, places.device, how.rounds, how.steps)
+            return measure(cells, data, places.device, how.rounds, how.steps)
         except Exception as error:
             raise SweepError(f"the costs could not be measured: {gist(error)}") from error
 

@@ -23,7 +23,7 @@ def measure_missing(
     cells: Sequence[PlannedCell],
     data: Mapping[str, Dataset],
     run: Paths,
-    measure: Callable[[Sequence[tuple[Cell, float]], Dataset, Costs], list[Cost] | None],
+    measure: Callable[[Sequence[Cell], Dataset, Costs], list[Cost] | None],
 ) -> None:
     """Write costs.parquet, a row for each cell and value, unless the run has it for these cells already.
 
@@ -35,16 +35,14 @@ def measure_missing(
         cells: of the space.
         data: the data sets by digest.
         run: where the table is.
-        measure: returns the costs of members (cell, rho) on a data set; None if it was stopped.
+        measure: returns the costs of a member of each cell on a data set; None if it was stopped.
     """
     if how is None or are_measured(how, cells, run):
         return
     rows: list[Row] = []
     for digest in dict.fromkeys(cell.data_digest for cell in cells):
         members = _members([cell for cell in cells if cell.data_digest == digest])
-        costs = measure(
-            [(cell, cell.rho) for cell in (of.at(value) for of, value in members)], data[digest], how
-        )
+        costs = measure([cell.at(value) for cell, value in members], data[digest], how)
         if costs is None:
             return
         rows += [_row(*member) | vars(cost) for member, cost in zip(members, costs, strict=True)]

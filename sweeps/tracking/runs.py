@@ -9,13 +9,13 @@ run          holds
 sweep        settings, counts (`members`, of which `members_diverged` and `members_failed`, and
              `cells`), files as artifacts
 cell         settings; the numbers of its thresholds at step = number of members used; its curves,
-             means over seeds at step = 1000 rho (of another control parameter 1000 value, or on a
-             log scale 1000 log10 value), such as `kl_top_nats`; and its sheet as an artifact
+             means over seeds at step = 1000 value (on a log scale 1000 log10 value), such as
+             `kl_top_nats`; and its sheet as an artifact
 member       settings, the final metrics and their history over training steps
 ===========  ============================================================================
 
-The tag `level` (sweep, cell or member) tells runs apart. MLflow compares params and tags as text
-and metrics as numbers, so a member's rho is all three: `params.depth = "3" and metrics.rho > 0.8`.
+The tag `level` (sweep, cell or member) tells runs apart. MLflow compares params and tags as text and metrics
+as numbers, so a member's control parameter is all three: `params.depth = "3" and metrics.kl_weight > 0.8`.
 
 The tables determine everything that a run holds, and the run of a cell or member is FINISHED or FAILED only
 once it is complete. A writer may therefore be killed at any moment: running the same sweep again adds what is

@@ -64,13 +64,13 @@ def test_smoothing_the_generative_networks_keeps_less_than_importance_samples(ma
 
 
 def test_costs_are_measured_side_by_side(make_cell, data):
-    members = [(make_cell(), 0.5), (make_cell(hidden=(16, 16)), 1.0)]
-    small, large = measure(members, data, "cpu", rounds=3, steps=2)
+    cells = [make_cell(rho=0.5), make_cell(hidden=(16, 16))]
+    small, large = measure(cells, data, "cpu", rounds=3, steps=2)
     assert small.memory_kind == AUTOGRAD
     assert len(small.seconds_per_epoch) == len(large.seconds_per_epoch) == 3
     assert min(small.seconds_per_epoch) > 0
     assert small.parameters < large.parameters
-    (untimed,) = measure(members[:1], data, "cpu", rounds=0, steps=2)
+    (untimed,) = measure(cells[:1], data, "cpu", rounds=0, steps=2)
     assert untimed.seconds_per_epoch == []
     assert untimed.memory_bytes == small.memory_bytes
 

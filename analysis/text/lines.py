@@ -20,6 +20,7 @@ from analysis.text.words import (
     interval,
     interval_kind,
     lost_of_cell,
+    span_head,
     value_text,
 )
 from ouvae.declared import CONTROLS, ORDER_PARAMETERS
@@ -85,7 +86,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         "status": _status,
         critical_name(*rows): _critical,
         "interval": _interval,
-        "spread": _spread,
+        span_head("spread", rows[0]): _spread,
         "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
         "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
     }
@@ -107,7 +108,15 @@ def format_comparisons(table: pa.Table) -> str:
     for row in rows:
         lines = blocks.setdefault(
             row["order_parameter"],
-            [[f"{critical_name(row)} of", "minus that of", _difference_head(row), "interval", "verdict"]],
+            [
+                [
+                    f"{critical_name(row)} of",
+                    "minus that of",
+                    span_head("difference", row),
+                    "interval",
+                    "verdict",
+                ]
+            ],
         )
         difference = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
         ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
@@ -127,7 +136,7 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
         "minus that of",
         "they differ in",
         "order parameter",
-        _difference_head(rows[0]),
+        span_head("difference", rows[0]),
         "interval",
     ]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
@@ -140,10 +149,6 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
         texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
         lines.append([*texts, row["verdict"]])
     return lines
-
-
-def _difference_head(row: Row) -> str:
-    return "difference (decades)" if row["scale"] == "log" else "difference"
 
 
 def comparison_note(rows: Sequence[Row]) -> str:
@@ -238,7 +243,10 @@ def _too_wide(row: Row) -> str:
     if limit is None or (reached is not None and reached <= limit):
         return ""
     if reached is not None:
-        return f"±{reached:.3f} after {row['n_members']} members, for ±{limit:g} asked; raise max_members"
+        unit = " decades" * bool(row["scale"] == "log")
+        return (
+            f"±{reached:.3f}{unit} after {row['n_members']} members, for ±{limit:g} asked; raise max_members"
+        )
     if row["critical_low"] is None and row["critical_high"] is None:
         return "no interval: no member that counts, or too few"
     side = "above" if row["critical_high"] is None else "below"

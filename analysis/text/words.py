@@ -113,6 +113,11 @@ def critical_name(*rows: Row) -> str:
     return f"{controls.pop()}_c" if len(controls) == 1 else "critical value"
 
 
+def span_head(name: str, row: Row) -> str:
+    """Return the head of a column of spans, which are decades on a log scale."""
+    return f"{name} (decades)" if row["scale"] == "log" else name
+
+
 def significant_digits(row: Row) -> int:
     """Return the significant digits of a critical value and its interval: two of its half width."""
     value, half_width = row["critical_value"], row["half_width"]

@@ -13,8 +13,7 @@ from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
 from ouvae.declared.order_parameters import PAPERS
 
 STEPS_PER_UNIT = 1000
-"""A cell's curve is logged at step = round(STEPS_PER_UNIT * place), a step in MLflow being an integer: the
-place
+"""A cell's curve is logged at step = round(STEPS_PER_UNIT * place), as MLflow's steps are integers. The place
 is the value of the control parameter, or its decimal logarithm on a log scale."""
 
 CELL_PARAMS = ("control", *keys_of(Cell), "depth", "critical_exact")

@@ -14,10 +14,12 @@ import pytest
 
 from analysis import load
 from analysis.statistics.rule import Rules
+from analysis.statistics.scale import Scale
 from analysis.statistics.summary import Summary, thresholds_table
 from analysis.tables.files import read_members
 from analysis.tables.schema import MEMBERS
 from analysis.text.lines import format_results, format_sensitivity, format_thresholds
+from analysis.text.printed import printed_thresholds
 from analysis.thresholds import main
 from tests.analysis.conftest import RULE, of_kl_weight
 
@@ -145,6 +147,13 @@ def test_advice_is_of_what_would_help(make_members):
     assert advice.endswith("after 22 members, for ±0.001 asked; raise max_members")
     for name in ("4,4", "8,8"):
         assert f"digits mlp {name}: rho_c may lie above all that was trained" in text
+
+
+def test_spans_on_a_log_scale_are_in_decades(make_members):
+    rules = Rules({"kl_top": 0.1}, 0.95, {"kl_top": 0.001}, control="kl_weight", scale=Scale("log"))
+    table = thresholds_table(of_kl_weight(make_members({(8, 8): [0.73, 0.74]})), rules)
+    assert re.search(r"±\d\.\d+ decades after 22 members, for ±0.001 asked", format_thresholds(table))
+    assert "spread (decades)" in printed_thresholds(table.to_pylist()).head
 
 
 def test_a_members_file_is_printed_and_written_only_on_demand(made_run, tmp_path, capsys):

@@ -1,6 +1,6 @@
 """What came out of a sweep: the tables' schema, thresholds with their statistics, and figures.
 
-Everything here is computed from the tables of a run alone; nothing is trained and no sweep is
+Everything here is computed only from the tables of a run; nothing is trained and no sweep is
 needed to read one. In Python it begins with `load`:
 
 >>> from analysis import load

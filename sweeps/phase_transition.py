@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--dashboard",
         action="store_true",
-        help="start the dashboard of a local Ray, for this machine alone, and print its address",
+        help="start the dashboard of a local Ray, for this machine only, and print its address",
     )
     add("--out", type=user_path, metavar="DIR", help="run directory; default runs/<space>")
     add(

@@ -27,7 +27,7 @@ class Rows:
         return replicates(self.run.rows, self.table.row(label), self.table.column(key))
 
     def published(self, label: str, key: str, part: int = 0) -> float:
-        """Return one entry of a published number; KeyError for a row of ours alone."""
+        """Return one entry of a published number; KeyError for a row without published numbers."""
         value = self.table.row(label).values[key]
         return float(value[part]) if isinstance(value, tuple) else float(value)
 

@@ -1,6 +1,6 @@
 """Confidence intervals of means, differences and ratios over replicates: seeds, or rounds of timing.
 
-Student's quantiles throughout. An interval needs scatter: one replicate gives a mean alone, and so do
+Student's quantiles throughout. An interval needs scatter: one replicate gives only a mean, and so do
 replicates that agree exactly, as small counts may, whose scatter nobody has seen.
 """
 

@@ -31,7 +31,7 @@
     const options = { mode: "vega-lite", actions: false, ast: true, renderer };
     try {
       const { view } = await vegaEmbed(place, { ...chart.spec, datasets }, options);
-      view.logLevel(1); // errors alone: a chart whose cells are switched off has an empty extent
+      view.logLevel(1); // only errors: a chart whose cells are switched off has an empty extent
       views.set(place, view);
     } catch (error) {
       place.textContent = `This chart cannot be drawn: ${error}`;

@@ -3,7 +3,7 @@
 What has an entry a layer becomes a column a layer, counted from z_1, next to the data: `kl_1_nats`,
 `kl_2_nats`, … to that of the deepest cell, null where a cell has no such layer; `kl_top_nats` is that of the
 top layer, whatever the depth. `latents` gives `latent_1`, …, `latent_top`, and stays as text besides,
-`10,10`; all other lists are text alone, as labels write them. Moments are in UTC and do not say so, since
+`10,10`; all other lists are only text, as labels write them. Moments are in UTC and do not say so, since
 spreadsheets know no time zone.
 """
 

@@ -25,7 +25,7 @@ def environment(package: str) -> Environment:
 def signed(words: str) -> Markup:
     """Return escaped text in which a hyphen before a digit, at the start of a number, is a minus sign.
 
-    A hyphen alone becomes a dash; indices are set as `indexed` does.
+    A single hyphen becomes a dash; indices are set as `indexed` does.
     """
     if words == NOTHING:
         return Markup("\u2013")

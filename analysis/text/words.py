@@ -42,7 +42,7 @@ def cell_names(rows: Sequence[Row]) -> list[str]:
 def data_used(row: Row) -> str:
     """Return a member's data set and how many images of each split it uses, `300 of 1,345 validation`.
 
-    The head of the digest says which file it was; a member of older tables has the name alone.
+    The head of the digest says which file it was; a member of older tables has only the name.
     """
     train, validation, test = (row[name] for name in SPLIT_IMAGES)
     if train is None:

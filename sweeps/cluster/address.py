@@ -60,7 +60,7 @@ def _checked(address: str, given: str) -> str:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise SweepError(f"--address {given}: write it as auto, HOST:PORT or ray://HOST:PORT; {HELP}")
     if uses_proxy(os.environ):
-        return address  # the proxy alone may reach it
+        return address  # maybe only the proxy reaches it
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except (OSError, UnicodeError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sweeps import SweepError
 
 TOKEN_FILE = "dashboard_token"  # noqa: S105 - the name of a file
-"""In the sweep's scratch folder, which is the user's alone: what is printed may be read by others."""
+"""In the sweep's scratch folder, which only the user can read; others may read what is printed."""
 
 
 def check(address: str | None) -> None:

@@ -18,7 +18,7 @@ CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection."""
 
 MLFLOW_PORT = 5000
-"""Where `mlflow ui` listens, on this machine alone, unless it is told otherwise."""
+"""Where `mlflow ui` listens by default, on this machine only."""
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 """The variable of the environment that names MLflow's store where no option does."""
@@ -266,7 +266,7 @@ def _check_server(uri: str, host: str, port: int) -> None:
     from requests.utils import get_environ_proxies, select_proxy  # as MLflow asks for proxies
 
     if select_proxy(uri, get_environ_proxies(uri)):
-        return  # the proxy alone may reach it
+        return  # maybe only the proxy reaches it
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except (OSError, UnicodeError) as error:

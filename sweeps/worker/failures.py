@@ -33,7 +33,7 @@ class Failure:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out: on a CPU, PyTorch says so in a RuntimeError's text alone."""
+    """Tell whether memory ran out: on a CPU, PyTorch says so only in a RuntimeError's text."""
     from torch import OutOfMemoryError  # loaded where packs are trained, and nowhere else for this
 
     if isinstance(error, (MemoryError, OutOfMemoryError)):

@@ -48,7 +48,7 @@ def claims(run: PaperRun) -> tuple[Claim, ...]:
     statements = (
         "Thresholds of the top-layer KL with K = 2, 5 and 20 draws agree better in g = ρ² + (1 − ρ²)/K than "
         "in ρ (the range over K, at the same seed).",
-        "Smoothing wakes the top layer at a smaller discount of the noise, 1 − g, than discounting alone: "
+        "Smoothing wakes the top layer at a smaller discount of the noise, 1 − g, than the control: "
         "the ratio is the share that is discount, what it lacks of 1 is spectral (at the same seed).",
         f"A top layer of the two-layer linear model with a KL of more than {ACTIVE_NATS:g} nat knows nothing "
         "of x.",

@@ -36,7 +36,7 @@ TABLE = PublishedTable(
     ),
     budget="not stated",
     note="Our VAE is the VampPrior's network with a standard normal prior, as in Tomczak and Welling's "
-    "table; the VAE with the OU-VAE's networks has a row of ours alone. The appendix gives L_5000 for its "
+    "table; the VAE with the OU-VAE's networks is our own baseline. The appendix gives L_5000 for its "
     "OU-VAE. Ours is the importance-weighted bound L_k on the test split, with k and the number of images in "
     "the settings below.",
 )

@@ -1,0 +1,119 @@
+"""A sweep of 2,000 members on a real cluster of two nodes, of which one dies and is replaced.
+
+python benchmarks/two_nodes.py
+
+Each node has 8 slots that are counted only, all on this machine. A third of the way a node is killed, and
+after two thirds another one joins. The tables are compared with those of the same sweep in one process. A
+pack follows the one that ended last before it starts. The line shows the median and the longest time between
+the two, in which a worker asks for the pack, gets it and builds it, beside the time of a pack.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ray.cluster_utils import Cluster
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from analysis.statistics.censored import Array
+from analysis.tables.files import read_members
+
+ROOT = Path(__file__).parents[1]
+SLOTS = 8
+"""Of a node."""
+
+KEYS = (
+    "name=two_nodes", "search=grid", "latents=[[4, 4]]", "hidden=[16]", "steps=20", "eval_every=20",
+    "track=sweep", "save_images=none", "wait_minutes=5",
+)  # fmt: skip
+TIMED = ("seconds", "finished_at", "pack_id", "pack_members")
+"""Columns of the members table that differ between two runs of the same sweep."""
+
+
+def command(out: Path, address: str, members: int, pack_size: int) -> list[str]:
+    """Return the command of the sweep: ten values, and as many seeds as the members need."""
+    values = "rho={low: 0.1, high: 1.0, points: 10}"
+    keys = [*KEYS, values, f"seeds={members // 10}", f"pack_size={pack_size}"]
+    script = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--out", str(out)]
+    return [*script, "--address", address, *(word for key in keys for word in ("--set", key))]
+
+
+def finished_packs(out: Path) -> int:
+    """Return how many packs of a run are finished."""
+    return len(list(out.glob("fragments/*.members.parquet")))
+
+
+def idle_seconds(out: Path) -> tuple[Array, Array]:
+    """Return the times between the packs of a slot, and the times of all packs, in seconds."""
+    table = read_members(out).group_by("pack_id").aggregate([("seconds", "sum"), ("finished_at", "max")])
+    ends = np.asarray(pc.cast(table["finished_at_max"], pa.int64())) / 1e3
+    seconds = np.asarray(table["seconds_sum"])
+    free: list[float] = []
+    idle: list[float] = []
+    for start, end in sorted(zip((ends - seconds).tolist(), ends.tolist(), strict=True)):
+        before = max((time for time in free if time <= start), default=None)
+        if before is not None:
+            idle.append(start - before)
+            free.remove(before)
+        free.append(end)
+    return np.array(idle), seconds
+
+
+def until(out: Path, packs: int, sweep: "subprocess.Popen[bytes]") -> None:
+    """Wait until a sweep has finished packs."""
+    while finished_packs(out) < packs and sweep.poll() is None:
+        time.sleep(0.2)
+
+
+def swept_on_nodes(out: Path, members: int, pack_size: int) -> float:
+    """Run the sweep on the cluster and return its seconds."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=SLOTS) for _ in range(2)]
+    packs = members // pack_size
+    started = time.monotonic()
+    with (out.parent / "two_nodes.log").open("wb") as log:
+        sweep = subprocess.Popen(command(out, cluster.address, members, pack_size), stdout=log, stderr=log)
+        until(out, packs // 3, sweep)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        print(f"a node is killed after {finished_packs(out)} of {packs} packs", flush=True)
+        until(out, 2 * packs // 3, sweep)
+        cluster.add_node(num_cpus=SLOTS)
+        print(f"a node joins after {finished_packs(out)} packs", flush=True)
+        if sweep.wait():
+            raise RuntimeError(f"the sweep ended with exit code {sweep.returncode}; see {log.name}")
+    seconds = time.monotonic() - started
+    cluster.shutdown()  # type: ignore[no-untyped-call]
+    return seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run both sweeps, print the lines and return 1 if their members differ."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--members", type=int, default=2000, help="a multiple of 10, default 2000")
+    parser.add_argument("--pack-size", type=int, default=10)
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="two_nodes") as folder:
+        runs = [Path(folder, name) for name in ("nodes", "serial")]
+        seconds = swept_on_nodes(runs[0], given.members, given.pack_size)
+        idle, packs = idle_seconds(runs[0])
+        alone = command(runs[1], "serial", given.members, given.pack_size)
+        subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
+        tables = [read_members(run).drop_columns(TIMED).sort_by("member_id") for run in runs]
+    print(
+        f"{given.members} members in {seconds:.0f} s; idle between packs: median {np.median(idle):.2f} s, "
+        f"longest {idle.max():.2f} s; a pack trains {np.median(packs):.2f} s; "
+        f"tables {'equal' if tables[0].equals(tables[1]) else 'DIFFER'}"
+    )
+    return int(not tables[0].equals(tables[1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A sweep of 2,000 members on a real cluster of two nodes, of which one dies and is replaced.
+"""A sweep of 2,080 members on a real cluster of two nodes, of which one dies and is replaced.
 
 python benchmarks/two_nodes.py
 
@@ -14,11 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from ray.cluster_utils import Cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -30,25 +32,31 @@ ROOT = Path(__file__).parents[1]
 SLOTS = 8
 """Of a node."""
 
+PACK_SIZE = 10
+"""Members of a pack. Multiples of 16 packs fill the rounds of 1, 8 and 16 slots: packs stay the same."""
+
 KEYS = (
-    "name=two_nodes", "search=grid", "latents=[[4, 4]]", "hidden=[16]", "steps=20", "eval_every=20",
-    "track=sweep", "save_images=none", "wait_minutes=5",
+    "name=two_nodes", "search=grid", "rho={low: 0.1, high: 1.0, points: 10}", "latents=[[4, 4]]",
+    "hidden=[16]", "steps=20", "eval_every=20", f"pack_size={PACK_SIZE}", "track=sweep", "save_images=none",
 )  # fmt: skip
-TIMED = ("seconds", "finished_at", "pack_id", "pack_members")
+TIMED = ("seconds", "finished_at")
 """Columns of the members table that differ between two runs of the same sweep."""
 
 
-def command(out: Path, address: str, members: int, pack_size: int) -> list[str]:
+def command(out: Path, address: str, members: int) -> list[str]:
     """Return the command of the sweep: ten values, and as many seeds as the members need."""
-    values = "rho={low: 0.1, high: 1.0, points: 10}"
-    keys = [*KEYS, values, f"seeds={members // 10}", f"pack_size={pack_size}"]
+    keys = [*KEYS, f"seeds={members // 10}"]
     script = [sys.executable, str(ROOT / "sweeps/phase_transition.py"), "--out", str(out)]
     return [*script, "--address", address, *(word for key in keys for word in ("--set", key))]
 
 
-def finished_packs(out: Path) -> int:
-    """Return how many packs of a run are finished."""
-    return len(list(out.glob("fragments/*.members.parquet")))
+def finished_members(out: Path) -> int:
+    """Return how many members of a run are finished, by its fragments, which the sweep merges meanwhile."""
+    count = 0
+    for path in out.glob("fragments/*.members.parquet"):
+        with suppress(FileNotFoundError):
+            count += pq.read_metadata(path).num_rows
+    return count
 
 
 def idle_seconds(out: Path) -> tuple[Array, Array]:
@@ -67,28 +75,28 @@ def idle_seconds(out: Path) -> tuple[Array, Array]:
     return np.array(idle), seconds
 
 
-def until(out: Path, packs: int, sweep: "subprocess.Popen[bytes]") -> None:
-    """Wait until a sweep has finished packs."""
-    while finished_packs(out) < packs and sweep.poll() is None:
+def until(out: Path, members: int, sweep: "subprocess.Popen[bytes]") -> None:
+    """Wait until a sweep has finished so many members. Raises RuntimeError if it ends before."""
+    while (count := finished_members(out)) < members:
+        if sweep.poll() is not None:
+            raise RuntimeError(f"the sweep ended after {count} members with exit code {sweep.returncode}")
         time.sleep(0.2)
 
 
-def swept_on_nodes(out: Path, members: int, pack_size: int) -> float:
+def swept_on_nodes(out: Path, members: int) -> float:
     """Run the sweep on the cluster and return its seconds."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    nodes = [cluster.add_node(num_cpus=SLOTS) for _ in range(2)]
-    packs = members // pack_size
+    first, _ = (cluster.add_node(num_cpus=SLOTS) for _ in range(2))
     started = time.monotonic()
-    with (out.parent / "two_nodes.log").open("wb") as log:
-        sweep = subprocess.Popen(command(out, cluster.address, members, pack_size), stdout=log, stderr=log)
-        until(out, packs // 3, sweep)
-        cluster.remove_node(nodes[0], allow_graceful=False)
-        print(f"a node is killed after {finished_packs(out)} of {packs} packs", flush=True)
-        until(out, 2 * packs // 3, sweep)
-        cluster.add_node(num_cpus=SLOTS)
-        print(f"a node joins after {finished_packs(out)} packs", flush=True)
-        if sweep.wait():
-            raise RuntimeError(f"the sweep ended with exit code {sweep.returncode}; see {log.name}")
+    sweep = subprocess.Popen(command(out, cluster.address, members), stdout=sys.stderr)
+    until(out, members // 3, sweep)
+    cluster.remove_node(first, allow_graceful=False)
+    print(f"a node is killed after {finished_members(out)} members", flush=True)
+    until(out, 2 * members // 3, sweep)
+    cluster.add_node(num_cpus=SLOTS)
+    print(f"a node joins after {finished_members(out)} members", flush=True)
+    if sweep.wait():
+        raise RuntimeError(f"the sweep ended with exit code {sweep.returncode}")
     seconds = time.monotonic() - started
     cluster.shutdown()  # type: ignore[no-untyped-call]
     return seconds
@@ -97,14 +105,13 @@ def swept_on_nodes(out: Path, members: int, pack_size: int) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run both sweeps, print the lines and return 1 if their members differ."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--members", type=int, default=2000, help="a multiple of 10, default 2000")
-    parser.add_argument("--pack-size", type=int, default=10)
+    parser.add_argument("--members", type=int, default=2080, help="a multiple of 160, default 2080")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="two_nodes") as folder:
         runs = [Path(folder, name) for name in ("nodes", "serial")]
-        seconds = swept_on_nodes(runs[0], given.members, given.pack_size)
+        seconds = swept_on_nodes(runs[0], given.members)
         idle, packs = idle_seconds(runs[0])
-        alone = command(runs[1], "serial", given.members, given.pack_size)
+        alone = command(runs[1], "serial", given.members)
         subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
         tables = [read_members(run).drop_columns(TIMED).sort_by("member_id") for run in runs]
     print(

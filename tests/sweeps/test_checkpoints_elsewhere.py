@@ -15,7 +15,7 @@ from tests.sweeps.conftest import SERIAL, add_seconds, sets
 @pytest.mark.process
 def test_a_pack_goes_on_from_a_bucket_whatever_dies(start_sweep, small_space, bucket):
     """The command is killed, and goes on on a Ray whose workers are killed; nothing starts afresh."""
-    steps = 4 * load(str(small_space)).cells()[0].steps
+    steps = 2 * load(str(small_space)).cells()[0].steps
     keys = ["variants=[]", "latents=[[6, 6]]", "search=grid", "seeds=1", "pack_size=1"]
     keys += [f"steps={steps}", f"eval_every={steps}"]
     arguments = [*sets([*keys, "checkpoint_minutes=0.001"]), "--checkpoints", bucket]

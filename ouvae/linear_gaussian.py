@@ -61,9 +61,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ouvae.declared import Cell
 from ouvae.declared.controls import RHO
 from ouvae.declared.order_parameters import MOST_UNITS
@@ -74,13 +71,6 @@ from ouvae.declared.traits import SmoothingForm
 def is_linear(cell: Cell) -> bool:
     """Tell whether a cell is a linear Gaussian VAE: affine networks and a Gaussian p(x|z_1)."""
     return not cell.traits("architecture").layered and cell.observation_variance is not None
-
-
-def eigenvalues(observations: NDArray[np.floating]) -> tuple[float, ...]:
-    """Return the eigenvalues of the covariance of observations, [N, D], the largest first."""
-    centred = observations.astype(np.float64) - observations.mean(0, dtype=np.float64)
-    values = np.linalg.eigvalsh(centred.T @ centred / len(centred))
-    return tuple(values[::-1].tolist())
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels
 from ouvae.declared.controls import RHO, at_value, canonical
-from ouvae.linear_gaussian import eigenvalues, is_linear
+from ouvae.linear_gaussian import is_linear
 from search_spaces import SweptCell
 from sweeps.errors import SweepError, located
 from sweeps.plan.users_code import UsersCode
@@ -140,7 +140,7 @@ def plan_cells(
 
 
 def _spectrum(cell: Cell, data: Dataset) -> tuple[float, ...] | None:
-    return eigenvalues(data.train) if is_linear(cell) and data.binarization == "none" else None
+    return data.spectrum if is_linear(cell) and data.binarization == "none" else None
 
 
 def require_computable(cells: Iterable[PlannedCell]) -> None:

@@ -123,6 +123,15 @@ def test_dataset_names_all_faults_at_once():
         assert fault in str(error.value)
 
 
+def test_the_spectrum_is_that_of_the_training_covariance(monkeypatch):
+    monkeypatch.setattr("ouvae.data.dataset._ROWS", 7)
+    generator = np.random.default_rng(0)
+    x = (generator.standard_normal((50, 3)) @ generator.standard_normal((3, 3)) + 2).astype(np.float32)
+    data = Dataset("made", x, x[:5], x[5:10], (3,), "none")
+    expected = sorted(np.linalg.eigvals(np.cov(x.T.astype(float), bias=True)), reverse=True)
+    assert data.spectrum == pytest.approx(expected)
+
+
 def test_names():
     names = {"digits", "digits_standardized", "gaussian", "mnist", "mnist_fixed", "mnist_static"}
     names |= {"omniglot", "cifar10"}
@@ -139,7 +148,9 @@ def test_unknown_name_suggests_the_nearest(wrong, near):
 
 
 def test_unknown_name_far_from_all_lists_the_names():
-    with pytest.raises(DataError, match="data set 'xyz': unknown dataset; allowed are digits, digits_standardized"):
+    with pytest.raises(
+        DataError, match="data set 'xyz': unknown dataset; allowed are digits, digits_standardized"
+    ):
         load("xyz")
 
 

@@ -10,7 +10,8 @@ Written as phase_diagram.png and .svg to the folder `figures` of the run, of sev
 holds the first, or to DIR. Cells of several runs stand side by side, each by the rule of its own run.
 
 With `--against`, critical values are drawn against a key in which cells differ, such as another control
-parameter, a panel per order parameter, as phase_diagram_KEY.
+parameter, a panel per order parameter, as phase_diagram_KEY. `--against unit` draws those of the units of the
+top layer, the order parameters kl_top_unit_1, kl_top_unit_2, ..., in one panel.
 """
 
 import argparse
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--against",
         metavar="KEY",
         help="draw critical values against a key in which cells differ: another control parameter, size, "
-        "depth, steps, ...",
+        "depth, steps, ...; or against unit, those of the units of the top layer",
     )
     parser.add_argument(
         "--out",

@@ -173,16 +173,16 @@ class Run(Tables[pd.DataFrame]):
         if order_parameter not in ORDER_PARAMETERS:
             names = ", ".join(ORDER_PARAMETERS)
             raise TableError(f"no order parameter {order_parameter!r}; choose from {names}")
-        metric = ORDER_PARAMETERS[order_parameter].metric
+        order = ORDER_PARAMETERS[order_parameter]
         cell_id = self._cell_id(cell)
         rows, control = [], RHO
         for name, results in self._runs.items():
             members = results.members.filter(pc.field("cell_id") == cell_id)
             control = members["control"][0].as_py() if members.num_rows else control
-            for seed, curve in curves(members, metric).get(cell_id, {}).items():
+            for seed, curve in curves(members, order).get(cell_id, {}).items():
                 head = name, members["cell"][0].as_py(), seed
                 rows += [(*head, *point) for point in zip(*curve, strict=True)]
-        return pd.DataFrame(rows, columns=["run", "cell", "seed", control, metric])
+        return pd.DataFrame(rows, columns=["run", "cell", "seed", control, order.curve])
 
     def table(self) -> "PrintedTable":
         """Return the thresholds with their intervals as a table of texts, for a paper or a page.

@@ -19,7 +19,7 @@ from analysis.tables.files import read_members, rows_of
 from analysis.tables.schema import Row
 from analysis.text.words import cell_names
 from benchmarks.threshold_realisations import COARSE_RHO, GRID_SEEDS, Found, Realisations, locate
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 from sweeps.plan.cells import Point
 
 
@@ -84,7 +84,7 @@ def trained_cells(path: Path, order_parameter: str) -> list[TrainedCell]:
     names = cell_names([members[0] for members in by_cell.values()])
     cells: list[TrainedCell] = []
     for name, members in zip(names, by_cell.values(), strict=True):
-        values = {Point(row["rho"], row["seed"]): curve_value(row, declared.metric) for row in members}
+        values = {Point(row["rho"], row["seed"]): declared.value(row) for row in members}
         rho = tuple(sorted({point.value for point in values}))
         seeds = tuple(sorted({point.seed for point in values}))
         if len(values) != len(rho) * len(seeds) or len(seeds) <= len(GRID_SEEDS):

@@ -1,6 +1,7 @@
 """Phase boundaries: critical values against another key in which cells differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, get_args
 
 from analysis import TableError
@@ -34,6 +35,9 @@ from ouvae.declared import CONTROLS, ORDER_PARAMETERS, Cell, keys_of, labels
 SIZE, DEPTH = "size", "depth"
 """What latents differ in: the size of the top layer, and the number of layers."""
 
+UNIT = "unit"
+"""The rank of a unit of the top layer, in which the order parameters `kl_top_unit_k` differ."""
+
 _DASHED: Spec = {"strokeDash": [4, 2], "strokeWidth": 0.9, "color": BLACK}
 
 
@@ -41,49 +45,38 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
     """Return the critical values of cells against a key, a panel per order parameter.
 
     Cells that agree in all other keys are a line; a triangle is a bound beyond which the critical value lies.
-    A dashed line is exact.
+    A dashed line is exact. Against `unit`, a single panel has a line per cell, through the units of its top
+    layer.
 
     Args:
         cells: of one control parameter.
-        against: a numeric key of a cell in which cells differ, `size` of the top layer, or `depth`.
+        against: a numeric key of a cell in which cells differ, `size` of the top layer, `depth`, or `unit`.
 
     Raises:
-        TableError: the key is none of these, or all cells have the same value of it; as `names_of`.
+        TableError: the key is none of these, all cells have the same value of it, or fewer than two units are
+            watched; as `names_of`.
     """
     control = names_of(cell.rows[0] for cell in cells)
     shown = [cell for cell in cells if cell.look is not None]
-    rows = [cell.rows[0] for cell in shown]
-    at = [_at(row, against) for row in rows]
-    if len(set(at)) < 2:
-        raise TableError(
-            f"all cells have {against} {at[0]:g}; give a key in which they differ: "
-            f"{', '.join(_differing(rows)) or 'there is none'}"
-        )
-    names = labels(_without(row, against) for row in rows)
-    lines = list(dict.fromkeys(names))
+    drawn = drawn_tables(cells, order_quantities(shown), control).tables["thresholds"]
+    points = [*(_of_units if against == UNIT else partial(_of_key, against))(shown, rows_of(drawn))]
+    lines = list(dict.fromkeys(point["line"] for point in points))
     groups = lines[: len(STYLES)]
-    quantities = order_quantities(shown)
-    thresholds = rows_of(drawn_tables(cells, quantities, control).tables["thresholds"])
-    placed = [
-        {**row, "x": at[row["cell"]], "group": groups.index(names[row["cell"]])}
-        for row in thresholds
-        if names[row["cell"]] in groups
-    ]
+    placed = [{**point, "group": groups.index(point["line"])} for point in points if point["line"] in groups]
     scale = critical_scale(placed, control)
     sides = bound_sides(placed)
-    width = panel_width(len(quantities))
+    titles = list(dict.fromkeys(point["panel"] for point in placed))
     panels: list[list[Spec]] = []
-    for index, quantity in enumerate(quantities):
-        assert quantity.order is not None
+    for index, title in enumerate(titles):
         axis = y_axis(control.critical, index == 0, tickCount=5, labelBound=True)
         panels.append(
             [
                 {
-                    "title": {"text": ORDER_PARAMETERS[quantity.order.name].words},
-                    "width": width,
+                    "title": {"text": title},
+                    "width": panel_width(len(titles)),
                     "height": PANEL_HEIGHT,
                     "encoding": {"x": _x(against)},
-                    "layer": _marks(quantity.order.name, len(groups), sides, {"scale": scale, **axis}),
+                    "layer": _marks(title, len(groups), sides, {"scale": scale, **axis}),
                 }
             ]
         )
@@ -98,12 +91,41 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
     return Chart(f"phase_diagram_{against}", heading, figure(panels, heading, entries), data)
 
 
+def _of_key(against: str, shown: Sequence[ChartCell], thresholds: Sequence[Row]) -> Iterator[Row]:
+    """Yield thresholds with their place on the axis of a key, their line and their panel."""
+    rows = [cell.rows[0] for cell in shown]
+    at = [_at(row, against) for row in rows]
+    if len(set(at)) < 2:
+        raise TableError(
+            f"all cells have {against} {at[0]:g}; give a key in which they differ: "
+            f"{', '.join(_differing(rows)) or 'there is none'}"
+        )
+    names = labels(_without(row, against) for row in rows)
+    for row in thresholds:
+        cell, panel = row["cell"], ORDER_PARAMETERS[row["order"]].words
+        yield {**row, "x": at[cell], "line": names[cell], "panel": panel}
+
+
+def _of_units(shown: Sequence[ChartCell], thresholds: Sequence[Row]) -> Iterator[Row]:
+    """Yield the thresholds of units with their rank, their line and their panel."""
+    ranks = {name: order.rank for name, order in ORDER_PARAMETERS.items() if order.rank is not None}
+    if len({row["order"] for row in thresholds} & ranks.keys()) < 2:
+        raise TableError(
+            "the runs watch fewer than two units of the top layer; sweep with kl_top_unit_1, kl_top_unit_2, "
+            "... in active_from, or give thresholds.py --active-from and --write"
+        )
+    for row in thresholds:
+        if row["order"] in ranks:
+            place = {"x": ranks[row["order"]], "line": shown[row["cell"]].name}
+            yield {**row, **place, "panel": "units of the top layer"}
+
+
 def _at(row: Row, against: str) -> float:
     """Return a cell's value of the key."""
     if against in (SIZE, DEPTH):
         return float(row["latents"][-1] if against == SIZE else row["depth"])
     if against not in _numeric() or against == row["control"] or row[against] is None:
-        allowed = ", ".join([SIZE, DEPTH, *(name for name in _numeric() if name != row["control"])])
+        allowed = ", ".join([SIZE, DEPTH, UNIT, *(name for name in _numeric() if name != row["control"])])
         raise TableError(f"nothing can be drawn against {against}; choose from {allowed}")
     return float(row[against])
 
@@ -140,7 +162,8 @@ def _title(against: str) -> str:
     control = CONTROLS.get(against)
     if control is not None:
         return f"{control.words} {control.symbol}"
-    return {SIZE: "size of the top layer", DEPTH: "layers"}.get(against, against.replace("_", " "))
+    words = {SIZE: "size of the top layer", DEPTH: "layers", UNIT: "rank of a unit's KL"}
+    return words.get(against, against.replace("_", " "))
 
 
 def _x(against: str) -> Spec:
@@ -148,13 +171,13 @@ def _x(against: str) -> Spec:
     scale: Spec = {"zero": False, "nice": False, "padding": 8}
     if control is not None and control.scale == "log":
         scale = {"type": "log", "nice": False, "padding": 8}
-    whole: Spec = {"tickMinStep": 1} if against in (SIZE, DEPTH) else {}
+    whole: Spec = {"tickMinStep": 1} if against in (SIZE, DEPTH, UNIT) else {}
     return number("x", title=_title(against), scale=scale, axis={"tickCount": 6, "format": "~g", **whole})
 
 
-def _marks(order: str, groups: int, sides: set[str], axis: Spec) -> list[Spec]:
+def _marks(panel: str, groups: int, sides: set[str], axis: Spec) -> list[Spec]:
     """Return the marks of a panel from back to front."""
-    of_order = f"datum.order == '{order}'"
+    of_panel = f"datum.panel == '{panel}'"
     colour, shape, dashes = (
         nominal("group", range(groups), [getattr(look, trait) for look in STYLES[:groups]])
         for trait in ("colour", "shape", "dashes")
@@ -163,6 +186,6 @@ def _marks(order: str, groups: int, sides: set[str], axis: Spec) -> list[Spec]:
     exact = {"y": {"field": "exact", **y}, "detail": {"field": "group"}}
     point, line = {"color": colour, "shape": shape}, {"color": colour, "strokeDash": dashes}
     return [
-        layer("line", exact, "boundaries", f"{of_order} && isValid(datum.exact)", **_DASHED),
-        *critical_marks(sides, axis, point, line, "boundaries", of_order),
+        layer("line", exact, "boundaries", f"{of_panel} && isValid(datum.exact)", **_DASHED),
+        *critical_marks(sides, axis, point, line, "boundaries", of_panel),
     ]

@@ -17,8 +17,8 @@ POINT_SIZE = 22
 
 
 def critical_scale(rows: Sequence[Row], control: ControlNames) -> Spec:
-    """Return the scale of an axis of critical values that holds the ends of all intervals, and bounds."""
-    names = ("low", "high", "bound")
+    """Return the scale of an axis that holds the ends of all intervals, bounds and exact critical values."""
+    names = ("low", "high", "bound", "exact")
     ends = [row[name] for row in rows for name in names if row[name] is not None]
     places = control.scale.places(ends)
     margin = 0.08 * float(np.ptp(places)) or 0.02

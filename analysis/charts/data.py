@@ -20,7 +20,7 @@ from analysis.statistics.curves import curves_of, mean_curve
 from analysis.statistics.scale import Scale
 from analysis.tables.schema import Row
 from analysis.text.words import ends_within
-from ouvae.declared import ORDER_PARAMETERS, OrderParameter, curve_value
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
 
 Columns: TypeAlias = dict[str, list[Any]]
 """A table: a list per column, all of one length."""
@@ -60,6 +60,8 @@ class Quantity:
     @property
     def name(self) -> str:
         """The name of its column."""
+        if self.order is not None:
+            return self.order.curve
         return self.metric if self.layer is None else f"{self.metric}_{self.layer}"
 
     @property
@@ -72,7 +74,7 @@ class Quantity:
         if self.order is not None:
             columns = {"status", "active_units_top", self.metric}
             rows = members.select(sorted(columns)).to_pylist()
-            return [finite(curve_value(row, self.metric)) for row in rows]
+            return [finite(self.order.value(row)) for row in rows]
         values = members[self.metric].to_pylist()
         if self.layer is not None:
             place = self.layer - 1

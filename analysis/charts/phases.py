@@ -67,7 +67,7 @@ def phases(
 ) -> list[Phases]:
     """Return the phase diagrams of the cells that are drawn and have a threshold of an order parameter."""
     means: dict[int, list[Row]] = {}
-    for mean in rows_of(tables[f"mean-{order.metric}"]):
+    for mean in rows_of(tables[f"mean-{order.curve}"]):
         means.setdefault(mean["cell"], []).append(mean)
     thresholds = {row["cell"]: row for row in rows_of(tables["thresholds"]) if row["order"] == order.name}
     located = {}

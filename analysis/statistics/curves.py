@@ -11,7 +11,8 @@ from analysis import TableError
 from analysis.statistics.censored import Array
 from analysis.statistics.scale import LINEAR, Scale
 from analysis.tables.files import listed
-from ouvae.declared import curve_value
+from ouvae.declared import ORDER_PARAMETERS, OrderParameter
+from ouvae.declared.order_parameters import PAPERS
 
 Curves: TypeAlias = Mapping[int, tuple[Array, Array]]
 
@@ -94,24 +95,34 @@ def end_medians(curves: Curves, scale: Scale = LINEAR) -> Array | None:
 CellCurves: TypeAlias = dict[str, dict[int, tuple[Array, Array]]]
 
 
-def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
-    """Return the curves of a metric against the control parameter as `{cell_id: {seed: (x, y)}}`.
+def curves(members: pa.Table, order: OrderParameter = ORDER_PARAMETERS[PAPERS]) -> CellCurves:
+    """Return the curves of an order parameter over the control parameter as `{cell_id: {seed: (x, y)}}`.
 
     Cells and seeds come in the order of first appearance, x ascending. Left out are members that
     diverged or failed, and members of older tables that lack the metric; a seed whose members are all left
     out keeps an empty curve. An undefined order parameter counts as collapsed, see
-    `ouvae.declared.curve_value`. Raises TableError if a cell has two completed members of one value and seed,
+    `OrderParameter.value`. Raises TableError if a cell has two completed members of one value and seed,
     or a completed member whose value is not finite.
     """
     points: dict[str, dict[tuple[int, float], float | None]] = {}
     unusable, repeated = [], set()
     columns = dict.fromkeys(
-        ["member_id", "cell_id", "cell", "control", "seed", "value", "status", "active_units_top", metric]
+        [
+            "member_id",
+            "cell_id",
+            "cell",
+            "control",
+            "seed",
+            "value",
+            "status",
+            "active_units_top",
+            order.metric,
+        ]
     )
     for row in members.select(list(columns)).to_pylist():
         of_cell, place = points.setdefault(row["cell_id"], {}), (row["seed"], row["value"])
-        y = curve_value(row, metric)
-        if row["status"] != "completed" or (y is None and metric != "kl_top_nats"):
+        y = order.value(row)
+        if row["status"] != "completed" or (y is None and order.name != PAPERS):
             of_cell.setdefault(place, None)
             continue
         if y is None or not np.isfinite(y):
@@ -122,7 +133,7 @@ def curves(members: pa.Table, metric: str = "kl_top_nats") -> CellCurves:
         of_cell[place] = y
     problems = []
     if unusable:
-        problems.append(f"completed members without a finite {metric}: " + ", ".join(unusable))
+        problems.append(f"completed members without a finite {order.metric}: " + ", ".join(unusable))
     if repeated:
         problems.append("more than one completed member: " + "; ".join(sorted(repeated)))
     if problems:

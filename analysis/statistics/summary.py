@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Summary:
         self._estimates: dict[tuple[str, str], tuple[float, CellThreshold]] = {}
         for order in self._watched:
             of_order = rule.of(order.name)
-            for cell_id, seeds in curves(members, order.metric).items():
+            for cell_id, seeds in curves(members, order).items():
                 self._estimates[cell_id, order.name] = of_order.level(seeds), of_order.threshold(seeds)
 
     def median(self, cell_id: str, order: str) -> Marginal | None:
@@ -155,6 +156,7 @@ class Summary:
             "order_parameter": order.name,
             "rule": level if isinstance(level, str) else "absolute",
             "active_from": active_from,
+            "critical_exact": _exact(cell, order, active_from),
             "n_seeds": len(estimate.seeds),
             "n_resolved": sum(seed.status == TRANSITION for seed in estimate.seeds),
             "n_members": statuses.total(),
@@ -171,6 +173,20 @@ _OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields
     "scale",
 }
 """What a cell's row has from its estimate."""
+
+
+def _exact(cell: Row, order: OrderParameter, active_from: float) -> float | None:
+    """Return the exact critical value of an order parameter.
+
+    Members of older versions have the value of the top layer's KL only, which stands for all. A level of k
+    active units is the transition of the k-th unit.
+    """
+    if cell["critical_exact_of"] is None:
+        return cell["critical_exact"]  # type: ignore[no-any-return]
+    name = f"kl_top_unit_{ceil(active_from)}" if order.name == "active_units_top" else order.name
+    known = {exact["order_parameter"]: exact["value"] for exact in cell["critical_exact_of"]}
+    return known.get(name)
+
 
 _G = {"g_c": "critical_value", "g_c_low": "critical_low", "g_c_high": "critical_high"}
 

@@ -36,8 +36,8 @@ _OF_CURVE = (*({*MEMBERS.names} - {"status"}), "order_parameter", "active_from",
 def flat(table: pa.Table) -> pa.Table:
     """Return a table of a run without lists.
 
-    A list of records, the `seeds` of thresholds, is left out: see `seed_thresholds`. Fields keep their units
-    and descriptions.
+    Lists of records are left out: the `seeds` of thresholds (see `seed_thresholds`), and `critical_exact_of`
+    of members. Fields keep their units and descriptions.
 
     Examples:
         >>> from analysis import load

@@ -142,6 +142,13 @@ _MACHINE = {
     "library_versions": "versions of the libraries, besides PyTorch, that computed the member's numbers",
 }
 
+_EXACT = pa.struct(
+    [
+        _label("order_parameter", "name of the order parameter"),
+        _number("value", "critical value by its closed form"),
+    ]
+)
+
 MEMBERS = _schema(
     "members",
     _label("member_id", "hash of everything that determines the numbers of this member"),
@@ -176,7 +183,16 @@ MEMBERS = _schema(
     ),
     _label("device", "kind of device that trained the member: cpu or cuda"),
     _number(
-        "critical_exact", "critical value of the cell by its closed form", null="if no closed form is known"
+        "critical_exact",
+        "critical value of the cell's top-layer KL by its closed form",
+        null="if no closed form is known",
+    ),
+    _field(
+        "critical_exact_of",
+        _list(_EXACT),
+        "1",
+        "critical values by closed forms, an entry an order parameter that has one",
+        null="in rows of older versions",
     ),
     _label(
         "status", "`completed`; `diverged`: a loss was not finite; `failed`: the member could not be trained"

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -13,6 +14,10 @@ from ouvae.declared.traits import Binarization
 
 Images = NDArray[np.float32]
 """[N, D] float32, C-contiguous, with one observation in a row."""
+
+
+_ROWS = 10_000
+"""Observations whose covariance is computed at once, to bound memory."""
 
 
 class DataError(Exception):
@@ -60,6 +65,16 @@ class Dataset:
     def splits(self) -> dict[str, Images]:
         """Return the three splits by name, in the order train, validation, test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @cached_property
+    def spectrum(self) -> tuple[float, ...]:
+        """The eigenvalues of the covariance of the training split, the largest first."""
+        mean = self.train.mean(axis=0, dtype=np.float64)
+        covariance = np.zeros((mean.size, mean.size))
+        for start in range(0, len(self.train), _ROWS):
+            centred = self.train[start : start + _ROWS] - mean
+            covariance += centred.T @ centred / len(self.train)
+        return tuple(np.linalg.eigvalsh(covariance)[::-1].tolist())
 
     def _digest(self) -> str:
         digest = hashlib.sha256(f"{self.binarization} {self.image_shape}".encode())

@@ -10,7 +10,7 @@ from ouvae.declared.controls import CONTROLS
 from ouvae.declared.keys import Control, Key, keys_of
 from ouvae.declared.labels import labels
 from ouvae.declared.metrics import METRICS, TEST_METRICS, Metric
-from ouvae.declared.order_parameters import ORDER_PARAMETERS, OrderParameter, curve_value
+from ouvae.declared.order_parameters import ORDER_PARAMETERS, OrderParameter
 from ouvae.declared.traits import DatasetTraits, SystemTraits
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Metric",
     "OrderParameter",
     "SystemTraits",
-    "curve_value",
     "keys_of",
     "labels",
 ]

@@ -39,6 +39,12 @@ DATASETS = Registry(
     "dataset",
     {
         "digits": DatasetTraits(path="ouvae.data.digits:load", image_shape=(8, 8), binarization="dynamic"),
+        "digits_standardized": DatasetTraits(
+            path="ouvae.data.digits:load_standardized",
+            image_shape=(50,),
+            binarization="none",
+            likelihoods=("gaussian",),
+        ),
         "gaussian": DatasetTraits(
             path="ouvae.data.gaussian:load",
             image_shape=None,

@@ -44,6 +44,7 @@ class OrderParameter:
         active_from: default level; a plateau below twice this level does not count.
         bounds: the metrics that bound it from below and above, if it is an estimate between bounds.
         undefined_as: value for a completed member whose metric is undefined; None if it is always defined.
+        rank: the entry of a metric that is a list over units, 1 for the largest; None for a number.
     """
 
     name: str
@@ -52,12 +53,39 @@ class OrderParameter:
     active_from: float
     bounds: tuple[str, str] | None = None
     undefined_as: float | None = None
+    rank: int | None = None
 
     @property
     def unit(self) -> str:
         """The unit of the metric."""
         return next(metric.unit for metric in METRICS if metric.name == self.metric)
 
+    @property
+    def curve(self) -> str:
+        """The name of its curves: that of the metric, with the rank of the unit."""
+        return self.metric if self.rank is None else f"{self.metric}_{self.rank}"
+
+    def value(self, member: Mapping[str, Any]) -> float | None:
+        """Return a member's value for curves and searches; None if it was not measured.
+
+        A value that is undefined is replaced by `undefined_as`: a top layer without variance is collapsed. A
+        layer with fewer units than `rank` has no value.
+
+        Args:
+            member: its row, with `status`, the metric, and `active_units_top`. All versions that measure a
+                metric that can be undefined measure that too.
+        """
+        measured = member[self.metric]
+        if self.rank is not None:
+            return measured[self.rank - 1] if self.rank <= len(measured or ()) else None
+        if measured is not None or self.undefined_as is None:
+            return measured  # type: ignore[no-any-return]
+        was_measured = member["status"] == "completed" and member["active_units_top"] is not None
+        return self.undefined_as if was_measured else None
+
+
+MOST_UNITS = 8
+"""Number of units of the top layer whose KL is an order parameter."""
 
 ORDER_PARAMETERS = MappingProxyType(
     {
@@ -76,10 +104,22 @@ ORDER_PARAMETERS = MappingProxyType(
                 "signal_share_top", "signal_share_top", "top-layer share of signal", 0.5, undefined_as=0.0
             ),
             OrderParameter("active_units_top", "active_units_top", "active units of the top layer", 1),
+            *(
+                OrderParameter(
+                    f"kl_top_unit_{rank}", "kl_units_top_nats", f"top-layer KL, unit {rank}", 0.1, rank=rank
+                )
+                for rank in range(1, MOST_UNITS + 1)
+            ),
         )
     }
 )
-"""The order parameters by name, the paper's first."""
+"""The order parameters by name, the paper's first.
+
+`kl_top_unit_k` is the k-th largest KL of a unit of the top layer. A level k of `active_units_top` tells the
+same transition, but the definition of an active unit fixes its level, a variance of 0.01, while a KL has a
+level of one's choice. In the linear Gaussian VAE without smoothing a level of L nats moves the critical
+weight of the KL by a factor of e^(-2 L): see `ouvae.linear_gaussian`.
+"""
 
 PAPERS = next(iter(ORDER_PARAMETERS))
 """Name of the paper's order parameter."""
@@ -88,27 +128,6 @@ WATCHED = MappingProxyType(
     {name: ORDER_PARAMETERS[name].active_from for name in ("kl_top", "information_top")}
 )
 """The order parameters that spaces watch by default, with their levels."""
-
-
-_UNDEFINED_AS = {order.metric: order.undefined_as for order in ORDER_PARAMETERS.values()}
-
-
-def curve_value(member: Mapping[str, Any], metric: str) -> float | None:
-    """Return a member's value of a metric for curves and searches; None if it was not measured.
-
-    An undefined order parameter is replaced by its `undefined_as`: a top layer without variance is collapsed.
-
-    Args:
-        member: its row, with `status`, the metric, and `active_units_top`. All versions that measure a metric
-            that can be undefined measure that too.
-        metric: name of the metric.
-    """
-    value: float | None = member[metric]
-    substitute = _UNDEFINED_AS.get(metric)
-    if value is not None or substitute is None:
-        return value
-    measured = member["status"] == "completed" and member["active_units_top"] is not None
-    return substitute if measured else None
 
 
 def _checked(name: str) -> str:

@@ -12,6 +12,7 @@ from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels
 from ouvae.declared.controls import RHO, at_value, canonical
+from ouvae.linear_gaussian import is_linear
 from search_spaces import SweptCell
 from sweeps.errors import SweepError, located
 from sweeps.plan.users_code import UsersCode
@@ -38,6 +39,8 @@ class PlannedCell:
         split_images: how many images its training, validation and test split have.
         code_digest: of the code of users' systems and data sets; None without any.
         device: `cpu` or `cuda`, whose random numbers differ.
+        spectrum: eigenvalues of the covariance of the training data, the largest first; exact critical values
+            of linear models follow from them. None for other models, and for data that are drawn as 0 or 1.
     """
 
     cell: Cell
@@ -48,6 +51,7 @@ class PlannedCell:
     split_images: tuple[int, int, int]
     device: str
     code_digest: str | None = None
+    spectrum: tuple[float, ...] | None = None
 
     @cached_property
     def cell_id(self) -> str:
@@ -128,10 +132,15 @@ def plan_cells(
             split_images=(len(data.train), len(data.validation), len(data.test)),
             device=device,
             code_digest=users_code.digest(part.cell),
+            spectrum=_spectrum(part.cell, data),
         )
         for part, name in zip(swept, names, strict=True)
         for data in [data_of(part.cell)]
     ]
+
+
+def _spectrum(cell: Cell, data: Dataset) -> tuple[float, ...] | None:
+    return data.spectrum if is_linear(cell) and data.binarization == "none" else None
 
 
 def require_computable(cells: Iterable[PlannedCell]) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from analysis import TableError
 from analysis.tables.files import read_table, rows_of
 from analysis.tables.schema import COSTS, Row
-from ouvae.declared import ORDER_PARAMETERS, curve_value
+from ouvae.declared import ORDER_PARAMETERS
 from search_spaces import Space
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
@@ -24,7 +24,7 @@ from sweeps.worker.task import PackResult
 _AT_HAND = (
     *("member_id", "cell_id", "cell", "pack_id", "value", "seed", "status"),
     *("dataset", "system", "device", "data_digest", "code_digest", "numerics_version"),
-    *(order.metric for order in ORDER_PARAMETERS.values()),
+    *dict.fromkeys(order.metric for order in ORDER_PARAMETERS.values()),
 )
 """Columns of a member that are at hand in Python; for a sweep of 100,000 all would need too much memory."""
 
@@ -53,7 +53,7 @@ class Ledger:
         self.run = run
         self.members: dict[str, Row] = {}
         self.failed: dict[str, Row] = {}
-        self._space, self._metric = space.name, ORDER_PARAMETERS[space.follow].metric
+        self._space, self._target = space.name, ORDER_PARAMETERS[space.follow]
         self._observed: defaultdict[str, dict[Point, float | None]] = defaultdict(dict)  # by cell_id
         self._fragments = Fragments(run)
         self._fragments.read()
@@ -143,7 +143,7 @@ class Ledger:
     def _note(self, members: pa.Table) -> None:
         for row in members.select(_AT_HAND).to_pylist():
             self.members[row["member_id"]] = row
-            self._observed[row["cell_id"]][Point(row["value"], row["seed"])] = curve_value(row, self._metric)
+            self._observed[row["cell_id"]][Point(row["value"], row["seed"])] = self._target.value(row)
             self.failed.pop(row["member_id"], None)
 
     def _drop_checkpoints(self) -> None:

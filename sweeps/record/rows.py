@@ -11,7 +11,8 @@ from analysis.tables.files import table_of
 from analysis.tables.schema import HISTORY, MEMBERS, SHEETS, SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS, Cell
-from ouvae.linear_gaussian import critical_value
+from ouvae.declared.order_parameters import PAPERS
+from ouvae.linear_gaussian import critical_values
 from ouvae.training.outcome import Sheet
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
@@ -116,6 +117,7 @@ def cell_columns(planned: PlannedCell, cell: Cell | None = None) -> dict[str, An
 def _member(space: str, pack: Pack, point: Point, result: PackResult | None) -> dict[str, Any]:
     """Return the columns of a member's row without metrics and status; no result means not trained."""
     planned = pack.cell
+    exact = critical_values(planned.cell, planned.control, planned.spectrum)
     return {
         **cell_columns(planned, planned.at(point.value)),
         **_identity(pack, point),
@@ -125,7 +127,8 @@ def _member(space: str, pack: Pack, point: Point, result: PackResult | None) -> 
         "depth": planned.cell.depth,
         "code_digest": planned.code_digest,
         "device": planned.device,
-        "critical_exact": critical_value(planned.cell, planned.control),
+        "critical_exact": exact.get(PAPERS),
+        "critical_exact_of": [{"order_parameter": name, "value": value} for name, value in exact.items()],
         "parameters": result.parameters if result else None,
         "pixels": prod(planned.cell.image_shape),
         "seconds": result.seconds / len(pack.points) if result else 0.0,

@@ -240,12 +240,12 @@ class Recorder:
         self.tracker.log_note(in_words(results))
 
     def _curves(self, written: Mapping[str, pa.Table]) -> dict[str, dict[str, Curves]]:
-        """Return the curves of each cell by the metric of each order parameter that is watched."""
+        """Return the curves of each cell by their names, for each order parameter that is watched."""
         by_cell: defaultdict[str, dict[str, Curves]] = defaultdict(dict)
         for name in self._rules.active_from:
-            metric = ORDER_PARAMETERS[name].metric
-            for cell_id, seeds in curves(written["members"], metric).items():
-                by_cell[cell_id][metric] = seeds
+            order = ORDER_PARAMETERS[name]
+            for cell_id, seeds in curves(written["members"], order).items():
+                by_cell[cell_id][order.curve] = seeds
         return dict(by_cell)
 
     def _thresholds(self, written: Mapping[str, pa.Table]) -> dict[str, list[Row]]:

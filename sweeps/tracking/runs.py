@@ -164,7 +164,7 @@ class SweepRuns:
             return False
         run = run or self._create_member(row, end)
         params = _params(texts(row, MEMBER_PARAMS))
-        self.client.log_batch(run.run_id, _metrics(member_values(row, history)), params)
+        self.client.log_batch(run.run_id, _metrics(member_values(row, history, self.watched)), params)
         status = "FINISHED" if row["status"] == "completed" else "FAILED"
         self._set_status(run, status, milliseconds(end))
         if not self.sweep.metrics:

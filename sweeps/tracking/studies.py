@@ -22,7 +22,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.tables.schema import LOST, Row
-from ouvae.declared import OrderParameter, curve_value
+from ouvae.declared import OrderParameter
 from ouvae.declared.controls import RHO, bounds_of
 from sweeps import SweepError
 from sweeps.plan.cells import Point
@@ -106,7 +106,7 @@ class Studies:
         if cell_id not in self._studies:
             name = self._names.setdefault(cell_id, f"{label} {cell_id}")
             study = optuna.create_study(storage=self._storage, study_name=name, load_if_exists=True)
-            metric = self._order.metric
+            metric = self._order.curve
             if study.user_attrs.get("value", metric) != metric:  # an earlier sweep had another target
                 optuna.delete_study(study_name=name, storage=self._storage)
                 study = optuna.create_study(storage=self._storage, study_name=name)
@@ -129,7 +129,7 @@ class Studies:
         new: dict[tuple[Point, TrialState], FrozenTrial] = {}
         for row in rows:
             point = Point(row["value"], row["seed"])
-            value = None if row["status"] in LOST else curve_value(row, self._order.metric)
+            value = None if row["status"] in LOST else self._order.value(row)
             state = TrialState.FAIL if value is None else TrialState.COMPLETE
             if not recorded & {(point, state), (point, TrialState.COMPLETE)}:
                 if row["seed"] > _end(self._parameters[cell_id]["seed"]):

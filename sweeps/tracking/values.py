@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from analysis.tables.schema import Row
-from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, keys_of
+from ouvae.declared import LIKELIHOODS, METRICS, TEST_METRICS, Cell, OrderParameter, keys_of
 from ouvae.declared.order_parameters import PAPERS
 
 STEPS_PER_UNIT = 1000
@@ -81,10 +81,11 @@ class Value(NamedTuple):
     step: int
 
 
-def member_values(row: Row, history: Sequence[Row]) -> list[Value]:
+def member_values(row: Row, history: Sequence[Row], watched: Sequence[OrderParameter] = ()) -> list[Value]:
     """Return a member's values, one for each key and step; at the last step they are those of the row.
 
-    The timestamps run from the start to the end of the member's training time. A failed member has only its
+    A list over units is left out, except for the units of the order parameters that are watched. The
+    timestamps run from the start to the end of the member's training time. A failed member has only its
     control parameter and seconds, at step 0.
     """
     last = _last_step(row)
@@ -92,7 +93,7 @@ def member_values(row: Row, history: Sequence[Row]) -> list[Value]:
     values = {
         (key, int(evaluation["step"])): value
         for evaluation in [*history, final]
-        for key, value in _metric_values(evaluation)
+        for key, value in [*_metric_values(evaluation), *_unit_values(evaluation, watched)]
     }
     if LIKELIHOODS[row["likelihood"]].of_bytes:
         values |= {
@@ -124,6 +125,13 @@ def _metric_values(evaluation: Row) -> Iterator[tuple[str, float]]:
             yield from ((f"{metric.name}/z{layer}", entry) for layer, entry in layers if entry is not None)
         elif value is not None and not metric.per_unit:
             yield metric.name, value
+
+
+def _unit_values(evaluation: Row, watched: Iterable[OrderParameter]) -> Iterator[tuple[str, float]]:
+    for order in watched:
+        value = None if order.rank is None else order.value(evaluation)
+        if value is not None:
+            yield order.curve, value
 
 
 def curve_values(curves: Mapping[str, Sequence[tuple[float, float]]], base_ms: int) -> list[Value]:

@@ -35,7 +35,7 @@ def states(sweep_id: str, watched: Sequence[OrderParameter], control: str) -> di
         control: the control parameter.
     """
     first, *others = (order.name for order in watched)
-    curves = [order.metric for order in watched]
+    curves = [order.curve for order in watched]
     cells = cells_view(
         sweep_id,
         columns=[

@@ -48,6 +48,7 @@ def member_row(latents: Sequence[int], seed: int, rho: float, kl_top: float | No
         "seed": seed,
         "device": "cpu",
         "critical_exact": None,
+        "critical_exact_of": None,
         "status": "completed" if done else "diverged",
         "diverged_at_step": None if done else 120,
         "failure": None,

@@ -13,7 +13,7 @@ from analysis.statistics.rule import Rule, Rules
 from analysis.statistics.summary import thresholds_table
 from analysis.tables.schema import MEMBERS
 from analysis.text.lines import format_sensitivity, format_thresholds
-from ouvae.declared import METRICS, ORDER_PARAMETERS, curve_value
+from ouvae.declared import METRICS, ORDER_PARAMETERS
 from ouvae.declared.order_parameters import WATCHED
 from tests.analysis.conftest import RULE, linear_onset, panels
 
@@ -109,7 +109,7 @@ def test_older_members_have_no_information_and_their_kl_still_has_a_threshold(ma
     members = make_members({(8, 8): [0.88, 0.84]})
     kl, known = thresholds_table(members, BOTH).to_pylist()
     assert (kl["status"], known["status"], known["remark"]) == ("transition", "unresolved", None)
-    assert curves(members, "information_top_nats")["cell-8,8"][0][0].size == 0
+    assert curves(members, ORDER_PARAMETERS["information_top"])["cell-8,8"][0][0].size == 0
 
 
 def test_an_undefined_share_is_a_collapsed_layer_and_no_lost_member(make_members):
@@ -135,10 +135,19 @@ def test_a_share_that_was_not_measured_is_no_collapsed_layer(make_members):
 def test_what_is_lost_has_no_share():
     lost = {"status": "diverged", "active_units_top": None, "signal_share_top": None, "kl_top_nats": None}
     completed = {"status": "completed", "active_units_top": 0, "signal_share_top": None, "kl_top_nats": None}
-    assert curve_value(lost, "signal_share_top") is None
-    assert curve_value(completed, "signal_share_top") == 0
-    assert curve_value(completed | {"signal_share_top": 0.3}, "signal_share_top") == 0.3
-    assert curve_value(completed, "kl_top_nats") is None
+    share = ORDER_PARAMETERS["signal_share_top"]
+    assert share.value(lost) is None
+    assert share.value(completed) == 0
+    assert share.value(completed | {"signal_share_top": 0.3}) == 0.3
+    assert ORDER_PARAMETERS["kl_top"].value(completed) is None
+
+
+def test_a_unit_is_an_entry_of_a_list_and_a_layer_with_fewer_units_has_none():
+    first, third = (ORDER_PARAMETERS[f"kl_top_unit_{rank}"] for rank in (1, 3))
+    member = {"status": "completed", "active_units_top": 2, "kl_units_top_nats": [0.9, 0.2]}
+    assert (first.value(member), third.value(member)) == (0.9, None)
+    assert first.value(member | {"kl_units_top_nats": None}) is None
+    assert (first.curve, first.unit) == ("kl_units_top_nats_1", "nats")
 
 
 def test_the_sensitivity_to_the_rule_is_shown(make_members):

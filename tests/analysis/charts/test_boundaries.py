@@ -77,3 +77,40 @@ def test_runs_of_several_control_parameters_have_no_axis_in_common(make_members,
     other = make_run(members, "other", kl_weight=[0.5, 1.0])
     with pytest.raises(TableError, match=r"sweep rho .* and kl_weight .*, which have no axis in common"):
         boundaries(chart_cells([Results(run), Results(other)]), "size")
+
+
+@pytest.fixture
+def cascade(make_members, make_run):
+    """Return a run of two cells whose k-th unit turns on at 0.93 - 0.08 k. The first has exact values."""
+    exact = [{"order_parameter": f"kl_top_unit_{k}", "value": 0.94 - 0.08 * k} for k in (1, 2, 3)]
+    rows = make_members({(4,): [1.0], (3,): [1.0]}).to_pylist()
+    for row in rows:
+        units = [max(0.0, 0.93 - 0.08 * k - row["value"]) for k in range(1, row["latents"][0] + 1)]
+        row |= {"kl_units_top_nats": units, "critical_exact_of": exact if row["latents"] == [4] else []}
+    names = [f"kl_top_unit_{k}" for k in (1, 2, 3, 4)]
+    return make_run(table_of(rows, MEMBERS), active_from={name: 0.001 for name in ["kl_top", *names]})
+
+
+def test_against_the_unit_a_cell_is_a_line_through_its_units(cascade):
+    chart = boundaries(chart_cells([Results(cascade)]), "unit")
+    rows = rows_of(chart.tables["boundaries"])
+    located = {(row["line"], row["x"]): row for row in rows if row["critical_value"] is not None}
+    assert sorted(located) == [(f"digits mlp {n}", k) for n in (3, 4) for k in range(1, n + 1)]
+    for (line, k), row in located.items():
+        assert row["critical_value"] == pytest.approx(0.93 - 0.08 * k, abs=0.03)
+        assert row["exact"] == (pytest.approx(0.94 - 0.08 * k) if line.endswith("4") and k < 4 else None)
+    assert {row["panel"] for row in rows} == {"units of the top layer"}
+    assert len(panels(chart)) == 1
+    assert legend(chart)[-1] == "exact"
+
+
+def test_a_unit_has_an_exact_value_of_its_own(cascade):
+    rows = Results(cascade).thresholds.to_pylist()
+    exact = {(row["latents"][0], row["order_parameter"]): row["critical_exact"] for row in rows}
+    assert exact[4, "kl_top"] is exact[4, "kl_top_unit_4"] is exact[3, "kl_top_unit_1"] is None
+    assert [exact[4, f"kl_top_unit_{k}"] for k in (1, 2, 3)] == pytest.approx([0.86, 0.78, 0.70])
+
+
+def test_a_run_without_units_has_no_cascade(run):
+    with pytest.raises(TableError, match="fewer than two units of the top layer; sweep with kl_top_unit_1"):
+        boundaries(chart_cells([Results(run)]), "unit")

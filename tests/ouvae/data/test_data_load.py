@@ -54,6 +54,18 @@ def test_digits_digest_is_known():
     assert load("digits").digest == DIGITS_DIGEST
 
 
+def test_standardized_digits_are_pixels_of_the_digits_on_another_scale():
+    digits, data = load("digits"), load("digits_standardized")
+    lit = (digits.train > 0).mean(0) >= 0.05
+    assert data.image_shape == (50,) == (lit.sum(),)
+    assert np.allclose(data.train.mean(0), 0, atol=1e-5)
+    assert np.allclose(data.train.var(0), 1, atol=1e-4)
+    for split, images in data.splits().items():
+        pixels = getattr(digits, split)[:, lit].astype(float)
+        scaled = (pixels - digits.train[:, lit].mean(0)) / digits.train[:, lit].std(0)
+        assert np.allclose(images, scaled, atol=1e-4)
+
+
 def small(binarization="dynamic", shape=(2, 2)) -> Dataset:
     ones = np.ones((3, 4), np.float32)
     return Dataset("small", ones, ones[:2], ones[:1], shape, binarization)
@@ -111,8 +123,18 @@ def test_dataset_names_all_faults_at_once():
         assert fault in str(error.value)
 
 
+def test_the_spectrum_is_that_of_the_training_covariance(monkeypatch):
+    monkeypatch.setattr("ouvae.data.dataset._ROWS", 7)
+    generator = np.random.default_rng(0)
+    x = (generator.standard_normal((50, 3)) @ generator.standard_normal((3, 3)) + 2).astype(np.float32)
+    data = Dataset("made", x, x[:5], x[5:10], (3,), "none")
+    expected = sorted(np.linalg.eigvals(np.cov(x.T.astype(float), bias=True)), reverse=True)
+    assert data.spectrum == pytest.approx(expected)
+
+
 def test_names():
-    names = {"digits", "gaussian", "mnist", "mnist_fixed", "mnist_static", "omniglot", "cifar10"}
+    names = {"digits", "digits_standardized", "gaussian", "mnist", "mnist_fixed", "mnist_static"}
+    names |= {"omniglot", "cifar10"}
     assert set(DATASETS) == names
 
 
@@ -126,7 +148,9 @@ def test_unknown_name_suggests_the_nearest(wrong, near):
 
 
 def test_unknown_name_far_from_all_lists_the_names():
-    with pytest.raises(DataError, match="data set 'xyz': unknown dataset; allowed are digits, gaussian"):
+    with pytest.raises(
+        DataError, match="data set 'xyz': unknown dataset; allowed are digits, digits_standardized"
+    ):
         load("xyz")
 
 

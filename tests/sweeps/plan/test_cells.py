@@ -10,18 +10,20 @@ from itertools import pairwise
 from types import NoneType
 from typing import Annotated, Literal, get_args, get_origin
 
+import numpy as np
 import pytest
 
 from ouvae import TRAINING_VERSION
+from ouvae.data import load as load_data
 from ouvae.declared import Cell, keys_of
 from ouvae.declared.cell import CHOICES
 from ouvae.declared.controls import at_value, canonical
-from ouvae.linear_gaussian import critical_value
+from ouvae.linear_gaussian import critical_values
 from ouvae.training.counts import member_bytes
-from search_spaces import load
+from search_spaces import SweptCell, load
 from search_spaces.space import CellKeys
 from sweeps import SweepError
-from sweeps.plan.cells import PlannedCell, Point
+from sweeps.plan.cells import PlannedCell, Point, plan_cells
 from sweeps.plan.packs import (
     GPU_PACK_BYTES,
     LARGEST_GPU_PACK,
@@ -123,8 +125,8 @@ def planned(digest: str = "d1g357", device: str = "cpu", **keys) -> PlannedCell:
     )
 
 
-def exact(cell: PlannedCell) -> float | None:
-    return critical_value(cell.cell, cell.control)
+def exact(cell: PlannedCell, control: str = "rho") -> float | None:
+    return critical_values(cell.cell, control).get("kl_top")
 
 
 def sha(value: dict) -> str:
@@ -378,13 +380,28 @@ class TestExactThreshold:
         keys = {"smoothing": smoothing, "kl_weight": 1.2, "top_kl_weight": 0.9}
         keys |= {"data_variance": [1.3 if smoothing == "ambient" else 0.8], "observation_variance": 1.1}
         rho = exact(planned(**self.CONTROL | keys))
-        cell = planned(**self.CONTROL | keys | {"rho": rho}).cell
-        assert critical_value(cell, control) == pytest.approx(getattr(cell, control))
+        at_rho = planned(**self.CONTROL | keys | {"rho": rho})
+        assert exact(at_rho, control) == pytest.approx(getattr(at_rho.cell, control))
 
     def test_without_smoothing_the_weight_is_the_ratio_of_the_variances(self):
-        cell = planned(**self.CONTROL | {"smoothed_networks": [], "observation_variance": 0.5}).cell
-        assert critical_value(cell, "kl_weight") == pytest.approx(0.8 / 0.5)
-        assert critical_value(cell, "rho") is None
+        cell = planned(**self.CONTROL | {"smoothed_networks": [], "observation_variance": 0.5})
+        assert exact(cell, "kl_weight") == pytest.approx(0.8 / 0.5)
+        assert exact(cell) is None
+
+    def test_the_spectrum_of_real_data_stands_for_the_variances_of_a_linear_model(self):
+        data = load_data("digits_standardized")
+        keys = {"dataset": data.name, "likelihood": "gaussian", "observation_variance": 2.0, "rho": 0.9}
+        keys |= {"smoothed_networks": ["likelihood"], "latents": [2]}
+        affine, mlp = {"architecture": "affine", "hidden": []}, {"hidden": [4]}
+        swept = [
+            SweptCell(Cell.model_validate(keys | networks), "kl_weight", (1.0,)) for networks in (affine, mlp)
+        ]
+        linear, other = plan_cells(swept, lambda cell: data, "cpu")
+        largest = np.linalg.eigvalsh(np.cov(data.train.T.astype(float), bias=True))[:-3:-1]
+        known = critical_values(linear.cell, "kl_weight", linear.spectrum)
+        expected = largest / (2 * (0.81 + 0.19 / 5))
+        assert [known[f"kl_top_unit_{k}"] for k in (1, 2)] == pytest.approx(expected)
+        assert other.spectrum is None
 
     def test_it_falls_with_less_variance(self):
         values = [exact(planned(**self.CONTROL | {"data_variance": [v]})) for v in (0.4, 0.6, 0.8)]
@@ -398,6 +415,7 @@ class TestExactThreshold:
             {"smoothed_networks": ["inference", "likelihood"]},
             {"objective": "iwae", "importance_samples": 2},
             {"objective": "free_bits", "free_bits_nats": 0.1},
+            {"weight_decay": 0.1},
         ],
     )
     def test_none_where_no_closed_form_is_known(self, keys):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from ouvae.declared import ORDER_PARAMETERS
 from sweeps.tracking.values import cell_tags, curve_values, member_values, threshold_values
 
 CURVES = {"kl_top_nats": [(0.5, 3.0), (1.0, 0.0)], "information_top_nats": [(0.5, 1.0), (1.0, -0.01)]}
@@ -53,6 +54,15 @@ def test_an_undefined_value_is_no_point():
     row |= {"signal_share": [0.5, None, 0.2], "signal_share_top": None}
     found = {value.key: value.value for value in member_values(row, [{**row, "step": 10}])}
     assert found == {"signal_share/z1": 0.5, "signal_share/z3": 0.2, "rho": 0.5, "seconds": 1.0}
+
+
+def test_of_the_units_only_those_that_are_watched_are_values():
+    row = {"status": "completed", "steps": 10, "likelihood": "bernoulli", "seconds": 1.0}
+    row |= {"control": "rho", "value": 0.5, "finished_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    row |= {"kl_units_top_nats": [0.9, 0.2]}
+    watched = [ORDER_PARAMETERS[name] for name in ("kl_top", "kl_top_unit_2", "kl_top_unit_3")]
+    found = {value.key: value.value for value in member_values(row | {"kl_top_nats": 1.1}, [], watched)}
+    assert found == {"kl_top_nats": 1.1, "kl_units_top_nats_2": 0.2, "rho": 0.5, "seconds": 1.0}
 
 
 def test_tags_say_of_which_order_parameter_they_are():

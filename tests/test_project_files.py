@@ -25,7 +25,7 @@ def test_the_hooks_are_the_checks_of_ci():
     hooks = [hook["entry"] for hook in local["hooks"]]
     begin = ci.index(hooks[0])
     assert hooks == ci[begin : begin + len(hooks)]
-    assert ci[-1] == "CI_STRICT_SKIPS=1 pytest -n 2"
+    assert ci[-1] == "CI_STRICT_SKIPS=1 pytest -n 3"
 
 
 def test_every_package_is_installed_and_says_that_it_is_typed():

@@ -82,7 +82,8 @@ def common_words(names: list[str]) -> str:
 def heading(rows: Sequence[Row]) -> str:
     """Return what cells have in common: leading words of their names, activation, budget, smoothing."""
     layered = all(ARCHITECTURES[row["architecture"]].layered for row in rows)
-    keys = ("activation",) * layered + ("steps", "smoothing", "ou_samples")
+    smoothed = any(row["smoothed_networks"] for row in rows)
+    keys = ("activation",) * layered + ("steps",) + ("smoothing", "ou_samples") * smoothed
     differing = differing_keys(rows)
     words = [word(rows[0], key) for key in keys if key not in differing]
     return " \u00b7 ".join(text for text in [common_words(cell_names(rows)), *words] if text)

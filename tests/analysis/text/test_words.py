@@ -2,7 +2,8 @@
 
 import pytest
 
-from analysis.text.words import comparison_sentence, duration, threshold_sentence
+from analysis.text.words import comparison_sentence, duration, heading, threshold_sentence
+from tests.analysis.conftest import member_row
 
 RHO = {"control": "rho", "scale": "linear", "confidence": 0.95}
 CELL = RHO | dict.fromkeys(("critical_value", "critical_low", "critical_high", "half_width"))
@@ -73,3 +74,9 @@ def test_a_comparison_in_words(known, said):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_heading_names_the_smoothing_of_what_is_smoothed():
+    smoothed = member_row((8, 8), 0, 0.5, 1.0)
+    assert heading([smoothed]).endswith("posterior smoothing \u00b7 K = 5")
+    assert "smoothing" not in heading([smoothed | {"smoothed_networks": []}])

@@ -6,7 +6,7 @@ python benchmarks/cascade.py runs/cascade-beta
 A line per cell and unit of the top layer, the unit with the largest KL first.
 
 exact     critical value of the linear Gaussian VAE, from the k-th eigenvalue of the training covariance.
-found     critical value of the cell with its interval, and whether the interval contains the exact value.
+estimate  critical value of the cell with its interval, and whether the interval contains the exact value.
 law       KL of the unit over that of the linear law, ln(exact / value) / 2: the slope of a fit through 0 to
           the members of a seed below the exact value, mean over seeds with a 95 % interval.
 images    the same over the law for the images on which the KL is measured. Their variance along the
@@ -81,7 +81,7 @@ def lines(run: Results, ratios: Array) -> list[list[str]]:
         for row in run.thresholds.to_pylist()
         if row["critical_exact"] is not None
     }
-    table = [["cell", "unit", "exact", "found", "interval", "inside", "law", "images"]]
+    table = [["cell", "unit", "exact", "estimate", "interval", "inside", "law", "images"]]
     for row in run.thresholds.to_pylist():
         rank = ORDER_PARAMETERS[row["order_parameter"]].rank
         if rank is not None and row["order_parameter"] in exact:
@@ -91,13 +91,12 @@ def lines(run: Results, ratios: Array) -> list[list[str]]:
 
 
 def _line(row: Row, rank: int, exact: float, members: pa.Table, ratio: float) -> list[str]:
-    found = _found(row, exact)
     completed = members.filter(pc.equal(members["status"], "completed")).to_pylist()
     laws = [interval(slopes(completed, rank, exact, r)) for r in (1.0, ratio)]
-    return [row["cell"], str(rank), f"{exact:.3f}", *found, *laws]
+    return [row["cell"], str(rank), f"{exact:.3f}", *_estimate(row, exact), *laws]
 
 
-def _found(row: Mapping[str, float | None], exact: float) -> list[str]:
+def _estimate(row: Mapping[str, float | None], exact: float) -> list[str]:
     estimate, low, high = (row[f"critical_{name}"] for name in ("value", "low", "high"))
     ends = [f"{end:.2f}" if end is not None else "" for end in (low, high)]
     inside = (low is None or low <= exact) and (high is None or exact <= high)

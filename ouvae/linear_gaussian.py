@@ -109,8 +109,8 @@ def critical_values(cell: Cell, control: str, spectrum: Sequence[float] | None =
         return {}
     if cell.objective != "elbo" or cell.weight_decay or _smooths(cell, "inference"):
         return {}
-    known = ((order, _critical(cell, control, parts)) for order, parts in _balances(cell, variances))
-    return {order: value for order, value in known if value is not None}
+    values = ((order, _critical(cell, control, parts)) for order, parts in _balances(cell, variances))
+    return {order: value for order, value in values if value is not None}
 
 
 def _balances(cell: Cell, variances: Sequence[float]) -> Iterator[tuple[str, Sequence[_Balance]]]:

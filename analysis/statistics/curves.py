@@ -106,20 +106,8 @@ def curves(members: pa.Table, order: OrderParameter = ORDER_PARAMETERS[PAPERS]) 
     """
     points: dict[str, dict[tuple[int, float], float | None]] = {}
     unusable, repeated = [], set()
-    columns = dict.fromkeys(
-        [
-            "member_id",
-            "cell_id",
-            "cell",
-            "control",
-            "seed",
-            "value",
-            "status",
-            "active_units_top",
-            order.metric,
-        ]
-    )
-    for row in members.select(list(columns)).to_pylist():
+    columns = {"member_id", "cell_id", "cell", "control", "seed", "value", "status", "active_units_top"}
+    for row in members.select(sorted(columns | {order.metric})).to_pylist():
         of_cell, place = points.setdefault(row["cell_id"], {}), (row["seed"], row["value"])
         y = order.value(row)
         if row["status"] != "completed" or (y is None and order.name != PAPERS):

@@ -184,8 +184,8 @@ def _exact(cell: Row, order: OrderParameter, active_from: float) -> float | None
     if cell["critical_exact_of"] is None:
         return cell["critical_exact"]  # type: ignore[no-any-return]
     name = f"kl_top_unit_{ceil(active_from)}" if order.name == "active_units_top" else order.name
-    known = {exact["order_parameter"]: exact["value"] for exact in cell["critical_exact_of"]}
-    return known.get(name)
+    values = {exact["order_parameter"]: exact["value"] for exact in cell["critical_exact_of"]}
+    return values.get(name)
 
 
 _G = {"g_c": "critical_value", "g_c_low": "critical_low", "g_c_high": "critical_high"}

@@ -59,20 +59,27 @@ def finished_members(out: Path) -> int:
     return count
 
 
-def idle_seconds(out: Path) -> tuple[Array, Array]:
-    """Return the times between the packs of a slot, and the times of all packs, in seconds."""
+def pack_times(out: Path) -> tuple[Array, Array]:
+    """Return when the packs of a run started and ended, in seconds since 1970."""
     table = read_members(out).group_by("pack_id").aggregate([("seconds", "sum"), ("finished_at", "max")])
     ends = np.asarray(pc.cast(table["finished_at_max"], pa.int64())) / 1e3
-    seconds = np.asarray(table["seconds_sum"])
+    return ends - np.asarray(table["seconds_sum"]), ends
+
+
+def times_between(starts: Array, ends: Array) -> Array:
+    """Return the time from the end of a pack to the start of the pack that follows it on its slot.
+
+    A pack follows the one that ended last before it starts, and is followed by one pack at most.
+    """
     free: list[float] = []
-    idle: list[float] = []
-    for start, end in sorted(zip((ends - seconds).tolist(), ends.tolist(), strict=True)):
+    between: list[float] = []
+    for start, end in sorted(zip(starts.tolist(), ends.tolist(), strict=True)):
         before = max((time for time in free if time <= start), default=None)
         if before is not None:
-            idle.append(start - before)
+            between.append(start - before)
             free.remove(before)
         free.append(end)
-    return np.array(idle), seconds
+    return np.array(between)
 
 
 def until(out: Path, members: int, sweep: "subprocess.Popen[bytes]") -> None:
@@ -110,13 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="two_nodes") as folder:
         runs = [Path(folder, name) for name in ("nodes", "serial")]
         seconds = swept_on_nodes(runs[0], given.members)
-        idle, packs = idle_seconds(runs[0])
+        starts, ends = pack_times(runs[0])
+        between = times_between(starts, ends)
         alone = command(runs[1], "serial", given.members)
         subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
         tables = [read_members(run).drop_columns(TIMED).sort_by("member_id") for run in runs]
     print(
-        f"{given.members} members in {seconds:.0f} s; idle between packs: median {np.median(idle):.2f} s, "
-        f"longest {idle.max():.2f} s; a pack trains {np.median(packs):.2f} s; "
+        f"{given.members} members in {seconds:.0f} s; between packs: median {np.median(between):.2f} s, "
+        f"longest {between.max():.2f} s; a pack trains {np.median(ends - starts):.2f} s; "
         f"tables {'equal' if tables[0].equals(tables[1]) else 'DIFFER'}"
     )
     return int(not tables[0].equals(tables[1]))

@@ -112,7 +112,7 @@ def _of_units(shown: Sequence[ChartCell], thresholds: Sequence[Row]) -> Iterator
     if len({row["order"] for row in thresholds} & ranks.keys()) < 2:
         raise TableError(
             "the runs watch fewer than two units of the top layer; sweep with kl_top_unit_1, kl_top_unit_2, "
-            "... in active_from, or give thresholds.py --active-from and --write"
+            "... in active_from"
         )
     for row in thresholds:
         if row["order"] in ranks:

@@ -20,21 +20,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.stats import t
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis.results import Results
+from analysis.statistics.censored import Array
+from analysis.statistics.intervals import student
 from analysis.tables.schema import Row
-from analysis.text.words import aligned
+from analysis.text.words import NOTHING, aligned
 from ouvae.data import load
 from ouvae.declared import ORDER_PARAMETERS
 from ouvae.training.evaluation.information import INFORMATION_IMAGES
-
-Array = NDArray[np.float64]
 
 
 def variance_ratios(train: NDArray[np.floating], images: NDArray[np.floating]) -> Array:
@@ -69,38 +67,40 @@ def slopes(members: Sequence[Row], rank: int, exact: float, ratio: float) -> lis
 
 
 def interval(values: Sequence[float]) -> str:
-    """Return the mean of values with the half-width of its 95 % interval."""
-    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values):.2f} ± {half:.2f}"
+    """Return the mean of values with the half-width of its 95 % interval, if it has one."""
+    mean = student(values)
+    if mean is None:
+        return NOTHING
+    return f"{mean.mean:.2f}" + (f" ± {mean.high - mean.mean:.2f}" if mean.high is not None else "")
 
 
 def lines(run: Results, ratios: Array) -> list[list[str]]:
     """Return the table as lines of texts under a head."""
+    thresholds = run.thresholds.to_pylist()
     exact = {
         row["order_parameter"]: row["critical_exact"]
-        for row in run.thresholds.to_pylist()
+        for row in thresholds
         if row["critical_exact"] is not None
     }
+    members: defaultdict[str, list[Row]] = defaultdict(list)
+    for member in run.members.filter(pc.equal(run.members["status"], "completed")).to_pylist():
+        members[member["cell_id"]].append(member)
     table = [["cell", "unit", "exact", "estimate", "interval", "inside", "law", "images"]]
-    for row in run.thresholds.to_pylist():
-        rank = ORDER_PARAMETERS[row["order_parameter"]].rank
-        if rank is not None and row["order_parameter"] in exact:
-            members = run.members.filter(pc.equal(run.members["cell_id"], row["cell_id"]))
-            table.append(_line(row, rank, exact[row["order_parameter"]], members, ratios[rank - 1]))
+    for row in thresholds:
+        rank, value = ORDER_PARAMETERS[row["order_parameter"]].rank, exact.get(row["order_parameter"])
+        if rank is None or value is None:
+            continue
+        of_cell = members[row["cell_id"]]
+        laws = [interval(slopes(of_cell, rank, value, ratio)) for ratio in (1.0, ratios[rank - 1])]
+        table.append([row["cell"], str(rank), f"{value:.3f}", *_estimate(row, value), *laws])
     return table
-
-
-def _line(row: Row, rank: int, exact: float, members: pa.Table, ratio: float) -> list[str]:
-    completed = members.filter(pc.equal(members["status"], "completed")).to_pylist()
-    laws = [interval(slopes(completed, rank, exact, r)) for r in (1.0, ratio)]
-    return [row["cell"], str(rank), f"{exact:.3f}", *_estimate(row, exact), *laws]
 
 
 def _estimate(row: Mapping[str, float | None], exact: float) -> list[str]:
     estimate, low, high = (row[f"critical_{name}"] for name in ("value", "low", "high"))
     ends = [f"{end:.2f}" if end is not None else "" for end in (low, high)]
     inside = (low is None or low <= exact) and (high is None or exact <= high)
-    text = "-" if estimate is None else f"{estimate:.2f}"
+    text = NOTHING if estimate is None else f"{estimate:.2f}"
     return [text, f"[{', '.join(ends)}]", "yes" if inside else "no"]
 
 

@@ -12,6 +12,7 @@ from analysis.charts.critical import (
     POINT_SIZE,
     bound_entries,
     bound_sides,
+    critical_axis,
     critical_marks,
     critical_scale,
 )
@@ -25,7 +26,6 @@ from analysis.charts.layout import (
     nominal,
     number,
     panel_width,
-    y_axis,
 )
 from analysis.charts.looks import BLACK, STYLES, Spec
 from analysis.tables.schema import Row
@@ -68,7 +68,7 @@ def boundaries(cells: Sequence[ChartCell], against: str) -> Chart:
     titles = list(dict.fromkeys(point["panel"] for point in placed))
     panels: list[list[Spec]] = []
     for index, title in enumerate(titles):
-        axis = y_axis(control.critical, index == 0, tickCount=5, labelBound=True)
+        axis = critical_axis(control, index == 0)
         panels.append(
             [
                 {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.charts.control import ControlNames
-from analysis.charts.layout import Entry, layer
+from analysis.charts.layout import Entry, layer, y_axis
 from analysis.charts.looks import GREY, Spec
 from analysis.tables.schema import Row
 
@@ -25,6 +25,14 @@ def critical_scale(rows: Sequence[Row], control: ControlNames) -> Spec:
     domain = [control.scale.value(place) for place in (places.min() - margin, places.max() + margin)]
     kind: Spec = {"type": "log"} if control.scale.kind == "log" else {}
     return {"domain": [control.within(end) for end in domain], "nice": False, **kind}
+
+
+def critical_axis(control: ControlNames, leftmost: bool) -> Spec:
+    """Return the title and the axis of critical values; only the leftmost panel of a row has labels.
+
+    A label at the end of the axis would stand out over the panel, and move its title.
+    """
+    return y_axis(control.critical, leftmost, tickCount=5, labelBound=True)
 
 
 def critical_marks(

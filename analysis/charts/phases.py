@@ -14,6 +14,7 @@ from analysis.charts.critical import (
     POINT_SIZE,
     bound_entries,
     bound_sides,
+    critical_axis,
     critical_marks,
     critical_scale,
 )
@@ -31,7 +32,6 @@ from analysis.charts.layout import (
     line_entry,
     nominal,
     number,
-    y_axis,
 )
 from analysis.charts.looks import GREY, STYLES, VALUE_SCHEME, VERMILLION, Look, Spec
 from analysis.statistics.censored import Array
@@ -243,7 +243,7 @@ def phase_diagram(cells: Sequence[ChartCell], order: OrderParameter) -> Chart:
     stacks = []
     for place, diagram in enumerate(diagrams):
         data[f"sizes-{place}"] = diagram.sizes
-        axis = y_axis(control.critical, place == 0, tickCount=5, labelBound=True)
+        axis = critical_axis(control, place == 0)
         top = _sizes(diagram, axis["title"], *_by_depth(look_of), POINT_SIZE, axis=axis["axis"], scale=scale)
         stack = [
             {"title": {"text": diagram.model}, "data": {"name": f"sizes-{place}"}, "width": _WIDTH,

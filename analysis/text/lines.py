@@ -20,7 +20,7 @@ from analysis.text.words import (
     interval,
     interval_kind,
     lost_of_cell,
-    span_head,
+    span_unit,
     value_text,
 )
 from ouvae.declared import CONTROLS, ORDER_PARAMETERS
@@ -86,7 +86,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
         "status": _status,
         critical_name(*rows): _critical,
         "interval": _interval,
-        span_head("spread", rows[0]): _spread,
+        _span_head("spread", rows[0]): _spread,
         "seeds": lambda row: f"{row['n_seeds']} ({row['n_resolved']} resolved)",
         "members": lambda row: f"{row['n_members']}{lost_of_cell(row)}",
     }
@@ -106,18 +106,8 @@ def format_comparisons(table: pa.Table) -> str:
     rows = table.to_pylist()
     blocks: dict[str, list[list[str]]] = {}
     for row in rows:
-        lines = blocks.setdefault(
-            row["order_parameter"],
-            [
-                [
-                    f"{critical_name(row)} of",
-                    "minus that of",
-                    span_head("difference", row),
-                    "interval",
-                    "verdict",
-                ]
-            ],
-        )
+        head = [f"{critical_name(row)} of", "minus that of", _span_head("difference", row)]
+        lines = blocks.setdefault(row["order_parameter"], [[*head, "interval", "verdict"]])
         difference = NOTHING if row["difference"] is None else f"{row['difference']:+.3f}"
         ends = ends_text(row["difference_low"], row["difference_high"], "+.3f") or NOTHING
         lines.append([row["first_cell"], row["second_cell"], difference, ends, row["verdict"]])
@@ -136,7 +126,7 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
         "minus that of",
         "they differ in",
         "order parameter",
-        span_head("difference", rows[0]),
+        _span_head("difference", rows[0]),
         "interval",
     ]
     lines = [[*head, "p different", *["p alike"] * with_margin, "verdict"]]
@@ -149,6 +139,12 @@ def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
         texts += [_p_value(row[name]) for name in ("p_different", *["p_alike"] * with_margin)]
         lines.append([*texts, row["verdict"]])
     return lines
+
+
+def _span_head(name: str, row: Row) -> str:
+    """Return the head of a column of spans, with their unit."""
+    unit = span_unit(row)
+    return f"{name} ({unit})" if unit else name
 
 
 def comparison_note(rows: Sequence[Row]) -> str:
@@ -243,10 +239,8 @@ def _too_wide(row: Row) -> str:
     if limit is None or (reached is not None and reached <= limit):
         return ""
     if reached is not None:
-        unit = " decades" * bool(row["scale"] == "log")
-        return (
-            f"±{reached:.3f}{unit} after {row['n_members']} members, for ±{limit:g} asked; raise max_members"
-        )
+        half_width = f"±{reached:.3f} {span_unit(row)}".rstrip()
+        return f"{half_width} after {row['n_members']} members, for ±{limit:g} asked; raise max_members"
     if row["critical_low"] is None and row["critical_high"] is None:
         return "no interval: no member that counts, or too few"
     side = "above" if row["critical_high"] is None else "below"

@@ -114,9 +114,9 @@ def critical_name(*rows: Row) -> str:
     return f"{controls.pop()}_c" if len(controls) == 1 else "critical value"
 
 
-def span_head(name: str, row: Row) -> str:
-    """Return the head of a column of spans, which are decades on a log scale."""
-    return f"{name} (decades)" if row["scale"] == "log" else name
+def span_unit(row: Row) -> str:
+    """Return the unit of spans: decades on a log scale; empty on a linear one."""
+    return "decades" if row["scale"] == "log" else ""
 
 
 def significant_digits(row: Row) -> int:
@@ -200,8 +200,7 @@ def comparison_sentence(row: Row, first: str, second: str) -> str:
         for name in ("difference_low", "difference_high")[::sign]
     )
     ends = ends_text(low, high, ".3f").replace("above", "more than").replace("below", "less than")
-    number = "" if row["difference"] is None else f"{sign * row['difference']:.3f}"
-    number += " decades" * bool(number and row["scale"] == "log")
+    number = "" if row["difference"] is None else f"{sign * row['difference']:.3f} {span_unit(row)}".rstrip()
     numbers = (number + _ends_with_share(ends, row)).removeprefix(", ")
     if verdict in ("lower", "higher"):
         return f"{critical} is {verdict} than {other}" + f" by {numbers}" * bool(numbers)

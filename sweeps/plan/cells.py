@@ -12,7 +12,7 @@ from ouvae import TRAINING_VERSION
 from ouvae.data import Dataset
 from ouvae.declared import Cell, keys_of, labels
 from ouvae.declared.controls import RHO, at_value, canonical
-from ouvae.linear_gaussian import is_linear
+from ouvae.linear_gaussian import critical_values, is_linear
 from search_spaces import SweptCell
 from sweeps.errors import SweepError, located
 from sweeps.plan.users_code import UsersCode
@@ -66,6 +66,11 @@ class PlannedCell:
         """Hash of everything that determines the member's numbers, whichever key is swept."""
         cell = self.at(point.value)
         return digest(_without(cell, RHO) | self._shared | {"rho": cell.rho, "seed": point.seed})
+
+    @cached_property
+    def critical_values(self) -> dict[str, float]:
+        """Exact critical values by order parameter, where a closed form is known."""
+        return critical_values(self.cell, self.control, self.spectrum)
 
     def at(self, value: float) -> Cell:
         """Return the cell at a value of its control parameter."""

@@ -12,7 +12,6 @@ from analysis.tables.schema import HISTORY, MEMBERS, SHEETS, SPLIT_IMAGES, Row
 from ouvae import NUMERICS_VERSION
 from ouvae.declared import METRICS, TEST_METRICS, Cell
 from ouvae.declared.order_parameters import PAPERS
-from ouvae.linear_gaussian import critical_values
 from ouvae.training.outcome import Sheet
 from sweeps.plan.cells import PlannedCell, Point
 from sweeps.plan.packs import Pack
@@ -117,7 +116,7 @@ def cell_columns(planned: PlannedCell, cell: Cell | None = None) -> dict[str, An
 def _member(space: str, pack: Pack, point: Point, result: PackResult | None) -> dict[str, Any]:
     """Return the columns of a member's row without metrics and status; no result means not trained."""
     planned = pack.cell
-    exact = critical_values(planned.cell, planned.control, planned.spectrum)
+    exact = planned.critical_values
     return {
         **cell_columns(planned, planned.at(point.value)),
         **_identity(pack, point),

@@ -107,7 +107,10 @@ def failed_row(row: dict) -> dict:
 
 def of_kl_weight(members: pa.Table) -> pa.Table:
     """Return members of a rho sweep as members of a sweep of `kl_weight`, at the same values."""
-    rows = [row | {"control": "kl_weight", "kl_weight": row["rho"]} for row in members.to_pylist()]
+    rows = [
+        row | {"member_id": f"{row['member_id']} beta", "control": "kl_weight", "kl_weight": row["rho"]}
+        for row in members.to_pylist()
+    ]
     return table_of([row | {"rho": 1.0} for row in rows], MEMBERS)
 
 

@@ -178,12 +178,13 @@ _OF_ESTIMATE = {*THRESHOLDS.names} & {"half_width", *(one.name for one in fields
 def _exact(cell: Row, order: OrderParameter, active_from: float) -> float | None:
     """Return the exact critical value of an order parameter.
 
-    Members of older versions have the value of the top layer's KL only, which stands for all. A level of k
-    active units is the transition of the k-th unit.
+    Members of older versions have the value of the top layer's KL only, at which its first unit collapses. A
+    level of k active units is the transition of the k-th unit.
     """
+    rank = ceil(active_from) if order.name == "active_units_top" else order.rank
     if cell["critical_exact_of"] is None:
-        return cell["critical_exact"]  # type: ignore[no-any-return]
-    name = f"kl_top_unit_{ceil(active_from)}" if order.name == "active_units_top" else order.name
+        return cell["critical_exact"] if rank in (None, 1) else None
+    name = order.name if rank is None else f"kl_top_unit_{rank}"
     values = {exact["order_parameter"]: exact["value"] for exact in cell["critical_exact_of"]}
     return values.get(name)
 

@@ -10,6 +10,8 @@ from analysis.charts.data import rows_of
 from analysis.charts.looks import STYLES
 from analysis.phase_diagram import main
 from analysis.results import Results
+from analysis.statistics.rule import Rules
+from analysis.statistics.summary import Summary
 from analysis.tables.files import table_of
 from analysis.tables.schema import MEMBERS
 from tests.analysis.conftest import legend, of_kl_weight, panels
@@ -109,6 +111,14 @@ def test_a_unit_has_an_exact_value_of_its_own(cascade):
     exact = {(row["latents"][0], row["order_parameter"]): row["critical_exact"] for row in rows}
     assert exact[4, "kl_top"] is exact[4, "kl_top_unit_4"] is exact[3, "kl_top_unit_1"] is None
     assert [exact[4, f"kl_top_unit_{k}"] for k in (1, 2, 3)] == pytest.approx([0.86, 0.78, 0.70])
+
+
+def test_members_of_older_versions_have_the_exact_value_of_the_first_unit_only(cascade):
+    members = Results(cascade).members.to_pylist()
+    rows = [row | {"critical_exact_of": None, "critical_exact": 0.9} for row in members]
+    watched = {"kl_top": 0.1, "kl_top_unit_1": 0.1, "kl_top_unit_2": 0.1, "active_units_top": 2}
+    table = Summary(table_of(rows, MEMBERS), Rules(watched, 0.95)).thresholds
+    assert table["critical_exact"].to_pylist()[:4] == [0.9, 0.9, None, None]
 
 
 def test_a_run_without_units_has_no_cascade(run):

@@ -43,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import search_spaces
 from analysis.statistics.scale import Scale
+from search_spaces.space import SearchKeys
 from sweeps.record.provenance import commit
 
 ROOT = Path(__file__).parents[1]
@@ -92,12 +93,16 @@ class Found(NamedTuple):
 
 
 def digest(space: str, settings: Sequence[str]) -> str:
-    """Return a digest of what a sweep trains and when it stops, without its model and its seeds."""
+    """Return a digest of what a sweep trains and how it searches, without its model and its seeds.
+
+    Keys with their defaults do not count, so that a new key changes no digest.
+    """
     loaded = search_spaces.load(space, settings)
     cell = loaded.cells()[0].identity()
     values = {name: value for name, value in cell.items() if name not in ("data_variance", "ou_samples")}
-    values |= {name: getattr(loaded, name) for name in ("control", "tolerance", "probes", "active_from")}
-    values["initial"] = loaded.values()
+    search = {*SearchKeys.model_fields} - {"seeds", "max_members"}
+    values |= loaded.model_dump(mode="json", include=search, exclude_defaults=True)
+    values |= {"control": loaded.control, "initial": loaded.values()}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -67,6 +67,10 @@ def test_settings_of_model_and_seeds_do_not_count():
 
     assert settings("seeds=7", "data_variance=[0.3]") == settings() != settings("steps=7")
     assert settings() != digest("linear_beta", [])
+    assert (
+        len({settings(), settings("confidence=0.9"), settings("search=grid"), settings("tolerance=0.02")})
+        == 4
+    )
 
 
 @pytest.mark.parametrize(
